@@ -1,0 +1,1 @@
+"""Pure functions and models: no Kafka, no clock, no input or output."""

@@ -1,0 +1,1 @@
+"""What tapewatch runs on: the embedded stack, its commands, database migrations."""

@@ -1,0 +1,1 @@
+"""Commands of the infrastructure: up, down, status, doctor."""

@@ -1,0 +1,1 @@
+"""The outside world to market topics: venue connectors, replay of recordings, the synthetic market."""

@@ -1,0 +1,1 @@
+"""Parsers of recordings: each yields chunks of contract rows in receipt order."""

@@ -1,0 +1,1 @@
+"""The synthetic market: correlated instruments, ten-level books, injected and labelled manipulation."""

@@ -1,0 +1,1 @@
+"""Topics to the outside world: PostgreSQL, Elasticsearch, notifications."""

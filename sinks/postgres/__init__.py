@@ -1,0 +1,1 @@
+"""The PostgreSQL sink: COPY, merge and offsets in one database transaction."""

@@ -1,0 +1,1 @@
+"""Topics to topics: the engine (the hot path) and its brokerless driver."""

@@ -1,0 +1,71 @@
+"""The one command. Each subcommand is a module with `configure(parser)` and `run(args, settings)`, imported only when it is called."""
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tapewatch import __version__, settings
+from tapewatch.errors import TapewatchError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("infra.commands.up", "start the embedded Kafka and PostgreSQL"),
+    "down": ("infra.commands.down", "stop the embedded stack"),
+    "status": ("infra.commands.status", "show what is running and where"),
+    "doctor": ("infra.commands.doctor", "check what this machine lacks and say how to get it"),
+    "demo": ("infra.commands.demo", "market in, alerts out: the whole product in one command"),
+    "produce": ("producers.commands.produce", "send a recording or a synthetic market into Kafka"),
+    "run": ("streams.commands.run", "run a stream stage: the engine"),
+    "sink": ("sinks.commands.sink", "keep topics in PostgreSQL"),
+    "db": ("infra.commands.db", "migrate the database, drop old partitions"),
+    "tail": ("tapewatch.commands.tail", "show any topic readably, frames included"),
+    "train": ("detectors.commands.train", "train a model"),
+    "models": ("streams.commands.models", "list, show, promote and roll back models"),
+    "config": ("streams.commands.config", "show settings; apply a detector configuration"),
+    "verify": ("streams.commands.verify", "recompute an alert from the log and compare every byte"),
+    "audit": ("tapewatch.commands.audit", "check the hash chain of the audit log"),
+    "bench": ("benchmarks.commands.bench", "measure the engine, alone and beside its peers"),
+    "contract": ("tapewatch.commands.contract", "write JSON Schemas and the AsyncAPI document"),
+}
+
+
+def parser_for(command: str | None) -> argparse.ArgumentParser:
+    """The argument parser, with the named subcommand's own arguments loaded."""
+    parser = argparse.ArgumentParser(
+        prog="tapewatch",
+        description="Real-time market surveillance and signals on Kafka.",
+        epilog="example: tapewatch demo --seconds 60",
+    )
+    parser.add_argument("--version", action="version", version=f"tapewatch {__version__}")
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="settings file (default: ./tapewatch.toml)")
+    parser.add_argument("--data", metavar="DIR", help="data folder (default: .tapewatch)")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, summary) in COMMANDS.items():
+        sub = commands.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == command:
+            importlib.import_module(module).configure(sub)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; an error names what to do next and exits with 1."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in words if word in COMMANDS), None)
+    args = parser_for(command).parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    try:
+        loaded = settings.load(args.settings, flags={"data": args.data})
+        return int(importlib.import_module(COMMANDS[args.command][0]).run(args, loaded))
+    except TapewatchError as error:
+        print(f"tapewatch: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  next: {error.hint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141

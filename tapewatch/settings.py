@@ -1,0 +1,177 @@
+"""Settings: defaults < tapewatch.toml < TAPEWATCH_* environment < flags; validated as a whole at start, unknown keys refused.
+
+An environment variable names its key by section and name: `TAPEWATCH_KAFKA_BOOTSTRAP` is `kafka.bootstrap`. A value that begins with
+`@` is read from the file it names, so that a secret need not stand in the environment.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from tapewatch.errors import SettingsError
+from tapewatch.stack import Addresses
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to reach Kafka.
+
+    bootstrap : host:port list; empty means the embedded stack of this data folder
+    client : further librdkafka properties for every client (security.protocol and the like)
+    """
+
+    bootstrap: str = ""
+    client: dict[str, str] = {}
+
+
+class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to reach PostgreSQL.
+
+    url : SQLAlchemy URL (postgresql+psycopg2://...); empty means the embedded stack of this data folder
+    """
+
+    url: str = ""
+
+
+class EmbeddedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The embedded stack.
+
+    kafka_port, controller_port : 0 takes a free port
+    kafka_heap_mb : JVM heap of the broker, MiB
+    java : java executable; empty means the best one found
+    """
+
+    kafka_port: Port = 0
+    controller_port: Port = 0
+    kafka_heap_mb: Positive = 512
+    java: str = ""
+
+
+class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How topics are created.
+
+    market_partitions : partitions of a new market topic
+    replication : replicas of every topic; market_retention_hours : how long market frames and features stay
+    """
+
+    market_partitions: Positive = 4
+    replication: Positive = 1
+    market_retention_hours: Positive = 168
+
+
+class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The engine process.
+
+    group : consumer group; instance : static member id, unique in the group; empty takes host name and process id
+    batch_frames : frames of one micro-batch at most; poll_ms : longest wait for the first one, ms
+    snapshot_seconds : wall time between snapshots of a partition
+    """
+
+    group: str = "tapewatch-engine"
+    instance: str = ""
+    batch_frames: Positive = 1000
+    poll_ms: Positive = 20
+    snapshot_seconds: PositiveFloat = 30.0
+
+
+class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sinks.
+
+    batch_rows : rows of one database transaction at most; linger_ms : longest wait for a fuller batch
+    retention_days : day partitions older than this are dropped by `db retention`
+    """
+
+    batch_rows: Positive = 200_000
+    linger_ms: Positive = 100
+    retention_days: Positive = 1830
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Structured logs. level : debug, info, warning or error; format : json or text."""
+
+    level: str = "info"
+    format: str = "text"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings. data : the data folder of the embedded stack, model registry and audit log."""
+
+    data: str = ".tapewatch"
+    kafka: KafkaSettings = KafkaSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    topics: TopicSettings = TopicSettings()
+    engine: EngineSettings = EngineSettings()
+    sink: SinkSettings = SinkSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def data_path(self) -> Path:
+        """The data folder, absolute."""
+        return Path(self.data).expanduser().resolve()
+
+    def bootstrap(self) -> str:
+        """Kafka addresses: the setting, or the running embedded stack of the data folder."""
+        return self.kafka.bootstrap or Addresses.running(self.data_path).bootstrap
+
+    def postgres_url(self) -> str:
+        """SQLAlchemy URL: the setting, or the running embedded stack of the data folder."""
+        return self.postgres.url or Addresses.running(self.data_path).postgres_url
+
+
+def load(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read settings from file, environment and flags (dotted keys), in that order of increasing precedence.
+
+    SettingsError names the key that is unknown or wrong. Without `file`, `tapewatch.toml` of the working folder is read if it is there.
+    """
+    path = file or Path("tapewatch.toml")
+    tree: dict[str, Any] = {}
+    if path.exists():
+        try:
+            tree = tomllib.loads(path.read_text())
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{path} is not valid TOML: {error}", "Mend the file.") from error
+    elif file is not None:
+        raise SettingsError(f"there is no settings file {file}", "Name an existing file with --settings.")
+    for key, value in (os.environ if environment is None else environment).items():
+        if key.startswith("TAPEWATCH_"):
+            _place(tree, _dotted(key), _from_file(value))
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _place(tree, key, value)
+    try:
+        return msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"settings: {error}", "See `tapewatch config show` for all keys and their meaning.") from error
+
+
+def _dotted(key: str) -> str:
+    """TAPEWATCH_KAFKA_BOOTSTRAP -> kafka.bootstrap; a key without a section stays whole."""
+    name = key.removeprefix("TAPEWATCH_").lower()
+    section, _, rest = name.partition("_")
+    sections = {field.name for field in msgspec.structs.fields(Settings) if field.name != "data"}
+    return f"{section}.{rest}" if rest and section in sections else name
+
+
+def _from_file(value: str) -> str:
+    """The value itself, or the content of the file that `@path` names."""
+    return Path(value[1:]).read_text().strip() if value.startswith("@") else value
+
+
+def _place(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set a dotted key in a tree of dicts."""
+    *parents, leaf = dotted.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+    tree[leaf] = value
