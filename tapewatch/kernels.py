@@ -1,15 +1,78 @@
-"""The one way we compile: numba in nopython mode, cached on disk, without fastmath, so that results are the same bits everywhere."""
+"""The one way we compile: numba in nopython mode, without fastmath, so that results are the same bits everywhere.
 
+Machine code is cached in the user's cache folder under a hash of every source file that holds kernels: a changed kernel is compiled anew
+together with all that call it, and an unchanged build compiles nothing twice.
+"""
+
+import hashlib
+import os
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import numba
+from numba.extending import intrinsic
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_PACKAGES = ("tapewatch", "producers", "streams", "detectors", "sinks", "infra")
+
+
+def source_hash(marker: bytes = b"") -> str:
+    """sha256 over the names and contents of our source files that contain `marker` (all of them by default)."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for package in _PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            content = path.read_bytes()
+            if marker in content:
+                digest.update(str(path.relative_to(root)).encode() + b"\0" + content)
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """The user's cache folder of this product."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tapewatch"
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    _folder = cache_folder() / "kernels" / source_hash(b"tapewatch.kernels")[:16]
+    numba.config.CACHE_DIR = str(_folder)
+
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile `function` with numba: nopython, releases the GIL, cached on disk, IEEE semantics (division by zero gives inf or NaN)."""
+    """Compile `function`: nopython, releases the GIL, cached on disk, IEEE semantics (division by zero gives inf or NaN)."""
     compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return compiled
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """As `kernel`, for a part of one: compiled into its callers, since passing state by value costs more than most parts do."""
+    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function)
+    return compiled
+
+
+A = TypeVar("A")
+
+
+@intrinsic
+def _without_count(typing_context: Any, array: Any) -> Any:
+    """An array's view without reference count, for kernels."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        view.meminfo = view.meminfo.type(None)
+        return view._getvalue()
+
+    return array(array), generate
+
+
+@inlined
+def borrowed(array: A) -> A:
+    """The same array, not counted: inside a kernel's loop the atomic counting of references costs more than the arithmetic.
+
+    Only for the time of a call whose caller holds the array.
+    """
+    view: A = _without_count(array)
+    return view

@@ -9,24 +9,44 @@ from tapewatch.errors import TapewatchError
 STACK_FILE = "stack.json"
 
 
+def started_at(pid: int) -> int | None:
+    """When a process was started, in clock ticks since boot; None once it has ended, a zombie included.
+
+    A process id together with this time names one process for ever; the id alone is given out again.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
 class Addresses(msgspec.Struct, frozen=True):
     """Addresses and process ids of a running embedded stack.
 
     bootstrap : Kafka host:port; postgres_url : SQLAlchemy URL (postgresql+psycopg2://...)
-    pids : process id by part (supervisor, kafka, postgres)
+    pids : process id by part (supervisor, kafka, postgres); started : their start times, see `started_at`
     """
 
     bootstrap: str
     postgres_url: str
     pids: dict[str, int] = {}
+    started: dict[str, int] = {}
+
+    def lives(self, part: str) -> bool:
+        """Whether the process of this part is still the one that was started."""
+        return part in self.pids and started_at(self.pids[part]) == self.started.get(part)
 
     @classmethod
     def running(cls, data: Path) -> "Addresses":
         """The stack of this data folder; an error that says how to start one where none is."""
         try:
-            return msgspec.json.decode((data / STACK_FILE).read_bytes(), type=cls)
+            found = msgspec.json.decode((data / STACK_FILE).read_bytes(), type=cls)
         except FileNotFoundError:
+            found = None
+        if found is None or ("supervisor" in found.started and not found.lives("supervisor")):
             raise TapewatchError(
                 f"no embedded stack is running in {data}",
                 "Run `tapewatch up`, or set kafka.bootstrap and postgres.url to servers of your own.",
-            ) from None
+            )
+        return found

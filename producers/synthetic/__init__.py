@@ -1,1 +1,7 @@
-"""The synthetic market: correlated instruments, ten-level books, injected and labelled manipulation."""
+"""A market that never was: correlated prices, a 10-level book, and injected manipulation whose times are known."""
+
+from producers.synthetic.config import Planned, SyntheticConfig
+from producers.synthetic.labels import Label, write_labels
+from producers.synthetic.market import SyntheticMarket
+
+__all__ = ["Label", "Planned", "SyntheticConfig", "SyntheticMarket", "write_labels"]

@@ -1,0 +1,54 @@
+"""`tapewatch up`: start the embedded Kafka and PostgreSQL, or find them running."""
+
+import argparse
+import json
+import os
+import sys
+
+from infra import embedded
+from tapewatch.clock import WALL
+from tapewatch.settings import Settings
+from tapewatch.stack import Addresses
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `up`."""
+    parser.add_argument(
+        "--foreground", action="store_true", help="stay attached; the stack ends with this command, however that ends"
+    )
+    parser.add_argument("--json", action="store_true", help="print the addresses as one JSON document")
+    parser.epilog = "example: tapewatch up && tapewatch status"
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Start or find the stack and print its addresses."""
+    before = embedded.running(settings.data_path)
+    if before is not None:
+        print("already running", file=sys.stderr)
+        _show(before, args.json)
+        return 0
+    with embedded.shown() as report:
+        addresses = embedded.start(settings, report, owner_pid=os.getpid() if args.foreground else None)
+    _show(addresses, args.json)
+    return _attached(settings, addresses) if args.foreground else 0
+
+
+def _show(addresses: Addresses, as_json: bool) -> None:
+    """Print where the servers are."""
+    if as_json:
+        print(json.dumps({"bootstrap": addresses.bootstrap, "postgres_url": addresses.postgres_url}))
+    else:
+        print(f"kafka     {addresses.bootstrap}\npostgres  {addresses.postgres_url}")
+    sys.stdout.flush()
+
+
+def _attached(settings: Settings, addresses: Addresses) -> int:
+    """Wait until interrupted, or until the stack ends by itself, which is a failure."""
+    try:
+        while addresses.lives("supervisor"):
+            WALL.sleep(0.2)
+    except KeyboardInterrupt:
+        embedded.stop(settings.data_path)
+        return 0
+    print(f"the stack has ended; see {settings.data_path / 'logs'}", file=sys.stderr)
+    return 1

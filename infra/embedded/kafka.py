@@ -1,0 +1,179 @@
+"""One Kafka broker that is its own KRaft controller, on loopback."""
+
+import base64
+import logging
+import random
+import shutil
+import socket
+import uuid
+from pathlib import Path
+
+import msgspec
+
+from infra.embedded.layout import Layout
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import EmbeddedSettings
+
+HOST = "127.0.0.1"
+NODE = 1
+DATA, NEW_DATA = "data", "data.new"
+LARGEST_MESSAGE = 16 * 1024 * 1024
+"""Above the 10 MB record that must reach the log to be refused by name; clients set their own limits to match."""
+
+FREE_PORTS = range(20_000, 32_000)
+"""Below Linux's ephemeral ports, so that no outgoing connection takes one between our look and the broker's bind."""
+
+FIXED_PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": NODE,
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "PLAINTEXT",
+    # One broker: internal topics cannot have more replicas, and few partitions of them start faster.
+    "offsets.topic.replication.factor": 1,
+    "offsets.topic.num.partitions": 8,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "transaction.state.log.num.partitions": 8,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+    "share.coordinator.state.topic.num.partitions": 1,
+    "default.replication.factor": 1,
+    "min.insync.replicas": 1,
+    "auto.create.topics.enable": "false",
+    "auto.leader.rebalance.enable": "false",
+    # A group of one need not wait for others; a dead transaction must not hold readers back.
+    "group.initial.rebalance.delay.ms": 0,
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+    # After a kill the controller grants the dead broker this long before it takes the new one: 9 s by default.
+    "broker.session.timeout.ms": 4000,
+    "broker.heartbeat.interval.ms": 500,
+    "message.max.bytes": LARGEST_MESSAGE,
+    "replica.fetch.max.bytes": LARGEST_MESSAGE,
+    "compression.type": "producer",
+    "num.network.threads": 2,
+    "num.io.threads": 4,
+    "num.recovery.threads.per.data.dir": 2,
+    "log.segment.bytes": 256 * 1024 * 1024,
+    "log.retention.hours": 168,
+    "log.cleaner.enable": "true",
+    # The default of 128 MiB would be a quarter of the default heap.
+    "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
+}
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """The broker's listeners. broker : for clients; controller : the broker's own."""
+
+    broker: int
+    controller: int
+
+    @property
+    def bootstrap(self) -> str:
+        """Address for clients."""
+        return f"{HOST}:{self.broker}"
+
+
+def choose_ports(settings: EmbeddedSettings, layout: Layout) -> Ports:
+    """Fixed ports where set, else those of the last start where free, else free ones; remembered for the next start.
+
+    TapewatchError where a fixed port is taken.
+    """
+    try:
+        last = msgspec.json.decode(layout.ports_file.read_bytes(), type=Ports)
+    except (FileNotFoundError, msgspec.DecodeError):
+        last = Ports(0, 0)
+    broker = _port("kafka_port", settings.kafka_port, last.broker, 0)
+    ports = Ports(broker, _port("controller_port", settings.controller_port, last.controller, broker))
+    layout.ports_file.write_bytes(msgspec.json.encode(ports))
+    return ports
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _port(key: str, fixed: int, last: int, taken: int) -> int:
+    """One port, other than `taken`."""
+    if fixed:
+        if is_free(fixed) and fixed != taken:
+            return fixed
+        raise TapewatchError(f"embedded.{key} = {fixed}: the port is in use", "Free it, or set 0 to take a free one.")
+    if last and last != taken and is_free(last):
+        return last
+    draws = random.SystemRandom().sample(FREE_PORTS, 200)
+    port = next((port for port in draws if port != taken and is_free(port)), 0)
+    if not port:
+        raise TapewatchError("no free port for Kafka", f"Set embedded.{key} to a free port.")
+    return port
+
+
+def write_properties(layout: Layout, ports: Ports, folder: str = DATA) -> Path:
+    """Write the broker's properties; `folder` is relative to its working folder, since a path would need escaping."""
+    properties = FIXED_PROPERTIES | {
+        "listeners": f"PLAINTEXT://{HOST}:{ports.broker},CONTROLLER://{HOST}:{ports.controller}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{ports.broker}",
+        # A static quorum takes its port from here at every start; a dynamic one keeps what it was formatted with.
+        "controller.quorum.voters": f"{NODE}@{HOST}:{ports.controller}",
+        "log.dirs": folder,
+    }
+    path = layout.kafka / ("server.properties" if folder == DATA else "format.properties")
+    path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+    return path
+
+
+def format_command(layout: Layout, ports: Ports, java: str, jars: Path) -> list[str] | None:
+    """Command that formats the storage, or None where that is done. `finish_format` must follow it."""
+    if (layout.kafka / DATA / "meta.properties").exists():
+        return None
+    shutil.rmtree(layout.kafka / NEW_DATA, ignore_errors=True)
+    properties = write_properties(layout, ports, NEW_DATA)
+    cluster = "t" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+    tool = [java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
+    return [*tool, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties.name]
+
+
+def finish_format(layout: Layout) -> None:
+    """Put the formatted storage into its place, whole."""
+    (layout.kafka / NEW_DATA).rename(layout.kafka / DATA)
+
+
+def command(layout: Layout, ports: Ports, java: str, jars: Path, heap_mb: int) -> list[str]:
+    """Command that runs the broker, to be started in its working folder."""
+    return [
+        java,
+        f"-Xmx{heap_mb}m",
+        f"-Xms{min(64, heap_mb)}m",
+        "-XX:+UseSerialGC",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:-UsePerfData",
+        "-Djava.awt.headless=true",
+        f"-Dtapewatch.logs={layout.logs}",
+        f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.json').as_uri()}",
+        "-cp",
+        f"{jars}/*",
+        "kafka.Kafka",
+        write_properties(layout, ports).name,
+    ]
+
+
+def is_healthy(bootstrap: str, timeout: float = 3.0) -> bool:
+    """Whether a broker answers there and counts itself as part of the cluster."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    host, _, port = bootstrap.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout).close()
+        quiet = logging.getLogger("tapewatch.embedded.kafka")
+        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}, logger=quiet)
+        return bool(admin.list_topics(timeout=timeout).brokers)
+    except (OSError, KafkaException):
+        return False

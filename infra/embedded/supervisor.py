@@ -1,0 +1,271 @@
+"""The process that owns Kafka and PostgreSQL: starts them, says where they are, ends them with itself or its owner.
+
+`python -m infra.embedded.supervisor STATUS_FD` with a Plan on stdin. Whatever kills it, the kernel kills its children
+(PR_SET_PDEATHSIG); whatever kills its owner, it notices within a quarter of a second and stops cleanly.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from infra.embedded import kafka, postgres
+from infra.embedded.layout import Layout, locked, write_private
+from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import EmbeddedSettings
+from tapewatch.stack import Addresses, started_at
+
+TICK = 0.1
+START_SECONDS = 90
+STOP_SECONDS = 20
+REMAINS_SECONDS = 10
+LARGE_LOG = 10 * 1024 * 1024
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to start. data : data folder; java : executable; jars : folder of the class path; settings : of the stack
+
+    owner, owner_started : process that must outlive the stack, with its start time; 0 where there is none
+    """
+
+    data: str
+    java: str
+    jars: str
+    settings: EmbeddedSettings
+    owner: int = 0
+    owner_started: int = 0
+
+
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line to whoever starts the stack: a stage that begins, or how it ended: addresses, or error and hint."""
+
+    stage: str = ""
+    error: str = ""
+    hint: str = ""
+    addresses: Addresses | None = None
+
+
+class Part(msgspec.Struct):
+    """A child. process : its handle; gentle, firm : signals that ask it and that force it to end."""
+
+    process: "subprocess.Popen[bytes]"
+    gentle: signal.Signals
+    firm: signal.Signals
+
+
+def main(words: list[str]) -> int:
+    """Start the stack, stay with it until told to end, stop it. words : descriptor that takes Status lines."""
+    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
+    status = int(words[0])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if plan.owner:
+        threading.Thread(target=_follow_owner, args=(plan.owner, plan.owner_started), daemon=True).start()
+    try:
+        with locked(Layout(Path(plan.data)).stack_lock, wait=False):
+            _supervise(plan, status)
+    except BlockingIOError:
+        _tell(status, Status(error=f"another stack works in {plan.data}", hint="Run `tapewatch down`."))
+    except TapewatchError as error:
+        _log(f"{error.message}. {error.hint}")
+        _tell(status, Status(error=error.message, hint=error.hint))
+    return 1
+
+
+def _supervise(plan: Plan, status: int) -> None:
+    """Start, announce, watch; stop whatever was started, however this ends. Returns never but by an exception."""
+    layout = Layout(Path(plan.data))
+    _clear_remains(layout)
+    parts: dict[str, Part] = {}
+    try:
+        ports = kafka.choose_ports(plan.settings, layout)
+        _prepare(plan, layout, ports, status)
+        _tell(status, Status(stage="starting Kafka and PostgreSQL"))
+        _start(plan, layout, ports, parts)
+        _await_health(layout, ports, parts)
+        addresses = _announce(layout, ports, parts)
+        _tell(status, Status(addresses=addresses))
+        os.close(status)
+        while True:
+            _fail_if_ended(layout, parts)
+            WALL.sleep(TICK)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _stop(parts)
+        layout.stack_file.unlink(missing_ok=True)
+        if not layout.socket.is_relative_to(layout.data):
+            with suppress(OSError):
+                layout.socket.rmdir()
+        _log("stopped")
+
+
+def _prepare(plan: Plan, layout: Layout, ports: kafka.Ports, status: int) -> None:
+    """Format the broker's storage and make the database cluster, both at once, where they do not exist yet."""
+    uid = postgres.user(layout)
+    postgres.prepare_folders(layout, uid)
+    steps: list[tuple[str, subprocess.Popen[bytes]]] = []
+    format_storage = kafka.format_command(layout, ports, plan.java, Path(plan.jars))
+    make_cluster = postgres.init_command(layout)
+    if format_storage or make_cluster:
+        _tell(status, Status(stage="preparing Kafka's storage and PostgreSQL's cluster"))
+    if make_cluster:
+        log = layout.logs / "initdb.log"
+        steps.append((log.name, _launch(make_cluster, layout.postgres, log, signal.SIGKILL, uid)))
+    if format_storage:
+        log = layout.logs / "kafka-format.log"
+        steps.append((log.name, _launch(format_storage, layout.kafka, log, signal.SIGKILL)))
+    for log_name, step in steps:
+        if step.wait() != 0:
+            raise _failure(layout, log_name, "preparing the data folder failed")
+    if make_cluster:
+        postgres.finish_init(layout)
+    if format_storage:
+        kafka.finish_format(layout)
+
+
+def _start(plan: Plan, layout: Layout, ports: kafka.Ports, parts: dict[str, Part]) -> None:
+    """Start both servers. PostgreSQL's death signal is SIGQUIT, at which it takes its backends along."""
+    database = postgres.command(layout)
+    process = _launch(database, layout.postgres, layout.logs / "postgres.log", signal.SIGQUIT, postgres.user(layout))
+    parts["postgres"] = Part(process, signal.SIGINT, signal.SIGQUIT)
+    broker = kafka.command(layout, ports, plan.java, Path(plan.jars), plan.settings.kafka_heap_mb)
+    process = _launch(broker, layout.kafka, layout.logs / "kafka-console.log", signal.SIGKILL)
+    parts["kafka"] = Part(process, signal.SIGTERM, signal.SIGKILL)
+
+
+def _launch(
+    command: list[str], folder: Path, log: Path, death_signal: signal.Signals, uid: int | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a child that gets `death_signal` when we die. Only the main thread may: its end counts as ours."""
+    if log.exists() and log.stat().st_size > LARGE_LOG:
+        log.replace(log.with_suffix(".1.log"))
+    wrapper = [sys.executable, "-IS", str(Path(__file__).with_name("launch.py"))]
+    words = [str(os.getpid()), str(int(death_signal)), str(os.geteuid() if uid is None else uid)]
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - our own words
+            [*wrapper, *words, *command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=postgres.environment(),
+            start_new_session=True,
+        )
+
+
+def _await_health(layout: Layout, ports: kafka.Ports, parts: dict[str, Part]) -> None:
+    """Wait until both servers answer. TapewatchError when one ends or time runs out."""
+    deadline = WALL.now() + START_SECONDS * NANOS
+    while not postgres.create_database(layout):
+        _wait(layout, parts, deadline, "postgres.log")
+    while not kafka.is_healthy(ports.bootstrap):
+        _wait(layout, parts, deadline, "kafka.log")
+
+
+def _wait(layout: Layout, parts: dict[str, Part], deadline: int, log: str) -> None:
+    """Let a little time pass while the servers come up."""
+    _fail_if_ended(layout, parts)
+    if WALL.now() > deadline:
+        raise _failure(layout, log, f"a server did not answer within {START_SECONDS} s")
+    WALL.sleep(TICK)
+
+
+def _fail_if_ended(layout: Layout, parts: dict[str, Part]) -> None:
+    """TapewatchError when a server has ended by itself."""
+    for name, part in parts.items():
+        if part.process.poll() is not None:
+            raise _failure(layout, f"{name}.log", f"{name} ended by itself with exit status {part.process.returncode}")
+
+
+def _failure(layout: Layout, log_name: str, message: str) -> TapewatchError:
+    """An error that quotes the last grave lines of a log, or its end."""
+    log = layout.logs / log_name
+    if log_name == "kafka.log":
+        # A JVM that does not come as far as Kafka's own log speaks on the console.
+        written = [path for path in (log, layout.logs / "kafka-console.log") if path.exists()]
+        log = max(written, key=lambda path: path.stat().st_mtime_ns, default=log)
+    lines = log.read_text(errors="replace").strip().splitlines()[-200:] if log.exists() else []
+    grave = [line for line in lines if any(word in line for word in (" ERROR ", " FATAL ", "FATAL:", "PANIC:"))]
+    quoted = "".join(f"\n    {line[:300]}" for line in (grave or lines)[-3:])
+    return TapewatchError(f"{message}{quoted}", f"See {log}, and `tapewatch doctor`.")
+
+
+def _announce(layout: Layout, ports: kafka.Ports, parts: dict[str, Part]) -> Addresses:
+    """Write stack.json."""
+    pids = {"supervisor": os.getpid()} | {name: part.process.pid for name, part in sorted(parts.items())}
+    started = {name: started_at(pid) or 0 for name, pid in pids.items()}
+    addresses = Addresses(ports.bootstrap, postgres.url(layout), pids, started)
+    write_private(layout.stack_file, msgspec.json.encode(addresses))
+    _log(f"started: {pids}")
+    return addresses
+
+
+def _stop(parts: dict[str, Part]) -> None:
+    """Ask all to end, then force what is left."""
+    for part in parts.values():
+        part.process.send_signal(part.gentle)
+    deadline = WALL.now() + STOP_SECONDS * NANOS
+    for part in parts.values():
+        for force in (part.firm, signal.SIGKILL):
+            try:
+                part.process.wait(max(TICK, (deadline - WALL.now()) / NANOS))
+            except subprocess.TimeoutExpired:
+                part.process.send_signal(force)
+                deadline = WALL.now() + REMAINS_SECONDS * NANOS
+        part.process.wait()
+
+
+def _clear_remains(layout: Layout) -> None:
+    """Wait until the servers of a supervisor that was killed are gone; force them after a while. Data stays."""
+    with suppress(FileNotFoundError, msgspec.DecodeError):
+        before = msgspec.json.decode(layout.stack_file.read_bytes(), type=Addresses)
+        for name in ("kafka", "postgres"):
+            _await_end(before.pids.get(name, 0), before.started.get(name))
+    postmaster = postgres.running_postmaster(layout)
+    if postmaster is not None:
+        _await_end(postmaster, started_at(postmaster))
+    elif (layout.cluster / "postmaster.pid").exists():
+        # Its process id may meanwhile be somebody else's, at which PostgreSQL would refuse to start.
+        (layout.cluster / "postmaster.pid").unlink()
+    layout.stack_file.unlink(missing_ok=True)
+
+
+def _await_end(pid: int, started: int | None) -> None:
+    """Wait for one process to end, then kill it."""
+    deadline = WALL.now() + REMAINS_SECONDS * NANOS
+    while started is not None and started_at(pid) == started:
+        if WALL.now() > deadline:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        WALL.sleep(TICK)
+
+
+def _follow_owner(pid: int, started: int) -> None:
+    """End the supervisor when its owner has ended."""
+    while started_at(pid) == started:
+        WALL.sleep(TICK)
+    _log(f"the owner, process {pid}, has ended")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _tell(descriptor: int, status: Status) -> None:
+    """Write one status line; whoever started us may have gone."""
+    with suppress(OSError):
+        os.write(descriptor, msgspec.json.encode(status) + b"\n")
+
+
+def _log(message: str) -> None:
+    """One line into the supervisor's log."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,196 @@
+"""`tapewatch produce`: a recording or a synthetic market as a feed in Kafka."""
+
+import argparse
+import math
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+import pyarrow.parquet as pq
+
+from producers.feed.progress import ReplayProgress
+from producers.live import Show, ShowSummary, run_synthetic
+from producers.recordings import RecordingOptions, kind_names
+from producers.replay import MAX_SPEED, ReplaySummary, replay
+from producers.synthetic import SyntheticConfig
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+
+_EPILOG = """examples:
+  tapewatch produce replay spot_btcusdt_20240808.gz spot_btcusdt_20240809.gz --speed max
+  tapewatch produce replay trades.parquet --feed mine --speed 10
+  tapewatch produce synthetic --instruments 200 --rows-per-second 4000 --labels labels.csv
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the sources and their arguments."""
+    parser.epilog = _EPILOG
+    sources = parser.add_subparsers(dest="what", metavar="SOURCE", required=True)
+    _configure_replay(
+        sources.add_parser("replay", help="recordings, at recorded speed, N times, or as fast as it goes")
+    )
+    _configure_synthetic(sources.add_parser("synthetic", help="a simulated market with labelled manipulation"))
+
+
+def _configure_replay(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example: tapewatch produce replay trades.csv.gz --speed 60"
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recordings, or folders of Parquet files")
+    parser.add_argument("--kind", choices=kind_names(), help="kind of the files (default: told by their content)")
+    parser.add_argument("--feed", default="", help="feed to fill (default: one of the recording's own)")
+    parser.add_argument(
+        "--speed", type=_speed, default=MAX_SPEED, help="1 recorded speed, N times that, or max (default)"
+    )
+    parser.add_argument("--partitions", type=_count, default=0, help="partitions of a new topic")
+    parser.add_argument("--instrument", default="", help="SYMBOL.VENUE of bars whose file name holds none")
+    parser.add_argument("--timezone", default="UTC", help="IANA zone of bar times without an offset (default: UTC)")
+    parser.add_argument(
+        "--interval", type=_count, default=0, metavar="S", help="length of a bar, s (default: as the bars say)"
+    )
+    parser.add_argument("--date", default="", help="YYYY-MM-DD of a LOBSTER file whose name holds none")
+    parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
+
+
+def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example: tapewatch produce synthetic --seed 7 --labels labels.csv"
+    usual = SyntheticConfig()
+    parser.add_argument("--seed", type=int, default=1, help="of everything drawn (default: 1)")
+    parser.add_argument("--instruments", type=_count, default=usual.instruments, help=f"(default: {usual.instruments})")
+    parser.add_argument(
+        "--rows-per-second",
+        type=float,
+        default=usual.rows_per_second,
+        help=f"mean (default: {usual.rows_per_second:.0f})",
+    )
+    parser.add_argument("--seconds", type=_count, default=0, help="length after the back-dated part (default: no end)")
+    parser.add_argument("--back-date", type=int, default=900, metavar="S", help="seconds sent at once (default: 900)")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="CSV file for the injected manipulation")
+    parser.add_argument(
+        "--look-alikes", type=Path, metavar="FILE", help="CSV file for look-alikes (default: beside --labels)"
+    )
+    parser.add_argument(
+        "--demo", action="store_true", help="every scenario right after the back-dated part, then more often"
+    )
+    parser.add_argument("--feed", default="synthetic", help="feed to fill (default: synthetic)")
+    parser.add_argument("--partitions", type=_count, default=0, help="partitions of a new topic")
+    parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Send the source until its end or a signal."""
+    stop = until_signal()
+    return _replay(args, settings, stop) if args.what == "replay" else _synthetic(args, settings, stop)
+
+
+def until_signal() -> threading.Event:
+    """An event that the first SIGINT or SIGTERM sets, so that what was begun is flushed; the second one interrupts."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    return stop
+
+
+def _replay(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
+    options = RecordingOptions(
+        instrument=args.instrument, timezone=args.timezone, interval_s=args.interval, date=args.date
+    )
+    with ReplayProgress(_known_rows(args.files)) as progress:
+        summary = replay(
+            settings,
+            args.files,
+            kind=args.kind,
+            options=options,
+            feed=args.feed,
+            speed=args.speed,
+            partitions=args.partitions,
+            stop=stop,
+            watch=progress,
+            say=_say,
+        )
+    _print(summary, args.json)
+    return 0 if summary.complete else 130
+
+
+def _synthetic(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
+    if args.look_alikes and not args.labels:
+        raise TapewatchError("--look-alikes needs --labels", "Name a file for the labels too.")
+    beside = args.labels and args.labels.with_name(f"{args.labels.stem}-look-alikes{args.labels.suffix}")
+    show = Show(
+        config=_config(args),
+        seed=args.seed,
+        feed=args.feed,
+        back_date_s=args.back_date,
+        seconds=args.seconds,
+        labels=args.labels,
+        look_alikes=args.look_alikes or beside,
+        partitions=args.partitions,
+    )
+    _print(run_synthetic(settings, show, stop=stop, rate=True, say=_say), args.json)
+    return 0
+
+
+def _config(args: argparse.Namespace) -> SyntheticConfig:
+    """The market's settings; nothing is injected in the back-dated part."""
+    if args.back_date < 0 or args.seed < 0 or not args.rows_per_second > 0 or not math.isfinite(args.rows_per_second):
+        raise TapewatchError("seed and back-dated time are 0 or more, rows per second above 0", "Mend the arguments.")
+    return msgspec.structs.replace(
+        SyntheticConfig.demo() if args.demo else SyntheticConfig(),
+        instruments=args.instruments,
+        rows_per_second=args.rows_per_second,
+        warmup_s=float(args.back_date),
+    )
+
+
+def _known_rows(paths: list[Path]) -> int | None:
+    """Rows of the files where they tell without being read, else None."""
+    files = [file for path in paths for file in (sorted(path.glob("*.parquet")) if path.is_dir() else [path])]
+    if not files or any(file.suffix != ".parquet" for file in files):
+        return None
+    try:
+        return sum(int(pq.ParquetFile(file).metadata.num_rows) for file in files)
+    except (OSError, ValueError):
+        return None
+
+
+def _speed(text: str) -> float:
+    """1, N or max."""
+    speed = MAX_SPEED if text == "max" else float(text)
+    if not speed > 0:
+        raise argparse.ArgumentTypeError("a number above 0, or max")
+    return speed
+
+
+def _count(text: str) -> int:
+    """A whole number of at least 1."""
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("a whole number of at least 1")
+    return count
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _print(summary: ReplaySummary | ShowSummary, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(summary).decode(), flush=True)
+        return
+    rows = ", ".join(f"{count:,} {kind}" for kind, count in summary.rows.items()) or "no rows"
+    print(
+        f"{summary.topic}: {rows} and {summary.heartbeats:,} heartbeats in {summary.frames:,} frames "
+        f"({summary.bytes / 1e6:.1f} MB), {summary.partitions} partitions, {summary.seconds:.1f} s, "
+        f"{summary.rows_per_s:,.0f} rows/s"
+    )
+    if isinstance(summary, ReplaySummary):
+        refused = ", ".join(f"{count:,} {reason}" for reason, count in summary.refused.items()) or "none"
+        print(f"refused lines: {refused}; {'complete' if summary.complete else 'stopped before the end'}")

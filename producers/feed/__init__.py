@@ -1,0 +1,29 @@
+"""The way into a market topic: split by partition, frame, count, send, and never lose a frame in silence."""
+
+from producers.feed.encoder import FrameEncoder
+from producers.feed.live import LiveWriter
+from producers.feed.log_tail import LogTail, read_tail
+from producers.feed.opening import open_feed
+from producers.feed.rate import Rate
+from producers.feed.recorded import Due, RecordedFrames
+from producers.feed.refusals import refused_line, send_refusals
+from producers.feed.splitter import Splitter
+from producers.feed.writer import MAX_FRAME_ROWS, FeedWriter, SendsRecords, Sent
+
+__all__ = [
+    "MAX_FRAME_ROWS",
+    "Due",
+    "FeedWriter",
+    "FrameEncoder",
+    "LiveWriter",
+    "LogTail",
+    "Rate",
+    "RecordedFrames",
+    "SendsRecords",
+    "Sent",
+    "Splitter",
+    "open_feed",
+    "read_tail",
+    "refused_line",
+    "send_refusals",
+]

@@ -1,0 +1,55 @@
+"""How far a feed's log has come, so that a new writer's rows are not older than those that lie there."""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from confluent_kafka import Message
+
+from tapewatch import kafka, topics
+from tapewatch.admission import CONTROL_SOURCE
+from tapewatch.errors import ContractError
+from tapewatch.frames import Decoder, FrameHeaders, Headers
+from tapewatch.settings import Settings
+
+TAIL_RECORDS = 64
+"""Records read at the end of each partition."""
+
+
+@dataclass(slots=True)
+class LogTail:
+    """The newest of the last records of all partitions, control records aside.
+
+    newest_ns : newest ts_recv, UTC nanoseconds, 0 for an empty log; epochs : newest epoch by source
+    """
+
+    newest_ns: int = 0
+    epochs: dict[str, int] = field(default_factory=dict)
+
+    def next_epoch(self, source: str, now_ns: int) -> int:
+        """An epoch above all that are known of the source."""
+        return max(now_ns, self.epochs.get(source, -1) + 1)
+
+    def take(self, message: Message, decoder: Decoder) -> None:
+        """Look at one record; an unreadable one tells nothing."""
+        try:
+            headers = FrameHeaders.from_kafka(cast(Headers | None, message.headers()))
+            newest = int(decoder.open(message.value() or b"").column("ts_recv").max())
+        except ContractError:
+            return
+        if headers.source != CONTROL_SOURCE:
+            self.newest_ns = max(self.newest_ns, newest)
+            self.epochs[headers.source] = max(self.epochs.get(headers.source, -1), headers.epoch)
+
+
+def read_tail(settings: Settings, feed: str) -> LogTail:
+    """Read the end of every partition of the feed's market topic."""
+    tail, decoder, topic = LogTail(), Decoder(), topics.market(feed)
+    reader = kafka.consumer(settings)
+    try:
+        for partition in range(kafka.existing_topics(kafka.admin(settings)).get(topic, 0)):
+            low, high = kafka.watermarks(reader, topic, partition)
+            for message in kafka.read_range(reader, topic, partition, max(low, high - TAIL_RECORDS), high):
+                tail.take(message, decoder)
+    finally:
+        reader.close()
+    return tail

@@ -1,0 +1,65 @@
+"""Refused lines of a recording as dead letters of its feed, each once however often the recording is replayed."""
+
+from collections.abc import Iterable
+from typing import cast
+
+from confluent_kafka import KafkaError, Message
+
+from producers.feed.writer import FLUSH_S
+from producers.recordings import Refusal
+from tapewatch import dead_letters, kafka, topics
+from tapewatch.dead_letters import DeadLetter
+from tapewatch.errors import TapewatchError
+from tapewatch.frames import Headers
+from tapewatch.settings import Settings
+
+NOWHERE = -1
+"""Origin partition and offset of a line that never became a record."""
+
+_KEY = ("source", "file", "line", "reason")
+
+
+def refused_line(feed: str, source: str, refusal: Refusal) -> DeadLetter:
+    """A refused line as a dead letter: its text, a refused record's headers, and `source`, `file` and `line`."""
+    origin = (topics.market(feed), NOWHERE, NOWHERE)
+    letter = dead_letters.of_record(origin, refusal.reason, f"{refusal.file} line {refusal.line}", refusal.raw)
+    headers = [("kind", b"line") if name == "kind" else (name, value) for name, value in letter.headers]
+    named = {"source": source, "file": refusal.file, "line": str(refusal.line)}
+    return DeadLetter(letter.topic, letter.value, headers + [(name, text.encode()) for name, text in named.items()])
+
+
+def send_refusals(settings: Settings, feed: str, source: str, refused: Iterable[Refusal]) -> int:
+    """Write the refused lines that the feed's dead letters do not hold yet, and return how many these were.
+
+    TapewatchError where they are not acknowledged.
+    """
+    letters = [refused_line(feed, source, refusal) for refusal in refused]
+    if not letters:
+        return 0
+    known: set[tuple[bytes, ...]] = set()
+    kafka.read_all(settings, topics.dead_letters(topics.market(feed)), lambda message: known.add(_message_key(message)))
+    missing = [letter for letter in letters if _key(letter.headers) not in known]
+    failed: list[KafkaError] = []
+    producer = kafka.producer(settings, linger_ms=5)
+    for letter in missing:
+        producer.produce(
+            letter.topic,
+            letter.value,
+            headers=list(letter.headers),
+            on_delivery=lambda error, _: failed.append(error) if error else None,
+        )
+    if producer.flush(FLUSH_S) or failed:
+        raise TapewatchError(
+            f"the dead letters of {feed} were not acknowledged: {failed[0] if failed else 'time-out'}",
+            "Run `tapewatch status`, then replay again: what is missing is written then.",
+        )
+    return len(missing)
+
+
+def _message_key(message: Message) -> tuple[bytes, ...]:
+    return _key(cast(Headers, message.headers() or ()))
+
+
+def _key(headers: Headers) -> tuple[bytes, ...]:
+    found = dict(headers)
+    return tuple(bytes(found.get(name) or b"") for name in _KEY)

@@ -1,0 +1,163 @@
+"""The feed writer: frames go to their partition with source, epoch and sequence; each is acknowledged or said lost."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from producers.feed.encoder import FrameEncoder
+from producers.feed.splitter import Splitter
+from tapewatch import topics
+from tapewatch.clock import WALL, Clock
+from tapewatch.errors import TapewatchError
+from tapewatch.frames import FrameHeaders
+from tapewatch.partitioner import partition_for
+from tapewatch.rows import Rows, RowType
+
+MAX_FRAME_ROWS = 1024
+"""Rows of one frame at most."""
+FLUSH_S = 60.0
+"""Longest wait for the last acknowledgements, s."""
+
+_POLL_EVERY = 64
+
+
+class SendsRecords(Protocol):
+    """What the writer needs of a Kafka producer (confluent_kafka.Producer has it)."""
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        partition: int,
+        headers: Any,
+        on_delivery: Callable[[Any, Any], None],
+    ) -> None:
+        """Queue a record; BufferError where the queue is full."""
+        ...
+
+    def poll(self, timeout: float) -> int:
+        """Serve delivery reports, waiting up to `timeout` seconds for the first."""
+        ...
+
+    def flush(self, timeout: float) -> int:
+        """Wait until the queue is empty; how many records are left in it."""
+        ...
+
+
+@dataclass(slots=True)
+class Sent:
+    """What was handed to Kafka.
+
+    rows : by row type, heartbeats not among them; bytes : of frames, before compression
+    acknowledged : frames that the broker confirmed; waits : times the full send queue made the writer wait
+    """
+
+    rows: Counter[str] = field(default_factory=Counter)
+    heartbeats: int = 0
+    frames: int = 0
+    bytes: int = 0
+    acknowledged: int = 0
+    waits: int = 0
+
+
+class FeedWriter:
+    """Writes one feed's market topic as one source; partitions count their sequences from 0 within the epoch.
+
+    instruments : ids that will be sent, registered before (see `open_feed`)
+    An acknowledgement that fails raises TapewatchError at the next call.
+    """
+
+    def __init__(
+        self,
+        producer: SendsRecords,
+        feed: str,
+        source: str,
+        epoch: int,
+        partitions: int,
+        instruments: Iterable[str],
+        clock: Clock = WALL,
+    ) -> None:
+        self.feed, self.source, self.epoch, self.partitions = feed, source, epoch, partitions
+        self.topic = topics.market(feed)
+        self.splitter = Splitter(partitions)
+        self.sent = Sent()
+        self._producer = producer
+        self._clock = clock
+        self._sequence = [0] * partitions
+        own: list[list[str]] = [[] for _ in range(partitions)]
+        for instrument in instruments:
+            own[partition_for(instrument, partitions)].append(instrument)
+        self._encoders = [FrameEncoder(names) for names in own]
+        self._failure = ""
+        self._unpolled = 0
+
+    def send(self, partition: int, rows: Rows) -> None:
+        """Send rows of one type, all of this partition, as frames of at most 1024 rows."""
+        for start in range(0, len(rows), MAX_FRAME_ROWS):
+            part = rows if len(rows) <= MAX_FRAME_ROWS else rows.take(slice(start, start + MAX_FRAME_ROWS))
+            self._produce(partition, part.type, self._encoders[partition].encode(part))
+        self.sent.rows[rows.type.label] += len(rows)
+
+    def heartbeats(self, partition: int, times: npt.NDArray[np.int64]) -> None:
+        """Send heartbeats at these times (UTC nanoseconds, at most 1024) as one frame."""
+        self._produce(partition, RowType.STATUS, self._encoders[partition].heartbeats(times))
+        self.sent.heartbeats += len(times)
+
+    def poll(self) -> None:
+        """Serve acknowledgements; TapewatchError if one failed."""
+        self._unpolled = 0
+        self._producer.poll(0)
+        self._check()
+
+    def flush(self) -> None:
+        """Wait until every frame is acknowledged; TapewatchError if that fails or takes over a minute."""
+        left = self._producer.flush(FLUSH_S)
+        self._check()
+        if left:
+            raise TapewatchError(
+                f"{left} frames for {self.topic} were not acknowledged in {FLUSH_S:.0f} s", "Run `tapewatch status`."
+            )
+
+    @property
+    def unacknowledged(self) -> int:
+        """Frames on their way."""
+        return self.sent.frames - self.sent.acknowledged
+
+    def _produce(self, partition: int, row_type: RowType, value: bytes) -> None:
+        """Queue one frame, waiting while the queue is full: nothing is dropped."""
+        sequence = self._sequence[partition]
+        headers = FrameHeaders(row_type.label, self.source, self.epoch, sequence, self._clock.now()).to_kafka()
+        while True:
+            try:
+                self._producer.produce(
+                    self.topic, value, partition=partition, headers=headers, on_delivery=self._on_delivery
+                )
+                break
+            except BufferError:
+                self.sent.waits += 1
+                self._producer.poll(0.1)
+                self._check()
+        self._sequence[partition] = sequence + 1
+        self.sent.frames += 1
+        self.sent.bytes += len(value)
+        self._unpolled += 1
+        if self._unpolled >= _POLL_EVERY:
+            self.poll()
+
+    def _on_delivery(self, error: Any, message: Any) -> None:
+        if error is None:
+            self.sent.acknowledged += 1
+        elif not self._failure:
+            self._failure = str(error)
+
+    def _check(self) -> None:
+        if self._failure:
+            raise TapewatchError(
+                f"Kafka did not take a frame for {self.topic}: {self._failure}",
+                "Run `tapewatch status`, look at the broker's log, then start the producer again.",
+            )

@@ -1,0 +1,285 @@
+"""The synthetic market as a live feed: its first minutes back-dated and sent at once, then second by second."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from producers.feed import FeedWriter, LiveWriter, Rate, open_feed, read_tail
+from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
+from tapewatch import kafka
+from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.errors import TapewatchError
+from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.rows import Chunk
+from tapewatch.settings import Settings
+
+FLUSH_S = 0.01
+"""Seconds between two flushes."""
+BEHIND_S = 1.0
+"""How far simulation may fall behind the clock before it is said, s."""
+
+_AHEAD = 2
+_SOURCE = "synthetic"
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """A synthetic market to run.
+
+    config, seed : what the market is a function of, beside its start; `config.warmup_s` is normally `back_date_s`
+    feed : whose topic it fills; partitions : of a new topic, 0 takes the setting
+    back_date_s : seconds of market that are sent at once, with times in the past
+    seconds : length of what follows, s; 0 has no end
+    labels, look_alikes : CSV files of injected manipulation and of what only looks like it, kept up to date
+    """
+
+    config: SyntheticConfig
+    seed: int = 1
+    feed: str = "synthetic"
+    back_date_s: int = 900
+    seconds: int = 0
+    labels: Path | None = None
+    look_alikes: Path | None = None
+    partitions: int = 0
+
+
+class ShowSummary(msgspec.Struct, frozen=True):
+    """What a show sent.
+
+    rows : by row type, heartbeats not among them
+    started, ended : simulated time, RFC 3339; followed : where it met the wall clock, empty if it never did
+    back_dated_s : simulated seconds sent at once; caught_up_s : wall time that took, s
+    worst_behind_s : largest delay behind the wall clock after that, s
+    injected : events begun by scenario, look-alikes included; seconds : wall time, s
+    """
+
+    feed: str
+    topic: str
+    source: str
+    epoch: int
+    partitions: int
+    seed: int
+    fingerprint: str
+    instruments: int
+    rows: dict[str, int]
+    heartbeats: int
+    frames: int
+    bytes: int
+    started: str
+    followed: str
+    ended: str
+    back_dated_s: int
+    caught_up_s: float
+    worst_behind_s: float
+    injected: dict[str, int]
+    seconds: float
+    rows_per_s: float
+
+
+def run_synthetic(
+    settings: Settings,
+    show: Show,
+    *,
+    stop: threading.Event | None = None,
+    clock: Clock = WALL,
+    rate: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> ShowSummary:
+    """Run a synthetic market as a live feed until its end or until `stop` is set; every frame is then acknowledged.
+
+    rate : whether to say rates on stderr every few seconds; say : gets what the user should know
+    Where the feed's log is already newer than the back-dated start, the market starts right after it instead.
+    TapewatchError if Kafka refuses a frame.
+    """
+    begun = clock.now()
+    tail = read_tail(settings, show.feed)
+    start_ns = (begun // NANOS - show.back_date_s) * NANOS
+    if tail.newest_ns >= start_ns:
+        start_ns = (tail.newest_ns // NANOS + 1) * NANOS
+        say(f"market.{show.feed} holds rows up to {to_rfc3339(tail.newest_ns)}: starting right after them")
+    market = SyntheticMarket(show.config, show.seed, start_ns)
+    partitions = open_feed(settings, show.feed, market.instruments, show.partitions, clock)
+    if show.partitions and partitions != show.partitions:
+        say(f"market.{show.feed} exists with {partitions} partitions; using these, not {show.partitions}")
+    ids = [instrument.id for instrument in market.instruments]
+    producer = kafka.producer(settings, linger_ms=1, enable_gapless_guarantee=True)
+    epoch = tail.next_epoch(_SOURCE, begun)
+    writer = FeedWriter(producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
+    live = LiveWriter(writer, tail.newest_ns)
+    runner = Runner(show, market, live, start_ns, clock, Rate(writer, clock) if rate else None, say)
+    runner.run(stop or threading.Event())
+    return runner.summary((clock.now() - begun) / NANOS)
+
+
+class Runner:
+    """Brings a market's rows to a live writer as the clock passes them."""
+
+    def __init__(
+        self,
+        show: Show,
+        market: SyntheticMarket,
+        live: LiveWriter,
+        start_ns: int,
+        clock: Clock = WALL,
+        rate: Rate | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._show, self._market, self._live, self._clock = show, market, live, clock
+        self._rate, self._say = rate, say
+        self._start_ns = self._sent_ns = start_ns
+        self._begun = clock.now()
+        self._followed_ns = 0
+        self._caught_up_s = 0.0
+        self._worst_behind = self._said_behind = 0
+        self._labels: list[Label] = []
+
+    def run(self, stop: threading.Event) -> None:
+        """Send until the end or `stop`; what was begun is flushed, and the label files are whole."""
+        ahead = Ahead(self._market)
+        try:
+            for chunk, self._labels in ahead:
+                if stop.is_set() or self._over(chunk):
+                    break
+                self._follow(chunk, stop)
+                self._after(chunk)
+        finally:
+            ahead.close()
+            self._write_labels()
+        self._live.close(self._sent_ns)
+
+    def _over(self, chunk: Chunk) -> bool:
+        """Whether the show's length is reached before this chunk."""
+        seconds = self._show.seconds
+        return bool(seconds and self._followed_ns and chunk.end_ns > self._followed_ns + seconds * NANOS)
+
+    def _follow(self, chunk: Chunk, stop: threading.Event) -> None:
+        """Send a chunk's rows as the clock passes their receipt times; one that lies in the past goes at once."""
+        sent = [0] * len(chunk.rows)
+        while True:
+            upto = min(self._clock.now(), chunk.end_ns - 1)
+            for place, rows in enumerate(chunk.rows):
+                cut = int(np.searchsorted(rows.ts_recv, upto, side="right"))
+                self._live.add(rows.take(slice(sent[place], cut)))
+                sent[place] = cut
+            if upto >= self._sent_ns:
+                self._live.flush(upto)
+                self._sent_ns = upto
+            if upto == chunk.end_ns - 1 or stop.is_set():
+                return
+            self._clock.sleep(min(FLUSH_S, (chunk.end_ns - upto) / NANOS))
+
+    def _after(self, chunk: Chunk) -> None:
+        """Look at the clock after a chunk: met, kept up with, or fallen behind."""
+        now = self._clock.now()
+        behind = now - chunk.end_ns
+        if not self._followed_ns and behind < NANOS:
+            self._followed_ns = chunk.end_ns
+            self._caught_up_s = (now - self._begun) / NANOS
+            past = (chunk.end_ns - self._start_ns) // NANOS
+            self._say(f"{past} s of market sent in {self._caught_up_s:.1f} s; following the clock")
+        elif self._followed_ns:
+            self._keep_up(now, behind)
+        if self._followed_ns:
+            self._write_labels()
+        if self._rate is not None:
+            self._rate.tick(self._sent_ns, behind if self._followed_ns else 0)
+
+    def _keep_up(self, now: int, behind: int) -> None:
+        """Say it, every few seconds, where simulation cannot keep up; nothing is left out."""
+        self._worst_behind = max(self._worst_behind, behind)
+        if behind > BEHIND_S * NANOS and now - self._said_behind > 5 * NANOS:
+            self._said_behind = now
+            self._say(f"simulation is {behind / NANOS:.1f} s behind the clock; catching up, nothing is left out")
+
+    def _write_labels(self) -> None:
+        """Bring the label files up to date with what was sent; a reader never sees half a file."""
+        show = self._show
+        if show.labels is None:
+            return
+        known = [label for label in self._labels if label.start_ns <= self._sent_ns]
+        files = [show.labels] + ([show.look_alikes] if show.look_alikes is not None else [])
+        fresh = [file.with_name(f".{file.name}.new") for file in files]
+        write_labels(known, fresh[0], fresh[1] if len(fresh) > 1 else None)
+        for new, file in zip(fresh, files, strict=True):
+            new.replace(file)
+
+    def summary(self, seconds: float) -> ShowSummary:
+        """What was sent. seconds : wall time, s."""
+        show, writer, sent = self._show, self._live.writer, self._live.writer.sent
+        injected: dict[str, int] = {}
+        for label in self._labels:
+            if label.start_ns <= self._sent_ns:
+                injected[label.scenario] = injected.get(label.scenario, 0) + 1
+        return ShowSummary(
+            feed=writer.feed,
+            topic=writer.topic,
+            source=writer.source,
+            epoch=writer.epoch,
+            partitions=writer.partitions,
+            seed=show.seed,
+            fingerprint=self._market.fingerprint,
+            instruments=len(self._market.instruments),
+            rows=dict(sorted(sent.rows.items())),
+            heartbeats=sent.heartbeats,
+            frames=sent.frames,
+            bytes=sent.bytes,
+            started=to_rfc3339(self._start_ns),
+            followed=to_rfc3339(self._followed_ns) if self._followed_ns else "",
+            ended=to_rfc3339(self._sent_ns),
+            back_dated_s=max(0, self._followed_ns - self._start_ns) // NANOS,
+            caught_up_s=round(self._caught_up_s, 3),
+            worst_behind_s=round(self._worst_behind / NANOS, 3),
+            injected=dict(sorted(injected.items())),
+            seconds=round(seconds, 3),
+            rows_per_s=round(sent.rows.total() / max(seconds, 1e-9), 1),
+        )
+
+
+class Ahead:
+    """A market's chunks, each with the labels of its time.
+
+    They are simulated in a thread, a little ahead of their use, so that flushes need not wait.
+    """
+
+    def __init__(self, market: SyntheticMarket) -> None:
+        self._market = market
+        self._ready: queue.Queue[tuple[Chunk, list[Label]] | None] = queue.Queue(_AHEAD)
+        self._closed = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._simulate, name="simulation", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[tuple[Chunk, list[Label]]]:
+        while (item := self._ready.get()) is not None:
+            yield item
+        if self._error is not None:
+            raise TapewatchError(f"the market simulation failed: {self._error}", "Report the seed.") from self._error
+
+    def close(self) -> None:
+        """End the simulation."""
+        self._closed.set()
+        self._thread.join(10)
+
+    def _simulate(self) -> None:
+        try:
+            for chunk in self._market.chunks():
+                if not self._put((chunk, self._market.labels())):
+                    return
+        except Exception as error:
+            self._error = error
+        self._put(None)
+
+    def _put(self, item: tuple[Chunk, list[Label]] | None) -> bool:
+        """Hand over, waiting for room; False once closed."""
+        while not self._closed.is_set():
+            try:
+                self._ready.put(item, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False

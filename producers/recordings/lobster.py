@@ -1,0 +1,248 @@
+"""LOBSTER files of one ticker and day: messages with their books, both in one file, or books alone."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import zip_longest
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from producers.recordings.columns import parsed_lines
+from producers.recordings.files import line_blocks
+from producers.recordings.lobster_rows import HALT, LobsterState
+from producers.recordings.options import RecordingOptions
+from producers.recordings.report import RecordingReport
+from producers.recordings.series import Blocks, Head, Series
+from tapewatch.clock import NANOS
+from tapewatch.errors import TapewatchError
+from tapewatch.instruments import Instrument, Session, Tick
+from tapewatch.rows import Column
+
+name = "lobster"
+
+BOOK_HEADER = "ASK_1_PRICE,ASK_1_QTY,BID_1_PRICE,BID_1_QTY"
+COMBINED_HEADER = "Secs,Type,OrderID,Size,Price,TradeDirection,Askp1,Asks1,Bidp1,Bids1"
+MESSAGE = {
+    "time": pa.float64(),
+    "type": pa.int64(),
+    "order_id": pa.string(),
+    "size": pa.int64(),
+    "price": pa.int64(),
+    "direction": pa.int64(),
+}
+NEW_YORK = ZoneInfo("America/New_York")
+OPEN_S, CLOSE_S, DAY_S = 34_200, 57_600, 86_400
+_NAME = re.compile(r"([A-Z][A-Z0-9.-]{0,9})_(\d{4}-\d{2}-\d{2})?")
+_HEADERS = (BOOK_HEADER.encode(), COMBINED_HEADER.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class LobsterFile:
+    """A file and its part: `message`, `book` or `combined`; levels of its book."""
+
+    path: Path
+    part: str
+    levels: int
+
+    @property
+    def types(self) -> dict[str, object]:
+        """Its columns."""
+        book = {f"{name}{level}": pa.int64() for level in range(self.levels) for name in ("ap", "aq", "bp", "bq")}
+        return book if self.part == "book" else MESSAGE | book
+
+
+class LobsterDay:
+    """One ticker's day.
+
+    With books alone, which have no times, the rows are spread evenly over 09:30-16:00 New York time; where a combined
+    file of the same day is there too, its rows are the last of the books, and the others are spread up to its first.
+    """
+
+    def __init__(self, ticker: str, day: str, files: Sequence[LobsterFile], options: RecordingOptions) -> None:
+        order = {"book": 0, "message": 0, "combined": 1}
+        self._files = sorted(files, key=lambda file: (order[file.part], file.part))
+        self.paths = [file.path for file in self._files]
+        self._ticker = ticker
+        self._day = day
+        self._midnight = (
+            int(datetime.combine(date.fromisoformat(day), datetime.min.time(), NEW_YORK).timestamp()) * NANOS
+        )
+        self._rows = options.chunk_rows
+
+    @property
+    def identity(self) -> str:
+        """Kind, ticker, day and the parts that the names told."""
+        return " ".join([name, self._ticker, self._day, *(file.part for file in self._files)])
+
+    @property
+    def instruments(self) -> Sequence[Instrument]:
+        """The one share."""
+        hours = Session("America/New_York", "09:30", "16:00")
+        return [
+            Instrument(
+                id=f"{self._ticker}.XNAS", name=self._ticker, currency="USD", ticks=(Tick(0.0, 0.01),), session=hours
+            )
+        ]
+
+    def blocks(self, report: RecordingReport) -> Blocks:
+        """ORDER, TRADE, QUOTE, BOOK and STATUS rows."""
+        state = LobsterState(f"{self._ticker}.XNAS", self._midnight, report)
+        parts = {file.part: file for file in self._files}
+        if "message" in parts:
+            yield from self._pair(parts["message"], parts.get("book"), state, report)
+        elif "book" in parts:
+            yield from self._books_alone(parts["book"], parts.get("combined"), state, report)
+        if "combined" in parts:
+            yield from self._pair(parts["combined"], None, state, report)
+
+    def _pair(
+        self, message: LobsterFile, book: LobsterFile | None, state: LobsterState, report: RecordingReport
+    ) -> Blocks:
+        """Messages with the books of the same lines (of a second file, or of further columns)."""
+        seconds = line_blocks(book.path, report, self._rows) if book else iter(())
+        for one, two in zip_longest(line_blocks(message.path, report, self._rows), seconds):
+            first, lines = one or (two[0], [])
+            table, good = _table(message, first, lines, report)
+            if book is None:
+                levels = _matrix(table, list(message.types)[len(MESSAGE) :])
+                yield state.rows(_messages(table), levels, first + good)
+                continue
+            beside, good_beside = _table(book, first, two[1] if two else [], report)
+            _, left, right = np.intersect1d(good, good_beside, assume_unique=True, return_indices=True)
+            self._unpaired(message.path, first, lines, np.setdiff1d(good, good_beside), report)
+            yield state.rows(
+                _messages(table.take(left)), _matrix(beside.take(right), list(book.types)), first + good[left]
+            )
+
+    @staticmethod
+    def _unpaired(path: Path, first: int, lines: list[bytes], alone: Column, report: RecordingReport) -> None:
+        for index in alone.tolist():
+            report.refuse(path.name, first + index, "unpaired_message", lines[index])
+
+    def _books_alone(
+        self, book: LobsterFile, timed: LobsterFile | None, state: LobsterState, report: RecordingReport
+    ) -> Blocks:
+        count = _count(book.path)
+        end_ns = CLOSE_S * NANOS
+        if timed is not None:
+            count = max(0, count - _count(timed.path))
+            end_ns = min(end_ns, _first_time(timed))
+        start_ns = OPEN_S * NANOS
+        step, rest = divmod(end_ns - start_ns, max(1, count))
+        done = 0
+        for begin, block in line_blocks(book.path, report, self._rows):
+            whole, first = _without_header(begin, block)
+            lines = whole[: count - done]
+            repeated = len(whole) - len(lines)
+            if repeated:
+                report.lines += repeated
+                report.records["book_repeated"] += repeated
+            table, good = _table(book, first, lines, report)
+            places = done + good
+            done += len(lines)
+            spread = start_ns + places * step + places * rest // max(1, count)
+            yield state.books(spread, _matrix(table, list(book.types)), first + good)
+
+
+def recognises(head: Head) -> bool:
+    """A known header, or LOBSTER's file name and columns of whole numbers."""
+    return _part(head) is not None
+
+
+def open(heads: Sequence[Head], options: RecordingOptions) -> list[Series]:
+    """One series a ticker and day."""
+    days: dict[tuple[str, str], list[LobsterFile]] = {}
+    for head in heads:
+        part = _part(head)
+        found = _NAME.match(head.path.name)
+        day = options.date or (found[2] if found else "")
+        if part is None or found is None or not day:
+            raise TapewatchError(
+                f"{head.path.name} does not tell ticker, date and whether it holds messages or books",
+                "Name it as LOBSTER does (AMZN_2012-06-21_34200000_57600000_message_10.csv) or give the date.",
+            )
+        days.setdefault((found[1], day), []).append(part)
+    return [LobsterDay(ticker, day, _one_each(ticker, day, files), options) for (ticker, day), files in days.items()]
+
+
+def _one_each(ticker: str, day: str, files: list[LobsterFile]) -> list[LobsterFile]:
+    parts = [file.part for file in files]
+    if len(set(parts)) < len(parts) or {"message", "combined"} <= set(parts):
+        raise TapewatchError(
+            f"{ticker} on {day} is given twice: " + ", ".join(file.path.name for file in files),
+            "Give one message file and one order-book file, or one file with both, per ticker and day.",
+        )
+    return files
+
+
+def _part(head: Head) -> LobsterFile | None:
+    line = head.first_line
+    if line == COMBINED_HEADER:
+        return LobsterFile(head.path, "combined", 1)
+    if line == BOOK_HEADER:
+        return LobsterFile(head.path, "book", 1)
+    cells = line.split(",")
+    if not all(re.fullmatch(r"-?\d+(\.\d+)?", cell) for cell in cells):
+        return None
+    if "message" in head.path.name and len(cells) == len(MESSAGE):
+        return LobsterFile(head.path, "message", 0)
+    if "orderbook" in head.path.name and len(cells) % 4 == 0:
+        return LobsterFile(head.path, "book", len(cells) // 4)
+    return None
+
+
+def _table(file: LobsterFile, first: int, lines: list[bytes], report: RecordingReport) -> tuple[pa.Table, Column]:
+    """The lines as a table and their places; header and empty lines left out, malformed ones refused."""
+    lines = [b"" if line in _HEADERS else line for line in lines]
+    table, places = parsed_lines(lines, file.types)
+    present = sum(map(bool, lines))
+    report.lines += present
+    report.records[file.part] += present
+    reasons = np.full(len(lines), "malformed_line", object)
+    reasons[places] = "" if file.part == "book" else _faults(table)
+    for index in np.flatnonzero(reasons != "").tolist():
+        if lines[index]:
+            report.refuse(file.path.name, first + index, reasons[index], lines[index])
+    good = reasons[places] == ""
+    return table.filter(pa.array(good)), places[good]
+
+
+def _faults(messages: pa.Table) -> Column:
+    """Why a message cannot be used, object[rows]: empty where it can."""
+    time, kind, direction = (messages[name].to_numpy() for name in ("time", "type", "direction"))
+    sound = (time >= 0) & (time < DAY_S) & (np.abs(direction) <= 1)
+    known = (kind >= 1) & (kind <= HALT)
+    return np.where(sound, np.where(known, "", "unknown_message_type"), "malformed_record").astype(object)
+
+
+def _without_header(first: int, lines: list[bytes]) -> tuple[list[bytes], int]:
+    return (lines[1:], first + 1) if lines[0] in _HEADERS else (lines, first)
+
+
+def _messages(table: pa.Table) -> dict[str, Column]:
+    return {name: table[name].to_numpy(zero_copy_only=False) for name in MESSAGE}
+
+
+def _matrix(table: pa.Table, names: list[str]) -> Column:
+    if not names:
+        return np.empty((table.num_rows, 0), np.int64)
+    return np.stack([table[name].to_numpy() for name in names], axis=1)
+
+
+def _count(path: Path) -> int:
+    """Lines of the file but its header."""
+    return sum(len(_without_header(first, lines)[0]) for first, lines in line_blocks(path, RecordingReport(), 8_192))
+
+
+def _first_time(file: LobsterFile) -> int:
+    """Nanoseconds after midnight of the first well-formed row."""
+    report = RecordingReport()
+    for first, lines in line_blocks(file.path, report, 64):
+        table, good = _table(file, first, lines, report)
+        if len(good):
+            return int(np.rint(table["time"][0].as_py() * NANOS))
+    return CLOSE_S * NANOS

@@ -1,0 +1,136 @@
+"""The synthetic market's settings: size, statistics of the flow, and how often what is injected."""
+
+from typing import Annotated
+
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Rate = Annotated[float, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+MANIPULATIONS = ("pump_and_dump", "spoofing", "layering", "quote_stuffing", "ramping")
+LOOK_ALIKES = ("news_jump", "large_order", "mm_refresh", "auction", "halt")
+SCENARIOS = MANIPULATIONS + LOOK_ALIKES
+
+
+class Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One event that happens for certain, on an instrument drawn by the seed.
+
+    scenario : one of `SCENARIOS`
+    at_s : seconds after the end of the warm-up
+    """
+
+    scenario: str
+    at_s: Rate
+
+
+class SyntheticConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything the market is a function of, beside its seed and start.
+
+    instruments : number of instruments
+    sectors : number of sectors; each has a factor of its own
+    rows_per_second : rows of all types together, mean over a session without injections
+    seconds : simulated length in s; 0 runs without end
+    warmup_s : seconds from the start in which nothing is injected
+    session_s : period of the intraday seasonality in s (6.5 h)
+    seasonality : amplitude of the U shape: activity is 1 + seasonality at the open and 1 - seasonality / 2 at midday
+    opening_auction_s : length of the opening call in s; instruments uncross one by one in its second half
+    daily_volatility : standard deviation of a session's log return, median instrument
+    correlation : share of a log return's variance that the market factor explains
+    sector_correlation : share that the sector factor explains
+    volatility_of_volatility : stationary standard deviation of log volatility (Ornstein-Uhlenbeck, half an hour)
+    excitation : Hawkes branching ratio: order events that one order event causes, directly and indirectly counted once
+    excitation_decay : decay rate of that excitation, 1/s
+    latency_us : median of ts_recv - ts_event, microseconds (log-normal)
+    strength_low, strength_high : part of each scenario's range that is drawn from, as fractions of the range
+        (0 is the weakest manipulation a scenario page allows, 1 the strongest)
+    pump_per_hour .. halt_per_hour : expected events per instrument-hour after the warm-up
+    cooldown_s : quiet time on an instrument after an event that moves its price (pump, ramp, news jump, halt), in s
+    gap_s : quiet time on an instrument after any other event, in s
+    plan : events at fixed times, in addition to the random ones
+    """
+
+    instruments: Count = 200
+    sectors: Count = 10
+    rows_per_second: Positive = 4000.0
+    seconds: Annotated[int, msgspec.Meta(ge=0)] = 0
+    warmup_s: Rate = 900.0
+    session_s: Positive = 23_400.0
+    seasonality: Share = 0.4
+    opening_auction_s: Annotated[int, msgspec.Meta(ge=1)] = 10
+    daily_volatility: Positive = 0.02
+    correlation: Share = 0.3
+    sector_correlation: Share = 0.2
+    volatility_of_volatility: Rate = 0.35
+    excitation: Annotated[float, msgspec.Meta(ge=0, le=0.9)] = 0.5
+    excitation_decay: Positive = 2.0
+    latency_us: Positive = 800.0
+    strength_low: Share = 0.0
+    strength_high: Share = 1.0
+    pump_per_hour: Rate = 0.03
+    spoof_per_hour: Rate = 0.10
+    layer_per_hour: Rate = 0.10
+    stuff_per_hour: Rate = 0.05
+    ramp_per_hour: Rate = 0.03
+    news_per_hour: Rate = 0.03
+    large_per_hour: Rate = 0.20
+    refresh_per_hour: Rate = 0.20
+    auction_per_hour: Rate = 0.02
+    halt_per_hour: Rate = 0.02
+    cooldown_s: Rate = 1200.0
+    gap_s: Rate = 60.0
+    plan: tuple[Planned, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no market can have; ValueError says which (msgspec turns it into a validation error)."""
+        if self.correlation + self.sector_correlation > 1.0:
+            raise ValueError("correlation + sector_correlation must be at most 1")
+        if self.strength_low > self.strength_high:
+            raise ValueError("strength_low must be at most strength_high")
+        unknown = {planned.scenario for planned in self.plan} - set(SCENARIOS)
+        if unknown:
+            raise ValueError(f"plan names unknown scenarios: {', '.join(sorted(unknown))}")
+
+    def rates(self) -> dict[str, float]:
+        """Scenario -> expected events per instrument-hour."""
+        return {
+            "pump_and_dump": self.pump_per_hour,
+            "spoofing": self.spoof_per_hour,
+            "layering": self.layer_per_hour,
+            "quote_stuffing": self.stuff_per_hour,
+            "ramping": self.ramp_per_hour,
+            "news_jump": self.news_per_hour,
+            "large_order": self.large_per_hour,
+            "mm_refresh": self.refresh_per_hour,
+            "auction": self.auction_per_hour,
+            "halt": self.halt_per_hour,
+        }
+
+    @classmethod
+    def demo(cls) -> "SyntheticConfig":
+        """The market of a short show: right after the warm-up every scenario happens, then all go on more often."""
+        times = {
+            "pump_and_dump": (2, 6, 11, 17, 24, 32),
+            "news_jump": (4, 9, 15, 22, 30, 38),
+            "spoofing": (3, 12, 21, 33),
+            "layering": (5, 14, 26, 36),
+            "quote_stuffing": (7, 19, 31),
+            "ramping": (1, 10),
+            "large_order": (2, 8, 18, 28),
+            "mm_refresh": (6, 16, 27, 35),
+            "auction": (13,),
+            "halt": (20,),
+        }
+        plan = tuple(Planned(scenario, float(at)) for scenario, seconds in times.items() for at in seconds)
+        return cls(
+            plan=plan,
+            pump_per_hour=0.2,
+            spoof_per_hour=0.3,
+            layer_per_hour=0.3,
+            stuff_per_hour=0.15,
+            ramp_per_hour=0.1,
+            news_per_hour=0.2,
+            large_per_hour=0.4,
+            refresh_per_hour=0.4,
+        )

@@ -1,0 +1,222 @@
+"""What is injected: each scenario as what it does to an instrument's flow (a drive) or book (a script of orders).
+
+The ranges come from published calibrations and were fixed before any detector was tuned; docs/synthetic-market.md gives
+the reasons. Times are seconds since the market's start; `strength` is the label's (see `Label`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from producers.synthetic.book import ASK, BID
+from producers.synthetic.records import CANCEL, HIT, PLACE, REFRESH, TRADE
+
+Step = tuple[float, int, int, int, int]
+"""Time in s, action code, side, level, lots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual for the instrument: trades/s, quote updates/s, mean lots of a limit order."""
+
+    trades: float
+    updates: float
+    order_lots: float
+
+
+@dataclass(slots=True)
+class Event:
+    """An injected event.
+
+    keep : share of the price offset at its end that stays for good; the rest decays over minutes
+    moves_price : whether the long cooldown follows
+    offset : time since the beginning in s -> log price offset
+    drive : time since the beginning in s, drive record -> sets fields of the record for the second
+    steps : script in time order; hidden orders placed by it are gone after `end_s`
+    placed_s : when the last order of the script is placed; an event without any left after that has ended
+    """
+
+    scenario: str
+    begin_s: float
+    end_s: float
+    strength: float
+    keep: float = 0.0
+    moves_price: bool = False
+    offset: Callable[[float], float] | None = None
+    drive: Callable[[float, Any], None] | None = None
+    steps: list[Step] = field(default_factory=list)
+    placed_s: float = np.inf
+    pause: bool = False
+
+
+def _between(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(low * (high / low) ** rng.random())
+
+
+def pump_and_dump(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+    """A rush of market buys lifts the price by 5 to 60 % in 10 to 90 s; selling brings it back in 1 to 5 minutes."""
+    rise = 0.05 * 12.0**intensity
+    up, down = _between(rng, 10.0, 90.0), _between(rng, 60.0, 300.0)
+    back, buys, sells = rng.uniform(0.6, 1.0), rng.uniform(0.7, 0.95), rng.uniform(0.6, 0.85)
+    orders = max(8.0, _between(rng, 10.0, 50.0) * usual.trades)
+    top = np.log1p(rise)
+
+    def offset(t: float) -> float:
+        if t < up:
+            return float(top * (1.0 - np.exp(-3.0 * t / up)) / (1.0 - np.exp(-3.0)))
+        fallen = (1.0 - np.exp(-2.5 * min(1.0, (t - up) / down))) / (1.0 - np.exp(-2.5))
+        return float(top + np.log1p(-back * rise / (1.0 + rise)) * fallen)
+
+    def drive(t: float, name: Any) -> None:
+        if t < up:
+            name["orders"], name["buy"], name["size"], name["eaten"] = orders, buys, 1.5, ASK
+            name["scale"], name["stress"] = 3.0, 2.0
+        else:
+            left = np.exp(-2.0 * (t - up) / down)
+            name["orders"], name["buy"], name["size"], name["eaten"] = 0.5 * orders * left, 1.0 - sells, 1.2, BID
+            name["scale"], name["stress"] = 1.0 + 2.0 * left, 1.0 + left
+
+    return Event("pump_and_dump", begin, begin + up + down, rise, 1.0, True, offset, drive)
+
+
+def news_jump(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+    """News: the price is another by 2 to 20 % within 1 to 3 s, up or down, and stays; two-sided trading for minutes."""
+    jump = 0.02 * 10.0**intensity * (1.0 if rng.random() < 0.5 else -1.0)
+    takes, fade = rng.uniform(1.0, 3.0), _between(rng, 30.0, 90.0)
+    heavy, wide = _between(rng, 10.0, 40.0), rng.uniform(1.0, 4.0)
+    least = max(heavy, 8.0 / usual.trades) * 0.5
+
+    def offset(t: float) -> float:
+        return float(np.log1p(jump) * min(1.0, t / takes))
+
+    def drive(t: float, name: Any) -> None:
+        left = np.exp(-max(0.0, t - takes) / fade)
+        name["orders"], name["buy"], name["size"] = least * usual.trades * left, 0.5, 1.5
+        name["scale"], name["stress"] = 1.0 + 0.5 * heavy * left, 1.0 + wide * left
+
+    return Event("news_jump", begin, begin + takes + 3.0 * fade, jump, 1.0, True, offset, drive)
+
+
+def ramping(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+    """Small steady market buys carry the price up by 1 to 4 % in 2 to 6 minutes."""
+    drift, lasts = 0.01 * 4.0**intensity, rng.uniform(120.0, 360.0)
+    orders = rng.uniform(0.5, 1.5) + 0.5 * usual.trades
+
+    def offset(t: float) -> float:
+        return float(np.log1p(drift) * min(1.0, t / lasts))
+
+    def drive(_: float, name: Any) -> None:
+        name["orders"], name["buy"], name["size"] = orders, 0.97, 0.5
+
+    return Event("ramping", begin, begin + lasts, drift, 0.3, True, offset, drive)
+
+
+def quote_stuffing(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+    """Bursts of quote updates without trades, 10 to 50 times the usual rate, for 2 to 15 s."""
+    multiple = 10.0 * 5.0**intensity
+    updates = max(60.0, multiple * usual.updates)
+
+    def drive(_: float, name: Any) -> None:
+        name["flicker"] = updates
+
+    return Event("quote_stuffing", begin, begin + rng.uniform(2.0, 15.0), multiple, drive=drive)
+
+
+def _evade(_: float, name: Any) -> None:
+    name["evade"] = 1
+
+
+def _opposite(rng: np.random.Generator, side: int, begin: float, hold: float, usual: Usual) -> list[Step]:
+    """One or two small trades that heavy orders on `side` invite: buys where the bid is heavy, else sells."""
+    taker = 1 if side == BID else -1
+    times = begin + hold * rng.uniform(0.3, 0.9, rng.integers(1, 3))
+    return [(float(t), TRADE, taker, 0, max(1, round(usual.order_lots * rng.uniform(0.3, 1.0)))) for t in times]
+
+
+def spoofing(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+    """One order of 10 to 50 genuine sizes behind the touch, gone in 1 to 10 s (2 % filled); small trades."""
+    multiple, side = 10.0 * 5.0**intensity, int(rng.integers(2))
+    hold, level = _between(rng, 1.0, 10.0), int(rng.integers(1, 7))
+    lots = round(multiple * usual.order_lots)
+    caught = rng.random() < 0.02
+    end = begin + hold
+    steps = [(begin, PLACE, side, 0 if caught else level, lots), *_opposite(rng, side, begin, hold, usual)]
+    if caught:
+        steps.append((end - 0.1, HIT, side, 0, lots))
+    steps.append((end, CANCEL, side, 0, 0))
+    return Event(
+        "spoofing", begin, end, multiple, drive=None if caught else _evade, steps=sorted(steps), placed_s=begin
+    )
+
+
+def layering(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+    """3 to 6 orders on successive levels, together 10 to 50 genuine sizes, gone at once after 2 to 12 s."""
+    multiple, side, levels = 10.0 * 5.0**intensity, int(rng.integers(2)), int(rng.integers(3, 7))
+    hold, build = _between(rng, 2.0, 12.0), rng.uniform(0.2, 1.2)
+    nearest = int(rng.integers(1, 4))
+    steps: list[Step] = []
+    for k in range(levels):
+        lots = max(1, round(multiple * usual.order_lots / levels * rng.uniform(0.8, 1.2)))
+        steps.append((begin + build * k / (levels - 1), PLACE, side, nearest + k, lots))
+    steps += _opposite(rng, side, begin + build, hold - build, usual)
+    steps.append((begin + hold, CANCEL, side, 0, 0))
+    return Event("layering", begin, begin + hold, multiple, drive=_evade, steps=sorted(steps), placed_s=begin + build)
+
+
+def large_order(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+    """A genuine order of 10 to 50 usual sizes at or near the touch; 89 % stay until filled, the others are given up."""
+    multiple, side, level = 10.0 * 5.0**intensity, int(rng.integers(2)), int(rng.integers(3))
+    lots = round(multiple * usual.order_lots)
+    steps: list[Step] = [(begin, PLACE, side, level, lots)]
+    if rng.random() < 0.89:
+        t = begin + rng.uniform(1.0, 20.0)
+        while t < begin + 290.0:
+            steps.append((t, HIT, side, 0, max(1, round(lots * rng.uniform(0.05, 0.25)))))
+            t += float(rng.exponential(2.0))
+        end = begin + 300.0
+    else:
+        end = begin + rng.uniform(20.0, 120.0)
+    steps.append((end, CANCEL, side, 0, 0))
+    return Event("large_order", begin, end, multiple, steps=steps, placed_s=begin)
+
+
+def mm_refresh(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+    """A market maker quotes the whole book anew 3 to 8 times within 1 to 4 s, with 5 to 20 times the usual updates."""
+    multiple, lasts = 5.0 * 4.0**intensity, rng.uniform(1.0, 4.0)
+    updates = multiple * usual.updates
+    times = begin + lasts * np.sort(rng.random(int(rng.integers(3, 9))))
+    steps = [(float(t) + 1e-6 * side, REFRESH, side, 0, 0) for t in times for side in (BID, ASK)]
+
+    def drive(_: float, name: Any) -> None:
+        name["flicker"] = updates
+
+    return Event("mm_refresh", begin, begin + lasts, multiple, drive=drive, steps=steps)
+
+
+def auction(rng: np.random.Generator, begin: float, _: float, __: Usual) -> Event:
+    """Continuous trading is interrupted by a call of 10 to 40 s that ends in one large trade."""
+    start = float(np.ceil(begin))
+    return Event("auction", start, start + int(rng.integers(10, 41)), 0.0, pause=True)
+
+
+def halt(rng: np.random.Generator, begin: float, _: float, __: Usual) -> Event:
+    """Trading is halted for 1 to 5 minutes."""
+    start = float(np.ceil(begin))
+    return Event("halt", start, start + int(rng.integers(60, 301)), 0.0, moves_price=True, pause=True)
+
+
+DRAW: dict[str, Callable[[np.random.Generator, float, float, Usual], Event]] = {
+    "pump_and_dump": pump_and_dump,
+    "spoofing": spoofing,
+    "layering": layering,
+    "quote_stuffing": quote_stuffing,
+    "ramping": ramping,
+    "news_jump": news_jump,
+    "large_order": large_order,
+    "mm_refresh": mm_refresh,
+    "auction": auction,
+    "halt": halt,
+}
+"""Scenario -> (generator, beginning in s, intensity 0..1 within the range, what is usual) -> the event."""

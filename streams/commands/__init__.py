@@ -1,0 +1,1 @@
+"""Commands of the streams: run, models, config, verify."""

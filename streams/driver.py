@@ -1,0 +1,91 @@
+"""The brokerless driver: frames through the same tasks as live, in memory, for tests, evaluation, `verify` and Spark."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from streams.engine.build import build_hash
+from streams.engine.models import FindsModels, InForce, ModelShelf
+from streams.engine.task import Outgoing, Task
+from tapewatch import frames, topics
+from tapewatch.admission import KnowsInstruments
+from tapewatch.frames import FrameHeaders
+from tapewatch.registry import FixedRegistry
+from tapewatch.rows import RowSource, Rows
+
+FOREVER_NS = 2**62
+
+
+class Driver:
+    """One partition without a broker.
+
+    >>> driver = Driver(FixedRegistry([Instrument("S1.SIMX")]))
+    >>> driver.send(rows)
+    >>> driver.collect()["alerts"]
+    """
+
+    def __init__(
+        self,
+        registry: KnowsInstruments,
+        topic: str = "market.driver",
+        shelf: FindsModels | None = None,
+        force: InForce | None = None,
+    ) -> None:
+        self.task = Task(topic, 0, registry, force or InForce.default(shelf or ModelShelf()), build_hash())
+        self._sequence = 0
+        self._outgoing: list[Outgoing] = []
+
+    def send(self, rows: Rows, source: str = "driver") -> None:
+        """Append rows to the log as one frame."""
+        self.record(frames.encode(rows), FrameHeaders(rows.type.label, source, 0, self._sequence, 0).to_kafka())
+
+    def record(self, value: bytes | None, headers: list[tuple[str, bytes]] | None) -> None:
+        """Append a record as it is."""
+        self.task.feed(self._sequence, value, headers, FOREVER_NS)
+        self._sequence += 1
+
+    def outgoing(self) -> list[Outgoing]:
+        """All records written so far."""
+        self._outgoing += self.task.take()
+        return self._outgoing
+
+    def collect(self) -> dict[str, list[Outgoing]]:
+        """Records written so far, by topic."""
+        found: dict[str, list[Outgoing]] = {}
+        for record in self.outgoing():
+            found.setdefault(record.topic, []).append(record)
+        return found
+
+
+def run_source(source: RowSource, driver: Driver | None = None) -> Iterator[tuple[Driver, int]]:
+    """Push a source's chunks through one partition, with a heartbeat at each second; yields the driver and each chunk's end (UTC ns)."""
+    used = driver or Driver(FixedRegistry(source.instruments))
+    for chunk in source.chunks():
+        for rows in chunk.rows:
+            if len(rows):
+                used.send(rows)
+        yield used, chunk.end_ns
+
+
+def table(records: Iterable[Outgoing], kind: str) -> dict[str, Any]:
+    """Rows of all frames of one type, as one array a column; `instrument` as an array of texts."""
+    parts: dict[str, list[Any]] = {}
+    for record in records:
+        if dict(record.headers).get("type") != kind.encode():
+            continue
+        batch = frames.read_stream(record.value)
+        for field, column in zip(batch.schema, batch.columns, strict=True):
+            if field.name == "instrument":
+                texts = np.array(column.dictionary.to_pylist(), dtype=object)
+                values = texts[column.indices.to_numpy()]
+            elif field.name == "ts":
+                values = column.cast("int64").to_numpy()
+            else:
+                values = column.to_numpy()
+            parts.setdefault(field.name, []).append(values)
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+TOPICS = (topics.FEATURES, topics.SCORES, topics.BARS, topics.ALERTS, topics.COVERAGE)
+"""Topics whose rows are a function of the log."""

@@ -1,0 +1,329 @@
+"""Taking rows in: every accepted row updates its instrument's accumulators; a row of a later second first closes those before it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.kmeans import score
+from detectors.kmeans.score import Centres
+from streams.engine import output as o
+from streams.engine import rules as r
+from streams.engine import state as s
+from streams.engine.output import Output
+from streams.engine.rules import Rules
+from streams.engine.seal import advance, cover, restart_windows
+from streams.engine.state import State
+from tapewatch.checks import LEVELS
+from tapewatch.kernels import borrowed, inlined, kernel
+from tapewatch.rows import Condition, RowType, StatusKind
+
+F8 = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+Longs = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int32]
+
+NEAR_TOUCH = 5
+"""Levels a side within which added and removed depth counts."""
+
+_SECOND, _MILLISECOND = 1_000_000_000, 1_000_000
+_STATUS, _TRADE, _QUOTE, _BOOK, _BAR = (
+    int(row_type) for row_type in (RowType.STATUS, RowType.TRADE, RowType.QUOTE, RowType.BOOK, RowType.BAR)
+)
+_REGULAR, _AUCTION_TRADE = int(Condition.REGULAR), int(Condition.AUCTION)
+_OPEN, _CLOSE, _AUCTION, _HALT, _RESUME, _HEARTBEAT, _GAP, _RESYNC, _CONTROL = (int(kind) for kind in StatusKind)
+
+
+@inlined
+def _floats(buffer: Bytes, at: int, count: int) -> F8:
+    """`count` float64 values at a byte position."""
+    return buffer[at : at + 8 * count].view(np.float64)
+
+
+@inlined
+def _order_flow(a: F8, bid: float, bid_qty: float, ask: float, ask_qty: float) -> float:
+    """Signed depth change at the touch (Cont, Kukanov & Stoikov 2014, eq. 2); 0 on the first two-sided quote."""
+    if not (a[s.BID] > 0.0 and a[s.ASK] > 0.0 and bid > 0.0 and ask > 0.0):
+        return 0.0
+    flow = 0.0
+    if bid >= a[s.BID]:
+        flow += bid_qty
+    if bid <= a[s.BID]:
+        flow -= a[s.BID_QTY]
+    if ask <= a[s.ASK]:
+        flow -= ask_qty
+    if ask >= a[s.ASK]:
+        flow += a[s.ASK_QTY]
+    return flow
+
+
+@inlined
+def _depth_change(a: F8, change: float, traded_field: int) -> None:
+    """Count a change of visible quantity; what trades took since the last look explains a removal."""
+    if change > 0.0:
+        a[s.ADDED] += change
+        return
+    explained = min(-change, a[traded_field])
+    a[traded_field] -= explained
+    a[s.REMOVED] += -change - explained
+
+
+@inlined
+def _touch(a: F8, bid: float, bid_qty: float, ask: float, ask_qty: float) -> None:
+    """Take a new best bid and ask (NaN where a side is absent)."""
+    a[s.OFI] += _order_flow(a, bid, bid_qty, ask, ask_qty)
+    a[s.BID], a[s.ASK] = bid, ask
+    a[s.BID_QTY] = bid_qty if bid > 0.0 else 0.0
+    a[s.ASK_QTY] = ask_qty if ask > 0.0 else 0.0
+
+
+@inlined
+def _on_quote(a: F8, bid: float, bid_qty: float, ask: float, ask_qty: float, last: float, volume: float) -> None:
+    """A quote row."""
+    if a[s.HAS_BOOK] == 0.0:
+        if bid == a[s.BID]:
+            _depth_change(a, bid_qty - a[s.BID_QTY], s.SOLD_SINCE)
+        if ask == a[s.ASK]:
+            _depth_change(a, ask_qty - a[s.ASK_QTY], s.BOUGHT_SINCE)
+        a[s.SOLD_SINCE] = a[s.BOUGHT_SINCE] = 0.0
+    _touch(a, bid, bid_qty, ask, ask_qty)
+    a[s.HAS_QUOTE] = 1.0
+    a[s.QUOTES] += 1.0
+    if a[s.HAS_TRADE] == 1.0 or np.isnan(last):
+        a[s.CUM_VOLUME] = volume
+        return
+    # A feed without trade rows: the session's cumulative volume tells what was traded since the last quote.
+    traded = volume - a[s.CUM_VOLUME]
+    a[s.CUM_VOLUME] = volume
+    a[s.LAST] = last
+    if traded > 0.0:
+        a[s.HAS_TRADE] = 2.0
+        side = 1 if last >= ask else (-1 if last <= bid else 0)
+        _count_trade(a, last, traded, side)
+
+
+@inlined
+def _count_trade(a: F8, price: float, qty: float, side: int) -> None:
+    """Add a trade to second, session and minute."""
+    a[s.LAST] = price
+    a[s.VOL] += qty
+    a[s.CNT] += 1.0
+    a[s.SGN] += qty * side
+    a[s.NOTIONAL] += price * qty
+    a[s.SES_NOTIONAL] += price * qty
+    a[s.SES_VOLUME] += qty
+    if side > 0:
+        a[s.BOUGHT_SINCE] += qty
+    elif side < 0:
+        a[s.SOLD_SINCE] += qty
+    if np.isnan(a[s.BAR_OPEN]):
+        a[s.BAR_OPEN] = a[s.BAR_HIGH] = a[s.BAR_LOW] = price
+    a[s.BAR_HIGH], a[s.BAR_LOW], a[s.BAR_CLOSE] = max(a[s.BAR_HIGH], price), min(a[s.BAR_LOW], price), price
+    a[s.BAR_VOLUME] += qty
+    a[s.BAR_TRADES] += 1.0
+
+
+@inlined
+def _on_trade(a: F8, price: float, qty: float, side: int, condition: int, ts_event: int) -> None:
+    """A trade row; only regular and auction trades move prices and volumes."""
+    if condition != _REGULAR and condition != _AUCTION_TRADE:
+        return
+    a[s.HAS_TRADE] = 1.0
+    if condition == _AUCTION_TRADE:
+        side = 0
+    elif side == 0:
+        # Unknown aggressor: the quote rule (Lee & Ready 1991).
+        side = 1 if price >= a[s.ASK] else (-1 if price <= a[s.BID] else 0)
+    if side > 0:
+        millisecond = ts_event // _MILLISECOND
+        if millisecond != a[s.LAST_BUY_MS]:
+            a[s.RUSH] += 1.0
+            a[s.LAST_BUY_MS] = millisecond
+    _count_trade(a, price, qty, side)
+
+
+@kernel
+def _side_change(a: F8, old: F8, prices: F8, qtys: F8, first: int, side: int, traded_field: int) -> None:
+    """Depth added and removed within the near touch of one side, level by level at equal prices.
+
+    old : float64[40], the last book; side : 0 bids, 1 asks. Levels are walked from the best price on; where one book ends, its last level
+    bounds what can be compared.
+    """
+    start = side * 2 * LEVELS
+    direction = -1.0 if side == 0 else 1.0
+    i = j = 0
+    while i < NEAR_TOUCH and j < NEAR_TOUCH:
+        was, now = old[start + i], prices[first + j]
+        if np.isnan(was) or np.isnan(now):
+            return
+        if was == now:
+            _depth_change(a, qtys[first + j] - old[start + LEVELS + i], traded_field)
+            i += 1
+            j += 1
+        elif (now - was) * direction < 0.0:
+            _depth_change(a, qtys[first + j], traded_field)
+            j += 1
+        else:
+            _depth_change(a, -old[start + LEVELS + i], traded_field)
+            i += 1
+
+
+@kernel
+def _on_book(a: F8, old: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8, first: int) -> None:
+    """A book row: ten levels a side, absent ones NaN."""
+    if a[s.HAS_BOOK] > 0.0:
+        _side_change(a, old, bids, bid_qtys, first, 0, s.SOLD_SINCE)
+        _side_change(a, old, asks, ask_qtys, first, 1, s.BOUGHT_SINCE)
+    else:
+        a[s.ADDED] = a[s.REMOVED] = 0.0
+    a[s.SOLD_SINCE] = a[s.BOUGHT_SINCE] = 0.0
+    a[s.HAS_BOOK] = 1.0
+    a[s.QUOTES] += 1.0
+    a[s.BID5] = a[s.ASK5] = a[s.BID10] = a[s.ASK10] = 0.0
+    for level in range(LEVELS):
+        bid, bid_qty, ask, ask_qty = bids[first + level], bid_qtys[first + level], asks[first + level], ask_qtys[first + level]
+        old[level], old[LEVELS + level], old[2 * LEVELS + level], old[3 * LEVELS + level] = bid, bid_qty, ask, ask_qty
+        bid_here, ask_here = bid_qty if bid > 0.0 else 0.0, ask_qty if ask > 0.0 else 0.0
+        a[s.BID10] += bid_here
+        a[s.ASK10] += ask_here
+        if level < NEAR_TOUCH:
+            a[s.BID5] += bid_here
+            a[s.ASK5] += ask_here
+    if a[s.HAS_QUOTE] == 0.0:
+        _touch(a, bids[first], bid_qtys[first], asks[first], ask_qtys[first])
+
+
+@inlined
+def _on_bar(a: F8, open_: float, high: float, low: float, close: float, volume: float, trades: int) -> None:
+    """A venue's own bar: its close is the price, its volume was traded when it ends."""
+    a[s.HAS_TRADE] = 1.0
+    a[s.LAST] = close
+    a[s.VOL] += volume
+    a[s.CNT] += max(trades, 1) if volume > 0.0 else 0
+    a[s.NOTIONAL] += close * volume
+    a[s.SES_NOTIONAL] += close * volume
+    a[s.SES_VOLUME] += volume
+    if np.isnan(a[s.BAR_OPEN]):
+        a[s.BAR_OPEN], a[s.BAR_HIGH], a[s.BAR_LOW] = open_, high, low
+    a[s.BAR_HIGH], a[s.BAR_LOW], a[s.BAR_CLOSE] = max(a[s.BAR_HIGH], high), min(a[s.BAR_LOW], low), close
+    a[s.BAR_VOLUME] += volume
+    a[s.BAR_TRADES] += trades
+
+
+@inlined
+def _new_session(a: F8) -> None:
+    """Forget what belongs to one session."""
+    a[s.SES_NOTIONAL] = a[s.SES_VOLUME] = 0.0
+    a[s.SES_HIGH] = a[s.SES_LOW] = a[s.CUM_VOLUME] = np.nan
+
+
+@kernel
+def _on_status(S: State, i: int, kind: int, second: int, offset: int, out: Output) -> None:
+    """A status row of one instrument: its phase, and what was not watched while it was halted."""
+    a = S.acc[i]
+    if kind == _GAP:
+        cover(out, i, second, second + 1, o.GAP, offset)
+        restart_windows(a)
+    elif kind == _HALT:
+        if a[s.PHASE_OF] != s.HALTED:
+            a[s.PHASE_OF], a[s.HALTED_SINCE] = s.HALTED, second
+    elif kind == _CLOSE:
+        a[s.PHASE_OF] = s.CLOSED
+    elif kind == _OPEN or kind == _RESUME or kind == _AUCTION:
+        if a[s.PHASE_OF] == s.HALTED and second > a[s.HALTED_SINCE]:
+            cover(out, i, np.int64(a[s.HALTED_SINCE]), second, o.HALT, offset)
+        if a[s.PHASE_OF] == s.CLOSED or a[s.PHASE_OF] == s.PRE:
+            _new_session(a)
+        if a[s.PHASE_OF] == s.HALTED or a[s.PHASE_OF] == s.CLOSED:
+            restart_windows(a)
+        a[s.PHASE_OF] = s.IN_AUCTION if kind == _AUCTION else s.ACTIVE
+
+
+@inlined
+def _wake(S: State, i: int) -> None:
+    """A market row of an instrument that no status row has opened opens it, unless the whole partition is closed or halted."""
+    a = S.acc[i]
+    if a[s.PHASE_OF] == s.PRE:
+        a[s.PHASE_OF] = s.ACTIVE if S.clock[s.PHASE] == s.PRE else S.clock[s.PHASE]
+
+
+@kernel
+def ingest(
+    row_type: int, buffer: Bytes, offsets: Longs, rows: int, start: int, slots: Ints, reasons: Bytes, offset: int,
+    S: State, model: Centres, classic: Centres, rules: Rules, out: Output,
+) -> int:  # fmt: skip
+    """Take a frame's accepted rows in, from row `start` on; returns the next row.
+
+    buffer, offsets, rows : the frame's View; slots : int32[dictionary]; reasons : uint8[rows], 0 where a row counts
+    offset : the record's offset, named as cause in what the kernel writes
+    Stops early when `out` is full (counts[FULL], call again after draining) or behind a control row (counts[CONTROL]).
+    """
+    S, out = s.borrow(S), o.borrow(out)
+    model, classic, rules = score.borrow(model), score.borrow(classic), r.borrow(rules)
+    buffer = borrowed(buffer)
+    codes = buffer[offsets[0] : offsets[0] + 4 * rows].view(np.int32)
+    ts_event = buffer[offsets[1] : offsets[1] + 8 * rows].view(np.int64)
+    ts_recv = buffer[offsets[2] : offsets[2] + 8 * rows].view(np.int64)
+    wide = LEVELS if row_type == _BOOK else 1
+    none = np.empty(0)
+    c3 = c4 = c5 = c6 = c7 = c8 = c9 = none
+    b3 = b4 = b5 = b6 = buffer[0:0].view(np.int8)
+    trades = buffer[0:0].view(np.int64)
+    if row_type == _QUOTE:
+        c3, c4, c5 = _floats(buffer, offsets[3], rows), _floats(buffer, offsets[4], rows), _floats(buffer, offsets[5], rows)
+        c6, c7, c8 = _floats(buffer, offsets[6], rows), _floats(buffer, offsets[7], rows), _floats(buffer, offsets[8], rows)
+    elif row_type == _TRADE:
+        c3, c4 = _floats(buffer, offsets[3], rows), _floats(buffer, offsets[4], rows)
+        b5, b6 = buffer[offsets[5] : offsets[5] + rows].view(np.int8), buffer[offsets[6] : offsets[6] + rows].view(np.int8)
+    elif row_type == _BOOK:
+        c4, c5 = _floats(buffer, offsets[4], rows * wide), _floats(buffer, offsets[5], rows * wide)
+        c6, c7 = _floats(buffer, offsets[6], rows * wide), _floats(buffer, offsets[7], rows * wide)
+    elif row_type == _BAR:
+        c5, c6, c7 = _floats(buffer, offsets[5], rows), _floats(buffer, offsets[6], rows), _floats(buffer, offsets[7], rows)
+        c8, c9 = _floats(buffer, offsets[8], rows), _floats(buffer, offsets[9], rows)
+        trades = buffer[offsets[10] : offsets[10] + 8 * rows].view(np.int64)
+    elif row_type == _STATUS:
+        b3 = buffer[offsets[3] : offsets[3] + rows].view(np.int8)
+    clock = S.clock
+    for row in range(start, rows):
+        if reasons[row] != 0:
+            continue
+        if row_type == _STATUS and b3[row] == _CONTROL:
+            out.counts[o.CONTROL] = 1
+            return row + 1
+        second = ts_recv[row] // _SECOND
+        if second > clock[s.SECOND] and not advance(S, second, offset, model, classic, rules, out):
+            return row
+        clock[s.NEWEST] = max(clock[s.NEWEST], ts_recv[row])
+        i = slots[codes[row]]
+        if row_type == _STATUS:
+            kind = b3[row]
+            if kind == _HEARTBEAT or kind == _RESYNC:
+                continue
+            if out.counts[o.COVERAGE] + clock[s.COUNT] > out.coverage.shape[1]:
+                out.counts[o.FULL] = 1
+                return row
+            if i >= 0:
+                _on_status(S, i, kind, second, offset, out)
+                continue
+            for each in range(clock[s.COUNT]):
+                _on_status(S, each, kind, second, offset, out)
+            if kind == _OPEN or kind == _RESUME:
+                clock[s.PHASE] = s.ACTIVE
+            elif kind == _AUCTION:
+                clock[s.PHASE] = s.IN_AUCTION
+            elif kind == _HALT:
+                clock[s.PHASE] = s.HALTED
+            elif kind == _CLOSE:
+                clock[s.PHASE] = s.CLOSED
+            continue
+        a = S.acc[i]
+        _wake(S, i)
+        if row_type == _QUOTE:
+            _on_quote(a, c3[row], c4[row], c5[row], c6[row], c7[row], c8[row])
+        elif row_type == _TRADE:
+            _on_trade(a, c3[row], c4[row], b5[row], b6[row], ts_event[row])
+        elif row_type == _BOOK:
+            _on_book(a, S.book[i], c4, c5, c6, c7, row * LEVELS)
+        elif row_type == _BAR:
+            _on_bar(a, c5[row], c6[row], c7[row], c8[row], c9[row], trades[row])
+    return rows
+

@@ -1,0 +1,80 @@
+"""Where kernels write: fixed buffers for one drain of features, scores, bars, sealed seconds, coverage and scenario events."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.engine.features import COUNT as FEATURE_COUNT
+from tapewatch.kernels import borrowed, inlined
+
+# counts: int64[8], how much of each buffer is filled; FULL is 1 when a kernel stopped for want of room, CONTROL at a control row.
+FEATURES, SCORES, BARS, SEALED, COVERAGE, EVENTS, FULL, CONTROL = range(8)
+
+EVENT_VALUES = 16
+SILENCE, HALT, GAP = 0, 1, 2
+"""Why seconds were not watched: the feed was silent, the instrument halted, the venue's ids showed a hole."""
+
+_PADDING = 16
+"""Columns beyond a power of two, so that the columns of a row do not fall on the same cache set."""
+
+
+class Output(NamedTuple):
+    """Buffers. Features are column-major, float32[features, room], so that each column leaves without a copy.
+
+    feature_keys, score_keys, bar_keys : int64[3, room] slot, time (UTC ns), causing offset (scores: [4, room], then detector)
+    bars : float64[6, room] open, high, low, close, volume, trades; sealed : int64[3, room] second's end, instruments, offset
+    coverage : int64[5, room] slot or -1, from second, to second, reason, offset
+    events : int64[room, 8] scenario, kind, slot, onset, decided, updated (UTC ns), revision, onset offset; event_offsets : int64[room, 2]
+    """
+
+    counts: npt.NDArray[np.int64]
+    features: npt.NDArray[np.float32]
+    feature_keys: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    score_keys: npt.NDArray[np.int64]
+    bars: npt.NDArray[np.float64]
+    bar_keys: npt.NDArray[np.int64]
+    sealed: npt.NDArray[np.int64]
+    coverage: npt.NDArray[np.int64]
+    events: npt.NDArray[np.int64]
+    event_offsets: npt.NDArray[np.int64]
+    event_values: npt.NDArray[np.float64]
+
+
+def create(instruments: int) -> Output:
+    """Buffers with room for the seconds of `instruments` instruments: several of few, at least one of many."""
+    room = max(4096, instruments) + _PADDING
+    return Output(
+        counts=np.zeros(8, dtype=np.int64),
+        features=np.zeros((FEATURE_COUNT, room), dtype=np.float32),
+        feature_keys=np.zeros((3, room), dtype=np.int64),
+        scores=np.zeros((2, 2 * room), dtype=np.float32),
+        score_keys=np.zeros((4, 2 * room), dtype=np.int64),
+        bars=np.zeros((6, room), dtype=np.float64),
+        bar_keys=np.zeros((3, room), dtype=np.int64),
+        sealed=np.zeros((3, 4096), dtype=np.int64),
+        coverage=np.zeros((5, 2 * room), dtype=np.int64),
+        events=np.zeros((2 * room, 8), dtype=np.int64),
+        event_offsets=np.zeros((2 * room, 2), dtype=np.int64),
+        event_values=np.zeros((2 * room, EVENT_VALUES)),
+    )
+
+
+@inlined
+def borrow(out: Output) -> Output:
+    """The same buffers without reference counts (see streams.engine.state.borrow)."""
+    return Output(
+        borrowed(out.counts),
+        borrowed(out.features),
+        borrowed(out.feature_keys),
+        borrowed(out.scores),
+        borrowed(out.score_keys),
+        borrowed(out.bars),
+        borrowed(out.bar_keys),
+        borrowed(out.sealed),
+        borrowed(out.coverage),
+        borrowed(out.events),
+        borrowed(out.event_offsets),
+        borrowed(out.event_values),
+    )

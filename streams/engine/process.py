@@ -1,0 +1,296 @@
+"""The engine process: a consumer group member that turns micro-batches of market frames into output records, each batch in one transaction.
+
+The protocol, step by step (docs/exactly-once.md tells what is found after a death at each):
+1 poll a micro-batch; 2 feed it to the tasks; 3 begin; 4 write outputs, commit records and due snapshots; 5 flush; 6 add the input offsets
+with the snapshot pointers as metadata; 7 commit. A failed transaction is aborted and the tasks are rebuilt from what is committed.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from streams.engine.build import build_hash
+from streams.engine.recovery import Recovery, feed
+from streams.engine.shelf import KafkaShelf
+from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
+from streams.engine.task import Outgoing, Tally, Task
+from tapewatch import kafka, logs, messages, topics
+from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.messages import Commit, to_rfc3339
+from tapewatch.partitioner import partition_for
+from tapewatch.registry import Registry
+from tapewatch.settings import Settings
+
+log = logs.get("engine")
+
+TRANSACTION_TIMEOUT_MS = 4_000
+SESSION_TIMEOUT_MS = 6_000
+SNAPSHOT_SHARE = 0.02
+"""At most this share of the wall time goes into snapshots."""
+
+Key = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Held:
+    """A partition in this process's hands."""
+
+    task: Task
+    pointers: Pointers
+    snapshot_due: int
+
+
+@dataclass(slots=True)
+class Totals:
+    """What this process has done so far.
+
+    work_ns : wall time from the first batch to the end of the newest transaction; cpu_ns : the process's CPU time over it
+    """
+
+    frames: int = 0
+    rows: int = 0
+    refused: int = 0
+    duplicates: int = 0
+    features: int = 0
+    scores: int = 0
+    alerts: int = 0
+    transactions: int = 0
+    aborted: int = 0
+    snapshots: int = 0
+    work_ns: int = 0
+    cpu_ns: int = 0
+    by_type: dict[str, int] = field(default_factory=dict)
+    by_reason: dict[str, int] = field(default_factory=dict)
+
+    def add(self, tally: Tally) -> None:
+        """Count one partition's share of a committed transaction."""
+        self.frames += tally.frames
+        self.duplicates += tally.duplicates
+        self.rows += sum(tally.rows.values())
+        self.refused += sum(tally.refused.values())
+        self.features += tally.written["features"]
+        self.scores += tally.written["scores"]
+        self.alerts += tally.written["alerts"]
+        for label, count in tally.rows.items():
+            self.by_type[label] = self.by_type.get(label, 0) + count
+        for reason, count in tally.refused.items():
+            self.by_reason[reason] = self.by_reason.get(reason, 0) + count
+
+
+class Engine:
+    """One engine process."""
+
+    def __init__(self, settings: Settings, clock: Clock = WALL) -> None:
+        self._settings, self._clock = settings, clock
+        self.instance = settings.engine.instance or f"{socket.gethostname()}-{os.getpid()}"
+        self.totals = Totals()
+        self._registry = Registry(settings)
+        shelf = KafkaShelf(settings)
+        self._recovery = Recovery(settings, self._registry, shelf, build_hash())
+        self._held: dict[Key, Held] = {}
+        self._parked: dict[Key, Held] = {}
+        self._partitions: dict[str, int] = {}
+        self._broken = False
+
+    def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
+        """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
+        kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
+        self._partitions = kafka.existing_topics(kafka.admin(self._settings))
+        producer = self._producer()
+        producer.init_transactions(30)
+        consumer = self._consumer()
+        consumer.subscribe([topics.MARKET_PATTERN], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        last_work = self._clock.now()
+        first_work, first_cpu = 0, 0.0
+        try:
+            while not stop.is_set():
+                batch = consumer.consume(self._settings.engine.batch_frames, timeout=self._settings.engine.poll_ms / 1000)
+                if batch:
+                    if not first_work:
+                        first_work, first_cpu = self._clock.now(), time.process_time()
+                    self._registry.stale = True
+                    self._transact(consumer, producer, batch)
+                    last_work = self._clock.now()
+                    self.totals.work_ns = last_work - first_work
+                    self.totals.cpu_ns = int((time.process_time() - first_cpu) * NANOS)
+                elif until_idle_s and self._held and self._clock.now() - last_work > until_idle_s * NANOS:
+                    return
+        finally:
+            consumer.close()
+            self._recovery.close()
+            self._registry.close()
+
+    def _producer(self) -> Producer:
+        return kafka.producer(
+            self._settings,
+            transactional_id=f"{self._settings.engine.group}-{self.instance}",
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            linger_ms=0,
+            batch_size=1_000_000,
+            message_timeout_ms=TRANSACTION_TIMEOUT_MS,
+        )
+
+    def _consumer(self) -> Consumer:
+        return kafka.consumer(
+            self._settings,
+            self._settings.engine.group,
+            group_instance_id=self.instance,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=1_500,
+            partition_assignment_strategy="roundrobin",
+            topic_metadata_refresh_interval_ms=1_000,
+            queued_min_messages=2_000,
+            queued_max_messages_kbytes=65_536,
+            fetch_wait_max_ms=5,
+        )
+
+    def _assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        """Take partitions up: their committed state, from memory where this process has it still."""
+        for place in consumer.committed(given, timeout=30):
+            key = (place.topic, place.partition)
+            committed, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
+            kept = self._parked.pop(key, None)
+            if kept is None or kept.task.next_offset != committed:
+                task = self._recovery.task(*key, committed, pointers)
+                kept = Held(task, pointers, self._snapshot_due())
+            self._held[key] = kept
+        self._parked.clear()
+        consumer.assign([TopicPartition(*key, held.task.next_offset) for key, held in self._held.items()])
+        log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._held])
+
+    def _revoke(self, _: Consumer, __: list[TopicPartition]) -> None:
+        """Put partitions down; no transaction is open while this is called. They may come back with the next assignment."""
+        self._parked, self._held = self._held, {}
+
+    def _snapshot_due(self, cost_ns: int = 0) -> int:
+        pause = max(int(self._settings.engine.snapshot_seconds * NANOS), int(cost_ns / SNAPSHOT_SHARE))
+        return self._clock.now() + pause
+
+    def _transact(self, consumer: Consumer, producer: Producer, batch: Iterable[Message]) -> None:
+        """One micro-batch in one transaction."""
+        touched: dict[Key, Held] = {}
+        for message in batch:
+            if message.error():
+                if message.error().code() != KafkaError._PARTITION_EOF:
+                    log.warning("consumer", error=str(message.error()))
+                continue
+            key = (message.topic(), message.partition())
+            held = self._held.get(key)
+            if held is None or message.offset() < held.task.next_offset:
+                continue
+            feed(held.task, message)
+            touched[key] = held
+        if not touched:
+            return
+        try:
+            producer.begin_transaction()
+            for held in touched.values():
+                self._write_task(producer, held)
+            offsets = [
+                TopicPartition(*key, held.task.next_offset, metadata=held.pointers.encoded()) for key, held in touched.items()
+            ]
+            producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 10)
+            producer.commit_transaction(10)
+        except KafkaException as error:
+            self._start_over(consumer, producer, error)
+            return
+        self.totals.transactions += 1
+        for held in touched.values():
+            self.totals.add(held.task.restart_tally())
+
+    def _write_task(self, producer: Producer, held: Held) -> None:
+        """Write a task's outputs, its commit record and, when it is due, a snapshot."""
+        task = held.task
+        for record in task.take():
+            self._produce(producer, record, task.partition)
+        commit = self._commit_record(task)
+        self._produce(producer, Outgoing(topics.COMMITS, messages.encode(commit), task.topic.encode()), task.partition)
+        if self._clock.now() >= held.snapshot_due:
+            started = self._clock.now()
+            held.pointers = held.pointers.with_new(self._write_snapshot(producer, held))
+            self.totals.snapshots += 1
+            held.snapshot_due = self._snapshot_due(self._clock.now() - started)
+
+    def _commit_record(self, task: Task) -> Commit:
+        tally = task.tally
+        return Commit(
+            topic=task.topic,
+            partition=task.partition,
+            first_offset=max(tally.first_offset, 0),
+            next_offset=task.next_offset,
+            frames=tally.frames,
+            rows=dict(tally.rows),
+            refused=dict(tally.refused),
+            duplicates=tally.duplicates,
+            features=tally.written["features"],
+            scores=tally.written["scores"],
+            alerts=tally.written["alerts"],
+            clock=to_rfc3339(task.clock_ns) if task.clock_ns >= 0 else None,
+            configuration=task.force.config_hash,
+            models=dict(task.force.models),
+            build=task.build,
+            instance=self.instance,
+        )
+
+    def _write_snapshot(self, producer: Producer, held: Held) -> Pointer:
+        """Write the task's state in chunks; returns where it lies, known once the broker has the chunks."""
+        task, slot = held.task, held.pointers.next_slot
+        parts = chunks(dump(task))
+        partition = task.partition % self._partitions[topics.SNAPSHOTS]
+        first: list[int] = []
+        for index, part in enumerate(parts):
+            self._enqueue(
+                producer,
+                topics.SNAPSHOTS,
+                part,
+                chunk_key(task, slot, index),
+                chunk_headers(task, len(parts), index),
+                partition,
+                lambda error, message: None if error else first.append(message.offset()),
+            )
+        producer.flush(TRANSACTION_TIMEOUT_MS / 1000)
+        if len(first) != len(parts):
+            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, "snapshot chunks were not acknowledged", False, True, True))
+        return Pointer(partition, min(first), len(parts), task.next_offset, slot)
+
+    def _produce(self, producer: Producer, record: Outgoing, partition: int) -> None:
+        count = self._partition_count(record.topic)
+        target = partition_for(record.instrument, count) if record.instrument else partition % count
+        self._enqueue(producer, record.topic, record.value, record.key, record.headers, target, None)
+
+    def _partition_count(self, topic: str) -> int:
+        count = self._partitions.get(topic)
+        if count is None:
+            self._partitions = kafka.existing_topics(kafka.admin(self._settings))
+            if topic not in self._partitions:
+                # A feed made without its dead-letter topic (by hand, say) gets one.
+                kafka.create_topics(self._settings, [topics.TopicSpec(topic, 1, {"retention.ms": "-1"})])
+                self._partitions = kafka.existing_topics(kafka.admin(self._settings))
+            count = self._partitions[topic]
+        return count
+
+    @staticmethod
+    def _enqueue(producer, topic, value, key, headers, partition, on_delivery) -> None:  # type: ignore[no-untyped-def]
+        """Hand a record to the producer; a full queue is waited for."""
+        while True:
+            try:
+                producer.produce(topic, value, key, partition, headers=headers, on_delivery=on_delivery)
+                return
+            except BufferError:
+                producer.poll(0.05)
+
+    def _start_over(self, consumer: Consumer, producer: Producer, error: KafkaException) -> None:
+        """Abort, and rebuild every task from what is committed; a fatal error ends the process."""
+        cause = error.args[0]
+        log.warning("transaction failed", error=str(cause), fatal=cause.fatal())
+        if cause.fatal():
+            raise error
+        self.totals.aborted += 1
+        producer.abort_transaction(30)
+        held, self._held, self._parked = list(self._held), {}, {}
+        self._assign(consumer, [TopicPartition(*key) for key in held])

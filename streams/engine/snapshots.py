@@ -1,0 +1,155 @@
+"""Snapshots: a task's state as bytes, in chunks on the compacted topic, found again through the consumer group's offset metadata.
+
+The metadata of a committed offset names the last two snapshots (partition and first offset of their chunks on `engine.snapshots`), in the
+same transaction as the offset itself: whoever is given the partition knows where to read, and no local disk is needed.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+import pyarrow as pa
+from confluent_kafka import Message
+
+from streams.engine import state as s
+from streams.engine.models import FindsModels, InForce
+from streams.engine.rules import DetectorConfig
+from streams.engine.task import Task
+from tapewatch.errors import TapewatchError
+
+CHUNK_BYTES = 4 * 1024 * 1024
+FORMAT = 1
+
+
+class Damaged(TapewatchError):
+    """A snapshot cannot be read: a chunk is missing, or the digest differs."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What a snapshot says of itself before the state's bytes.
+
+    next_offset : the first record not in the state; digest : sha256 of the uncompressed state; size : its bytes
+    """
+
+    format: int
+    topic: str
+    partition: int
+    next_offset: int
+    names: list[str]
+    sources: dict[str, tuple[int, int]]
+    clock: int
+    models: dict[str, str]
+    config: DetectorConfig
+    build: str
+    digest: str
+    size: int
+
+
+class Pointer(msgspec.Struct, frozen=True, array_like=True):
+    """Where a snapshot lies: partition and offset of its first chunk, number of chunks, and the first input record not in it."""
+
+    partition: int
+    offset: int
+    chunks: int
+    next_offset: int
+    slot: int
+
+
+class Pointers(msgspec.Struct, frozen=True, array_like=True):
+    """The last snapshots of a partition, newest first; kept as the metadata of the committed offset."""
+
+    snapshots: tuple[Pointer, ...] = ()
+
+    def encoded(self) -> str:
+        """As offset metadata."""
+        return msgspec.json.encode(self).decode()
+
+    def with_new(self, pointer: Pointer) -> "Pointers":
+        """The new one and the one before."""
+        return Pointers((pointer, *self.snapshots[:1]))
+
+    @property
+    def next_slot(self) -> int:
+        """The slot that the next snapshot overwrites: not the newest one's."""
+        return 1 - self.snapshots[0].slot if self.snapshots else 0
+
+    @classmethod
+    def decoded(cls, metadata: str | None) -> "Pointers":
+        """Read offset metadata; nothing where there is none."""
+        try:
+            return msgspec.json.decode(metadata, type=cls) if metadata else cls()
+        except msgspec.MsgspecError:
+            return cls()
+
+
+def dump(task: Task) -> bytes:
+    """A task's whole state: 4 bytes of length, a JSON head, the state compressed with LZ4."""
+    data = s.dump(task.state)
+    admission = task.admission
+    head = Head(
+        format=FORMAT,
+        topic=task.topic,
+        partition=task.partition,
+        next_offset=task.next_offset,
+        names=admission.names,
+        sources=admission.sources,
+        clock=int(admission.clock[0]),
+        models=task.force.models,
+        config=task.force.config,
+        build=task.build,
+        digest=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+    )
+    encoded = msgspec.json.encode(head)
+    return len(encoded).to_bytes(4, "little") + encoded + bytes(pa.compress(data, codec="lz4", asbytes=True))
+
+
+def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
+    """Put a dumped state into a new task of the same partition; Damaged where it does not hold together."""
+    try:
+        length = int.from_bytes(data[:4], "little")
+        head = msgspec.json.decode(data[4 : 4 + length], type=Head)
+        state = bytes(pa.decompress(data[4 + length :], decompressed_size=head.size, codec="lz4", asbytes=True))
+    except (msgspec.MsgspecError, pa.ArrowException, OSError, ValueError) as error:
+        raise Damaged(f"a snapshot of {task.topic}[{task.partition}] cannot be read: {error}") from error
+    if hashlib.sha256(state).hexdigest() != head.digest:
+        raise Damaged(f"a snapshot of {task.topic}[{task.partition}] does not match its digest")
+    if head.format != FORMAT or (head.topic, head.partition) != (task.topic, task.partition):
+        raise Damaged(f"a snapshot of {head.topic}[{head.partition}], format {head.format}, is not this partition's")
+    task.force = InForce(shelf, head.models, head.config)
+    task.admission.load(head.names, head.sources, head.clock)
+    task.adopt(s.load(state))
+    task.next_offset = head.next_offset
+
+
+def chunks(data: bytes) -> list[bytes]:
+    """The dump in records of at most 4 MiB."""
+    return [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
+
+
+def chunk_key(task: Task, slot: int, index: int) -> bytes:
+    """The compaction key of a chunk: a partition keeps two slots of running snapshots."""
+    return f"{task.topic}|{task.partition}|{slot}|{index}".encode()
+
+
+def chunk_headers(task: Task, count: int, index: int) -> list[tuple[str, bytes]]:
+    """Headers by which a reader tells the chunks of one snapshot together."""
+    named = {"next_offset": task.next_offset, "chunks": count, "chunk": index}
+    return [(name, str(value).encode()) for name, value in named.items()]
+
+
+def collect(pointer: Pointer, task: Task, read: Callable[[int, int], list[Message]]) -> bytes:
+    """The bytes of a snapshot; `read(partition, offset)` gives the records from there on up to the topic's end."""
+    wanted = {chunk_key(task, pointer.slot, index): index for index in range(pointer.chunks)}
+    found: dict[int, bytes] = {}
+    for message in read(pointer.partition, pointer.offset):
+        index = wanted.get(message.key() or b"")
+        if index is None:
+            continue
+        if dict(message.headers() or ()).get("next_offset") == str(pointer.next_offset).encode():
+            found[index] = message.value() or b""
+        if len(found) == pointer.chunks:
+            break
+    if len(found) != pointer.chunks:
+        raise Damaged(f"{pointer.chunks - len(found)} of {pointer.chunks} chunks of a snapshot are gone")
+    return b"".join(found[index] for index in range(pointer.chunks))

@@ -1,0 +1,241 @@
+"""One market partition's task: records in log order go in, output records come out. No broker, no clock: a function of the log."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from detectors.scenarios.episode import SCENARIOS
+from streams.engine import output as o
+from streams.engine import state as s
+from streams.engine.alerts import build_alert
+from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, FrameWriter
+from streams.engine.ingest import ingest
+from streams.engine.models import Control, InForce
+from streams.engine.state import create, grow
+from tapewatch import dead_letters, frames, messages, topics
+from tapewatch.admission import CONTROL_SOURCE, Admission, Admitted, KnowsInstruments
+from tapewatch.checks import Reason
+from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.frames import Headers
+from tapewatch.messages import Cause, Coverage, to_rfc3339
+from tapewatch.rows import EVERY_INSTRUMENT, RowType
+
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+"""A larger record is refused as oversized."""
+
+_NANOS = 1_000_000_000
+_COVERAGE_REASONS = {o.SILENCE: "silent", o.HALT: "halt", o.GAP: "gap"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to write. instrument : decides the partition; empty means the partition of the input."""
+
+    topic: str
+    value: bytes
+    key: bytes | None = None
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+    instrument: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened since the last commit."""
+
+    first_offset: int = -1
+    frames: int = 0
+    duplicates: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+
+
+class Task:
+    """The engine over one market partition.
+
+    silent : compute, but write nothing (replay up to the committed offset)
+    """
+
+    def __init__(self, topic: str, partition: int, registry: KnowsInstruments, force: InForce, build: str) -> None:
+        self.topic, self.partition, self.build = topic, partition, build
+        self.admission = Admission(registry)
+        self.force = force
+        self.state = create()
+        self.silent = False
+        self.next_offset = 0
+        self.tally = Tally()
+        self._out = o.create(s.capacity(self.state))
+        self._outgoing: list[Outgoing] = []
+        self._features, self._scores = FrameWriter(FEATURES), FrameWriter(SCORES)
+        self._bars, self._sealed = FrameWriter(BARS), FrameWriter(SEALED)
+        self._origin = [("feed", topic.removeprefix("market.").encode()), ("partition", str(partition).encode())]
+
+    def feed(self, offset: int, value: bytes | None, headers: Headers | None, appended_ns: int) -> None:
+        """Process one record. appended_ns : when the broker appended it, UTC nanoseconds."""
+        tally = self.tally
+        if tally.first_offset < 0:
+            tally.first_offset = offset
+        self.next_offset = offset + 1
+        try:
+            if value is not None and len(value) > MAX_FRAME_BYTES:
+                raise ContractError("oversized", f"{len(value)} bytes; a frame has at most {MAX_FRAME_BYTES}")
+            admitted = self.admission.admit(value, headers, appended_ns)
+        except ContractError as error:
+            tally.refused[error.reason] += 1
+            self._dead(dead_letters.of_record((self.topic, self.partition, offset), error.reason, error.message, value))
+            return
+        if admitted is None:
+            tally.duplicates += 1
+            return
+        self._take(offset, admitted)
+
+    def _take(self, offset: int, admitted: Admitted) -> None:
+        """Run the kernels over an accepted frame."""
+        view, tally = admitted.view, self.tally
+        tally.frames += 1
+        tally.rows[view.type.label] += view.rows - admitted.refused
+        if admitted.refused:
+            self._refuse(offset, admitted)
+        self._make_room()
+        row = 0
+        while row < view.rows:
+            row = ingest(
+                int(view.type), view.buffer, view.offsets, view.rows, row, admitted.slots, admitted.reasons, offset,
+                self.state, self.force.kmeans, self.force.classic, self.force.rules, self._out,
+            )  # fmt: skip
+            if self._out.counts[o.FULL]:
+                self.drain()
+            elif self._out.counts[o.CONTROL]:
+                self._out.counts[o.CONTROL] = 0
+                self.drain()
+                self._control(offset, admitted, row - 1)
+
+    def adopt(self, state: s.State) -> None:
+        """Take up a restored state."""
+        self.state = state
+        self._out = o.create(s.capacity(state))
+
+    def _make_room(self) -> None:
+        """Let state and buffers hold every instrument met so far."""
+        count = len(self.admission.names)
+        if count == self.state.clock[s.COUNT]:
+            return
+        self.state = grow(self.state, count)
+        self.state.clock[s.COUNT] = count
+        if count > self._out.feature_keys.shape[1]:
+            self.drain()
+            self._out = o.create(s.capacity(self.state))
+
+    def _control(self, offset: int, admitted: Admitted, row: int) -> None:
+        """Switch models and thresholds where a control row of the control source says so."""
+        detail = str(frames.to_rows(admitted.view.data).columns["detail"][row])
+        try:
+            if admitted.headers.source != CONTROL_SOURCE:
+                raise TapewatchError(f"a control row of source {admitted.headers.source!r}")
+            self.force.apply(msgspec.json.decode(detail, type=Control))
+        except (TapewatchError, msgspec.MsgspecError, ValueError) as error:
+            self.tally.refused["bad_control"] += 1
+            self._dead(dead_letters.of_record((self.topic, self.partition, offset), "bad_control", str(error), admitted.view.data))
+
+    def _refuse(self, offset: int, admitted: Admitted) -> None:
+        """Keep every refused row of a frame in the dead letters."""
+        origin, rows = (self.topic, self.partition, offset), None
+        for row in np.flatnonzero(admitted.reasons):
+            reason = Reason(int(admitted.reasons[row])).label
+            self.tally.refused[reason] += 1
+            if not self.silent:
+                rows = rows or frames.to_rows(admitted.view.data)
+                self._dead(dead_letters.of_row(origin, reason, rows, int(row)))
+
+    def _dead(self, letter: dead_letters.DeadLetter) -> None:
+        if not self.silent:
+            self._outgoing.append(Outgoing(letter.topic, letter.value, None, letter.headers))
+
+    def take(self) -> list[Outgoing]:
+        """All records written since the last call, in order."""
+        self.drain()
+        taken, self._outgoing = self._outgoing, []
+        return taken
+
+    def drain(self) -> None:
+        """Turn what the kernels wrote into records, and empty their buffers."""
+        out, written = self._out, self.tally.written
+        if not self.silent:
+            count = int(out.counts[o.FEATURES])
+            self._frames(topics.FEATURES, "features", self._features, out.feature_keys, [*out.features], count)
+            self._frames(topics.SCORES, "scores", self._scores, out.score_keys, [*out.scores], int(out.counts[o.SCORES]))
+            bars = int(out.counts[o.BARS])
+            minutes = np.full(out.bar_keys.shape[1], 60, dtype=np.int32)
+            self._frames(topics.BARS, "bars", self._bars, out.bar_keys, [minutes, *out.bars], bars)
+            self._coverage()
+            self._alerts()
+            self._markers()
+        written["features"] += int(out.counts[o.FEATURES])
+        written["scores"] += int(out.counts[o.SCORES])
+        written["bars"] += int(out.counts[o.BARS])
+        written["alerts"] += int(out.counts[o.EVENTS])
+        out.counts[:] = 0
+
+    def _frames(
+        self, topic: str, kind: str, writer: FrameWriter, keys: np.ndarray, values: Sequence[np.ndarray], count: int
+    ) -> None:
+        """Write rows `0..count` as frames of at most MAX_ROWS rows."""
+        versions = self.force.versions if writer is self._scores else ()
+        for start in range(0, count, MAX_ROWS):
+            cut = slice(start, min(start + MAX_ROWS, count))
+            columns = [column[cut] for column in (*keys, *values)]
+            self._write(topic, kind, writer.write(self.admission.names, columns, versions))
+
+    def _markers(self) -> None:
+        """Write the sealed-second markers, after the rows of their seconds."""
+        count = int(self._out.counts[o.SEALED])
+        if count:
+            ends, instruments, offsets = (column[:count] for column in self._out.sealed)
+            codes = np.zeros(count, dtype=np.int32)
+            self._write(topics.FEATURES, "sealed", self._sealed.write([EVERY_INSTRUMENT], [codes, ends, offsets, instruments]))
+
+    def _write(self, topic: str, kind: str, value: bytes) -> None:
+        headers = [("type", kind.encode()), ("version", b"1"), *self._origin]
+        self._outgoing.append(Outgoing(topic, value, None, headers))
+
+    def _coverage(self) -> None:
+        """Write the stretches that were not watched."""
+        for slot, start, end, reason, offset in self._out.coverage[:, : int(self._out.counts[o.COVERAGE])].T:
+            name = EVERY_INSTRUMENT if slot < 0 else self.admission.names[slot]
+            record = Coverage(
+                instrument=name,
+                start=to_rfc3339(int(start) * _NANOS),
+                end=to_rfc3339(int(end) * _NANOS),
+                reason=_COVERAGE_REASONS[int(reason)],
+                seconds=int(end - start) * (len(self.admission.names) if slot < 0 else 1),
+                cause=Cause(self.topic, self.partition, int(offset)),
+            )
+            self._outgoing.append(Outgoing(topics.COVERAGE, messages.encode(record), name.encode(), list(self._origin)))
+
+    def _alerts(self) -> None:
+        """Write the scenario events as alerts."""
+        out = self._out
+        for row in range(int(out.counts[o.EVENTS])):
+            alert = build_alert(
+                out.events[row], out.event_offsets[row], out.event_values[row], self.admission.names,
+                (self.topic, self.partition), self.force, self.build,
+            )  # fmt: skip
+            headers = [("type", b"alert"), ("version", b"1")]
+            self._outgoing.append(
+                Outgoing(topics.ALERTS, messages.encode(alert), alert.id.encode(), headers, instrument=alert.instrument)
+            )
+
+    def restart_tally(self) -> Tally:
+        """What happened since the last call."""
+        done, self.tally = self.tally, Tally()
+        return done
+
+    @property
+    def clock_ns(self) -> int:
+        """The newest ts_recv of the log; -1 before the first row."""
+        return int(self.state.clock[s.NEWEST])
+
+

@@ -1,0 +1,118 @@
+"""What of a partition's log counts: repeats dropped, bad rows refused with a reason. The engine and the sinks share it.
+
+One `Admission` belongs to one partition. Its state is a function of the log: the newest (epoch, sequence) of each source, the clock, and
+the slots in which instruments were first met.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tapewatch import checks
+from tapewatch.errors import ContractError
+from tapewatch.frames import Decoder, FrameHeaders, Headers, View
+from tapewatch.instruments import is_instrument_id
+from tapewatch.rows import EVERY_INSTRUMENT
+
+CONTROL_SOURCE = "control"
+MAX_INSTRUMENTS = 1_000_000
+
+
+class KnowsInstruments(Protocol):
+    """Where it is known which instruments are registered."""
+
+    def since(self, instrument: str) -> int | None:
+        """UTC nanoseconds of first registration; None where the id is not registered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An accepted frame.
+
+    slots : int32[dictionary], slot of each dictionary entry (negative: see tapewatch.checks)
+    reasons : uint8[rows], 0 where the row counts; refused : how many do not
+    """
+
+    view: View
+    headers: FrameHeaders
+    slots: npt.NDArray[np.int32]
+    reasons: npt.NDArray[np.uint8]
+    refused: int
+
+
+class Admission:
+    """Decides over one partition's records in log order."""
+
+    def __init__(self, registry: KnowsInstruments) -> None:
+        self._registry = registry
+        self._decoder = Decoder()
+        self._cache: dict[bytes, npt.NDArray[np.int32]] = {}
+        self._slot_of: dict[str, int] = {}
+        self.names: list[str] = []
+        self.sources: dict[str, tuple[int, int]] = {}
+        self.clock = np.full(1, -1, dtype=np.int64)
+
+    def admit(self, value: bytes | None, headers: Headers | None, appended_ns: int) -> Admitted | None:
+        """Open a record: an accepted frame, or None for a repeat.
+
+        appended_ns : when the broker appended the record, UTC nanoseconds
+        ContractError carries the reason where the whole record is refused; its sequence is then not counted as seen.
+        """
+        if not value:
+            raise ContractError("unreadable", "an empty record")
+        known = FrameHeaders.from_kafka(headers)
+        if (known.epoch, known.sequence) <= self.sources.get(known.source, (-1, -1)):
+            return None
+        view = self._decoder.open(value)
+        if view.type.label != known.type:
+            raise ContractError("bad_headers", f"header says {known.type}, the frame holds {view.type.label}")
+        slots = self._slots(view, appended_ns)
+        reasons = np.empty(view.rows, dtype=np.uint8)
+        control = known.source == CONTROL_SOURCE
+        refused = checks.check(int(view.type), view.buffer, view.offsets, view.rows, slots, control, self.clock, reasons)
+        self.sources[known.source] = (known.epoch, known.sequence)
+        return Admitted(view, known, slots, reasons, refused)
+
+    def _slots(self, view: View, appended_ns: int) -> npt.NDArray[np.int32]:
+        """The slot of each dictionary entry, remembered by the dictionary's bytes once all entries are registered."""
+        known = self._cache.get(view.dictionary)
+        if known is not None:
+            return known
+        slots = np.array([self._slot(name, appended_ns) for name in view.names()], dtype=np.int32)
+        if not (slots == checks.UNREGISTERED).any():
+            if len(self._cache) >= 4096:
+                self._cache.clear()
+            self._cache[view.dictionary] = slots
+        return slots
+
+    def _slot(self, name: str, appended_ns: int) -> int:
+        """An instrument's slot, given at first sight if it was registered by the time of the record."""
+        slot = self._slot_of.get(name)
+        if slot is not None:
+            return slot
+        if name == EVERY_INSTRUMENT:
+            return checks.EVERY
+        if not is_instrument_id(name):
+            return checks.MALFORMED
+        since = self._registry.since(name)
+        # Broker times have millisecond resolution.
+        if since is None or since > appended_ns + 999_999 or len(self.names) >= MAX_INSTRUMENTS:
+            return checks.UNREGISTERED
+        self._slot_of[name] = len(self.names)
+        self.names.append(name)
+        return len(self.names) - 1
+
+    def dump(self) -> dict[str, object]:
+        """The state as plain values."""
+        return {"names": self.names, "sources": self.sources, "clock": int(self.clock[0])}
+
+    def load(self, names: list[str], sources: dict[str, tuple[int, int]], clock: int) -> None:
+        """Take up a dumped state."""
+        self.names = list(names)
+        self._slot_of = {name: slot for slot, name in enumerate(names)}
+        self.sources = {source: (epoch, sequence) for source, (epoch, sequence) in sources.items()}
+        self.clock[0] = clock
+        self._cache.clear()

@@ -1,0 +1,44 @@
+"""Dead letters: what was refused, kept with where it came from and why. A bad row as a one-row frame, a bad record as its first 64 KiB."""
+
+import hashlib
+from dataclasses import dataclass
+
+from tapewatch import frames, topics
+from tapewatch.rows import Rows
+
+KEPT_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record of a dead-letter topic."""
+
+    topic: str
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+    @property
+    def reason(self) -> str:
+        """Why it was refused."""
+        return next(value.decode() for name, value in self.headers if name == "reason")
+
+
+def _headers(origin: tuple[str, int, int], reason: str, **more: str) -> list[tuple[str, bytes]]:
+    topic, partition, offset = origin
+    named = {"reason": reason, "origin_topic": topic, "origin_partition": str(partition), "origin_offset": str(offset), **more}
+    return [(name, value.encode()) for name, value in named.items()]
+
+
+def of_record(origin: tuple[str, int, int], reason: str, detail: str, value: bytes | None) -> DeadLetter:
+    """A whole record that was refused. origin : topic, partition, offset."""
+    data = value or b""
+    headers = _headers(
+        origin, reason, kind="record", detail=detail[:500], bytes=str(len(data)), sha256=hashlib.sha256(data).hexdigest()
+    )
+    return DeadLetter(topics.dead_letters(origin[0]), data[:KEPT_BYTES], headers)
+
+
+def of_row(origin: tuple[str, int, int], reason: str, rows: Rows, row: int) -> DeadLetter:
+    """One row of a frame that was refused; the value is a one-row frame."""
+    value = frames.encode(rows.take(slice(row, row + 1)))
+    return DeadLetter(topics.dead_letters(origin[0]), value, _headers(origin, reason, kind="row", row=str(row), type=rows.type.label))

@@ -1,0 +1,296 @@
+"""Frames: one Arrow IPC stream with one record batch of rows of one type, written and opened without touching a row in Python.
+
+`encode` writes with pyarrow. `Decoder` opens what our writers send by reading the IPC metadata in place (a few microseconds a frame);
+a frame of any other Arrow writer is read by pyarrow, brought to the contract's column order and opened the same way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tapewatch import ipc
+from tapewatch.errors import ContractError
+from tapewatch.rows import CONTRACT_MAJOR, OPTIONAL, REQUIRED, Column, Rows, RowType, numpy_dtype, schema
+
+MAX_ROWS = 65_536
+_TYPES = {row_type.label: row_type for row_type in RowType}
+
+
+def arrow_array(kind: pa.DataType, values: Column, dictionary: pa.Array | None = None) -> pa.Array:
+    """An Arrow array over the numpy buffer, without a copy where the layout allows one."""
+    rows = len(values)
+    if dictionary is not None:
+        codes = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(np.ascontiguousarray(values, dtype=np.int32))])
+        return pa.DictionaryArray.from_arrays(codes, dictionary, safe=False)
+    if pa.types.is_fixed_size_list(kind):
+        flat = np.ascontiguousarray(values, dtype=np.float64).reshape(-1)
+        child = pa.Array.from_buffers(pa.float64(), flat.size, [None, pa.py_buffer(flat)])
+        return pa.Array.from_buffers(kind, rows, [None], children=[child])
+    if pa.types.is_string(kind):
+        return pa.array(values, type=kind)
+    return pa.Array.from_buffers(kind, rows, [None, pa.py_buffer(np.ascontiguousarray(values, dtype=numpy_dtype(kind)))])
+
+
+def write_stream(batch: pa.RecordBatch) -> bytes:
+    """One record batch as one Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def encode(rows: Rows) -> bytes:
+    """Encode rows as a frame; the dictionary holds just the instruments that occur, in order of first code.
+
+    Raises ContractError("too_many_rows") above 65,536 rows.
+    """
+    if len(rows) > MAX_ROWS:
+        raise ContractError("too_many_rows", f"a frame holds at most {MAX_ROWS} rows, not {len(rows)}")
+    codes, inverse = np.unique(rows.columns["instrument"], return_inverse=True)
+    dictionary = pa.array([rows.instruments[code] for code in codes], type=pa.utf8())
+    return encode_with(rows, dictionary, inverse.astype(np.int32))
+
+
+def encode_with(rows: Rows, dictionary: pa.Array, codes: npt.NDArray[np.int32]) -> bytes:
+    """Encode rows whose instruments are `codes` into a dictionary that the caller keeps (so that readers can cache it)."""
+    optional = [name for name, _ in OPTIONAL[rows.type] if name in rows.columns]
+    layout = schema(rows.type, optional)
+    arrays = [
+        arrow_array(field.type, codes, dictionary) if field.name == "instrument" else arrow_array(field.type, rows.columns[field.name])
+        for field in layout
+    ]
+    return write_stream(pa.RecordBatch.from_arrays(arrays, schema=layout))
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An opened frame: its bytes and where each column's values lie in them.
+
+    buffer : uint8[bytes]; offsets : int64[columns], byte position of each required column's values, in the contract's order
+    dictionary : the raw dictionary bytes, a key for caches; `names()` decodes them
+    """
+
+    type: RowType
+    rows: int
+    buffer: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+    dictionary: bytes
+    data: bytes
+
+    def names(self) -> list[str]:
+        """The dictionary's texts."""
+        return [str(text) for text in self.batch().column(0).dictionary.to_pylist()]
+
+    def batch(self) -> pa.RecordBatch:
+        """The frame as pyarrow reads it."""
+        return read_stream(self.data)
+
+    def column(self, name: str) -> Column:
+        """One required fixed-width column as a numpy view (times int64, levels float64[rows, 10], instrument int32 codes)."""
+        names = [column for column, _ in REQUIRED[self.type]]
+        kind = REQUIRED[self.type][names.index(name)][1]
+        start, dtype = int(self.offsets[names.index(name)]), numpy_dtype(kind)
+        width = kind.list_size if pa.types.is_fixed_size_list(kind) else 1
+        values = np.frombuffer(self.data, dtype=dtype, count=self.rows * width, offset=start)
+        return values.reshape(self.rows, width) if width > 1 else values
+
+
+def read_stream(value: bytes) -> pa.RecordBatch:
+    """The one record batch of an IPC stream, fully checked; ContractError("unreadable") otherwise."""
+    try:
+        with pa.ipc.open_stream(value) as reader:
+            batch = reader.read_next_batch()
+            batch.validate(full=True)
+            try:
+                reader.read_next_batch()
+            except StopIteration:
+                return batch
+    except (pa.ArrowException, StopIteration, OSError, ValueError) as error:
+        raise ContractError("unreadable", f"not an Arrow IPC stream with one record batch: {error}") from error
+    raise ContractError("unreadable", "a frame holds one record batch, not several")
+
+
+def to_rows(value: bytes) -> Rows:
+    """A frame as `Rows`, optional columns included (text as object arrays)."""
+    view = Decoder().open(value)
+    batch = view.batch()
+    columns: dict[str, Column] = {}
+    for field, array in zip(batch.schema, batch.columns, strict=True):
+        if field.name == "instrument":
+            columns[field.name] = array.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+        elif pa.types.is_string(field.type):
+            columns[field.name] = np.array(array.to_pylist(), dtype=object)
+        else:
+            columns[field.name] = view.column(field.name)
+    return Rows(view.type, view.names(), columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where a schema's required columns stand among the record batch's Arrow buffers.
+
+    data : int64[columns], index of the values' buffer (text: of the offsets' buffer)
+    width : int64[columns], bytes a row
+    nodes : int64, number of field nodes; `required_nodes` of them must hold no null
+    """
+
+    type: RowType
+    data: npt.NDArray[np.int64]
+    width: npt.NDArray[np.int64]
+    required_nodes: int
+
+
+def _layout(row_type: RowType) -> _Layout:
+    """The layout of a contract schema; optional columns come last and do not move the required ones."""
+    data, width, buffers, nodes = [], [], 0, 0
+    for _, kind in REQUIRED[row_type]:
+        if pa.types.is_fixed_size_list(kind):
+            data.append(buffers + 2)
+            width.append(kind.list_size * 8)
+            buffers, nodes = buffers + 3, nodes + 2
+            continue
+        data.append(buffers + 1)
+        width.append(4 if pa.types.is_string(kind) else numpy_dtype(kind).itemsize)
+        buffers, nodes = buffers + (3 if pa.types.is_string(kind) else 2), nodes + 1
+    return _Layout(row_type, np.array(data, dtype=np.int64), np.array(width, dtype=np.int64), nodes)
+
+
+_LAYOUTS = {row_type: _layout(row_type) for row_type in RowType}
+
+
+class Decoder:
+    """Opens frames. Keeps the schemas it has met, so that the schema message of a known writer is compared, not parsed."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, _Layout] = {}
+
+    def open(self, value: bytes) -> View:
+        """Open a frame; ContractError with a dead-letter reason (unreadable, unsupported_version, wrong_schema, null_value) otherwise."""
+        end = 8 + int.from_bytes(value[4:8], "little") if len(value) >= 8 else 0
+        layout = self._known.get(value[:end])
+        if layout is None:
+            return self._open_new(value, end)
+        view = _scan(value, layout, end)
+        return view if view is not None else _scan_checked(_normalise(read_stream(value)))
+
+    def _open_new(self, value: bytes, end: int) -> View:
+        """Open a frame with a schema message not met before, and remember the message where it is the contract's own."""
+        batch = read_stream(value)
+        normal = _normalise(batch)
+        row_type = _TYPES[normal.schema.metadata[b"tapewatch.type"].decode()]
+        if batch.schema.equals(normal.schema, check_metadata=True):
+            view = _scan(value, _LAYOUTS[row_type], end)
+            if view is not None:
+                if len(self._known) < 256:
+                    self._known[value[:end]] = _LAYOUTS[row_type]
+                return view
+        return _scan_checked(normal)
+
+
+def _scan(value: bytes, layout: _Layout, start: int) -> View | None:
+    """Read the IPC metadata in place; None where the frame is not laid out as our writers do."""
+    buffer = np.frombuffer(value, dtype=np.uint8)
+    offsets = np.empty(len(layout.data), dtype=np.int64)
+    info = np.empty(3, dtype=np.int64)
+    if ipc.scan(buffer, start, layout.data, layout.width, layout.required_nodes, offsets, info) != 0:
+        return None
+    return View(layout.type, int(info[0]), buffer, offsets, value[info[1] : info[2]], value)
+
+
+def _scan_checked(batch: pa.RecordBatch) -> View:
+    """Open a batch by writing it the contract's way."""
+    value = write_stream(batch)
+    row_type = _TYPES[batch.schema.metadata[b"tapewatch.type"].decode()]
+    view = _scan(value, _LAYOUTS[row_type], 8 + int.from_bytes(value[4:8], "little"))
+    if view is None:
+        raise ContractError("unreadable", "the frame's buffers do not hold its columns")
+    return view
+
+
+def _normalise(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with the contract's columns in the contract's order; refuses wrong versions, schemas and nulls."""
+    metadata = batch.schema.metadata or {}
+    row_type = _TYPES.get(metadata.get(b"tapewatch.type", b"").decode("utf-8", "replace"))
+    version = metadata.get(b"tapewatch.version", b"").decode("utf-8", "replace")
+    check_version(version)
+    if row_type is None:
+        raise ContractError("wrong_schema", "the schema's metadata names no known row type (tapewatch.type)")
+    if not 0 < batch.num_rows <= MAX_ROWS:
+        raise ContractError("wrong_schema", f"a frame holds 1 to {MAX_ROWS} rows, not {batch.num_rows}")
+    optional = [name for name, _ in OPTIONAL[row_type] if name in batch.schema.names]
+    layout = schema(row_type, optional)
+    arrays = [_cast(batch, field) for field in layout]
+    return pa.RecordBatch.from_arrays(arrays, schema=layout)
+
+
+def _cast(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    """One column in the contract's type, refused where it is missing, of another kind or holds a null it may not."""
+    if batch.schema.names.count(field.name) != 1:
+        raise ContractError("wrong_schema", f"column {field.name} is missing or doubled")
+    array = batch.column(field.name)
+    try:
+        cast = array if array.type == field.type else array.cast(field.type)
+    except (pa.ArrowException, NotImplementedError) as error:
+        raise ContractError("wrong_schema", f"column {field.name} is {array.type}, not {field.type}") from error
+    if not field.nullable and (cast.null_count or (pa.types.is_dictionary(cast.type) and cast.dictionary.null_count)):
+        raise ContractError("null_value", f"column {field.name} holds a null")
+    if pa.types.is_fixed_size_list(cast.type) and cast.values.null_count:
+        raise ContractError("null_value", f"column {field.name} holds a null level; an absent level is NaN")
+    return cast
+
+
+def check_version(version: str) -> None:
+    """Refuse a contract version whose major number is not ours."""
+    if version.partition(".")[0] != str(CONTRACT_MAJOR):
+        raise ContractError(
+            "unsupported_version", f"contract version {version!r}; this build reads {CONTRACT_MAJOR}.x: upgrade the reader"
+        )
+
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeaders:
+    """A market frame's Kafka headers. sequence counts per partition within an epoch; produced_at in UTC nanoseconds."""
+
+    type: str
+    source: str
+    epoch: int
+    sequence: int
+    produced_at: int
+
+    def to_kafka(self) -> list[tuple[str, bytes]]:
+        """As Kafka headers, numbers in decimal."""
+        return [
+            ("type", self.type.encode()),
+            ("version", str(CONTRACT_MAJOR).encode()),
+            ("source", self.source.encode()),
+            ("epoch", str(self.epoch).encode()),
+            ("sequence", str(self.sequence).encode()),
+            ("produced_at", str(self.produced_at).encode()),
+        ]
+
+    @classmethod
+    def from_kafka(cls, headers: Headers | None) -> "FrameHeaders":
+        """Read Kafka headers; ContractError("bad_headers" or "unsupported_version") where they do not follow the contract."""
+        found: dict[str, Any] = dict(headers or ())
+        try:
+            version = bytes(found["version"]).decode()
+            read = cls(
+                bytes(found["type"]).decode(),
+                bytes(found["source"]).decode(),
+                int(found["epoch"]),
+                int(found["sequence"]),
+                int(found.get("produced_at", b"0")),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ContractError("bad_headers", f"header missing or malformed: {error!r}") from error
+        check_version(version)
+        if not 0 < len(read.source) <= 200 or not (0 <= read.epoch < 2**63 and 0 <= read.sequence < 2**63):
+            raise ContractError("bad_headers", "source, epoch or sequence out of range")
+        return read

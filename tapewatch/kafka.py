@@ -1,0 +1,158 @@
+"""Kafka clients as every part of the project makes them, and the few administrative acts it needs."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tapewatch import topics
+from tapewatch.clock import WALL, NANOS
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+
+TIMEOUT_S = 15.0
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    """Properties of every client."""
+    return {"bootstrap.servers": settings.bootstrap(), "log_level": 3, **settings.kafka.client}
+
+
+def admin(settings: Settings) -> AdminClient:
+    """An administrative client."""
+    return AdminClient(_common(settings))
+
+
+def producer(settings: Settings, **properties: Any) -> Producer:
+    """An idempotent producer; `properties` use underscores for dots (linger_ms=5)."""
+    return Producer(
+        {
+            **_common(settings),
+            "enable.idempotence": True,
+            "message.max.bytes": 16_000_000,
+            "queue.buffering.max.kbytes": 262_144,
+            "queue.buffering.max.messages": 500_000,
+            **_dotted(properties),
+        }
+    )
+
+
+def consumer(settings: Settings, group: str = "tapewatch-reader", **properties: Any) -> Consumer:
+    """A read-committed consumer that commits nothing by itself."""
+    return Consumer(
+        {
+            **_common(settings),
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "fetch.message.max.bytes": 16_777_216,
+            "fetch.wait.max.ms": 10,
+            **_dotted(properties),
+        }
+    )
+
+
+def _dotted(properties: dict[str, Any]) -> dict[str, Any]:
+    return {name.replace("_", "."): value for name, value in properties.items()}
+
+
+def create_topics(settings: Settings, specs: Iterable[topics.TopicSpec]) -> list[str]:
+    """Create the topics that are missing; returns their names. A topic that exists is left as it is."""
+    client = admin(settings)
+    wanted = {spec.name: spec for spec in specs}
+    missing = [spec for name, spec in wanted.items() if name not in existing_topics(client)]
+    if not missing:
+        return []
+    requests = [
+        NewTopic(
+            spec.name,
+            num_partitions=spec.partitions,
+            replication_factor=settings.topics.replication,
+            config={name: value for name, value in spec.properties.items()},
+        )
+        for spec in missing
+    ]
+    created = []
+    for name, future in client.create_topics(requests, request_timeout=TIMEOUT_S).items():
+        try:
+            future.result()
+            created.append(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TapewatchError(f"cannot create topic {name}: {error}", "Check the broker's log and rights.") from error
+    _await_leaders(client, list(wanted))
+    return created
+
+
+def _await_leaders(client: AdminClient, names: list[str]) -> None:
+    """Wait until every topic's partitions have a leader, so that the first use does not fail."""
+    deadline = WALL.now() + int(TIMEOUT_S * NANOS)
+    while WALL.now() < deadline:
+        found = client.list_topics(timeout=TIMEOUT_S).topics
+        if all(name in found and found[name].partitions for name in names):
+            return
+        WALL.sleep(0.05)
+    raise TapewatchError("the broker did not make the new topics ready", "Look at its log; then run the command again.")
+
+
+def existing_topics(client: AdminClient) -> dict[str, int]:
+    """Topic name -> number of partitions."""
+    try:
+        found = client.list_topics(timeout=TIMEOUT_S).topics
+    except KafkaException as error:
+        raise TapewatchError(f"Kafka does not answer: {error}", "Run `tapewatch status`; start it with `tapewatch up`.") from error
+    return {name: len(topic.partitions) for name, topic in found.items()}
+
+
+def read_range(reader: Consumer, topic: str, partition: int, start: int, end: int) -> Iterator[Message]:
+    """The records of one partition from offset `start` to `end` (exclusive, log offsets), in order.
+
+    The consumer is assigned to the partition. Raises TapewatchError when the log does not move for 30 s.
+    """
+    if start >= end:
+        return
+    reader.assign([TopicPartition(topic, partition, start)])
+    try:
+        yield from _until(reader, topic, partition, end)
+    finally:
+        reader.unassign()
+
+
+def _until(reader: Consumer, topic: str, partition: int, end: int) -> Iterator[Message]:
+    last_move = WALL.now()
+    while True:
+        for message in reader.consume(500, timeout=0.05):
+            if message.error():
+                raise KafkaException(message.error())
+            last_move = WALL.now()
+            if message.offset() >= end:
+                return
+            yield message
+            if message.offset() >= end - 1:
+                return
+        # Transaction markers take offsets too: the position tells when only they are left.
+        if reader.position([TopicPartition(topic, partition)])[0].offset >= end:
+            return
+        if WALL.now() - last_move > 30 * NANOS:
+            raise TapewatchError(f"{topic}[{partition}] does not move before offset {end}", "Check the broker's log.")
+
+
+def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """First and next offset of a partition (next: last stable offset for read-committed readers)."""
+    low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
+    return int(low), int(high)
+
+
+def read_all(settings: Settings, topic: str, on_message: Callable[[Message], None]) -> None:
+    """Call `on_message` for every committed record of a topic as it stands now, partition by partition."""
+    reader = consumer(settings)
+    try:
+        for partition in range(existing_topics(admin(settings)).get(topic, 0)):
+            low, high = watermarks(reader, topic, partition)
+            for message in read_range(reader, topic, partition, low, high):
+                on_message(message)
+    finally:
+        reader.close()

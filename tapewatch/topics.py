@@ -1,0 +1,85 @@
+"""Topics: their names, and how each is kept (retention, compaction, partitions)."""
+
+import re
+from dataclasses import dataclass, field
+
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import TopicSettings
+
+INSTRUMENTS = "instruments"
+MODELS = "models"
+FEATURES = "features"
+BARS = "bars"
+SCORES = "scores"
+ALERTS = "alerts"
+SIGNALS = "signals"
+COVERAGE = "coverage"
+COMMITS = "engine.commits"
+SNAPSHOTS = "engine.snapshots"
+
+FEED_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+MARKET_PATTERN = r"^market\.[a-z0-9][a-z0-9-]{0,63}$"
+"""Every market topic, and none of their dead-letter topics."""
+
+_FOREVER = {"retention.ms": "-1", "cleanup.policy": "delete"}
+_COMPACTED = {"cleanup.policy": "compact"}
+_LARGEST_RECORD = "16777216"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """How a topic is created: partitions and Kafka topic properties."""
+
+    name: str
+    partitions: int
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+def market(feed: str) -> str:
+    """The market topic of a feed; feed names are lower-case letters, digits and hyphens."""
+    if not FEED_NAME.fullmatch(feed):
+        raise TapewatchError(f"{feed!r} is not a feed name", "Use lower-case letters, digits and hyphens, 64 at most.")
+    return f"market.{feed}"
+
+
+def dead_letters(topic: str) -> str:
+    """Where refused rows and records of `topic` go."""
+    return f"{topic}.dlq"
+
+
+def market_topics(feed: str, settings: TopicSettings, partitions: int = 0) -> list[TopicSpec]:
+    """A feed's market topic (broker append time, so that a record's age against a registration is a fact of the log) and its dead letters."""
+    name = market(feed)
+    kept = {"retention.ms": str(settings.market_retention_hours * 3_600_000), "max.message.bytes": _LARGEST_RECORD}
+    return [
+        TopicSpec(name, partitions or settings.market_partitions, {**kept, "message.timestamp.type": "LogAppendTime"}),
+        TopicSpec(dead_letters(name), 1, _FOREVER),
+    ]
+
+
+def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
+    """Every topic that does not belong to one feed."""
+    hours = {"retention.ms": str(settings.market_retention_hours * 3_600_000)}
+    many = settings.market_partitions
+    return [
+        TopicSpec(INSTRUMENTS, 1, {**_COMPACTED, "message.timestamp.type": "LogAppendTime"}),
+        TopicSpec(MODELS, 1, {**_COMPACTED, "max.message.bytes": _LARGEST_RECORD}),
+        TopicSpec(FEATURES, many, hours),
+        TopicSpec(BARS, many, hours),
+        TopicSpec(SCORES, many, hours),
+        TopicSpec(ALERTS, many, _FOREVER),
+        TopicSpec(SIGNALS, many, _FOREVER),
+        TopicSpec(COVERAGE, many, _FOREVER),
+        TopicSpec(COMMITS, many, hours),
+        TopicSpec(
+            SNAPSHOTS,
+            many,
+            {
+                **_COMPACTED,
+                "max.message.bytes": _LARGEST_RECORD,
+                "segment.bytes": "67108864",
+                "min.cleanable.dirty.ratio": "0.3",
+                "max.compaction.lag.ms": "600000",
+            },
+        ),
+    ]
