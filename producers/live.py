@@ -9,9 +9,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from producers.feed import FeedWriter, LiveWriter, Rate, open_feed, read_tail
+from producers.feed import FeedWriter, LiveWriter, Rate, feed_producer, open_feed, read_tail
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
-from tapewatch import kafka
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
@@ -96,6 +95,7 @@ def run_synthetic(
     Where the feed's log is already newer than the back-dated start, the market starts right after it instead.
     TapewatchError if Kafka refuses a frame.
     """
+    _warm_up(show)
     begun = clock.now()
     tail = read_tail(settings, show.feed)
     start_ns = (begun // NANOS - show.back_date_s) * NANOS
@@ -107,13 +107,18 @@ def run_synthetic(
     if show.partitions and partitions != show.partitions:
         say(f"market.{show.feed} exists with {partitions} partitions; using these, not {show.partitions}")
     ids = [instrument.id for instrument in market.instruments]
-    producer = kafka.producer(settings, linger_ms=1, enable_gapless_guarantee=True)
+    producer = feed_producer(settings, linger_ms=1)
     epoch = tail.next_epoch(_SOURCE, begun)
     writer = FeedWriter(producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
     live = LiveWriter(writer, tail.newest_ns)
     runner = Runner(show, market, live, start_ns, clock, Rate(writer, clock) if rate else None, say)
     runner.run(stop or threading.Event())
     return runner.summary((clock.now() - begun) / NANOS)
+
+
+def _warm_up(show: Show) -> None:
+    """Load or compile the simulator's kernels before the market's start is settled, so that it does not begin late."""
+    next(SyntheticMarket(show.config, show.seed, 0).chunks())
 
 
 class Runner:

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from producers.feed import Due, FeedWriter, LogTail, RecordedFrames, open_feed, read_tail, send_refusals
+from producers.feed import Due, FeedWriter, LogTail, RecordedFrames, feed_producer, open_feed, read_tail, send_refusals
 from producers.recordings import Recording, RecordingOptions, open_recording
-from tapewatch import kafka, topics
+from tapewatch import topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
@@ -35,7 +35,7 @@ class ReplaySummary(msgspec.Struct, frozen=True):
     speed : times recorded speed, 0 for as fast as it goes
     rows : by row type, heartbeats not among them; refused : refused lines by reason
     dead_letters : refused lines written to the feed's dead letters now (an earlier replay may have written them)
-    first, last : receipt times of the first row and the last frame, RFC 3339; seconds : wall time, s
+    first, last : recorded times of the first and last frame, RFC 3339, empty for none; seconds : wall time, s
     complete : False where it was stopped; report : what became of every line of the recording
     """
 
@@ -102,8 +102,7 @@ def replay(
     if partitions and count != partitions:
         say(f"{topics.market(name)} exists with {count} partitions; using these, not {partitions}")
     tail = read_tail(settings, name)
-    # Without gaps: a frame lost in the middle would leave later ones that hide it from a second replay.
-    producer = kafka.producer(settings, linger_ms=5, batch_size=1_000_000, enable_gapless_guarantee=True)
+    producer = feed_producer(settings, linger_ms=5)
     ids = [instrument.id for instrument in recording.instruments]
     writer = FeedWriter(producer, name, source_name(recording), _EPOCH, count, ids, clock)
     started = clock.now()
@@ -165,7 +164,7 @@ class Replay:
         others = set(self._tail.epochs) - {self.writer.source}
         if others and self._tail.newest_ns >= first_ns:
             raise TapewatchError(
-                f"{self.writer.topic} holds rows of {', '.join(sorted(others))} up to {to_rfc3339(self._tail.newest_ns)}: "
+                f"{self.writer.topic} holds rows of {min(others)} up to {to_rfc3339(self._tail.newest_ns)}: "
                 f"a recording that begins at {to_rfc3339(first_ns)} would be refused as late",
                 "Give it a feed of its own with --feed, or none to get one.",
             )
@@ -196,8 +195,8 @@ def _summary(recording: Recording, run: Replay, complete: bool, letters: int, se
         bytes=sent.bytes,
         refused=dict(sorted(recording.report.reasons.items())),
         dead_letters=letters,
-        first=to_rfc3339(run.first_ns),
-        last=to_rfc3339(run.last_ns),
+        first=to_rfc3339(run.first_ns) if run.first_ns else "",
+        last=to_rfc3339(run.last_ns) if run.last_ns else "",
         seconds=round(seconds, 3),
         rows_per_s=round(sent.rows.total() / max(seconds, 1e-9), 1),
         complete=complete,

@@ -29,10 +29,11 @@ class Driver:
         self,
         registry: KnowsInstruments,
         topic: str = "market.driver",
+        partition: int = 0,
         shelf: FindsModels | None = None,
         force: InForce | None = None,
     ) -> None:
-        self.task = Task(topic, 0, registry, force or InForce.default(shelf or ModelShelf()), build_hash())
+        self.task = Task(topic, partition, registry, force or InForce.default(shelf or ModelShelf()), build_hash())
         self._sequence = 0
         self._outgoing: list[Outgoing] = []
 

@@ -18,6 +18,8 @@ from tapewatch.rows import EVERY_INSTRUMENT
 
 CONTROL_SOURCE = "control"
 MAX_INSTRUMENTS = 1_000_000
+CLOCK_TOLERANCE_NS = 60_000_000_000
+"""Registrations are stamped by the producer's clock, records by the broker's: they may differ by this much."""
 
 
 class KnowsInstruments(Protocol):
@@ -98,8 +100,7 @@ class Admission:
         if not is_instrument_id(name):
             return checks.MALFORMED
         since = self._registry.since(name)
-        # Broker times have millisecond resolution.
-        if since is None or since > appended_ns + 999_999 or len(self.names) >= MAX_INSTRUMENTS:
+        if since is None or since > appended_ns + CLOCK_TOLERANCE_NS or len(self.names) >= MAX_INSTRUMENTS:
             return checks.UNREGISTERED
         self._slot_of[name] = len(self.names)
         self.names.append(name)

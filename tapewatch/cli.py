@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tapewatch import __version__, settings
+from tapewatch import __version__, logs, settings
 from tapewatch.errors import TapewatchError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
         loaded = settings.load(args.settings, flags={"data": args.data})
+        logs.configure(loaded.log)
         return int(importlib.import_module(COMMANDS[args.command][0]).run(args, loaded))
     except TapewatchError as error:
         print(f"tapewatch: {error.message}", file=sys.stderr)

@@ -17,6 +17,9 @@ from tapewatch.errors import ContractError
 from tapewatch.rows import CONTRACT_MAJOR, OPTIONAL, REQUIRED, Column, Rows, RowType, numpy_dtype, schema
 
 MAX_ROWS = 65_536
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+"""A larger record is refused as oversized."""
+
 _TYPES = {row_type.label: row_type for row_type in RowType}
 
 

@@ -9,14 +9,14 @@ INSTRUMENT_ID = re.compile(r"[A-Z0-9][A-Z0-9_&-]{0,39}\.[A-Z][A-Z0-9]{1,19}")
 """`SYMBOL.VENUE`: the venue an ISO 10383 MIC where one exists, the product in the symbol."""
 
 
-class Tick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Tick(msgspec.Struct, frozen=True):
     """One row of a tick table: from `price` on (inclusive) the tick size is `size`."""
 
     price: float
     size: float
 
 
-class Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Session(msgspec.Struct, frozen=True):
     """Trading hours: local opening and closing time (HH:MM) in an IANA time zone; empty open and close mean around the clock."""
 
     timezone: str = "UTC"
@@ -24,7 +24,7 @@ class Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     close: str = ""
 
 
-class CorporateAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CorporateAction(msgspec.Struct, frozen=True):
     """A split or dividend: from the ISO date on, prices are multiplied by `factor` (split) or lowered by `amount` (dividend)."""
 
     date: str
@@ -33,7 +33,7 @@ class CorporateAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amount: float = 0.0
 
 
-class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Instrument(msgspec.Struct, frozen=True):
     """Reference data of one instrument.
 
     id : `SYMBOL.VENUE`; currency : ISO 4217 or the quote asset; lot : units a board lot

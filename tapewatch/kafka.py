@@ -13,10 +13,12 @@ from tapewatch.settings import Settings
 
 TIMEOUT_S = 15.0
 
+_NOT_READY = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
+
 
 def _common(settings: Settings) -> dict[str, Any]:
     """Properties of every client."""
-    return {"bootstrap.servers": settings.bootstrap(), "log_level": 3, **settings.kafka.client}
+    return {"bootstrap.servers": settings.bootstrap(), "log_level": 2, **settings.kafka.client}
 
 
 def admin(settings: Settings) -> AdminClient:
@@ -141,9 +143,19 @@ def _until(reader: Consumer, topic: str, partition: int, end: int) -> Iterator[M
 
 
 def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """First and next offset of a partition (next: last stable offset for read-committed readers)."""
-    low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
-    return int(low), int(high)
+    """First and next offset of a partition (next: last stable offset for read-committed readers).
+
+    A new topic's leader may not know of its office yet: a retriable error is tried again for 15 s.
+    """
+    deadline = WALL.now() + int(TIMEOUT_S * NANOS)
+    while True:
+        try:
+            low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
+            return int(low), int(high)
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_READY or WALL.now() > deadline:
+                raise
+            WALL.sleep(0.05)
 
 
 def read_all(settings: Settings, topic: str, on_message: Callable[[Message], None]) -> None:

@@ -1,12 +1,13 @@
 """The one way we compile: numba in nopython mode, without fastmath, so that results are the same bits everywhere.
 
-Machine code is cached in the user's cache folder under a hash of every source file that holds kernels: a changed kernel is compiled anew
-together with all that call it, and an unchanged build compiles nothing twice.
+Machine code is cached in the user's cache folder under a hash of every source file that a package's kernels can call: a changed kernel is
+compiled anew together with all that call it, and an unchanged build compiles nothing twice.
 """
 
 import hashlib
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -15,15 +16,22 @@ from numba.extending import intrinsic
 
 P = ParamSpec("P")
 R = TypeVar("R")
+A = TypeVar("A")
 
-_PACKAGES = ("tapewatch", "producers", "streams", "detectors", "sinks", "infra")
+_CALLS = {
+    "producers": ("tapewatch", "producers"),
+    "detectors": ("tapewatch", "detectors"),
+    "streams": ("tapewatch", "detectors", "streams"),
+}
+"""Whose kernels a package's kernels may call; every other package has those of tapewatch/ only."""
 
 
-def source_hash(marker: bytes = b"") -> str:
-    """sha256 over the names and contents of our source files that contain `marker` (all of them by default)."""
+@cache
+def source_hash(packages: tuple[str, ...], marker: bytes = b"") -> str:
+    """sha256 over the names and contents of the packages' source files that contain `marker` (all of them by default)."""
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
-    for package in _PACKAGES:
+    for package in packages:
         for path in sorted((root / package).rglob("*.py")):
             content = path.read_bytes()
             if marker in content:
@@ -36,24 +44,25 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tapewatch"
 
 
-if "NUMBA_CACHE_DIR" not in os.environ:
-    _folder = cache_folder() / "kernels" / source_hash(b"tapewatch.kernels")[:16]
-    numba.config.CACHE_DIR = str(_folder)
+def _choose_cache(function: Callable[..., Any]) -> None:
+    """Let numba cache this function where everything it may call is as it was."""
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        package = function.__module__.partition(".")[0]
+        wanted = source_hash(_CALLS.get(package, ("tapewatch",)), b"tapewatch.kernels")
+        numba.config.CACHE_DIR = str(cache_folder() / "kernels" / f"{package}-{wanted[:16]}")
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function`: nopython, releases the GIL, cached on disk, IEEE semantics (division by zero gives inf or NaN)."""
+    _choose_cache(function)
     compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return compiled
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """As `kernel`, for a part of one: compiled into its callers, since passing state by value costs more than most parts do."""
-    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function)
+    compiled: Callable[P, R] = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
     return compiled
-
-
-A = TypeVar("A")
 
 
 @intrinsic

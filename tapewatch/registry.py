@@ -40,7 +40,11 @@ class Registry:
         value = message.value()
         if value is None:
             return
-        instrument = msgspec.json.decode(value, type=Instrument)
+        try:
+            instrument = msgspec.json.decode(value, type=Instrument)
+        except msgspec.DecodeError:
+            # A record that is no reference data registers nothing; it must not stop whoever reads the topic.
+            return
         self.instruments[instrument.id] = instrument
         first = instrument.registered_at or message.timestamp()[1] * 1_000_000
         self._since[instrument.id] = min(first, self._since.get(instrument.id, first))

@@ -17,6 +17,7 @@ from tapewatch.stack import Addresses
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
@@ -46,12 +47,14 @@ class EmbeddedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kafka_port, controller_port : 0 takes a free port
     kafka_heap_mb : JVM heap of the broker, MiB
     java : java executable; empty means the best one found
+    wait_s : how long a command that needs the stack waits for it to come up, s
     """
 
     kafka_port: Port = 0
     controller_port: Port = 0
     kafka_heap_mb: Positive = 512
     java: str = ""
+    wait_s: NotNegative = 0.0
 
 
 class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +75,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group : consumer group; instance : static member id, unique in the group; empty takes host name and process id
     batch_frames : frames of one micro-batch at most; poll_ms : longest wait for the first one, ms
     snapshot_seconds : wall time between snapshots of a partition
+    feeds : names of the feeds this group works on; empty means every feed there is
     """
 
     group: str = "tapewatch-engine"
@@ -79,6 +83,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_frames: Positive = 1000
     poll_ms: Positive = 20
     snapshot_seconds: PositiveFloat = 30.0
+    feeds: tuple[str, ...] = ()
 
 
 class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,11 +124,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def bootstrap(self) -> str:
         """Kafka addresses: the setting, or the running embedded stack of the data folder."""
-        return self.kafka.bootstrap or Addresses.running(self.data_path).bootstrap
+        return self.kafka.bootstrap or Addresses.running(self.data_path, self.embedded.wait_s).bootstrap
 
     def postgres_url(self) -> str:
         """SQLAlchemy URL: the setting, or the running embedded stack of the data folder."""
-        return self.postgres.url or Addresses.running(self.data_path).postgres_url
+        return self.postgres.url or Addresses.running(self.data_path, self.embedded.wait_s).postgres_url
 
 
 def load(

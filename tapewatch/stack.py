@@ -4,9 +4,12 @@ from pathlib import Path
 
 import msgspec
 
+from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 
 STACK_FILE = "stack.json"
+
+_LOOK_S = 0.02
 
 
 def started_at(pid: int) -> int | None:
@@ -38,15 +41,23 @@ class Addresses(msgspec.Struct, frozen=True):
         return part in self.pids and started_at(self.pids[part]) == self.started.get(part)
 
     @classmethod
-    def running(cls, data: Path) -> "Addresses":
-        """The stack of this data folder; an error that says how to start one where none is."""
+    def running(cls, data: Path, wait_s: float = 0.0) -> "Addresses":
+        """The stack of this data folder, waiting `wait_s` seconds for one; an error that says how to start one where none is."""
+        deadline = WALL.now() + int(wait_s * NANOS)
+        while (found := cls._found(data)) is None:
+            if WALL.now() >= deadline:
+                raise TapewatchError(
+                    f"no embedded stack is running in {data}",
+                    "Run `tapewatch up`, or set kafka.bootstrap and postgres.url to servers of your own.",
+                )
+            WALL.sleep(_LOOK_S)
+        return found
+
+    @classmethod
+    def _found(cls, data: Path) -> "Addresses | None":
+        """What the stack file says, unless its supervisor has ended."""
         try:
             found = msgspec.json.decode((data / STACK_FILE).read_bytes(), type=cls)
         except FileNotFoundError:
-            found = None
-        if found is None or ("supervisor" in found.started and not found.lives("supervisor")):
-            raise TapewatchError(
-                f"no embedded stack is running in {data}",
-                "Run `tapewatch up`, or set kafka.bootstrap and postgres.url to servers of your own.",
-            )
-        return found
+            return None
+        return None if "supervisor" in found.started and not found.lives("supervisor") else found

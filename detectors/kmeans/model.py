@@ -1,6 +1,8 @@
 """A K-means model as a file: JSON with its card, named by the hash of its content."""
 
 import hashlib
+import math
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -11,15 +13,27 @@ from detectors.kmeans.score import Centres
 PAIR = ("price_change_1m_pct", "volume_change_1m_pct")
 """Inputs of the classic model, from one-minute bars."""
 
+DETECTORS = ("kmeans", "kmeans_classic")
+"""What a K-means model can be of: many features a second, or the classic pair a minute."""
+
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a model comes from and how far it can be trusted."""
+    """Where a model comes from and how far it can be trusted.
+
+    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn; rows : training rows
+    scaling : raw, standard or robust; calibration : how a distance became a probability; budget : how the alert
+    distance was found
+    metrics : figures on rows that training never saw; limits : what it cannot do
+    """
 
     data: str = ""
     data_hash: str = ""
     command: str = ""
     seed: int = 0
     rows: int = 0
+    scaling: str = ""
+    calibration: str = ""
+    budget: str = ""
     metrics: dict[str, float] = {}
     limits: str = ""
 
@@ -28,7 +42,7 @@ class KMeansModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """K-means centres with scaling and calibration.
 
     detector : kmeans (many features) or kmeans_classic (the pair of one-minute changes)
-    inputs : names of the inputs, d of them; location, scale : robust scaling, scaled = (x - location) x scale, cut at +-clip
+    inputs : names of the inputs, d of them; location, scale : scaled = (x - location) x scale, cut at +-clip
     centres : k lists of d, scaled; sizes : training rows of each; normal : which centres are normal trading
     knots : distance and probability pairs, increasing; alert : distance at which the alert budget is spent
     """
@@ -67,6 +81,43 @@ class KMeansModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             knots=np.ascontiguousarray(np.array(self.knots, dtype=np.float64).reshape(-1, 2).T),
             alert=np.full(1, self.alert),
         )
+
+    def raw_centres(self) -> list[list[float]]:
+        """The centres in the inputs' own units, k lists of d; an input that is not scaled (scale 0) stands at its
+        location.
+        """
+        return [
+            [at + value / by if by else at for value, at, by in zip(centre, self.location, self.scale, strict=True)]
+            for centre in self.centres
+        ]
+
+    def problem(self) -> str:
+        """What is wrong with the model as a whole; empty where nothing is."""
+        d, k = len(self.inputs), len(self.centres)
+        numbers = [
+            *self.location,
+            *self.scale,
+            self.clip,
+            *(x for c in self.centres for x in c),
+            *(x for knot in self.knots for x in knot),
+        ]
+        distances = [knot[0] for knot in self.knots]
+        found = {
+            f"detector {self.detector!r} is none of {', '.join(DETECTORS)}": self.detector not in DETECTORS,
+            f"contract version {self.version!r} is not 1.x": self.version.partition(".")[0] != "1",
+            "no inputs or no centres": d == 0 or k == 0,
+            "an input stands twice": len(set(self.inputs)) != d,
+            "location and scale do not match the inputs": len(self.location) != d or len(self.scale) != d,
+            "a centre does not match the inputs": any(len(centre) != d for centre in self.centres),
+            "sizes and normal do not match the centres": len(self.sizes) != k or len(self.normal) != k,
+            "no centre is normal": not any(self.normal),
+            "a number is not finite": not all(map(math.isfinite, numbers)) or math.isnan(self.alert),
+            "clip must be positive": not self.clip > 0.0,
+            "no knots": not self.knots,
+            "knots must increase in distance": any(b <= a for a, b in pairwise(distances)),
+            "a probability is not within 0 and 1": any(not 0.0 <= knot[1] <= 1.0 for knot in self.knots),
+        }
+        return next((what for what, wrong in found.items() if wrong), "")
 
 
 def content_hash(data: bytes) -> str:

@@ -41,17 +41,19 @@ class PumpParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_rise : log return over 25 s at least; rise_deviations : and this many standard deviations of a 25 s return (own volatility,
     half-life 30 min)
     min_rush : distinct milliseconds with aggressive buys in 25 s at least; rush_ratio : and this multiple of their own mean
-    volume_ratio : volume of 25 s over its own mean at least; buy_share : (bought - sold)/traded of 25 s at least
+    volume_ratio : volume of 25 s over its own mean at least; buy_share : (bought - sold)/traded of 25 s at least, which is not asked when
+    the volume is explosive_ratio times its mean: in a small coin's thousandfold rush sellers meet every buyer
     warm_s : seconds an instrument must have been watched; cooldown_s : an episode lasts this long, and no second one opens in it
     dump_share : the dump has begun when this share of the rise is given back
     """
 
     min_rise: float = 0.02
     rise_deviations: float = 6.0
-    min_rush: float = 8.0
+    min_rush: float = 18.0
     rush_ratio: float = 3.0
     volume_ratio: float = 8.0
-    buy_share: float = 0.4
+    buy_share: float = 0.22
+    explosive_ratio: float = 150.0
     warm_s: float = 600.0
     cooldown_s: float = 1800.0
     dump_share: float = 0.5
@@ -81,11 +83,11 @@ def step(e: F8, x: F8, second: int, offset: int, rule: F8, values: F8) -> int:
     values[0], values[1], values[2], values[3], values[4] = x[RISE], x[RUSH], x[VOLUME_RATIO], x[BUY_SHARE], x[PRICE]
     if e[OPEN] == 0.0:
         hit = (
-            x[AGE] >= rule[6]
+            x[AGE] >= rule[7]
             and x[RISE] >= need[0]
             and x[RUSH] >= need[1]
             and x[VOLUME_RATIO] >= rule[4]
-            and x[BUY_SHARE] >= rule[5]
+            and (x[BUY_SHARE] >= rule[5] or x[VOLUME_RATIO] >= rule[6])
         )
         if not hit:
             return NONE
@@ -97,11 +99,11 @@ def step(e: F8, x: F8, second: int, offset: int, rule: F8, values: F8) -> int:
     start = e[WORK + 1]
     e[PEAK] = max(e[PEAK], x[PRICE])
     values[7] = (e[PEAK] - x[PRICE]) / (e[PEAK] - start) if e[PEAK] > start else 0.0
-    if e[_DUMPED] == 0.0 and values[7] >= rule[8]:
+    if e[_DUMPED] == 0.0 and values[7] >= rule[9]:
         e[_DUMPED] = 1.0
         e[REVISION] += 1.0
         return UPDATED
-    if second + 1 - e[DECIDED] >= rule[7]:
+    if second + 1 - e[DECIDED] >= rule[8]:
         e[REVISION] += 1.0
         e[OPEN] = 0.0
         return CLOSED

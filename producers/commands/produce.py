@@ -1,21 +1,24 @@
 """`tapewatch produce`: a recording or a synthetic market as a feed in Kafka."""
 
 import argparse
+import json
 import math
 import signal
 import sys
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
 
 from producers.feed.progress import ReplayProgress
 from producers.live import Show, ShowSummary, run_synthetic
-from producers.recordings import RecordingOptions, kind_names
-from producers.replay import MAX_SPEED, ReplaySummary, replay
+from producers.recordings import Recording, RecordingOptions, kind_names, open_recording
+from producers.replay import MAX_SPEED, ReplaySummary, feed_name, replay, source_name
 from producers.synthetic import SyntheticConfig
+from tapewatch import topics
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -51,6 +54,9 @@ def _configure_replay(parser: argparse.ArgumentParser) -> None:
         "--interval", type=_count, default=0, metavar="S", help="length of a bar, s (default: as the bars say)"
     )
     parser.add_argument("--date", default="", help="YYYY-MM-DD of a LOBSTER file whose name holds none")
+    parser.add_argument(
+        "--describe", action="store_true", help="send nothing: print feed, topic and instruments as one JSON document"
+    )
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
 
 
@@ -103,6 +109,9 @@ def _replay(args: argparse.Namespace, settings: Settings, stop: threading.Event)
     options = RecordingOptions(
         instrument=args.instrument, timezone=args.timezone, interval_s=args.interval, date=args.date
     )
+    if args.describe:
+        print(json.dumps(_described(open_recording(args.files, kind=args.kind, options=options), args.feed)))
+        return 0
     with ReplayProgress(_known_rows(args.files)) as progress:
         summary = replay(
             settings,
@@ -118,6 +127,13 @@ def _replay(args: argparse.Namespace, settings: Settings, stop: threading.Event)
         )
     _print(summary, args.json)
     return 0 if summary.complete else 130
+
+
+def _described(recording: Recording, feed: str) -> dict[str, Any]:
+    """What a replay would fill, and with which instruments."""
+    name = feed or feed_name(recording)
+    instruments = [instrument.id for instrument in recording.instruments]
+    return {"feed": name, "topic": topics.market(name), "source": source_name(recording), "instruments": instruments}
 
 
 def _synthetic(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:

@@ -3,7 +3,7 @@
 from producers.feed.encoder import FrameEncoder
 from producers.feed.live import LiveWriter
 from producers.feed.log_tail import LogTail, read_tail
-from producers.feed.opening import open_feed
+from producers.feed.opening import feed_producer, open_feed
 from producers.feed.rate import Rate
 from producers.feed.recorded import Due, RecordedFrames
 from producers.feed.refusals import refused_line, send_refusals
@@ -22,6 +22,7 @@ __all__ = [
     "SendsRecords",
     "Sent",
     "Splitter",
+    "feed_producer",
     "open_feed",
     "read_tail",
     "refused_line",

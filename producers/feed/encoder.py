@@ -77,7 +77,7 @@ class FrameEncoder:
 
 
 class _Template:
-    """A frame whose fixed-width columns are to be filled in: same schema, dictionary and row count, so nothing else differs."""
+    """A frame whose fixed-width columns are to be filled in; with its dictionary and row count nothing else differs."""
 
     def __init__(self, data: bytes, columns: tuple[str, ...]) -> None:
         view = frames.Decoder().open(data)
@@ -92,6 +92,7 @@ class _Template:
             self._between.append(data[done:start])
             done = start + values.nbytes
         self._end = data[done:]
+        self._size, self._rows = len(data), view.rows
 
     def filled(self, columns: dict[str, Column]) -> bytes:
         """The frame with these values."""
@@ -99,7 +100,10 @@ class _Template:
         for between, (name, dtype) in zip(self._between, self._columns, strict=True):
             parts += (between, columns[name].astype(dtype, copy=False).tobytes())
         parts.append(self._end)
-        return b"".join(parts)
+        frame = b"".join(parts)
+        if len(frame) != self._size:
+            raise ValueError(f"columns of {self._rows} rows expected")
+        return frame
 
 
 def heartbeat_rows(times: Times) -> Rows:

@@ -1,6 +1,8 @@
-"""Opening a feed: its topics exist and its instruments are registered before the first row is sent."""
+"""Opening a feed: its topics exist and its instruments are registered before the first row is sent; its producer."""
 
 from collections.abc import Iterable
+
+from confluent_kafka import Producer
 
 from tapewatch import kafka, registry, topics
 from tapewatch.clock import WALL, Clock
@@ -19,3 +21,18 @@ def open_feed(
     kafka.create_topics(settings, specs)
     registry.register(settings, instruments, clock)
     return kafka.existing_topics(kafka.admin(settings))[topics.market(feed)]
+
+
+def feed_producer(settings: Settings, linger_ms: int) -> Producer:
+    """An idempotent producer for frames.
+
+    Books compress to a third at no cost in time. Without gaps: after a frame that is lost no later one may be taken,
+    for its sequence would hide the lost one from a second replay.
+    """
+    return kafka.producer(
+        settings,
+        linger_ms=linger_ms,
+        batch_size=1_000_000,
+        compression_type="lz4",
+        enable_gapless_guarantee=True,
+    )

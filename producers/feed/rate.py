@@ -23,7 +23,7 @@ class Rate:
     def tick(self, newest_ns: int, behind_ns: int = 0) -> None:
         """Say a line if it is time.
 
-        newest_ns : newest ts_recv sent, UTC nanoseconds; behind_ns : how far the clock is ahead of it, 0 if that is meant
+        newest_ns : newest ts_recv sent, UTC nanoseconds; behind_ns : how far the clock is ahead of it
         """
         now = self._clock.now()
         seconds = (now - self._at) / NANOS

@@ -19,7 +19,7 @@ class Splitter:
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
-        # By identity, which is cheap for large dictionaries; the sequence is kept so that its id is not given out again.
+        # By identity, which is cheap for large dictionaries; the sequence is kept, so that its id is not given again.
         self._tables: dict[int, tuple[Sequence[str], Ints]] = {}
 
     def split(self, rows: Rows) -> Iterator[tuple[int, Rows]]:

@@ -8,7 +8,6 @@ import threading
 import msgspec
 
 from streams.engine.process import Engine, Totals
-from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 
@@ -26,7 +25,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run the engine until SIGINT or SIGTERM, or until it is idle."""
-    logs.configure(settings.log)
     changes = {"instance": args.instance, "batch_frames": args.batch_frames}
     engine_settings = msgspec.structs.replace(settings.engine, **{key: value for key, value in changes.items() if value})
     engine = Engine(msgspec.structs.replace(settings, engine=engine_settings))

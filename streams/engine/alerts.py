@@ -7,16 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.scenarios.episode import CLOSED, KMEANS_ANOMALY, OPENED, SCENARIOS
+from detectors.scenarios.pump_and_dump import PumpParameters
 from streams.engine.models import InForce
-from tapewatch.messages import Alert, Evidence, Provenance, alert_id, to_rfc3339
+from tapewatch.messages import Alert, AlertState, Evidence, Provenance, Severity, alert_id, to_rfc3339
 
 F8 = npt.NDArray[np.float64]
 
-_STATES = {OPENED: "open", CLOSED: "closed"}
-_SEVERITIES = ((90.0, "critical"), (70.0, "high"), (45.0, "medium"))
+_STATES: dict[int, AlertState] = {OPENED: "open", CLOSED: "closed"}
+_SEVERITIES: tuple[tuple[float, Severity], ...] = ((90.0, "critical"), (70.0, "high"), (45.0, "medium"))
 
 
-def severity(score: float) -> str:
+def severity(score: float) -> Severity:
     """Severity of a score of 0 to 100."""
     return next((name for least, name in _SEVERITIES if score >= least), "low")
 
@@ -34,7 +35,7 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _anomaly(v: F8, instrument: str, kind: int) -> tuple[str, float, tuple[Evidence, ...]]:
+def _anomaly(v: list[float], instrument: str, kind: int) -> tuple[str, float, tuple[Evidence, ...]]:
     """Sentence, score and evidence of `kmeans_anomaly` (values: detectors.scenarios.kmeans_anomaly.VALUES)."""
     evidence = (
         Evidence("kmeans_distance", _number(v[0]), _number(v[1]), ">=", "scaled deviations per root feature"),
@@ -51,13 +52,13 @@ def _anomaly(v: F8, instrument: str, kind: int) -> tuple[str, float, tuple[Evide
     )
 
 
-def _pump(v: F8, rule: F8, instrument: str, kind: int) -> tuple[str, float, tuple[Evidence, ...]]:
+def _pump(v: list[float], rule: PumpParameters, instrument: str, kind: int) -> tuple[str, float, tuple[Evidence, ...]]:
     """Sentence, score and evidence of `pump_and_dump` (values: detectors.scenarios.pump_and_dump.INPUTS)."""
     evidence = (
         Evidence("ret_25s", _number(v[0]), _number(v[5]), ">=", "log return"),
         Evidence("rush_25s", _number(v[1]), _number(v[6]), ">=", "count"),
-        Evidence("volume_ratio_25s", _number(v[2]), _number(rule[4]), ">=", "ratio"),
-        Evidence("buy_share_25s", _number(v[3]), _number(rule[5]), ">=", "-1..1"),
+        Evidence("volume_ratio_25s", _number(v[2]), rule.volume_ratio, ">=", "ratio"),
+        Evidence("buy_share_25s", _number(v[3]), rule.buy_share, ">=", "-1..1"),
         Evidence("price", _number(v[4]), None, "", "price"),
         Evidence("given_back", _number(v[7]), None, "", "share of the rise"),
     )
@@ -93,11 +94,12 @@ def build_alert(
     """
     scenario, kind, slot, onset, decided, updated, revision, onset_offset = (int(field) for field in event)
     instrument = names[slot]
+    v = [float(value) for value in values]
     if scenario == KMEANS_ANOMALY:
-        sentence, score, evidence = _anomaly(values, instrument, kind)
-        chance = _number(values[2])
+        sentence, score, evidence = _anomaly(v, instrument, kind)
+        chance = _number(v[2])
     else:
-        sentence, score, evidence = _pump(values, force.rules.pump, instrument, kind)
+        sentence, score, evidence = _pump(v, force.config.pump_and_dump, instrument, kind)
         chance = None
     return Alert(
         id=alert_id(SCENARIOS[scenario], instrument, onset),
@@ -106,9 +108,9 @@ def build_alert(
         onset=to_rfc3339(onset),
         decided=to_rfc3339(decided),
         updated=to_rfc3339(updated),
-        state=_STATES.get(kind, "update"),  # type: ignore[arg-type]
+        state=_STATES.get(kind, "update"),
         revision=revision - 1,
-        severity=severity(score),  # type: ignore[arg-type]
+        severity=severity(score),
         score=score,
         probability=chance,
         sentence=sentence,

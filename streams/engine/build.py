@@ -7,5 +7,5 @@ from tapewatch.kernels import source_hash
 
 @cache
 def build_hash() -> str:
-    """First 16 hex digits of the sha256 over our source files that decide what the engine writes."""
-    return source_hash()[:16]
+    """First 16 hex digits of the sha256 over the source files that decide what the engine writes."""
+    return source_hash(("tapewatch", "detectors", "streams"))[:16]

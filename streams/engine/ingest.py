@@ -293,9 +293,9 @@ def ingest(
         if second > clock[s.SECOND] and not advance(S, second, offset, model, classic, rules, out):
             return row
         clock[s.NEWEST] = max(clock[s.NEWEST], ts_recv[row])
-        i = slots[codes[row]]
+        i = np.int64(slots[codes[row]])
         if row_type == _STATUS:
-            kind = b3[row]
+            kind = np.int64(b3[row])
             if kind == _HEARTBEAT or kind == _RESYNC:
                 continue
             if out.counts[o.COVERAGE] + clock[s.COUNT] > out.coverage.shape[1]:

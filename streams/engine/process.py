@@ -19,6 +19,7 @@ from streams.engine.recovery import Recovery, feed
 from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
 from streams.engine.task import Outgoing, Tally, Task
+from streams.engine.warm import warm_up
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.messages import Commit, to_rfc3339
@@ -99,12 +100,14 @@ class Engine:
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
+        warm_up()
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
         self._partitions = kafka.existing_topics(kafka.admin(self._settings))
         producer = self._producer()
         producer.init_transactions(30)
         consumer = self._consumer()
-        consumer.subscribe([topics.MARKET_PATTERN], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        feeds = [topics.market(feed) for feed in self._settings.engine.feeds] or [topics.MARKET_PATTERN]
+        consumer.subscribe(feeds, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
         last_work = self._clock.now()
         first_work, first_cpu = 0, 0.0
         try:

@@ -43,17 +43,18 @@ def _decay(half_life_s: float) -> float:
 _A60, _A300, _A600, _A1800 = _decay(60), _decay(300), _decay(600), _decay(1800)
 
 
-# Rows of the rings, the same for every instrument of a second and so computed once: price now and 1, 5, 10, 30, 60, 300, 900, 25, 61, 301 s
-# ago; one-minute rings now and 10, 25, 60 s ago; Amihud now and 300 s ago; rush now and 25 s ago; depth now and 10 s ago.
-_P, _P60, _P25, _P61, _P300, _P301, _M, _M10, _M25, _M60, _A, _A300_AGO, _R, _R25, _D, _D10 = 0, 5, 8, 9, 6, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
-_PRICE_LAGS = np.array([0, 1, 5, 10, 30, 60, 300, 900, 25, 61, 301])
+# Rows of the rings, the same for every instrument of a second and so computed once: price now and 1, 5, 10, 30, 60, 300, 900, 25, 61, 301,
+# 26 s ago; one-minute rings now and 10, 25, 60 s ago; Amihud now and 300 s ago; rush now and 25 s ago; depth now and 10 s ago.
+_P, _P60, _P25, _P61, _P300, _P301, _P26 = 0, 5, 8, 9, 6, 10, 11
+_M, _M10, _M25, _M60, _A, _A300_AGO, _R, _R25, _D, _D10 = range(12, 22)
+_PRICE_LAGS = np.array([0, 1, 5, 10, 30, 60, 300, 900, 25, 61, 301, 26])
 _RETURN_WINDOWS = 7
-_ROWS = 21
+_ROWS = 22
 
 
 @kernel
 def ring_rows(second: int, at: I8) -> None:
-    """Fill `at`, int64[21], with the rows named above."""
+    """Fill `at`, int64[22], with the rows named above."""
     for lag in range(_PRICE_LAGS.size):
         at[lag] = (second - _PRICE_LAGS[lag]) % s.RING_PRICE
     at[_M], at[_M10] = second % s.RING_MINUTE, (second - 10) % s.RING_MINUTE
@@ -304,11 +305,19 @@ def _scenarios(
 
 
 @inlined
-def _baselines(a: F8, r: float) -> None:
-    """Move the half-hour means on that scenarios compare with; a plain mean until as much has been seen."""
-    weight = max(_A1800, 1.0 / (a[s.AGE] + 1.0))
-    a[s.BASE_VOLUME] += weight * (a[s.VOL] - a[s.BASE_VOLUME])
-    a[s.BASE_RUSH] += weight * (a[s.RUSH] - a[s.BASE_RUSH])
+def _baselines(S: State, i: int, at: I8) -> None:
+    """Move the half-hour means on that scenarios compare with; a plain mean until as much has been seen.
+
+    They take each second 25 s late, when it leaves the scenarios' window, so that what is judged is not part of its own measure.
+    """
+    a = S.acc[i]
+    seen = a[s.AGE] - 25.0
+    if seen < 1.0:
+        return
+    weight = max(_A1800, 1.0 / seen)
+    r = S.price[at[_P25], i] - S.price[at[_P26], i]
+    a[s.BASE_VOLUME] += weight * (S.volume[at[_M25], i] - a[s.BASE_VOLUME])
+    a[s.BASE_RUSH] += weight * (S.rush[at[_R25], i] - a[s.BASE_RUSH])
     a[s.BASE_R2] += weight * (r * r - a[s.BASE_R2])
 
 
@@ -383,7 +392,7 @@ def seal_second(S: State, second: int, offset: int, model: Centres, classic: Cen
         if model.centres.shape[0] > 0:
             _score(out, i, second, offset, KMEANS, raw, chance)
         _scenarios(S, i, at, second, offset, price, raw, chance, model, rules, out, x, values)
-        _baselines(a, r)
+        _baselines(S, i, at)
         if minute_ends:
             _close_bar(S, i, second, offset, price, classic, out, pair)
         clear_second(a)

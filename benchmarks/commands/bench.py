@@ -1,0 +1,81 @@
+"""`tapewatch bench`: measure the engine, alone, by stage, and beside other stream processors."""
+
+import argparse
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import compare, engine, profile
+from benchmarks.engine import say
+from tapewatch.settings import Settings
+
+_EPILOG = """examples:
+  tapewatch bench engine --json
+  tapewatch bench engine --profile
+  tapewatch bench peers --peer quix --peer faust
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add what can be measured and its arguments."""
+    parser.epilog = _EPILOG
+    what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    _configure_engine(what.add_parser("engine", help="quotes to feature and score rows, Kafka to Kafka"))
+    _configure_peers(what.add_parser("peers", help="the same features and score on other stream processors"))
+
+
+def _configure_engine(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example: tapewatch bench engine --runs 3 --json"
+    parser.add_argument(
+        "--instruments",
+        type=_count,
+        nargs="+",
+        default=list(engine.SHAPES),
+        metavar="N",
+        help="numbers of instruments; the first gives the main figures (default: %(default)s)",
+    )
+    parser.add_argument("--runs", type=_count, default=3, help="runs with each number (default: 3)")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the usual number of rows, for a quick look (default: 1)"
+    )
+    parser.add_argument("--profile", action="store_true", help="nanoseconds of CPU a row by stage instead")
+    _configure_output(parser)
+
+
+def _configure_peers(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example: tapewatch bench peers --json"
+    known = list(compare.PEERS)
+    parser.add_argument("--peer", action="append", choices=known, help=f"one of {', '.join(known)} (default: all)")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the usual number of rows, for a quick look (default: 1)"
+    )
+    _configure_output(parser)
+
+
+def _configure_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=1, help="of the quotes (default: 1)")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the result to a file too")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Measure and print."""
+    result: engine.EngineResult | profile.ProfileResult | compare.PeersResult
+    if args.what == "peers":
+        result = compare.bench(settings, args.peer or list(compare.PEERS), args.seed, args.share, say)
+    elif args.profile:
+        result = profile.bench(settings, args.instruments[0], args.seed, args.share, say)
+    else:
+        result = engine.bench(settings, args.instruments, args.runs, args.seed, args.share, say)
+    if args.out:
+        args.out.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    print(msgspec.json.encode(result).decode() if args.json else result.text())
+    return 0
+
+
+def _count(text: str) -> int:
+    """A whole number of at least 1."""
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("a whole number of at least 1")
+    return count

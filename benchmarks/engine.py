@@ -1,0 +1,166 @@
+"""`bench engine`: quotes in, feature and score rows out, Kafka to Kafka, with 100, 2,000 and 20,000 instruments."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import msgspec
+from confluent_kafka.admin import AdminClient
+
+from benchmarks.engine_run import Run, run_engine
+from benchmarks.figures import Figure, Machine, machine, versions
+from benchmarks.fill import fill_market
+from benchmarks.memory import bytes_per_instrument
+from benchmarks.quotes import Shape
+from benchmarks.stack import own_stack
+from streams.engine import state
+from streams.engine.models import InForce, ModelShelf
+from tapewatch import kafka, topics
+from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+
+MAIN = 2_000
+SHAPES = {MAIN: 4_000_000, 100: 2_000_000, 20_000: 2_000_000}
+"""Rows by number of instruments."""
+
+Say = Callable[[str], None]
+
+
+class Size(msgspec.Struct, frozen=True):
+    """Figures with one number of instruments.
+
+    input : the shape of what went in; engine_rss_mib : the engine process at its end
+    """
+
+    input: dict[str, int]
+    quotes_per_s: Figure
+    cpu_ns_per_quote: Figure
+    engine_rss_mib: Figure
+    rows_read_back: dict[str, int]
+    scored_share: float
+
+
+class EngineResult(msgspec.Struct, frozen=True):
+    """The JSON document of `bench engine`.
+
+    bytes_per_instrument : slope of resident memory; state_bytes_per_instrument : of the state arrays alone
+    """
+
+    bench: str
+    stages: str
+    runs: int
+    quotes_per_s: Figure
+    cpu_ns_per_quote: Figure
+    bytes_per_instrument: Figure | None
+    state_bytes_per_instrument: int
+    cost_ratio_many_to_few: float | None
+    instruments: dict[str, Size]
+    configuration: str
+    models: dict[str, str]
+    seed: int
+    versions: dict[str, str]
+    machine: Machine
+    seconds: float
+
+    def text(self) -> str:
+        """For people."""
+        lines = [f"{self.stages}, {self.runs} runs: median (least to most)"]
+        for count, size in self.instruments.items():
+            rate, cpu = size.quotes_per_s, size.cpu_ns_per_quote
+            lines.append(
+                f"{int(count):>7,} instruments  {rate.median:>10,.0f} quotes/s ({rate.min:,.0f} to {rate.max:,.0f})  "
+                f"{cpu.median:>7,.0f} ns of CPU a quote ({cpu.min:,.0f} to {cpu.max:,.0f})"
+            )
+        if self.bytes_per_instrument:
+            lines.append(f"memory: {self.bytes_per_instrument.median:,.0f} bytes an instrument")
+        return "\n".join(lines)
+
+
+def bench(settings: Settings, sizes: Sequence[int], runs: int, seed: int, share: float, say: Say) -> EngineResult:
+    """Measure with each number of instruments; the first one gives the main figures.
+
+    share : of the usual number of rows, for a quick look. TapewatchError where a row is missing among the outputs.
+    """
+    begun, facts, force = WALL.now(), machine(), _in_force()
+    memory = Figure.of((bytes_per_instrument() for _ in range(runs)), 0) if len(sizes) > 1 else None
+    say(f"memory: {memory.median:,.0f} bytes an instrument" if memory else "memory: measured with several sizes only")
+    measured: dict[str, Size] = {}
+    with own_stack(settings) as own:
+        for instruments in sizes:
+            shape = Shape.of(
+                instruments, int(SHAPES.get(instruments, 2_000_000) * share), own.topics.market_partitions, seed
+            )
+            measured[str(instruments)] = _size(own, shape, runs, say)
+    main = measured[str(sizes[0])]
+    return EngineResult(
+        bench="engine",
+        stages="features + kmeans",
+        runs=runs,
+        quotes_per_s=main.quotes_per_s,
+        cpu_ns_per_quote=main.cpu_ns_per_quote,
+        bytes_per_instrument=memory,
+        state_bytes_per_instrument=state.bytes_per_instrument(),
+        cost_ratio_many_to_few=_ratio(measured),
+        instruments=measured,
+        configuration=force.config_hash,
+        models=dict(force.models),
+        seed=seed,
+        versions=versions(),
+        machine=facts,
+        seconds=round((WALL.now() - begun) / NANOS, 1),
+    )
+
+
+def _in_force() -> InForce:
+    """The shipped models and thresholds; TapewatchError where no K-means model is shipped."""
+    force = InForce.default(ModelShelf())
+    if not force.kmeans.centres.size:
+        raise TapewatchError(
+            "no K-means model is shipped with this build", "Run `tapewatch train kmeans`, then try again."
+        )
+    return force
+
+
+def _size(settings: Settings, shape: Shape, runs: int, say: Say) -> Size:
+    """All runs with one number of instruments, each by a new consumer group over the same topic, which then goes."""
+    feed = f"bench-{shape.instruments}"
+    size = fill_market(settings, feed, shape)
+    say(f"{shape.instruments:,} instruments: {shape.rows:,} quotes in {size / 1e6:,.0f} MB of frames")
+    done: list[Run] = []
+    for number in range(runs):
+        run = run_engine(settings, shape, f"bench-{shape.instruments}-{number}")
+        say(f"  run {number + 1}: {run.quotes_per_s:,.0f} quotes/s, {run.cpu_ns_per_quote:,.0f} ns of CPU a quote")
+        done.append(run)
+    _drop(kafka.admin(settings), topics.market(feed))
+    described = {name: getattr(shape, name) for name in ("instruments", "seconds", "rows", "frame_rows", "partitions")}
+    return Size(
+        input={**described, "bytes": size},
+        quotes_per_s=Figure.of((run.quotes_per_s for run in done), 0),
+        cpu_ns_per_quote=Figure.of(run.cpu_ns_per_quote for run in done),
+        engine_rss_mib=Figure.of(run.rss_bytes / 2**20 for run in done),
+        rows_read_back={"features": shape.rows, "scores": shape.rows},
+        scored_share=round(done[-1].scored / shape.rows, 4),
+    )
+
+
+def _drop(client: AdminClient, topic: str) -> None:
+    """Delete a topic, so that the next consumer group does not read it."""
+    for future in client.delete_topics([topic], operation_timeout=15).values():
+        future.result()
+    deadline = WALL.now() + 15 * NANOS
+    while topic in kafka.existing_topics(client) and WALL.now() < deadline:
+        WALL.sleep(0.05)
+
+
+def _ratio(measured: dict[str, Size]) -> float | None:
+    """Median CPU a quote with the most instruments over that with the fewest."""
+    counts = sorted(int(name) for name in measured)
+    if len(counts) < 2:
+        return None
+    few, many = measured[str(counts[0])], measured[str(counts[-1])]
+    return round(many.cpu_ns_per_quote.median / few.cpu_ns_per_quote.median, 3)
+
+
+def say(text: str) -> None:
+    """Progress on stderr."""
+    print(text, file=sys.stderr, flush=True)

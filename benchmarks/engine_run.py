@@ -1,0 +1,154 @@
+"""One run of a real `tapewatch run engine` process over a filled topic, its outputs counted when they are read back."""
+
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.quotes import START_NS, Shape
+from benchmarks.stack import command, environment
+from streams.engine.seal import KMEANS
+from tapewatch import kafka, topics
+from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+
+IDLE_S = 2.0
+LONGEST_S = 300.0
+
+Places = dict[tuple[str, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run gave. rss_bytes : the engine process at its end; scored : score rows that are numbers."""
+
+    quotes_per_s: float
+    cpu_ns_per_quote: float
+    rss_bytes: int
+    seconds: float
+    transactions: int
+    scored: int
+    alerts: int
+
+
+@dataclass(slots=True)
+class Counted:
+    """Rows read back. ts_sum : of the features' second ends, modulo 2^64."""
+
+    features: int = 0
+    scores: int = 0
+    scored: int = 0
+    ts_sum: int = 0
+
+
+def run_engine(settings: Settings, shape: Shape, group: str) -> Run:
+    """Run the engine as a new consumer group over all that is in the broker; no row may be missing after it."""
+    before = ends(settings)
+    totals, rss = engine_process(settings, group)
+    counted = count(settings, before)
+    check(shape, totals, counted)
+    quotes = int(totals["by_type"]["quote"])
+    return Run(
+        quotes_per_s=quotes * NANOS / totals["work_ns"],
+        cpu_ns_per_quote=totals["cpu_ns"] / quotes,
+        rss_bytes=rss,
+        seconds=totals["work_ns"] / NANOS,
+        transactions=totals["transactions"],
+        scored=counted.scored,
+        alerts=totals["alerts"],
+    )
+
+
+def engine_process(settings: Settings, group: str) -> tuple[dict[str, Any], int]:
+    """Start the engine, wait until it has been idle; its totals, and its resident memory at the end, bytes."""
+    words = command("run", "engine", "--instance", "bench", "--until-idle", str(IDLE_S), "--quiet", "--json")
+    variables = environment(settings, ENGINE_GROUP=group)
+    process = subprocess.Popen(words, env=variables, cwd=settings.data, stdout=subprocess.PIPE)  # noqa: S603 - our own words
+    rss = 0
+    deadline = time.monotonic() + LONGEST_S
+    try:
+        while process.poll() is None:
+            rss = resident_bytes(process.pid) or rss
+            if time.monotonic() > deadline:
+                raise TapewatchError(f"the engine did not come to its end in {LONGEST_S:.0f} s", "Give it fewer rows.")
+            WALL.sleep(0.05)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+    output = process.stdout.read() if process.stdout else b""
+    if process.returncode != 0:
+        raise TapewatchError(f"the engine ended with {process.returncode}", "Its messages stand above.")
+    totals: dict[str, Any] = msgspec.json.decode(output)
+    return totals, rss
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process, bytes; 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), 0)
+
+
+def ends(settings: Settings) -> Places:
+    """The next offset of each partition of the engine's outputs."""
+    found: Places = {}
+    partitions = kafka.existing_topics(kafka.admin(settings))
+    reader = kafka.consumer(settings)
+    for topic in (topics.FEATURES, topics.SCORES):
+        for partition in range(partitions.get(topic, 0)):
+            found[topic, partition] = kafka.watermarks(reader, topic, partition)[1]
+    reader.close()
+    return found
+
+
+def count(settings: Settings, before: Places) -> Counted:
+    """Rows of features and K-means scores that are readable, read-committed, after the offsets of `before`."""
+    counted = Counted()
+    reader = kafka.consumer(settings)
+    for (topic, partition), end in ends(settings).items():
+        for message in kafka.read_range(reader, topic, partition, before.get((topic, partition), 0), end):
+            kind, value = dict(message.headers() or ()).get("type"), message.value()
+            if value is not None:
+                _count_frame(counted, kind, value)
+    reader.close()
+    return counted
+
+
+def _count_frame(counted: Counted, kind: str | bytes | None, value: bytes) -> None:
+    """Add one frame."""
+    if kind not in (b"features", b"scores"):
+        return
+    with pa.ipc.open_stream(value) as stream:
+        batch = stream.read_next_batch()
+    if kind == b"features":
+        counted.features += batch.num_rows
+        counted.ts_sum += int(batch.column("ts").cast("int64").to_numpy().view(np.uint64).sum())
+        return
+    ours = batch.column("detector").to_numpy() == KMEANS
+    counted.scores += int(ours.sum())
+    counted.scored += int(np.isfinite(batch.column("raw").to_numpy()[ours]).sum())
+
+
+def check(shape: Shape, totals: dict[str, Any], counted: Counted) -> None:
+    """TapewatchError unless every quote was taken and gave exactly one feature row of its second and one score row."""
+    ends_sum = sum(START_NS + second * NANOS for second in range(1, shape.seconds + 1))
+    expected = shape.instruments * ends_sum % 2**64
+    said = totals["by_type"].get("quote", 0)
+    found = (said, totals["refused"], counted.features, counted.scores, counted.ts_sum % 2**64)
+    if found != (shape.rows, 0, shape.rows, shape.rows, expected):
+        raise TapewatchError(
+            f"{shape.rows:,} quotes went in; {said:,} were taken, {totals['refused']:,} refused; "
+            f"{counted.features:,} feature rows and "
+            f"{counted.scores:,} score rows were read back"
+            + ("" if counted.ts_sum % 2**64 == expected else ", not of the right seconds"),
+            "The figures would mean nothing: run `tapewatch models list`, then `make test`.",
+        )

@@ -1,0 +1,66 @@
+"""Filling topics in advance: market frames for the engine, one JSON record a quote for its peers."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+from confluent_kafka import Producer
+
+from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
+from producers.feed import FeedWriter, feed_producer, open_feed
+from tapewatch import kafka
+from tapewatch.clock import NANOS
+from tapewatch.errors import TapewatchError
+from tapewatch.rows import Rows
+from tapewatch.settings import Settings
+from tapewatch.topics import TopicSpec
+
+PEER_FIELDS = ("bid_price", "bid_qty", "ask_price", "ask_qty", "last_price", "volume")
+
+
+def fill_market(settings: Settings, feed: str, shape: Shape) -> int:
+    """Create the feed with its instruments, write quotes and closing heartbeats; returns the bytes of the frames."""
+    open_feed(settings, feed, shape.reference_data(), shape.partitions)
+    writer = FeedWriter(feed_producer(settings, linger_ms=5), feed, "bench", 0, shape.partitions, shape.names)
+    closing = np.array([START_NS + shape.seconds * NANOS], dtype=np.int64)
+    for partition, names in enumerate(shape.by_partition()):
+        if names:
+            for rows in frames_of(partition_rows(shape, partition, names), shape.frame_rows):
+                writer.send(partition, rows)
+            writer.heartbeats(partition, closing)
+    writer.flush()
+    return writer.sent.bytes
+
+
+def fill_peers(settings: Settings, topic: str, shape: Shape, seconds: int) -> int:
+    """Write the quotes of the first `seconds` as one JSON record each, keyed by instrument; returns their bytes."""
+    kafka.create_topics(settings, [TopicSpec(topic, shape.partitions)])
+    producer = kafka.producer(settings, linger_ms=20)
+    total = 0
+    for partition, names in enumerate(shape.by_partition()):
+        rows = partition_rows(shape, partition, names).take(slice(0, seconds * len(names)))
+        for key, value in records(rows):
+            _produce(producer, topic, partition, key, value)
+            total += len(value)
+    if producer.flush(60):
+        raise TapewatchError(f"the records for {topic} were not acknowledged in 60 s", "Run the bench again.")
+    return total
+
+
+def records(rows: Rows) -> Iterator[tuple[bytes, bytes]]:
+    """Key and JSON value of each quote: instrument, ts (UTC ns) and the quote's fields."""
+    columns = [rows.columns[name].tolist() for name in PEER_FIELDS]
+    for code, ts, *values in zip(rows.columns["instrument"].tolist(), rows.ts_recv.tolist(), *columns, strict=True):
+        name = rows.instruments[code]
+        quote = {"instrument": name, "ts": ts, **dict(zip(PEER_FIELDS, values, strict=True))}
+        yield name.encode(), json.dumps(quote, separators=(",", ":")).encode()
+
+
+def _produce(producer: Producer, topic: str, partition: int, key: bytes, value: bytes) -> None:
+    """Queue a record, waiting while the queue is full."""
+    while True:
+        try:
+            producer.produce(topic, value, key, partition)
+            return
+        except BufferError:
+            producer.poll(0.1)

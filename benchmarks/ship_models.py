@@ -1,0 +1,186 @@
+"""Makes the shipped K-means models and their cards from the synthetic market: the same command gives the same hashes.
+
+The markets' seeds are apart from those of every test and benchmark: clusters come from some, alert distances from
+others, probabilities from eventful ones, and the figures of the cards from eventful ones that nothing else has seen.
+"""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from benchmarks.training_data import START_NS, WARMUP_S, cached, market_config
+from detectors.kmeans import quality
+from detectors.kmeans.budget import false_episodes
+from detectors.kmeans.card import markdown
+from detectors.kmeans.model import PAIR, Card, KMeansModel
+from detectors.kmeans.pairs import MINUTE_S
+from detectors.kmeans.sample import Sample, build, concatenated
+from detectors.kmeans.training import CLASSIC_CLUSTERS, INPUTS, MANY_CLUSTERS, TIERS, Recipe, score_rows, train
+from producers.synthetic import SyntheticMarket
+from producers.synthetic.config import MANIPULATIONS
+from tapewatch.clock import NANOS
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED, CARDS = ROOT / "detectors" / "kmeans" / "shipped", ROOT / "docs" / "cards"
+
+INSTRUMENTS, SECONDS = 100, 2400
+EVENTFUL = 8.0
+FIT, HELD_OUT, CALIBRATE, MEASURE = range(7001, 7005), range(7101, 7107), range(7201, 7204), range(7301, 7304)
+COMMAND = "python -m benchmarks.ship_models"
+
+_LIMITS = {
+    "kmeans": (
+        "Trained on the synthetic market alone: its clusters are those of a liquid, continuously quoted book at about 20 rows a second and "
+        "instrument. On other markets retrain with `tapewatch train kmeans` before relying on the alert distance. The score finds what moves "
+        "price, volume and the book as a whole (pump-and-dump); it is near chance for spoofing and layering, and a genuine news jump lies as "
+        "far out as a pump. Below half of the inputs there is no score: a feed of prices alone is not assessable."
+    ),
+    "kmeans_classic": (
+        "Two inputs a minute: it sees pumps and news jumps alike, and nothing that happens within the book. A minute after one without volume "
+        "has no score. It raises no alert by itself."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A sample and what goes on at each of its rows. scenarios : object[rows]."""
+
+    rows: Sample
+    scenarios: npt.NDArray[np.object_]
+
+
+def features_of(features: pa.Table, _: pa.Table) -> Marked:
+    """Rows of the many-feature model, from the end of the warm-up on."""
+    warm = features.filter(pa.array(features["ts"].to_numpy() > START_NS + int(WARMUP_S) * NANOS))
+    values = np.column_stack([warm[name].to_numpy() for name in INPUTS])
+    return _marked(warm, INPUTS, values, 1)
+
+
+def pairs_of(_: pa.Table, bars: pa.Table) -> Marked:
+    """Rows of the classic model, as the engine scores them: NaN after a minute without volume."""
+    ts, close, volume = (bars[name].to_numpy() for name in ("ts", "close", "volume"))
+    names = np.array(bars["instrument"].to_pylist(), dtype=str)
+    order = np.lexsort((ts, names))
+    follows = np.zeros(len(order), dtype=bool)
+    follows[order[1:]] = (names[order[1:]] == names[order[:-1]]) & (np.diff(ts[order]) == MINUTE_S * NANOS)
+    before = np.empty(len(order), dtype=np.int64)
+    before[order] = np.roll(order, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.column_stack([(close / close[before] - 1.0) * 100.0, (volume / volume[before] - 1.0) * 100.0])
+    values[~follows | ~(volume[before] > 0.0)] = np.nan
+    return _marked(bars, PAIR, values, MINUTE_S)
+
+
+def _marked(table: pa.Table, names: Sequence[str], values: npt.NDArray[Any], step_s: int) -> Marked:
+    instruments = np.array(table["instrument"].to_pylist(), dtype=object)
+    steps = table["ts"].to_numpy() // (step_s * NANOS) - 1
+    rows = build(instruments, steps, names, values, step_s, table["label"].to_numpy())
+    numbers = np.arange(len(steps), dtype=np.float64)[:, None]
+    order = build(instruments, steps, ("row",), numbers).values[:, 0].astype(np.int64)
+    return Marked(rows, np.array(table["scenario"].to_pylist(), dtype=object)[order])
+
+
+Take = Callable[[pa.Table, pa.Table], Marked]
+
+
+def markets(folder: Path, seeds: Sequence[int], eventful: float, take: Take) -> Marked:
+    """The rows of several markets one behind the other."""
+    config = market_config(INSTRUMENTS, SECONDS, eventful)
+    parts = [take(*cached(folder, config, seed)) for seed in seeds]
+    return Marked(concatenated([part.rows for part in parts]), np.concatenate([part.scenarios for part in parts]))
+
+
+def data_hash() -> str:
+    """Names all markets used: version, settings, seeds and start of each."""
+    digest = hashlib.sha256()
+    for seeds, eventful in ((FIT, 1.0), (HELD_OUT, 1.0), (CALIBRATE, EVENTFUL), (MEASURE, EVENTFUL)):
+        for seed in seeds:
+            digest.update(
+                SyntheticMarket(market_config(INSTRUMENTS, SECONDS, eventful), seed, START_NS).fingerprint.encode()
+            )
+    return digest.hexdigest()[:16]
+
+
+def make(folder: Path, recipe: Recipe, take: Take) -> KMeansModel:
+    """Train, calibrate and measure one model."""
+    fit, held_out = markets(folder, FIT, 1.0, take), markets(folder, HELD_OUT, 1.0, take)
+    calibrate, measured = markets(folder, CALIBRATE, EVENTFUL, take), markets(folder, MEASURE, EVENTFUL, take)
+    labels = held_out.rows.labels
+    prior = float(np.mean(labels == 1)) if labels is not None else 0.0
+    minutes = INSTRUMENTS * SECONDS // 60
+    card = Card(
+        data=(
+            f"synthetic market, {INSTRUMENTS} instruments x {SECONDS // 60} minutes a seed: {len(FIT)} seeds for the clusters, "
+            f"{len(HELD_OUT)} for the alert distance, {len(CALIBRATE)} with {EVENTFUL:g} times as many events for the probability, "
+            f"{len(MEASURE)} more of them for the figures ({minutes * len(MEASURE):,} instrument-minutes)"
+        ),
+        data_hash=data_hash(),
+        command=COMMAND,
+        limits=_LIMITS[recipe.detector],
+    )
+    model = train(recipe, fit.rows, held_out.rows, calibrate.rows, prior, None, card)
+    figures = quality.measure(model, measured.rows, measured.scenarios, MANIPULATIONS, prior)
+    # Of the eventful market; the usual one has an eighth of its look-alikes.
+    figures["false_alerts_per_day_eventful"] = figures.pop("false_alerts_per_day")
+    figures |= _held_out_alerts(model, held_out.rows)
+    return msgspec.structs.replace(
+        model, card=msgspec.structs.replace(model.card, metrics=dict(sorted(figures.items())))
+    )
+
+
+def _held_out_alerts(model: KMeansModel, rows: Sample) -> dict[str, float]:
+    """False alerts a day and instrument on the usual market, by kind of feed."""
+    figures = {}
+    for name, missing in TIERS.items() if model.detector == "kmeans" else [("bars", ())]:
+        part = rows.masked(missing)
+        found = score_rows(model, part)
+        days = float(np.count_nonzero(~np.isnan(found) & rows.normal)) * rows.step_s / 86_400
+        if days:
+            count = false_episodes(part, found, model.alert)
+            figures[f"false_alerts_per_day, {name}"] = round(count / days, 4)
+    return figures
+
+
+def main() -> int:
+    """Write the shipped models and their cards."""
+    parser = argparse.ArgumentParser(
+        prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=Path(".tapewatch/training"), help="folder that keeps the markets' features"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 where a hash differs from the shipped one"
+    )
+    parser.epilog = f"example: {COMMAND}"
+    args = parser.parse_args()
+    recipes: list[tuple[Recipe, Take]] = [
+        (Recipe("kmeans", INPUTS, MANY_CLUSTERS), features_of),
+        (Recipe("kmeans_classic", PAIR, CLASSIC_CLUSTERS), pairs_of),
+    ]
+    same = True
+    for recipe, take in recipes:
+        model = make(args.cache, recipe, take)
+        path = SHIPPED / f"{recipe.detector}.json"
+        same = same and path.is_file() and path.read_bytes() == model.encoded()
+        if not args.check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            CARDS.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(model.encoded())
+            (CARDS / f"{recipe.detector}.md").write_text(markdown(model))
+        print(f"{recipe.detector} {model.hash}", file=sys.stderr)
+    return 0 if same or not args.check else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

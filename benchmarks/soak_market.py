@@ -1,0 +1,232 @@
+"""The soak job `market`: producer, engine and sink over a synthetic market, the memory of each process sampled."""
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from benchmarks.engine_run import resident_bytes
+from benchmarks.figures import Machine, machine, versions
+from benchmarks.stack import command, environment
+from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+from tapewatch.stack import Addresses
+
+ROWS_PER_SECOND = 20_000
+INSTRUMENTS = 500
+SAMPLE_S = 10.0
+WARM_S = 960.0
+"""From here on memory must be flat: the longest window (900 s) is full and a first snapshot round has passed."""
+MOST_GROWTH = 0.05
+LEAST_MIB = 16.0
+"""A process is flat when the median of its last third is at most 5 % or 16 MiB above that of the third before."""
+DRAIN_S = 120.0
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Resident memory of a process, MiB.
+
+    growth_mib : last third over the third before; slope : least squares, once warm
+    """
+
+    first: float
+    median: float
+    last: float
+    most: float
+    growth_mib: float
+    slope_mib_per_hour: float
+    flat: bool
+
+
+class MarketResult(msgspec.Struct, frozen=True):
+    """The JSON document of the job. samples : seconds since the start, then MiB by process."""
+
+    job: str
+    minutes: float
+    rows_per_second: int
+    instruments: int
+    passed: bool
+    rows_sent: int
+    rows_in_engine: int
+    rows_refused: int
+    rows_sent_per_s: float
+    memory: dict[str, Memory]
+    samples: dict[str, list[float]]
+    versions: dict[str, str]
+    machine: Machine
+
+
+@dataclass(slots=True)
+class Watched:
+    """The processes of the job, and their memory so far, MiB."""
+
+    processes: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)
+    samples: dict[str, list[float]] = field(default_factory=dict)
+
+    def sample(self, seconds: float, others: dict[str, int]) -> None:
+        """Read every process's memory. others : further process ids by name"""
+        pids = {**{name: process.pid for name, process in self.processes.items()}, **others}
+        self.times.append(seconds)
+        for name, pid in pids.items():
+            self.samples.setdefault(name, []).append(round(resident_bytes(pid) / 2**20, 1))
+
+
+def run(settings: Settings, minutes: float) -> MarketResult:
+    """Send the market for that long; TapewatchError where a process ends before its time."""
+    facts, watched = machine(), Watched()
+    folder = Path(settings.data)
+    words = {
+        "engine": ["run", "engine", "--instance", "soak", "--quiet", "--json"],
+        "sink": ["sink", "postgres"],
+        "producer": [
+            *("produce", "synthetic", "--instruments", str(INSTRUMENTS), "--rows-per-second", str(ROWS_PER_SECOND)),
+            *("--seconds", str(round(minutes * 60)), "--back-date", "0", "--json"),
+        ],
+    }
+    try:
+        for name, line in words.items():
+            watched.processes[name] = _started(settings, folder, name, line)
+        _watch(settings, folder, watched, minutes)
+        sent = _document(folder, "producer")
+        _await_idle(watched)
+        totals = _stopped(folder, watched)
+    finally:
+        for process in watched.processes.values():
+            process.kill()
+            process.wait()
+    return result(minutes, watched, sent, totals, facts)
+
+
+def result(
+    minutes: float, watched: Watched, sent: dict[str, Any], totals: dict[str, Any], facts: Machine
+) -> MarketResult:
+    """What the samples and the processes' own summaries say."""
+    memory = {name: judged(watched.times, values) for name, values in watched.samples.items()}
+    rows = sum(sent["rows"].values())
+    # The engine counts heartbeats among its rows, the producer apart.
+    complete = totals["rows"] + totals["refused"] == rows + sent["heartbeats"]
+    return MarketResult(
+        job="market",
+        minutes=minutes,
+        rows_per_second=ROWS_PER_SECOND,
+        instruments=INSTRUMENTS,
+        passed=complete and all(memory[name].flat for name in ("producer", "engine", "sink")),
+        rows_sent=rows,
+        rows_in_engine=totals["rows"] - sent["heartbeats"],
+        rows_refused=totals["refused"],
+        rows_sent_per_s=sent["rows_per_s"],
+        memory=memory,
+        samples={"seconds": watched.times, **watched.samples},
+        versions=versions(),
+        machine=facts,
+    )
+
+
+def judged(times: list[float], values: list[float]) -> Memory:
+    """Whether memory is flat once warm; a run shorter than that is judged as a whole. times : s, values : MiB."""
+    at, held = np.array(times[: len(values)]), np.array(values)
+    warm = at >= (WARM_S if len(at) and at[-1] >= 2 * WARM_S else 0.0)
+    at, settled = at[warm], held[warm]
+    third = max(len(settled) // 3, 1)
+    growth = float(
+        np.median(settled[-third:]) - np.median(settled[-2 * third : -third] if third < len(settled) else settled)
+    )
+    slope = float(np.polyfit(at, settled, 1)[0]) * 3600 if len(at) > 2 else 0.0
+    return Memory(
+        first=float(held[0]),
+        median=round(float(np.median(settled)), 1),
+        last=float(held[-1]),
+        most=float(held.max()),
+        growth_mib=round(growth, 1),
+        slope_mib_per_hour=round(slope, 1),
+        flat=growth <= max(MOST_GROWTH * float(np.median(settled)), LEAST_MIB),
+    )
+
+
+def markdown(result: MarketResult) -> str:
+    """The result for people."""
+    lines = [
+        f"{'Passed' if result.passed else 'NOT passed'}: {result.minutes:g} minutes, {result.rows_sent:,} rows sent "
+        f"({result.rows_sent_per_s:,.0f}/s), {result.rows_in_engine:,} in the engine, {result.rows_refused:,} refused.",
+        "",
+        "| process | first, MiB | median once warm | last | most | last third less the one before | slope/h | flat |",
+        "|---|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    for name, held in result.memory.items():
+        lines.append(
+            f"| {name} | {held.first:,.0f} | {held.median:,.0f} | {held.last:,.0f} | {held.most:,.0f} "
+            f"| {held.growth_mib:+,.1f} "
+            f"| {held.slope_mib_per_hour:+,.1f} | {'yes' if held.flat else 'no'} |"
+        )
+    return "\n".join(lines)
+
+
+def _started(settings: Settings, folder: Path, name: str, line: list[str]) -> "subprocess.Popen[bytes]":
+    """Start one part with its output and messages in files of the data folder."""
+    with (folder / f"{name}.out").open("wb") as out, (folder / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(command(*line), env=environment(settings), cwd=folder, stdout=out, stderr=log)  # noqa: S603
+
+
+def _watch(settings: Settings, folder: Path, watched: Watched, minutes: float) -> None:
+    """Sample until the producer has come to its end."""
+    servers = {name: pid for name, pid in Addresses.running(folder).pids.items() if name != "supervisor"}
+    begun, last = WALL.now(), -SAMPLE_S
+    while (code := watched.processes["producer"].poll()) is None:
+        seconds = (WALL.now() - begun) / NANOS
+        if seconds > minutes * 60 + 300:
+            raise TapewatchError("the producer did not come to its end", _tail(folder, "producer"))
+        for name in ("engine", "sink"):
+            if watched.processes[name].poll() is not None:
+                raise TapewatchError(f"the {name} has ended", _tail(folder, name))
+        if seconds - last >= SAMPLE_S:
+            last = seconds
+            watched.sample(round(seconds, 1), servers)
+            print(
+                f"{seconds:7.0f} s  { ({name: values[-1] for name, values in watched.samples.items()}) } MiB",
+                file=sys.stderr,
+            )
+        WALL.sleep(0.5)
+    if code != 0:
+        raise TapewatchError(f"the producer ended with {code}", _tail(folder, "producer"))
+
+
+def _await_idle(watched: Watched) -> None:
+    """Give engine and sink the time to take in what lies in the log."""
+    before, quiet, deadline = -1.0, 0, WALL.now() + DRAIN_S * NANOS
+    while quiet < 3 and WALL.now() < deadline:
+        WALL.sleep(1.0)
+        now = _cpu_seconds(watched.processes["engine"].pid)
+        quiet = quiet + 1 if now - before < 0.2 else 0
+        before = now
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of a process, s (clock ticks are hundredths on Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100.0
+
+
+def _stopped(folder: Path, watched: Watched) -> dict[str, Any]:
+    """Ask engine and sink to end; the engine's totals."""
+    for name in ("engine", "sink"):
+        watched.processes[name].send_signal(signal.SIGINT)
+    for name in ("engine", "sink"):
+        watched.processes[name].wait(60)
+    return _document(folder, "engine")
+
+
+def _document(folder: Path, name: str) -> dict[str, Any]:
+    """The JSON document that a process has printed."""
+    found: dict[str, Any] = msgspec.json.decode((folder / f"{name}.out").read_bytes())
+    return found
+
+
+def _tail(folder: Path, name: str) -> str:
+    return "It said last: " + (folder / f"{name}.log").read_text(errors="replace")[-1500:]

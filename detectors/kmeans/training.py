@@ -1,0 +1,182 @@
+"""Training both K-means models: scale, cluster, say which clusters are normal, calibrate, and spend the alert budget.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from detectors.kmeans import calibration
+from detectors.kmeans.batch import distances
+from detectors.kmeans.budget import alert_distance
+from detectors.kmeans.calibration import Knots, short
+from detectors.kmeans.fitting import Clusters, Scaling, cluster, matched, scaled, scaling_of
+from detectors.kmeans.model import PAIR, Card, KMeansModel
+from detectors.kmeans.sample import Sample
+
+F8 = npt.NDArray[np.float64]
+
+INPUTS = (
+    "ret_5s",
+    "ret_30s",
+    "price_change_1m_pct",
+    "rv_60s",
+    "volume_z",
+    "trades_z",
+    "imbalance_z",
+    "imbalance_60s",
+    "volume_change_1m_pct",
+    "spread_ratio",
+    "microprice_dev_bps",
+    "depth_imb_1",
+    "depth_imb_5",
+    "depth_imb_10",
+    "quote_rate_1s",
+)
+"""Inputs of the many-feature model: price, trading, and the book, most of them relative to the instrument's own past.
+"""
+
+TIERS: dict[str, tuple[str, ...]] = {
+    "trades, quotes and books": (),
+    "trades and quotes": ("depth_imb_5", "depth_imb_10"),
+    "trades only": (
+        "spread_ratio",
+        "microprice_dev_bps",
+        "depth_imb_1",
+        "depth_imb_5",
+        "depth_imb_10",
+        "quote_rate_1s",
+    ),
+    "quotes and books": ("volume_z", "trades_z", "imbalance_z", "imbalance_60s", "volume_change_1m_pct"),
+}
+"""Kinds of feed, and the inputs each lacks: the alert distance keeps the budget for all of them."""
+
+MANY_CLUSTERS, CLASSIC_CLUSTERS = 8, 3
+_CLIP = {"kmeans": 10.0, "kmeans_classic": 1e9}
+_SMALL = 0.01
+"""Clusters of the many-feature model with a smaller share of the rows are not normal trading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train.
+
+    detector : kmeans or kmeans_classic; inputs : the classic pair for the latter; k : clusters
+    scaling : raw, standard or robust; seed : of everything drawn; per_day : false alerts an instrument and day may
+    raise
+    """
+
+    detector: str
+    inputs: tuple[str, ...]
+    k: int
+    scaling: Scaling = "robust"
+    seed: int = 0
+    per_day: float = 1.0
+
+
+def train(
+    recipe: Recipe,
+    rows: Sample,
+    held_out: Sample,
+    labelled: Sample | None = None,
+    prior: float = 0.0,
+    previous: KMeansModel | None = None,
+    card: Card | None = None,
+) -> KMeansModel:
+    """Fit a model to `rows` and calibrate it on rows that it has not seen.
+
+    rows : label-free, or with labels that are used to leave nothing in that is known to be manipulated
+    held_out : for the alert distance and, without labels, the probability
+    labelled, prior : rows with labels for the probability, weighted to that share of manipulated seconds
+    previous : a model whose cluster numbers are kept
+    ValueError where there are fewer usable rows than clusters.
+    """
+    columns = [rows.names.index(name) for name in recipe.inputs]
+    values = rows.values[rows.normal][:, columns]
+    values = values[_usable(values, recipe.detector)]
+    if len(values) < 10 * recipe.k:
+        raise ValueError(f"{len(values)} usable rows are too few for {recipe.k} clusters")
+    location, scale = scaling_of(values, recipe.scaling)
+    clip = _CLIP[recipe.detector]
+    clusters = cluster(scaled(values, location, scale, clip), recipe.k, recipe.seed)
+    if previous is not None and previous.inputs == recipe.inputs:
+        clusters = matched(clusters, previous, location, scale)
+    fitted = _model(recipe, clusters, location, scale, clip)
+    knots = _knots(fitted, held_out, labelled, prior)
+    distance, method = _alert(fitted, held_out, recipe.per_day)
+    described = msgspec.structs.replace(
+        card or Card(),
+        rows=len(values),
+        seed=recipe.seed,
+        scaling=recipe.scaling,
+        calibration=_CALIBRATION[labelled is not None].format(prior=100.0 * prior),
+        budget=f"{recipe.per_day:g} a day and instrument, {method}",
+    )
+    return msgspec.structs.replace(fitted, knots=knots, alert=short(distance), card=described)
+
+
+_CALIBRATION = {
+    True: (
+        "probability that the row belongs to a manipulation: isotonic regression on labelled rows, "
+        "at {prior:.2g} % manipulated rows"
+    ),
+    False: "share of held-out rows that lie nearer (empirical distribution; no labels were used)",
+}
+
+
+def _usable(values: F8, detector: str) -> npt.NDArray[np.bool_]:
+    """bool[rows]: enough inputs are there (both of a pair, half of many)."""
+    missing = np.isnan(values).sum(axis=1)
+    return np.asarray(missing == 0 if detector == "kmeans_classic" else 2 * missing <= values.shape[1])
+
+
+def _model(recipe: Recipe, clusters: Clusters, location: F8, scale: F8, clip: float) -> KMeansModel:
+    """The model before it is calibrated."""
+    sizes = clusters.sizes
+    normal = sizes == sizes.max() if recipe.detector == "kmeans_classic" else sizes >= _SMALL * sizes.sum()
+    return KMeansModel(
+        detector=recipe.detector,
+        inputs=recipe.inputs,
+        location=tuple(short(float(x)) for x in location),
+        scale=tuple(short(float(x)) for x in scale),
+        clip=clip,
+        centres=tuple(tuple(short(float(x)) for x in centre) for centre in clusters.centres),
+        sizes=tuple(int(size) for size in sizes),
+        normal=tuple(bool(is_normal) for is_normal in normal),
+        knots=(),
+        alert=float("inf"),
+    )
+
+
+def score_rows(model: KMeansModel, rows: Sample) -> F8:
+    """Distance of every row, float64[rows]; NaN where inputs are missing. For many features, until half of them are
+    there.
+    """
+    found = distances(rows.values, model.centres_for(rows.names))
+    if model.detector == "kmeans_classic":
+        columns = [rows.names.index(name) for name in PAIR]
+        found[np.isnan(rows.values[:, columns]).any(axis=1)] = np.nan
+    return found
+
+
+def _knots(model: KMeansModel, held_out: Sample, labelled: Sample | None, prior: float) -> Knots:
+    if labelled is None or labelled.labels is None:
+        found = score_rows(model, held_out)[held_out.normal]
+        return calibration.tail_knots(found[~np.isnan(found)])
+    found = score_rows(model, labelled)
+    known = ~np.isnan(found) & (labelled.labels >= 0)
+    return calibration.isotonic_knots(found[known], labelled.labels[known] == 1, prior)
+
+
+def _alert(model: KMeansModel, held_out: Sample, per_day: float) -> tuple[float, str]:
+    """The largest alert distance that any kind of feed needs, and how it was found."""
+    tiers = TIERS if model.detector == "kmeans" else {"bars": ()}
+    found = []
+    for name, missing in tiers.items():
+        rows = held_out.masked(missing)
+        distance = score_rows(model, rows)
+        if not np.isnan(distance).all():
+            budget = alert_distance(rows, distance, per_day)
+            found.append((budget.distance, f"{budget.method} ({budget.days:.1f} instrument-days; {name} decide)"))
+    return max(found)

@@ -1,0 +1,6 @@
+"""The demo: the product's own commands around one stack, what they do shown as it happens, and what came out added up."""
+
+from infra.demo.plan import Plan, Wishes
+from infra.demo.show import run_demo
+
+__all__ = ["Plan", "Wishes", "run_demo"]

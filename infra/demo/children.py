@@ -1,0 +1,95 @@
+"""The commands a demo runs: started as processes that die with this one, watched, and ended in order."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from infra.embedded import launch
+from infra.demo.plan import PROGRAM
+from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.logs import printable
+
+QUOTED_LINES = 8
+_TICK_S = 0.02
+
+
+class Child(msgspec.Struct):
+    """A command at work. log : its standard error; output : its standard output."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    output: Path
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.process.poll() is not None
+
+    def answer(self) -> bytes:
+        """What it printed on standard output."""
+        return self.output.read_bytes()
+
+    def failure(self) -> TapewatchError:
+        """An error with the end of its log."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()[-QUOTED_LINES:]
+        quoted = "".join(f"\n    {printable(line)[:300]}" for line in lines)
+        status = self.process.returncode
+        return TapewatchError(f"{self.name} ended by itself with exit status {status}{quoted}", f"See {self.log}.")
+
+
+class Family:
+    """All children of one demo. Start them from the main thread: the kernel counts its end as ours.
+
+    common : options before every command; logs : folder of their logs; environment : added to ours
+    """
+
+    def __init__(self, common: Sequence[str], logs: Path, environment: Mapping[str, str]) -> None:
+        self._common, self._logs = tuple(common), logs
+        self._environment = {**os.environ, **environment}
+        self._children: list[Child] = []
+
+    def launch(self, name: str, words: Sequence[str]) -> Child:
+        """Start `tapewatch WORDS`, in a session of its own so that a terminal's Ctrl-C reaches us alone."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        log, output = self._logs / f"demo-{name}.log", self._logs / f"demo-{name}.json"
+        become = [sys.executable, "-IS", launch.__file__, str(os.getpid()), str(int(signal.SIGKILL)), str(os.geteuid())]
+        with log.open("wb") as errors, output.open("wb") as answers:
+            process = subprocess.Popen(  # noqa: S603 - our own words
+                [*become, *PROGRAM, *self._common, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=answers,
+                stderr=errors,
+                env=self._environment,
+                start_new_session=True,
+            )
+        child = Child(name, process, log, output)
+        self._children.append(child)
+        return child
+
+    def check(self) -> None:
+        """TapewatchError where a child has failed."""
+        for child in self._children:
+            if child.process.poll() not in (None, 0):
+                raise child.failure()
+
+    def stop(self, patience_s: float) -> None:
+        """Ask those that still run to end, all at once; kill what is left after `patience_s`."""
+        running = [child for child in self._children if not child.has_ended]
+        for child in running:
+            with suppress(ProcessLookupError):
+                child.process.send_signal(signal.SIGTERM)
+        deadline = WALL.now() + int(patience_s * NANOS)
+        while any(not child.has_ended for child in running) and WALL.now() < deadline:
+            WALL.sleep(_TICK_S)
+        for child in running:
+            if not child.has_ended:
+                child.process.kill()
+            child.process.wait()

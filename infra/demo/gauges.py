@@ -1,0 +1,141 @@
+"""How far each stage has come: ends of the topics, the engine's committed offsets, the sink's offsets in PostgreSQL."""
+
+import threading
+from collections.abc import Iterable
+from contextlib import closing, suppress
+
+import psycopg2
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec
+
+from tapewatch import kafka, topics
+from tapewatch.settings import Settings
+
+Place = tuple[str, int]
+EVERY_S = 0.5
+KEPT = (
+    topics.INSTRUMENTS,
+    topics.FEATURES,
+    topics.BARS,
+    topics.SCORES,
+    topics.ALERTS,
+    topics.SIGNALS,
+    topics.COVERAGE,
+)
+"""What the sink keeps beside market topics."""
+
+_INSERTED = """
+SELECT coalesce(parent.relname, leaf.relname), sum(leaf.n_tup_ins)
+FROM pg_stat_user_tables leaf
+LEFT JOIN pg_inherits link ON link.inhrelid = leaf.relid
+LEFT JOIN pg_class parent ON parent.oid = link.inhparent
+GROUP BY 1
+"""
+TABLES = ("quotes", "trades", "books", "orders", "status", "bars", "features", "scores", "alerts", "coverage")
+"""Tables whose rows are counted."""
+
+
+class Gauges:
+    """Looks twice a second, in a thread of its own.
+
+    produced : market frames in the log; engine_lag, sink_lag : market frames not yet used, not yet in PostgreSQL
+    inserted : rows that came into PostgreSQL since the start, by table, as its own statistics tell a little late
+    """
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self.produced = self.engine_lag = self.sink_lag = 0
+        self.inserted: dict[str, int] = {}
+        self._settings, self._topic = settings, topic
+        self._admin = kafka.admin(settings)
+        self._group = kafka.consumer(settings, settings.engine.group)
+        self._reader = kafka.consumer(settings)
+        self._before: dict[str, int] | None = None
+        self._empty: set[tuple[Place, int, int]] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gauges", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+        self._thread.join(5)
+        self._group.close()
+        self._reader.close()
+
+    def is_drained(self) -> bool:
+        """Whether engine and sink have taken everything that can be read. Call it once the producer has ended."""
+        ends = self._ends([self._topic])
+        committed = self._committed(ends)
+        if any(self._is_left(place, committed.get(place, 0), end) for place, end in ends.items()):
+            return False
+        every = self._ends([self._topic, *KEPT])
+        with closing(connect(self._settings)) as session:
+            kept = sink_offsets(session)
+        return not any(self._is_left(place, kept.get(place, 0), end) for place, end in every.items())
+
+    def _is_left(self, place: Place, position: int, end: int) -> bool:
+        """Whether a record lies between; the marks of transactions take offsets too, and are none."""
+        if position >= end or (place, position, end) in self._empty:
+            return False
+        low, high = kafka.watermarks(self._reader, *place)
+        if next(kafka.read_range(self._reader, *place, max(low, position), min(high, end)), None) is not None:
+            return True
+        self._empty.add((place, position, end))
+        return False
+
+    def _run(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            # A server that is slow to answer shows as figures that stand still; whether one has died is seen elsewhere.
+            with suppress(KafkaException, psycopg2.Error):
+                self._look()
+
+    def _look(self) -> None:
+        ends = self._ends([self._topic])
+        committed = self._committed(ends)
+        self.produced = sum(ends.values())
+        self.engine_lag = sum(max(end - committed.get(place, 0), 0) for place, end in ends.items())
+        with closing(connect(self._settings)) as session, session.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('sink_offsets') IS NOT NULL")
+            if cursor.fetchone() != (True,):
+                return
+            kept = sink_offsets(session)
+            cursor.execute(_INSERTED)
+            now = {str(table): int(rows) for table, rows in cursor.fetchall() if table in TABLES}
+        self.sink_lag = sum(max(end - kept.get(place, 0), 0) for place, end in ends.items())
+        before = self._before = now if self._before is None else self._before
+        self.inserted = {table: rows - before.get(table, 0) for table, rows in now.items()}
+
+    def _ends(self, wanted: Iterable[str]) -> dict[Place, int]:
+        """Where each partition of these topics ends, for readers of what is committed."""
+        found = kafka.existing_topics(self._admin)
+        places = [TopicPartition(topic, number) for topic in wanted for number in range(found.get(topic, 0))]
+        if not places:
+            return {}
+        asked = self._admin.list_offsets(
+            {place: OffsetSpec.latest() for place in places},
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=kafka.TIMEOUT_S,
+        )
+        return {(place.topic, place.partition): int(answer.result().offset) for place, answer in asked.items()}
+
+    def _committed(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The engine group's offsets."""
+        asked = [TopicPartition(*place) for place in places]
+        found = self._group.committed(asked, timeout=kafka.TIMEOUT_S) if asked else []
+        return {(place.topic, place.partition): max(int(place.offset), 0) for place in found}
+
+
+def connect(settings: Settings, timeout_ms: int = 0) -> "psycopg2.extensions.connection":
+    """A session that reads only; its user closes it. timeout_ms : limit of a statement, 0 for none."""
+    session = psycopg2.connect(
+        settings.postgres_url().replace("+psycopg2", "", 1), options=f"-c statement_timeout={timeout_ms}"
+    )
+    session.set_session(readonly=True, autocommit=True)
+    return session
+
+
+def sink_offsets(session: "psycopg2.extensions.connection") -> dict[Place, int]:
+    """How far the sink has come."""
+    with session.cursor() as cursor:
+        cursor.execute("SELECT topic, partition, next_offset FROM sink_offsets")
+        return {(str(topic), int(partition)): int(offset) for topic, partition, offset in cursor.fetchall()}

@@ -1,0 +1,114 @@
+"""Alerts against what was injected: which episodes were found, which alerts were false, which look-alikes alerted."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tapewatch.messages import Alert
+from tapewatch.rfc3339 import from_rfc3339
+
+DETECTED_BY = {"pump_and_dump": "pump_and_dump"}
+"""The scenario of alerts that is built to find an injected scenario; the others have no detector of their own yet."""
+
+ANY_MANIPULATION = "kmeans_anomaly"
+"""Alerts of this scenario mean no manipulation in particular: any injected one is their finding."""
+
+AFTER_NS = 60_000_000_000
+"""An alert counts for an episode up to so long after its end."""
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """An injected event: first and last effect in UTC nanoseconds."""
+
+    scenario: str
+    instrument: str
+    start_ns: int
+    end_ns: int
+
+    def overlaps(self, alert: Alert) -> bool:
+        """Whether the alert is about this instrument and lies between the beginning and a minute after the end."""
+        return (
+            alert.instrument == self.instrument
+            and from_rfc3339(alert.decided) >= self.start_ns
+            and from_rfc3339(alert.onset) <= self.end_ns + AFTER_NS
+        )
+
+
+class Found(msgspec.Struct):
+    """How one injected scenario fared.
+
+    injected : begun so far; running : of these, not yet over when last looked
+    detected : found by the detector of that scenario, None where there is none yet
+    anomalies : on which `kmeans_anomaly` alerted
+    """
+
+    injected: int = 0
+    running: int = 0
+    detected: int | None = None
+    anomalies: int = 0
+
+
+class LookAlike(msgspec.Struct):
+    """How one kind of look-alike fared. alerted : on which a detector of manipulation alerted; anomalies : K-means did."""
+
+    injected: int = 0
+    alerted: int = 0
+    anomalies: int = 0
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Alerts and labels compared. false_alerts : by the alerts' scenario, those that no injected manipulation explains."""
+
+    episodes: dict[str, Found]
+    look_alikes: dict[str, LookAlike]
+    false_alerts: dict[str, int]
+
+
+def read(path: Path) -> list[Episode]:
+    """A label file (`scenario,instrument,start,end`); none yet is an empty one."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Episode(row["scenario"], row["instrument"], from_rfc3339(row["start"]), from_rfc3339(row["end"]))
+            for row in csv.DictReader(file)
+        ]
+
+
+def judge(alerts: Sequence[Alert], injected: Sequence[Episode], look_alikes: Sequence[Episode], now_ns: int) -> Verdict:
+    """Compare. now_ns : UTC nanoseconds up to which the market has come."""
+    episodes: dict[str, Found] = {}
+    for episode in injected:
+        found = episodes.setdefault(episode.scenario, Found(detected=0 if episode.scenario in DETECTED_BY else None))
+        found.injected += 1
+        found.running += episode.end_ns > now_ns
+        found.anomalies += _alerted(episode, alerts, [ANY_MANIPULATION])
+        if found.detected is not None:
+            found.detected += _alerted(episode, alerts, [DETECTED_BY[episode.scenario]])
+    likes: dict[str, LookAlike] = {}
+    for episode in look_alikes:
+        like = likes.setdefault(episode.scenario, LookAlike())
+        like.injected += 1
+        like.alerted += _alerted(episode, alerts, DETECTED_BY.values())
+        like.anomalies += _alerted(episode, alerts, [ANY_MANIPULATION])
+    return Verdict(dict(sorted(episodes.items())), dict(sorted(likes.items())), _false(alerts, injected))
+
+
+def _alerted(episode: Episode, alerts: Sequence[Alert], scenarios: Iterable[str]) -> bool:
+    wanted = set(scenarios)
+    return any(alert.scenario in wanted and episode.overlaps(alert) for alert in alerts)
+
+
+def _false(alerts: Sequence[Alert], injected: Sequence[Episode]) -> dict[str, int]:
+    """False alerts by scenario; a scenario that alerted at all is listed."""
+    counts: dict[str, int] = {}
+    for alert in alerts:
+        explained = any(
+            episode.overlaps(alert)
+            for episode in injected
+            if alert.scenario in (ANY_MANIPULATION, DETECTED_BY.get(episode.scenario))
+        )
+        counts[alert.scenario] = counts.get(alert.scenario, 0) + (not explained)
+    return dict(sorted(counts.items()))

@@ -1,0 +1,233 @@
+"""The course of a demo: stack and commands started at once, watched until the end, drained, added up, stopped."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from infra import embedded
+from infra.demo import labels
+from infra.demo.children import Child, Family
+from infra.demo.follow import Follower
+from infra.demo.gauges import Gauges
+from infra.demo.plan import Plan, Wishes, plan
+from infra.demo.summary import Ending, Produced, Summary, summarise
+from infra.demo.view import Screen, State
+from infra.embedded.layout import Layout, locked
+from tapewatch import kafka, topics
+from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+from tapewatch.stack import started_at
+
+INSTANCE = "demo"
+"""The engine's name in its group: a demo after a demo takes its partitions over at once."""
+
+TICK_S = 0.05
+LABELS_S = 0.5
+STUCK_S = 120
+CAUGHT_UP_FRAMES = 20
+PATIENCE_S = 10.0
+HASTE_S = 1.5
+"""How long children may take to end: after a whole show, and after Ctrl-C."""
+
+WAIT_S = 300
+"""How long children wait for the stack; a first start may have to fetch it."""
+
+
+def process_start_ns() -> int:
+    """Wall time at which this process began, UTC nanoseconds."""
+    ticks = started_at(os.getpid()) or 0
+    age = float(Path("/proc/uptime").read_text().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+    return WALL.now() - int(age * NANOS)
+
+
+def run_demo(settings: Settings, wishes: Wishes, as_json: bool) -> Summary:
+    """Run a demo to its end. TapewatchError where a part of it fails, with the end of that part's log."""
+    Layout(settings.data_path).create()
+    try:
+        with locked(settings.data_path / "demo.lock", wait=False):
+            return _Demo(settings, wishes, as_json).run()
+    except BlockingIOError:
+        raise TapewatchError(
+            f"another demo runs in {settings.data_path}", "End it first, or name another folder: tapewatch --data DIR demo."
+        ) from None
+
+
+class _Demo:
+    """One run. `stop` is set by the first Ctrl-C or SIGTERM; the second one interrupts."""
+
+    def __init__(self, settings: Settings, wishes: Wishes, as_json: bool) -> None:
+        self._settings, self._wishes = settings, wishes
+        self._begun_ns = process_start_ns()
+        self._stream = sys.stderr if as_json else sys.stdout
+        self._stop = threading.Event()
+        self._stack_s = 0.0
+        self._caught_up_ns = 0
+
+    def run(self) -> Summary:
+        """Start everything at once: the commands get ready while the servers come up."""
+        course = plan(self._settings, self._wishes)
+        course.folder.mkdir(parents=True, exist_ok=True)
+        wait = {"TAPEWATCH_EMBEDDED_WAIT_S": str(WAIT_S)}
+        family = Family(course.common, self._settings.data_path / "logs", wait)
+        try:
+            family.launch("engine", ["run", "engine", "--instance", INSTANCE, "--quiet", "--json"])
+            producer = family.launch("producer", course.produce)
+            migration = family.launch("migrate", ["db", "migrate"])
+            with _stack(self._settings, self._wishes.keep), _on_signal(self._stop):
+                self._stack_s = self._since_start()
+                try:
+                    return self._show(course, family, producer, migration)
+                finally:
+                    family.stop(HASTE_S if self._stop.is_set() else PATIENCE_S)
+        finally:
+            family.stop(0.0)
+
+    def _since_start(self) -> float:
+        return round((WALL.now() - self._begun_ns) / NANOS, 3)
+
+    def _show(self, course: Plan, family: Family, producer: Child, migration: Child) -> Summary:
+        """From the moment the servers answer to the summary."""
+        specs = topics.market_topics(course.feed, self._settings.topics) if not self._wishes.recording else []
+        kafka.create_topics(self._settings, [*specs, *topics.shared_topics(self._settings.topics)])
+        seen, gauges = Follower(self._settings, course.topic), Gauges(self._settings, course.topic)
+        state = State(course, bool(self._wishes.recording), self._wishes.seconds, seen, gauges, self._begun_ns)
+        try:
+            with Screen(self._stream, state) as screen:
+                self._sink_after(migration, family, screen)
+                shown_ns = WALL.now()
+                self._until(lambda: self._is_over(producer, shown_ns), family, screen)
+                drained = self._drain(family, producer, screen)
+            produced = _told(producer)
+            first = round((seen.first_score_ns - self._begun_ns) / NANOS, 3) if seen.first_score_ns else None
+            ending = Ending(
+                produced=produced,
+                verdict=None if self._wishes.recording else state.judge(),
+                drained=drained,
+                first_score_s=first,
+                stack_s=self._stack_s,
+                seconds=round((WALL.now() - shown_ns) / NANOS, 3),
+                caught_up_ns=self._caught_up_ns,
+            )
+            return summarise(self._settings, course, seen, ending)
+        finally:
+            gauges.close()
+            seen.close()
+
+    def _sink_after(self, migration: Child, family: Family, screen: Screen) -> None:
+        """Start the sink once its tables are there."""
+        self._until(lambda: migration.has_ended, family, screen)
+        if not self._stop.is_set():
+            family.launch("sink", ["sink", "postgres", "--json"])
+
+    def _is_over(self, producer: Child, shown_ns: int) -> bool:
+        """Whether the producer has ended, or a replay's time is up."""
+        wishes = self._wishes
+        if wishes.recording and wishes.seconds and WALL.now() - shown_ns > wishes.seconds * NANOS:
+            producer.process.send_signal(signal.SIGTERM)
+            with suppress(TimeoutError):
+                _await(lambda: producer.has_ended, PATIENCE_S)
+            return True
+        return producer.has_ended
+
+    def _until(self, is_over: Callable[[], bool], family: Family, screen: Screen) -> None:
+        """Keep the screen up to date until something is over, or until the stop."""
+        while not is_over() and not self._stop.is_set():
+            family.check()
+            screen.refresh()
+            self._note_catching_up(screen.state)
+            self._stop.wait(TICK_S)
+        if not self._stop.is_set():
+            family.check()
+
+    def _note_catching_up(self, state: State) -> None:
+        """Remember when the engine had taken the back-dated part."""
+        gauges = state.gauges
+        if not self._caught_up_ns and gauges.produced and state.is_live and gauges.engine_lag <= CAUGHT_UP_FRAMES:
+            self._caught_up_ns = WALL.now()
+
+    def _drain(self, family: Family, producer: Child, screen: Screen) -> bool:
+        """After the producer's end wait for engine and sink; False where the user did not want to wait."""
+        state = screen.state
+        if self._stop.is_set():
+            if not producer.has_ended:
+                producer.process.send_signal(signal.SIGTERM)
+                with suppress(TimeoutError):
+                    _await(lambda: producer.has_ended, HASTE_S)
+            return False
+        state.is_draining = True
+        moved_ns, last = WALL.now(), (-1, -1)
+        while not state.gauges.is_drained():
+            self._until(lambda: True, family, screen)
+            self._stop.wait(TICK_S)
+            if self._stop.is_set():
+                return False
+            now = (state.gauges.engine_lag, state.gauges.sink_lag)
+            if now != last:
+                moved_ns, last = WALL.now(), now
+            if WALL.now() - moved_ns > STUCK_S * NANOS:
+                raise TapewatchError(f"engine or sink have stood still for {STUCK_S} s", "See the logs in the data folder.")
+            family.check()
+            screen.refresh()
+        return True
+
+
+def _await(is_over: Callable[[], bool], seconds: float) -> None:
+    """Wait for something; TimeoutError when it takes too long."""
+    deadline = WALL.now() + int(seconds * NANOS)
+    while not is_over():
+        if WALL.now() > deadline:
+            raise TimeoutError
+        WALL.sleep(TICK_S)
+
+
+def _told(producer: Child) -> Produced:
+    """The producer's own summary; an empty one where it had to be killed."""
+    try:
+        return msgspec.json.decode(producer.answer(), type=Produced)
+    except msgspec.DecodeError:
+        return Produced()
+
+
+@contextmanager
+def _stack(settings: Settings, keep: bool) -> Iterator[None]:
+    """The servers: those that the settings name, those that run already, or new ones that end with us unless kept."""
+    if settings.kafka.bootstrap and settings.postgres.url:
+        yield
+        return
+    with embedded.shown() as report:
+        if keep:
+            embedded.start(settings, report)
+            session = None
+        else:
+            session = embedded.session(settings, report)
+            session.__enter__()
+    try:
+        yield
+    finally:
+        if session is not None:
+            session.__exit__(None, None, None)
+
+
+@contextmanager
+def _on_signal(stop: threading.Event) -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM set `stop`; the second one interrupts."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = [(number, signal.signal(number, on_signal)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

@@ -1,0 +1,239 @@
+"""What a demo came to: rows in and kept, alerts in topic and table held against each other, episodes found, latencies."""
+
+from collections import Counter
+from contextlib import closing
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import psycopg2
+from confluent_kafka import Consumer, Message
+
+from infra.demo.follow import Follower
+from infra.demo.gauges import TABLES, connect
+from infra.demo.labels import Found, LookAlike, Verdict
+from infra.demo.plan import Plan
+from tapewatch import kafka, messages, topics
+from tapewatch.errors import ContractError
+from tapewatch.frames import FrameHeaders
+from tapewatch.messages import Alert
+from tapewatch.settings import Settings
+
+QUICK_MS = 800
+"""Longest query of a summary that must not make its reader wait, ms."""
+
+
+class Produced(msgspec.Struct, frozen=True):
+    """What the producer says at its end, as far as the summary needs it. refused : lines of a recording, by reason."""
+
+    rows: dict[str, int] = {}
+    heartbeats: int = 0
+    frames: int = 0
+    followed: str = ""
+    refused: dict[str, int] = {}
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """From a frame's `produced_at` to the record of the alert that it decided, ms."""
+
+    alerts: int
+    p50: float
+    p99: float
+    max: float
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An alert of this demo."""
+
+    id: str
+    scenario: str
+    instrument: str
+    severity: str
+    decided: str
+    revision: int
+    sentence: str
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The end of a demo.
+
+    rows_in : rows that the producer sent, by type, heartbeats among the status rows; refused : by reason, lines of a
+        recording included; duplicates : frames that the engine had seen before; rows_used : by type
+    tables : rows of this feed in PostgreSQL; counted : False where that would have taken too long
+    alerts_in_topic, alerts_in_postgres : distinct ids of this feed; alert_ids_equal : whether these are the same ids at
+        the same revisions, None where engine or sink had not come to the end; differing : ids that are not
+    episodes, look_alikes : injected, by scenario; false_alerts : alerts that no injected manipulation explains, None
+        for a recording, which has no labels; false_alerts_by_scenario : the same by the alerts' scenario
+    latency_ms : of all alerts of this run; latency_live_ms : of those decided once the engine had caught up
+    first_score_s : from the start of this process to the first readable score, None where there was none
+    seconds : the show's length, s; drained : whether engine and sink had taken everything
+    """
+
+    feed: str
+    topic: str
+    market: Literal["synthetic", "recording"]
+    rows_in: dict[str, int]
+    heartbeats: int
+    refused: dict[str, int]
+    duplicates: int
+    rows_used: dict[str, int]
+    features: int
+    scores: int
+    tables: dict[str, int]
+    counted: bool
+    alerts_in_topic: int
+    alerts_in_postgres: int
+    alert_ids_equal: bool | None
+    differing: list[str]
+    alerts: list[Listed]
+    episodes: dict[str, Found]
+    look_alikes: dict[str, LookAlike]
+    false_alerts: int | None
+    false_alerts_by_scenario: dict[str, int]
+    latency_ms: Latency | None
+    latency_live_ms: Latency | None
+    first_score_s: float | None
+    stack_s: float
+    seconds: float
+    drained: bool
+    data: str
+    verify: str
+
+
+class Kept(msgspec.Struct):
+    """Alerts of one feed as they lie in the topic. newest : by id; opened_ms : CreateTime of revision 0, ms."""
+
+    newest: dict[str, Alert] = {}
+    opened_ms: dict[str, int] = {}
+
+
+def alerts_in_topic(settings: Settings, topic: str) -> Kept:
+    """Read the alerts that a market topic gave rise to."""
+    kept = Kept({}, {})
+
+    def take(message: Message) -> None:
+        try:
+            alert = messages.decode(Alert, message.value() or b"")
+        except ContractError:
+            return
+        if alert.provenance.topic == topic:
+            kept.newest[alert.id] = alert
+            kept.opened_ms.setdefault(alert.id, message.timestamp()[1])
+
+    kafka.read_all(settings, topics.ALERTS, take)
+    return kept
+
+
+class Stored(msgspec.Struct):
+    """This feed in PostgreSQL. tables : rows by table; revisions : of its alerts, by id; complete : all were counted."""
+
+    tables: dict[str, int]
+    revisions: dict[str, int]
+    complete: bool
+
+
+def in_postgres(settings: Settings, topic: str, timeout_ms: int = 0) -> Stored:
+    """Count this feed's rows. timeout_ms : for one table, 0 for none; a table that takes longer is left out."""
+    stored = Stored({}, {}, True)
+    with closing(connect(settings, timeout_ms)) as session, session.cursor() as cursor:
+        try:
+            cursor.execute("SELECT id, revision FROM alerts WHERE provenance->>'topic' = %s", (topic,))
+            stored.revisions = {str(name): int(revision) for name, revision in cursor.fetchall()}
+            stored.tables["alerts"] = len(stored.revisions)
+            cursor.execute("SELECT count(*) FROM instruments WHERE id > 0")
+            stored.tables["instruments"] = int((cursor.fetchone() or (0,))[0])
+            for table in TABLES:
+                if table != "alerts":
+                    query = f"SELECT count(*) FROM {table} WHERE log_id IN (SELECT id FROM logs WHERE topic = %s)"  # noqa: S608
+                    cursor.execute(query, (topic,))
+                    stored.tables[table] = int((cursor.fetchone() or (0,))[0])
+        except psycopg2.Error:
+            stored.complete = False
+    stored.tables = dict(sorted(stored.tables.items()))
+    return stored
+
+
+def latencies(settings: Settings, kept: Kept, ids: list[str]) -> Latency | None:
+    """Of these alerts; None for none."""
+    if not ids:
+        return None
+    reader = kafka.consumer(settings)
+    try:
+        waits = [kept.opened_ms[name] - _produced_at_ns(reader, kept.newest[name]) / 1e6 for name in ids]
+    finally:
+        reader.close()
+    p50, p99 = np.percentile(waits, [50, 99])
+    return Latency(len(waits), round(float(p50), 3), round(float(p99), 3), round(max(waits), 3))
+
+
+def _produced_at_ns(reader: Consumer, alert: Alert) -> int:
+    """When the frame that decided an alert was handed to Kafka."""
+    origin = alert.provenance
+    for message in kafka.read_range(
+        reader, origin.topic, origin.partition, origin.decided_offset, origin.decided_offset + 1
+    ):
+        headers: Any = message.headers()
+        return FrameHeaders.from_kafka(headers).produced_at
+    return 0
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """What the show knows at its end. caught_up_ns : when the engine first had taken all there was, 0 if never."""
+
+    produced: Produced
+    verdict: Verdict | None
+    drained: bool
+    first_score_s: float | None
+    stack_s: float
+    seconds: float
+    caught_up_ns: int
+
+
+def summarise(settings: Settings, plan: Plan, seen: Follower, ending: Ending) -> Summary:
+    """Add it all up. What had not been drained is counted quickly, and its alerts are not held against each other."""
+    kept = alerts_in_topic(settings, plan.topic)
+    stored = in_postgres(settings, plan.topic, 0 if ending.drained else QUICK_MS)
+    revisions = {name: alert.revision for name, alert in kept.newest.items()}
+    differing = sorted(name for name, _ in revisions.items() ^ stored.revisions.items())
+    ours = [name for name in kept.newest if name in seen.alerts]
+    live = [name for name in ours if ending.caught_up_ns and kept.opened_ms[name] * 1_000_000 > ending.caught_up_ns]
+    produced, verdict = ending.produced, ending.verdict
+    rows_in = Counter(produced.rows)
+    rows_in["status"] += produced.heartbeats
+    newest = sorted(kept.newest.values(), key=lambda alert: alert.decided)
+    return Summary(
+        feed=plan.feed,
+        topic=plan.topic,
+        market="recording" if verdict is None else "synthetic",
+        rows_in=dict(sorted(rows_in.items())),
+        heartbeats=produced.heartbeats,
+        refused=dict(sorted((Counter(produced.refused) + seen.refused).items())),
+        duplicates=seen.duplicates,
+        rows_used=dict(sorted(seen.rows.items())),
+        features=seen.features,
+        scores=seen.scores,
+        tables=stored.tables,
+        counted=stored.complete,
+        alerts_in_topic=len(revisions),
+        alerts_in_postgres=len(stored.revisions),
+        alert_ids_equal=not differing if ending.drained else None,
+        differing=sorted(set(differing)) if ending.drained else [],
+        alerts=[_listed(alert) for alert in newest],
+        episodes=verdict.episodes if verdict else {},
+        look_alikes=verdict.look_alikes if verdict else {},
+        false_alerts=sum(verdict.false_alerts.values()) if verdict else None,
+        false_alerts_by_scenario=verdict.false_alerts if verdict else {},
+        latency_ms=latencies(settings, kept, ours),
+        latency_live_ms=latencies(settings, kept, live),
+        first_score_s=ending.first_score_s,
+        stack_s=ending.stack_s,
+        seconds=ending.seconds,
+        drained=ending.drained,
+        data=str(settings.data_path),
+        verify=" ".join(["tapewatch", *plan.common, "verify", next(iter(kept.newest), "ALERT_ID")]),
+    )
+
+
+def _listed(alert: Alert) -> Listed:
+    told = (alert.id, alert.scenario, alert.instrument, alert.severity, alert.decided, alert.revision, alert.sentence)
+    return Listed(*told)

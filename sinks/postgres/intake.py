@@ -1,0 +1,117 @@
+"""Each record of the log into the batch: admitted and packed, kept as a message, or refused with a reason."""
+
+import re
+from typing import Any
+
+from confluent_kafka import Message
+
+from sinks.postgres import merge
+from sinks.postgres.batch import Batch, JsonRecord, Log, Refused
+from sinks.postgres.engine_frames import KINDS, EngineFrames
+from sinks.postgres.keys import Keys
+from sinks.postgres.market import MarketFrames
+from sinks.postgres.partitions import FeatureColumns
+from sinks.postgres.positions import Positions
+from tapewatch import checks, dead_letters, topics
+from tapewatch.errors import ContractError
+from tapewatch.frames import MAX_FRAME_BYTES, Headers
+from tapewatch.logs import printable
+
+TOPICS = (topics.INSTRUMENTS, *KINDS, topics.ALERTS, topics.SIGNALS, topics.COVERAGE)
+"""What the sink reads besides the market topics."""
+
+_MARKET = re.compile(topics.MARKET_PATTERN)
+
+
+def is_wanted(topic: str) -> bool:
+    """Whether the sink keeps this topic."""
+    return topic in TOPICS or _MARKET.fullmatch(topic) is not None
+
+
+def refused(record: JsonRecord, reason: str, detail: str) -> Refused:
+    """A record with its dead letter."""
+    origin = (record.topic, record.partition, record.offset)
+    detail = printable(detail)[:500]
+    return Refused(record, reason, detail, dead_letters.of_record(origin, reason, detail, record.value))
+
+
+def place(message: Message) -> tuple[Log, int]:
+    """Partition and offset of a record that was received."""
+    return (message.topic() or "", message.partition() or 0), message.offset() or 0
+
+
+def _headers(message: Message) -> Headers:
+    """A record's headers; a null value as empty."""
+    found: Any = message.headers() or ()
+    return [(name, value if value is not None else b"") for name, value in found]
+
+
+class Intake:
+    """Takes records in the order of each partition's log."""
+
+    def __init__(self, keys: Keys, positions: Positions, columns: FeatureColumns) -> None:
+        self._keys, self._positions = keys, positions
+        self._market = MarketFrames(keys)
+        self._engine = EngineFrames(keys, columns)
+
+    def take(self, message: Message, batch: Batch) -> None:
+        """Put one record into the batch; a record from before the partition's position is passed over."""
+        log, offset = place(message)
+        if offset < self._positions.next_offsets.get(log, 0):
+            return
+        self._positions.next_offsets[log] = batch.next_offsets[log] = offset + 1
+        batch.records += 1
+        if _MARKET.fullmatch(log[0]):
+            self._take_market(log, message, batch)
+        else:
+            self._take_other(log, message, batch)
+
+    def _take_market(self, log: Log, message: Message, batch: Batch) -> None:
+        """Admit a market frame as the engine does; what it refuses is the engine's to keep as a dead letter."""
+        admission, value = self._positions.admission(log), message.value()
+        try:
+            if value is not None and len(value) > MAX_FRAME_BYTES:
+                raise ContractError("oversized", f"{len(value)} bytes; a frame has at most {MAX_FRAME_BYTES}")
+            admitted = admission.admit(value, _headers(message), message.timestamp()[1] * 1_000_000)
+        except ContractError as error:
+            batch.refused[error.reason] += 1
+            batch.clocks[log] = int(admission.clock[0])
+            return
+        batch.clocks[log] = int(admission.clock[0])
+        if admitted is None:
+            batch.duplicates += 1
+            return
+        headers = admitted.headers
+        batch.sources[(*log, headers.source)] = (headers.epoch, headers.sequence)
+        for reason in admitted.reasons[admitted.reasons != 0] if admitted.refused else ():
+            batch.refused[checks.Reason(int(reason)).label] += 1
+        try:
+            packed = self._market.pack(admitted, self._keys.log(*log), place(message)[1])
+        except ContractError as error:
+            self._bury(log, message, error, batch)
+            return
+        if packed is not None:
+            batch.add(packed)
+
+    def _take_other(self, log: Log, message: Message, batch: Batch) -> None:
+        """An engine frame or a JSON message; what cannot be read is a dead letter of the sink."""
+        value = message.value()
+        try:
+            if log[0] in KINDS:
+                packed = self._engine.pack(log[0], value, _headers(message))
+                if packed is not None:
+                    batch.add(packed)
+            elif value is not None or log[0] != topics.INSTRUMENTS:
+                record = JsonRecord(*log, place(message)[1], value or b"")
+                partition = merge.prepare(record, self._keys)
+                batch.messages.append(record)
+                batch.bytes += len(record.value)
+                if partition is not None:
+                    batch.days.add(partition)
+        except ContractError as error:
+            self._bury(log, message, error, batch)
+
+    def _bury(self, log: Log, message: Message, error: ContractError, batch: Batch) -> None:
+        """Make a dead letter of a whole record."""
+        record = JsonRecord(*log, place(message)[1], message.value() or b"")
+        batch.dead.append(refused(record, error.reason, error.message))

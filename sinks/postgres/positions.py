@@ -1,0 +1,56 @@
+"""How far each partition was read, and what of it was admitted: read once a session, written in every transaction."""
+
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
+from psycopg2.extras import execute_values
+
+from sinks.postgres.batch import Batch, Log
+from tapewatch.admission import Admission, KnowsInstruments
+
+_SAVE_OFFSETS = """
+INSERT INTO sink_offsets (topic, partition, next_offset, clock_s) VALUES %s
+ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, clock_s = EXCLUDED.clock_s
+"""
+_SAVE_SOURCES = """
+INSERT INTO sink_sources (topic, partition, source, epoch, sequence) VALUES %s
+ON CONFLICT (topic, partition, source) DO UPDATE SET epoch = EXCLUDED.epoch, sequence = EXCLUDED.sequence
+"""
+
+
+class Positions:
+    """The state of all partitions as the database has it.
+
+    Instrument slots are not kept: the sink uses only whether an id was registered by the time of a record, which the
+    registry tells anew.
+    """
+
+    def __init__(self, session: Connection, registry: KnowsInstruments) -> None:
+        self._registry = registry
+        self._admissions: dict[Log, Admission] = {}
+        with session, session.cursor() as cursor:
+            cursor.execute("SELECT topic, partition, next_offset, clock_s FROM sink_offsets")
+            found = {(topic, partition): (int(offset), int(clock)) for topic, partition, offset, clock in cursor}
+            cursor.execute("SELECT topic, partition, source, epoch, sequence FROM sink_sources")
+            sources: dict[Log, dict[str, tuple[int, int]]] = {}
+            for topic, partition, source, epoch, sequence in cursor:
+                sources.setdefault((topic, partition), {})[source] = (epoch, sequence)
+        self.next_offsets: dict[Log, int] = {log: offset for log, (offset, _) in found.items()}
+        self._saved = {log: (sources.get(log, {}), clock) for log, (_, clock) in found.items()}
+
+    def admission(self, log: Log) -> Admission:
+        """The admission of a market partition, as its log has left it."""
+        known = self._admissions.get(log)
+        if known is None:
+            known = self._admissions[log] = Admission(self._registry)
+            sources, clock = self._saved.get(log, ({}, -1))
+            known.load([], sources, clock)
+        return known
+
+
+def save(cursor: Cursor, batch: Batch) -> None:
+    """Write how far the batch was read."""
+    rows = [(*log, offset, batch.clocks.get(log, -1)) for log, offset in batch.next_offsets.items()]
+    execute_values(cursor, _SAVE_OFFSETS, rows, page_size=1000)
+    sources = [(*key, *newest) for key, newest in batch.sources.items()]
+    if sources:
+        execute_values(cursor, _SAVE_SOURCES, sources, page_size=1000)

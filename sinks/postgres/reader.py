@@ -1,0 +1,94 @@
+"""The sink's side of Kafka: every partition of every topic it keeps, read on from where the database says."""
+
+from collections.abc import Mapping
+
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
+
+from sinks.postgres.batch import Log
+from sinks.postgres.intake import is_wanted, place
+from tapewatch import kafka, logs
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+
+_FETCHED_AT_ONCE = 64
+_GONE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+_log = logs.get("sink.postgres")
+
+
+class Reader:
+    """A consumer without a group's help: the database alone says where to read on. Prefetches 32 MiB at most."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._consumer = kafka.consumer(
+            settings, "tapewatch-sink-postgres", queued_max_messages_kbytes=32_768, enable_partition_eof=True
+        )
+        self._linger_s = settings.sink.linger_ms / 1000
+        self._assigned: dict[Log, int] = {}
+        self._at_end: set[Log] = set()
+
+    def restart(self, next_offsets: Mapping[Log, int]) -> None:
+        """Forget what was read ahead and read on from these offsets."""
+        self._consumer.unassign()
+        self._assigned.clear()
+        self._at_end.clear()
+        self.discover(next_offsets)
+
+    def discover(self, next_offsets: Mapping[Log, int]) -> None:
+        """Take up topics and partitions that have appeared. KafkaException where the broker does not answer."""
+        found = self._consumer.list_topics(timeout=kafka.TIMEOUT_S).topics
+        logs_there = {(name, number) for name, topic in found.items() if is_wanted(name) for number in topic.partitions}
+        fresh = sorted(logs_there - self._assigned.keys())
+        if not fresh:
+            return
+        starts = {log: self._start(log, next_offsets.get(log)) for log in fresh}
+        self._consumer.incremental_assign([TopicPartition(*log, start) for log, start in starts.items()])
+        self._assigned.update(starts)
+
+    def _start(self, log: Log, next_offset: int | None) -> int:
+        """Where to read a partition. TapewatchError where the log ends before the place we had reached."""
+        if next_offset is None:
+            return int(OFFSET_BEGINNING)
+        low, high = kafka.watermarks(self._consumer, *log)
+        if high < next_offset:
+            raise TapewatchError(
+                f"{log[0]}[{log[1]}] ends at offset {high}, but the database was filled up to {next_offset}",
+                "The topic was made anew, or the database belongs to another cluster: use an empty database.",
+            )
+        if low > next_offset:
+            _log.error("records expired unread", topic=log[0], partition=log[1], first=next_offset, next=low)
+        return max(low, next_offset)
+
+    def poll(self) -> tuple[list[Message], bool]:
+        """Some records, and whether more are waiting; waits `linger_ms` at most."""
+        messages = self._consumer.consume(_FETCHED_AT_ONCE, timeout=self._linger_s)
+        sound = []
+        for message in messages:
+            log, error = place(message)[0], message.error()
+            if error is None:
+                self._at_end.discard(log)
+                sound.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._at_end.add(log)
+            elif error.code() in _GONE:
+                self._assigned.pop(log, None)
+            elif not error.retriable():
+                raise KafkaException(error)
+        return sound, len(messages) == _FETCHED_AT_ONCE
+
+    def is_at_end(self) -> bool:
+        """Whether every partition has been read to its end (of what is committed)."""
+        return self._assigned.keys() <= self._at_end
+
+    def lag(self) -> int:
+        """Records between what was read and the end of the logs, as far as the broker has told lately."""
+        behind = 0
+        unread = [TopicPartition(*log) for log in self._assigned.keys() - self._at_end]
+        for position in self._consumer.position(unread) if unread else ():
+            low, high = self._consumer.get_watermark_offsets(position, cached=True)
+            if high >= 0:
+                behind += max(high - (position.offset if position.offset >= 0 else max(low, 0)), 0)
+        return behind
+
+    def close(self) -> None:
+        """Give the consumer back."""
+        self._consumer.close()

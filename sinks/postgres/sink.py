@@ -1,0 +1,165 @@
+"""The sink's life: claim the database, read on from its offsets, write batch after batch; start over when one fails.
+
+There is one way to begin and to recover: a new session, the one-writer lock, state and offsets from the database. So a
+failure at any moment, an unanswered COMMIT included, is decided by what the database holds.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg2
+from confluent_kafka import KafkaException
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
+
+from sinks.postgres.audit_copy import AuditCopy
+from sinks.postgres.batch import Batch
+from sinks.postgres.database import Backoff, check_revision, claim, connect
+from sinks.postgres.intake import Intake
+from sinks.postgres.keys import Keys
+from sinks.postgres.partitions import FeatureColumns
+from sinks.postgres.positions import Positions
+from sinks.postgres.reader import Reader
+from sinks.postgres.summary import Progress, Summary, Tally
+from sinks.postgres.writer import DeadLetterTopics, Writer
+from tapewatch import logs
+from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.registry import Registry
+from tapewatch.settings import Settings
+
+REPORT_NS = 2 * NANOS
+MAX_REFUSALS = 5
+"""Failures in a row, none of them a lost connection, after which the sink gives up."""
+
+_log = logs.get("sink.postgres")
+
+
+class PostgresSink:
+    """Keeps market topics and the engine's topics in PostgreSQL, exactly once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tally = Tally()
+        self._backoff = Backoff()
+        self._refusals = 0
+        self._reported_ns = self._reported_rows = self._last_input_ns = 0
+        self._report: Callable[[Progress], None] = lambda _: None
+
+    def run(
+        self,
+        stop: threading.Event,
+        until_idle: float | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Summary:
+        """Work until `stop` is set, or until all is read and nothing came for `until_idle` seconds.
+
+        What was read is then committed.
+
+        on_progress : called about every two seconds from this thread
+        A database or broker that fails is waited for. TapewatchError where waiting does not help.
+        """
+        began = self._reported_ns = self._last_input_ns = WALL.now()
+        self._report = on_progress or self._report
+        reader, registry = Reader(self._settings), Registry(self._settings)
+        try:
+            self._work(reader, registry, DeadLetterTopics(self._settings), stop, until_idle)
+        finally:
+            reader.close()
+            registry.close()
+        return self._tally.summary(WALL.now() - began)
+
+    def _work(
+        self,
+        reader: Reader,
+        registry: Registry,
+        dead: DeadLetterTopics,
+        stop: threading.Event,
+        until_idle: float | None,
+    ) -> None:
+        """One session after the other until the work is done."""
+        url, patience_s = self._settings.postgres_url(), 10.0
+        while not stop.is_set():
+            session: Connection | None = None
+            try:
+                session = connect(url)
+                if not claim(session, patience_s, stop):
+                    return
+                # A later session may have to wait for the death of our own last one.
+                patience_s = 60.0
+                self._one_session(session, reader, registry, dead, stop, until_idle)
+                return
+            except (psycopg2.Error, KafkaException) as error:
+                self._pause(error, stop)
+            finally:
+                if session is not None:
+                    with suppress(psycopg2.Error):
+                        session.close()
+
+    def _pause(self, error: Exception, stop: threading.Event) -> None:
+        """Wait before the next attempt; TapewatchError after too many failures that no lost connection explains."""
+        lost = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError, KafkaException))
+        self._refusals = 0 if lost else self._refusals + 1
+        problem = " ".join(str(error).split())
+        if self._refusals >= MAX_REFUSALS:
+            hint = "Check the role's rights and `tapewatch db status`."
+            raise TapewatchError(f"PostgreSQL refuses the work: {problem}", hint)
+        self._tally.retries += 1
+        wait = self._backoff.wait_s()
+        _log.warning("waiting to try again", seconds=round(wait, 1), problem=problem)
+        self._report(Progress(self._tally.rows.total(), 0, self._tally.lag, problem))
+        stop.wait(wait)
+        self._last_input_ns = WALL.now()
+
+    def _one_session(
+        self,
+        session: Connection,
+        reader: Reader,
+        registry: Registry,
+        dead: DeadLetterTopics,
+        stop: threading.Event,
+        until_idle: float | None,
+    ) -> None:
+        """Read and write over one database session."""
+        check_revision(session)
+        keys, positions = Keys(session), Positions(session, registry)
+        intake, writer = Intake(keys, positions, FeatureColumns(session)), Writer(session, keys, dead)
+        audit = AuditCopy(self._settings.data_path)
+        reader.restart(positions.next_offsets)
+        batch, began, looked = Batch(), WALL.now(), 0
+        while True:
+            messages, more = reader.poll()
+            for message in messages:
+                began = began if batch.records else WALL.now()
+                intake.take(message, batch)
+                if batch.is_full(self._settings.sink.batch_rows):
+                    batch = self._write(writer, batch, began)
+            if batch.records and (not more or stop.is_set()):
+                batch = self._write(writer, batch, began)
+            now = WALL.now()
+            if messages or not reader.is_at_end():
+                self._last_input_ns = now
+            if now - looked > REPORT_NS:
+                looked = now
+                reader.discover(positions.next_offsets)
+                audit.refresh(session)
+                self._tell(reader, now)
+            if stop.is_set() or (until_idle is not None and now - self._last_input_ns > until_idle * NANOS):
+                audit.refresh(session)
+                self._tally.lag = reader.lag()
+                return
+
+    def _write(self, writer: Writer, batch: Batch, began_ns: int) -> Batch:
+        """Commit a batch and begin the next one."""
+        writer.write(batch)
+        self._tally.add(batch, began_ns, WALL.now())
+        self._backoff.reset()
+        self._refusals = 0
+        return Batch()
+
+    def _tell(self, reader: Reader, now_ns: int) -> None:
+        """Report progress."""
+        rows, self._tally.lag = self._tally.rows.total(), reader.lag()
+        rate = (rows - self._reported_rows) * NANOS / max(now_ns - self._reported_ns, 1)
+        self._reported_ns, self._reported_rows = now_ns, rows
+        self._report(Progress(rows, int(rate), self._tally.lag))

@@ -1,0 +1,123 @@
+"""A batch into the database: rows, messages, admission state and offsets in one transaction.
+
+1. Partitions that the batch needs are made, in a transaction of their own. If we die here, they stay empty.
+2. Dead letters are sent and acknowledged. If we die here, they are sent again: the topic may hold one twice, the table
+   never.
+3. One transaction: COPY, merges, dead-letter rows, sources, clocks, offsets. If we die before its commit, nothing of it
+   is there and the same records are read again; after it, they are not.
+"""
+
+import io
+
+import psycopg2
+from confluent_kafka import KafkaError, KafkaException
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
+from psycopg2.extras import execute_values
+
+from sinks.postgres import merge, positions
+from sinks.postgres.batch import Batch, JsonRecord, Refused
+from sinks.postgres.binary import HEADER, TRAILER, Packed
+from sinks.postgres.intake import refused
+from sinks.postgres.keys import Keys
+from sinks.postgres.partitions import DayPartitions
+from sinks.postgres.tables import Table
+from tapewatch import kafka
+from tapewatch.settings import Settings
+from tapewatch.topics import TopicSpec
+
+_CHUNK = 1 << 20
+_DEAD = "INSERT INTO dead_letters (topic, partition, log_offset, reason, detail) VALUES %s ON CONFLICT DO NOTHING"
+_NOT_STORABLE = (psycopg2.DataError, psycopg2.IntegrityError, ValueError)
+"""What the database, or the way to it, says about a value that it cannot hold."""
+
+
+class DeadLetterTopics:
+    """Sends dead letters and waits until they are acknowledged; makes their topics when the first one comes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer = kafka.producer(settings, linger_ms=5)
+        self._known: set[str] = set()
+
+    def send(self, dead: list[Refused]) -> None:
+        """Send; KafkaException where they are not acknowledged in 30 s."""
+        if not dead:
+            return
+        missing = {refusal.letter.topic for refusal in dead} - self._known
+        kafka.create_topics(self._settings, [TopicSpec(name, 1, {"retention.ms": "-1"}) for name in sorted(missing)])
+        self._known |= missing
+        for refusal in dead:
+            letter = refusal.letter
+            self._producer.produce(letter.topic, letter.value, headers=[*letter.headers])
+        if self._producer.flush(30):
+            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))
+
+
+class Writer:
+    """Writes batches over one database session."""
+
+    def __init__(self, session: Connection, keys: Keys, dead_letters: DeadLetterTopics) -> None:
+        self._session, self._keys, self._dead_letters = session, keys, dead_letters
+        self._partitions = DayPartitions(session)
+        with session, session.cursor() as cursor:
+            cursor.execute(merge.STAGING)
+
+    def write(self, batch: Batch) -> None:
+        """Write and commit; the batch's `dead` then also holds the messages that the database could not hold."""
+        self._partitions.ensure(batch.days)
+        self._dead_letters.send(batch.dead)
+        with self._session, self._session.cursor() as cursor:
+            for table, packed in batch.packed.items():
+                _copy(cursor, table, packed)
+            late = self._merge(cursor, batch.messages)
+            self._dead_letters.send(late)
+            batch.dead += late
+            _keep_dead(cursor, batch.dead)
+            positions.save(cursor, batch)
+        batch.rows.update(_stored(batch.messages, late))
+
+    def _merge(self, cursor: Cursor, messages: list[JsonRecord]) -> list[Refused]:
+        """Merge all messages at once, or one by one where one of them cannot be held; returns those."""
+        if not messages or self._try(cursor, messages) is None:
+            return []
+        late = []
+        for record in messages:
+            problem = self._try(cursor, [record])
+            if problem is not None:
+                late.append(refused(record, "not_storable", problem))
+        return late
+
+    def _try(self, cursor: Cursor, messages: list[JsonRecord]) -> str | None:
+        """Merge, or leave everything as it was and return what is wrong."""
+        cursor.execute("SAVEPOINT messages")
+        try:
+            merge.merge(cursor, self._keys, messages)
+        except _NOT_STORABLE as error:
+            cursor.execute("ROLLBACK TO SAVEPOINT messages")
+            return str(error)
+        cursor.execute("TRUNCATE alerts_staging")
+        cursor.execute("RELEASE SAVEPOINT messages")
+        return None
+
+
+def _copy(cursor: Cursor, table: Table, packed: list[Packed]) -> None:
+    """COPY the packed rows of one table."""
+    names = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT binary)").format(sql.Identifier(table.name), names)
+    stream = io.BytesIO(b"".join([HEADER, *(part.data for part in packed), TRAILER]))
+    cursor.copy_expert(statement, stream, size=_CHUNK)
+
+
+def _keep_dead(cursor: Cursor, dead: list[Refused]) -> None:
+    """Note the dead letters."""
+    rows = [(d.record.topic, d.record.partition, d.record.offset, d.reason, d.detail) for d in dead]
+    if rows:
+        execute_values(cursor, _DEAD, rows)
+
+
+def _stored(messages: list[JsonRecord], late: list[Refused]) -> list[str]:
+    """The table of each message that was written; several revisions of an alert count one by one."""
+    buried = {id(refusal.record) for refusal in late}
+    return [record.topic for record in messages if id(record) not in buried]

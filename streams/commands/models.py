@@ -1,0 +1,153 @@
+"""`tapewatch models`: list and show K-means models, promote one into force, roll back."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from detectors.kmeans import model as models
+from detectors.kmeans.card import markdown
+from streams.engine import control
+from streams.engine.control import Change
+from streams.engine.models import FindsModels, ModelShelf, shipped
+from streams.engine.shelf import KafkaShelf
+from tapewatch import control_rows
+from tapewatch.control_rows import Order
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+
+_EPILOG = """examples:
+  tapewatch models list
+  tapewatch models promote 4f2a9c --why 'retrained on March'
+  tapewatch models rollback kmeans --why 'too many alerts'
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tapewatch models`."""
+    parser.epilog = _EPILOG
+    acts = parser.add_subparsers(dest="act", metavar="list|show|promote|rollback", required=True)
+    listing = acts.add_parser("list", help="every model: trained here, shipped, promoted once")
+    show = acts.add_parser("show", help="a model's card")
+    promoting = acts.add_parser("promote", help="bring a model into force: the engine switches without a restart")
+    rolling = acts.add_parser("rollback", help="bring the model before the present one into force again")
+    for act in (show, promoting):
+        act.add_argument("model", metavar="FILE|HASH", help="model file, or content hash or its beginning")
+    rolling.add_argument("detector", choices=models.DETECTORS, nargs="?", default="kmeans", help="default: kmeans")
+    for act in (promoting, rolling):
+        act.add_argument("--why", required=True, metavar="TEXT", help="reason, kept in the audit log")
+        act.add_argument("--who", default="", metavar="NAME", help="who does it (default: the operating system's user)")
+    for act in (listing, show, promoting, rolling):
+        act.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    listing.epilog = "example: tapewatch models list --json"
+    show.epilog = "example: tapewatch models show 4f2a9c"
+    promoting.epilog = "example: tapewatch models promote 4f2a9c --why 'retrained on March'"
+    rolling.epilog = "example: tapewatch models rollback kmeans --why 'too many alerts'"
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Do what was asked."""
+    if args.act == "list":
+        return _list(args, settings)
+    if args.act == "show":
+        return _show(args, settings)
+    if args.act == "promote":
+        shelf, _ = reached(settings, must=True)
+        return told(control.promote(settings, _read(args.model, settings, shelf), args.why, args.who), args.json)
+    return told(control.rollback(settings, args.detector, args.why, args.who), args.json)
+
+
+def reached(settings: Settings, must: bool = False) -> tuple[ModelShelf, dict[str, Order]]:
+    """All models of the topic with what is in force; only the shipped ones where Kafka cannot be reached."""
+    try:
+        standing = control_rows.orders(settings)
+        shelf: ModelShelf = KafkaShelf(settings)
+        for order in standing.values():
+            if order.content is None:
+                shelf.find(order.value)
+        return shelf, standing
+    except TapewatchError as error:
+        if must:
+            raise
+        print(f"without Kafka ({error.message}): models that were promoted are not shown", file=sys.stderr)
+        return ModelShelf(), {}
+
+
+def told(change: Change, as_json: bool) -> int:
+    """Print what a change did."""
+    if as_json:
+        print(msgspec.json.encode(change).decode())
+        return 0
+    count = sum(len(partitions) for partitions in change.rows.values())
+    print(f"{change.subject}: {change.before or 'as shipped'} -> {change.value}, audit {change.audit[:16]}")
+    print(f"control rows in {count} partitions of {len(change.rows)} market topics")
+    for topic, partitions in change.rows.items():
+        print(f"  {topic}  " + "  ".join(f"{partition}@{offset}" for partition, offset in sorted(partitions.items())))
+    return 0
+
+
+def _read(wanted: str, settings: Settings, shelf: FindsModels) -> bytes:
+    path = Path(wanted)
+    return path.read_bytes() if path.is_file() else control.find(settings, shelf, wanted)
+
+
+def _list(args: argparse.Namespace, settings: Settings) -> int:
+    """Every model that can be found, those in force marked."""
+    shelf, standing = reached(settings)
+    in_force = control.models_in_force(standing)
+    places: dict[str, set[str]] = {}
+    contents: dict[str, bytes] = {}
+    registry = {path.stem: path.read_bytes() for path in sorted((settings.data_path / "models").glob("*.json"))}
+    own = {models.content_hash(data): data for data in shipped().values()}
+    for place, files in (
+        ("trained", registry),
+        ("shipped", own),
+        ("promoted", {k: v for k, v in shelf.files.items() if k not in own}),
+    ):
+        for name, data in files.items():
+            places.setdefault(name, set()).add(place)
+            contents[name] = data
+    found = [_entry(name, contents[name], places[name], in_force, standing) for name in sorted(contents)]
+    rows = [row for row in found if row]
+    if args.json:
+        print(msgspec.json.encode({"models": rows}).decode())
+        return 0
+    for row in rows:
+        mark = "*" if row["in_force"] else " "
+        where = ",".join(row["places"])
+        print(
+            f"{mark} {row['hash']}  {row['detector']:<15} {row['clusters']:>2} clusters  {row['inputs']:>2} inputs  {row['rows']:>9,} rows  {where}"
+        )
+    print("* in force", file=sys.stderr)
+    return 0
+
+
+def _entry(
+    name: str, data: bytes, places: set[str], in_force: dict[str, str], standing: dict[str, Order]
+) -> dict[str, Any] | None:
+    """One line of the list; None where the topic's record is no model."""
+    try:
+        model = models.decode(data)
+    except msgspec.MsgspecError:
+        return None
+    order = standing.get(model.detector)
+    now = in_force.get(model.detector) == name
+    since = {"since": order.at, "why": order.why, "who": order.who} if now and order else {}
+    return {**models.summary(model), "hash": name, "places": sorted(places), "in_force": now, **since}
+
+
+def _show(args: argparse.Namespace, settings: Settings) -> int:
+    """A model's card, or the whole model as JSON."""
+    shelf, _ = reached(settings) if not Path(args.model).is_file() else (ModelShelf(), {})
+    data = _read(args.model, settings, shelf)
+    try:
+        model = models.decode(data)
+    except msgspec.MsgspecError as error:
+        raise TapewatchError(f"{args.model} is no model: {error}", "See `tapewatch models list`.") from error
+    if args.json:
+        print(msgspec.json.encode({"hash": models.content_hash(data), "model": model}).decode())
+    else:
+        print(markdown(model), end="")
+    return 0

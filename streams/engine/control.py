@@ -1,0 +1,182 @@
+"""Changing what is in force: a model or a configuration goes into every market partition as a control row, audited.
+
+The protocol, step by step, under the data folder's lock:
+1 the model's bytes go to the topic `models`: if we die here, nothing has changed;
+2 the audit entry: if we die here, it tells of a change that did not happen, and the same command makes it happen;
+3 the order of what is in force, by which a market topic made from now on begins: if we die here, the same command goes
+on;
+4 the control row in every partition of every market topic: if we die on the way, the same command writes the rest.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from detectors.kmeans import model as models
+from detectors.kmeans.model import KMeansModel
+from streams.engine.models import FindsModels, InForce, ModelShelf, shipped
+from streams.engine.rules import DetectorConfig
+from streams.engine.shelf import KafkaShelf
+from tapewatch import audit, control_rows, kafka, topics
+from tapewatch.clock import WALL, Clock
+from tapewatch.control_rows import CONFIG, HISTORY, Order
+from tapewatch.errors import TapewatchError
+from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.settings import Settings
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What was done.
+
+    subject : detector, or `config`; value : content hash now in force; before : the one before, empty where it was as
+    shipped
+    epoch : of the control rows; audit : hash of the audit entry; rows : offset of the control row by market topic and
+    partition
+    """
+
+    subject: str
+    value: str
+    before: str
+    epoch: int
+    audit: str
+    rows: dict[str, dict[int, int]]
+
+
+def checked(data: bytes) -> KMeansModel:
+    """The model in a file, fit for the engine; TapewatchError says what is wrong with it."""
+    try:
+        model = models.decode(data)
+        problem = model.problem()
+        if not problem:
+            InForce(
+                ModelShelf({models.content_hash(data): data}),
+                {model.detector: models.content_hash(data)},
+                DetectorConfig(),
+            )
+    except (msgspec.MsgspecError, ValueError) as error:
+        problem = str(error)
+    if problem:
+        raise TapewatchError(
+            f"this model cannot be promoted: {problem}", "Train it again with `tapewatch train kmeans`."
+        )
+    return model
+
+
+def promote(
+    settings: Settings, data: bytes, why: str, who: str = "", clock: Clock = WALL, action: str = "models.promote"
+) -> Change:
+    """Bring a model into force everywhere, from each partition's control row on."""
+    model, value = checked(data), models.content_hash(data)
+    _topics(settings)
+    producer = kafka.producer(settings, linger_ms=0)
+    producer.produce(topics.MODELS, key=value.encode(), value=data)
+    _flush(producer)
+    return _order(settings, model.detector, value, None, (action, why, who), clock)
+
+
+def rollback(settings: Settings, detector: str, why: str, who: str = "", clock: Clock = WALL) -> Change:
+    """Bring the model before the present one into force again; twice goes back two."""
+    standing = control_rows.orders(settings).get(detector)
+    if standing is None or not standing.previous:
+        raise TapewatchError(f"there is no earlier model of {detector}", "See `tapewatch models list`.")
+    data = KafkaShelf(settings).find(standing.previous[0])
+    return promote(settings, data, why, who, clock, "models.rollback")
+
+
+def apply_config(settings: Settings, config: DetectorConfig, why: str, who: str = "", clock: Clock = WALL) -> Change:
+    """Bring a detector configuration into force everywhere."""
+    _topics(settings)
+    return _order(settings, CONFIG, config.hash, msgspec.to_builtins(config), ("config.apply", why, who), clock)
+
+
+def config_in_force(standing: Mapping[str, Order]) -> DetectorConfig:
+    """The detector configuration of new control rows: the one applied last, else the shipped one."""
+    return msgspec.convert(standing[CONFIG].content, DetectorConfig) if CONFIG in standing else DetectorConfig()
+
+
+def models_in_force(standing: Mapping[str, Order]) -> dict[str, str]:
+    """Content hash by detector: those promoted, else the shipped ones."""
+    hashes = {name: models.content_hash(data) for name, data in shipped().items()}
+    return hashes | {name: order.value for name, order in standing.items() if name != CONFIG}
+
+
+def seed_new_feed(settings: Settings, topic: str, clock: Clock = WALL) -> int:
+    """Let a new market topic begin with what is in force; see tapewatch.control_rows."""
+    return control_rows.seed_new_feed(settings, topic, clock)
+
+
+def find(settings: Settings, shelf: FindsModels, wanted: str) -> bytes:
+    """A model file by content hash (a unique beginning will do): of the data folder's registry, shipped, or promoted
+    once.
+    """
+    own = sorted((settings.data_path / "models").glob(f"{wanted}*.json")) if wanted else []
+    if len(own) > 1:
+        raise TapewatchError(f"{wanted} begins {len(own)} hashes", "Give more of the hash.")
+    return own[0].read_bytes() if own else shelf.find(wanted)
+
+
+def _order(
+    settings: Settings,
+    subject: str,
+    value: str,
+    content: dict[str, Any] | None,
+    act: tuple[str, str, str],
+    clock: Clock,
+) -> Change:
+    """Steps 2 to 4. act : audit action, why, who."""
+    action, why, who = act
+    if not why.strip():
+        raise TapewatchError("a change needs a reason", "Give it with --why.")
+    with control_rows.exclusive(settings):
+        standing = control_rows.orders(settings)
+        before, previous = _history(standing.get(subject), subject, value, action)
+        epoch = control_rows.next_epoch(standing, clock)
+        places = control_rows.market_partitions(settings)
+        told = {
+            "value": value,
+            "before": before,
+            "epoch": epoch,
+            "partitions": {name: len(them) for name, them in places.items()},
+        }
+        entry = audit.append(
+            audit.folder(settings.data_path),
+            action=action,
+            subject=f"{subject} {value}",
+            why=why,
+            who=who,
+            details=told | ({"content": content} if content else {}),
+            clock=clock,
+        )
+        order = Order(subject, value, epoch, to_rfc3339(clock.now()), entry.who, why, entry.hash, content, previous)
+        key, data = control_rows.record(order)
+        producer = kafka.producer(settings, linger_ms=0)
+        producer.produce(topics.MODELS, key=key, value=data)
+        _flush(producer)
+        # After the order: a topic made in between begins with it.
+        places = control_rows.market_partitions(settings)
+        rows = control_rows.write(settings, {**standing, subject: order}, places, clock)
+    return Change(subject, value, before, epoch, entry.hash, rows)
+
+
+def _history(standing: Order | None, subject: str, value: str, action: str) -> tuple[str, tuple[str, ...]]:
+    """The value before, and the earlier values that the new order remembers, newest first."""
+    original = models.content_hash(shipped()[subject]) if subject in shipped() else ""
+    before = standing.value if standing else original
+    earlier = standing.previous if standing else ()
+    if action == "models.rollback":
+        return before, earlier[1:]
+    if value == before:
+        return before, earlier
+    return before, tuple(filter(None, (before, *earlier)))[:HISTORY]
+
+
+def _topics(settings: Settings) -> None:
+    kafka.create_topics(settings, topics.shared_topics(settings.topics))
+
+
+def _flush(producer: Any) -> None:
+    if producer.flush(30):
+        raise TapewatchError(
+            "Kafka did not acknowledge the change in 30 s", "Run `tapewatch status`, then the same command again."
+        )

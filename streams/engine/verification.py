@@ -1,0 +1,161 @@
+"""Proving an alert: recompute it from the log, from the nearest snapshot on, and compare every byte."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+from confluent_kafka import Message, TopicPartition
+
+from streams.engine.build import build_hash
+from streams.engine.recovery import Recovery, feed
+from streams.engine.shelf import KafkaShelf
+from streams.engine.snapshots import Pointers
+from streams.engine.task import Task
+from tapewatch import kafka, messages, topics
+from tapewatch.errors import TapewatchError
+from tapewatch.messages import Alert
+from tapewatch.registry import Registry
+from tapewatch.settings import Settings
+
+
+@dataclass(slots=True)
+class Finding:
+    """What was found for one record of the alert.
+
+    identical : every byte equals the recomputed one; differences : field paths that differ, or one sentence
+    same_build : this program is the one that decided; otherwise the comparison leaves the build's name out
+    """
+
+    revision: int
+    partition: int
+    offset: int
+    identical: bool
+    same_build: bool
+    differences: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Proof:
+    """The result of a verification."""
+
+    alert: str
+    identical: bool
+    input: str
+    first_offset: int
+    last_offset: int
+    replayed: int
+    build: str
+    findings: list[Finding] = field(default_factory=list)
+
+
+def find_records(settings: Settings, alert: str) -> list[Message]:
+    """All records of an alert on the `alerts` topic, in order; TapewatchError where there is none."""
+    found: list[Message] = []
+    kafka.read_all(settings, topics.ALERTS, lambda message: found.append(message) if message.key() == alert.encode() else None)
+    if not found:
+        raise TapewatchError(f"there is no alert {alert} on the topic", "See `tapewatch tail alerts` for ids.")
+    return found
+
+
+def verify(settings: Settings, alert: str) -> Proof:
+    """Recompute an alert and compare each of its records on the topic with what the log says it must be."""
+    records = find_records(settings, alert)
+    readable = [decoded for decoded in map(_decode, records) if decoded is not None]
+    if not readable:
+        raise TapewatchError(f"no record of alert {alert} can be read", "The topic's records are damaged; see `tapewatch tail alerts`.")
+    where = readable[0].provenance
+    first = min(message.provenance.decided_offset for message in readable)
+    last = max(message.provenance.updated_offset for message in readable)
+    recomputed, replayed = _recompute(settings, where.topic, where.partition, first, last, alert)
+    findings = [_compare(record, recomputed) for record in records]
+    missing = sorted(set(recomputed) - {finding.revision for finding in findings})
+    findings += [Finding(revision, -1, -1, False, True, ["the log gives this revision; the topic has no record of it"]) for revision in missing]
+    return Proof(
+        alert=alert,
+        identical=all(finding.identical for finding in findings),
+        input=f"{where.topic}[{where.partition}]",
+        first_offset=first,
+        last_offset=last,
+        replayed=replayed,
+        build=build_hash(),
+        findings=findings,
+    )
+
+
+def _decode(record: Message) -> Alert | None:
+    try:
+        return messages.decode(Alert, record.value() or b"")
+    except (TapewatchError, msgspec.MsgspecError):
+        return None
+
+
+def _recompute(
+    settings: Settings, topic: str, partition: int, first: int, last: int, alert: str
+) -> tuple[dict[int, bytes], int]:
+    """The alert's records by revision as the log between two offsets gives them, and how many records were replayed."""
+    registry = Registry(settings)
+    recovery = Recovery(settings, registry, KafkaShelf(settings), build_hash())
+    group = kafka.consumer(settings, settings.engine.group)
+    reader = kafka.consumer(settings)
+    try:
+        if topic not in kafka.existing_topics(kafka.admin(settings)):
+            raise TapewatchError(f"the alert's input {topic} is not on this broker", "Connect to the broker whose log it came from.")
+        place = group.committed([TopicPartition(topic, partition)], timeout=15)[0]
+        task = recovery.nearest(topic, partition, first, Pointers.decoded(place.metadata))
+        replayed = _feed_range(reader, task, last)
+        return _alerts_of(task, alert), replayed
+    finally:
+        for client in (group, reader):
+            client.close()
+        recovery.close()
+        registry.close()
+
+
+def _feed_range(reader: kafka.Consumer, task: Task, last: int) -> int:
+    """Feed the log from the task's offset to `last`, inclusive."""
+    count = 0
+    for message in kafka.read_range(reader, task.topic, task.partition, task.next_offset, last + 1):
+        feed(task, message)
+        count += 1
+    return count
+
+
+def _alerts_of(task: Task, alert: str) -> dict[int, bytes]:
+    """The task's alert records with that id, by revision."""
+    found = [record.value for record in task.take() if record.topic == topics.ALERTS and record.key == alert.encode()]
+    return {messages.decode(Alert, value).revision: value for value in found}
+
+
+def _compare(record: Message, recomputed: dict[int, bytes]) -> Finding:
+    """One record of the topic against the recomputed one of the same revision."""
+    value = record.value() or b""
+    found = _decode(record)
+    finding = Finding(found.revision if found else -1, record.partition(), record.offset(), False, True)
+    if found is None:
+        finding.differences = ["the record is no readable alert"]
+        return finding
+    expected = recomputed.get(found.revision)
+    if expected is None:
+        finding.differences = ["the log does not give this alert"]
+        return finding
+    wanted = messages.decode(Alert, expected)
+    finding.same_build = found.provenance.build == wanted.provenance.build
+    if not finding.same_build:
+        # Another build decided: its name differs by right, nothing else may.
+        provenance = msgspec.structs.replace(wanted.provenance, build=found.provenance.build)
+        expected = messages.encode(msgspec.structs.replace(wanted, provenance=provenance))
+    finding.identical = value == expected
+    if not finding.identical:
+        finding.differences = _differences(msgspec.json.decode(value), msgspec.json.decode(expected), "")
+        finding.differences = finding.differences or ["the bytes differ, the content does not"]
+    return finding
+
+
+def _differences(found: object, expected: object, path: str) -> list[str]:
+    """Paths at which two JSON values differ, with both values."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = sorted(set(found) | set(expected))
+        return [line for key in keys for line in _differences(found.get(key), expected.get(key), f"{path}.{key}" if path else key)]
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        pairs = enumerate(zip(found, expected, strict=True))
+        return [line for index, (one, other) in pairs for line in _differences(one, other, f"{path}[{index}]")]
+    return [] if found == expected else [f"{path}: the topic says {found!r}, the log gives {expected!r}"]

@@ -1,0 +1,38 @@
+"""Getting the kernels ready before the first record: loaded from the cache, or compiled on a machine's first start."""
+
+import numpy as np
+
+from streams.engine.build import build_hash
+from streams.engine.models import InForce, ModelShelf
+from streams.engine.task import Task
+from tapewatch import frames
+from tapewatch.frames import FrameHeaders
+from tapewatch.instruments import Instrument
+from tapewatch.registry import FixedRegistry
+from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
+
+_NAME = "WARM.XXXX"
+
+
+def warm_up() -> None:
+    """Run one heartbeat through a task of its own; every kernel of the engine is compiled or loaded by that."""
+    task = Task("market.warm-up", 0, FixedRegistry([Instrument(_NAME)]), InForce.default(ModelShelf()), build_hash())
+    stamp = np.full(1, 1_000_000_000, dtype=np.int64)
+    rows = Rows(
+        RowType.STATUS,
+        [EVERY_INSTRUMENT],
+        {
+            "instrument": np.zeros(1, dtype=np.int32),
+            "ts_event": stamp,
+            "ts_recv": stamp,
+            "kind": np.full(1, int(StatusKind.HEARTBEAT), dtype=np.int8),
+            "detail": np.array([""], dtype=object),
+        },
+    )
+    for sequence in range(2):
+        task.feed(sequence, frames.encode(rows), FrameHeaders("status", "warm", 0, sequence, 0).to_kafka(), 0)
+    task.take()
+
+
+if __name__ == "__main__":
+    warm_up()

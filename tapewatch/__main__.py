@@ -1,0 +1,5 @@
+"""`python -m tapewatch`."""
+
+from tapewatch.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,216 @@
+"""A log to work on, engine processes over it, and what came out beside what the brokerless driver says must come out."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from confluent_kafka import TopicPartition
+
+from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed
+from producers.synthetic import SyntheticConfig, SyntheticMarket
+from streams.driver import Driver
+from streams.engine.recovery import feed as feed_task
+from tapewatch import frames, kafka, topics
+from tapewatch.clock import NANOS
+from tapewatch.registry import Registry
+from tapewatch.settings import Settings
+
+START_NS = 1_750_000_000 * NANOS
+COMPARED = (topics.FEATURES, topics.SCORES, topics.BARS, topics.ALERTS, topics.COVERAGE)
+
+
+def write_market(settings: Settings, feed: str, seconds: int, partitions: int, instruments: int = 40, flushes: int = 20) -> int:
+    """Send a synthetic market with early pumps; returns the number of frames."""
+    config = SyntheticConfig(
+        instruments=instruments,
+        rows_per_second=instruments * 15.0,
+        seconds=seconds,
+        warmup_s=610.0,
+        pump_per_hour=4.0,
+        halt_per_hour=2.0,
+        cooldown_s=120.0,
+    )
+    market = SyntheticMarket(config, 5, START_NS)
+    count = open_feed(settings, feed, market.instruments, partitions)
+    writer = FeedWriter(feed_producer(settings, 5), feed, f"test-{feed}", 1, count, [each.id for each in market.instruments])
+    live = LiveWriter(writer)
+    for chunk in market.chunks():
+        second = chunk.end_ns - NANOS
+        for part in range(flushes):
+            low, until = second + part * NANOS // flushes, second + (part + 1) * NANOS // flushes
+            for rows in chunk.rows:
+                start, stop = np.searchsorted(rows.ts_recv, [low, until])
+                if stop > start:
+                    live.add(rows.take(slice(start, stop)))
+            live.flush(until - 1)
+    live.close(START_NS + seconds * NANOS)
+    writer.flush()
+    return sum(end(settings, feed, partition) for partition in range(count))
+
+
+def end(settings: Settings, feed: str, partition: int) -> int:
+    """Next offset of a market partition."""
+    reader = kafka.consumer(settings)
+    try:
+        return kafka.watermarks(reader, topics.market(feed), partition)[1]
+    finally:
+        reader.close()
+
+
+@dataclass
+class Engines:
+    """Engine processes of one group over one feed."""
+
+    settings: Settings
+    feed: str
+    group: str
+    batch_frames: int
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, instance: str) -> None:
+        """Start (or start again) one member."""
+        environment = {
+            **os.environ,
+            "TAPEWATCH_KAFKA_BOOTSTRAP": self.settings.bootstrap(),
+            "TAPEWATCH_ENGINE_GROUP": self.group,
+            "TAPEWATCH_ENGINE_SNAPSHOT_SECONDS": "0.5",
+            "TAPEWATCH_LOG_LEVEL": "warning",
+        }
+        toml = self.settings.data_path / f"{self.group}.toml"
+        toml.parent.mkdir(parents=True, exist_ok=True)
+        toml.write_text(f'[engine]\nfeeds = ["{self.feed}"]\n')
+        command = [sys.executable, "-m", "tapewatch", "--settings", str(toml), "run", "engine", "--quiet"]
+        command += ["--instance", f"{self.group}-{instance}", "--batch-frames", str(self.batch_frames)]
+        self.processes[instance] = subprocess.Popen(command, env=environment)
+
+    def kill(self, instance: str) -> None:
+        """kill -9."""
+        self.processes[instance].send_signal(signal.SIGKILL)
+        self.processes[instance].wait()
+
+    def stop(self) -> None:
+        """End all members."""
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            process.wait(30)
+
+    def position(self) -> int:
+        """Sum of the group's committed offsets."""
+        return sum(place.offset for place in self._committed() if place.offset > 0)
+
+    def _committed(self) -> list[TopicPartition]:
+        reader = kafka.consumer(self.settings, self.group)
+        try:
+            count = kafka.existing_topics(kafka.admin(self.settings))[topics.market(self.feed)]
+            places = [TopicPartition(topics.market(self.feed), partition) for partition in range(count)]
+            return reader.committed(places, timeout=15)
+        finally:
+            reader.close()
+
+    def wait(self, target: int, seconds: float = 120.0) -> None:
+        """Wait until the group has committed `target` frames in all."""
+        deadline = time.monotonic() + seconds
+        while self.position() < target:
+            dead = [name for name, process in self.processes.items() if process.poll() is not None]
+            assert not dead, f"engine {dead} ended by itself"
+            assert time.monotonic() < deadline, f"stuck at {self.position()} of {target}"
+            time.sleep(0.05)
+
+
+def kill_at_random(engines: Engines, target: int, kills: int, seed: int) -> int:
+    """Kill and restart members at random moments while they work; returns how often one was killed."""
+    rng = random.Random(seed)
+    done = 0
+    while done < kills and engines.position() < target:
+        before = engines.position()
+        time.sleep(rng.uniform(0.0, 0.4))
+        if done % 2 and engines.position() == before:
+            # Every other time let it make progress first, so that kills fall into work as well as into recovery.
+            deadline = time.monotonic() + 20
+            while engines.position() == before and time.monotonic() < deadline:
+                time.sleep(0.01)
+        instance = rng.choice(sorted(engines.processes))
+        engines.kill(instance)
+        engines.start(instance)
+        done += 1
+    return done
+
+
+Rows = dict[str, list[tuple[object, ...]]]
+
+
+def written(settings: Settings, feed: str) -> dict[int, Rows]:
+    """What lies on the output topics for a feed (read committed), by input partition: rows in order, values as bytes."""
+    found: dict[int, Rows] = {}
+    for topic in COMPARED:
+        def keep(message: object, topic: str = topic) -> None:
+            partition = _input_partition(message, feed)  # type: ignore[arg-type]
+            if partition is not None:
+                collect(found.setdefault(partition, {}), topic, message.value(), message.headers())  # type: ignore[attr-defined]
+        kafka.read_all(settings, topic, keep)
+    return found
+
+
+def collect(found: Rows, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    """Add a record's rows, by topic and row type: rows of one type have one order, records may be cut anywhere."""
+    kind = dict(headers or ()).get("type", b"coverage").decode()
+    found.setdefault(f"{topic}/{kind}", []).extend(_rows(value, headers))
+
+
+def _input_partition(message, feed):  # type: ignore[no-untyped-def]
+    headers = dict(message.headers() or ())
+    if headers.get("feed") == feed.encode():
+        return int(headers["partition"])
+    if headers.get("type") == b"alert":
+        import msgspec
+
+        provenance = msgspec.json.decode(message.value())["provenance"]
+        if provenance["topic"] == topics.market(feed):
+            return provenance["partition"]
+    return None
+
+
+def _rows(value: bytes, headers: list[tuple[str, bytes]]) -> list[tuple[object, ...]]:
+    """The rows of a frame (or the JSON message) as tuples of bytes, however they were cut into records."""
+    if not value.startswith(b"\xff\xff\xff\xff"):
+        return [(value,)]
+    batch = frames.read_stream(value)
+    names = batch.column(0).dictionary.to_pylist()
+    codes = batch.column(0).indices.to_pylist()
+    columns = [_bytes_of(column) for column in batch.columns[1:]]
+    kind = dict(headers)["type"]
+    return [(kind, names[code], *cells) for code, *cells in zip(codes, *columns, strict=True)]
+
+
+def _bytes_of(column: pa.Array) -> list[bytes]:
+    """Each value's bytes, so that NaNs compare bit for bit."""
+    width = column.type.bit_width // 8
+    data = column.buffers()[1].to_pybytes()[column.offset * width :]
+    return [data[start : start + width] for start in range(0, len(column) * width, width)]
+
+
+def expected(settings: Settings, feed: str) -> dict[int, Rows]:
+    """What the brokerless driver makes of the log as it lies on the broker."""
+    registry = Registry(settings)
+    reader = kafka.consumer(settings)
+    found: dict[int, Rows] = {}
+    try:
+        for partition in range(kafka.existing_topics(kafka.admin(settings))[topics.market(feed)]):
+            driver = Driver(registry, topics.market(feed), partition)
+            low, high = kafka.watermarks(reader, topics.market(feed), partition)
+            for message in kafka.read_range(reader, topics.market(feed), partition, low, high):
+                feed_task(driver.task, message)
+            for record in driver.outgoing():
+                if record.topic in COMPARED:
+                    collect(found.setdefault(partition, {}), record.topic, record.value, record.headers)
+    finally:
+        reader.close()
+        registry.close()
+    return found

@@ -1,0 +1,73 @@
+"""What the peers compute is what the engine computes, so that the comparison compares like with like."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.compare import PEERS, centres_for
+from benchmarks.fill import records
+from benchmarks.peers.features import NAMES, Centres, fresh, step
+from benchmarks.quotes import Shape, frames_of, partition_rows
+from detectors.kmeans.score import Centres as EngineCentres
+from detectors.kmeans.score import distance
+from streams.driver import Driver, table
+from tapewatch import topics
+from tapewatch.registry import FixedRegistry
+
+SHAPE = Shape(instruments=3, seconds=100, partitions=1)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return partition_rows(SHAPE, 0, SHAPE.names)
+
+
+@pytest.fixture(scope="module")
+def peer_features(rows):
+    states = {name: fresh() for name in SHAPE.names}
+    quotes = [json.loads(value) for _, value in records(rows)]
+    return np.array([step(states[quote["instrument"]], quote) for quote in quotes], dtype=np.float64)
+
+
+def test_a_peers_features_equal_the_engines(rows, peer_features):
+    driver = Driver(FixedRegistry(SHAPE.reference_data()))
+    for part in frames_of(rows):
+        driver.send(part)
+    engine = table(driver.collect()[topics.FEATURES], "features")
+    closed = len(engine["ts"])
+    assert closed == len(rows) - SHAPE.instruments
+    for place, name in enumerate(NAMES):
+        np.testing.assert_allclose(engine[name], peer_features[:closed, place], rtol=2e-5, atol=2e-6, err_msg=name)
+
+
+def test_a_peers_distance_equals_the_engines(peer_features, tmp_path):
+    model = centres_for(SHAPE)
+    file = tmp_path / "centres.json"
+    file.write_text(json.dumps(model))
+    peer = Centres(str(file))
+    centres = np.array(model["centres"])
+    ours = EngineCentres(
+        index=np.arange(len(NAMES)),
+        location=np.array(model["location"]),
+        scale=np.array(model["scale"]),
+        clip=np.full(1, model["clip"]),
+        centres=centres,
+        normal=np.ones(len(centres), dtype=np.uint8),
+        knots=np.zeros((2, 0)),
+        alert=np.full(1, np.inf),
+    )
+    for values in peer_features[[0, 50, 299]]:
+        found = peer.distance([None if np.isnan(value) else float(value) for value in values])
+        assert (np.nan if found is None else found) == pytest.approx(distance(values, ours), nan_ok=True)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peers_requirements_are_pinned_with_hashes(name):
+    text = (Path(__file__).parents[2] / "benchmarks" / "peers" / f"{name}.txt").read_text()
+    pins = re.findall(r"^([a-z0-9-]+)==\S+", text, re.MULTILINE)
+    assert PEERS[name].package in pins
+    assert text.count("--hash=sha256:") >= len(pins)
+    assert "://" not in text
