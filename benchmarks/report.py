@@ -104,7 +104,8 @@ def _where(result: Document) -> str:
     """Machine and versions in a sentence."""
     machine = result["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    return f"{machine['cores']} cores of {machine['cpu']}, Python {machine['python']}; {packages}."
+    facts = f"{machine['cores']} cores of {machine['cpu']}, load {machine['load_before']} before it"
+    return f"{facts}, Python {machine['python']}; {packages}."
 
 
 if __name__ == "__main__":

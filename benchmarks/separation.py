@@ -12,12 +12,11 @@ import numpy as np
 from scipy.stats import beta
 
 from producers.synthetic import SyntheticConfig, SyntheticMarket
-from streams.driver import Driver
+from streams.driver import Driver, run_source
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.messages import Alert, from_rfc3339
 from tapewatch.registry import FixedRegistry
-from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
 
 START_NS = 1_750_000_000 * NANOS
 SLACK_NS = 60 * NANOS
@@ -39,30 +38,13 @@ class Outcome:
     delays_s: list[float] = field(default_factory=list)
 
 
-def heartbeat(second: int) -> Rows:
-    """One heartbeat row at a whole second of the epoch."""
-    stamp = np.full(1, second * NANOS, dtype=np.int64)
-    columns = {
-        "instrument": np.zeros(1, dtype=np.int32),
-        "ts_event": stamp,
-        "ts_recv": stamp,
-        "kind": np.full(1, int(StatusKind.HEARTBEAT), dtype=np.int8),
-        "detail": np.array([""], dtype=object),
-    }
-    return Rows(RowType.STATUS, [EVERY_INSTRUMENT], columns)
-
-
 def run_seed(seed: int, seconds: int, outcome: Outcome) -> None:
     """One market: the warm-up, then `seconds` with everything injected."""
     config = msgspec.structs.replace(SyntheticConfig.demo(), seconds=int(SyntheticConfig.demo().warmup_s) + seconds)
     market = SyntheticMarket(config, seed, START_NS)
     driver = Driver(FixedRegistry(market.instruments))
     alerts: list[Alert] = []
-    for chunk in market.chunks():
-        driver.send(heartbeat(chunk.end_ns // NANOS - 1))
-        for rows in sorted(chunk.rows, key=lambda each: each.type):
-            if len(rows):
-                driver.send(rows)
+    for _ in run_source(market, driver):
         alerts += [messages.decode(Alert, record.value) for record in driver.task.take() if record.topic == topics.ALERTS]
     _count(market, [alert for alert in alerts if alert.state == "open"], seconds, outcome)
     outcome.seeds.append(seed)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from benchmarks.training_data import START_NS, WARMUP_S, cached, market_config
 from detectors.kmeans import quality
-from detectors.kmeans.budget import false_episodes
+from detectors.kmeans.budget import DAY_S, false_episodes
 from detectors.kmeans.card import markdown
 from detectors.kmeans.model import PAIR, Card, KMeansModel
 from detectors.kmeans.pairs import MINUTE_S
@@ -33,20 +33,24 @@ ROOT = Path(__file__).resolve().parent.parent
 SHIPPED, CARDS = ROOT / "detectors" / "kmeans" / "shipped", ROOT / "docs" / "cards"
 
 INSTRUMENTS, SECONDS = 100, 2400
+RATES = (20.0, 2.0, 0.2)
+"""Rows a second and instrument of the markets: liquid, thin and very thin, in equal parts."""
 EVENTFUL = 8.0
-FIT, HELD_OUT, CALIBRATE, MEASURE = range(7001, 7005), range(7101, 7107), range(7201, 7204), range(7301, 7304)
+FIT, HELD_OUT, CALIBRATE, MEASURE = range(7001, 7003), range(7101, 7104), range(7201, 7203), range(7301, 7303)
 COMMAND = "python -m benchmarks.ship_models"
 
 _LIMITS = {
     "kmeans": (
-        "Trained on the synthetic market alone: its clusters are those of a liquid, continuously quoted book at about 20 rows a second and "
-        "instrument. On other markets retrain with `tapewatch train kmeans` before relying on the alert distance. The score finds what moves "
-        "price, volume and the book as a whole (pump-and-dump); it is near chance for spoofing and layering, and a genuine news jump lies as "
-        "far out as a pump. Below half of the inputs there is no score: a feed of prices alone is not assessable."
+        "Trained on the synthetic market alone, at 20, 2 and 0.2 rows a second and instrument. What is usual "
+        "there is not usual everywhere: before relying on the alert distance, retrain with `tapewatch train "
+        "kmeans` on the market's own features. The score finds what moves price, volume and the book as a "
+        "whole (pump-and-dump) and bursts of quotes within their second; it is near chance for spoofing and "
+        "layering, and a genuine news jump lies as far out as a pump. Below half of the inputs there is no "
+        "score: a feed of prices alone is not assessable."
     ),
     "kmeans_classic": (
-        "Two inputs a minute: it sees pumps and news jumps alike, and nothing that happens within the book. A minute after one without volume "
-        "has no score. It raises no alert by itself."
+        "Two inputs a minute: it sees pumps and news jumps alike, and nothing that happens within the book. "
+        "A minute after one without volume has no score. It raises no alert by itself."
     ),
 }
 
@@ -93,10 +97,13 @@ def _marked(table: pa.Table, names: Sequence[str], values: npt.NDArray[Any], ste
 Take = Callable[[pa.Table, pa.Table], Marked]
 
 
-def markets(folder: Path, seeds: Sequence[int], eventful: float, take: Take) -> Marked:
+def markets(folder: Path, seeds: Sequence[int], eventful: float, take: Take, rates: Sequence[float] = RATES) -> Marked:
     """The rows of several markets one behind the other."""
-    config = market_config(INSTRUMENTS, SECONDS, eventful)
-    parts = [take(*cached(folder, config, seed)) for seed in seeds]
+    parts = [
+        take(*cached(folder, market_config(INSTRUMENTS, SECONDS, eventful, rate), seed))
+        for rate in rates
+        for seed in seeds
+    ]
     return Marked(concatenated([part.rows for part in parts]), np.concatenate([part.scenarios for part in parts]))
 
 
@@ -104,10 +111,10 @@ def data_hash() -> str:
     """Names all markets used: version, settings, seeds and start of each."""
     digest = hashlib.sha256()
     for seeds, eventful in ((FIT, 1.0), (HELD_OUT, 1.0), (CALIBRATE, EVENTFUL), (MEASURE, EVENTFUL)):
-        for seed in seeds:
-            digest.update(
-                SyntheticMarket(market_config(INSTRUMENTS, SECONDS, eventful), seed, START_NS).fingerprint.encode()
-            )
+        for rate in RATES:
+            config = market_config(INSTRUMENTS, SECONDS, eventful, rate)
+            for seed in seeds:
+                digest.update(SyntheticMarket(config, seed, START_NS).fingerprint.encode())
     return digest.hexdigest()[:16]
 
 
@@ -117,12 +124,13 @@ def make(folder: Path, recipe: Recipe, take: Take) -> KMeansModel:
     calibrate, measured = markets(folder, CALIBRATE, EVENTFUL, take), markets(folder, MEASURE, EVENTFUL, take)
     labels = held_out.rows.labels
     prior = float(np.mean(labels == 1)) if labels is not None else 0.0
-    minutes = INSTRUMENTS * SECONDS // 60
+    each = len(RATES) * INSTRUMENTS
     card = Card(
         data=(
-            f"synthetic market, {INSTRUMENTS} instruments x {SECONDS // 60} minutes a seed: {len(FIT)} seeds for the clusters, "
-            f"{len(HELD_OUT)} for the alert distance, {len(CALIBRATE)} with {EVENTFUL:g} times as many events for the probability, "
-            f"{len(MEASURE)} more of them for the figures ({minutes * len(MEASURE):,} instrument-minutes)"
+            f"synthetic market, {each} instruments x {SECONDS // 60} minutes a seed, a third each at "
+            f"{', '.join(f'{rate:g}' for rate in RATES)} rows/s: {len(FIT)} seeds for the clusters, "
+            f"{len(HELD_OUT)} for the alert distance, {len(CALIBRATE)} with {EVENTFUL:g} times as many events "
+            f"for the probability, {len(MEASURE)} more of these for the figures"
         ),
         data_hash=data_hash(),
         command=COMMAND,
@@ -133,6 +141,11 @@ def make(folder: Path, recipe: Recipe, take: Take) -> KMeansModel:
     # Of the eventful market; the usual one has an eighth of its look-alikes.
     figures["false_alerts_per_day_eventful"] = figures.pop("false_alerts_per_day")
     figures |= _held_out_alerts(model, held_out.rows)
+    for rate in RATES:
+        part = markets(folder, HELD_OUT, 1.0, take, (rate,)).rows
+        figures[f"false_alerts_per_day, {rate:g} rows/s"] = _per_day(model, part)
+        seen = markets(folder, MEASURE, EVENTFUL, take, (rate,))
+        figures[f"auroc, {rate:g} rows/s"] = quality.measure(model, seen.rows, seen.scenarios, (), prior)["auroc"]
     return msgspec.structs.replace(
         model, card=msgspec.structs.replace(model.card, metrics=dict(sorted(figures.items())))
     )
@@ -140,15 +153,15 @@ def make(folder: Path, recipe: Recipe, take: Take) -> KMeansModel:
 
 def _held_out_alerts(model: KMeansModel, rows: Sample) -> dict[str, float]:
     """False alerts a day and instrument on the usual market, by kind of feed."""
-    figures = {}
-    for name, missing in TIERS.items() if model.detector == "kmeans" else [("bars", ())]:
-        part = rows.masked(missing)
-        found = score_rows(model, part)
-        days = float(np.count_nonzero(~np.isnan(found) & rows.normal)) * rows.step_s / 86_400
-        if days:
-            count = false_episodes(part, found, model.alert)
-            figures[f"false_alerts_per_day, {name}"] = round(count / days, 4)
-    return figures
+    tiers = TIERS if model.detector == "kmeans" else {"bars": ()}
+    return {f"false_alerts_per_day, {name}": _per_day(model, rows.masked(missing)) for name, missing in tiers.items()}
+
+
+def _per_day(model: KMeansModel, rows: Sample) -> float:
+    """Episodes of normal rows a day and instrument; NaN where no row has a score."""
+    found = score_rows(model, rows)
+    days = float(np.count_nonzero(~np.isnan(found) & rows.normal)) * rows.step_s / DAY_S
+    return round(false_episodes(rows, found, model.alert) / days, 4) if days else float("nan")
 
 
 def main() -> int:

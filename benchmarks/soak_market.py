@@ -27,12 +27,15 @@ MOST_GROWTH = 0.05
 LEAST_MIB = 16.0
 """A process is flat when the median of its last third is at most 5 % or 16 MiB above that of the third before."""
 DRAIN_S = 120.0
+OURS = ("producer", "engine", "sink")
+_SAID = {True: "yes", False: "no", None: "too short to tell"}
 
 
 class Memory(msgspec.Struct, frozen=True):
     """Resident memory of a process, MiB.
 
     growth_mib : last third over the third before; slope : least squares, once warm
+    flat : None where the run was too short to tell
     """
 
     first: float
@@ -41,7 +44,7 @@ class Memory(msgspec.Struct, frozen=True):
     most: float
     growth_mib: float
     slope_mib_per_hour: float
-    flat: bool
+    flat: bool | None
 
 
 class MarketResult(msgspec.Struct, frozen=True):
@@ -90,6 +93,9 @@ def run(settings: Settings, minutes: float) -> MarketResult:
             *("--seconds", str(round(minutes * 60)), "--back-date", "0", "--json"),
         ],
     }
+    migrated = _started(settings, folder, "migration", ["db", "migrate"]).wait(120)
+    if migrated != 0:
+        raise TapewatchError("the database could not be migrated", _tail(folder, "migration"))
     try:
         for name, line in words.items():
             watched.processes[name] = _started(settings, folder, name, line)
@@ -117,7 +123,7 @@ def result(
         minutes=minutes,
         rows_per_second=ROWS_PER_SECOND,
         instruments=INSTRUMENTS,
-        passed=complete and all(memory[name].flat for name in ("producer", "engine", "sink")),
+        passed=complete and all(memory[name].flat is not False for name in OURS),
         rows_sent=rows,
         rows_in_engine=totals["rows"] - sent["heartbeats"],
         rows_refused=totals["refused"],
@@ -130,9 +136,10 @@ def result(
 
 
 def judged(times: list[float], values: list[float]) -> Memory:
-    """Whether memory is flat once warm; a run shorter than that is judged as a whole. times : s, values : MiB."""
+    """What samples tell: flat or not once warm, nothing before that. times : s, values : MiB."""
     at, held = np.array(times[: len(values)]), np.array(values)
-    warm = at >= (WARM_S if len(at) and at[-1] >= 2 * WARM_S else 0.0)
+    long_enough = bool(at[-1] >= 2 * WARM_S)
+    warm = at >= (WARM_S if long_enough else 0.0)
     at, settled = at[warm], held[warm]
     third = max(len(settled) // 3, 1)
     growth = float(
@@ -146,7 +153,7 @@ def judged(times: list[float], values: list[float]) -> Memory:
         most=float(held.max()),
         growth_mib=round(growth, 1),
         slope_mib_per_hour=round(slope, 1),
-        flat=growth <= max(MOST_GROWTH * float(np.median(settled)), LEAST_MIB),
+        flat=growth <= max(MOST_GROWTH * float(np.median(settled)), LEAST_MIB) if long_enough else None,
     )
 
 
@@ -163,7 +170,7 @@ def markdown(result: MarketResult) -> str:
         lines.append(
             f"| {name} | {held.first:,.0f} | {held.median:,.0f} | {held.last:,.0f} | {held.most:,.0f} "
             f"| {held.growth_mib:+,.1f} "
-            f"| {held.slope_mib_per_hour:+,.1f} | {'yes' if held.flat else 'no'} |"
+            f"| {held.slope_mib_per_hour:+,.1f} | {_SAID[held.flat]} |"
         )
     return "\n".join(lines)
 

@@ -25,22 +25,22 @@ WARMUP_S = 300.0
 """Seconds in which nothing is injected: every window that the models use is warm after it."""
 MARGIN_S = 5
 """Seconds around a manipulation that count as neither normal nor manipulated."""
+LIQUID = 20.0
+"""Rows a second and instrument of the usual market."""
 NORMAL, MANIPULATED, UNCERTAIN = 0, 1, -1
 
 _DRAIN_CHUNKS = 120
 
 
-def market_config(instruments: int, seconds: int, eventful: float = 1.0) -> SyntheticConfig:
-    """The usual market at 20 rows a second and instrument. eventful : multiplies how often everything is injected,
-    look-alikes included.
+def market_config(instruments: int, seconds: int, eventful: float = 1.0, rate: float = LIQUID) -> SyntheticConfig:
+    """The usual market at `rate` rows a second and instrument.
+
+    eventful : multiplies how often everything is injected, look-alikes included
     """
     usual = SyntheticConfig()
-    rates = {
-        field: getattr(usual, field) * eventful
-        for field in SyntheticConfig.__struct_fields__
-        if field.endswith("_per_hour")
-    }
-    changes: dict[str, Any] = {"instruments": instruments, "seconds": seconds, "rows_per_second": 20.0 * instruments}
+    names = [name for name in SyntheticConfig.__struct_fields__ if name.endswith("_per_hour")]
+    rates = {name: getattr(usual, name) * eventful for name in names}
+    changes: dict[str, Any] = {"instruments": instruments, "seconds": seconds, "rows_per_second": rate * instruments}
     return msgspec.structs.replace(usual, warmup_s=WARMUP_S, **changes, **rates)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from producers.feed import FeedWriter, LiveWriter, Rate, feed_producer, open_feed, read_tail
+from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
@@ -35,6 +35,7 @@ class Show:
     back_date_s : seconds of market that are sent at once, with times in the past
     seconds : length of what follows, s; 0 has no end
     labels, look_alikes : CSV files of injected manipulation and of what only looks like it, kept up to date
+    await_engine : send nothing before an engine works on the feed
     """
 
     config: SyntheticConfig
@@ -45,6 +46,7 @@ class Show:
     labels: Path | None = None
     look_alikes: Path | None = None
     partitions: int = 0
+    await_engine: bool = False
 
 
 class ShowSummary(msgspec.Struct, frozen=True):
@@ -95,7 +97,10 @@ def run_synthetic(
     Where the feed's log is already newer than the back-dated start, the market starts right after it instead.
     TapewatchError if Kafka refuses a frame.
     """
+    stop = stop or threading.Event()
     _warm_up(show)
+    if show.await_engine:
+        await_engine(settings, show.feed, show.partitions, stop)
     begun = clock.now()
     tail = read_tail(settings, show.feed)
     start_ns = (begun // NANOS - show.back_date_s) * NANOS
@@ -112,7 +117,7 @@ def run_synthetic(
     writer = FeedWriter(producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
     live = LiveWriter(writer, tail.newest_ns)
     runner = Runner(show, market, live, start_ns, clock, Rate(writer, clock) if rate else None, say)
-    runner.run(stop or threading.Event())
+    runner.run(stop)
     return runner.summary((clock.now() - begun) / NANOS)
 
 

@@ -1,4 +1,4 @@
-"""The brokerless driver: frames through the same tasks as live, in memory, for tests, evaluation, `verify` and Spark."""
+"""The brokerless driver: frames through the same tasks as live, for tests, evaluation, `verify` and Spark."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,9 +10,10 @@ from streams.engine.models import FindsModels, InForce, ModelShelf
 from streams.engine.task import Outgoing, Task
 from tapewatch import frames, topics
 from tapewatch.admission import KnowsInstruments
+from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
 from tapewatch.registry import FixedRegistry
-from tapewatch.rows import RowSource, Rows
+from tapewatch.rows import Rows, RowSource
 
 FOREVER_NS = 2**62
 
@@ -41,6 +42,18 @@ class Driver:
         """Append rows to the log as one frame."""
         self.record(frames.encode(rows), FrameHeaders(rows.type.label, source, 0, self._sequence, 0).to_kafka())
 
+    def heartbeat(self, second: int) -> None:
+        """Append a heartbeat at a whole second of the epoch."""
+        stamp = np.full(1, second * NANOS, dtype=np.int64)
+        columns = {
+            "instrument": np.zeros(1, dtype=np.int32),
+            "ts_event": stamp,
+            "ts_recv": stamp,
+            "kind": np.full(1, int(StatusKind.HEARTBEAT), dtype=np.int8),
+            "detail": np.array([""], dtype=object),
+        }
+        self.send(Rows(RowType.STATUS, [EVERY_INSTRUMENT], columns))
+
     def record(self, value: bytes | None, headers: list[tuple[str, bytes]] | None) -> None:
         """Append a record as it is."""
         self.task.feed(self._sequence, value, headers, FOREVER_NS)
@@ -60,10 +73,15 @@ class Driver:
 
 
 def run_source(source: RowSource, driver: Driver | None = None) -> Iterator[tuple[Driver, int]]:
-    """Push a source's chunks through one partition, with a heartbeat at each second; yields the driver and each chunk's end (UTC ns)."""
+    """Push a source's chunks through one partition; yields the driver and each chunk's end (UTC ns).
+
+    The seconds that a chunk ends or begins get a heartbeat, as a live writer sends them; a source whose chunks are longer than a second
+    needs frames with heartbeats in between (producers.feed).
+    """
     used = driver or Driver(FixedRegistry(source.instruments))
     for chunk in source.chunks():
-        for rows in chunk.rows:
+        used.heartbeat(chunk.end_ns // NANOS - 1)
+        for rows in sorted(chunk.rows, key=lambda each: each.type):
             if len(rows):
                 used.send(rows)
         yield used, chunk.end_ns

@@ -1,7 +1,7 @@
 """What of a partition's log counts: repeats dropped, bad rows refused with a reason. The engine and the sinks share it.
 
-One `Admission` belongs to one partition. Its state is a function of the log: the newest (epoch, sequence) of each source, the clock, and
-the slots in which instruments were first met.
+One `Admission` belongs to one partition. Its state is a function of the log: the newest (epoch, sequence) of each
+source, the clock, and the slots in which instruments were first met.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ from tapewatch.rows import EVERY_INSTRUMENT
 
 CONTROL_SOURCE = "control"
 MAX_INSTRUMENTS = 1_000_000
+CACHE_BYTES = 32 * 1024 * 1024
+"""Dictionaries a partition remembers at most."""
 CLOCK_TOLERANCE_NS = 60_000_000_000
 """Registrations are stamped by the producer's clock, records by the broker's: they may differ by this much."""
 
@@ -30,7 +32,7 @@ class KnowsInstruments(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admitted:
     """An accepted frame.
 
@@ -52,6 +54,7 @@ class Admission:
         self._registry = registry
         self._decoder = Decoder()
         self._cache: dict[bytes, npt.NDArray[np.int32]] = {}
+        self._cached_bytes = 0
         self._slot_of: dict[str, int] = {}
         self.names: list[str] = []
         self.sources: dict[str, tuple[int, int]] = {}
@@ -74,7 +77,9 @@ class Admission:
         slots = self._slots(view, appended_ns)
         reasons = np.empty(view.rows, dtype=np.uint8)
         control = known.source == CONTROL_SOURCE
-        refused = checks.check(int(view.type), view.buffer, view.offsets, view.rows, slots, control, self.clock, reasons)
+        refused = checks.check(
+            int(view.type), view.buffer, view.offsets, view.rows, slots, control, self.clock, reasons
+        )
         self.sources[known.source] = (known.epoch, known.sequence)
         return Admitted(view, known, slots, reasons, refused)
 
@@ -85,8 +90,10 @@ class Admission:
             return known
         slots = np.array([self._slot(name, appended_ns) for name in view.names()], dtype=np.int32)
         if not (slots == checks.UNREGISTERED).any():
-            if len(self._cache) >= 4096:
+            self._cached_bytes += len(view.dictionary)
+            if self._cached_bytes > CACHE_BYTES:
                 self._cache.clear()
+                self._cached_bytes = len(view.dictionary)
             self._cache[view.dictionary] = slots
         return slots
 

@@ -1,4 +1,6 @@
-"""Which rows of a frame are refused, and why: compiled checks that the engine and the sinks share, so that all keep the same rows."""
+"""Which rows of a frame are refused, and why: compiled checks that the engine and the sinks share, so that all keep the
+same rows.
+"""
 
 from enum import IntEnum
 
@@ -46,14 +48,27 @@ MAX_SKEW_NS = 600_000_000_000
 _SECOND = 1_000_000_000
 _LATEST = 7_258_118_400_000_000_000  # the year 2200
 _STATUS, _TRADE, _ORDER, _QUOTE, _BOOK, _BAR = (
-    int(row_type) for row_type in (RowType.STATUS, RowType.TRADE, RowType.ORDER, RowType.QUOTE, RowType.BOOK, RowType.BAR)
+    int(row_type)
+    for row_type in (RowType.STATUS, RowType.TRADE, RowType.ORDER, RowType.QUOTE, RowType.BOOK, RowType.BAR)
 )
 _CONTROL = int(StatusKind.CONTROL)
 _LAST_KIND = int(StatusKind.CONTROL)
 _LAST_CONDITION = int(Condition.CORRECT)
-(_UNREGISTERED, _MALFORMED, _NAN, _PRICE, _QTY, _CROSSED, _CROSSED_BOOK, _UNSORTED, _TS_EVENT, _LATE, _CODE, _BAD_BAR, _TS_RECV) = (
-    int(reason) for reason in list(Reason)[1:]
-)
+(
+    _UNREGISTERED,
+    _MALFORMED,
+    _NAN,
+    _PRICE,
+    _QTY,
+    _CROSSED,
+    _CROSSED_BOOK,
+    _UNSORTED,
+    _TS_EVENT,
+    _LATE,
+    _CODE,
+    _BAD_BAR,
+    _TS_RECV,
+) = (int(reason) for reason in list(Reason)[1:])
 LEVELS = BOOK_LEVELS
 
 
@@ -77,7 +92,9 @@ def _quote(bid: float, bid_qty: float, ask: float, ask_qty: float, last: float, 
         return _NAN
     if (has_bid and bid <= 0.0) or (has_ask and ask <= 0.0) or last <= 0.0:
         return _PRICE
-    if (has_bid and not (bid_qty >= 0.0 and _finite(bid_qty))) or (has_ask and not (ask_qty >= 0.0 and _finite(ask_qty))):
+    if (has_bid and not (bid_qty >= 0.0 and _finite(bid_qty))) or (
+        has_ask and not (ask_qty >= 0.0 and _finite(ask_qty))
+    ):
         return _QTY
     if volume < 0.0:
         return _QTY
@@ -102,7 +119,7 @@ def _trade(price: float, qty: float, side: int, condition: int) -> int:
 
 @kernel
 def _side_of_book(price: npt.NDArray[np.float64], qty: npt.NDArray[np.float64], start: int, direction: float) -> int:
-    """Reason of one side of a book row: present levels first, best first (direction -1 for bids), quantities positive."""
+    """Reason of one side of a book: present levels first, best first (direction -1 for bids), quantities positive."""
     ended = False
     for level in range(start, start + LEVELS):
         if np.isnan(price[level]):
@@ -146,7 +163,9 @@ def _codes(buffer: Bytes, at: int, count: int) -> npt.NDArray[np.int8]:
 
 
 @kernel
-def _content(row_type: int, buffer: Bytes, offsets: Longs, rows: int, reasons: Bytes) -> None:
+def _content(  # noqa: C901 - one branch a row type
+    row_type: int, buffer: Bytes, offsets: Longs, rows: int, reasons: Bytes
+) -> None:
     """Fill the reasons that follow from a row's own values (not from its instrument or time)."""
     if row_type == _QUOTE:
         bid, bid_qty = _floats(buffer, offsets[3], rows), _floats(buffer, offsets[4], rows)
@@ -206,7 +225,7 @@ def check(
     refused = 0
     for row in range(rows):
         slot = slots[codes[row]]
-        reason = np.int64(reasons[row])
+        reason = int(reasons[row])
         if slot == MALFORMED or (slot == EVERY and row_type != _STATUS):
             reason = _MALFORMED
         elif slot == UNREGISTERED:

@@ -1,4 +1,6 @@
-"""The one command. Each subcommand is a module with `configure(parser)` and `run(args, settings)`, imported only when it is called."""
+"""The one command. Each subcommand is a module with `configure(parser)` and `run(args, settings)`, imported only when
+it is called.
+"""
 
 import argparse
 import importlib

@@ -75,8 +75,7 @@ def record(order: Order) -> tuple[bytes, bytes]:
 
 
 def next_epoch(standing: Mapping[str, Order], clock: Clock = WALL) -> int:
-    """An epoch above every earlier one: the clock's nanoseconds, or one more than the newest where the clock went back.
-    """
+    """An epoch above every earlier one: the clock's nanoseconds, or one more than the newest."""
     return max([clock.now(), *(order.epoch + 1 for order in standing.values())])
 
 

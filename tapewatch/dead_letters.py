@@ -1,4 +1,6 @@
-"""Dead letters: what was refused, kept with where it came from and why. A bad row as a one-row frame, a bad record as its first 64 KiB."""
+"""Dead letters: what was refused, kept with where it came from and why. A bad row as a one-row frame, a bad record as
+its first 64 KiB.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -25,7 +27,13 @@ class DeadLetter:
 
 def _headers(origin: tuple[str, int, int], reason: str, **more: str) -> list[tuple[str, bytes]]:
     topic, partition, offset = origin
-    named = {"reason": reason, "origin_topic": topic, "origin_partition": str(partition), "origin_offset": str(offset), **more}
+    named = {
+        "reason": reason,
+        "origin_topic": topic,
+        "origin_partition": str(partition),
+        "origin_offset": str(offset),
+        **more,
+    }
     return [(name, value.encode()) for name, value in named.items()]
 
 
@@ -33,7 +41,12 @@ def of_record(origin: tuple[str, int, int], reason: str, detail: str, value: byt
     """A whole record that was refused. origin : topic, partition, offset."""
     data = value or b""
     headers = _headers(
-        origin, reason, kind="record", detail=detail[:500], bytes=str(len(data)), sha256=hashlib.sha256(data).hexdigest()
+        origin,
+        reason,
+        kind="record",
+        detail=detail[:500],
+        bytes=str(len(data)),
+        sha256=hashlib.sha256(data).hexdigest(),
     )
     return DeadLetter(topics.dead_letters(origin[0]), data[:KEPT_BYTES], headers)
 
@@ -41,4 +54,6 @@ def of_record(origin: tuple[str, int, int], reason: str, detail: str, value: byt
 def of_row(origin: tuple[str, int, int], reason: str, rows: Rows, row: int) -> DeadLetter:
     """One row of a frame that was refused; the value is a one-row frame."""
     value = frames.encode(rows.take(slice(row, row + 1)))
-    return DeadLetter(topics.dead_letters(origin[0]), value, _headers(origin, reason, kind="row", row=str(row), type=rows.type.label))
+    return DeadLetter(
+        topics.dead_letters(origin[0]), value, _headers(origin, reason, kind="row", row=str(row), type=rows.type.label)
+    )

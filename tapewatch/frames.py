@@ -1,11 +1,14 @@
-"""Frames: one Arrow IPC stream with one record batch of rows of one type, written and opened without touching a row in Python.
+"""Frames: one Arrow IPC stream with one record batch of rows of one type, written and opened without touching a row in
+Python.
 
-`encode` writes with pyarrow. `Decoder` opens what our writers send by reading the IPC metadata in place (a few microseconds a frame);
-a frame of any other Arrow writer is read by pyarrow, brought to the contract's column order and opened the same way.
+`encode` writes with pyarrow. `Decoder` opens what our writers send by reading the IPC metadata in place (a few
+microseconds a frame); a frame of any other Arrow writer is read by pyarrow, brought to the contract's column order and
+opened the same way.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +30,9 @@ def arrow_array(kind: pa.DataType, values: Column, dictionary: pa.Array | None =
     """An Arrow array over the numpy buffer, without a copy where the layout allows one."""
     rows = len(values)
     if dictionary is not None:
-        codes = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(np.ascontiguousarray(values, dtype=np.int32))])
+        codes = pa.Array.from_buffers(
+            pa.int32(), rows, [None, pa.py_buffer(np.ascontiguousarray(values, dtype=np.int32))]
+        )
         return pa.DictionaryArray.from_arrays(codes, dictionary, safe=False)
     if pa.types.is_fixed_size_list(kind):
         flat = np.ascontiguousarray(values, dtype=np.float64).reshape(-1)
@@ -35,7 +40,9 @@ def arrow_array(kind: pa.DataType, values: Column, dictionary: pa.Array | None =
         return pa.Array.from_buffers(kind, rows, [None], children=[child])
     if pa.types.is_string(kind):
         return pa.array(values, type=kind)
-    return pa.Array.from_buffers(kind, rows, [None, pa.py_buffer(np.ascontiguousarray(values, dtype=numpy_dtype(kind)))])
+    return pa.Array.from_buffers(
+        kind, rows, [None, pa.py_buffer(np.ascontiguousarray(values, dtype=numpy_dtype(kind)))]
+    )
 
 
 def write_stream(batch: pa.RecordBatch) -> bytes:
@@ -59,21 +66,24 @@ def encode(rows: Rows) -> bytes:
 
 
 def encode_with(rows: Rows, dictionary: pa.Array, codes: npt.NDArray[np.int32]) -> bytes:
-    """Encode rows whose instruments are `codes` into a dictionary that the caller keeps (so that readers can cache it)."""
+    """Encode rows whose instruments are `codes` into a dictionary that the caller keeps, for readers to cache."""
     optional = [name for name, _ in OPTIONAL[rows.type] if name in rows.columns]
     layout = schema(rows.type, optional)
     arrays = [
-        arrow_array(field.type, codes, dictionary) if field.name == "instrument" else arrow_array(field.type, rows.columns[field.name])
+        arrow_array(field.type, codes, dictionary)
+        if field.name == "instrument"
+        else arrow_array(field.type, rows.columns[field.name])
         for field in layout
     ]
     return write_stream(pa.RecordBatch.from_arrays(arrays, schema=layout))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class View:
     """An opened frame: its bytes and where each column's values lie in them.
 
-    buffer : uint8[bytes]; offsets : int64[columns], byte position of each required column's values, in the contract's order
+    buffer : uint8[bytes]; offsets : int64[columns], byte position of each required column's values, in the contract's
+    order
     dictionary : the raw dictionary bytes, a key for caches; `names()` decodes them
     """
 
@@ -93,7 +103,9 @@ class View:
         return read_stream(self.data)
 
     def column(self, name: str) -> Column:
-        """One required fixed-width column as a numpy view (times int64, levels float64[rows, 10], instrument int32 codes)."""
+        """One required fixed-width column as a numpy view (times int64, levels float64[rows, 10], instrument int32
+        codes).
+        """
         names = [column for column, _ in REQUIRED[self.type]]
         kind = REQUIRED[self.type][names.index(name)][1]
         start, dtype = int(self.offsets[names.index(name)]), numpy_dtype(kind)
@@ -166,13 +178,15 @@ _LAYOUTS = {row_type: _layout(row_type) for row_type in RowType}
 
 
 class Decoder:
-    """Opens frames. Keeps the schemas it has met, so that the schema message of a known writer is compared, not parsed."""
+    """Opens frames. Keeps the schemas it has met: the schema message of a known writer is compared, not parsed."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, _Layout] = {}
 
     def open(self, value: bytes) -> View:
-        """Open a frame; ContractError with a dead-letter reason (unreadable, unsupported_version, wrong_schema, null_value) otherwise."""
+        """Open a frame; ContractError with a dead-letter reason (unreadable, unsupported_version, wrong_schema,
+        null_value) otherwise.
+        """
         end = 8 + int.from_bytes(value[4:8], "little") if len(value) >= 8 else 0
         layout = self._known.get(value[:end])
         if layout is None:
@@ -181,7 +195,7 @@ class Decoder:
         return view if view is not None else _scan_checked(_normalise(read_stream(value)))
 
     def _open_new(self, value: bytes, end: int) -> View:
-        """Open a frame with a schema message not met before, and remember the message where it is the contract's own."""
+        """Open a frame with a schema message not met before; remember the message where it is the contract's own."""
         batch = read_stream(value)
         normal = _normalise(batch)
         row_type = _TYPES[normal.schema.metadata[b"tapewatch.type"].decode()]
@@ -250,14 +264,15 @@ def check_version(version: str) -> None:
     """Refuse a contract version whose major number is not ours."""
     if version.partition(".")[0] != str(CONTRACT_MAJOR):
         raise ContractError(
-            "unsupported_version", f"contract version {version!r}; this build reads {CONTRACT_MAJOR}.x: upgrade the reader"
+            "unsupported_version",
+            f"contract version {version!r}; this build reads {CONTRACT_MAJOR}.x: upgrade the reader",
         )
 
 
 Headers = Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FrameHeaders:
     """A market frame's Kafka headers. sequence counts per partition within an epoch; produced_at in UTC nanoseconds."""
 
@@ -283,17 +298,20 @@ class FrameHeaders:
         """Read Kafka headers; ContractError("bad_headers" or "unsupported_version") where they do not follow the contract."""
         found: dict[str, Any] = dict(headers or ())
         try:
-            version = bytes(found["version"]).decode()
-            read = cls(
-                bytes(found["type"]).decode(),
-                bytes(found["source"]).decode(),
-                int(found["epoch"]),
-                int(found["sequence"]),
-                int(found.get("produced_at", b"0")),
-            )
+            label, source = _writer(found["type"], found["version"], found["source"])
+            epoch, sequence = int(found["epoch"]), int(found["sequence"])
+            produced_at = int(found.get("produced_at", b"0"))
         except (KeyError, TypeError, ValueError) as error:
             raise ContractError("bad_headers", f"header missing or malformed: {error!r}") from error
-        check_version(version)
-        if not 0 < len(read.source) <= 200 or not (0 <= read.epoch < 2**63 and 0 <= read.sequence < 2**63):
-            raise ContractError("bad_headers", "source, epoch or sequence out of range")
-        return read
+        if not (0 <= epoch < 2**63 and 0 <= sequence < 2**63):
+            raise ContractError("bad_headers", "epoch or sequence out of range")
+        return cls(label, source, epoch, sequence, produced_at)
+
+
+@lru_cache(4096)
+def _writer(label: bytes, version: bytes, source: bytes) -> tuple[str, str]:
+    """The headers that stay the same from frame to frame, checked: row type and source."""
+    check_version(version.decode())
+    if not 0 < len(source) <= 200:
+        raise ContractError("bad_headers", "source is empty or longer than 200 bytes")
+    return label.decode(), source.decode()

@@ -1,4 +1,6 @@
-"""Reference data: instrument ids, tick tables, lots, sessions; the compacted topic `instruments` holds one record an id."""
+"""Reference data: instrument ids, tick tables, lots, sessions; the compacted topic `instruments` holds one record an
+id.
+"""
 
 import re
 from decimal import Decimal
@@ -17,7 +19,9 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Trading hours: local opening and closing time (HH:MM) in an IANA time zone; empty open and close mean around the clock."""
+    """Trading hours: local opening and closing time (HH:MM) in an IANA time zone; empty open and close mean around the
+    clock.
+    """
 
     timezone: str = "UTC"
     open: str = ""
@@ -25,7 +29,9 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class CorporateAction(msgspec.Struct, frozen=True):
-    """A split or dividend: from the ISO date on, prices are multiplied by `factor` (split) or lowered by `amount` (dividend)."""
+    """A split or dividend: from the ISO date on, prices are multiplied by `factor` (split) or lowered by `amount`
+    (dividend).
+    """
 
     date: str
     kind: str

@@ -1,7 +1,8 @@
 """Reading Arrow IPC metadata in place: where a record batch's buffers lie, without building Arrow objects.
 
-Follows the Arrow columnar format's encapsulated messages (a continuation marker, the metadata's length, a flatbuffer, the body). Every
-position is checked against the buffer's end, so that a hostile frame yields an error code, never a read outside of it.
+Follows the Arrow columnar format's encapsulated messages (a continuation marker, the metadata's length, a flatbuffer,
+the body). Every position is checked against the buffer's end, so that a hostile frame yields an error code, never a
+read outside of it.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ def _u16(buffer: Bytes, at: int) -> int:
     """Little-endian unsigned 16-bit integer; 0 outside of the buffer."""
     if at < 0 or at + 2 > buffer.size:
         return 0
-    return np.int64(buffer[at]) | (np.int64(buffer[at + 1]) << 8)
+    return int(np.int64(buffer[at]) | (np.int64(buffer[at + 1]) << 8))
 
 
 @kernel
@@ -33,7 +34,7 @@ def _i32(buffer: Bytes, at: int) -> int:
     value = np.int64(0)
     for shift in range(4):
         value |= np.int64(buffer[at + shift]) << (8 * shift)
-    return value - (np.int64(1) << 32) if value >= np.int64(1) << 31 else value
+    return int(value - (np.int64(1) << 32) if value >= np.int64(1) << 31 else value)
 
 
 @kernel
@@ -44,7 +45,7 @@ def _i64(buffer: Bytes, at: int) -> int:
     value = np.int64(0)
     for shift in range(8):
         value |= np.int64(buffer[at + shift]) << (8 * shift)
-    return value
+    return int(value)
 
 
 @kernel
@@ -65,7 +66,7 @@ def _indirect(buffer: Bytes, at: int) -> int:
 
 @kernel
 def _message(buffer: Bytes, start: int, kind: int, out: Longs) -> int:
-    """Open the message at `start`: out[0] header table, out[1] body start, out[2] body end. 0 where it is of that kind."""
+    """Open the message at `start`: out[0] header table, out[1] body start, out[2] body end. 0 if it is of that kind."""
     if start + 8 > buffer.size or _i32(buffer, start) != -1:
         return TRUNCATED
     length = _i32(buffer, start + 4)
@@ -96,7 +97,7 @@ def _buffer_at(buffer: Bytes, batch: int, index: int, body: Longs, least: int) -
     room = body[2] - body[1]
     if offset < 0 or offset > room or length < least or length > room - offset:
         return -1
-    return body[1] + offset
+    return int(body[1] + offset)
 
 
 @kernel
@@ -108,22 +109,21 @@ def _nodes_without_null(buffer: Bytes, batch: int, count: int) -> bool:
     vector = _indirect(buffer, vector)
     if _i32(buffer, vector) < count:
         return False
-    for node in range(count):
+    for node in range(count):  # noqa: SIM110 - kernels know no generators
         if _i64(buffer, vector + 12 + 16 * node) != 0:
             return False
     return True
 
 
 @kernel
-def scan(
-    buffer: Bytes, start: int, data: Longs, width: Longs, required_nodes: int, offsets: Longs, info: Longs
-) -> int:
+def scan(buffer: Bytes, start: int, data: Longs, width: Longs, required_nodes: int, offsets: Longs, info: Longs) -> int:
     """Find the required columns of a frame whose schema message ends at `start`.
 
     data, width : int64[columns], index of each column's value buffer and its bytes a row (tapewatch.frames)
     offsets : int64[columns] out, byte position of each column's values
     info : int64[3] out, rows, start and end of the dictionary's message
-    Returns 0, or the reason why the frame cannot be read in place. Dictionary codes are checked to lie in the dictionary.
+    Returns 0, or the reason why the frame cannot be read in place. Dictionary codes are checked to lie in the
+    dictionary.
     """
     body = np.empty(3, dtype=np.int64)
     code = _message(buffer, start, _DICTIONARY_BATCH, body)

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tapewatch import topics
-from tapewatch.clock import WALL, NANOS
+from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -73,7 +73,7 @@ def create_topics(settings: Settings, specs: Iterable[topics.TopicSpec]) -> list
             spec.name,
             num_partitions=spec.partitions,
             replication_factor=settings.topics.replication,
-            config={name: value for name, value in spec.properties.items()},
+            config=dict(spec.properties),
         )
         for spec in missing
     ]
@@ -84,7 +84,9 @@ def create_topics(settings: Settings, specs: Iterable[topics.TopicSpec]) -> list
             created.append(name)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise TapewatchError(f"cannot create topic {name}: {error}", "Check the broker's log and rights.") from error
+                raise TapewatchError(
+                    f"cannot create topic {name}: {error}", "Check the broker's log and rights."
+                ) from error
     _await_leaders(client, list(wanted))
     return created
 
@@ -105,7 +107,9 @@ def existing_topics(client: AdminClient) -> dict[str, int]:
     try:
         found = client.list_topics(timeout=TIMEOUT_S).topics
     except KafkaException as error:
-        raise TapewatchError(f"Kafka does not answer: {error}", "Run `tapewatch status`; start it with `tapewatch up`.") from error
+        raise TapewatchError(
+            f"Kafka does not answer: {error}", "Run `tapewatch status`; start it with `tapewatch up`."
+        ) from error
     return {name: len(topic.partitions) for name, topic in found.items()}
 
 

@@ -1,7 +1,7 @@
 """The one way we compile: numba in nopython mode, without fastmath, so that results are the same bits everywhere.
 
-Machine code is cached in the user's cache folder under a hash of every source file that a package's kernels can call: a changed kernel is
-compiled anew together with all that call it, and an unchanged build compiles nothing twice.
+Machine code is cached in the user's cache folder under a hash of every source file that a package's kernels can call: a
+changed kernel is compiled anew together with all that call it, and an unchanged build compiles nothing twice.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _CALLS = {
 
 @cache
 def source_hash(packages: tuple[str, ...], marker: bytes = b"") -> str:
-    """sha256 over the names and contents of the packages' source files that contain `marker` (all of them by default)."""
+    """sha256 over names and contents of the packages' source files that contain `marker` (all of them by default)."""
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
     for package in packages:
@@ -53,19 +53,23 @@ def _choose_cache(function: Callable[..., Any]) -> None:
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile `function`: nopython, releases the GIL, cached on disk, IEEE semantics (division by zero gives inf or NaN)."""
+    """Compile `function`: nopython, releases the GIL, cached on disk, IEEE semantics (division by zero gives inf or
+    NaN).
+    """
     _choose_cache(function)
     compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return compiled
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """As `kernel`, for a part of one: compiled into its callers, since passing state by value costs more than most parts do."""
+    """As `kernel`, for a part of one: compiled into its callers, since passing state by value costs more than most
+    parts do.
+    """
     compiled: Callable[P, R] = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
     return compiled
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no hints that we use
 def _without_count(typing_context: Any, array: Any) -> Any:
     """An array's view without reference count, for kernels."""
 
@@ -79,7 +83,8 @@ def _without_count(typing_context: Any, array: Any) -> Any:
 
 @inlined
 def borrowed(array: A) -> A:
-    """The same array, not counted: inside a kernel's loop the atomic counting of references costs more than the arithmetic.
+    """The same array, not counted: inside a kernel's loop the atomic counting of references costs more than the
+    arithmetic.
 
     Only for the time of a call whose caller holds the array.
     """

@@ -1,4 +1,4 @@
-"""The instrument registry: the compacted topic `instruments`, one record an id, and when each id was first registered."""
+"""The instrument registry: the topic `instruments`, one record an id, and when each id was first registered."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,8 +15,8 @@ from tapewatch.settings import Settings
 class Registry:
     """What is registered, as far as it has been read; `refresh` reads on to the topic's end.
 
-    A row counts as registered when its record was appended no earlier than its instrument was first registered, so that the answer is
-    the same whenever the log is read again.
+    A row counts as registered when its record was appended no earlier than its instrument was first registered, so that
+    the answer is the same whenever the log is read again.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -52,8 +52,8 @@ class Registry:
     def since(self, instrument: str) -> int | None:
         """UTC nanoseconds of an id's first registration; None where it is not registered.
 
-        Reads on before it says no, once for each time its owner set `stale`: after every batch of records, since what was registered
-        before a record was appended can be read once the record has been.
+        Reads on before it says no, once for each time its owner set `stale`: after every batch of records, since what
+        was registered before a record was appended can be read once the record has been.
         """
         if instrument not in self._since and self.stale:
             self.refresh()
@@ -79,7 +79,9 @@ class FixedRegistry:
 
 
 def register(settings: Settings, instruments: Iterable[Instrument], clock: Clock = WALL) -> int:
-    """Register reference data; ids whose record stands already as it is are not written again. Returns how many were written."""
+    """Register reference data; ids whose record stands already as it is are not written again. Returns how many were
+    written.
+    """
     registry = Registry(settings)
     registry.refresh()
     registry.close()

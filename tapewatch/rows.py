@@ -1,7 +1,7 @@
 """The rows of the market log: one Arrow schema per row type, and the columnar form that parsers and writers exchange.
 
-Times are UTC nanoseconds, prices and quantities float64. `instrument` is dictionary-encoded; in `Rows` it is an int32 code into
-`Rows.instruments`. Optional columns may be absent from a frame; a reader treats them as null.
+Times are UTC nanoseconds, prices and quantities float64. `instrument` is dictionary-encoded; in `Rows` it is an int32
+code into `Rows.instruments`. Optional columns may be absent from a frame; a reader treats them as null.
 """
 
 from collections.abc import Iterator, Sequence
@@ -150,7 +150,9 @@ def schema(row_type: RowType, optional: Sequence[str] = ()) -> pa.Schema:
 
 
 def numpy_dtype(kind: pa.DataType) -> np.dtype[Any]:
-    """The numpy dtype that `Rows` holds for an Arrow column type: int64 for times, float64 [rows, 10] for levels, object for text."""
+    """The numpy dtype that `Rows` holds for an Arrow column type: int64 for times, float64 [rows, 10] for levels,
+    object for text.
+    """
     if pa.types.is_dictionary(kind):
         return np.dtype(np.int32)
     if pa.types.is_timestamp(kind):
@@ -159,7 +161,8 @@ def numpy_dtype(kind: pa.DataType) -> np.dtype[Any]:
         return np.dtype(np.float64)
     if pa.types.is_string(kind):
         return np.dtype(object)
-    return np.dtype(kind.to_pandas_dtype())
+    dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
+    return dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,8 @@ class Rows:
     """Rows of one type in columns.
 
     instruments : the dictionary; `columns["instrument"]` holds int32 codes into it
-    columns : name -> array[rows] (levels: float64[rows, 10]); times int64 UTC nanoseconds; text columns object arrays of str
+    columns : name -> array[rows] (levels: float64[rows, 10]); times int64 UTC nanoseconds; text columns object arrays
+    of str
     """
 
     type: RowType
@@ -189,7 +193,9 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """All rows of a source with ts_recv < end_ns that no earlier chunk had. Each `Rows` is in receipt order (ts_recv never decreases)."""
+    """All rows of a source with ts_recv < end_ns that no earlier chunk had. Each `Rows` is in receipt order (ts_recv
+    never decreases).
+    """
 
     end_ns: int
     rows: list[Rows] = field(default_factory=list)

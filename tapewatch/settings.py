@@ -1,7 +1,8 @@
-"""Settings: defaults < tapewatch.toml < TAPEWATCH_* environment < flags; validated as a whole at start, unknown keys refused.
+"""Settings: defaults < tapewatch.toml < TAPEWATCH_* environment < flags; validated as a whole at start, unknown keys
+refused.
 
-An environment variable names its key by section and name: `TAPEWATCH_KAFKA_BOOTSTRAP` is `kafka.bootstrap`. A value that begins with
-`@` is read from the file it names, so that a secret need not stand in the environment.
+An environment variable names its key by section and name: `TAPEWATCH_KAFKA_BOOTSTRAP` is `kafka.bootstrap`. A value
+that begins with `@` is read from the file it names, so that a secret need not stand in the environment.
 """
 
 import os
@@ -80,7 +81,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     group: str = "tapewatch-engine"
     instance: str = ""
-    batch_frames: Positive = 1000
+    batch_frames: Positive = 300
     poll_ms: Positive = 20
     snapshot_seconds: PositiveFloat = 30.0
     feeds: tuple[str, ...] = ()
@@ -138,7 +139,8 @@ def load(
 ) -> Settings:
     """Read settings from file, environment and flags (dotted keys), in that order of increasing precedence.
 
-    SettingsError names the key that is unknown or wrong. Without `file`, `tapewatch.toml` of the working folder is read if it is there.
+    SettingsError names the key that is unknown or wrong. Without `file`, `tapewatch.toml` of the working folder is read
+    if it is there.
     """
     path = file or Path("tapewatch.toml")
     tree: dict[str, Any] = {}
@@ -151,14 +153,26 @@ def load(
         raise SettingsError(f"there is no settings file {file}", "Name an existing file with --settings.")
     for key, value in (os.environ if environment is None else environment).items():
         if key.startswith("TAPEWATCH_"):
-            _place(tree, _dotted(key), _from_file(value))
+            dotted = _dotted(key)
+            _place(tree, dotted, _words(_from_file(value)) if dotted in _LISTS else _from_file(value))
     for key, value in (flags or {}).items():
         if value is not None:
             _place(tree, key, value)
     try:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"settings: {error}", "See `tapewatch config show` for all keys and their meaning.") from error
+        raise SettingsError(
+            f"settings: {error}", "See `tapewatch config show` for all keys and their meaning."
+        ) from error
+
+
+_LISTS = frozenset({"engine.feeds"})
+"""Keys whose environment variable is a comma-separated list."""
+
+
+def _words(value: str) -> list[str]:
+    """The words of a comma-separated list."""
+    return [word.strip() for word in value.split(",") if word.strip()]
 
 
 def _dotted(key: str) -> str:

@@ -42,7 +42,7 @@ class Addresses(msgspec.Struct, frozen=True):
 
     @classmethod
     def running(cls, data: Path, wait_s: float = 0.0) -> "Addresses":
-        """The stack of this data folder, waiting `wait_s` seconds for one; an error that says how to start one where none is."""
+        """The stack of this data folder, waited for `wait_s` seconds; an error that says how to start one otherwise."""
         deadline = WALL.now() + int(wait_s * NANOS)
         while (found := cls._found(data)) is None:
             if WALL.now() >= deadline:

@@ -48,7 +48,9 @@ def dead_letters(topic: str) -> str:
 
 
 def market_topics(feed: str, settings: TopicSettings, partitions: int = 0) -> list[TopicSpec]:
-    """A feed's market topic (broker append time, so that a record's age against a registration is a fact of the log) and its dead letters."""
+    """A feed's market topic (broker append time, so that a record's age against a registration is a fact of the log)
+    and its dead letters.
+    """
     name = market(feed)
     kept = {"retention.ms": str(settings.market_retention_hours * 3_600_000), "max.message.bytes": _LARGEST_RECORD}
     return [

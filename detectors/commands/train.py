@@ -141,7 +141,10 @@ def _trained(args: argparse.Namespace, recipe: Recipe, rows: Sample, data_hash: 
     card = Card(
         data=f"topic {where}" if args.topic else where,
         data_hash=data_hash,
-        command=f"tapewatch train kmeans --detector {recipe.detector} -k {recipe.k} --scaling {recipe.scaling} --seed {recipe.seed}",
+        command=(
+            f"tapewatch train kmeans --detector {recipe.detector} -k {recipe.k} "
+            f"--scaling {recipe.scaling} --seed {recipe.seed}"
+        ),
     )
     older, newer = rows.split(args.held_out)
     labels = newer.labels
@@ -184,7 +187,8 @@ def _summary(model: KMeansModel, rows: Sample, counts: PairCounts | None) -> dic
 def _describe(model: KMeansModel, counts: PairCounts | None, saved: Path) -> None:
     if counts is not None:
         print(
-            f"{counts.bars:,} bars: {counts.pairs:,} pairs, {counts.null_volume:,} null after a minute without volume, {counts.first:,} first\n"
+            f"{counts.bars:,} bars: {counts.pairs:,} pairs, {counts.first:,} first, "
+            f"{counts.null_volume:,} null after a minute without volume\n"
         )
     print(centres_table(model))
     print(f"\nalert distance {model.alert:g}: {model.card.budget}")

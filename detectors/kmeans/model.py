@@ -71,13 +71,14 @@ class KMeansModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def centres_for(self, names: tuple[str, ...]) -> Centres:
         """As the kernels take it, for inputs that come in the order of `names`; ValueError where one is missing."""
+        centres = np.array(self.centres).reshape(len(self.centres), len(self.inputs))[list(self.normal)]
         return Centres(
             index=np.array([names.index(name) for name in self.inputs], dtype=np.int64),
             location=np.array(self.location),
             scale=np.array(self.scale),
             clip=np.full(1, self.clip),
-            centres=np.array(self.centres).reshape(len(self.centres), len(self.inputs)),
-            normal=np.array(self.normal, dtype=np.uint8),
+            centres=np.ascontiguousarray(centres.T),
+            totals=np.zeros(len(centres)),
             knots=np.ascontiguousarray(np.array(self.knots, dtype=np.float64).reshape(-1, 2).T),
             alert=np.full(1, self.alert),
         )

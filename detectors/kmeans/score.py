@@ -1,4 +1,6 @@
-"""Scoring with K-means centres, compiled: distance to the nearest centre of normal trading, and the probability it stands for."""
+"""Scoring with K-means centres, compiled: distance to the nearest centre of normal trading, and the probability it
+stands for.
+"""
 
 from typing import NamedTuple
 
@@ -14,17 +16,19 @@ I8 = npt.NDArray[np.int64]
 class Centres(NamedTuple):
     """A K-means model as the kernels take it.
 
-    index : int64[d], which inputs it uses; location, scale : float64[d], robust scaling; clip : float64[1], scaled values are cut there
-    centres : float64[k, d], scaled; normal : uint8[k], 1 for centres of normal trading
-    knots : float64[2, m], calibration: distance (increasing) and probability; alert : float64[1], distance at which the alert budget is spent
+    index : int64[d], which inputs it uses; location, scale : float64[d], robust scaling; clip : float64[1], scaled
+    values are cut there
+    centres : float64[d, k], scaled, one column for each centre of normal trading; totals : float64[k], scratch
+    knots : float64[2, m], calibration: distance (increasing) and probability; alert : float64[1], distance at which the
+    alert budget is spent
     """
 
-    index: I8
+    index: I8  # type: ignore[assignment]  # a field by that name hides tuple.index, which nothing calls
     location: F8
     scale: F8
     clip: F8
     centres: F8
-    normal: npt.NDArray[np.uint8]
+    totals: F8
     knots: F8
     alert: F8
 
@@ -33,8 +37,8 @@ def no_model() -> Centres:
     """A model without centres: every score is NaN."""
     empty = np.zeros(0)
     return Centres(
-        np.zeros(0, dtype=np.int64), empty, empty, np.full(1, 20.0), np.zeros((0, 0)), np.zeros(0, dtype=np.uint8), np.zeros((2, 0)),
-        np.full(1, np.inf),
+        np.zeros(0, dtype=np.int64), empty, empty, np.full(1, 20.0), np.zeros((0, 0)), empty,
+        np.zeros((2, 0)), np.full(1, np.inf),
     )  # fmt: skip
 
 
@@ -47,7 +51,7 @@ def borrow(model: Centres) -> Centres:
         borrowed(model.scale),
         borrowed(model.clip),
         borrowed(model.centres),
-        borrowed(model.normal),
+        borrowed(model.totals),
         borrowed(model.knots),
         borrowed(model.alert),
     )
@@ -57,32 +61,33 @@ def borrow(model: Centres) -> Centres:
 def distance(inputs: F8, model: Centres) -> float:
     """Distance of one row to the nearest normal centre, in scaled units per square root of input.
 
-    inputs : float64[n]; a NaN among the inputs the model uses is left out of the sum, and the sum scaled up for it; NaN where more than
-    half are missing (not warm, or not assessable with this feed's data).
+    inputs : float64[n]; a NaN among the inputs the model uses is left out of the sum, and the sum scaled up for it; NaN
+    where more than half are missing (not warm, or not assessable with this feed's data).
     """
     used = model.index.size
-    centres = model.centres.shape[0]
+    totals = model.totals
+    centres = totals.size
     if centres == 0:
         return np.nan
+    for k in range(centres):
+        totals[k] = 0.0
+    limit = model.clip[0]
     present = 0
     for j in range(used):
-        if not np.isnan(inputs[model.index[j]]):
-            present += 1
+        value = inputs[model.index[j]]
+        if np.isnan(value):
+            continue
+        present += 1
+        scaled = min(max((value - model.location[j]) * model.scale[j], -limit), limit)
+        for k in range(centres):
+            apart = scaled - model.centres[j, k]
+            totals[k] += apart * apart
     if 2 * present < used or present == 0:
         return np.nan
-    limit = model.clip[0]
     nearest = np.inf
     for k in range(centres):
-        if model.normal[k] == 0:
-            continue
-        total = 0.0
-        for j in range(used):
-            value = inputs[model.index[j]]
-            if not np.isnan(value):
-                scaled = min(max((value - model.location[j]) * model.scale[j], -limit), limit) - model.centres[k, j]
-                total += scaled * scaled
-        nearest = min(nearest, total)
-    return np.sqrt(nearest / present)
+        nearest = min(nearest, totals[k])
+    return float(np.sqrt(nearest / present))
 
 
 @inlined
@@ -92,9 +97,9 @@ def probability(value: float, knots: F8) -> float:
     if np.isnan(value) or count == 0:
         return np.nan
     if value <= knots[0, 0]:
-        return knots[1, 0]
+        return float(knots[1, 0])
     for m in range(1, count):
         if value <= knots[0, m]:
             share = (value - knots[0, m - 1]) / (knots[0, m] - knots[0, m - 1])
-            return knots[1, m - 1] + share * (knots[1, m] - knots[1, m - 1])
-    return knots[1, count - 1]
+            return float(knots[1, m - 1] + share * (knots[1, m] - knots[1, m - 1]))
+    return float(knots[1, count - 1])

@@ -1,5 +1,4 @@
-"""Training both K-means models: scale, cluster, say which clusters are normal, calibrate, and spend the alert budget.
-"""
+"""Training both K-means models: scale, cluster, say which clusters are normal, calibrate, spend the alert budget."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,3 @@
-"""Manipulation scenarios: one module each, a compiled step per instrument and sealed second over an episode's own state."""
+"""Manipulation scenarios: one module each, a compiled step per instrument and sealed second over an episode's own
+state.
+"""

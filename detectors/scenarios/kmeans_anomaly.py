@@ -1,4 +1,6 @@
-"""K-means anomaly: an instrument's seconds lie far from every centre of normal trading (unspecific; EU MAR Article 12 indicators)."""
+"""K-means anomaly: an instrument's seconds lie far from every centre of normal trading (unspecific; EU MAR Article 12
+indicators).
+"""
 
 import msgspec
 import numpy as np
@@ -30,8 +32,10 @@ VALUES = ("distance", "threshold", "probability", "streak_s")
 class AnomalyParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When far seconds become an alert.
 
-    hold_s : consecutive seconds beyond the model's alert distance; quiet_s : seconds below it after which an episode closes
-    cooldown_s : an episode closes no earlier; update_ratio : a new peak distance that exceeds the last reported one by this factor is a revision
+    hold_s : consecutive seconds beyond the model's alert distance; quiet_s : seconds below it after which an episode
+    closes
+    cooldown_s : an episode closes no earlier; update_ratio : a new peak distance that exceeds the last reported one by
+    this factor is a revision
     """
 
     hold_s: float = 3.0
@@ -50,7 +54,8 @@ def step(
 ) -> int:
     """One sealed second of one instrument; NaN distances (not warm, not assessable) are never hits.
 
-    e : float64[16], the episode's state, changed in place; limit : the model's alert distance; values : float64[16] out, named by VALUES
+    e : float64[16], the episode's state, changed in place; limit : the model's alert distance; values : float64[16]
+    out, named by VALUES
     Returns NONE, OPENED, UPDATED or CLOSED.
     """
     hit = distance >= limit

@@ -1,8 +1,10 @@
-"""Pump and dump: aggressive buyers drive the price up in seconds, then the organisers sell (EU MAR Annex I A(a), (c); CFTC advisory 2018).
+"""Pump and dump: aggressive buyers drive the price up in seconds, then the organisers sell (EU MAR Annex I A(a), (c);
+CFTC advisory 2018).
 
-The rule follows what sets the announced pumps of small coins apart from news (Kamps & Kleinberg 2018; La Morgia et al. 2020): within 25 s
-the price rises far beyond its own volatility, the volume is a multiple of its own mean, and buyers cross the spread in many distinct
-milliseconds. News re-prices the quotes instead: the price has moved before anybody buys, and both sides trade.
+The rule follows what sets the announced pumps of small coins apart from news (Kamps & Kleinberg 2018; La Morgia et al.
+2020): within 25 s the price rises far beyond its own volatility, the volume is a multiple of its own mean, and buyers
+cross the spread in many distinct milliseconds. News re-prices the quotes instead: the price has moved before anybody
+buys, and both sides trade.
 """
 
 import msgspec
@@ -31,19 +33,31 @@ F8 = npt.NDArray[np.float64]
 WINDOW_S = 25
 # Inputs of a step, float64[8].
 RISE, RUSH, VOLUME_RATIO, BUY_SHARE, DEVIATION, RUSH_RATIO, PRICE, AGE = range(8)
-INPUTS = ("ret_25s", "rush_25s", "volume_ratio_25s", "buy_share_25s", "price", "threshold_ret", "threshold_rush", "drawdown")
+INPUTS = (
+    "ret_25s",
+    "rush_25s",
+    "volume_ratio_25s",
+    "buy_share_25s",
+    "price",
+    "threshold_ret",
+    "threshold_rush",
+    "drawdown",
+)
 _DUMPED = WORK
 
 
 class PumpParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `pump_and_dump`.
 
-    min_rise : log return over 25 s at least; rise_deviations : and this many standard deviations of a 25 s return (own volatility,
-    half-life 30 min)
-    min_rush : distinct milliseconds with aggressive buys in 25 s at least; rush_ratio : and this multiple of their own mean
-    volume_ratio : volume of 25 s over its own mean at least; buy_share : (bought - sold)/traded of 25 s at least, which is not asked when
-    the volume is explosive_ratio times its mean: in a small coin's thousandfold rush sellers meet every buyer
-    warm_s : seconds an instrument must have been watched; cooldown_s : an episode lasts this long, and no second one opens in it
+    min_rise : log return over 25 s at least; rise_deviations : and this many standard deviations of a 25 s return (own
+    volatility, half-life 30 min)
+    min_rush : distinct milliseconds with aggressive buys in 25 s at least; rush_ratio : and this multiple of their own
+    mean
+    volume_ratio : volume of 25 s over its own mean at least; buy_share : (bought - sold)/traded of 25 s at least
+    explosive_ratio : from this multiple of the mean volume on no buy_share is asked: in a small coin's thousandfold rush
+    sellers meet every buyer
+    warm_s : seconds an instrument must have been watched; cooldown_s : an episode lasts this long, and no second one
+    opens in it
     dump_share : the dump has begun when this share of the rise is given back
     """
 
@@ -74,8 +88,9 @@ def thresholds(x: F8, rule: F8, out: F8) -> None:
 def step(e: F8, x: F8, second: int, offset: int, rule: F8, values: F8) -> int:
     """One sealed second of one instrument.
 
-    e : float64[16], the episode's state, changed in place; x : float64[8], inputs named above (RUSH_RATIO and DEVIATION: the instrument's
-    own mean of rush_25s and standard deviation of a 25 s return); second : the sealed second; offset : the input offset that sealed it
+    e : float64[16], the episode's state, changed in place; x : float64[8], inputs named above (RUSH_RATIO and
+    DEVIATION: the instrument's own mean of rush_25s and standard deviation of a 25 s return); second : the sealed
+    second; offset : the input offset that sealed it
     values : float64[16] out, evidence, named by INPUTS; returns NONE, OPENED, UPDATED or CLOSED
     """
     need = values[5:7]

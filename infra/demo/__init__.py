@@ -1,4 +1,4 @@
-"""The demo: the product's own commands around one stack, what they do shown as it happens, and what came out added up."""
+"""The demo: the product's own commands around one stack, shown at work, and what came out added up."""
 
 from infra.demo.plan import Plan, Wishes
 from infra.demo.show import run_demo

@@ -10,28 +10,49 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded import launch
 from infra.demo.plan import PROGRAM
+from infra.embedded import launch
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
 
 QUOTED_LINES = 8
-_TICK_S = 0.02
 
 
 class Child(msgspec.Struct):
-    """A command at work. log : its standard error; output : its standard output."""
+    """A command at work. log : its standard error; output : its standard output; asked : to end, by us."""
 
     name: str
     process: "subprocess.Popen[bytes]"
     log: Path
     output: Path
+    asked: bool = False
 
     @property
     def has_ended(self) -> bool:
         """Whether it has ended, well or not."""
         return self.process.poll() is not None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended without being asked to, and not well."""
+        return not self.asked and self.process.poll() not in (None, 0)
+
+    def end(self, patience_s: float) -> None:
+        """Ask it to end, and wait for that; what is left of it after `patience_s` is killed."""
+        self.ask()
+        try:
+            self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def ask(self) -> None:
+        """Ask it to end in order."""
+        if not self.has_ended:
+            self.asked = True
+            with suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGTERM)
 
     def answer(self) -> bytes:
         """What it printed on standard output."""
@@ -77,19 +98,13 @@ class Family:
     def check(self) -> None:
         """TapewatchError where a child has failed."""
         for child in self._children:
-            if child.process.poll() not in (None, 0):
+            if child.has_failed:
                 raise child.failure()
 
     def stop(self, patience_s: float) -> None:
-        """Ask those that still run to end, all at once; kill what is left after `patience_s`."""
-        running = [child for child in self._children if not child.has_ended]
-        for child in running:
-            with suppress(ProcessLookupError):
-                child.process.send_signal(signal.SIGTERM)
+        """Ask all that still run to end, at once; what is left after `patience_s` is killed."""
+        for child in self._children:
+            child.ask()
         deadline = WALL.now() + int(patience_s * NANOS)
-        while any(not child.has_ended for child in running) and WALL.now() < deadline:
-            WALL.sleep(_TICK_S)
-        for child in running:
-            if not child.has_ended:
-                child.process.kill()
-            child.process.wait()
+        for child in self._children:
+            child.end(max(0.0, (deadline - WALL.now()) / NANOS))

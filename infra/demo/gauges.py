@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 
 import psycopg2
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka import KafkaException, TopicPartition
 
 from tapewatch import kafka, topics
 from tapewatch.settings import Settings
@@ -45,6 +44,7 @@ class Gauges:
     def __init__(self, settings: Settings, topic: str) -> None:
         self.produced = self.engine_lag = self.sink_lag = 0
         self.inserted: dict[str, int] = {}
+        self.error: BaseException | None = None
         self._settings, self._topic = settings, topic
         self._admin = kafka.admin(settings)
         self._group = kafka.consumer(settings, settings.engine.group)
@@ -84,10 +84,13 @@ class Gauges:
         return False
 
     def _run(self) -> None:
-        while not self._stop.wait(EVERY_S):
-            # A server that is slow to answer shows as figures that stand still; whether one has died is seen elsewhere.
-            with suppress(KafkaException, psycopg2.Error):
-                self._look()
+        try:
+            while not self._stop.wait(EVERY_S):
+                # A server that is slow to answer shows as figures that stand still.
+                with suppress(KafkaException, psycopg2.Error):
+                    self._look()
+        except BaseException as error:
+            self.error = error
 
     def _look(self) -> None:
         ends = self._ends([self._topic])
@@ -108,15 +111,8 @@ class Gauges:
     def _ends(self, wanted: Iterable[str]) -> dict[Place, int]:
         """Where each partition of these topics ends, for readers of what is committed."""
         found = kafka.existing_topics(self._admin)
-        places = [TopicPartition(topic, number) for topic in wanted for number in range(found.get(topic, 0))]
-        if not places:
-            return {}
-        asked = self._admin.list_offsets(
-            {place: OffsetSpec.latest() for place in places},
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=kafka.TIMEOUT_S,
-        )
-        return {(place.topic, place.partition): int(answer.result().offset) for place, answer in asked.items()}
+        places = [(topic, number) for topic in wanted for number in range(found.get(topic, 0))]
+        return {place: kafka.watermarks(self._reader, *place)[1] for place in places}
 
     def _committed(self, places: Iterable[Place]) -> dict[Place, int]:
         """The engine group's offsets."""

@@ -51,7 +51,7 @@ class Found(msgspec.Struct):
 
 
 class LookAlike(msgspec.Struct):
-    """How one kind of look-alike fared. alerted : on which a detector of manipulation alerted; anomalies : K-means did."""
+    """How one kind of look-alike fared. alerted : by a detector of manipulation; anomalies : by `kmeans_anomaly`."""
 
     injected: int = 0
     alerted: int = 0
@@ -59,7 +59,7 @@ class LookAlike(msgspec.Struct):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Alerts and labels compared. false_alerts : by the alerts' scenario, those that no injected manipulation explains."""
+    """Alerts and labels compared. false_alerts : alerts that no injected manipulation explains, by their scenario."""
 
     episodes: dict[str, Found]
     look_alikes: dict[str, LookAlike]

@@ -17,6 +17,8 @@ from tapewatch.settings import Settings
 PROGRAM = (sys.executable, "-P", "-m", "tapewatch")
 ROWS_PER_INSTRUMENT = 10.0
 """Rows a second and instrument of the synthetic market."""
+PARTITIONS = 2
+"""Of the synthetic market's topic: few make full frames, which is what a small machine needs."""
 
 
 class Wishes(msgspec.Struct, frozen=True):
@@ -69,22 +71,20 @@ class Plan(msgspec.Struct, frozen=True):
 def plan(settings: Settings, wishes: Wishes) -> Plan:
     """The plan. TapewatchError where a recording cannot be read.
 
-    A synthetic market gets a new feed each time; a recording always the same one, so that showing it again adds nothing.
+    A synthetic market gets a new feed each time, a recording always the same one: a second showing adds nothing.
     """
-    common = ("--data", str(settings.data_path))
-    if wishes.settings_file is not None:
-        common = ("--settings", str(wishes.settings_file.resolve()), *common)
+    named = ("--settings", str(wishes.settings_file.resolve())) if wishes.settings_file else ()
+    common = (*named, "--data", str(settings.data_path))
     if wishes.recording:
         return _replay(settings, wishes, common)
     now = to_rfc3339(WALL.now())
     feed = "demo-" + "".join(character for character in now[:19] if character.isdigit())
     folder = settings.data_path / "demo" / feed
     rate = ROWS_PER_INSTRUMENT * wishes.instruments
-    words = ["produce", "synthetic", "--demo", "--feed", feed, "--seed", str(wishes.seed), "--json"]
+    words = ["produce", "synthetic", "--demo", "--await-engine", "--feed", feed, "--seed", str(wishes.seed), "--json"]
     words += ["--instruments", str(wishes.instruments), "--rows-per-second", str(rate)]
-    words += ["--labels", str(folder / "labels.csv"), "--seconds", str(wishes.seconds)]
-    if not wishes.seconds:
-        del words[-2:]
+    words += ["--partitions", str(PARTITIONS), "--labels", str(folder / "labels.csv")]
+    words += ["--seconds", str(wishes.seconds)] if wishes.seconds else []
     return Plan(feed, folder, wishes.instruments, tuple(words), common)
 
 

@@ -5,18 +5,17 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
 import msgspec
 
 from infra import embedded
-from infra.demo import labels
 from infra.demo.children import Child, Family
 from infra.demo.follow import Follower
 from infra.demo.gauges import Gauges
-from infra.demo.plan import Plan, Wishes, plan
+from infra.demo.plan import PARTITIONS, Plan, Wishes, plan
 from infra.demo.summary import Ending, Produced, Summary, summarise
 from infra.demo.view import Screen, State
 from infra.embedded.layout import Layout, locked
@@ -27,7 +26,10 @@ from tapewatch.settings import Settings
 from tapewatch.stack import started_at
 
 INSTANCE = "demo"
-"""The engine's name in its group: a demo after a demo takes its partitions over at once."""
+"""The engine's name in its group: one demo's engine takes the place of the last one's at once."""
+
+SINK_ROWS = 50_000
+"""Rows of one database transaction at most: a show wants to see them arrive."""
 
 TICK_S = 0.05
 LABELS_S = 0.5
@@ -56,7 +58,8 @@ def run_demo(settings: Settings, wishes: Wishes, as_json: bool) -> Summary:
             return _Demo(settings, wishes, as_json).run()
     except BlockingIOError:
         raise TapewatchError(
-            f"another demo runs in {settings.data_path}", "End it first, or name another folder: tapewatch --data DIR demo."
+            f"another demo runs in {settings.data_path}",
+            "End it first, or name another folder: tapewatch --data DIR demo.",
         ) from None
 
 
@@ -75,10 +78,12 @@ class _Demo:
         """Start everything at once: the commands get ready while the servers come up."""
         course = plan(self._settings, self._wishes)
         course.folder.mkdir(parents=True, exist_ok=True)
-        wait = {"TAPEWATCH_EMBEDDED_WAIT_S": str(WAIT_S)}
-        family = Family(course.common, self._settings.data_path / "logs", wait)
+        environment = {"TAPEWATCH_EMBEDDED_WAIT_S": str(WAIT_S), "TAPEWATCH_SINK_BATCH_ROWS": str(SINK_ROWS)}
+        family = Family(course.common, self._settings.data_path / "logs", environment)
         try:
-            family.launch("engine", ["run", "engine", "--instance", INSTANCE, "--quiet", "--json"])
+            family.launch(
+                "engine", ["run", "engine", "--instance", INSTANCE, "--feed", course.feed, "--quiet", "--json"]
+            )
             producer = family.launch("producer", course.produce)
             migration = family.launch("migrate", ["db", "migrate"])
             with _stack(self._settings, self._wishes.keep), _on_signal(self._stop):
@@ -95,8 +100,10 @@ class _Demo:
 
     def _show(self, course: Plan, family: Family, producer: Child, migration: Child) -> Summary:
         """From the moment the servers answer to the summary."""
-        specs = topics.market_topics(course.feed, self._settings.topics) if not self._wishes.recording else []
-        kafka.create_topics(self._settings, [*specs, *topics.shared_topics(self._settings.topics)])
+        specs = topics.shared_topics(self._settings.topics)
+        if not self._wishes.recording:
+            specs += topics.market_topics(course.feed, self._settings.topics, PARTITIONS)
+        kafka.create_topics(self._settings, specs)
         seen, gauges = Follower(self._settings, course.topic), Gauges(self._settings, course.topic)
         state = State(course, bool(self._wishes.recording), self._wishes.seconds, seen, gauges, self._begun_ns)
         try:
@@ -131,21 +138,18 @@ class _Demo:
         """Whether the producer has ended, or a replay's time is up."""
         wishes = self._wishes
         if wishes.recording and wishes.seconds and WALL.now() - shown_ns > wishes.seconds * NANOS:
-            producer.process.send_signal(signal.SIGTERM)
-            with suppress(TimeoutError):
-                _await(lambda: producer.has_ended, PATIENCE_S)
-            return True
+            producer.end(PATIENCE_S)
         return producer.has_ended
 
     def _until(self, is_over: Callable[[], bool], family: Family, screen: Screen) -> None:
         """Keep the screen up to date until something is over, or until the stop."""
         while not is_over() and not self._stop.is_set():
-            family.check()
+            _check(family, screen.state)
             screen.refresh()
             self._note_catching_up(screen.state)
             self._stop.wait(TICK_S)
         if not self._stop.is_set():
-            family.check()
+            _check(family, screen.state)
 
     def _note_catching_up(self, state: State) -> None:
         """Remember when the engine had taken the back-dated part."""
@@ -157,15 +161,11 @@ class _Demo:
         """After the producer's end wait for engine and sink; False where the user did not want to wait."""
         state = screen.state
         if self._stop.is_set():
-            if not producer.has_ended:
-                producer.process.send_signal(signal.SIGTERM)
-                with suppress(TimeoutError):
-                    _await(lambda: producer.has_ended, HASTE_S)
+            producer.end(HASTE_S)
             return False
         state.is_draining = True
         moved_ns, last = WALL.now(), (-1, -1)
         while not state.gauges.is_drained():
-            self._until(lambda: True, family, screen)
             self._stop.wait(TICK_S)
             if self._stop.is_set():
                 return False
@@ -173,19 +173,20 @@ class _Demo:
             if now != last:
                 moved_ns, last = WALL.now(), now
             if WALL.now() - moved_ns > STUCK_S * NANOS:
-                raise TapewatchError(f"engine or sink have stood still for {STUCK_S} s", "See the logs in the data folder.")
-            family.check()
+                raise TapewatchError(
+                    f"engine or sink have stood still for {STUCK_S} s", "See the logs in the data folder."
+                )
+            _check(family, state)
             screen.refresh()
         return True
 
 
-def _await(is_over: Callable[[], bool], seconds: float) -> None:
-    """Wait for something; TimeoutError when it takes too long."""
-    deadline = WALL.now() + int(seconds * NANOS)
-    while not is_over():
-        if WALL.now() > deadline:
-            raise TimeoutError
-        WALL.sleep(TICK_S)
+def _check(family: Family, state: State) -> None:
+    """Raise what has failed: a child, or one of our own readers."""
+    family.check()
+    for error in (state.seen.error, state.gauges.error):
+        if error is not None:
+            raise error
 
 
 def _told(producer: Child) -> Produced:
@@ -202,18 +203,13 @@ def _stack(settings: Settings, keep: bool) -> Iterator[None]:
     if settings.kafka.bootstrap and settings.postgres.url:
         yield
         return
-    with embedded.shown() as report:
-        if keep:
-            embedded.start(settings, report)
-            session = None
-        else:
-            session = embedded.session(settings, report)
-            session.__enter__()
-    try:
+    with ExitStack() as ours:
+        with embedded.shown() as report:
+            if keep:
+                embedded.start(settings, report)
+            else:
+                ours.enter_context(embedded.session(settings, report))
         yield
-    finally:
-        if session is not None:
-            session.__exit__(None, None, None)
 
 
 @contextmanager

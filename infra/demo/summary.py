@@ -1,4 +1,4 @@
-"""What a demo came to: rows in and kept, alerts in topic and table held against each other, episodes found, latencies."""
+"""What a demo came to: rows in and kept, alerts in topic and table compared, episodes found, latencies."""
 
 from collections import Counter
 from contextlib import closing
@@ -125,7 +125,7 @@ def alerts_in_topic(settings: Settings, topic: str) -> Kept:
 
 
 class Stored(msgspec.Struct):
-    """This feed in PostgreSQL. tables : rows by table; revisions : of its alerts, by id; complete : all were counted."""
+    """A feed in PostgreSQL. tables : rows by table; revisions : of its alerts, by id; complete : all were counted."""
 
     tables: dict[str, int]
     revisions: dict[str, int]
@@ -230,10 +230,15 @@ def summarise(settings: Settings, plan: Plan, seen: Follower, ending: Ending) ->
         seconds=ending.seconds,
         drained=ending.drained,
         data=str(settings.data_path),
-        verify=" ".join(["tapewatch", *plan.common, "verify", next(iter(kept.newest), "ALERT_ID")]),
+        verify=" ".join(["tapewatch", *plan.common, "verify", _worst(newest)]),
     )
 
 
 def _listed(alert: Alert) -> Listed:
     told = (alert.id, alert.scenario, alert.instrument, alert.severity, alert.decided, alert.revision, alert.sentence)
     return Listed(*told)
+
+
+def _worst(alerts: list[Alert]) -> str:
+    """The id of the alert with the highest score."""
+    return max(alerts, key=lambda alert: alert.score).id if alerts else "ALERT_ID"

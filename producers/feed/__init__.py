@@ -1,6 +1,7 @@
 """The way into a market topic: split by partition, frame, count, send, and never lose a frame in silence."""
 
 from producers.feed.encoder import FrameEncoder
+from producers.feed.engine_ready import await_engine
 from producers.feed.live import LiveWriter
 from producers.feed.log_tail import LogTail, read_tail
 from producers.feed.opening import feed_producer, open_feed
@@ -22,6 +23,7 @@ __all__ = [
     "SendsRecords",
     "Sent",
     "Splitter",
+    "await_engine",
     "feed_producer",
     "open_feed",
     "read_tail",

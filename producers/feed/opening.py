@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from confluent_kafka import Producer
 
-from tapewatch import kafka, registry, topics
+from tapewatch import control_rows, kafka, registry, topics
 from tapewatch.clock import WALL, Clock
 from tapewatch.instruments import Instrument
 from tapewatch.settings import Settings
@@ -13,12 +13,13 @@ from tapewatch.settings import Settings
 def open_feed(
     settings: Settings, feed: str, instruments: Iterable[Instrument], partitions: int = 0, clock: Clock = WALL
 ) -> int:
-    """Create the feed's missing topics, register its instruments, and return the topic's partition count.
+    """Create the feed's missing topics (a new one begins with what is in force by order), register its instruments, and return the topic's partition count.
 
     partitions : of a new topic, 0 takes the setting; a topic that exists keeps its own
     """
     specs = [*topics.market_topics(feed, settings.topics, partitions), *topics.shared_topics(settings.topics)]
     kafka.create_topics(settings, specs)
+    control_rows.seed_new_feed(settings, topics.market(feed), clock)
     registry.register(settings, instruments, clock)
     return kafka.existing_topics(kafka.admin(settings))[topics.market(feed)]
 

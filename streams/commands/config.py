@@ -71,8 +71,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def changed(config: DetectorConfig, tree: dict[str, Any]) -> DetectorConfig:
-    """The configuration with the values of `tree` in place of its own; unknown keys and impossible values are refused.
-    """
+    """The configuration with the values of `tree` in place of its own; unknown keys and bad values are refused."""
     merged: dict[str, Any] = msgspec.to_builtins(config)
     for scenario, values in tree.items():
         known = merged.get(scenario)

@@ -118,7 +118,8 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
         mark = "*" if row["in_force"] else " "
         where = ",".join(row["places"])
         print(
-            f"{mark} {row['hash']}  {row['detector']:<15} {row['clusters']:>2} clusters  {row['inputs']:>2} inputs  {row['rows']:>9,} rows  {where}"
+            f"{mark} {row['hash']}  {row['detector']:<15} {row['clusters']:>2} clusters  {row['inputs']:>2} inputs  "
+            f"{row['rows']:>9,} rows  {where}"
         )
     print("* in force", file=sys.stderr)
     return 0

@@ -15,8 +15,18 @@ from tapewatch.settings import Settings
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("stage", choices=["engine"], help="what to run")
-    parser.add_argument("--instance", metavar="NAME", help="static member id, unique in the group (default: host and process id)")
-    parser.add_argument("--until-idle", type=float, default=0.0, metavar="SECONDS", help="end when nothing came for that long")
+    parser.add_argument(
+        "--instance", metavar="NAME", help="static member id, unique in the group (default: host and process id)"
+    )
+    parser.add_argument(
+        "--until-idle", type=float, default=0.0, metavar="SECONDS", help="end when nothing came for that long"
+    )
+    parser.add_argument(
+        "--feed",
+        action="append",
+        metavar="NAME",
+        help="work on this feed only; may be given again (default: every feed)",
+    )
     parser.add_argument("--batch-frames", type=int, metavar="N", help="frames of one transaction at most")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     parser.add_argument("--json", action="store_true", help="print totals as one JSON document at the end")
@@ -25,8 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run the engine until SIGINT or SIGTERM, or until it is idle."""
-    changes = {"instance": args.instance, "batch_frames": args.batch_frames}
-    engine_settings = msgspec.structs.replace(settings.engine, **{key: value for key, value in changes.items() if value})
+    changes = {"instance": args.instance, "batch_frames": args.batch_frames, "feeds": tuple(args.feed or ())}
+    engine_settings = msgspec.structs.replace(
+        settings.engine, **{key: value for key, value in changes.items() if value}
+    )
     engine = Engine(msgspec.structs.replace(settings, engine=engine_settings))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -48,8 +60,8 @@ def _report(totals: Totals, stop: threading.Event) -> None:
         if totals.rows != last:
             rate = (totals.rows - last) / ((now - since) / NANOS)
             print(
-                f"engine  {totals.rows:>12,} rows  {rate:>10,.0f}/s  {totals.features:,} features  {totals.alerts:,} alerts  "
-                f"{totals.refused:,} refused  {totals.transactions:,} transactions",
+                f"engine  {totals.rows:>12,} rows  {rate:>10,.0f}/s  {totals.features:,} features  "
+                f"{totals.alerts:,} alerts  {totals.refused:,} refused  {totals.transactions:,} transactions",
                 file=sys.stderr,
             )
         last, since = totals.rows, now

@@ -1,4 +1,6 @@
-"""Alerts from scenario events: the sentence, the evidence against its thresholds, severity, and what the alert can be recomputed from."""
+"""Alerts from scenario events: the sentence, the evidence against its thresholds, severity, and what the alert can be
+recomputed from.
+"""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ def severity(score: float) -> Severity:
 
 
 def strength(value: float, threshold: float) -> float:
-    """How far beyond its threshold a value lies, 0 to 100: 40 at the threshold, 80 at three times, towards 100 beyond."""
+    """How far beyond its threshold a value is, 0 to 100: 40 at the threshold, 80 at three times, towards 100 beyond."""
     if not threshold > 0.0 or not math.isfinite(value):
         return 40.0
     ratio = max(value / threshold, 0.0)
@@ -43,10 +45,14 @@ def _anomaly(v: list[float], instrument: str, kind: int) -> tuple[str, float, tu
         Evidence("streak_s", _number(v[3]), None, "", "s"),
     )
     if kind == CLOSED:
-        return f"{instrument} has traded near its usual patterns again; the anomaly is over.", strength(v[0], v[1]), evidence
+        return (
+            f"{instrument} has traded near its usual patterns again; the anomaly is over.",
+            strength(v[0], v[1]),
+            evidence,
+        )
     return (
-        f"{instrument} traded unlike any usual pattern for {v[3]:.0f} s: its distance from normal trading is {v[0]:.1f}, "
-        f"where {v[1]:.1f} spends the alert budget.",
+        f"{instrument} traded unlike any usual pattern for {v[3]:.0f} s: "
+        f"its distance from normal trading is {v[0]:.1f}, where {v[1]:.1f} spends the alert budget.",
         strength(v[0], v[1]),
         evidence,
     )
@@ -66,14 +72,22 @@ def _pump(v: list[float], rule: PumpParameters, instrument: str, kind: int) -> t
     if kind == OPENED:
         rise = (math.exp(v[0]) - 1.0) * 100.0
         return (
-            f"{instrument} rose {rise:.1f} % within 25 s on {v[2]:.0f} times its usual volume, driven by aggressive buyers in "
-            f"{v[1]:.0f} distinct milliseconds: this looks like a pump.",
+            f"{instrument} rose {rise:.1f} % within 25 s on {v[2]:.0f} times its usual volume, "
+            f"driven by aggressive buyers in {v[1]:.0f} distinct milliseconds: this looks like a pump.",
             score,
             evidence,
         )
     if kind == CLOSED:
-        return f"The watch on {instrument} after its pump ended; {v[7] * 100:.0f} % of the rise is given back.", score, evidence
-    return f"{instrument} has given back {v[7] * 100:.0f} % of its rise: the dump has begun.", max(score, 70.0), evidence
+        return (
+            f"The watch on {instrument} after its pump ended; {v[7] * 100:.0f} % of the rise is given back.",
+            score,
+            evidence,
+        )
+    return (
+        f"{instrument} has given back {v[7] * 100:.0f} % of its rise: the dump has begun.",
+        max(score, 70.0),
+        evidence,
+    )
 
 
 _TIERS = ("quotes", "trades")
@@ -90,7 +104,8 @@ def build_alert(
 ) -> Alert:
     """The message of one scenario event.
 
-    event : int64[8], offsets : int64[2], values : float64[16], as streams.engine.output.Output documents; where : topic and partition
+    event : int64[8], offsets : int64[2], values : float64[16], as streams.engine.output.Output documents; where : topic
+    and partition
     """
     scenario, kind, slot, onset, decided, updated, revision, onset_offset = (int(field) for field in event)
     instrument = names[slot]

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from detectors.kmeans import model as models
-from detectors.kmeans.model import KMeansModel
-from streams.engine.models import FindsModels, InForce, ModelShelf, shipped
+from detectors.kmeans.model import PAIR, KMeansModel
+from streams.engine.features import NAMES
+from streams.engine.models import KMEANS_CLASSIC, FindsModels, shipped
 from streams.engine.rules import DetectorConfig
 from streams.engine.shelf import KafkaShelf
 from tapewatch import audit, control_rows, kafka, topics
@@ -47,14 +48,10 @@ def checked(data: bytes) -> KMeansModel:
     """The model in a file, fit for the engine; TapewatchError says what is wrong with it."""
     try:
         model = models.decode(data)
-        problem = model.problem()
-        if not problem:
-            InForce(
-                ModelShelf({models.content_hash(data): data}),
-                {model.detector: models.content_hash(data)},
-                DetectorConfig(),
-            )
-    except (msgspec.MsgspecError, ValueError) as error:
+        known = PAIR if model.detector == KMEANS_CLASSIC else NAMES
+        missing = [name for name in model.inputs if name not in known]
+        problem = model.problem() or (f"no such input: {', '.join(missing)}" if missing else "")
+    except msgspec.MsgspecError as error:
         problem = str(error)
     if problem:
         raise TapewatchError(

@@ -1,7 +1,7 @@
 """Frames the engine writes: features, scores, bars and sealed-second markers as Arrow IPC streams.
 
-A frame of a known shape is made by copying the bytes of the last one like it and overwriting the columns: the metadata of an Arrow stream
-depends on shape and dictionary alone.
+A frame of a known shape is put together from the bytes that stood between the columns of the first one like it: the metadata
+of an Arrow stream depends on shape and dictionary alone.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,8 @@ class FrameWriter:
         self._schema = schema
         self._names: tuple[str, ...] = ()
         self._dictionary = pa.array([], type=pa.utf8())
-        self._templates: dict[tuple[int, tuple[str, ...]], tuple[bytes, list[int]]] = {}
+        self._dtypes = [_dtype(field.type) for field in schema]
+        self._templates: dict[tuple[int, tuple[str, ...]], list[bytes]] = {}
 
     def write(self, names: Sequence[str], columns: Sequence[npt.NDArray[Any]], versions: tuple[str, ...] = ()) -> bytes:
         """A frame; `columns` in the schema's order, the first one int32 codes into `names`.
@@ -66,22 +67,21 @@ class FrameWriter:
             if len(self._templates) >= 64:
                 self._templates.clear()
             self._templates[rows, versions] = known
-        template, positions = known
-        frame = bytearray(template)
-        view = memoryview(frame)
-        for field, values, position in zip(self._schema, columns, positions, strict=True):
-            data = np.ascontiguousarray(values, dtype=_dtype(field.type))
-            view[position : position + data.nbytes] = data.view(np.uint8).data
-        return bytes(frame)
+        pieces: list[Any] = []
+        for between, dtype, values in zip(known, self._dtypes, columns, strict=False):
+            pieces += (between, np.ascontiguousarray(values, dtype=dtype).data)
+        return b"".join((*pieces, known[-1]))
 
-    def _template(self, columns: Sequence[npt.NDArray[Any]], versions: tuple[str, ...]) -> tuple[bytes, list[int]]:
-        """A frame of this shape and where its columns lie."""
+    def _template(self, columns: Sequence[npt.NDArray[Any]], versions: tuple[str, ...]) -> list[bytes]:
+        """What stands before, between and after the columns of a frame of this shape."""
         schema = self._schema
         if versions:
             described = {"tapewatch.versions": ",".join(versions), "tapewatch.detectors": ",".join(DETECTORS)}
             schema = schema.with_metadata({**schema.metadata, **described})
         arrays = [
-            arrow_array(field.type, values.astype(_dtype(field.type)), self._dictionary if field.name == "instrument" else None)
+            arrow_array(
+                field.type, values.astype(_dtype(field.type)), self._dictionary if field.name == "instrument" else None
+            )
             for field, values in zip(schema, columns, strict=True)
         ]
         data = write_stream(pa.RecordBatch.from_arrays(arrays, schema=schema))
@@ -93,7 +93,9 @@ class FrameWriter:
         code = ipc.scan(buffer, start, index, width, len(schema), offsets, info)
         if code != ipc.OK:
             raise RuntimeError(f"an output frame is not laid out as expected ({code})")
-        return data, [int(offset) for offset in offsets]
+        starts = [int(offset) for offset in offsets]
+        ends = [start + len(columns[0]) * size for start, size in zip(starts, width.tolist(), strict=True)]
+        return [data[end:start] for end, start in zip([0, *ends], [*starts, len(data)], strict=True)]
 
 
 def _dtype(kind: pa.DataType) -> np.dtype[Any]:
@@ -101,5 +103,5 @@ def _dtype(kind: pa.DataType) -> np.dtype[Any]:
         return np.dtype(np.int32)
     if pa.types.is_timestamp(kind):
         return np.dtype(np.int64)
-    return np.dtype(kind.to_pandas_dtype())
-
+    dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
+    return dtype

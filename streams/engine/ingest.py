@@ -1,4 +1,6 @@
-"""Taking rows in: every accepted row updates its instrument's accumulators; a row of a later second first closes those before it."""
+"""Taking rows in: every accepted row updates its instrument's accumulators; a row of a later second first closes those
+before it.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -144,8 +146,8 @@ def _on_trade(a: F8, price: float, qty: float, side: int, condition: int, ts_eve
 def _side_change(a: F8, old: F8, prices: F8, qtys: F8, first: int, side: int, traded_field: int) -> None:
     """Depth added and removed within the near touch of one side, level by level at equal prices.
 
-    old : float64[40], the last book; side : 0 bids, 1 asks. Levels are walked from the best price on; where one book ends, its last level
-    bounds what can be compared.
+    old : float64[40], the last book; side : 0 bids, 1 asks. Levels are walked from the best price on; where one book
+    ends, its last level bounds what can be compared.
     """
     start = side * 2 * LEVELS
     direction = -1.0 if side == 0 else 1.0
@@ -179,7 +181,12 @@ def _on_book(a: F8, old: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8, fir
     a[s.QUOTES] += 1.0
     a[s.BID5] = a[s.ASK5] = a[s.BID10] = a[s.ASK10] = 0.0
     for level in range(LEVELS):
-        bid, bid_qty, ask, ask_qty = bids[first + level], bid_qtys[first + level], asks[first + level], ask_qtys[first + level]
+        bid, bid_qty, ask, ask_qty = (
+            bids[first + level],
+            bid_qtys[first + level],
+            asks[first + level],
+            ask_qtys[first + level],
+        )
         old[level], old[LEVELS + level], old[2 * LEVELS + level], old[3 * LEVELS + level] = bid, bid_qty, ask, ask_qty
         bid_here, ask_here = bid_qty if bid > 0.0 else 0.0, ask_qty if ask > 0.0 else 0.0
         a[s.BID10] += bid_here
@@ -220,16 +227,16 @@ def _on_status(S: State, i: int, kind: int, second: int, offset: int, out: Outpu
     """A status row of one instrument: its phase, and what was not watched while it was halted."""
     a = S.acc[i]
     if kind == _GAP:
-        cover(out, i, second, second + 1, o.GAP, offset)
+        cover(out, i, second, second + 1, o.GAP, offset, 1)
         restart_windows(a)
     elif kind == _HALT:
         if a[s.PHASE_OF] != s.HALTED:
             a[s.PHASE_OF], a[s.HALTED_SINCE] = s.HALTED, second
     elif kind == _CLOSE:
         a[s.PHASE_OF] = s.CLOSED
-    elif kind == _OPEN or kind == _RESUME or kind == _AUCTION:
+    elif kind in (_OPEN, _RESUME, _AUCTION):
         if a[s.PHASE_OF] == s.HALTED and second > a[s.HALTED_SINCE]:
-            cover(out, i, np.int64(a[s.HALTED_SINCE]), second, o.HALT, offset)
+            cover(out, i, int(a[s.HALTED_SINCE]), second, o.HALT, offset, 1)
         if a[s.PHASE_OF] == s.CLOSED or a[s.PHASE_OF] == s.PRE:
             _new_session(a)
         if a[s.PHASE_OF] == s.HALTED or a[s.PHASE_OF] == s.CLOSED:
@@ -239,14 +246,17 @@ def _on_status(S: State, i: int, kind: int, second: int, offset: int, out: Outpu
 
 @inlined
 def _wake(S: State, i: int) -> None:
-    """A market row of an instrument that no status row has opened opens it, unless the whole partition is closed or halted."""
+    """A market row of an instrument that no status row has opened opens it, unless the whole partition is closed or
+    halted.
+    """
     a = S.acc[i]
     if a[s.PHASE_OF] == s.PRE:
         a[s.PHASE_OF] = s.ACTIVE if S.clock[s.PHASE] == s.PRE else S.clock[s.PHASE]
+        a[s.HALTED_SINCE] = S.clock[s.SECOND]
 
 
 @kernel
-def ingest(
+def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any case
     row_type: int, buffer: Bytes, offsets: Longs, rows: int, start: int, slots: Ints, reasons: Bytes, offset: int,
     S: State, model: Centres, classic: Centres, rules: Rules, out: Output,
 ) -> int:  # fmt: skip
@@ -265,19 +275,34 @@ def ingest(
     wide = LEVELS if row_type == _BOOK else 1
     none = np.empty(0)
     c3 = c4 = c5 = c6 = c7 = c8 = c9 = none
-    b3 = b4 = b5 = b6 = buffer[0:0].view(np.int8)
+    b3 = b5 = b6 = buffer[0:0].view(np.int8)
     trades = buffer[0:0].view(np.int64)
     if row_type == _QUOTE:
-        c3, c4, c5 = _floats(buffer, offsets[3], rows), _floats(buffer, offsets[4], rows), _floats(buffer, offsets[5], rows)
-        c6, c7, c8 = _floats(buffer, offsets[6], rows), _floats(buffer, offsets[7], rows), _floats(buffer, offsets[8], rows)
+        c3, c4, c5 = (
+            _floats(buffer, offsets[3], rows),
+            _floats(buffer, offsets[4], rows),
+            _floats(buffer, offsets[5], rows),
+        )
+        c6, c7, c8 = (
+            _floats(buffer, offsets[6], rows),
+            _floats(buffer, offsets[7], rows),
+            _floats(buffer, offsets[8], rows),
+        )
     elif row_type == _TRADE:
         c3, c4 = _floats(buffer, offsets[3], rows), _floats(buffer, offsets[4], rows)
-        b5, b6 = buffer[offsets[5] : offsets[5] + rows].view(np.int8), buffer[offsets[6] : offsets[6] + rows].view(np.int8)
+        b5, b6 = (
+            buffer[offsets[5] : offsets[5] + rows].view(np.int8),
+            buffer[offsets[6] : offsets[6] + rows].view(np.int8),
+        )
     elif row_type == _BOOK:
         c4, c5 = _floats(buffer, offsets[4], rows * wide), _floats(buffer, offsets[5], rows * wide)
         c6, c7 = _floats(buffer, offsets[6], rows * wide), _floats(buffer, offsets[7], rows * wide)
     elif row_type == _BAR:
-        c5, c6, c7 = _floats(buffer, offsets[5], rows), _floats(buffer, offsets[6], rows), _floats(buffer, offsets[7], rows)
+        c5, c6, c7 = (
+            _floats(buffer, offsets[5], rows),
+            _floats(buffer, offsets[6], rows),
+            _floats(buffer, offsets[7], rows),
+        )
         c8, c9 = _floats(buffer, offsets[8], rows), _floats(buffer, offsets[9], rows)
         trades = buffer[offsets[10] : offsets[10] + 8 * rows].view(np.int64)
     elif row_type == _STATUS:
@@ -293,10 +318,10 @@ def ingest(
         if second > clock[s.SECOND] and not advance(S, second, offset, model, classic, rules, out):
             return row
         clock[s.NEWEST] = max(clock[s.NEWEST], ts_recv[row])
-        i = np.int64(slots[codes[row]])
+        i = int(slots[codes[row]])
         if row_type == _STATUS:
-            kind = np.int64(b3[row])
-            if kind == _HEARTBEAT or kind == _RESYNC:
+            kind = int(b3[row])
+            if kind in (_HEARTBEAT, _RESYNC):
                 continue
             if out.counts[o.COVERAGE] + clock[s.COUNT] > out.coverage.shape[1]:
                 out.counts[o.FULL] = 1
@@ -306,7 +331,7 @@ def ingest(
                 continue
             for each in range(clock[s.COUNT]):
                 _on_status(S, each, kind, second, offset, out)
-            if kind == _OPEN or kind == _RESUME:
+            if kind in (_OPEN, _RESUME):
                 clock[s.PHASE] = s.ACTIVE
             elif kind == _AUCTION:
                 clock[s.PHASE] = s.IN_AUCTION
@@ -326,4 +351,3 @@ def ingest(
         elif row_type == _BAR:
             _on_bar(a, c5[row], c6[row], c7[row], c8[row], c9[row], trades[row])
     return rows
-

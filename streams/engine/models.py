@@ -1,6 +1,7 @@
 """The models and thresholds that are in force in one partition, and where an engine finds a model by its hash."""
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import Protocol
 
@@ -48,11 +49,14 @@ class ModelShelf:
         try:
             return self.files[wanted]
         except KeyError:
-            raise TapewatchError(f"there is no model {wanted}", "See `tapewatch models list`; promote it first.") from None
+            raise TapewatchError(
+                f"there is no model {wanted}", "See `tapewatch models list`; promote it first."
+            ) from None
 
 
+@cache
 def shipped() -> dict[str, bytes]:
-    """The shipped model files by detector."""
+    """The shipped model files by detector, as they were when first asked for."""
     folder = resources.files("detectors.kmeans") / "shipped"
     return {name: path.read_bytes() for name in _INPUTS if (path := folder / f"{name}.json").is_file()}
 
@@ -80,7 +84,9 @@ class InForce:
     def _load(self, detector: str, wanted: str) -> None:
         model = decode(self._shelf.find(wanted))
         if detector not in _INPUTS or model.detector != detector:
-            raise TapewatchError(f"model {wanted} is of {model.detector!r}, not {detector!r}", "Promote a model of that detector.")
+            raise TapewatchError(
+                f"model {wanted} is of {model.detector!r}, not {detector!r}", "Promote a model of that detector."
+            )
         centres = model.centres_for(_INPUTS[detector])
         if detector == KMEANS:
             self.kmeans = centres

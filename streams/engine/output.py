@@ -1,4 +1,6 @@
-"""Where kernels write: fixed buffers for one drain of features, scores, bars, sealed seconds, coverage and scenario events."""
+"""Where kernels write: fixed buffers for one drain of features, scores, bars, sealed seconds, coverage and scenario
+events.
+"""
 
 from typing import NamedTuple
 
@@ -8,7 +10,8 @@ import numpy.typing as npt
 from streams.engine.features import COUNT as FEATURE_COUNT
 from tapewatch.kernels import borrowed, inlined
 
-# counts: int64[8], how much of each buffer is filled; FULL is 1 when a kernel stopped for want of room, CONTROL at a control row.
+# counts: int64[8], how much of each buffer is filled; FULL is 1 when a kernel stopped for want of room, CONTROL at a
+# control row.
 FEATURES, SCORES, BARS, SEALED, COVERAGE, EVENTS, FULL, CONTROL = range(8)
 
 EVENT_VALUES = 16
@@ -22,10 +25,13 @@ _PADDING = 16
 class Output(NamedTuple):
     """Buffers. Features are column-major, float32[features, room], so that each column leaves without a copy.
 
-    feature_keys, score_keys, bar_keys : int64[3, room] slot, time (UTC ns), causing offset (scores: [4, room], then detector)
-    bars : float64[6, room] open, high, low, close, volume, trades; sealed : int64[3, room] second's end, instruments, offset
-    coverage : int64[5, room] slot or -1, from second, to second, reason, offset
-    events : int64[room, 8] scenario, kind, slot, onset, decided, updated (UTC ns), revision, onset offset; event_offsets : int64[room, 2]
+    feature_keys, score_keys, bar_keys : int64[3, room] slot, time (UTC ns), causing offset (scores: [4, room], then
+    detector)
+    bars : float64[6, room] open, high, low, close, volume, trades; sealed : int64[3, room] second's end, instruments,
+    offset
+    coverage : int64[6, room] slot or -1, from second, to second, reason, offset, instruments
+    events : int64[room, 8] scenario, kind, slot, onset, decided, updated (UTC ns), revision, onset offset;
+    event_offsets : int64[room, 2]
     """
 
     counts: npt.NDArray[np.int64]
@@ -54,7 +60,7 @@ def create(instruments: int) -> Output:
         bars=np.zeros((6, room), dtype=np.float64),
         bar_keys=np.zeros((3, room), dtype=np.int64),
         sealed=np.zeros((3, 4096), dtype=np.int64),
-        coverage=np.zeros((5, 2 * room), dtype=np.int64),
+        coverage=np.zeros((6, 2 * room), dtype=np.int64),
         events=np.zeros((2 * room, 8), dtype=np.int64),
         event_offsets=np.zeros((2 * room, 2), dtype=np.int64),
         event_values=np.zeros((2 * room, EVENT_VALUES)),

@@ -1,8 +1,10 @@
-"""The engine process: a consumer group member that turns micro-batches of market frames into output records, each batch in one transaction.
+"""The engine process: a consumer group member that turns micro-batches of market frames into output records, each batch
+in one transaction.
 
 The protocol, step by step (docs/exactly-once.md tells what is found after a death at each):
-1 poll a micro-batch; 2 feed it to the tasks; 3 begin; 4 write outputs, commit records and due snapshots; 5 flush; 6 add the input offsets
-with the snapshot pointers as metadata; 7 commit. A failed transaction is aborted and the tasks are rebuilt from what is committed.
+1 poll a micro-batch; 2 feed it to the tasks; 3 wait for the transaction before; 4 begin; 5 write outputs, commit
+records and due snapshots; 6 add the input offsets with the snapshot pointers as metadata; 7 commit, beside 1 and 2 of
+the next batch. A failed transaction is aborted and the tasks are rebuilt from what is committed.
 """
 
 import os
@@ -10,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -34,7 +37,16 @@ SESSION_TIMEOUT_MS = 6_000
 SNAPSHOT_SHARE = 0.02
 """At most this share of the wall time goes into snapshots."""
 
+_NO_TOPIC = r"^market\.$"
+"""A subscription that matches no topic's name."""
+
 Key = tuple[str, int]
+
+
+def _commit(producer: Producer, offsets: list[TopicPartition], member: object) -> None:
+    """Add the input offsets and commit; flushes first. Runs beside the computation of the next batch."""
+    producer.send_offsets_to_transaction(offsets, member, 10)
+    producer.commit_transaction(10)
 
 
 @dataclass(slots=True)
@@ -50,7 +62,8 @@ class Held:
 class Totals:
     """What this process has done so far.
 
-    work_ns : wall time from the first batch to the end of the newest transaction; cpu_ns : the process's CPU time over it
+    work_ns : wall time from the first batch to the end of the newest transaction; cpu_ns : the process's CPU time over
+    it
     """
 
     frames: int = 0
@@ -96,7 +109,10 @@ class Engine:
         self._held: dict[Key, Held] = {}
         self._parked: dict[Key, Held] = {}
         self._partitions: dict[str, int] = {}
-        self._broken = False
+        self._committer = ThreadPoolExecutor(1, "commit")
+        self._lost: list[Key] = []
+        self._open: tuple[Future[None], list[Tally]] | None = None
+        self._joined = False
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
@@ -107,24 +123,50 @@ class Engine:
         producer.init_transactions(30)
         consumer = self._consumer()
         feeds = [topics.market(feed) for feed in self._settings.engine.feeds] or [topics.MARKET_PATTERN]
-        consumer.subscribe(feeds, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+
+        def put_down(_: Consumer, __: list[TopicPartition]) -> None:
+            """Put every partition down, once what was computed on them is committed; they may come back with the next
+            assignment.
+            """
+            self._settle(producer)
+            self._parked, self._held = self._held, {}
+
+        def join(names: list[str]) -> None:
+            consumer.subscribe(names, on_assign=self._assign, on_revoke=put_down, on_lost=put_down)
+
+        join(feeds)
+        joined_again = False
         last_work = self._clock.now()
         first_work, first_cpu = 0, 0.0
         try:
             while not stop.is_set():
-                batch = consumer.consume(self._settings.engine.batch_frames, timeout=self._settings.engine.poll_ms / 1000)
+                if self._joined and not joined_again:
+                    # A static member that comes back is handed its last assignment, which lacks the feeds made since;
+                    # a changed subscription makes the group assign anew.
+                    joined_again = True
+                    join([*feeds, _NO_TOPIC])
+                batch = consumer.consume(
+                    self._settings.engine.batch_frames, timeout=self._settings.engine.poll_ms / 1000
+                )
                 if batch:
                     if not first_work:
                         first_work, first_cpu = self._clock.now(), time.process_time()
                     self._registry.stale = True
-                    self._transact(consumer, producer, batch)
+                    touched = self._feed(batch)
+                if self._open is not None or batch:
+                    if self._settle(producer) and batch and touched:
+                        self._begin(consumer, producer, touched)
+                    if self._lost:
+                        self._start_over(consumer)
                     last_work = self._clock.now()
                     self.totals.work_ns = last_work - first_work
                     self.totals.cpu_ns = int((time.process_time() - first_cpu) * NANOS)
                 elif until_idle_s and self._held and self._clock.now() - last_work > until_idle_s * NANOS:
                     return
+            self._settle(producer)
         finally:
             consumer.close()
+            self._committer.shutdown()
             self._recovery.close()
             self._registry.close()
 
@@ -134,6 +176,9 @@ class Engine:
             transactional_id=f"{self._settings.engine.group}-{self.instance}",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             linger_ms=0,
+            # A transaction that begins while the broker completes the one before is answered "try again": the default wait is 100 ms.
+            retry_backoff_ms=2,
+            retry_backoff_max_ms=200,
             batch_size=1_000_000,
             message_timeout_ms=TRANSACTION_TIMEOUT_MS,
         )
@@ -154,6 +199,7 @@ class Engine:
 
     def _assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Take partitions up: their committed state, from memory where this process has it still."""
+        self._joined = True
         for place in consumer.committed(given, timeout=30):
             key = (place.topic, place.partition)
             committed, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
@@ -166,21 +212,16 @@ class Engine:
         consumer.assign([TopicPartition(*key, held.task.next_offset) for key, held in self._held.items()])
         log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._held])
 
-    def _revoke(self, _: Consumer, __: list[TopicPartition]) -> None:
-        """Put partitions down; no transaction is open while this is called. They may come back with the next assignment."""
-        self._parked, self._held = self._held, {}
-
     def _snapshot_due(self, cost_ns: int = 0) -> int:
         pause = max(int(self._settings.engine.snapshot_seconds * NANOS), int(cost_ns / SNAPSHOT_SHARE))
         return self._clock.now() + pause
 
-    def _transact(self, consumer: Consumer, producer: Producer, batch: Iterable[Message]) -> None:
-        """One micro-batch in one transaction."""
+    def _feed(self, batch: Iterable[Message]) -> dict[Key, Held]:
+        """Hand a micro-batch to the tasks; returns the partitions it touched."""
         touched: dict[Key, Held] = {}
         for message in batch:
             if message.error():
-                if message.error().code() != KafkaError._PARTITION_EOF:
-                    log.warning("consumer", error=str(message.error()))
+                log.warning("consumer", error=str(message.error()))
                 continue
             key = (message.topic(), message.partition())
             held = self._held.get(key)
@@ -188,23 +229,39 @@ class Engine:
                 continue
             feed(held.task, message)
             touched[key] = held
-        if not touched:
-            return
+        return touched
+
+    def _begin(self, consumer: Consumer, producer: Producer, touched: dict[Key, Held]) -> None:
+        """Write a batch's outputs in a new transaction, and let it be committed while the next batch is computed."""
         try:
             producer.begin_transaction()
             for held in touched.values():
                 self._write_task(producer, held)
-            offsets = [
-                TopicPartition(*key, held.task.next_offset, metadata=held.pointers.encoded()) for key, held in touched.items()
-            ]
-            producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 10)
-            producer.commit_transaction(10)
         except KafkaException as error:
-            self._start_over(consumer, producer, error)
+            self._abort(producer, error)
             return
+        offsets = [
+            TopicPartition(*key, held.task.next_offset, metadata=held.pointers.encoded())
+            for key, held in touched.items()
+        ]
+        tallies = [held.task.restart_tally() for held in touched.values()]
+        member = consumer.consumer_group_metadata()
+        self._open = (self._committer.submit(_commit, producer, offsets, member), tallies)
+
+    def _settle(self, producer: Producer) -> bool:
+        """Wait for the open transaction; False where it failed and all that was computed is lost."""
+        if self._open is None:
+            return True
+        (pending, tallies), self._open = self._open, None
+        try:
+            pending.result()
+        except KafkaException as error:
+            self._abort(producer, error)
+            return False
         self.totals.transactions += 1
-        for held in touched.values():
-            self.totals.add(held.task.restart_tally())
+        for tally in tallies:
+            self.totals.add(tally)
+        return True
 
     def _write_task(self, producer: Producer, held: Held) -> None:
         """Write a task's outputs, its commit record and, when it is due, a snapshot."""
@@ -258,7 +315,9 @@ class Engine:
             )
         producer.flush(TRANSACTION_TIMEOUT_MS / 1000)
         if len(first) != len(parts):
-            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, "snapshot chunks were not acknowledged", False, True, True))
+            raise KafkaException(
+                KafkaError(KafkaError._MSG_TIMED_OUT, "snapshot chunks were not acknowledged", False, True, True)
+            )
         return Pointer(partition, min(first), len(parts), task.next_offset, slot)
 
     def _produce(self, producer: Producer, record: Outgoing, partition: int) -> None:
@@ -287,13 +346,20 @@ class Engine:
             except BufferError:
                 producer.poll(0.05)
 
-    def _start_over(self, consumer: Consumer, producer: Producer, error: KafkaException) -> None:
-        """Abort, and rebuild every task from what is committed; a fatal error ends the process."""
+    def _abort(self, producer: Producer, error: KafkaException) -> None:
+        """Abort the open transaction and drop every task: their state is ahead of the log. A fatal error ends the
+        process.
+        """
         cause = error.args[0]
         log.warning("transaction failed", error=str(cause), fatal=cause.fatal())
         if cause.fatal():
             raise error
         self.totals.aborted += 1
         producer.abort_transaction(30)
-        held, self._held, self._parked = list(self._held), {}, {}
-        self._assign(consumer, [TopicPartition(*key) for key in held])
+        self._lost, self._held, self._parked = list(self._held), {}, {}
+
+    def _start_over(self, consumer: Consumer) -> None:
+        """Rebuild the dropped tasks from what is committed."""
+        lost, self._lost = self._lost, []
+        mine = {(place.topic, place.partition) for place in consumer.assignment()}
+        self._assign(consumer, [TopicPartition(*key) for key in lost if key in mine])

@@ -1,11 +1,11 @@
-"""Giving a task its state: the last committed snapshot (the one before if it is damaged), then the log up to the committed offset, silently."""
-
-from collections.abc import Callable
+"""Giving a task its state: the last committed snapshot (the one before if it is damaged), then the log up to the
+committed offset, silently.
+"""
 
 from confluent_kafka import Consumer, Message
 
 from streams.engine.models import FindsModels, InForce
-from streams.engine.snapshots import Damaged, Pointers, collect, restore
+from streams.engine.snapshots import DamagedError, Pointers, collect, restore
 from streams.engine.task import Task
 from tapewatch import kafka, logs, topics
 from tapewatch.admission import KnowsInstruments
@@ -37,7 +37,7 @@ class Recovery:
         return list(kafka.read_range(reader, topics.SNAPSHOTS, partition, max(low, offset), high))
 
     def task(self, topic: str, partition: int, committed: int, pointers: Pointers) -> Task:
-        """The task as it was when `committed` (the first record not yet processed; 0 or less for none) was committed."""
+        """The task as it was when `committed` (the first record not processed; 0 or less for none) was committed."""
         started = WALL.now()
         task = self._restored(topic, partition, pointers, committed)
         start = task.next_offset
@@ -62,8 +62,10 @@ class Recovery:
             try:
                 restore(task, collect(pointer, task, self._read_snapshot), self._shelf)
                 return task
-            except Damaged as damage:
-                log.warning("snapshot damaged; trying the one before", topic=topic, partition=partition, why=damage.message)
+            except DamagedError as damage:
+                log.warning(
+                    "snapshot damaged; trying the one before", topic=topic, partition=partition, why=damage.message
+                )
         return self._new_task(topic, partition)
 
     def nearest(self, topic: str, partition: int, offset: int, pointers: Pointers) -> Task:
@@ -82,8 +84,9 @@ class Recovery:
             task.next_offset = low
         if low > task.next_offset:
             raise TapewatchError(
-                f"{task.topic}[{task.partition}] begins at offset {low}, the newest readable snapshot at {task.next_offset}",
-                "The log between them has been deleted: raise topics.market_retention_hours above the age of snapshots.",
+                f"{task.topic}[{task.partition}] begins at offset {low}, "
+                f"the newest readable snapshot at {task.next_offset}",
+                "The log between them is deleted: raise topics.market_retention_hours above the age of snapshots.",
             )
         task.silent = True
         for message in kafka.read_range(reader, task.topic, task.partition, task.next_offset, end):
@@ -103,5 +106,3 @@ class Recovery:
 def feed(task: Task, message: Message) -> None:
     """Hand a Kafka record to its task."""
     task.feed(message.offset(), message.value(), message.headers(), message.timestamp()[1] * 1_000_000)
-
-

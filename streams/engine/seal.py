@@ -1,4 +1,6 @@
-"""Closing a second: accumulators become a feature row, a score and scenario steps, for every active instrument of the partition."""
+"""Closing a second: accumulators become a feature row, a score and scenario steps, for every active instrument of the
+partition.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +45,9 @@ def _decay(half_life_s: float) -> float:
 _A60, _A300, _A600, _A1800 = _decay(60), _decay(300), _decay(600), _decay(1800)
 
 
-# Rows of the rings, the same for every instrument of a second and so computed once: price now and 1, 5, 10, 30, 60, 300, 900, 25, 61, 301,
-# 26 s ago; one-minute rings now and 10, 25, 60 s ago; Amihud now and 300 s ago; rush now and 25 s ago; depth now and 10 s ago.
+# Rows of the rings, the same for every instrument of a second and so computed once: price now and 1, 5, 10, 30, 60,
+# 300, 900, 25, 61, 301, 26 s ago; one-minute rings now and 10, 25, 60 s ago; Amihud now and 300 s ago; rush now and 25
+# s ago; depth now and 10 s ago.
 _P, _P60, _P25, _P61, _P300, _P301, _P26 = 0, 5, 8, 9, 6, 10, 11
 _M, _M10, _M25, _M60, _A, _A300_AGO, _R, _R25, _D, _D10 = range(12, 22)
 _PRICE_LAGS = np.array([0, 1, 5, 10, 30, 60, 300, 900, 25, 61, 301, 26])
@@ -68,12 +71,12 @@ def ring_rows(second: int, at: I8) -> None:
 def reference_price(a: F8) -> float:
     """The mid of a two-sided quote, else the last trade, else the side that is there; NaN before any of them."""
     if a[s.BID] > 0.0 and a[s.ASK] > 0.0:
-        return 0.5 * (a[s.BID] + a[s.ASK])
+        return float(0.5 * (a[s.BID] + a[s.ASK]))
     if a[s.LAST] > 0.0:
-        return a[s.LAST]
+        return float(a[s.LAST])
     if a[s.BID] > 0.0:
-        return a[s.BID]
-    return a[s.ASK]
+        return float(a[s.BID])
+    return float(a[s.ASK])
 
 
 @kernel
@@ -83,7 +86,7 @@ def restart_windows(a: F8) -> None:
     for field in range(s.VOL60, s.EWMA_R2 + 1):
         a[field] = 0.0
     a[s.VOL25] = a[s.SGN25] = 0.0
-    a[s.M_SPREAD] = np.nan
+    a[s.M_SPREAD] = a[s.BAR_PREV_CLOSE] = a[s.BAR_PREV_VOLUME] = np.nan
     clear_second(a)
 
 
@@ -96,16 +99,16 @@ def clear_second(a: F8) -> None:
 
 @inlined
 def _slide(total: float, ring: F8, old: int, window: int, i: int, age: float, value: float) -> float:
-    """A running sum over `window` seconds after this second's value; `old` is the ring's row of the value that leaves."""
+    """A sum over `window` seconds after this second's value; `old` is the ring's row of the value that leaves."""
     if age >= window:
-        return total + value - ring[old, i]
+        return float(total + value - ring[old, i])
     return total + value
 
 
 @inlined
 def _z(value: float, mean: float, variance: float) -> float:
     """Standard score against the seconds before; 0 where they never varied."""
-    return (value - mean) / np.sqrt(variance) if variance > 0.0 else 0.0
+    return float((value - mean) / np.sqrt(variance)) if variance > 0.0 else 0.0
 
 
 @inlined
@@ -277,8 +280,8 @@ def _event(out: Output, scenario: int, kind: int, slot: int, e: F8, second: int,
 
 @inlined
 def _scenarios(
-    S: State, i: int, at: I8, second: int, offset: int, price: float, raw: float, chance: float, model: Centres, rules: Rules,
-    out: Output, x: F8, values: F8,
+    S: State, i: int, at: I8, second: int, offset: int, price: float, raw: float, chance: float,
+    model: Centres, rules: Rules, out: Output, x: F8, values: F8,
 ) -> None:  # fmt: skip
     """Step every scenario of an instrument."""
     a = S.acc[i]
@@ -308,7 +311,8 @@ def _scenarios(
 def _baselines(S: State, i: int, at: I8) -> None:
     """Move the half-hour means on that scenarios compare with; a plain mean until as much has been seen.
 
-    They take each second 25 s late, when it leaves the scenarios' window, so that what is judged is not part of its own measure.
+    They take each second 25 s late, when it leaves the scenarios' window, so that what is judged is not part of its own
+    measure.
     """
     a = S.acc[i]
     seen = a[s.AGE] - 25.0
@@ -335,46 +339,55 @@ def _score(out: Output, slot: int, second: int, offset: int, detector: int, raw:
 def _close_bar(
     S: State, i: int, second: int, offset: int, price: float, classic: Centres, out: Output, pair: F8
 ) -> None:
-    """Write the minute's bar, flat at the price where nothing traded, and the classic pair's score."""
+    """Write the bar of the second's minute, flat at the price where nothing traded, and the classic pair's score."""
     a = S.acc[i]
+    last = second - second % 60 + 59
     if np.isnan(a[s.BAR_OPEN]):
         a[s.BAR_OPEN] = a[s.BAR_HIGH] = a[s.BAR_LOW] = a[s.BAR_CLOSE] = price
     row = out.counts[o.BARS]
     out.counts[o.BARS] = row + 1
     keys, bars = out.bar_keys, out.bars
-    keys[0, row], keys[1, row], keys[2, row] = i, (second + 1) * _MARK, offset
+    keys[0, row], keys[1, row], keys[2, row] = i, (last + 1) * _MARK, offset
     bars[0, row], bars[1, row], bars[2, row] = a[s.BAR_OPEN], a[s.BAR_HIGH], a[s.BAR_LOW]
     bars[3, row], bars[4, row], bars[5, row] = a[s.BAR_CLOSE], a[s.BAR_VOLUME], a[s.BAR_TRADES]
     pair[0] = (a[s.BAR_CLOSE] / a[s.BAR_PREV_CLOSE] - 1.0) * 100.0
     pair[1] = (a[s.BAR_VOLUME] / a[s.BAR_PREV_VOLUME] - 1.0) * 100.0 if a[s.BAR_PREV_VOLUME] > 0.0 else np.nan
-    if classic.centres.shape[0] > 0:
+    if classic.totals.size > 0:
         # Both changes are needed: a minute after one without volume has no score.
         raw = distance(pair, classic) if pair[0] - pair[0] == 0.0 and pair[1] - pair[1] == 0.0 else np.nan
-        _score(out, i, second, offset, KMEANS_CLASSIC, raw, probability(raw, classic.knots))
+        _score(out, i, last, offset, KMEANS_CLASSIC, raw, probability(raw, classic.knots))
     a[s.BAR_PREV_CLOSE], a[s.BAR_PREV_VOLUME] = a[s.BAR_CLOSE], a[s.BAR_VOLUME]
     a[s.BAR_OPEN] = a[s.BAR_HIGH] = a[s.BAR_LOW] = a[s.BAR_CLOSE] = np.nan
     a[s.BAR_VOLUME] = a[s.BAR_TRADES] = 0.0
 
 
 @kernel
-def seal_second(S: State, second: int, offset: int, model: Centres, classic: Centres, rules: Rules, out: Output) -> None:
-    """Close `second` for every active instrument; `out` must have room for all of them."""
+def seal_second(
+    S: State, second: int, offset: int, ends_minute: bool, model: Centres, classic: Centres, rules: Rules, out: Output
+) -> None:
+    """Close `second` for every active instrument; `out` must have room for all of them.
+
+    ends_minute : no later second of the minute will be closed: its bars are written, those of instruments that were
+    halted or closed on the way too
+    """
     f = np.empty(FEATURE_COUNT)
     x = np.empty(8)
     values = np.zeros(o.EVENT_VALUES)
     pair = np.empty(2)
     at = np.empty(_ROWS, dtype=np.int64)
     ring_rows(second, at)
-    minute_ends = (second + 1) % 60 == 0
     written = 0
     features, keys = out.features, out.feature_keys
     for i in range(S.clock[s.COUNT]):
         a = S.acc[i]
         if a[s.PHASE_OF] != s.ACTIVE and a[s.PHASE_OF] != s.IN_AUCTION:
+            if ends_minute and not np.isnan(a[s.BAR_OPEN]):
+                _close_bar(S, i, second, offset, a[s.BAR_CLOSE], classic, out, pair)
             continue
         price = reference_price(a)
         if np.isnan(price):
-            clear_second(a)
+            # Where no second is closed the rings hold nothing: windows may not reach over it.
+            restart_windows(a)
             continue
         lp = np.log(price)
         r = _returns(S, i, at, lp, f)
@@ -389,11 +402,11 @@ def seal_second(S: State, second: int, offset: int, model: Centres, classic: Cen
             f[column] = features[column, row]
         raw = distance(f, model)
         chance = probability(raw, model.knots)
-        if model.centres.shape[0] > 0:
+        if model.totals.size > 0:
             _score(out, i, second, offset, KMEANS, raw, chance)
         _scenarios(S, i, at, second, offset, price, raw, chance, model, rules, out, x, values)
         _baselines(S, i, at)
-        if minute_ends:
+        if ends_minute:
             _close_bar(S, i, second, offset, price, classic, out, pair)
         clear_second(a)
         a[s.AGE] += 1.0
@@ -419,17 +432,20 @@ def has_room(S: State, out: Output) -> bool:
 
 
 @inlined
-def cover(out: Output, slot: int, start: int, end: int, reason: int, offset: int) -> None:
-    """Record seconds that were not watched: [start, end), in seconds of the epoch."""
+def cover(out: Output, slot: int, start: int, end: int, reason: int, offset: int, instruments: int) -> None:
+    """Record seconds that were not watched, of one instrument or of all so far: [start, end), seconds of the epoch."""
     row = out.counts[o.COVERAGE]
     out.counts[o.COVERAGE] = row + 1
     record = out.coverage
     record[0, row], record[1, row], record[2, row], record[3, row], record[4, row] = slot, start, end, reason, offset
+    record[5, row] = instruments
 
 
 @kernel
 def advance(S: State, second: int, offset: int, model: Centres, classic: Centres, rules: Rules, out: Output) -> bool:
-    """Move the partition's clock to `second`, closing those before it; False when `out` ran full on the way (drain and call again)."""
+    """Move the partition's clock to `second`, closing those before it; False when `out` ran full on the way (drain and
+    call again).
+    """
     clock = S.clock
     if clock[s.SECOND] < 0:
         clock[s.SECOND] = second
@@ -439,9 +455,10 @@ def advance(S: State, second: int, offset: int, model: Centres, classic: Centres
             out.counts[o.FULL] = 1
             return False
         silent = second - clock[s.SECOND] > MAX_SILENCE_S + 1
-        seal_second(S, clock[s.SECOND], offset, model, classic, rules, out)
+        ends_minute = (clock[s.SECOND] + 1) % 60 == 0 or (silent and second // 60 > clock[s.SECOND] // 60)
+        seal_second(S, clock[s.SECOND], offset, ends_minute, model, classic, rules, out)
         if silent:
-            cover(out, -1, clock[s.SECOND] + 1, second, o.SILENCE, offset)
+            cover(out, -1, clock[s.SECOND] + 1, second, o.SILENCE, offset, clock[s.COUNT])
             for i in range(clock[s.COUNT]):
                 restart_windows(S.acc[i])
             clock[s.SECOND] = second

@@ -1,4 +1,6 @@
-"""Models of the compacted topic `models`: whoever is promoted lies there under its content hash, for every engine and for `verify`."""
+"""Models of the compacted topic `models`: whoever is promoted lies there under its content hash, for every engine and
+for `verify`.
+"""
 
 from confluent_kafka import Message
 

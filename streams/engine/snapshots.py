@@ -1,7 +1,9 @@
-"""Snapshots: a task's state as bytes, in chunks on the compacted topic, found again through the consumer group's offset metadata.
+"""Snapshots: a task's state as bytes, in chunks on the compacted topic, found again through the consumer group's offset
+metadata.
 
-The metadata of a committed offset names the last two snapshots (partition and first offset of their chunks on `engine.snapshots`), in the
-same transaction as the offset itself: whoever is given the partition knows where to read, and no local disk is needed.
+The metadata of a committed offset names the last two snapshots (partition and first offset of their chunks on
+`engine.snapshots`), in the same transaction as the offset itself: whoever is given the partition knows where to read,
+and no local disk is needed.
 """
 
 import hashlib
@@ -21,7 +23,7 @@ CHUNK_BYTES = 4 * 1024 * 1024
 FORMAT = 1
 
 
-class Damaged(TapewatchError):
+class DamagedError(TapewatchError):
     """A snapshot cannot be read: a chunk is missing, or the digest differs."""
 
 
@@ -46,7 +48,9 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Pointer(msgspec.Struct, frozen=True, array_like=True):
-    """Where a snapshot lies: partition and offset of its first chunk, number of chunks, and the first input record not in it."""
+    """Where a snapshot lies: partition and offset of its first chunk, number of chunks, and the first input record not
+    in it.
+    """
 
     partition: int
     offset: int
@@ -105,17 +109,19 @@ def dump(task: Task) -> bytes:
 
 
 def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
-    """Put a dumped state into a new task of the same partition; Damaged where it does not hold together."""
+    """Put a dumped state into a new task of the same partition; DamagedError where it does not hold together."""
     try:
         length = int.from_bytes(data[:4], "little")
         head = msgspec.json.decode(data[4 : 4 + length], type=Head)
         state = bytes(pa.decompress(data[4 + length :], decompressed_size=head.size, codec="lz4", asbytes=True))
     except (msgspec.MsgspecError, pa.ArrowException, OSError, ValueError) as error:
-        raise Damaged(f"a snapshot of {task.topic}[{task.partition}] cannot be read: {error}") from error
+        raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] cannot be read: {error}") from error
     if hashlib.sha256(state).hexdigest() != head.digest:
-        raise Damaged(f"a snapshot of {task.topic}[{task.partition}] does not match its digest")
+        raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] does not match its digest")
     if head.format != FORMAT or (head.topic, head.partition) != (task.topic, task.partition):
-        raise Damaged(f"a snapshot of {head.topic}[{head.partition}], format {head.format}, is not this partition's")
+        raise DamagedError(
+            f"a snapshot of {head.topic}[{head.partition}], format {head.format}, is not this partition's"
+        )
     task.force = InForce(shelf, head.models, head.config)
     task.admission.load(head.names, head.sources, head.clock)
     task.adopt(s.load(state))
@@ -151,5 +157,5 @@ def collect(pointer: Pointer, task: Task, read: Callable[[int, int], list[Messag
         if len(found) == pointer.chunks:
             break
     if len(found) != pointer.chunks:
-        raise Damaged(f"{pointer.chunks - len(found)} of {pointer.chunks} chunks of a snapshot are gone")
+        raise DamagedError(f"{pointer.chunks - len(found)} of {pointer.chunks} chunks of a snapshot are gone")
     return b"".join(found[index] for index in range(pointer.chunks))

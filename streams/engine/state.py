@@ -1,7 +1,8 @@
-"""The state of one market partition: arrays over instruments that kernels change in place, and their bytes for snapshots.
+"""The state of one market partition: arrays over instruments that kernels change in place, and their bytes for
+snapshots.
 
-Rings are time-major ([slot of second, instrument]): all instruments of a partition close a second together, so that closing one walks
-through memory in order, whatever their number.
+Rings are time-major ([slot of second, instrument]): all instruments of a partition close a second together, so that
+closing one walks through memory in order, whatever their number.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +18,9 @@ U1 = npt.NDArray[np.uint8]
 
 # clock: int64[8]
 NEWEST, SECOND, COUNT, PHASE, SEALED = 0, 1, 2, 3, 4
-"""Fields of `clock`: newest ts_recv (ns), the second being filled, instruments in use, partition phase, seconds sealed so far."""
+"""Fields of `clock`: newest ts_recv (ns), the second being filled, instruments in use, partition phase, seconds sealed
+so far.
+"""
 
 PRE, ACTIVE, HALTED, CLOSED, IN_AUCTION = 0, 1, 2, 3, 4
 """Phases of an instrument; only an active one (auctions too) closes seconds."""
@@ -43,9 +46,9 @@ SCENARIOS = 2
 class State(NamedTuple):
     """Arrays of one partition; `capacity` instruments fit. See the names above for the columns.
 
-    price : float64[901, capacity] ln p; volume, volume60, count, signed, ofi, quotes : [61, capacity]; amihud : [301, capacity], -1
-    without trades; rush : [26, capacity]; added, removed : [11, capacity]; book : [capacity, 40] last bid prices, bid quantities, ask
-    prices, ask quantities; episodes : [capacity, SCENARIOS, EPISODE_FIELDS]
+    price : float64[901, capacity] ln p; volume, volume60, count, signed, ofi, quotes : [61, capacity]; amihud : [301,
+    capacity], -1 without trades; rush : [26, capacity]; added, removed : [11, capacity]; book : [capacity, 40] last bid
+    prices, bid quantities, ask prices, ask quantities; episodes : [capacity, SCENARIOS, EPISODE_FIELDS]
     """
 
     clock: I8
@@ -53,7 +56,7 @@ class State(NamedTuple):
     price: F8
     volume: F8
     volume60: F8
-    count: F8
+    count: F8  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     signed: F8
     ofi: F8
     quotes: F8
@@ -78,7 +81,21 @@ _RING_ROWS = {
     "added": RING_DEPTH,
     "removed": RING_DEPTH,
 }
-_NAN_AT_BIRTH = (BID, ASK, LAST, CUM_VOLUME, M_SPREAD, SES_HIGH, SES_LOW, BAR_OPEN, BAR_HIGH, BAR_LOW, BAR_CLOSE, BAR_PREV_CLOSE, BAR_PREV_VOLUME)
+_NAN_AT_BIRTH = (
+    BID,
+    ASK,
+    LAST,
+    CUM_VOLUME,
+    M_SPREAD,
+    SES_HIGH,
+    SES_LOW,
+    BAR_OPEN,
+    BAR_HIGH,
+    BAR_LOW,
+    BAR_CLOSE,
+    BAR_PREV_CLOSE,
+    BAR_PREV_VOLUME,
+)
 
 
 _PADDING = 8
@@ -139,7 +156,7 @@ def grow(state: State, needed: int) -> State:
         return state
     while room < needed:
         room = 2 * (room - _PADDING) + _PADDING
-    return _embed(create(room), {name: array for name, array in state._asdict().items()}, capacity(state))
+    return _embed(create(room), state._asdict(), capacity(state))
 
 
 def _embed(target: State, arrays: dict[str, Any], count: int) -> State:

@@ -1,4 +1,6 @@
-"""One market partition's task: records in log order go in, output records come out. No broker, no clock: a function of the log."""
+"""One market partition's task: records in log order go in, output records come out. No broker, no clock: a function of
+the log.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +9,6 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from detectors.scenarios.episode import SCENARIOS
 from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.alerts import build_alert
@@ -21,10 +22,7 @@ from tapewatch.checks import Reason
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.messages import Cause, Coverage, to_rfc3339
-from tapewatch.rows import EVERY_INSTRUMENT, RowType
-
-MAX_FRAME_BYTES = 4 * 1024 * 1024
-"""A larger record is refused as oversized."""
+from tapewatch.rows import EVERY_INSTRUMENT
 
 _NANOS = 1_000_000_000
 _COVERAGE_REASONS = {o.SILENCE: "silent", o.HALT: "halt", o.GAP: "gap"}
@@ -80,8 +78,8 @@ class Task:
             tally.first_offset = offset
         self.next_offset = offset + 1
         try:
-            if value is not None and len(value) > MAX_FRAME_BYTES:
-                raise ContractError("oversized", f"{len(value)} bytes; a frame has at most {MAX_FRAME_BYTES}")
+            if value is not None and len(value) > frames.MAX_FRAME_BYTES:
+                raise ContractError("oversized", f"{len(value)} bytes; a frame has at most {frames.MAX_FRAME_BYTES}")
             admitted = self.admission.admit(value, headers, appended_ns)
         except ContractError as error:
             tally.refused[error.reason] += 1
@@ -131,24 +129,34 @@ class Task:
 
     def _control(self, offset: int, admitted: Admitted, row: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
-        detail = str(frames.to_rows(admitted.view.data).columns["detail"][row])
         try:
+            detail = str(frames.to_rows(admitted.view.data).columns["detail"][row])
             if admitted.headers.source != CONTROL_SOURCE:
                 raise TapewatchError(f"a control row of source {admitted.headers.source!r}")
             self.force.apply(msgspec.json.decode(detail, type=Control))
-        except (TapewatchError, msgspec.MsgspecError, ValueError) as error:
+        except (ContractError, TapewatchError, msgspec.MsgspecError, ValueError) as error:
             self.tally.refused["bad_control"] += 1
-            self._dead(dead_letters.of_record((self.topic, self.partition, offset), "bad_control", str(error), admitted.view.data))
+            self._dead(
+                dead_letters.of_record(
+                    (self.topic, self.partition, offset), "bad_control", str(error), admitted.view.data
+                )
+            )
 
     def _refuse(self, offset: int, admitted: Admitted) -> None:
         """Keep every refused row of a frame in the dead letters."""
-        origin, rows = (self.topic, self.partition, offset), None
+        origin = (self.topic, self.partition, offset)
+        reasons = admitted.reasons[np.flatnonzero(admitted.reasons)]
+        self.tally.refused.update(Reason(int(reason)).label for reason in reasons)
+        if self.silent:
+            return
+        try:
+            rows = frames.to_rows(admitted.view.data)
+        except ContractError as error:
+            # Texts are only looked at here: a frame whose texts are no UTF-8 is kept as it came.
+            self._dead(dead_letters.of_record(origin, Reason(int(reasons[0])).label, error.message, admitted.view.data))
+            return
         for row in np.flatnonzero(admitted.reasons):
-            reason = Reason(int(admitted.reasons[row])).label
-            self.tally.refused[reason] += 1
-            if not self.silent:
-                rows = rows or frames.to_rows(admitted.view.data)
-                self._dead(dead_letters.of_row(origin, reason, rows, int(row)))
+            self._dead(dead_letters.of_row(origin, Reason(int(admitted.reasons[row])).label, rows, int(row)))
 
     def _dead(self, letter: dead_letters.DeadLetter) -> None:
         if not self.silent:
@@ -166,7 +174,9 @@ class Task:
         if not self.silent:
             count = int(out.counts[o.FEATURES])
             self._frames(topics.FEATURES, "features", self._features, out.feature_keys, [*out.features], count)
-            self._frames(topics.SCORES, "scores", self._scores, out.score_keys, [*out.scores], int(out.counts[o.SCORES]))
+            self._frames(
+                topics.SCORES, "scores", self._scores, out.score_keys, [*out.scores], int(out.counts[o.SCORES])
+            )
             bars = int(out.counts[o.BARS])
             minutes = np.full(out.bar_keys.shape[1], 60, dtype=np.int32)
             self._frames(topics.BARS, "bars", self._bars, out.bar_keys, [minutes, *out.bars], bars)
@@ -195,7 +205,9 @@ class Task:
         if count:
             ends, instruments, offsets = (column[:count] for column in self._out.sealed)
             codes = np.zeros(count, dtype=np.int32)
-            self._write(topics.FEATURES, "sealed", self._sealed.write([EVERY_INSTRUMENT], [codes, ends, offsets, instruments]))
+            self._write(
+                topics.FEATURES, "sealed", self._sealed.write([EVERY_INSTRUMENT], [codes, ends, offsets, instruments])
+            )
 
     def _write(self, topic: str, kind: str, value: bytes) -> None:
         headers = [("type", kind.encode()), ("version", b"1"), *self._origin]
@@ -203,14 +215,14 @@ class Task:
 
     def _coverage(self) -> None:
         """Write the stretches that were not watched."""
-        for slot, start, end, reason, offset in self._out.coverage[:, : int(self._out.counts[o.COVERAGE])].T:
+        for slot, start, end, reason, offset, instruments in self._out.coverage[:, : int(self._out.counts[o.COVERAGE])].T:
             name = EVERY_INSTRUMENT if slot < 0 else self.admission.names[slot]
             record = Coverage(
                 instrument=name,
                 start=to_rfc3339(int(start) * _NANOS),
                 end=to_rfc3339(int(end) * _NANOS),
                 reason=_COVERAGE_REASONS[int(reason)],
-                seconds=int(end - start) * (len(self.admission.names) if slot < 0 else 1),
+                seconds=int((end - start) * instruments),
                 cause=Cause(self.topic, self.partition, int(offset)),
             )
             self._outgoing.append(Outgoing(topics.COVERAGE, messages.encode(record), name.encode(), list(self._origin)))
@@ -237,5 +249,3 @@ class Task:
     def clock_ns(self) -> int:
         """The newest ts_recv of the log; -1 before the first row."""
         return int(self.state.clock[s.NEWEST])
-
-

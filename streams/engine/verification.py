@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import msgspec
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery, feed
@@ -50,7 +50,9 @@ class Proof:
 def find_records(settings: Settings, alert: str) -> list[Message]:
     """All records of an alert on the `alerts` topic, in order; TapewatchError where there is none."""
     found: list[Message] = []
-    kafka.read_all(settings, topics.ALERTS, lambda message: found.append(message) if message.key() == alert.encode() else None)
+    kafka.read_all(
+        settings, topics.ALERTS, lambda message: found.append(message) if message.key() == alert.encode() else None
+    )
     if not found:
         raise TapewatchError(f"there is no alert {alert} on the topic", "See `tapewatch tail alerts` for ids.")
     return found
@@ -61,14 +63,19 @@ def verify(settings: Settings, alert: str) -> Proof:
     records = find_records(settings, alert)
     readable = [decoded for decoded in map(_decode, records) if decoded is not None]
     if not readable:
-        raise TapewatchError(f"no record of alert {alert} can be read", "The topic's records are damaged; see `tapewatch tail alerts`.")
+        raise TapewatchError(
+            f"no record of alert {alert} can be read", "The topic's records are damaged; see `tapewatch tail alerts`."
+        )
     where = readable[0].provenance
     first = min(message.provenance.decided_offset for message in readable)
     last = max(message.provenance.updated_offset for message in readable)
     recomputed, replayed = _recompute(settings, where.topic, where.partition, first, last, alert)
     findings = [_compare(record, recomputed) for record in records]
     missing = sorted(set(recomputed) - {finding.revision for finding in findings})
-    findings += [Finding(revision, -1, -1, False, True, ["the log gives this revision; the topic has no record of it"]) for revision in missing]
+    findings += [
+        Finding(revision, -1, -1, False, True, ["the log gives this revision; the topic has no record of it"])
+        for revision in missing
+    ]
     return Proof(
         alert=alert,
         identical=all(finding.identical for finding in findings),
@@ -98,7 +105,9 @@ def _recompute(
     reader = kafka.consumer(settings)
     try:
         if topic not in kafka.existing_topics(kafka.admin(settings)):
-            raise TapewatchError(f"the alert's input {topic} is not on this broker", "Connect to the broker whose log it came from.")
+            raise TapewatchError(
+                f"the alert's input {topic} is not on this broker", "Connect to the broker whose log it came from."
+            )
         place = group.committed([TopicPartition(topic, partition)], timeout=15)[0]
         task = recovery.nearest(topic, partition, first, Pointers.decoded(place.metadata))
         replayed = _feed_range(reader, task, last)
@@ -110,7 +119,7 @@ def _recompute(
         registry.close()
 
 
-def _feed_range(reader: kafka.Consumer, task: Task, last: int) -> int:
+def _feed_range(reader: Consumer, task: Task, last: int) -> int:
     """Feed the log from the task's offset to `last`, inclusive."""
     count = 0
     for message in kafka.read_range(reader, task.topic, task.partition, task.next_offset, last + 1):
@@ -154,7 +163,11 @@ def _differences(found: object, expected: object, path: str) -> list[str]:
     """Paths at which two JSON values differ, with both values."""
     if isinstance(found, dict) and isinstance(expected, dict):
         keys = sorted(set(found) | set(expected))
-        return [line for key in keys for line in _differences(found.get(key), expected.get(key), f"{path}.{key}" if path else key)]
+        return [
+            line
+            for key in keys
+            for line in _differences(found.get(key), expected.get(key), f"{path}.{key}" if path else key)
+        ]
     if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
         pairs = enumerate(zip(found, expected, strict=True))
         return [line for index, (one, other) in pairs for line in _differences(one, other, f"{path}[{index}]")]

@@ -1,4 +1,4 @@
-"""A log to work on, engine processes over it, and what came out beside what the brokerless driver says must come out."""
+"""A log, engine processes over it, and what came out beside what the brokerless driver says must come out."""
 
 import os
 import random
@@ -25,7 +25,9 @@ START_NS = 1_750_000_000 * NANOS
 COMPARED = (topics.FEATURES, topics.SCORES, topics.BARS, topics.ALERTS, topics.COVERAGE)
 
 
-def write_market(settings: Settings, feed: str, seconds: int, partitions: int, instruments: int = 40, flushes: int = 20) -> int:
+def write_market(
+    settings: Settings, feed: str, seconds: int, partitions: int, instruments: int = 40, flushes: int = 20
+) -> int:
     """Send a synthetic market with early pumps; returns the number of frames."""
     config = SyntheticConfig(
         instruments=instruments,
@@ -38,7 +40,9 @@ def write_market(settings: Settings, feed: str, seconds: int, partitions: int, i
     )
     market = SyntheticMarket(config, 5, START_NS)
     count = open_feed(settings, feed, market.instruments, partitions)
-    writer = FeedWriter(feed_producer(settings, 5), feed, f"test-{feed}", 1, count, [each.id for each in market.instruments])
+    writer = FeedWriter(
+        feed_producer(settings, 5), feed, f"test-{feed}", 1, count, [each.id for each in market.instruments]
+    )
     live = LiveWriter(writer)
     for chunk in market.chunks():
         second = chunk.end_ns - NANOS
@@ -147,13 +151,15 @@ Rows = dict[str, list[tuple[object, ...]]]
 
 
 def written(settings: Settings, feed: str) -> dict[int, Rows]:
-    """What lies on the output topics for a feed (read committed), by input partition: rows in order, values as bytes."""
+    """What lies on the output topics for a feed (read committed), by input partition: rows in order, as bytes."""
     found: dict[int, Rows] = {}
     for topic in COMPARED:
+
         def keep(message: object, topic: str = topic) -> None:
             partition = _input_partition(message, feed)  # type: ignore[arg-type]
             if partition is not None:
                 collect(found.setdefault(partition, {}), topic, message.value(), message.headers())  # type: ignore[attr-defined]
+
         kafka.read_all(settings, topic, keep)
     return found
 

@@ -1,5 +1,6 @@
-"""The engine's one promise: whatever dies and however the log is cut, features, scores and alerts are the same rows, bit for bit."""
-
+"""The engine's one promise: whatever dies and however the log is cut, features, scores and alerts are the same rows,
+bit for bit.
+"""
 
 import pytest
 
@@ -30,14 +31,16 @@ def test_twenty_kills_change_no_bit(settings: Settings) -> None:
         engines.stop()
     assert kills == 20
     found = runs.written(settings, "kills")
-    assert any("alerts/alert" in by_topic for by_topic in found.values()), "the market must raise alerts for this test to say anything"
+    assert any("alerts/alert" in by_topic for by_topic in found.values()), (
+        "the market must raise alerts for this test to say anything"
+    )
     assert_same(found, runs.expected(settings, "kills"))
 
 
 @pytest.mark.parametrize(("batch", "processes"), [(1, 1), (7, 2), (1000, 4), (100_000, 1)])
 def test_batches_and_processes_change_no_bit(settings: Settings, batch: int, processes: int) -> None:
     feed = f"batch-{batch}-{processes}"
-    total = runs.write_market(settings, feed, seconds=640 if batch > 1 else 100, partitions=4, instruments=12, flushes=2)
+    total = runs.write_market(settings, feed, seconds=640 if batch > 1 else 20, partitions=4, instruments=12, flushes=2)
     engines = runs.Engines(settings, feed, f"group-{feed}", batch_frames=batch)
     for number in range(processes):
         engines.start(str(number))

@@ -54,8 +54,8 @@ def test_a_peers_distance_equals_the_engines(peer_features, tmp_path):
         location=np.array(model["location"]),
         scale=np.array(model["scale"]),
         clip=np.full(1, model["clip"]),
-        centres=centres,
-        normal=np.ones(len(centres), dtype=np.uint8),
+        centres=np.ascontiguousarray(centres.T),
+        totals=np.zeros(len(centres)),
         knots=np.zeros((2, 0)),
         alert=np.full(1, np.inf),
     )

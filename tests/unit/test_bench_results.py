@@ -9,7 +9,7 @@ from benchmarks.soak_market import judged
 
 FACTS = {
     "versions": {"tapewatch": "0.1.0"},
-    "machine": {"cpu": "Some CPU", "cores": 2, "python": "3.11.7"},
+    "machine": {"cpu": "Some CPU", "cores": 2, "python": "3.11.7", "load_before": 0.1},
 }
 FIGURE = {"min": 1.0, "median": 2000.0, "max": 3000.0}
 
@@ -55,3 +55,7 @@ def test_memory_that_keeps_growing_is_not_flat():
     memory = judged(times, [100.0 + second / 20.0 for second in times])
     assert not memory.flat
     assert memory.slope_mib_per_hour == pytest.approx(180.0)
+
+
+def test_a_run_that_ends_before_windows_are_full_tells_nothing():
+    assert judged([0.0, 10.0, 20.0], [100.0, 200.0, 300.0]).flat is None

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from streams.commands import config
-from streams.engine.models import Control
+from streams.engine import control
+from streams.engine.models import Control, shipped
 from streams.engine.rules import DetectorConfig
 from tapewatch import control_rows, frames
 from tapewatch.clock import ManualClock
@@ -61,8 +62,17 @@ def test_control_row_says_all_that_is_in_force_in_the_engines_words() -> None:
     content = msgspec.to_builtins(DetectorConfig())
     standing = {"kmeans": order("kmeans", "ab", 5), "config": order("config", "cd", 7, content)}
     rows = frames.to_rows(control_rows.frame(control_rows.detail(standing), 10**18))
-    control = msgspec.json.decode(rows.columns["detail"][0], type=Control)
-    assert control == Control({"kmeans": "ab"}, DetectorConfig())
+    said = msgspec.json.decode(rows.columns["detail"][0], type=Control)
+    assert said == Control({"kmeans": "ab"}, DetectorConfig())
+
+
+def test_model_with_an_input_that_the_engine_lacks_is_not_promoted() -> None:
+    made = msgspec.json.decode(shipped()["kmeans"])
+    made["inputs"][0] = "moon_phase"
+    with pytest.raises(TapewatchError, match="no such input: moon_phase"):
+        control.checked(msgspec.json.encode(made))
+    with pytest.raises(TapewatchError, match="cannot be promoted"):
+        control.checked(b"{}")
 
 
 def test_epoch_rises_also_when_the_clock_went_back() -> None:
