@@ -1,4 +1,4 @@
-"""Fills the tables of docs/performance.md from the results in docs/results: `python -m benchmarks.report`."""
+"""Fills the tables of docs/performance.md and README from docs/results: `python -m benchmarks.report`."""
 
 import json
 import sys
@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+README = DOCS.parent / "README.md"
+QUIET = 1.5
+"""README states no result that was measured while more than this was running on the machine (load average)."""
+
 Document = dict[str, Any]
 
 
@@ -74,6 +78,62 @@ TABLES: dict[str, Callable[[Document], str]] = {
 """What is made of docs/results/NAME.json, for the place `<!-- NAME -->` to `<!-- end NAME -->`."""
 
 
+def engine_facts(result: Document) -> list[str]:
+    """README's rows of `bench engine`."""
+    many = result["input"]["instruments"] if "input" in result else next(iter(result["instruments"]))
+    command = "`tapewatch bench engine`"
+    rate, cost = _figure(result["quotes_per_s"]), _figure(result["cpu_ns_per_quote"])
+    return [
+        f"| quotes/s through the engine, Kafka to Kafka, {int(many):,} instruments | {rate} | {command} |",
+        f"| CPU a quote, ns | {cost} | {command} |",
+        f"| memory an instrument, bytes | {_figure(result['bytes_per_instrument'])} | {command} |",
+    ]
+
+
+def peers_facts(result: Document) -> list[str]:
+    """README's rows of `bench peers`."""
+    return [
+        f"| faster than {name} {run['version']} ({run['guarantee']}) | {result['ratios'][name]:,.0f} times "
+        "| `tapewatch bench peers` |"
+        for name, run in result["peers"].items()
+    ]
+
+
+def separation_facts(result: Document) -> list[str]:
+    """README's rows of `python -m benchmarks.separation`."""
+    command = f"`python -m benchmarks.separation --seeds {min(result['seeds'])}-{max(result['seeds'])}`"
+    return [
+        f"| injected pumps that alert | {_share(result['pump_recall'])} of {result['pumps']} | {command} |",
+        f"| news jumps that alert | {_share(result['news_alert_share'])} of {result['news']} | {command} |",
+        f"| median delay from a pump's start, s | {result['median_delay_s']:.0f} | {command} |",
+    ]
+
+
+FACTS: dict[str, Callable[[Document], list[str]]] = {
+    "bench-engine": engine_facts,
+    "bench-peers": peers_facts,
+    "separation": separation_facts,
+}
+"""What README states of docs/results/NAME.json."""
+
+
+def facts_table(results: dict[str, Document]) -> str:
+    """README's table: of every result that was measured on a quiet machine."""
+    lines = ["| figure | | command |", "|---|--:|---|"]
+    where = ""
+    for name, rows in FACTS.items():
+        result = results.get(name)
+        if result is None:
+            continue
+        load = result.get("machine", {}).get("load_before", 0.0)
+        if load > QUIET:
+            sys.stderr.write(f"{name}: measured at a load of {load}, not stated in README; measure again\n")
+            continue
+        lines += rows(result)
+        where = _where(result) if "machine" in result else where
+    return "\n".join([*lines, "", f"Medians, least and most in brackets. {where}".rstrip()])
+
+
 def filled(page: str, name: str, table: str) -> str:
     """The page with the table between its marks; ValueError where they are missing."""
     start, end = f"<!-- {name} -->", f"<!-- end {name} -->"
@@ -86,18 +146,26 @@ def filled(page: str, name: str, table: str) -> str:
 
 def main() -> int:
     """Fill every table whose result is there."""
+    names = {*TABLES, *FACTS}
+    paths = {name: DOCS / "results" / f"{name}.json" for name in sorted(names)}
+    results = {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
     path = DOCS / "performance.md"
     page = path.read_text()
     for name, table in TABLES.items():
-        result = DOCS / "results" / f"{name}.json"
-        if result.exists():
-            page = filled(page, name, table(json.loads(result.read_text())))
+        if name in results:
+            page = filled(page, name, table(results[name]))
     path.write_text(page)
+    README.write_text(filled(README.read_text(), "figures", facts_table(results)))
     return 0
 
 
 def _figure(figure: Document) -> str:
     return f"{figure['median']:,.0f} ({figure['min']:,.0f} to {figure['max']:,.0f})"
+
+
+def _share(share: Document) -> str:
+    """A share with its 95 % interval."""
+    return f"{share['mean']:.1%} ({share['low']:.1%} to {share['high']:.1%})"
 
 
 def _where(result: Document) -> str:

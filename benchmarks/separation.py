@@ -1,6 +1,8 @@
-"""How well `pump_and_dump` tells pumps from news: injected pumps that alert, and news jumps that do, over seeds, with intervals.
+"""How well `pump_and_dump` tells pumps from news: injected pumps that alert, and news jumps that do, over seeds, with
+intervals.
 
-Run as `python -m benchmarks.separation --seeds 100-109 --json`. It uses the shipped code path (the brokerless driver) with the shipped thresholds.
+Run as `python -m benchmarks.separation --seeds 100-109 --json`. It uses the shipped code path (the brokerless driver)
+with the shipped thresholds.
 """
 
 import argparse
@@ -45,7 +47,9 @@ def run_seed(seed: int, seconds: int, outcome: Outcome) -> None:
     driver = Driver(FixedRegistry(market.instruments))
     alerts: list[Alert] = []
     for _ in run_source(market, driver):
-        alerts += [messages.decode(Alert, record.value) for record in driver.task.take() if record.topic == topics.ALERTS]
+        alerts += [
+            messages.decode(Alert, record.value) for record in driver.task.take() if record.topic == topics.ALERTS
+        ]
     _count(market, [alert for alert in alerts if alert.state == "open"], seconds, outcome)
     outcome.seeds.append(seed)
     outcome.instrument_hours += config.instruments * config.seconds / 3600
@@ -87,7 +91,9 @@ def interval(hits: int, of: int) -> dict[str, float]:
 
 def main() -> int:
     """Run the seeds and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog="example: python -m benchmarks.separation --seeds 100-109")
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="example: python -m benchmarks.separation --seeds 100-109"
+    )
     parser.add_argument("--seeds", default="100-109", metavar="A-B", help="first and last seed")
     parser.add_argument("--seconds", type=int, default=300, help="simulated seconds after the warm-up")
     parser.add_argument("--json", action="store_true")
@@ -96,14 +102,21 @@ def main() -> int:
     outcome = Outcome()
     for seed in range(int(first), int(last or first) + 1):
         run_seed(seed, args.seconds, outcome)
-        print(f"seed {seed}: {outcome.pumps_detected}/{outcome.pumps} pumps, {outcome.news_alerted}/{outcome.news} news", file=sys.stderr)
+        print(
+            f"seed {seed}: {outcome.pumps_detected}/{outcome.pumps} pumps, {outcome.news_alerted}/{outcome.news} news",
+            file=sys.stderr,
+        )
     result = {
         **{key: value for key, value in asdict(outcome).items() if key != "delays_s"},
         "pump_recall": interval(outcome.pumps_detected, outcome.pumps),
         "news_alert_share": interval(outcome.news_alerted, outcome.news),
         "median_delay_s": float(np.median(outcome.delays_s)) if outcome.delays_s else None,
     }
-    print(msgspec.json.encode(result).decode() if args.json else "\n".join(f"{key:20} {value}" for key, value in result.items()))
+    print(
+        msgspec.json.encode(result).decode()
+        if args.json
+        else "\n".join(f"{key:20} {value}" for key, value in result.items())
+    )
     return 0
 
 

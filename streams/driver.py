@@ -13,7 +13,7 @@ from tapewatch.admission import KnowsInstruments
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
 from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Rows, RowSource
+from tapewatch.rows import EVERY_INSTRUMENT, Column, Rows, RowSource, RowType, StatusKind
 
 FOREVER_NS = 2**62
 
@@ -45,7 +45,7 @@ class Driver:
     def heartbeat(self, second: int) -> None:
         """Append a heartbeat at a whole second of the epoch."""
         stamp = np.full(1, second * NANOS, dtype=np.int64)
-        columns = {
+        columns: dict[str, Column] = {
             "instrument": np.zeros(1, dtype=np.int32),
             "ts_event": stamp,
             "ts_recv": stamp,
@@ -75,8 +75,8 @@ class Driver:
 def run_source(source: RowSource, driver: Driver | None = None) -> Iterator[tuple[Driver, int]]:
     """Push a source's chunks through one partition; yields the driver and each chunk's end (UTC ns).
 
-    The seconds that a chunk ends or begins get a heartbeat, as a live writer sends them; a source whose chunks are longer than a second
-    needs frames with heartbeats in between (producers.feed).
+    The seconds that a chunk ends or begins get a heartbeat, as a live writer sends them; a source whose chunks are
+    longer than a second needs frames with heartbeats in between (producers.feed).
     """
     used = driver or Driver(FixedRegistry(source.instruments))
     for chunk in source.chunks():

@@ -53,11 +53,20 @@ def parser_for(command: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def command_in(words: Sequence[str]) -> str | None:
+    """The subcommand among the words of a command line: the first that is neither a common option nor its value."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--settings")
+    common.add_argument("--data")
+    _, rest = common.parse_known_args(words)
+    first = next((word for word in rest if not word.startswith("-")), None)
+    return first if first in COMMANDS else None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error names what to do next and exits with 1."""
     words = list(sys.argv[1:] if argv is None else argv)
-    command = next((word for word in words if word in COMMANDS), None)
-    args = parser_for(command).parse_args(words)
+    args = parser_for(command_in(words)).parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
         loaded = settings.load(args.settings, flags={"data": args.data})

@@ -238,15 +238,23 @@ def _normalise(batch: pa.RecordBatch) -> pa.RecordBatch:
         raise ContractError("wrong_schema", "the schema's metadata names no known row type (tapewatch.type)")
     if not 0 < batch.num_rows <= MAX_ROWS:
         raise ContractError("wrong_schema", f"a frame holds 1 to {MAX_ROWS} rows, not {batch.num_rows}")
-    optional = [name for name, _ in OPTIONAL[row_type] if name in batch.schema.names]
-    layout = schema(row_type, optional)
-    arrays = [_cast(batch, field) for field in layout]
+    names = _names(batch)
+    layout = schema(row_type, [name for name, _ in OPTIONAL[row_type] if name in names])
+    arrays = [_cast(batch, names, field) for field in layout]
     return pa.RecordBatch.from_arrays(arrays, schema=layout)
 
 
-def _cast(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+def _names(batch: pa.RecordBatch) -> list[str]:
+    """The columns' names; Arrow itself does not ask that they are UTF-8."""
+    try:
+        return list(batch.schema.names)
+    except UnicodeDecodeError as error:
+        raise ContractError("unreadable", f"a column's name is not UTF-8: {error}") from error
+
+
+def _cast(batch: pa.RecordBatch, names: list[str], field: pa.Field) -> pa.Array:
     """One column in the contract's type, refused where it is missing, of another kind or holds a null it may not."""
-    if batch.schema.names.count(field.name) != 1:
+    if names.count(field.name) != 1:
         raise ContractError("wrong_schema", f"column {field.name} is missing or doubled")
     array = batch.column(field.name)
     try:
@@ -295,13 +303,15 @@ class FrameHeaders:
 
     @classmethod
     def from_kafka(cls, headers: Headers | None) -> "FrameHeaders":
-        """Read Kafka headers; ContractError("bad_headers" or "unsupported_version") where they do not follow the contract."""
+        """Read Kafka headers; ContractError("bad_headers" or "unsupported_version") where they do not follow the
+        contract.
+        """
         found: dict[str, Any] = dict(headers or ())
         try:
             label, source = _writer(found["type"], found["version"], found["source"])
             epoch, sequence = int(found["epoch"]), int(found["sequence"])
             produced_at = int(found.get("produced_at", b"0"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ContractError("bad_headers", f"header missing or malformed: {error!r}") from error
         if not (0 <= epoch < 2**63 and 0 <= sequence < 2**63):
             raise ContractError("bad_headers", "epoch or sequence out of range")

@@ -54,8 +54,8 @@ class PumpParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_rush : distinct milliseconds with aggressive buys in 25 s at least; rush_ratio : and this multiple of their own
     mean
     volume_ratio : volume of 25 s over its own mean at least; buy_share : (bought - sold)/traded of 25 s at least
-    explosive_ratio : from this multiple of the mean volume on no buy_share is asked: in a small coin's thousandfold rush
-    sellers meet every buyer
+    explosive_ratio : from this multiple of the mean volume on no buy_share is asked: in a small coin's thousandfold
+    rush sellers meet every buyer
     warm_s : seconds an instrument must have been watched; cooldown_s : an episode lasts this long, and no second one
     opens in it
     dump_share : the dump has begun when this share of the rise is given back

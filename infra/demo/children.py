@@ -48,8 +48,8 @@ class Child(msgspec.Struct):
             self.process.wait()
 
     def ask(self) -> None:
-        """Ask it to end in order."""
-        if not self.has_ended:
+        """Ask it to end in order, once: a second signal would interrupt it."""
+        if not self.asked and not self.has_ended:
             self.asked = True
             with suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGTERM)
@@ -101,10 +101,14 @@ class Family:
             if child.has_failed:
                 raise child.failure()
 
-    def stop(self, patience_s: float) -> None:
-        """Ask all that still run to end, at once; what is left after `patience_s` is killed."""
+    def ask(self) -> None:
+        """Ask all to end in order, without waiting for it."""
         for child in self._children:
             child.ask()
+
+    def stop(self, patience_s: float) -> None:
+        """Ask all that still run to end; what is left after `patience_s` is killed."""
+        self.ask()
         deadline = WALL.now() + int(patience_s * NANOS)
         for child in self._children:
             child.end(max(0.0, (deadline - WALL.now()) / NANOS))

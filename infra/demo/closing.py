@@ -18,7 +18,8 @@ def told(summary: Summary, keep: bool) -> RenderableType:
     for name, value in _facts(summary):
         table.add_row(name, value)
     stack = "runs on: tapewatch down" if keep else "is stopped, its data kept: tapewatch up"
-    return Group(Text(f"{summary.topic}, {summary.seconds:.0f} s", style="bold cyan"), table, _next(summary, stack))
+    title = Text(f"{summary.topic}, {summary.seconds:.0f} s", style="bold cyan")
+    return Group(title, table, *_gravest(summary), _next(summary, stack))
 
 
 def _facts(summary: Summary) -> list[tuple[str, Text]]:
@@ -27,7 +28,7 @@ def _facts(summary: Summary) -> list[tuple[str, Text]]:
     facts = [
         ("rows in", Text(_counts(summary.rows_in))),
         ("refused", Text(_counts(summary.refused))),
-        ("rows in PostgreSQL", Text(_counts(summary.tables) + ("" if summary.counted else " (not all counted)"))),
+        ("rows in PostgreSQL", Text(_counts(summary.tables) + ("" if summary.counted else " (about)"))),
         ("alerts", _alerts(summary)),
     ]
     for name, found in summary.episodes.items():
@@ -65,11 +66,17 @@ def _latency(latency: Latency | None) -> str:
     return f"p50 {latency.p50:.0f} ms, p99 {latency.p99:.0f} ms, max {latency.max:.0f} ms of {latency.alerts}"
 
 
+def _gravest(summary: Summary) -> list[Text]:
+    """The alerts with the highest scores, a line each, in the order of time."""
+    chosen = sorted(summary.alerts, key=lambda alert: -alert.score)[:_LISTED]
+    lines = []
+    for alert in sorted(chosen, key=lambda alert: alert.decided):
+        line = Text(f"{alert.decided[:19]}Z {alert.severity:<8} ", style="dim", no_wrap=True, overflow="ellipsis")
+        lines.append(line.append(printable(alert.sentence), style="not dim"))
+    return lines
+
+
 def _next(summary: Summary, stack: str) -> Text:
-    """The newest alerts and what can be done now."""
-    text = Text()
-    for alert in summary.alerts[-_LISTED:]:
-        text.append(f"{alert.decided[:19]}Z {alert.severity:<8} ", style="dim")
-        text.append(f"{printable(alert.sentence)}\n")
-    text.append(f"The stack {stack} (data: {summary.data}). Prove an alert with the stack up:\n")
+    """What can be done now."""
+    text = Text(f"The stack {stack} (data: {summary.data}). Prove an alert with the stack up:\n")
     return text.append(f"  {summary.verify}", style="bold")

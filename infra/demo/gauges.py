@@ -121,11 +121,9 @@ class Gauges:
         return {(place.topic, place.partition): max(int(place.offset), 0) for place in found}
 
 
-def connect(settings: Settings, timeout_ms: int = 0) -> "psycopg2.extensions.connection":
-    """A session that reads only; its user closes it. timeout_ms : limit of a statement, 0 for none."""
-    session = psycopg2.connect(
-        settings.postgres_url().replace("+psycopg2", "", 1), options=f"-c statement_timeout={timeout_ms}"
-    )
+def connect(settings: Settings) -> "psycopg2.extensions.connection":
+    """A session that reads only; its user closes it."""
+    session = psycopg2.connect(settings.postgres_url().replace("+psycopg2", "", 1))
     session.set_session(readonly=True, autocommit=True)
     return session
 

@@ -118,6 +118,7 @@ class _Demo:
                 produced=produced,
                 verdict=None if self._wishes.recording else state.judge(),
                 drained=drained,
+                inserted=gauges.inserted,
                 first_score_s=first,
                 stack_s=self._stack_s,
                 seconds=round((WALL.now() - shown_ns) / NANOS, 3),
@@ -161,6 +162,7 @@ class _Demo:
         """After the producer's end wait for engine and sink; False where the user did not want to wait."""
         state = screen.state
         if self._stop.is_set():
+            family.ask()
             producer.end(HASTE_S)
             return False
         state.is_draining = True
@@ -168,6 +170,7 @@ class _Demo:
         while not state.gauges.is_drained():
             self._stop.wait(TICK_S)
             if self._stop.is_set():
+                family.ask()
                 return False
             now = (state.gauges.engine_lag, state.gauges.sink_lag)
             if now != last:

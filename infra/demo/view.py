@@ -66,10 +66,8 @@ class State:
 
     @property
     def is_live(self) -> bool:
-        """Whether the engine has come close to the wall clock; for a recording, whether it works at all."""
-        if self.is_recording:
-            return self.seen.clock_ns > 0
-        return WALL.now() - self.seen.clock_ns < LIVE_S * NANOS
+        """Whether the engine has come close to the wall clock; a recording never is live."""
+        return not self.is_recording and WALL.now() - self.seen.clock_ns < LIVE_S * NANOS
 
     @property
     def phase(self) -> str:
@@ -175,11 +173,11 @@ def _said(alert: Alert) -> Text:
 def _page(state: State, width: int, height: int) -> RenderableType:
     """The whole screen."""
     roomy = height >= 32
-    top = 14 if roomy else 8
+    top = 13 if roomy else 7
     page = Layout()
     parts = [Layout(_header(state), size=1, name="header"), Layout(name="top", size=top)]
     if not state.is_recording:
-        parts.append(Layout(_episodes(state), size=10, name="episodes"))
+        parts.append(Layout(_episodes(state), size=9, name="episodes"))
     parts.append(Layout(_alerts(state, width, roomy), name="alerts"))
     page.split_column(*parts)
     page["top"].split_row(Layout(_flow(state), ratio=1), Layout(_scores(state, top - 3), ratio=1))
@@ -211,9 +209,9 @@ def _flow(state: State) -> Panel:
     table.add_row("in", f"~{state.rows_in_per_s:,.0f}", "", "")
     table.add_row("engine", f"{rates['engine']:,.0f}", _short(seen.rows.total()), _lag(gauges.engine_lag))
     table.add_row("postgres", f"{rates['kept']:,.0f}", _short(state.rows_kept), _lag(gauges.sink_lag))
-    refused, told = seen.refused.total(), Text()
+    refused, told = seen.refused.total(), Text(no_wrap=True, overflow="ellipsis")
     told.append(f"{refused:,} refused", style="red" if refused else "dim")
-    told.append(f"  {seen.duplicates:,} repeated  ", style="dim")
+    told.append(f", {seen.duplicates:,} repeated, ", style="dim")
     told.append(f"{_short(seen.features)} features", style="dim")
     return _panel(Group(table, told), "rates and lag (frames)")
 

@@ -13,7 +13,8 @@ from tapewatch.settings import Settings
 def open_feed(
     settings: Settings, feed: str, instruments: Iterable[Instrument], partitions: int = 0, clock: Clock = WALL
 ) -> int:
-    """Create the feed's missing topics (a new one begins with what is in force by order), register its instruments, and return the topic's partition count.
+    """Create the feed's missing topics (a new one begins with what is in force by order), register its instruments, and
+    return the topic's partition count.
 
     partitions : of a new topic, 0 takes the setting; a topic that exists keeps its own
     """

@@ -14,8 +14,8 @@ _HEAD = f"""# Features
 Generated from `streams/engine/features.py`; `python -m streams.engine.features_page --write` rewrites it.
 
 The engine writes one row for each instrument and sealed second to the topic `features`: `instrument`, `ts` (close of
-the second), `offset` (of the market record that closed it), then these {len(FEATURES)} columns, float32 each. Scores are
-computed from the same float32 values, so a row read back gives the same score. All else is float64 in log order,
+the second), `offset` (of the market record that closed it), then these {len(FEATURES)} columns, float32 each. Scores
+are computed from the same float32 values, so a row read back gives the same score. All else is float64 in log order,
 without fastmath: the same log gives the same bits on every start.
 
 - **p** is the mid price where there is a two-sided quote, else the last trade's price, else the side that is there.

@@ -1,7 +1,7 @@
 """Frames the engine writes: features, scores, bars and sealed-second markers as Arrow IPC streams.
 
-A frame of a known shape is put together from the bytes that stood between the columns of the first one like it: the metadata
-of an Arrow stream depends on shape and dictionary alone.
+A frame of a known shape is put together from the bytes that stood between the columns of the first one like it: the
+metadata of an Arrow stream depends on shape and dictionary alone.
 """
 
 from collections.abc import Sequence

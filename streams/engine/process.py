@@ -49,6 +49,19 @@ def _commit(producer: Producer, offsets: list[TopicPartition], member: object) -
     producer.commit_transaction(10)
 
 
+def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+    """The group's committed offsets; a coordinator that moves or still loads is waited for, 30 s at most."""
+    deadline = WALL.now() + 30 * NANOS
+    while True:
+        try:
+            return list(consumer.committed(places, timeout=10))
+        except KafkaException as error:
+            passing = error.args[0].retriable() or error.args[0].code() == KafkaError._TIMED_OUT
+            if not passing or WALL.now() > deadline:
+                raise
+            WALL.sleep(0.1)
+
+
 @dataclass(slots=True)
 class Held:
     """A partition in this process's hands."""
@@ -104,8 +117,8 @@ class Engine:
         self.instance = settings.engine.instance or f"{socket.gethostname()}-{os.getpid()}"
         self.totals = Totals()
         self._registry = Registry(settings)
-        shelf = KafkaShelf(settings)
-        self._recovery = Recovery(settings, self._registry, shelf, build_hash())
+        self._shelf = KafkaShelf(settings)
+        self._recovery = Recovery(settings, self._registry, self._shelf, build_hash())
         self._held: dict[Key, Held] = {}
         self._parked: dict[Key, Held] = {}
         self._partitions: dict[str, int] = {}
@@ -119,6 +132,7 @@ class Engine:
         warm_up()
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
         self._partitions = kafka.existing_topics(kafka.admin(self._settings))
+        self._shelf.publish_shipped()
         producer = self._producer()
         producer.init_transactions(30)
         consumer = self._consumer()
@@ -141,8 +155,8 @@ class Engine:
         try:
             while not stop.is_set():
                 if self._joined and not joined_again:
-                    # A static member that comes back is handed its last assignment, which lacks the feeds made since;
-                    # a changed subscription makes the group assign anew.
+                    # A static member that comes back is handed its last assignment, which lacks the feeds made since:
+                    # it is not worked on, and a changed subscription makes the group assign anew.
                     joined_again = True
                     join([*feeds, _NO_TOPIC])
                 batch = consumer.consume(
@@ -176,7 +190,8 @@ class Engine:
             transactional_id=f"{self._settings.engine.group}-{self.instance}",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             linger_ms=0,
-            # A transaction that begins while the broker completes the one before is answered "try again": the default wait is 100 ms.
+            # A transaction that begins while the broker completes the one before is answered "try again": the default
+            # wait is 100 ms.
             retry_backoff_ms=2,
             retry_backoff_max_ms=200,
             batch_size=1_000_000,
@@ -199,8 +214,11 @@ class Engine:
 
     def _assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Take partitions up: their committed state, from memory where this process has it still."""
-        self._joined = True
-        for place in consumer.committed(given, timeout=30):
+        if not self._joined:
+            self._joined = True
+            consumer.assign([])
+            return
+        for place in _committed(consumer, given):
             key = (place.topic, place.partition)
             committed, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
             kept = self._parked.pop(key, None)
@@ -221,7 +239,8 @@ class Engine:
         touched: dict[Key, Held] = {}
         for message in batch:
             if message.error():
-                log.warning("consumer", error=str(message.error()))
+                if message.topic() != _NO_TOPIC:
+                    log.warning("consumer", error=str(message.error()))
                 continue
             key = (message.topic(), message.partition())
             held = self._held.get(key)

@@ -20,7 +20,8 @@ from streams.engine.task import Task
 from tapewatch.errors import TapewatchError
 
 CHUNK_BYTES = 4 * 1024 * 1024
-FORMAT = 1
+FORMAT = 2
+_DIGEST_BYTES = 32
 
 
 class DamagedError(TapewatchError):
@@ -87,7 +88,7 @@ class Pointers(msgspec.Struct, frozen=True, array_like=True):
 
 
 def dump(task: Task) -> bytes:
-    """A task's whole state: 4 bytes of length, a JSON head, the state compressed with LZ4."""
+    """A task's whole state: the sha256 of what follows, 4 bytes of length, a JSON head, the state in LZ4."""
     data = s.dump(task.state)
     admission = task.admission
     head = Head(
@@ -105,11 +106,15 @@ def dump(task: Task) -> bytes:
         size=len(data),
     )
     encoded = msgspec.json.encode(head)
-    return len(encoded).to_bytes(4, "little") + encoded + bytes(pa.compress(data, codec="lz4", asbytes=True))
+    body = len(encoded).to_bytes(4, "little") + encoded + bytes(pa.compress(data, codec="lz4", asbytes=True))
+    return hashlib.sha256(body).digest() + body
 
 
 def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
     """Put a dumped state into a new task of the same partition; DamagedError where it does not hold together."""
+    digest, data = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    if hashlib.sha256(data).digest() != digest:
+        raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] does not match its digest")
     try:
         length = int.from_bytes(data[:4], "little")
         head = msgspec.json.decode(data[4 : 4 + length], type=Head)

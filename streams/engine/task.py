@@ -215,7 +215,9 @@ class Task:
 
     def _coverage(self) -> None:
         """Write the stretches that were not watched."""
-        for slot, start, end, reason, offset, instruments in self._out.coverage[:, : int(self._out.counts[o.COVERAGE])].T:
+        for slot, start, end, reason, offset, instruments in self._out.coverage[
+            :, : int(self._out.counts[o.COVERAGE])
+        ].T:
             name = EVERY_INSTRUMENT if slot < 0 else self.admission.names[slot]
             record = Coverage(
                 instrument=name,

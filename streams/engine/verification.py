@@ -104,13 +104,16 @@ def _recompute(
     group = kafka.consumer(settings, settings.engine.group)
     reader = kafka.consumer(settings)
     try:
-        if topic not in kafka.existing_topics(kafka.admin(settings)):
+        if partition >= kafka.existing_topics(kafka.admin(settings)).get(topic, 0):
             raise TapewatchError(
-                f"the alert's input {topic} is not on this broker", "Connect to the broker whose log it came from."
+                f"the alert's input {topic}[{partition}] is not on this broker",
+                "Connect to the broker whose log it came from.",
             )
         place = group.committed([TopicPartition(topic, partition)], timeout=15)[0]
-        task = recovery.nearest(topic, partition, first, Pointers.decoded(place.metadata))
-        replayed = _feed_range(reader, task, last)
+        # Offsets that an alert only claims may lie behind the log's end: there is nothing to wait for.
+        _, end = kafka.watermarks(reader, topic, partition)
+        task = recovery.nearest(topic, partition, min(first, end), Pointers.decoded(place.metadata))
+        replayed = _feed_range(reader, task, min(last, end - 1))
         return _alerts_of(task, alert), replayed
     finally:
         for client in (group, reader):

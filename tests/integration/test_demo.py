@@ -1,4 +1,4 @@
-"""The demo as a user runs it: its alerts lie in topic and database alike, it ends by itself, and it leaves nothing running."""
+"""The demo as a user runs it: the same alerts in topic and database, an end by itself, and nothing left running."""
 
 import json
 import os

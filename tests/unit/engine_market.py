@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -109,7 +109,7 @@ def frame(events: Sequence[Event], names: Sequence[str]) -> bytes:
 def frames_of(events: Sequence[Event], cuts: Iterable[int] = ()) -> list[list[Event]]:
     """Runs of one type, cut further at the given places of the log."""
     bounds = sorted({0, len(events), *(cut % (len(events) + 1) for cut in cuts)})
-    parts = [events[low:high] for low, high in zip(bounds, bounds[1:], strict=False)]
+    parts = [events[low:high] for low, high in pairwise(bounds)]
     return [list(run) for part in parts for _, run in groupby(part, key=lambda event: event.type)]
 
 
@@ -171,7 +171,8 @@ def bits(records: Sequence[Outgoing], with_offsets: bool = True) -> dict[str, An
 
 
 class RandomMarket:
-    """Instruments of every data tier over `seconds`: `BOOKS` (all types), `QUOTED` (no books), `TRADED` (trades only), `DEEP` (books only).
+    """Instruments of every data tier over `seconds`: `BOOKS` (all types), `QUOTED` (no books), `TRADED` (trades only),
+    `DEEP` (books only).
 
     interruptions : status rows, and (first, last) seconds in which the feed says nothing
     """

@@ -128,7 +128,8 @@ class Market:
 
     def book(self, v: dict[str, list[float]]) -> None:
         bids, asks = (
-            {p: q for p, q in zip(v[f"{s}_price"], v[f"{s}_qty"], strict=True) if not math.isnan(p)} for s in ("bid", "ask")
+            {p: q for p, q in zip(v[f"{s}_price"], v[f"{s}_qty"], strict=True) if not math.isnan(p)}
+            for s in ("bid", "ask")
         )
         if self.has_book:
             self.depth(self.bids, bids, -1, self.sold)

@@ -22,7 +22,8 @@ def quotes(driver: Driver, names: list[str], seconds: range) -> None:
         times = np.full(count, (START + second) * NANOS, dtype=np.int64)
         columns = {
             "instrument": np.arange(count, dtype=np.int32), "ts_event": times, "ts_recv": times,
-            "bid_price": bids + second, "bid_qty": np.ones(count), "ask_price": bids + second + 1.0, "ask_qty": np.ones(count),
+            "bid_price": bids + second, "bid_qty": np.ones(count),
+            "ask_price": bids + second + 1.0, "ask_qty": np.ones(count),
             "last_price": np.full(count, np.nan), "volume": np.full(count, np.nan),
         }  # fmt: skip
         headers = FrameHeaders("quote", "many", 0, second, 0)
@@ -60,13 +61,16 @@ def test_snapshot_of_many_instruments_is_whole_again() -> None:
     names = [f"S{number:03}.SIMX" for number in range(300)]
     driver = m.new_driver(names)
     quotes(driver, names, range(5))
-    new = m.new_driver(names)
-    snapshots.restore(new.task, snapshots.dump(driver.task), ModelShelf())
+    new, old = m.new_driver(names).task, driver.task
+    snapshots.restore(new, snapshots.dump(old), ModelShelf())
+    assert snapshots.dump(new) == snapshots.dump(old)
     driver.outgoing()
-    for each in (driver, new):
-        quotes(each, names, range(5, 8))
-    assert m.bits(driver.task.take()) == m.bits(new.outgoing()[-len(new.outgoing()) :])
-    assert snapshots.dump(new.task) == snapshots.dump(driver.task)
+    quotes(driver, names, range(5, 8))
+    wanted = old.take()
+    beat = m.new_driver(names)
+    beat.task, beat._sequence = new, 5
+    quotes(beat, names, range(5, 8))
+    assert m.bits(beat.outgoing()) == m.bits(wanted)
 
 
 def test_jump_of_many_seconds_in_one_frame_fills_the_buffers_more_than_once() -> None:
@@ -88,4 +92,4 @@ def test_thousands_of_refused_rows_of_one_frame_are_all_kept() -> None:
     assert len(letters) == 2 * 2_000
     assert frames.to_rows(letters[0].value).instruments == ["S1000.SIMX"]
     assert driver.task.tally.refused == {"unregistered_instrument": 4_000}
-    assert dead_letters.KEPT_BYTES > len(letters[0].value)
+    assert len(letters[0].value) < dead_letters.KEPT_BYTES

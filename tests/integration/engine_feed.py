@@ -1,0 +1,146 @@
+"""A feed of the test's own on the real broker, an engine over it, and what the engine wrote."""
+
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from confluent_kafka import Message, TopicPartition
+
+from producers.feed import open_feed
+from streams.driver import Driver
+from streams.engine.process import Engine
+from streams.engine.recovery import feed
+from streams.engine.snapshots import Pointers
+from streams.engine.task import Outgoing
+from tapewatch import kafka, topics
+from tapewatch.clock import WALL
+from tapewatch.frames import FrameHeaders
+from tapewatch.instruments import Instrument
+from tapewatch.registry import Registry
+from tapewatch.settings import Settings
+from tests.unit import engine_market as m
+
+DEADLINE_S = 60.0
+
+
+class Feed:
+    """One partition of a new feed, written frame by frame; `settings` name an engine group of its own."""
+
+    def __init__(self, settings: Settings, names: Sequence[str], snapshot_seconds: float = 30.0) -> None:
+        self.name = f"t{uuid.uuid4().hex[:10]}"
+        self.topic = topics.market(self.name)
+        engine = msgspec.structs.replace(settings.engine, feeds=(self.name,), snapshot_seconds=snapshot_seconds)
+        self.settings = msgspec.structs.replace(settings, engine=engine)
+        self.join(self.name)
+        open_feed(self.settings, self.name, [Instrument(name) for name in names], 1)
+        self.producer = kafka.producer(self.settings, linger_ms=1)
+        self.sequence = 0
+        self.names = ["*", *names]
+
+    def join(self, group: str) -> None:
+        """Let the next engine be of this group."""
+        engine = msgspec.structs.replace(self.settings.engine, group=group, instance=group)
+        self.settings = msgspec.structs.replace(self.settings, engine=engine)
+
+    def record(self, value: bytes, kind: str = "quote") -> int:
+        """Append a record as it is; returns its sequence, which is its offset too as long as nothing is sent twice."""
+        sequence, self.sequence = self.sequence, self.sequence + 1
+        headers = FrameHeaders(kind, "test", 1, sequence, 0).to_kafka()
+        self.producer.produce(self.topic, value, partition=0, headers=headers)
+        self.producer.poll(0)
+        return sequence
+
+    def send(self, events: Sequence[m.Event], names: Sequence[str] = ()) -> int:
+        """Append events of one type as a frame."""
+        return self.record(m.frame(events, names or self.names), events[0].type.label)
+
+    def flush(self) -> None:
+        assert self.producer.flush(30) == 0
+
+    def end(self) -> int:
+        """The log's next offset."""
+        reader = kafka.consumer(self.settings)
+        try:
+            return kafka.watermarks(reader, self.topic, 0)[1]
+        finally:
+            reader.close()
+
+    def committed(self) -> TopicPartition:
+        """Where the engine's group stands."""
+        reader = kafka.consumer(self.settings, self.settings.engine.group)
+        try:
+            return reader.committed([TopicPartition(self.topic, 0)], timeout=15)[0]
+        finally:
+            reader.close()
+
+    def pointers(self) -> Pointers:
+        """The snapshots that the committed offset names."""
+        return Pointers.decoded(self.committed().metadata)
+
+    def wait(self) -> None:
+        """Until the engine has committed everything."""
+        self.flush()
+        target, deadline = self.end(), WALL.now() + int(DEADLINE_S * 1e9)
+        while self.committed().offset < target:
+            assert WALL.now() < deadline, f"the engine stands at {self.committed().offset} of {target}"
+            WALL.sleep(0.05)
+
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        """An engine at work in a thread; on the way out it has committed what was sent."""
+        engine, stop, failures = Engine(self.settings), threading.Event(), []
+
+        def work() -> None:
+            try:
+                engine.run(stop)
+            except BaseException as failure:
+                failures.append(failure)
+                raise
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield engine
+            self.wait()
+        finally:
+            stop.set()
+            thread.join(30)
+        assert not failures
+
+    def written(self, topic: str) -> list[Message]:
+        """Records of this feed on an output topic, read committed."""
+        found: list[Message] = []
+
+        def keep(message: Message) -> None:
+            headers = dict(message.headers() or ())
+            if headers.get("feed") == self.name.encode() or topic.startswith(self.topic):
+                found.append(message)
+            elif headers.get("type") == b"alert" and alert_of(message)["provenance"]["topic"] == self.topic:
+                found.append(message)
+
+        kafka.read_all(self.settings, topic, keep)
+        return found
+
+    def rows(self, topic: str) -> list[Outgoing]:
+        """The same, as the brokerless driver gives them."""
+        return [
+            Outgoing(topic, message.value() or b"", message.key(), message.headers() or [])
+            for message in self.written(topic)
+        ]
+
+    def driven(self) -> list[Outgoing]:
+        """What the brokerless driver makes of the same log."""
+        registry, reader = Registry(self.settings), kafka.consumer(self.settings)
+        driver = Driver(registry, self.topic, 0)
+        for message in kafka.read_range(reader, self.topic, 0, 0, self.end()):
+            feed(driver.task, message)
+        reader.close()
+        registry.close()
+        return driver.outgoing()
+
+
+def alert_of(message: Message) -> dict[str, Any]:
+    return dict(msgspec.json.decode(message.value() or b"{}"))

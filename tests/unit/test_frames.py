@@ -1,0 +1,289 @@
+"""Frames as they come: our own, other Arrow writers', damaged and hostile ones."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tapewatch import frames
+from tapewatch.errors import ContractError
+from tapewatch.frames import Decoder, FrameHeaders
+from tapewatch.rows import REQUIRED, RowType, schema
+from tests.unit import engine_market as m
+from tests.unit.engine_market import Event, bar, book, quote, status, trade
+
+A, B = "A.SIMX", "B.SIMX"
+ORDER = Event(m.RowType.ORDER, A, m.at(1), {"action": 1, "side": 1, "price": 100.0, "qty": 1.0, "order_id": "7"})
+EVENTS: dict[RowType, list[Event]] = {
+    RowType.STATUS: [status(m.StatusKind.OPEN, 1, A, "begin"), status(m.StatusKind.GAP, 2, B, "世界")],
+    RowType.TRADE: [trade(A, 1, 100.0), trade(B, 2, 101.0, 3.0, -1)],
+    RowType.ORDER: [ORDER, ORDER],
+    RowType.QUOTE: [quote(A, 1, 99, 101), quote(B, 2, 98, 102)],
+    RowType.BOOK: [book(A, 1, [(99.0, 1.0)], [(101.0, 2.0)]), book(B, 2, [], [(5.0, 1.0)])],
+    RowType.BAR: [bar(A, 1, (5, 6, 4, 5), 7.0, 8), bar(B, 2, (5, 6, 4, 5), 7.0, 8)],
+}
+
+
+def of(row_type: RowType) -> bytes:
+    return m.frame(EVENTS[row_type], [A, B])
+
+
+def same(found: frames.Rows, wanted: frames.Rows) -> None:
+    assert found.type is wanted.type
+    names = [[rows.instruments[code] for code in rows.columns["instrument"]] for rows in (found, wanted)]
+    assert names[0] == names[1]
+    for name, _ in REQUIRED[wanted.type][1:]:
+        np.testing.assert_array_equal(found.columns[name], wanted.columns[name])
+
+
+@pytest.mark.parametrize("row_type", RowType)
+def test_frame_comes_back_as_it_was_sent(row_type: RowType) -> None:
+    same(frames.to_rows(of(row_type)), m.rows_of(EVENTS[row_type], [A, B]))
+
+
+def written(batch: pa.RecordBatch, **options: Any) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def with_column(batch: pa.RecordBatch, name: str, array: pa.Array) -> pa.RecordBatch:
+    arrays = [array if field.name == name else batch.column(field.name) for field in batch.schema]
+    named = pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+    return named.replace_schema_metadata(batch.schema.metadata)
+
+
+def original(row_type: RowType = RowType.QUOTE) -> pa.RecordBatch:
+    return frames.read_stream(of(row_type))
+
+
+def plain(batch: pa.RecordBatch, kind: pa.DataType) -> pa.RecordBatch:
+    return with_column(batch, "instrument", batch.column("instrument").cast(pa.utf8()).cast(kind))
+
+
+def reversed_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.select(batch.schema.names[::-1]).replace_schema_metadata(batch.schema.metadata)
+
+
+OTHER_WRITERS = {
+    "nullable fields": lambda b: pa.RecordBatch.from_arrays(b.columns, names=b.schema.names).replace_schema_metadata(
+        b.schema.metadata
+    ),
+    "other column order": reversed_columns,
+    "additional column": lambda b: b.append_column("venue_flag", pa.array([1, 2])),
+    "additional metadata": lambda b: b.replace_schema_metadata({**b.schema.metadata, "pandas": "{}"}),
+    "plain text instrument": lambda b: plain(b, pa.utf8()),
+    "large text instrument": lambda b: plain(b, pa.large_utf8()),
+    "narrow dictionary": lambda b: plain(b, pa.dictionary(pa.int8(), pa.utf8())),
+    "wide dictionary of large text": lambda b: plain(b, pa.dictionary(pa.int64(), pa.large_utf8())),
+    "microseconds": lambda b: with_column(b, "ts_event", b.column("ts_event").cast(pa.timestamp("us", "UTC"))),
+    "other time zone": lambda b: with_column(b, "ts_recv", b.column("ts_recv").cast(pa.timestamp("ns", "Asia/Taipei"))),
+    "whole-number prices": lambda b: with_column(b, "bid_price", b.column("bid_price").cast(pa.int32())),
+    "single precision": lambda b: with_column(b, "ask_price", b.column("ask_price").cast(pa.float32())),
+    "minor version": lambda b: versioned(b, "1.7"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_WRITERS)
+def test_other_arrow_writers_are_understood(name: str) -> None:
+    value = written(OTHER_WRITERS[name](original()))
+    decoder = Decoder()
+    for _ in range(2):
+        view = decoder.open(value)
+        same(frames.to_rows(view.data), m.rows_of(EVENTS[RowType.QUOTE], [A, B]))
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_compressed_frames_are_understood(codec: str) -> None:
+    rows = [quote(A, number / 100, 99, 101) for number in range(500)]
+    value = written(frames.read_stream(m.frame(rows, [A, B])), compression=codec)
+    decoder = Decoder()
+    decoder.open(of(RowType.QUOTE))
+    same(frames.to_rows(decoder.open(value).data), m.rows_of(rows, [A, B]))
+
+
+def test_large_texts_are_understood() -> None:
+    batch = original(RowType.STATUS)
+    value = written(with_column(batch, "detail", batch.column("detail").cast(pa.large_utf8())))
+    same(frames.to_rows(Decoder().open(value).data), m.rows_of(EVENTS[RowType.STATUS], [A, B]))
+
+
+def test_sliced_batch_is_understood() -> None:
+    rows = [quote(A, number, 99, 101) for number in range(10)]
+    value = written(frames.read_stream(m.frame(rows, [A, B])).slice(3, 4))
+    same(frames.to_rows(Decoder().open(value).data), m.rows_of(rows[3:7], [A, B]))
+
+
+def with_null(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    values = batch.column(name).to_pylist()
+    return with_column(batch, name, pa.array([None, *values[1:]], type=batch.column(name).type))
+
+
+def null_level(batch: pa.RecordBatch) -> pa.RecordBatch:
+    levels = pa.array([[None] + [1.0] * 9] * 2, type=pa.list_(pa.float64(), 10))
+    return with_column(batch, "bid_price", levels)
+
+
+def versioned(batch: pa.RecordBatch, version: str) -> pa.RecordBatch:
+    return batch.replace_schema_metadata({**batch.schema.metadata, b"tapewatch.version": version})
+
+
+REFUSED: list[tuple[str, str, Any]] = [
+    ("unsupported_version", "next major", lambda: written(versioned(original(), "2.0"))),
+    (
+        "unsupported_version",
+        "no version",
+        lambda: written(original().replace_schema_metadata({"tapewatch.type": "quote"})),
+    ),
+    ("unsupported_version", "no metadata", lambda: written(original().replace_schema_metadata(None))),
+    ("wrong_schema", "unknown type", lambda: written(original().replace_schema_metadata(
+        {"tapewatch.type": "rumour", "tapewatch.version": "1.0"}))),
+    ("wrong_schema", "missing column", lambda: written(original().drop_columns(["bid_qty"]))),
+    ("wrong_schema", "doubled column", lambda: written(original().append_column("bid_qty", pa.array([1.0, 2.0])))),
+    ("wrong_schema", "text price", lambda: written(with_column(original(), "bid_price", pa.array(["a", "b"])))),
+    ("wrong_schema", "fractional code", lambda: written(
+        with_column(original(RowType.TRADE), "condition", pa.array([0.5, 1.0])))),
+    ("wrong_schema", "code too large", lambda: written(
+        with_column(original(RowType.TRADE), "condition", pa.array([300, 1])))),
+    ("wrong_schema", "five levels", lambda: written(
+        with_column(original(RowType.BOOK), "bid_price", pa.array([[1.0] * 5] * 2, type=pa.list_(pa.float64(), 5))))),
+    ("wrong_schema", "no rows", lambda: written(original().slice(0, 0))),
+    ("null_value", "null price", lambda: written(with_null(original(), "bid_price"))),
+    ("null_value", "null time", lambda: written(with_null(original(), "ts_event"))),
+    ("null_value", "null text", lambda: written(with_null(original(RowType.STATUS), "detail"))),
+    ("null_value", "null instrument", lambda: written(with_null(plain(original(), pa.utf8()), "instrument"))),
+    ("null_value", "null level", lambda: written(null_level(original(RowType.BOOK)))),
+    ("unreadable", "nothing", lambda: b""),
+    ("unreadable", "short", lambda: b"\xff\xff\xff\xff"),
+    ("unreadable", "text", lambda: b"this is no frame at all, but a text"),
+    ("unreadable", "schema only", lambda: written_schema()),
+    ("unreadable", "two batches", lambda: two_batches()),
+    ("unreadable", "instrument that is no UTF-8", lambda: of(RowType.QUOTE).replace(b"A.SIMX", b"\xff.SIMX")),
+    ("unreadable", "column name that is no UTF-8", lambda: of(RowType.QUOTE).replace(b"bid_qty", b"\xffid_qty")),
+]  # fmt: skip
+
+
+def written_schema() -> bytes:
+    sink = pa.BufferOutputStream()
+    pa.ipc.new_stream(sink, schema(RowType.QUOTE)).close()
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def two_batches() -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, original().schema) as writer:
+        writer.write_batch(original())
+        writer.write_batch(original())
+    return bytes(sink.getvalue().to_pybytes())
+
+
+@pytest.mark.parametrize(("reason", "what", "make"), REFUSED, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize("known", [False, True], ids=["new writer", "known writer"])
+def test_bad_frame_is_refused_with_its_reason(reason: str, what: str, make: Any, known: bool) -> None:
+    decoder, value = Decoder(), make()
+    for row_type in RowType if known else ():
+        decoder.open(of(row_type))
+    with pytest.raises(ContractError) as error:
+        view = decoder.open(value)
+        view.names()
+    assert error.value.reason == reason, error.value.message
+
+
+def damaged(value: bytes, flips: list[tuple[int, int]], cut: int) -> bytes:
+    data = bytearray(value)
+    for place, bit in flips:
+        data[place % len(data)] ^= 1 << bit
+    return bytes(data[: len(data) - cut % len(data)] if cut else data)
+
+
+FLIPS = st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 7)), max_size=6)
+CUTS = st.one_of(st.just(0), st.integers(1, 100_000))
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.sampled_from(RowType), FLIPS, CUTS)
+def test_damaged_frame_is_refused_or_read_and_never_more(
+    row_type: RowType, flips: list[tuple[int, int]], cut: int
+) -> None:
+    decoder = Decoder()
+    decoder.open(of(row_type))
+    value = damaged(of(row_type), flips, cut)
+    try:
+        view = decoder.open(value)
+        rows = frames.to_rows(value)
+        names = view.names()
+    except ContractError as error:
+        assert error.reason in {"unreadable", "unsupported_version", "wrong_schema", "null_value"}
+    else:
+        assert 0 < view.rows <= frames.MAX_ROWS
+        assert len(rows) == view.rows
+        codes = view.column("instrument")
+        assert codes.min() >= 0
+        assert codes.max() < len(names)
+    same(frames.to_rows(decoder.open(of(row_type)).data), m.rows_of(EVENTS[row_type], [A, B]))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([RowType.STATUS, RowType.TRADE, RowType.QUOTE, RowType.BOOK]), FLIPS, CUTS)
+def test_damaged_frame_ends_in_the_dead_letters_or_is_used_and_the_stream_goes_on(
+    row_type: RowType, flips: list[tuple[int, int]], cut: int
+) -> None:
+    driver = m.new_driver([A, B])
+    m.send(driver, [status(m.StatusKind.HEARTBEAT, 0)], ["*", A, B])
+    driver.record(damaged(of(row_type), flips, cut), FrameHeaders(row_type.label, "bad", 0, 1, 0).to_kafka())
+    clock = max(int(driver.task.admission.clock[0]) - m.START, 0)
+    assert driver.task.next_offset == 2
+    for second in range(clock, clock + 3) if clock < 10**9 else ():
+        m.send(driver, [quote(A, second + 0.5, 99, 101)], [A, B])
+    driver.outgoing()
+    assert clock >= 10**9 or driver.task.tally.rows["quote"] >= 3
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_are_refused_as_unreadable(value: bytes) -> None:
+    with pytest.raises(ContractError) as error:
+        Decoder().open(value)
+    assert error.value.reason == "unreadable"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["type", "version", "source", "epoch", "sequence", "produced_at"]),
+            st.one_of(st.none(), st.binary(max_size=30), st.integers(-(10**30), 10**30).map(lambda n: str(n).encode())),
+        ),
+        max_size=8,
+    )
+)
+def test_any_headers_are_read_or_refused(changes: list[tuple[str, bytes | None]]) -> None:
+    headers: list[Any] = [*FrameHeaders("quote", "test", 0, 0, 0).to_kafka(), *changes]
+    driver = m.new_driver([A])
+    driver.record(m.frame([quote(A, 0, 99, 101)], [A]), headers)
+    reasons = set(driver.task.tally.refused)
+    assert reasons <= {"bad_headers", "unsupported_version"}
+    assert driver.task.tally.frames + sum(driver.task.tally.refused.values()) == 1
+
+
+def test_frame_whose_header_names_another_type_is_refused() -> None:
+    driver = m.new_driver([A])
+    driver.record(m.frame([quote(A, 0, 99, 101)], [A]), FrameHeaders("trade", "test", 0, 0, 0).to_kafka())
+    assert dict(driver.task.tally.refused) == {"bad_headers": 1}
+
+
+def test_bad_row_in_a_frame_whose_texts_are_no_utf8_is_kept_as_the_whole_frame() -> None:
+    value = m.frame(
+        [status(m.StatusKind.OPEN, 1, A, "begin"), status(m.StatusKind.OPEN, 1, "bad", "begin")], [A, "bad"]
+    )
+    driver = m.new_driver([A])
+    m.send(driver, [status(m.StatusKind.OPEN, 0, A, "begin"), status(m.StatusKind.OPEN, 0, A, "x")], [A, "bad"])
+    hostile = value.replace(b"beginbegin", b"begin\xff\xfe\xff\xfe\xff")
+    driver.record(hostile, FrameHeaders("status", "bad", 0, 0, 0).to_kafka())
+    (letter,) = driver.collect()["market.driver.dlq"]
+    assert letter.value == hostile
+    assert ("reason", b"malformed_instrument") in letter.headers
