@@ -16,6 +16,9 @@ import msgspec
 from tapewatch.errors import SettingsError
 from tapewatch.stack import Addresses
 
+NO_SETTINGS = frozenset({"TAPEWATCH_TEST_DATA"})
+"""Variables of the environment that begin as ours do and are none: where the tests find recordings."""
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -152,7 +155,7 @@ def load(
     elif file is not None:
         raise SettingsError(f"there is no settings file {file}", "Name an existing file with --settings.")
     for key, value in (os.environ if environment is None else environment).items():
-        if key.startswith("TAPEWATCH_"):
+        if key.startswith("TAPEWATCH_") and key not in NO_SETTINGS:
             dotted = _dotted(key)
             _place(tree, dotted, _words(_from_file(value)) if dotted in _LISTS else _from_file(value))
     for key, value in (flags or {}).items():

@@ -31,6 +31,9 @@ INSTANCE = "demo"
 SINK_ROWS = 50_000
 """Rows of one database transaction at most: a show wants to see them arrive."""
 
+KEEP_AFTER_S = 4.0
+"""How long the sink waits for the first score, s."""
+
 TICK_S = 0.05
 LABELS_S = 0.5
 STUCK_S = 120
@@ -85,11 +88,10 @@ class _Demo:
                 "engine", ["run", "engine", "--instance", INSTANCE, "--feed", course.feed, "--quiet", "--json"]
             )
             producer = family.launch("producer", course.produce)
-            migration = family.launch("migrate", ["db", "migrate"])
             with _stack(self._settings, self._wishes.keep), _on_signal(self._stop):
                 self._stack_s = self._since_start()
                 try:
-                    return self._show(course, family, producer, migration)
+                    return self._show(course, family, producer)
                 finally:
                     family.stop(HASTE_S if self._stop.is_set() else PATIENCE_S)
         finally:
@@ -98,7 +100,7 @@ class _Demo:
     def _since_start(self) -> float:
         return round((WALL.now() - self._begun_ns) / NANOS, 3)
 
-    def _show(self, course: Plan, family: Family, producer: Child, migration: Child) -> Summary:
+    def _show(self, course: Plan, family: Family, producer: Child) -> Summary:
         """From the moment the servers answer to the summary."""
         specs = topics.shared_topics(self._settings.topics)
         if not self._wishes.recording:
@@ -108,8 +110,8 @@ class _Demo:
         state = State(course, bool(self._wishes.recording), self._wishes.seconds, seen, gauges, self._begun_ns)
         try:
             with Screen(self._stream, state) as screen:
-                self._sink_after(migration, family, screen)
                 shown_ns = WALL.now()
+                self._begin_to_keep(family, screen)
                 self._until(lambda: self._is_over(producer, shown_ns), family, screen)
                 drained = self._drain(family, producer, screen)
             produced = _told(producer)
@@ -129,9 +131,16 @@ class _Demo:
             gauges.close()
             seen.close()
 
-    def _sink_after(self, migration: Child, family: Family, screen: Screen) -> None:
-        """Start the sink once its tables are there."""
-        self._until(lambda: migration.has_ended, family, screen)
+    def _begin_to_keep(self, family: Family, screen: Screen) -> None:
+        """Start the sink, once its tables are there.
+
+        It waits for the first score: on a small machine it would take the processor from those who make one.
+        """
+        until = WALL.now() + int(KEEP_AFTER_S * NANOS)
+        self._until(lambda: screen.state.seen.first_score_ns > 0 or WALL.now() > until, family, screen)
+        if not self._stop.is_set():
+            migration = family.launch("migrate", ["db", "migrate"])
+            self._until(lambda: migration.has_ended, family, screen)
         if not self._stop.is_set():
             family.launch("sink", ["sink", "postgres", "--json"])
 

@@ -116,9 +116,8 @@ class Feed:
 
         def keep(message: Message) -> None:
             headers = dict(message.headers() or ())
-            if headers.get("feed") == self.name.encode() or topic.startswith(self.topic):
-                found.append(message)
-            elif headers.get("type") == b"alert" and alert_of(message)["provenance"]["topic"] == self.topic:
+            origin = headers.get("feed") == self.name.encode() or topic.startswith(self.topic)
+            if origin or (headers.get("type") == b"alert" and alert_of(message)["provenance"]["topic"] == self.topic):
                 found.append(message)
 
         kafka.read_all(self.settings, topic, keep)

@@ -109,19 +109,19 @@ def test_repeated_bad_frame_is_dropped_as_a_whole(settings: Settings) -> None:
 @pytest.mark.slow  # engine processes, one killed
 def test_dead_letters_stand_once_after_a_kill(settings: Settings) -> None:
     feed = Feed(settings, [A])
-    for number in range(400):
+    for number in range(200):
         feed.send([quote(A, number + 0.1, 102, 101), quote(A, number + 0.2, 99, 101)])
     feed.flush()
-    engines = Engines(feed.settings, feed.name, feed.name, batch_frames=3)
+    engines = Engines(feed.settings, feed.name, feed.name, batch_frames=8)
     engines.start("a")
     try:
         engines.wait(40)
         engines.kill("a")
         engines.start("a")
-        engines.wait(400)
+        engines.wait(200)
     finally:
         engines.stop()
-    assert [offset for offset, *_ in letters(feed)] == list(range(400))
+    assert [offset for offset, *_ in letters(feed)] == list(range(200))
 
 
 def test_engine_refuses_what_the_driver_refuses(settings: Settings) -> None:

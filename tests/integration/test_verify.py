@@ -26,7 +26,7 @@ CALM_S, PUMP_S = 620, 20
 
 
 def pumped_market(coin: str = COIN) -> list[list[Event]]:
-    """Ten minutes of one trade a second, then a pump that doubles its volume a hundredfold, then a dump; by ten seconds."""
+    """Ten minutes of one trade a second, then a pump on a hundred times the volume, then a dump; by ten seconds."""
     calm = [trade(coin, second + 0.5, 100.0, 1.0, 1 if second % 2 else -1) for second in range(CALM_S)]
     pump = [
         trade(coin, CALM_S + number / 20, 100.0 + number / 20, 5.0, 1) for number in range(PUMP_S * 20)
@@ -34,7 +34,9 @@ def pumped_market(coin: str = COIN) -> list[list[Event]]:
     dump = [trade(coin, CALM_S + PUMP_S + number / 20, 120.0 - number / 20, 5.0, -1) for number in range(PUMP_S * 20)]
     last = CALM_S + 2 * PUMP_S
     events = in_order(heartbeats(last), calm, pump, dump)
-    parts = [[event for event in events if event.second - m.START in range(ten, ten + 10)] for ten in range(0, last + 10, 10)]
+    parts = [
+        [event for event in events if event.second - m.START in range(ten, ten + 10)] for ten in range(0, last + 10, 10)
+    ]
     return [frame for part in parts for frame in m.frames_of(part)]
 
 
@@ -42,7 +44,8 @@ def pumped_market(coin: str = COIN) -> list[list[Event]]:
 def feed(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     """A feed over which the engine has raised its alerts, with snapshots all along the way."""
     settings = Settings(
-        data=str(tmp_path_factory.mktemp("verify")), kafka=msgspec.structs.replace(Settings().kafka, bootstrap=stack.bootstrap)
+        data=str(tmp_path_factory.mktemp("verify")),
+        kafka=msgspec.structs.replace(Settings().kafka, bootstrap=stack.bootstrap),
     )
     made = Feed(settings, [COIN], snapshot_seconds=0.001)
     with made.engine():
@@ -147,7 +150,9 @@ def test_alert_that_nobody_raised_is_not_proved(feed: Feed, pump: str) -> None:
         ("after the alert", {"decided_offset": 10**6, "updated_offset": 10**6}),
     ],
 )
-def test_alert_whose_offsets_point_elsewhere_is_not_proved(feed: Feed, pump: str, name: str, change: dict[str, int]) -> None:
+def test_alert_whose_offsets_point_elsewhere_is_not_proved(
+    feed: Feed, pump: str, name: str, change: dict[str, int]
+) -> None:
     alert = msgspec.json.decode(records(feed, pump)[0])
     alert["provenance"] |= change
     alert["id"] = mine = f"{len(name):032x}"
@@ -166,7 +171,7 @@ def test_alert_of_a_log_that_is_not_there_is_a_clear_error(feed: Feed, pump: str
 
 
 def hand_over(feed: Feed, pointers: Pointers) -> None:
-    """Let a new group go on where the old one stands, with these pointers: the old one's member is not forgotten yet."""
+    """Let a new group go on where the old one stands, with these pointers; the old group still has its member."""
     place = TopicPartition(feed.topic, 0, feed.committed().offset, metadata=pointers.encoded())
     feed.join(f"{feed.name}-next")
     reader = kafka.consumer(feed.settings, feed.settings.engine.group)
@@ -239,7 +244,9 @@ def test_changed_byte_of_the_evidence_is_named(
 
 def test_changed_space_that_no_field_shows_is_noticed(feed: Feed, pump: str) -> None:
     put(feed, pump, records(feed, pump)[1].replace(b'"version":', b'"version": '))
-    assert ["the bytes differ, the content does not"] in [found.differences for found in verify(feed.settings, pump).findings]
+    assert ["the bytes differ, the content does not"] in [
+        found.differences for found in verify(feed.settings, pump).findings
+    ]
 
 
 def test_unreadable_copy_is_noticed(feed: Feed, pump: str) -> None:

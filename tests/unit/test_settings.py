@@ -1,0 +1,49 @@
+"""Settings: which source wins, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from tapewatch import settings
+from tapewatch.errors import SettingsError
+
+
+def test_flags_win_over_the_environment_and_the_environment_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "tapewatch.toml"
+    file.write_text('data = "file"\n[engine]\ngroup = "file"\npoll_ms = 7\n[kafka]\nbootstrap = "file:1"\n')
+    environment = {"TAPEWATCH_ENGINE_GROUP": "environment", "TAPEWATCH_KAFKA_BOOTSTRAP": "environment:1"}
+    found = settings.load(file, environment, {"kafka.bootstrap": "flag:1", "data": None})
+    assert (found.data, found.engine.poll_ms) == ("file", 7)
+    assert found.engine.group == "environment"
+    assert found.kafka.bootstrap == "flag:1"
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"TAPEWATCH_ENGINE_GRUOP": "x"}, "gruop"),
+        ({"TAPEWATCH_NOTHING": "x"}, "nothing"),
+        ({"TAPEWATCH_ENGINE_POLL_MS": "0"}, "poll_ms"),
+        ({"TAPEWATCH_SINK_BATCH_ROWS": "many"}, "batch_rows"),
+    ],
+)
+def test_an_unknown_key_and_a_bad_value_are_refused_by_name(environment: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings.load(None, environment)
+    assert named in refused.value.message
+
+
+def test_a_secret_is_read_from_the_file_that_the_variable_names(tmp_path: Path) -> None:
+    secret = tmp_path / "url"
+    secret.write_text("postgresql+psycopg2://user:pass@host/db\n")
+    found = settings.load(None, {"TAPEWATCH_POSTGRES_URL": f"@{secret}"})
+    assert found.postgres.url == "postgresql+psycopg2://user:pass@host/db"
+
+
+def test_where_the_tests_find_recordings_is_no_setting() -> None:
+    assert settings.load(None, {"TAPEWATCH_TEST_DATA": "/data"}) == settings.load(None, {})
+
+
+def test_a_settings_file_that_is_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        settings.load(tmp_path / "none.toml", {})
