@@ -68,7 +68,9 @@ class Provenance(msgspec.Struct, frozen=True):
 
     topic: Annotated[str, Meta(description="market topic of the input")]
     partition: Annotated[Count, Meta(description="partition of the input")]
-    onset_offset: Annotated[Count, Meta(description="offset of the record in which the episode began")]
+    onset_offset: Annotated[
+        Count, Meta(description="offset of the record at which the episode was first seen; its onset lies before it")
+    ]
     decided_offset: Annotated[Count, Meta(description="offset of the record that decided the alert")]
     updated_offset: Annotated[Count, Meta(description="offset of the record that caused this revision")]
     configuration: Annotated[str, Meta(description="SHA-256 of the detector configuration in force, hex")]

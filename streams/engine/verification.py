@@ -66,26 +66,43 @@ def verify(settings: Settings, alert: str) -> Proof:
         raise TapewatchError(
             f"no record of alert {alert} can be read", "The topic's records are damaged; see `tapewatch tail alerts`."
         )
-    where = readable[0].provenance
-    first = min(message.provenance.decided_offset for message in readable)
-    last = max(message.provenance.updated_offset for message in readable)
-    recomputed, replayed = _recompute(settings, where.topic, where.partition, first, last, alert)
-    findings = [_compare(record, recomputed) for record in records]
-    missing = sorted(set(recomputed) - {finding.revision for finding in findings})
-    findings += [
-        Finding(revision, -1, -1, False, True, ["the log gives this revision; the topic has no record of it"])
-        for revision in missing
-    ]
+    inputs = sorted({(found.provenance.topic, found.provenance.partition) for found in readable})
+    findings: list[Finding] = [_compare(record, {}) for record in records if _decode(record) is None]
+    first, last, replayed = 2**62, 0, 0
+    # The same market in two feeds gives the same id twice: each record is compared with its own input.
+    for topic, partition in inputs:
+        mine = [record for record in records if _input(record) == (topic, partition)]
+        offsets = [
+            each.provenance
+            for each in readable
+            if (each.provenance.topic, each.provenance.partition) == (topic, partition)
+        ]
+        start, end = min(each.decided_offset for each in offsets), max(each.updated_offset for each in offsets)
+        recomputed, count = _recompute(settings, topic, partition, start, end, alert)
+        found_here = [_compare(record, recomputed) for record in mine]
+        missing = sorted(set(recomputed) - {finding.revision for finding in found_here})
+        findings += found_here
+        findings += [
+            Finding(revision, -1, -1, False, True, ["the log gives this revision; the topic has no record of it"])
+            for revision in missing
+        ]
+        first, last, replayed = min(first, start), max(last, end), replayed + count
     return Proof(
         alert=alert,
         identical=all(finding.identical for finding in findings),
-        input=f"{where.topic}[{where.partition}]",
+        input=", ".join(f"{topic}[{partition}]" for topic, partition in inputs),
         first_offset=first,
         last_offset=last,
         replayed=replayed,
         build=build_hash(),
         findings=findings,
     )
+
+
+def _input(record: Message) -> tuple[str, int] | None:
+    """The market partition that a record says it was computed from."""
+    found = _decode(record)
+    return (found.provenance.topic, found.provenance.partition) if found else None
 
 
 def _decode(record: Message) -> Alert | None:
