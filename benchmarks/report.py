@@ -131,7 +131,7 @@ def facts_table(results: dict[str, Document]) -> str:
             continue
         lines += rows(result)
         where = _where(result) if "machine" in result else where
-    return "\n".join([*lines, "", f"Medians, least and most in brackets. {where}".rstrip()])
+    return "\n".join([*lines, "", f"In brackets: least and most of the runs, or the 95 % interval. {where}".rstrip()])
 
 
 def filled(page: str, name: str, table: str) -> str:
