@@ -143,7 +143,7 @@ class Engine:
             assignment.
             """
             self._settle(producer)
-            self._parked, self._held = self._held, {}
+            self._parked, self._held, self._lost = self._held, {}, []
 
         def join(names: list[str]) -> None:
             consumer.subscribe(names, on_assign=self._assign, on_revoke=put_down, on_lost=put_down)

@@ -118,7 +118,7 @@ class Engines:
         finally:
             reader.close()
 
-    def wait(self, target: int, seconds: float = 120.0) -> None:
+    def wait(self, target: int, seconds: float = 400.0) -> None:
         """Wait until the group has committed `target` frames in all."""
         deadline = time.monotonic() + seconds
         while self.position() < target:
