@@ -28,7 +28,7 @@ class Job:
 
 JOBS = {
     "market": Job(
-        "memory stays flat over an hour of synthetic market at 20,000 rows/s",
+        "memory stays flat on a synthetic market at 20,000 rows/s",
         soak_market.run,
         soak_market.markdown,
         60.0,
