@@ -8,13 +8,12 @@ import numpy as np
 
 from benchmarks.engine_run import resident_bytes
 from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
-from producers.feed.encoder import heartbeat_rows
 from streams.driver import Driver
 from streams.engine.state import RING_PRICE
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Rows
+from tapewatch.rows import Rows, heartbeat_rows
 
 FEW, MANY = 2_000, 20_000
 

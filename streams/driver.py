@@ -13,7 +13,7 @@ from tapewatch.admission import KnowsInstruments
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
 from tapewatch.registry import FixedRegistry
-from tapewatch.rows import EVERY_INSTRUMENT, Column, Rows, RowSource, RowType, StatusKind
+from tapewatch.rows import Rows, RowSource, heartbeat_rows
 
 FOREVER_NS = 2**62
 
@@ -44,15 +44,7 @@ class Driver:
 
     def heartbeat(self, second: int) -> None:
         """Append a heartbeat at a whole second of the epoch."""
-        stamp = np.full(1, second * NANOS, dtype=np.int64)
-        columns: dict[str, Column] = {
-            "instrument": np.zeros(1, dtype=np.int32),
-            "ts_event": stamp,
-            "ts_recv": stamp,
-            "kind": np.full(1, int(StatusKind.HEARTBEAT), dtype=np.int8),
-            "detail": np.array([""], dtype=object),
-        }
-        self.send(Rows(RowType.STATUS, [EVERY_INSTRUMENT], columns))
+        self.send(heartbeat_rows(np.full(1, second * NANOS, dtype=np.int64)))
 
     def record(self, value: bytes | None, headers: list[tuple[str, bytes]] | None) -> None:
         """Append a record as it is."""

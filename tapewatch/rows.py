@@ -191,6 +191,19 @@ class Rows:
         return Rows(self.type, self.instruments, {name: column[index] for name, column in self.columns.items()})
 
 
+def heartbeat_rows(times: npt.NDArray[np.int64]) -> Rows:
+    """STATUS rows of `*`, kind HEARTBEAT, at the given times (UTC nanoseconds)."""
+    count = len(times)
+    columns: dict[str, Column] = {
+        "instrument": np.zeros(count, dtype=np.int32),
+        "ts_event": times,
+        "ts_recv": times,
+        "kind": np.full(count, int(StatusKind.HEARTBEAT), dtype=np.int8),
+        "detail": np.full(count, "", dtype=object),
+    }
+    return Rows(RowType.STATUS, (EVERY_INSTRUMENT,), columns)
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """All rows of a source with ts_recv < end_ns that no earlier chunk had. Each `Rows` is in receipt order (ts_recv

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tapewatch import frames
-from tapewatch.rows import BOOK_LEVELS, EVERY_INSTRUMENT, REQUIRED, Column, Rows, RowType, StatusKind, numpy_dtype
+from tapewatch.rows import BOOK_LEVELS, EVERY_INSTRUMENT, REQUIRED, Column, Rows, RowType, heartbeat_rows, numpy_dtype
 
 Ints = npt.NDArray[np.int32]
 Times = npt.NDArray[np.int64]
@@ -104,19 +104,6 @@ class _Template:
         if len(frame) != self._size:
             raise ValueError(f"columns of {self._rows} rows expected")
         return frame
-
-
-def heartbeat_rows(times: Times) -> Rows:
-    """STATUS rows of `*`, kind HEARTBEAT, at the given times (UTC nanoseconds)."""
-    count = len(times)
-    columns: dict[str, Column] = {
-        "instrument": np.zeros(count, dtype=np.int32),
-        "ts_event": times,
-        "ts_recv": times,
-        "kind": np.full(count, int(StatusKind.HEARTBEAT), dtype=np.int8),
-        "detail": np.full(count, "", dtype=object),
-    }
-    return Rows(RowType.STATUS, (EVERY_INSTRUMENT,), columns)
 
 
 def _zeros(kind: pa.DataType, count: int) -> Column:

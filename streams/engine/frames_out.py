@@ -15,7 +15,7 @@ from streams.engine.features import NAMES
 from streams.engine.seal import DETECTORS
 from tapewatch import ipc
 from tapewatch.frames import arrow_array, write_stream
-from tapewatch.rows import CONTRACT_VERSION
+from tapewatch.rows import CONTRACT_VERSION, numpy_dtype
 
 MAX_ROWS = 4096
 _TIME = pa.timestamp("ns", tz="UTC")
@@ -49,7 +49,7 @@ class FrameWriter:
         self._schema = schema
         self._names: tuple[str, ...] = ()
         self._dictionary = pa.array([], type=pa.utf8())
-        self._dtypes = [_dtype(field.type) for field in schema]
+        self._dtypes = [numpy_dtype(field.type) for field in schema]
         self._templates: dict[tuple[int, tuple[str, ...]], list[bytes]] = {}
 
     def write(self, names: Sequence[str], columns: Sequence[npt.NDArray[Any]], versions: tuple[str, ...] = ()) -> bytes:
@@ -80,13 +80,15 @@ class FrameWriter:
             schema = schema.with_metadata({**schema.metadata, **described})
         arrays = [
             arrow_array(
-                field.type, values.astype(_dtype(field.type)), self._dictionary if field.name == "instrument" else None
+                field.type,
+                values.astype(numpy_dtype(field.type)),
+                self._dictionary if field.name == "instrument" else None,
             )
             for field, values in zip(schema, columns, strict=True)
         ]
         data = write_stream(pa.RecordBatch.from_arrays(arrays, schema=schema))
         buffer = np.frombuffer(data, dtype=np.uint8)
-        width = np.array([_dtype(field.type).itemsize for field in schema], dtype=np.int64)
+        width = np.array([numpy_dtype(field.type).itemsize for field in schema], dtype=np.int64)
         index = np.arange(len(schema), dtype=np.int64) * 2 + 1
         offsets, info = np.empty(len(schema), dtype=np.int64), np.empty(3, dtype=np.int64)
         start = 8 + int.from_bytes(data[4:8], "little")
@@ -96,12 +98,3 @@ class FrameWriter:
         starts = [int(offset) for offset in offsets]
         ends = [start + len(columns[0]) * size for start, size in zip(starts, width.tolist(), strict=True)]
         return [data[end:start] for end, start in zip([0, *ends], [*starts, len(data)], strict=True)]
-
-
-def _dtype(kind: pa.DataType) -> np.dtype[Any]:
-    if pa.types.is_dictionary(kind):
-        return np.dtype(np.int32)
-    if pa.types.is_timestamp(kind):
-        return np.dtype(np.int64)
-    dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
-    return dtype

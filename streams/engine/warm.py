@@ -9,7 +9,7 @@ from tapewatch import frames
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
 from tapewatch.registry import FixedRegistry
-from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
+from tapewatch.rows import heartbeat_rows
 
 _NAME = "WARM.XXXX"
 
@@ -17,18 +17,7 @@ _NAME = "WARM.XXXX"
 def warm_up() -> None:
     """Run one heartbeat through a task of its own; every kernel of the engine is compiled or loaded by that."""
     task = Task("market.warm-up", 0, FixedRegistry([Instrument(_NAME)]), InForce.default(ModelShelf()), build_hash())
-    stamp = np.full(1, 1_000_000_000, dtype=np.int64)
-    rows = Rows(
-        RowType.STATUS,
-        [EVERY_INSTRUMENT],
-        {
-            "instrument": np.zeros(1, dtype=np.int32),
-            "ts_event": stamp,
-            "ts_recv": stamp,
-            "kind": np.full(1, int(StatusKind.HEARTBEAT), dtype=np.int8),
-            "detail": np.array([""], dtype=object),
-        },
-    )
+    rows = heartbeat_rows(np.full(1, 1_000_000_000, dtype=np.int64))
     for sequence in range(2):
         task.feed(sequence, frames.encode(rows), FrameHeaders("status", "warm", 0, sequence, 0).to_kafka(), 0)
     task.take()
