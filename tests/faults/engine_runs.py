@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from confluent_kafka import TopicPartition
@@ -175,9 +176,10 @@ def _input_partition(message, feed):  # type: ignore[no-untyped-def]
     if headers.get("feed") == feed.encode():
         return int(headers["partition"])
     if headers.get("type") == b"alert":
-        import msgspec
-
-        provenance = msgspec.json.decode(message.value())["provenance"]
+        try:
+            provenance = msgspec.json.decode(message.value())["provenance"]
+        except msgspec.DecodeError:
+            return None  # other tests leave broken alerts on the shared topic; the comparison would miss one of ours
         if provenance["topic"] == topics.market(feed):
             return provenance["partition"]
     return None
