@@ -7,7 +7,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from tapewatch.kernels import kernel
+from tapewatch.kernels import kernel, spliced
 from tapewatch.rows import BOOK_LEVELS, Condition, RowType, StatusKind
 
 Bytes = npt.NDArray[np.uint8]
@@ -150,14 +150,14 @@ def _bar(open_: float, high: float, low: float, close: float, volume: float, tra
     return 0
 
 
-@kernel
-def _floats(buffer: Bytes, at: int, count: int) -> npt.NDArray[np.float64]:
+@spliced
+def floats(buffer: Bytes, at: int, count: int) -> npt.NDArray[np.float64]:
     """`count` float64 values that lie at a byte position."""
     return buffer[at : at + 8 * count].view(np.float64)
 
 
-@kernel
-def _codes(buffer: Bytes, at: int, count: int) -> npt.NDArray[np.int8]:
+@spliced
+def int8s(buffer: Bytes, at: int, count: int) -> npt.NDArray[np.int8]:
     """`count` int8 values that lie at a byte position."""
     return buffer[at : at + count].view(np.int8)
 
@@ -168,19 +168,19 @@ def _content(  # noqa: C901 - one branch a row type
 ) -> None:
     """Fill the reasons that follow from a row's own values (not from its instrument or time)."""
     if row_type == _QUOTE:
-        bid, bid_qty = _floats(buffer, offsets[3], rows), _floats(buffer, offsets[4], rows)
-        ask, ask_qty = _floats(buffer, offsets[5], rows), _floats(buffer, offsets[6], rows)
-        last, volume = _floats(buffer, offsets[7], rows), _floats(buffer, offsets[8], rows)
+        bid, bid_qty = floats(buffer, offsets[3], rows), floats(buffer, offsets[4], rows)
+        ask, ask_qty = floats(buffer, offsets[5], rows), floats(buffer, offsets[6], rows)
+        last, volume = floats(buffer, offsets[7], rows), floats(buffer, offsets[8], rows)
         for row in range(rows):
             reasons[row] = _quote(bid[row], bid_qty[row], ask[row], ask_qty[row], last[row], volume[row])
     elif row_type == _TRADE:
-        price, qty = _floats(buffer, offsets[3], rows), _floats(buffer, offsets[4], rows)
-        side, condition = _codes(buffer, offsets[5], rows), _codes(buffer, offsets[6], rows)
+        price, qty = floats(buffer, offsets[3], rows), floats(buffer, offsets[4], rows)
+        side, condition = int8s(buffer, offsets[5], rows), int8s(buffer, offsets[6], rows)
         for row in range(rows):
             reasons[row] = _trade(price[row], qty[row], side[row], condition[row])
     elif row_type == _BOOK:
-        bids, bid_qtys = _floats(buffer, offsets[4], rows * LEVELS), _floats(buffer, offsets[5], rows * LEVELS)
-        asks, ask_qtys = _floats(buffer, offsets[6], rows * LEVELS), _floats(buffer, offsets[7], rows * LEVELS)
+        bids, bid_qtys = floats(buffer, offsets[4], rows * LEVELS), floats(buffer, offsets[5], rows * LEVELS)
+        asks, ask_qtys = floats(buffer, offsets[6], rows * LEVELS), floats(buffer, offsets[7], rows * LEVELS)
         for row in range(rows):
             first = row * LEVELS
             reason = _side_of_book(bids, bid_qtys, first, -1.0)
@@ -190,20 +190,20 @@ def _content(  # noqa: C901 - one branch a row type
                 reason = _CROSSED_BOOK
             reasons[row] = reason
     elif row_type == _ORDER:
-        action, side = _codes(buffer, offsets[3], rows), _codes(buffer, offsets[4], rows)
-        prices, qtys = _floats(buffer, offsets[5], rows), _floats(buffer, offsets[6], rows)
+        action, side = int8s(buffer, offsets[3], rows), int8s(buffer, offsets[4], rows)
+        prices, qtys = floats(buffer, offsets[5], rows), floats(buffer, offsets[6], rows)
         for row in range(rows):
             bad_code = action[row] < 1 or action[row] > 4 or (side[row] != 1 and side[row] != -1)
             reasons[row] = _CODE if bad_code else _trade(prices[row], qtys[row], 0, 0)
     elif row_type == _BAR:
-        opens, highs = _floats(buffer, offsets[5], rows), _floats(buffer, offsets[6], rows)
-        lows, closes = _floats(buffer, offsets[7], rows), _floats(buffer, offsets[8], rows)
-        volumes = _floats(buffer, offsets[9], rows)
+        opens, highs = floats(buffer, offsets[5], rows), floats(buffer, offsets[6], rows)
+        lows, closes = floats(buffer, offsets[7], rows), floats(buffer, offsets[8], rows)
+        volumes = floats(buffer, offsets[9], rows)
         trades = buffer[offsets[10] : offsets[10] + 8 * rows].view(np.int64)
         for row in range(rows):
             reasons[row] = _bar(opens[row], highs[row], lows[row], closes[row], volumes[row], trades[row])
     else:
-        kinds = _codes(buffer, offsets[3], rows)
+        kinds = int8s(buffer, offsets[3], rows)
         for row in range(rows):
             reasons[row] = _CODE if kinds[row] < 1 or kinds[row] > _LAST_KIND else 0
 

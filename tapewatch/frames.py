@@ -212,7 +212,7 @@ def _scan(value: bytes, layout: _Layout, start: int) -> View | None:
     """Read the IPC metadata in place; None where the frame is not laid out as our writers do."""
     buffer = np.frombuffer(value, dtype=np.uint8)
     offsets = np.empty(len(layout.data), dtype=np.int64)
-    info = np.empty(3, dtype=np.int64)
+    info = np.empty(6, dtype=np.int64)
     if ipc.scan(buffer, start, layout.data, layout.width, layout.required_nodes, offsets, info) != 0:
         return None
     return View(layout.type, int(info[0]), buffer, offsets, value[info[1] : info[2]], value)

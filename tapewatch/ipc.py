@@ -121,11 +121,11 @@ def scan(buffer: Bytes, start: int, data: Longs, width: Longs, required_nodes: i
 
     data, width : int64[columns], index of each column's value buffer and its bytes a row (tapewatch.frames)
     offsets : int64[columns] out, byte position of each column's values
-    info : int64[3] out, rows, start and end of the dictionary's message
+    info : int64[6] out, rows, start and end of the dictionary's message; then scratch
     Returns 0, or the reason why the frame cannot be read in place. Dictionary codes are checked to lie in the
     dictionary.
     """
-    body = np.empty(3, dtype=np.int64)
+    body = info[3:6]
     code = _message(buffer, start, _DICTIONARY_BATCH, body)
     if code != OK:
         return code

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numba
-from numba.extending import intrinsic
 
 P = ParamSpec("P")
 R = TypeVar("R")
-A = TypeVar("A")
 
 _CALLS = {
     "producers": ("tapewatch", "producers"),
@@ -55,7 +53,17 @@ def _choose_cache(function: Callable[..., Any]) -> None:
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function`: nopython, releases the GIL, cached on disk, IEEE semantics (division by zero gives inf or
     NaN).
+
+    Without numba's counting of references, which costs a row more than its arithmetic: a kernel takes arrays and parts
+    of them, it never makes one (scratch is an argument).
     """
+    _choose_cache(function)
+    compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
+    return compiled
+
+
+def allocating_kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """As `kernel`, for one that makes arrays: of whole tables or of random numbers, never called for each row."""
     _choose_cache(function)
     compiled: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return compiled
@@ -65,28 +73,11 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """As `kernel`, for a part of one: compiled into its callers, since passing state by value costs more than most
     parts do.
     """
-    compiled: Callable[P, R] = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    compiled: Callable[P, R] = numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
     return compiled
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no hints that we use
-def _without_count(typing_context: Any, array: Any) -> Any:
-    """An array's view without reference count, for kernels."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        view = context.make_array(signature.args[0])(context, builder, arguments[0])
-        view.meminfo = view.meminfo.type(None)
-        return view._getvalue()
-
-    return array(array), generate
-
-
-@inlined
-def borrowed(array: A) -> A:
-    """The same array, not counted: inside a kernel's loop the atomic counting of references costs more than the
-    arithmetic.
-
-    Only for the time of a call whose caller holds the array.
-    """
-    view: A = _without_count(array)
-    return view
+def spliced(function: Callable[P, R]) -> Callable[P, R]:
+    """As `inlined`, for a part that gives back a piece of an array: its text becomes its caller's."""
+    compiled: Callable[P, R] = numba.njit(error_model="numpy", inline="always", _nrt=False)(function)
+    return compiled

@@ -21,9 +21,10 @@ FEED_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MARKET_PATTERN = r"^market\.[a-z0-9][a-z0-9-]{0,63}$"
 """Every market topic, and none of their dead-letter topics."""
 
-_FOREVER = {"retention.ms": "-1", "cleanup.policy": "delete"}
-_COMPACTED = {"cleanup.policy": "compact"}
-_LARGEST_RECORD = "16777216"
+# The engine sends a transaction's records of a partition in one batch, which may be large.
+_LARGE = {"max.message.bytes": "16777216"}
+_FOREVER = {"retention.ms": "-1", "cleanup.policy": "delete", **_LARGE}
+_COMPACTED = {"cleanup.policy": "compact", **_LARGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def market_topics(feed: str, settings: TopicSettings, partitions: int = 0) -> li
     and its dead letters.
     """
     name = market(feed)
-    kept = {"retention.ms": str(settings.market_retention_hours * 3_600_000), "max.message.bytes": _LARGEST_RECORD}
+    kept = {"retention.ms": str(settings.market_retention_hours * 3_600_000), **_LARGE}
     return [
         TopicSpec(name, partitions or settings.market_partitions, {**kept, "message.timestamp.type": "LogAppendTime"}),
         TopicSpec(dead_letters(name), 1, _FOREVER),
@@ -61,11 +62,11 @@ def market_topics(feed: str, settings: TopicSettings, partitions: int = 0) -> li
 
 def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
     """Every topic that does not belong to one feed."""
-    hours = {"retention.ms": str(settings.market_retention_hours * 3_600_000)}
+    hours = {"retention.ms": str(settings.market_retention_hours * 3_600_000), **_LARGE}
     many = settings.market_partitions
     return [
         TopicSpec(INSTRUMENTS, 1, {**_COMPACTED, "message.timestamp.type": "LogAppendTime"}),
-        TopicSpec(MODELS, 1, {**_COMPACTED, "max.message.bytes": _LARGEST_RECORD}),
+        TopicSpec(MODELS, 1, _COMPACTED),
         TopicSpec(FEATURES, many, hours),
         TopicSpec(BARS, many, hours),
         TopicSpec(SCORES, many, hours),
@@ -78,7 +79,6 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
             many,
             {
                 **_COMPACTED,
-                "max.message.bytes": _LARGEST_RECORD,
                 "segment.bytes": "67108864",
                 "min.cleanable.dirty.ratio": "0.3",
                 "max.compaction.lag.ms": "600000",

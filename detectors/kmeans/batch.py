@@ -7,7 +7,7 @@ from detectors.kmeans import score
 from detectors.kmeans.score import Centres
 from detectors.scenarios import kmeans_anomaly
 from detectors.scenarios.episode import OPENED
-from tapewatch.kernels import kernel
+from tapewatch.kernels import allocating_kernel
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -15,7 +15,7 @@ I8 = npt.NDArray[np.int64]
 _EPISODE_FIELDS = 16
 
 
-@kernel
+@allocating_kernel
 def distances(rows: F8, model: Centres) -> F8:
     """Distance of every row to the nearest normal centre, float64[rows].
 
@@ -27,7 +27,7 @@ def distances(rows: F8, model: Centres) -> F8:
     return found
 
 
-@kernel
+@allocating_kernel
 def probabilities(values: F8, knots: F8) -> F8:
     """Calibrated probability of each distance, float64[rows]. knots : float64[2, m]."""
     found = np.empty(values.size)
@@ -36,7 +36,7 @@ def probabilities(values: F8, knots: F8) -> F8:
     return found
 
 
-@kernel
+@allocating_kernel
 def episodes(found: F8, seconds: I8, starts: I8, limit: float, rule: F8) -> int:
     """How many episodes the rule `kmeans_anomaly` opens at the alert distance `limit`.
 
@@ -54,7 +54,7 @@ def episodes(found: F8, seconds: I8, starts: I8, limit: float, rule: F8) -> int:
     return count
 
 
-@kernel
+@allocating_kernel
 def held(found: F8, seconds: I8, starts: I8, hold: int) -> F8:
     """The distance that the last `hold` consecutive seconds all reached, float64[rows]; NaN where they are not all
     there.

@@ -74,13 +74,10 @@ class KMeansModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         centres = np.array(self.centres).reshape(len(self.centres), len(self.inputs))[list(self.normal)]
         return Centres(
             index=np.array([names.index(name) for name in self.inputs], dtype=np.int64),
-            location=np.array(self.location),
-            scale=np.array(self.scale),
-            clip=np.full(1, self.clip),
+            scaling=np.array([self.location, self.scale], dtype=np.float64).reshape(2, -1),
             centres=np.ascontiguousarray(centres.T),
-            totals=np.zeros(len(centres)),
             knots=np.ascontiguousarray(np.array(self.knots, dtype=np.float64).reshape(-1, 2).T),
-            alert=np.full(1, self.alert),
+            limits=np.array([self.clip, self.alert], dtype=np.float64),
         )
 
     def raw_centres(self) -> list[list[float]]:

@@ -7,54 +7,49 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tapewatch.kernels import borrowed, inlined
+from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]
+F4 = npt.NDArray[np.float32]
 I8 = npt.NDArray[np.int64]
+
+
+BLOCK = 64
+"""Rows that `distances` takes at once at most."""
+
+CLIP, ALERT = 0, 1
+"""Fields of `limits`."""
 
 
 class Centres(NamedTuple):
     """A K-means model as the kernels take it.
 
-    index : int64[d], which inputs it uses; location, scale : float64[d], robust scaling; clip : float64[1], scaled
-    values are cut there
-    centres : float64[d, k], scaled, one column for each centre of normal trading; totals : float64[k], scratch
-    knots : float64[2, m], calibration: distance (increasing) and probability; alert : float64[1], distance at which the
-    alert budget is spent
+    index : int64[d], which inputs it uses; scaling : float64[2, d], location and factor of the robust scaling
+    centres : float64[d, k], scaled, one column for each centre of normal trading
+    knots : float64[2, m], calibration: distance (increasing) and probability
+    limits : float64[2], where scaled values are cut, and the distance at which the alert budget is spent
     """
 
     index: I8  # type: ignore[assignment]  # a field by that name hides tuple.index, which nothing calls
-    location: F8
-    scale: F8
-    clip: F8
+    scaling: F8
     centres: F8
-    totals: F8
     knots: F8
-    alert: F8
+    limits: F8
 
 
 def no_model() -> Centres:
     """A model without centres: every score is NaN."""
-    empty = np.zeros(0)
-    return Centres(
-        np.zeros(0, dtype=np.int64), empty, empty, np.full(1, 20.0), np.zeros((0, 0)), empty,
-        np.zeros((2, 0)), np.full(1, np.inf),
-    )  # fmt: skip
+    nothing = np.zeros((2, 0))
+    return Centres(np.zeros(0, dtype=np.int64), nothing, np.zeros((0, 0)), nothing, np.array([20.0, np.inf]))
 
 
 @inlined
-def borrow(model: Centres) -> Centres:
-    """The same arrays without reference counts, for a loop whose caller holds them."""
-    return Centres(
-        borrowed(model.index),
-        borrowed(model.location),
-        borrowed(model.scale),
-        borrowed(model.clip),
-        borrowed(model.centres),
-        borrowed(model.totals),
-        borrowed(model.knots),
-        borrowed(model.alert),
-    )
+def _scaled(value: float, model: Centres, j: int) -> float:
+    """Input `j` in scaled units, cut at the limit; NaN stays NaN."""
+    if np.isnan(value):
+        return np.nan
+    limit = model.limits[CLIP]
+    return float(min(max((value - model.scaling[0, j]) * model.scaling[1, j], -limit), limit))
 
 
 @inlined
@@ -64,30 +59,57 @@ def distance(inputs: F8, model: Centres) -> float:
     inputs : float64[n]; a NaN among the inputs the model uses is left out of the sum, and the sum scaled up for it; NaN
     where more than half are missing (not warm, or not assessable with this feed's data).
     """
-    used = model.index.size
-    totals = model.totals
-    centres = totals.size
-    if centres == 0:
-        return np.nan
-    for k in range(centres):
-        totals[k] = 0.0
-    limit = model.clip[0]
+    used, centres = model.centres.shape
     present = 0
     for j in range(used):
-        value = inputs[model.index[j]]
-        if np.isnan(value):
-            continue
-        present += 1
-        scaled = min(max((value - model.location[j]) * model.scale[j], -limit), limit)
-        for k in range(centres):
-            apart = scaled - model.centres[j, k]
-            totals[k] += apart * apart
-    if 2 * present < used or present == 0:
+        present += not np.isnan(inputs[model.index[j]])
+    if centres == 0 or 2 * present < used or present == 0:
         return np.nan
     nearest = np.inf
     for k in range(centres):
-        nearest = min(nearest, totals[k])
+        total = 0.0
+        for j in range(used):
+            value = inputs[model.index[j]]
+            if not np.isnan(value):
+                apart = _scaled(value, model, j) - model.centres[j, k]
+                total += apart * apart
+        nearest = min(nearest, total)
     return float(np.sqrt(nearest / present))
+
+
+@inlined
+def distances(columns: F4, first: int, count: int, model: Centres, work: F8, found: F8) -> None:
+    """The same for `count` rows (BLOCK at most) of a table of columns, bit for bit, many rows an instruction.
+
+    columns : float32[n, rows], from row `first` on; work : float64[d + 3, BLOCK], scratch; found : float64[BLOCK] out
+    """
+    used, centres = model.centres.shape
+    total, nearest, present = work[used], work[used + 1], work[used + 2]
+    for row in range(count):
+        nearest[row] = np.inf
+        present[row] = 0.0
+    for j in range(used):
+        inputs, scaled = columns[model.index[j]], work[j]
+        location, factor, limit = model.scaling[0, j], model.scaling[1, j], model.limits[CLIP]
+        for row in range(count):
+            value = np.float64(inputs[first + row])
+            there = value == value
+            present[row] += 1.0 if there else 0.0
+            cut = min(max((value - location) * factor, -limit), limit)
+            scaled[row] = cut if there else np.nan
+    for k in range(centres):
+        for row in range(count):
+            total[row] = 0.0
+        for j in range(used):
+            scaled, centre = work[j], model.centres[j, k]
+            for row in range(count):
+                apart = scaled[row] - centre
+                total[row] += apart * apart if apart == apart else 0.0
+        for row in range(count):
+            nearest[row] = min(nearest[row], total[row])
+    for row in range(count):
+        enough = centres > 0 and 2.0 * present[row] >= used and present[row] > 0.0
+        found[row] = np.sqrt(nearest[row] / present[row]) if enough else np.nan
 
 
 @inlined

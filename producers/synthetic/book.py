@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from producers.synthetic.records import VISIBLE
-from tapewatch.kernels import kernel
+from tapewatch.kernels import allocating_kernel
 
 DEPTH = 14
 BID, ASK = 0, 1
@@ -21,7 +21,7 @@ PRICE, QTY, PIN = 0, 1, 2
 Book = npt.NDArray[np.int64]
 
 
-@kernel
+@allocating_kernel
 def locate(grid: Any, name: Any, price: float) -> int:
     """Index of the highest price of the instrument's grid that is at most `price` (the lowest one where none is)."""
     low: int = name.grid_low
@@ -35,20 +35,20 @@ def locate(grid: Any, name: Any, price: float) -> int:
     return low
 
 
-@kernel
+@allocating_kernel
 def draw_lots(rng: Any, mean: float, sigma: float) -> int:
     """A log-normal size with this mean, in whole lots, at least 1."""
     lots: int = round(mean * np.exp(sigma * rng.standard_normal() - 0.5 * sigma * sigma))
     return max(1, lots)
 
 
-@kernel
+@allocating_kernel
 def level_lots(rng: Any, name: Any, level: int) -> int:
     """Lots of a new level: deeper levels hold more."""
     return draw_lots(rng, name.depth * (0.7 + 0.06 * level), 0.6)
 
 
-@kernel
+@allocating_kernel
 def append(book: Book, name: Any, rng: Any, side: int, level: int) -> None:
     """Set `level` to a new one behind level - 1; steps shrink near an end of the grid, so that none run out."""
     step = 1 + int(rng.standard_exponential() * (name.gap - 1.0)) if name.gap > 1.0 else 1
@@ -61,7 +61,7 @@ def append(book: Book, name: Any, rng: Any, side: int, level: int) -> None:
     book[side, PIN, level] = 0
 
 
-@kernel
+@allocating_kernel
 def remove(book: Book, name: Any, rng: Any, side: int, level: int) -> None:
     """Take a level out; those behind move up and a new one appears at the far end."""
     for k in range(level, DEPTH - 1):
@@ -70,7 +70,7 @@ def remove(book: Book, name: Any, rng: Any, side: int, level: int) -> None:
     append(book, name, rng, side, DEPTH - 1)
 
 
-@kernel
+@allocating_kernel
 def insert(book: Book, side: int, level: int, price: int, lots: int) -> None:
     """Put a new level before `level`; the last one leaves the book."""
     for k in range(DEPTH - 1, level, -1):
@@ -81,7 +81,7 @@ def insert(book: Book, side: int, level: int, price: int, lots: int) -> None:
     book[side, PIN, level] = 0
 
 
-@kernel
+@allocating_kernel
 def rebuild(book: Book, name: Any, rng: Any, bid: int, ask: int) -> None:
     """A fresh book with this touch."""
     for side in range(2):
@@ -92,7 +92,7 @@ def rebuild(book: Book, name: Any, rng: Any, bid: int, ask: int) -> None:
             append(book, name, rng, side, level)
 
 
-@kernel
+@allocating_kernel
 def cancel_pins(book: Book, name: Any, rng: Any, side: int) -> None:
     """Cancel the injected orders of a side."""
     for level in range(DEPTH - 1, -1, -1):
@@ -102,7 +102,7 @@ def cancel_pins(book: Book, name: Any, rng: Any, side: int) -> None:
                 remove(book, name, rng, side, level)
 
 
-@kernel
+@allocating_kernel
 def pull(book: Book, name: Any, rng: Any, side: int, limit: int) -> None:
     """Makers cancel what they quote better than `limit`; an injected order stays and holds its level."""
     sign = 1 if side == BID else -1
@@ -115,7 +115,7 @@ def pull(book: Book, name: Any, rng: Any, side: int, limit: int) -> None:
         remove(book, name, rng, side, 0)
 
 
-@kernel
+@allocating_kernel
 def improve(book: Book, name: Any, rng: Any, side: int, price: int) -> None:
     """A maker quotes inside the spread at `price`, or as near to it as leaves the book uncrossed."""
     if side == BID:
@@ -128,7 +128,7 @@ def improve(book: Book, name: Any, rng: Any, side: int, price: int) -> None:
         insert(book, side, 0, price, level_lots(rng, name, 0))
 
 
-@kernel
+@allocating_kernel
 def align(book: Book, name: Any, rng: Any, bid: int, ask: int, keep: int) -> None:
     """Makers move the touch towards the wanted bid and ask, beyond a tolerance of half a spread.
 
@@ -144,7 +144,7 @@ def align(book: Book, name: Any, rng: Any, bid: int, ask: int, keep: int) -> Non
             improve(book, name, rng, side, wanted)
 
 
-@kernel
+@allocating_kernel
 def add_or_cancel(book: Book, name: Any, rng: Any) -> None:
     """One limit order comes or goes near the touch; sizes revert to the wanted depth, holes are filled."""
     side = BID if rng.random() < 0.5 else ASK

@@ -20,7 +20,7 @@ from producers.synthetic.book import (
     remove,
 )
 from producers.synthetic.records import VISIBLE
-from tapewatch.kernels import kernel
+from tapewatch.kernels import allocating_kernel
 
 _MAX_SWEEP = 8
 _NEAR = 8
@@ -31,7 +31,7 @@ Order = tuple[int, int, int]
 """Aggressor side (1 or -1), lots, and the grid index of the worst price it takes."""
 
 
-@kernel
+@allocating_kernel
 def adapt(name: Any, grid: Any, fair: float, stress: float, speed: float) -> int:
     """Set the wanted spread, gap and depth for this price and stress; return the grid index of the wanted bid.
 
@@ -48,7 +48,7 @@ def adapt(name: Any, grid: Any, fair: float, stress: float, speed: float) -> int
     return wanted
 
 
-@kernel
+@allocating_kernel
 def match(book: Book, name: Any, rng: Any, i: int, order: Order, evade: int, ns: int, trades: Any, n: int) -> int:
     """A market order eats levels up to its limit; returns the number of trade rows so far.
 
@@ -75,7 +75,7 @@ def match(book: Book, name: Any, rng: Any, i: int, order: Order, evade: int, ns:
     return n
 
 
-@kernel
+@allocating_kernel
 def natural_order(book: Book, name: Any, rng: Any, bid: int, ask: int, impact: float) -> Order:
     """A market order of the background flow: side, lots, limit.
 
@@ -94,7 +94,7 @@ def natural_order(book: Book, name: Any, rng: Any, bid: int, ask: int, impact: f
     return side, lots, book[resting, PRICE, 0] + 3 * side * int(name.gap + 1)
 
 
-@kernel
+@allocating_kernel
 def driven_order(book: Book, name: Any, rng: Any, bid: int, ask: int, drive: Any) -> Order:
     """A market order of an injected event; one that pushes the price eats everything up to the driven price."""
     side = 1 if rng.random() < drive.buy else -1
@@ -109,7 +109,7 @@ def driven_order(book: Book, name: Any, rng: Any, bid: int, ask: int, drive: Any
     return side, lots, limit
 
 
-@kernel
+@allocating_kernel
 def hitting_order(book: Book, side: int, lots: int) -> Order:
     """A market order for `lots` of the injected order on `side` and all that lies before it; none if it is far off."""
     before = 0
@@ -121,7 +121,7 @@ def hitting_order(book: Book, side: int, lots: int) -> Order:
     return 1, 0, 0
 
 
-@kernel
+@allocating_kernel
 def write_trade(
     name: Any, i: int, ns: int, price: int, lots: int, side: int, condition: int, trades: Any, n: int
 ) -> int:
@@ -137,7 +137,7 @@ def write_trade(
     return n + 1
 
 
-@kernel
+@allocating_kernel
 def write_quote(book: Book, name: Any, i: int, ns: int, quotes: Any, n: int) -> int:
     """Append the touch as a quote row; returns the number of quote rows."""
     row = quotes[n]
@@ -152,7 +152,7 @@ def write_quote(book: Book, name: Any, i: int, ns: int, quotes: Any, n: int) -> 
     return n + 1
 
 
-@kernel
+@allocating_kernel
 def write_book(book: Book, name: Any, i: int, ns: int, books: Any, n: int) -> int:
     """Append the visible levels as a book row; returns the number of book rows."""
     name.sequence += 1
@@ -166,7 +166,7 @@ def write_book(book: Book, name: Any, i: int, ns: int, books: Any, n: int) -> in
     return n + 1
 
 
-@kernel
+@allocating_kernel
 def uncross(book: Book, name: Any, rng: Any, i: int, bid: int, lots: int, ns: int, trades: Any, n: int) -> int:
     """An auction ends: the book is made anew and `lots` trade at one price, inside or at the touch."""
     rebuild(book, name, rng, bid, bid + name.spread)
@@ -174,7 +174,7 @@ def uncross(book: Book, name: Any, rng: Any, i: int, bid: int, lots: int, ns: in
     return write_trade(name, i, ns, price, lots, 0, _AUCTION, trades, n)
 
 
-@kernel
+@allocating_kernel
 def refresh(book: Book, name: Any, rng: Any, side: int) -> None:
     """A market maker quotes a whole side anew at and behind its touch; for books without injected orders."""
     book[side, QTY, 0] = level_lots(rng, name, 0)

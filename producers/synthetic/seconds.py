@@ -37,7 +37,7 @@ from producers.synthetic.flow import (
     write_quote,
 )
 from producers.synthetic.records import CANCEL, HIT, PLACE, REFRESH, TRADE, UNCROSS
-from tapewatch.kernels import kernel
+from tapewatch.kernels import allocating_kernel
 
 BACKGROUND, DRIVEN, FLICKER, SCRIPTED = 0, 1, 2, 3
 TRADE_SHARE = 0.15
@@ -56,7 +56,7 @@ class Tape(NamedTuple):
     counts: Any
 
 
-@kernel
+@allocating_kernel
 def flicker(book: Book, name: Any, rng: Any, bid: int, ask: int) -> None:
     """A quote update that means nothing: a new size at the touch, or a price better than wanted that comes and goes."""
     side = BID if rng.random() < 0.5 else ASK
@@ -70,7 +70,7 @@ def flicker(book: Book, name: Any, rng: Any, bid: int, ask: int) -> None:
         remove(book, name, rng, side, 0)
 
 
-@kernel
+@allocating_kernel
 def scripted(book: Book, name: Any, rng: Any, i: int, bid: int, action: Any, ns: int, tape: Tape) -> Order:
     """One scripted step of an injected event; returns the market order it asks for, or one of 0 lots."""
     if action.code == TRADE:
@@ -89,7 +89,7 @@ def scripted(book: Book, name: Any, rng: Any, i: int, bid: int, action: Any, ns:
     return 1, 0, 0
 
 
-@kernel
+@allocating_kernel
 def happen(
     kind: int,
     i: int,
@@ -129,7 +129,7 @@ def happen(
                 cancel_pins(book, name, rng, side)
 
 
-@kernel
+@allocating_kernel
 def publish(book: Book, name: Any, rng: Any, i: int, ns: int, before: Any, show_book: bool, tape: Tape) -> int:
     """Write a quote if touch or volume changed since `before`, and a book if asked; returns the last time used."""
     counts = tape.counts
@@ -144,7 +144,7 @@ def publish(book: Book, name: Any, rng: Any, i: int, ns: int, before: Any, show_
     return ns
 
 
-@kernel
+@allocating_kernel
 def touch(book: Book, tape: Tape) -> Any:
     """Best prices, their lots, and the number of trades: what a quote row shows."""
     bid_lots = book[BID, QTY, 0] + book[BID, PIN, 0]
@@ -152,7 +152,7 @@ def touch(book: Book, tape: Tape) -> Any:
     return book[BID, PRICE, 0], bid_lots, book[ASK, PRICE, 0], ask_lots, tape.counts[0]
 
 
-@kernel
+@allocating_kernel
 def kind_of(draw: float, orders: float, flickers: float) -> int:
     """Kind of an event drawn from the total rate: driven orders come first, then flickers, then the background."""
     if draw < orders:
@@ -162,7 +162,7 @@ def kind_of(draw: float, orders: float, flickers: float) -> int:
     return BACKGROUND
 
 
-@kernel
+@allocating_kernel
 def one_second(
     i: int,
     start_ns: int,
@@ -220,7 +220,7 @@ def one_second(
     name.excitation *= np.exp(-decay * max(0.0, 1.0 - t))
 
 
-@kernel
+@allocating_kernel
 def simulate_second(
     first: int,
     start_ns: int,

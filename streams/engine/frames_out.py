@@ -90,7 +90,7 @@ class FrameWriter:
         buffer = np.frombuffer(data, dtype=np.uint8)
         width = np.array([numpy_dtype(field.type).itemsize for field in schema], dtype=np.int64)
         index = np.arange(len(schema), dtype=np.int64) * 2 + 1
-        offsets, info = np.empty(len(schema), dtype=np.int64), np.empty(3, dtype=np.int64)
+        offsets, info = np.empty(len(schema), dtype=np.int64), np.empty(6, dtype=np.int64)
         start = 8 + int.from_bytes(data[4:8], "little")
         code = ipc.scan(buffer, start, index, width, len(schema), offsets, info)
         if code != ipc.OK:

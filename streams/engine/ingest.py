@@ -5,17 +5,15 @@ before it.
 import numpy as np
 import numpy.typing as npt
 
-from detectors.kmeans import score
 from detectors.kmeans.score import Centres
 from streams.engine import output as o
-from streams.engine import rules as r
 from streams.engine import state as s
 from streams.engine.output import Output
 from streams.engine.rules import Rules
 from streams.engine.seal import advance, cover, restart_windows
 from streams.engine.state import State
-from tapewatch.checks import LEVELS
-from tapewatch.kernels import borrowed, inlined, kernel
+from tapewatch.checks import LEVELS, floats, int8s
+from tapewatch.kernels import inlined, kernel
 from tapewatch.rows import Condition, RowType, StatusKind
 
 F8 = npt.NDArray[np.float64]
@@ -32,12 +30,6 @@ _STATUS, _TRADE, _QUOTE, _BOOK, _BAR = (
 )
 _REGULAR, _AUCTION_TRADE = int(Condition.REGULAR), int(Condition.AUCTION)
 _OPEN, _CLOSE, _AUCTION, _HALT, _RESUME, _HEARTBEAT, _GAP, _RESYNC, _CONTROL = (int(kind) for kind in StatusKind)
-
-
-@inlined
-def _floats(buffer: Bytes, at: int, count: int) -> F8:
-    """`count` float64 values at a byte position."""
-    return buffer[at : at + 8 * count].view(np.float64)
 
 
 @inlined
@@ -266,47 +258,44 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
     offset : the record's offset, named as cause in what the kernel writes
     Stops early when `out` is full (counts[FULL], call again after draining) or behind a control row (counts[CONTROL]).
     """
-    S, out = s.borrow(S), o.borrow(out)
-    model, classic, rules = score.borrow(model), score.borrow(classic), r.borrow(rules)
-    buffer = borrowed(buffer)
     codes = buffer[offsets[0] : offsets[0] + 4 * rows].view(np.int32)
     ts_event = buffer[offsets[1] : offsets[1] + 8 * rows].view(np.int64)
     ts_recv = buffer[offsets[2] : offsets[2] + 8 * rows].view(np.int64)
     wide = LEVELS if row_type == _BOOK else 1
-    none = np.empty(0)
+    none = buffer[0:0].view(np.float64)
     c3 = c4 = c5 = c6 = c7 = c8 = c9 = none
     b3 = b5 = b6 = buffer[0:0].view(np.int8)
     trades = buffer[0:0].view(np.int64)
     if row_type == _QUOTE:
         c3, c4, c5 = (
-            _floats(buffer, offsets[3], rows),
-            _floats(buffer, offsets[4], rows),
-            _floats(buffer, offsets[5], rows),
+            floats(buffer, offsets[3], rows),
+            floats(buffer, offsets[4], rows),
+            floats(buffer, offsets[5], rows),
         )
         c6, c7, c8 = (
-            _floats(buffer, offsets[6], rows),
-            _floats(buffer, offsets[7], rows),
-            _floats(buffer, offsets[8], rows),
+            floats(buffer, offsets[6], rows),
+            floats(buffer, offsets[7], rows),
+            floats(buffer, offsets[8], rows),
         )
     elif row_type == _TRADE:
-        c3, c4 = _floats(buffer, offsets[3], rows), _floats(buffer, offsets[4], rows)
+        c3, c4 = floats(buffer, offsets[3], rows), floats(buffer, offsets[4], rows)
         b5, b6 = (
-            buffer[offsets[5] : offsets[5] + rows].view(np.int8),
-            buffer[offsets[6] : offsets[6] + rows].view(np.int8),
+            int8s(buffer, offsets[5], rows),
+            int8s(buffer, offsets[6], rows),
         )
     elif row_type == _BOOK:
-        c4, c5 = _floats(buffer, offsets[4], rows * wide), _floats(buffer, offsets[5], rows * wide)
-        c6, c7 = _floats(buffer, offsets[6], rows * wide), _floats(buffer, offsets[7], rows * wide)
+        c4, c5 = floats(buffer, offsets[4], rows * wide), floats(buffer, offsets[5], rows * wide)
+        c6, c7 = floats(buffer, offsets[6], rows * wide), floats(buffer, offsets[7], rows * wide)
     elif row_type == _BAR:
         c5, c6, c7 = (
-            _floats(buffer, offsets[5], rows),
-            _floats(buffer, offsets[6], rows),
-            _floats(buffer, offsets[7], rows),
+            floats(buffer, offsets[5], rows),
+            floats(buffer, offsets[6], rows),
+            floats(buffer, offsets[7], rows),
         )
-        c8, c9 = _floats(buffer, offsets[8], rows), _floats(buffer, offsets[9], rows)
+        c8, c9 = floats(buffer, offsets[8], rows), floats(buffer, offsets[9], rows)
         trades = buffer[offsets[10] : offsets[10] + 8 * rows].view(np.int64)
     elif row_type == _STATUS:
-        b3 = buffer[offsets[3] : offsets[3] + rows].view(np.int8)
+        b3 = int8s(buffer, offsets[3], rows)
     clock = S.clock
     for row in range(start, rows):
         if reasons[row] != 0:

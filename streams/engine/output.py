@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors.kmeans.score import BLOCK
 from streams.engine.features import COUNT as FEATURE_COUNT
-from tapewatch.kernels import borrowed, inlined
 
 # counts: int64[8], how much of each buffer is filled; FULL is 1 when a kernel stopped for want of room, CONTROL at a
 # control row.
@@ -17,6 +17,15 @@ FEATURES, SCORES, BARS, SEALED, COVERAGE, EVENTS, FULL, CONTROL = range(8)
 EVENT_VALUES = 16
 SILENCE, HALT, GAP = 0, 1, 2
 """Why seconds were not watched: the feed was silent, the instrument halted, the venue's ids showed a hole."""
+
+# Rows of `work`: the K-means kernel's own, then distance and price of each instrument of a block, and one row of odds
+# and ends.
+RAW, PRICES, ODDS = FEATURE_COUNT + 3, FEATURE_COUNT + 4, FEATURE_COUNT + 5
+WORK_ROWS = ODDS + 1
+
+RING_ROWS_AT = BLOCK
+PLACES = BLOCK + 32
+"""Of `places`: the output row of each instrument of a block, then the rings' rows of a second."""
 
 _PADDING = 16
 """Columns beyond a power of two, so that the columns of a row do not fall on the same cache set."""
@@ -32,6 +41,7 @@ class Output(NamedTuple):
     coverage : int64[6, room] slot or -1, from second, to second, reason, offset, instruments
     events : int64[room, 8] scenario, kind, slot, onset, decided, updated (UTC ns), revision, onset offset;
     event_offsets : int64[room, 2]
+    work, places : scratch of the kernels, float64[WORK_ROWS, BLOCK] and int64[PLACES]
     """
 
     counts: npt.NDArray[np.int64]
@@ -46,6 +56,8 @@ class Output(NamedTuple):
     events: npt.NDArray[np.int64]
     event_offsets: npt.NDArray[np.int64]
     event_values: npt.NDArray[np.float64]
+    work: npt.NDArray[np.float64]
+    places: npt.NDArray[np.int64]
 
 
 def create(instruments: int) -> Output:
@@ -64,23 +76,6 @@ def create(instruments: int) -> Output:
         events=np.zeros((2 * room, 8), dtype=np.int64),
         event_offsets=np.zeros((2 * room, 2), dtype=np.int64),
         event_values=np.zeros((2 * room, EVENT_VALUES)),
-    )
-
-
-@inlined
-def borrow(out: Output) -> Output:
-    """The same buffers without reference counts (see streams.engine.state.borrow)."""
-    return Output(
-        borrowed(out.counts),
-        borrowed(out.features),
-        borrowed(out.feature_keys),
-        borrowed(out.scores),
-        borrowed(out.score_keys),
-        borrowed(out.bars),
-        borrowed(out.bar_keys),
-        borrowed(out.sealed),
-        borrowed(out.coverage),
-        borrowed(out.events),
-        borrowed(out.event_offsets),
-        borrowed(out.event_values),
+        work=np.zeros((WORK_ROWS, BLOCK)),
+        places=np.zeros(PLACES, dtype=np.int64),
     )

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from detectors.scenarios.kmeans_anomaly import AnomalyParameters
 from detectors.scenarios.pump_and_dump import PumpParameters
-from tapewatch.kernels import borrowed, inlined
 
 
 class Rules(NamedTuple):
@@ -17,12 +16,6 @@ class Rules(NamedTuple):
 
     anomaly: npt.NDArray[np.float64]
     pump: npt.NDArray[np.float64]
-
-
-@inlined
-def borrow(rules: Rules) -> Rules:
-    """The same arrays without reference counts, for a loop whose caller holds them."""
-    return Rules(borrowed(rules.anomaly), borrowed(rules.pump))
 
 
 class DetectorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ partition.
 import numpy as np
 import numpy.typing as npt
 
-from detectors.kmeans.score import Centres, distance, probability
+from detectors.kmeans.score import ALERT, BLOCK, Centres, distance, distances, probability
 from detectors.scenarios import kmeans_anomaly, pump_and_dump
 from detectors.scenarios.episode import (
     DECIDED,
@@ -19,13 +19,13 @@ from detectors.scenarios.episode import (
 )
 from streams.engine import output as o
 from streams.engine import state as s
-from streams.engine.features import COUNT as FEATURE_COUNT
 from streams.engine.output import Output
 from streams.engine.rules import Rules
 from streams.engine.state import State
 from tapewatch.kernels import inlined, kernel
 
 F8 = npt.NDArray[np.float64]
+F4 = npt.NDArray[np.float32]
 I8 = npt.NDArray[np.int64]
 
 MAX_SILENCE_S = 5
@@ -46,24 +46,23 @@ _A60, _A300, _A600, _A1800 = _decay(60), _decay(300), _decay(600), _decay(1800)
 
 
 # Rows of the rings, the same for every instrument of a second and so computed once: price now and 1, 5, 10, 30, 60,
-# 300, 900, 25, 61, 301, 26 s ago; one-minute rings now and 10, 25, 60 s ago; Amihud now and 300 s ago; rush now and 25
-# s ago; depth now and 10 s ago.
+# 300, 900, 25, 61, 301, 26 s ago; within each one-minute ring now and 10, 25, 60 s ago; Amihud now and 300 s ago; rush
+# now and 25 s ago; within each depth ring now and 10 s ago.
 _P, _P60, _P25, _P61, _P300, _P301, _P26 = 0, 5, 8, 9, 6, 10, 11
 _M, _M10, _M25, _M60, _A, _A300_AGO, _R, _R25, _D, _D10 = range(12, 22)
 _PRICE_LAGS = np.array([0, 1, 5, 10, 30, 60, 300, 900, 25, 61, 301, 26])
 _RETURN_WINDOWS = 7
-_ROWS = 22
 
 
 @kernel
 def ring_rows(second: int, at: I8) -> None:
     """Fill `at`, int64[22], with the rows named above."""
     for lag in range(_PRICE_LAGS.size):
-        at[lag] = (second - _PRICE_LAGS[lag]) % s.RING_PRICE
+        at[lag] = s.PRICE + (second - _PRICE_LAGS[lag]) % s.RING_PRICE
     at[_M], at[_M10] = second % s.RING_MINUTE, (second - 10) % s.RING_MINUTE
     at[_M25], at[_M60] = (second - 25) % s.RING_MINUTE, (second - 60) % s.RING_MINUTE
-    at[_A], at[_A300_AGO] = second % s.RING_AMIHUD, (second - 300) % s.RING_AMIHUD
-    at[_R], at[_R25] = second % s.RING_RUSH, (second - 25) % s.RING_RUSH
+    at[_A], at[_A300_AGO] = s.AMIHUD + second % s.RING_AMIHUD, s.AMIHUD + (second - 300) % s.RING_AMIHUD
+    at[_R], at[_R25] = s.RUSHES + second % s.RING_RUSH, s.RUSHES + (second - 25) % s.RING_RUSH
     at[_D], at[_D10] = second % s.RING_DEPTH, (second - 10) % s.RING_DEPTH
 
 
@@ -98,10 +97,10 @@ def clear_second(a: F8) -> None:
 
 
 @inlined
-def _slide(total: float, ring: F8, old: int, window: int, i: int, age: float, value: float) -> float:
-    """A sum over `window` seconds after this second's value; `old` is the ring's row of the value that leaves."""
+def _slide(total: float, rings: F8, old: int, window: int, i: int, age: float, value: float) -> float:
+    """A sum over `window` seconds after this second's value; `old` is the row of the value that leaves."""
     if age >= window:
-        return float(total + value - ring[old, i])
+        return float(total + value - rings[old, i])
     return total + value
 
 
@@ -123,23 +122,23 @@ def _blend(a: F8, mean: int, variance: int, value: float, weight: float) -> None
 
 
 @inlined
-def _returns(S: State, i: int, at: I8, lp: float, f: F8) -> float:
+def _returns(S: State, i: int, at: I8, lp: float, f: F4) -> float:
     """Columns 0 to 9: log returns and volatilities. Returns the 1 s log return (0 on the first second)."""
     a = S.acc[i]
     age = a[s.AGE]
-    ring = S.price
-    ring[at[_P], i] = lp
+    rings = S.rings
+    rings[at[_P], i] = lp
     for column in range(_RETURN_WINDOWS):
-        f[column] = lp - ring[at[column + 1], i] if age >= _PRICE_LAGS[column + 1] else np.nan
-    r = f[0] if age >= 1.0 else 0.0
+        f[column] = lp - rings[at[column + 1], i] if age >= _PRICE_LAGS[column + 1] else np.nan
+    r = lp - rings[at[1], i] if age >= 1.0 else 0.0
     r2 = r * r
     a[s.R2_60] += r2
     a[s.R2_300] += r2
     if age >= 61:
-        old = ring[at[_P60], i] - ring[at[_P61], i]
+        old = rings[at[_P60], i] - rings[at[_P61], i]
         a[s.R2_60] = max(a[s.R2_60] - old * old, 0.0)
     if age >= 301:
-        old = ring[at[_P300], i] - ring[at[_P301], i]
+        old = rings[at[_P300], i] - rings[at[_P301], i]
         a[s.R2_300] = max(a[s.R2_300] - old * old, 0.0)
     a[s.EWMA_R2] += _A60 * (r2 - a[s.EWMA_R2])
     f[7] = np.sqrt(a[s.R2_60]) if age >= 60 else np.nan
@@ -149,30 +148,30 @@ def _returns(S: State, i: int, at: I8, lp: float, f: F8) -> float:
 
 
 @inlined
-def _trading(S: State, i: int, at: I8, r: float, f: F8) -> None:
+def _trading(S: State, i: int, at: I8, r: float, f: F4) -> None:
     """Columns 10 to 20 (volumes, imbalance, z-scores, rush orders) and 34 (Amihud)."""
-    a = S.acc[i]
+    a, rings = S.acc[i], S.rings
     age = a[s.AGE]
-    a[s.VOL60] = _slide(a[s.VOL60], S.volume, at[_M60], 60, i, age, a[s.VOL])
-    a[s.VOL25] = _slide(a[s.VOL25], S.volume, at[_M25], 25, i, age, a[s.VOL])
-    a[s.CNT60] = _slide(a[s.CNT60], S.count, at[_M60], 60, i, age, a[s.CNT])
-    a[s.SGN60] = _slide(a[s.SGN60], S.signed, at[_M60], 60, i, age, a[s.SGN])
-    a[s.SGN25] = _slide(a[s.SGN25], S.signed, at[_M25], 25, i, age, a[s.SGN])
-    a[s.RUSH25] = _slide(a[s.RUSH25], S.rush, at[_R25], 25, i, age, a[s.RUSH])
+    a[s.VOL60] = _slide(a[s.VOL60], rings, s.VOLUME + at[_M60], 60, i, age, a[s.VOL])
+    a[s.VOL25] = _slide(a[s.VOL25], rings, s.VOLUME + at[_M25], 25, i, age, a[s.VOL])
+    a[s.CNT60] = _slide(a[s.CNT60], rings, s.COUNTS + at[_M60], 60, i, age, a[s.CNT])
+    a[s.SGN60] = _slide(a[s.SGN60], rings, s.SIGNED + at[_M60], 60, i, age, a[s.SGN])
+    a[s.SGN25] = _slide(a[s.SGN25], rings, s.SIGNED + at[_M25], 25, i, age, a[s.SGN])
+    a[s.RUSH25] = _slide(a[s.RUSH25], rings, at[_R25], 25, i, age, a[s.RUSH])
     if a[s.CNT60] == 0.0:
         # Counts are exact: without a trade, what is left in the sums is rounding.
         a[s.VOL60] = a[s.VOL25] = a[s.SGN60] = a[s.SGN25] = 0.0
-    S.volume[at[_M], i] = a[s.VOL]
-    S.count[at[_M], i] = a[s.CNT]
-    S.signed[at[_M], i] = a[s.SGN]
-    S.rush[at[_R], i] = a[s.RUSH]
+    rings[s.VOLUME + at[_M], i] = a[s.VOL]
+    rings[s.COUNTS + at[_M], i] = a[s.CNT]
+    rings[s.SIGNED + at[_M], i] = a[s.SGN]
+    rings[at[_R], i] = a[s.RUSH]
     illiquidity = abs(r) / a[s.NOTIONAL] if a[s.NOTIONAL] > 0.0 and age >= 1 else -1.0
     if age >= 300:
-        old = S.amihud[at[_A300_AGO], i]
+        old = rings[at[_A300_AGO], i]
         if old >= 0.0:
             a[s.AMI_SUM] -= old
             a[s.AMI_N] -= 1.0
-    S.amihud[at[_A], i] = illiquidity
+    rings[at[_A], i] = illiquidity
     if illiquidity >= 0.0:
         a[s.AMI_SUM] += illiquidity
         a[s.AMI_N] += 1.0
@@ -199,9 +198,9 @@ def _trading(S: State, i: int, at: I8, r: float, f: F8) -> None:
 
 
 @inlined
-def _quoting(S: State, i: int, at: I8, f: F8) -> None:
+def _quoting(S: State, i: int, at: I8, f: F4) -> None:
     """Columns 21 to 33: spread, microprice, depth, order flow, quote rates."""
-    a = S.acc[i]
+    a, rings = S.acc[i], S.rings
     age = a[s.AGE]
     for column in range(21, 34):
         f[column] = np.nan
@@ -220,15 +219,15 @@ def _quoting(S: State, i: int, at: I8, f: F8) -> None:
             f[25] = (a[s.BID5] - a[s.ASK5]) / (a[s.BID5] + a[s.ASK5])
         if a[s.BID10] + a[s.ASK10] > 0.0:
             f[26] = (a[s.BID10] - a[s.ASK10]) / (a[s.BID10] + a[s.ASK10])
-    a[s.OFI10] = _slide(a[s.OFI10], S.ofi, at[_M10], 10, i, age, a[s.OFI])
-    a[s.OFI60] = _slide(a[s.OFI60], S.ofi, at[_M60], 60, i, age, a[s.OFI])
-    a[s.QTS60] = _slide(a[s.QTS60], S.quotes, at[_M60], 60, i, age, a[s.QUOTES])
-    a[s.ADD10] = _slide(a[s.ADD10], S.added, at[_D10], 10, i, age, a[s.ADDED])
-    a[s.REM10] = _slide(a[s.REM10], S.removed, at[_D10], 10, i, age, a[s.REMOVED])
-    S.ofi[at[_M], i] = a[s.OFI]
-    S.quotes[at[_M], i] = a[s.QUOTES]
-    S.added[at[_D], i] = a[s.ADDED]
-    S.removed[at[_D], i] = a[s.REMOVED]
+    a[s.OFI10] = _slide(a[s.OFI10], rings, s.OFIS + at[_M10], 10, i, age, a[s.OFI])
+    a[s.OFI60] = _slide(a[s.OFI60], rings, s.OFIS + at[_M60], 60, i, age, a[s.OFI])
+    a[s.QTS60] = _slide(a[s.QTS60], rings, s.UPDATES + at[_M60], 60, i, age, a[s.QUOTES])
+    a[s.ADD10] = _slide(a[s.ADD10], rings, s.ADDS + at[_D10], 10, i, age, a[s.ADDED])
+    a[s.REM10] = _slide(a[s.REM10], rings, s.REMOVALS + at[_D10], 10, i, age, a[s.REMOVED])
+    rings[s.OFIS + at[_M], i] = a[s.OFI]
+    rings[s.UPDATES + at[_M], i] = a[s.QUOTES]
+    rings[s.ADDS + at[_D], i] = a[s.ADDED]
+    rings[s.REMOVALS + at[_D], i] = a[s.REMOVED]
     if a[s.HAS_QUOTE] > 0.0 or a[s.HAS_BOOK] > 0.0:
         f[27] = a[s.OFI]
         f[32] = a[s.QUOTES]
@@ -241,9 +240,9 @@ def _quoting(S: State, i: int, at: I8, f: F8) -> None:
 
 
 @inlined
-def _session(S: State, i: int, at: I8, price: float, lp: float, f: F8) -> None:
+def _session(S: State, i: int, at: I8, price: float, lp: float, f: F4) -> None:
     """Columns 35 to 39: distances to the session's VWAP, high and low, and the one-minute changes."""
-    a = S.acc[i]
+    a, rings = S.acc[i], S.rings
     age = a[s.AGE]
     a[s.SES_HIGH] = price if np.isnan(a[s.SES_HIGH]) else max(a[s.SES_HIGH], price)
     a[s.SES_LOW] = price if np.isnan(a[s.SES_LOW]) else min(a[s.SES_LOW], price)
@@ -255,13 +254,12 @@ def _session(S: State, i: int, at: I8, price: float, lp: float, f: F8) -> None:
     f[37] = (price / a[s.SES_LOW] - 1.0) * 10_000.0
     f[38] = f[39] = np.nan
     if age >= 60:
-        f[38] = (np.exp(lp - S.price[at[_P60], i]) - 1.0) * 100.0
-    ring = S.volume60
+        f[38] = (np.exp(lp - rings[at[_P60], i]) - 1.0) * 100.0
     if age >= 119:
-        before = ring[at[_M60], i]
+        before = rings[s.VOLUME60 + at[_M60], i]
         if before > 0.0:
             f[39] = (a[s.VOL60] / before - 1.0) * 100.0
-    ring[at[_M], i] = a[s.VOL60]
+    rings[s.VOLUME60 + at[_M], i] = a[s.VOL60]
 
 
 @inlined
@@ -281,19 +279,20 @@ def _event(out: Output, scenario: int, kind: int, slot: int, e: F8, second: int,
 @inlined
 def _scenarios(
     S: State, i: int, at: I8, second: int, offset: int, price: float, raw: float, chance: float,
-    model: Centres, rules: Rules, out: Output, x: F8, values: F8,
+    model: Centres, rules: Rules, out: Output,
 ) -> None:  # fmt: skip
     """Step every scenario of an instrument."""
+    x, values = out.work[o.ODDS, :8], out.work[o.ODDS, 8 : 8 + o.EVENT_VALUES]
     a = S.acc[i]
     e = S.episodes[i, KMEANS_ANOMALY]
-    kind = kmeans_anomaly.step(e, raw, chance, model.alert[0], second, offset, rules.anomaly, values)
+    kind = kmeans_anomaly.step(e, raw, chance, model.limits[ALERT], second, offset, rules.anomaly, values)
     if kind != NONE:
         _event(out, KMEANS_ANOMALY, kind, i, e, second, offset, values)
     if a[s.HAS_TRADE] == 0.0:
         return
-    ring = S.price
+    rings = S.rings
     warm = a[s.AGE] >= pump_and_dump.WINDOW_S
-    x[pump_and_dump.RISE] = ring[at[_P], i] - ring[at[_P25], i] if warm else np.nan
+    x[pump_and_dump.RISE] = rings[at[_P], i] - rings[at[_P25], i] if warm else np.nan
     x[pump_and_dump.RUSH] = a[s.RUSH25]
     usual = a[s.BASE_VOLUME] * pump_and_dump.WINDOW_S
     x[pump_and_dump.VOLUME_RATIO] = a[s.VOL25] / usual if usual > 0.0 else 0.0
@@ -314,14 +313,14 @@ def _baselines(S: State, i: int, at: I8) -> None:
     They take each second 25 s late, when it leaves the scenarios' window, so that what is judged is not part of its own
     measure.
     """
-    a = S.acc[i]
+    a, rings = S.acc[i], S.rings
     seen = a[s.AGE] - 25.0
     if seen < 1.0:
         return
     weight = max(_A1800, 1.0 / seen)
-    r = S.price[at[_P25], i] - S.price[at[_P26], i]
-    a[s.BASE_VOLUME] += weight * (S.volume[at[_M25], i] - a[s.BASE_VOLUME])
-    a[s.BASE_RUSH] += weight * (S.rush[at[_R25], i] - a[s.BASE_RUSH])
+    r = rings[at[_P25], i] - rings[at[_P26], i]
+    a[s.BASE_VOLUME] += weight * (rings[s.VOLUME + at[_M25], i] - a[s.BASE_VOLUME])
+    a[s.BASE_RUSH] += weight * (rings[at[_R25], i] - a[s.BASE_RUSH])
     a[s.BASE_R2] += weight * (r * r - a[s.BASE_R2])
 
 
@@ -336,10 +335,9 @@ def _score(out: Output, slot: int, second: int, offset: int, detector: int, raw:
 
 
 @inlined
-def _close_bar(
-    S: State, i: int, second: int, offset: int, price: float, classic: Centres, out: Output, pair: F8
-) -> None:
+def _close_bar(S: State, i: int, second: int, offset: int, price: float, classic: Centres, out: Output) -> None:
     """Write the bar of the second's minute, flat at the price where nothing traded, and the classic pair's score."""
+    pair = out.work[o.ODDS, :2]
     a = S.acc[i]
     last = second - second % 60 + 59
     if np.isnan(a[s.BAR_OPEN]):
@@ -352,13 +350,42 @@ def _close_bar(
     bars[3, row], bars[4, row], bars[5, row] = a[s.BAR_CLOSE], a[s.BAR_VOLUME], a[s.BAR_TRADES]
     pair[0] = (a[s.BAR_CLOSE] / a[s.BAR_PREV_CLOSE] - 1.0) * 100.0
     pair[1] = (a[s.BAR_VOLUME] / a[s.BAR_PREV_VOLUME] - 1.0) * 100.0 if a[s.BAR_PREV_VOLUME] > 0.0 else np.nan
-    if classic.totals.size > 0:
+    if classic.index.size > 0:
         # Both changes are needed: a minute after one without volume has no score.
         raw = distance(pair, classic) if pair[0] - pair[0] == 0.0 and pair[1] - pair[1] == 0.0 else np.nan
         _score(out, i, last, offset, KMEANS_CLASSIC, raw, probability(raw, classic.knots))
     a[s.BAR_PREV_CLOSE], a[s.BAR_PREV_VOLUME] = a[s.BAR_CLOSE], a[s.BAR_VOLUME]
     a[s.BAR_OPEN] = a[s.BAR_HIGH] = a[s.BAR_LOW] = a[s.BAR_CLOSE] = np.nan
     a[s.BAR_VOLUME] = a[s.BAR_TRADES] = 0.0
+
+
+@inlined
+def _compute(S: State, i: int, at: I8, price: float, second: int, offset: int, out: Output) -> int:
+    """Write the feature row of an instrument; returns which one it is."""
+    row = out.counts[o.FEATURES]
+    out.counts[o.FEATURES] = row + 1
+    keys = out.feature_keys
+    keys[0, row], keys[1, row], keys[2, row] = i, (second + 1) * _MARK, offset
+    f = out.features[:, row]
+    lp = np.log(price)
+    r = _returns(S, i, at, lp, f)
+    _trading(S, i, at, r, f)
+    _quoting(S, i, at, f)
+    _session(S, i, at, price, lp, f)
+    return int(row)
+
+
+@inlined
+def _judge(
+    S: State, i: int, at: I8, second: int, offset: int, price: float, raw: float,
+    model: Centres, rules: Rules, out: Output,
+) -> None:  # fmt: skip
+    """Write the score row of an instrument and step its scenarios."""
+    chance = probability(raw, model.knots)
+    if model.index.size > 0:
+        _score(out, i, second, offset, KMEANS, raw, chance)
+    _scenarios(S, i, at, second, offset, price, raw, chance, model, rules, out)
+    _baselines(S, i, at)
 
 
 @kernel
@@ -369,51 +396,46 @@ def seal_second(
 
     ends_minute : no later second of the minute will be closed: its bars are written, those of instruments that were
     halted or closed on the way too
+
+    Instruments go through in blocks, so that one instruction measures several distances and what a block touches stays
+    in the cache.
     """
-    f = np.empty(FEATURE_COUNT)
-    x = np.empty(8)
-    values = np.zeros(o.EVENT_VALUES)
-    pair = np.empty(2)
-    at = np.empty(_ROWS, dtype=np.int64)
+    rows, at = out.places[:BLOCK], out.places[o.RING_ROWS_AT :]
+    raw, prices = out.work[o.RAW], out.work[o.PRICES]
     ring_rows(second, at)
-    written = 0
-    features, keys = out.features, out.feature_keys
-    for i in range(S.clock[s.COUNT]):
-        a = S.acc[i]
-        if a[s.PHASE_OF] != s.ACTIVE and a[s.PHASE_OF] != s.IN_AUCTION:
-            if ends_minute and not np.isnan(a[s.BAR_OPEN]):
-                _close_bar(S, i, second, offset, a[s.BAR_CLOSE], classic, out, pair)
-            continue
-        price = reference_price(a)
-        if np.isnan(price):
-            # Where no second is closed the rings hold nothing: windows may not reach over it.
-            restart_windows(a)
-            continue
-        lp = np.log(price)
-        r = _returns(S, i, at, lp, f)
-        _trading(S, i, at, r, f)
-        _quoting(S, i, at, f)
-        _session(S, i, at, price, lp, f)
-        row = out.counts[o.FEATURES]
-        out.counts[o.FEATURES] = row + 1
-        keys[0, row], keys[1, row], keys[2, row] = i, (second + 1) * _MARK, offset
-        for column in range(FEATURE_COUNT):
-            features[column, row] = f[column]
-            f[column] = features[column, row]
-        raw = distance(f, model)
-        chance = probability(raw, model.knots)
-        if model.totals.size > 0:
-            _score(out, i, second, offset, KMEANS, raw, chance)
-        _scenarios(S, i, at, second, offset, price, raw, chance, model, rules, out, x, values)
-        _baselines(S, i, at)
-        if ends_minute:
-            _close_bar(S, i, second, offset, price, classic, out, pair)
-        clear_second(a)
-        a[s.AGE] += 1.0
-        written += 1
+    first_row = out.counts[o.FEATURES]
+    for start in range(0, S.clock[s.COUNT], BLOCK):
+        count = min(S.clock[s.COUNT] - start, BLOCK)
+        begin = out.counts[o.FEATURES]
+        for each in range(count):
+            a = S.acc[start + each]
+            rows[each] = -1
+            if a[s.PHASE_OF] != s.ACTIVE and a[s.PHASE_OF] != s.IN_AUCTION:
+                continue
+            price = reference_price(a)
+            if np.isnan(price):
+                # Where no second is closed the rings hold nothing: windows may not reach over it.
+                restart_windows(a)
+                continue
+            prices[each] = price
+            rows[each] = _compute(S, start + each, at, price, second, offset, out) - begin
+        distances(out.features, begin, out.counts[o.FEATURES] - begin, model, out.work, raw)
+        for each in range(count):
+            i = start + each
+            a = S.acc[i]
+            if rows[each] < 0:
+                if ends_minute and not np.isnan(a[s.BAR_OPEN]):
+                    _close_bar(S, i, second, offset, a[s.BAR_CLOSE], classic, out)
+                continue
+            _judge(S, i, at, second, offset, prices[each], raw[rows[each]], model, rules, out)
+            if ends_minute:
+                _close_bar(S, i, second, offset, prices[each], classic, out)
+            clear_second(a)
+            a[s.AGE] += 1.0
     row = out.counts[o.SEALED]
     out.counts[o.SEALED] = row + 1
-    out.sealed[0, row], out.sealed[1, row], out.sealed[2, row] = (second + 1) * _MARK, written, offset
+    out.sealed[0, row], out.sealed[2, row] = (second + 1) * _MARK, offset
+    out.sealed[1, row] = out.counts[o.FEATURES] - first_row
     S.clock[s.SEALED] += 1
 
 

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tapewatch.kernels import borrowed, inlined
-
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 U1 = npt.NDArray[np.uint8]
@@ -39,6 +37,17 @@ PRE, ACTIVE, HALTED, CLOSED, IN_AUCTION = 0, 1, 2, 3, 4
 ACCUMULATORS = 72
 
 RING_PRICE, RING_MINUTE, RING_AMIHUD, RING_RUSH, RING_DEPTH = 901, 61, 301, 26, 11
+"""Seconds that a ring of each kind holds."""
+
+# Where each ring begins among the rows of `rings`.
+PRICE = 0
+VOLUME = PRICE + RING_PRICE
+VOLUME60, COUNTS, SIGNED, OFIS, UPDATES = (VOLUME + each * RING_MINUTE for each in range(1, 6))
+AMIHUD = UPDATES + RING_MINUTE
+RUSHES = AMIHUD + RING_AMIHUD
+ADDS, REMOVALS = RUSHES + RING_RUSH, RUSHES + RING_RUSH + RING_DEPTH
+RING_ROWS = REMOVALS + RING_DEPTH
+
 EPISODE_FIELDS = 16
 SCENARIOS = 2
 
@@ -46,41 +55,19 @@ SCENARIOS = 2
 class State(NamedTuple):
     """Arrays of one partition; `capacity` instruments fit. See the names above for the columns.
 
-    price : float64[901, capacity] ln p; volume, volume60, count, signed, ofi, quotes : [61, capacity]; amihud : [301,
-    capacity], -1 without trades; rush : [26, capacity]; added, removed : [11, capacity]; book : [capacity, 40] last bid
-    prices, bid quantities, ask prices, ask quantities; episodes : [capacity, SCENARIOS, EPISODE_FIELDS]
+    rings : float64[RING_ROWS, capacity], one below another: ln p (PRICE); volume, its 60 s sum, trades, signed volume,
+    order flow, quote updates; Amihud, -1 without trades; rush orders; depth added and removed
+    book : [capacity, 40] last bid prices, bid quantities, ask prices, ask quantities
+    episodes : [capacity, SCENARIOS, EPISODE_FIELDS]
     """
 
     clock: I8
     acc: F8
-    price: F8
-    volume: F8
-    volume60: F8
-    count: F8  # type: ignore[assignment]  # hides tuple.count, which nobody calls
-    signed: F8
-    ofi: F8
-    quotes: F8
-    amihud: F8
-    rush: F8
-    added: F8
-    removed: F8
+    rings: F8
     book: F8
     episodes: F8
 
 
-_RING_ROWS = {
-    "price": RING_PRICE,
-    "volume": RING_MINUTE,
-    "volume60": RING_MINUTE,
-    "count": RING_MINUTE,
-    "signed": RING_MINUTE,
-    "ofi": RING_MINUTE,
-    "quotes": RING_MINUTE,
-    "amihud": RING_AMIHUD,
-    "rush": RING_RUSH,
-    "added": RING_DEPTH,
-    "removed": RING_DEPTH,
-}
 _NAN_AT_BIRTH = (
     BID,
     ASK,
@@ -109,38 +96,12 @@ def create(capacity: int = 64 + _PADDING) -> State:
     acc = np.zeros((capacity, ACCUMULATORS))
     acc[:, list(_NAN_AT_BIRTH)] = np.nan
     acc[:, LAST_BUY_MS] = -1.0
-    rings = {name: np.zeros((rows, capacity)) for name, rows in _RING_ROWS.items()}
     return State(
         clock=clock,
         acc=acc,
+        rings=np.zeros((RING_ROWS, capacity)),
         book=np.full((capacity, 40), np.nan),
         episodes=np.zeros((capacity, SCENARIOS, EPISODE_FIELDS)),
-        **rings,
-    )
-
-
-@inlined
-def borrow(state: State) -> State:
-    """The same arrays without reference counts: inside a kernel's loop these would cost more than the arithmetic.
-
-    Only for the time of a call whose caller holds the arrays.
-    """
-    return State(
-        borrowed(state.clock),
-        borrowed(state.acc),
-        borrowed(state.price),
-        borrowed(state.volume),
-        borrowed(state.volume60),
-        borrowed(state.count),
-        borrowed(state.signed),
-        borrowed(state.ofi),
-        borrowed(state.quotes),
-        borrowed(state.amihud),
-        borrowed(state.rush),
-        borrowed(state.added),
-        borrowed(state.removed),
-        borrowed(state.book),
-        borrowed(state.episodes),
     )
 
 
@@ -164,8 +125,7 @@ def _embed(target: State, arrays: dict[str, Any], count: int) -> State:
     target.clock[:] = arrays["clock"]
     for name in ("acc", "book", "episodes"):
         getattr(target, name)[:count] = arrays[name][:count]
-    for name in _RING_ROWS:
-        getattr(target, name)[:, :count] = arrays[name][:, :count]
+    target.rings[:, :count] = arrays["rings"][:, :count]
     return target
 
 
@@ -174,7 +134,7 @@ def dump(state: State) -> bytes:
     count = int(state.clock[COUNT])
     parts = [state.clock.tobytes()]
     parts += [np.ascontiguousarray(getattr(state, name)[:count]).tobytes() for name in ("acc", "book", "episodes")]
-    parts += [np.ascontiguousarray(getattr(state, name)[:, :count]).tobytes() for name in _RING_ROWS]
+    parts.append(np.ascontiguousarray(state.rings[:, :count]).tobytes())
     return b"".join(parts)
 
 
@@ -186,7 +146,7 @@ def load(data: bytes) -> State:
         "acc": (count, ACCUMULATORS),
         "book": (count, 40),
         "episodes": (count, SCENARIOS, EPISODE_FIELDS),
-        **{name: (rows, count) for name, rows in _RING_ROWS.items()},
+        "rings": (RING_ROWS, count),
     }
     arrays: dict[str, Any] = {"clock": clock}
     position = clock.nbytes
@@ -204,4 +164,4 @@ def load(data: bytes) -> State:
 
 def bytes_per_instrument() -> int:
     """Memory of one instrument, bytes."""
-    return 8 * (ACCUMULATORS + 40 + SCENARIOS * EPISODE_FIELDS + sum(_RING_ROWS.values()))
+    return 8 * (ACCUMULATORS + 40 + SCENARIOS * EPISODE_FIELDS + RING_ROWS)

@@ -51,13 +51,10 @@ def test_a_peers_distance_equals_the_engines(peer_features, tmp_path):
     centres = np.array(model["centres"])
     ours = EngineCentres(
         index=np.arange(len(NAMES)),
-        location=np.array(model["location"]),
-        scale=np.array(model["scale"]),
-        clip=np.full(1, model["clip"]),
+        scaling=np.array([model["location"], model["scale"]]),
         centres=np.ascontiguousarray(centres.T),
-        totals=np.zeros(len(centres)),
         knots=np.zeros((2, 0)),
-        alert=np.full(1, np.inf),
+        limits=np.array([model["clip"], np.inf]),
     )
     for values in peer_features[[0, 50, 299]]:
         found = peer.distance([None if np.isnan(value) else float(value) for value in values])
