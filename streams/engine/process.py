@@ -2,8 +2,8 @@
 in one transaction.
 
 The protocol, step by step (docs/exactly-once.md tells what is found after a death at each):
-1 poll a micro-batch; 2 feed it to the tasks; 3 wait for the transaction before; 4 begin; 5 write due snapshots; 6 add
-the input offsets with the snapshot pointers as metadata, beside 7 write outputs and commit records; 8 commit, beside 1
+1 poll a micro-batch; 2 feed it to the tasks; 3 wait for the transaction before; 4 begin; 5 write due snapshots,
+outputs and commit records; 6 add the input offsets with the snapshot pointers as metadata; 7 commit, 6 and 7 beside 1
 and 2 of the next batch. A failed transaction is aborted and the tasks are rebuilt from what is committed.
 """
 
@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -43,9 +43,9 @@ _NO_TOPIC = r"^market\.$"
 Key = tuple[str, int]
 
 
-def _commit(producer: Producer, added: Future[None]) -> None:
-    """Commit once the offsets are added; flushes first. Runs beside the computation of the next batch."""
-    added.result()
+def _commit(producer: Producer, offsets: list[TopicPartition], member: object) -> None:
+    """Add the input offsets and commit; flushes first. Runs beside the computation of the next batch."""
+    producer.send_offsets_to_transaction(offsets, member, 10)
     producer.commit_transaction(10)
 
 
@@ -192,7 +192,7 @@ class Engine:
             # A transaction's records of a partition leave as one batch, at the latest when the commit flushes them.
             # With more records waiting than librdkafka keeps in flight for a partition (five), its thread would spin
             # until the broker answers: a third of the engine's CPU time.
-            linger_ms=5,
+            linger_ms=1,
             batch_size=15_000_000,
             # A transaction that begins while the broker completes the one before is answered "try again": the default
             # wait is 100 ms.
@@ -260,6 +260,7 @@ class Engine:
             for held in touched.values():
                 if self._clock.now() >= held.snapshot_due:
                     self._snapshot(producer, held)
+                self._write_task(producer, held)
         except KafkaException as error:
             self._abort(producer, error)
             return
@@ -268,16 +269,8 @@ class Engine:
             for key, held in touched.items()
         ]
         member = consumer.consumer_group_metadata()
-        added = self._committer.submit(producer.send_offsets_to_transaction, offsets, member, 10)
-        try:
-            for held in touched.values():
-                self._write_task(producer, held)
-        except KafkaException as error:
-            wait((added,))
-            self._abort(producer, error)
-            return
         tallies = [held.task.restart_tally() for held in touched.values()]
-        self._open = (self._committer.submit(_commit, producer, added), tallies)
+        self._open = (self._committer.submit(_commit, producer, offsets, member), tallies)
 
     def _settle(self, producer: Producer) -> bool:
         """Wait for the open transaction; False where it failed and all that was computed is lost."""

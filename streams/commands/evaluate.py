@@ -1,0 +1,42 @@
+"""`tapewatch evaluate`: measure a detector by a written protocol, on data that it was not trained on."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+from tapewatch.settings import Settings
+
+WHATS: dict[str, str] = {
+    "pumps": "announced pumps in days of raw trades: found, how soon, at how many false alerts",
+    "onset": "cross-validation on the published pump features",
+    "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
+}
+"""What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""
+
+_EPILOG = """examples:
+  tapewatch evaluate nab --data DIR --json
+  tapewatch evaluate pumps --streams DIR --report report/
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add what can be evaluated and its arguments."""
+    parser.epilog = _EPILOG
+    what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    for name, summary in WHATS.items():
+        sub = what.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        _module(name).configure(sub)
+        sub.add_argument("--json", action="store_true", help="print the result as one JSON document")
+        sub.add_argument("--out", type=Path, metavar="FILE", help="write the JSON document to a file too")
+        sub.add_argument("--report", type=Path, metavar="DIR", help="write an HTML page with pictures")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Evaluate what was named."""
+    return int(_module(args.what).run(args, settings))
+
+
+def _module(name: str):  # type: ignore[no-untyped-def]  # a module with configure() and run()
+    return importlib.import_module(f"streams.evaluate.{name.replace('-', '_')}")

@@ -1,0 +1,1 @@
+"""What `tapewatch evaluate` measures: one module each, through the brokerless driver."""
