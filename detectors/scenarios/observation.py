@@ -28,7 +28,7 @@ FEATURES = (
     # prices over windows
     RET_25S, RET_120S,  # log returns
     USUAL_R2,  # mean squared 1 s log return, half-life 30 min, of seconds older than 25 s
-    HIGH_60S, LOW_60S,  # ln of the highest and lowest reference price of the last 60 s, this one included, less ln p now
+    HIGH_60S, LOW_60S,  # ln of the highest and lowest reference price of 60 s, this one included, less ln p now
     # trades
     LAST,  # last trade's price
     HIGH_1S, LOW_1S,  # highest and lowest trade price in the second; NaN without a trade
@@ -51,7 +51,7 @@ FEATURES = (
     ORDERS_ADDED_1S, ORDERS_DELETED_1S, ORDERS_EXECUTED_1S,  # counts; NaN without order rows
     FILL_RATIO_60S,  # executed over executed plus deleted quantity, 60 s; NaN without order rows
     SHORT_LIVED_60S,  # share of the deleted orders of 60 s that lived less than 1 s; NaN without order rows
-) = range(40, 88)  # fmt: skip
+) = range(40, 86)  # fmt: skip
 """Places of what is not a feature; units and meaning in the comments above."""
 
-COUNT = 88
+COUNT = 86
