@@ -7,6 +7,7 @@ outputs and commit records; 6 add the input offsets with the snapshot pointers a
 and 2 of the next batch. A failed transaction is aborted and the tasks are rebuilt from what is committed.
 """
 
+import gc
 import os
 import socket
 import threading
@@ -60,6 +61,15 @@ def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPa
             if not passing or WALL.now() > deadline:
                 raise
             WALL.sleep(0.1)
+
+
+def _spare_collector() -> None:
+    """Take what was imported and compiled so far out of the garbage collector's sight, which would walk through all of
+    it every few hundred frames (a tenth of the CPU time), and let it look less often at the rest.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @dataclass(slots=True)
@@ -130,6 +140,7 @@ class Engine:
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
         warm_up()
+        _spare_collector()
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
         self._partitions = kafka.existing_topics(kafka.admin(self._settings))
         self._shelf.publish_shipped()
