@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.embedded import class_archive
 from infra.embedded.layout import Layout
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings
@@ -136,7 +137,9 @@ def format_command(layout: Layout, ports: Ports, java: str, jars: Path) -> list[
     shutil.rmtree(layout.kafka / NEW_DATA, ignore_errors=True)
     properties = write_properties(layout, ports, NEW_DATA)
     cluster = "t" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
-    tool = [java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
+    shared = class_archive.archive_file(jars, java)
+    archive = [f"-XX:SharedArchiveFile={shared}", "-Xlog:cds=off"] if shared.exists() else []
+    tool = [java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *archive, "-cp", f"{jars}/*"]
     return [*tool, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties.name]
 
 
@@ -154,6 +157,7 @@ def command(layout: Layout, ports: Ports, java: str, jars: Path, heap_mb: int) -
         "-XX:+UseSerialGC",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
+        *class_archive.options(jars, java),
         "-Djava.awt.headless=true",
         f"-Dtapewatch.logs={layout.logs}",
         f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.json').as_uri()}",

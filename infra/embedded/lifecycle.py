@@ -21,7 +21,7 @@ from tapewatch.settings import Settings
 from tapewatch.stack import Addresses, started_at
 
 TICK = 0.1
-STOP_SECONDS = 45
+STOP_SECONDS = 90
 
 
 def running(data: Path) -> Addresses | None:

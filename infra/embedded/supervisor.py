@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded import kafka, postgres
+from infra.embedded import class_archive, kafka, postgres
 from infra.embedded.layout import Layout, locked, write_private
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -24,6 +24,9 @@ from tapewatch.stack import Addresses, started_at
 TICK = 0.1
 START_SECONDS = 90
 STOP_SECONDS = 20
+ARCHIVE_SECONDS = 60
+"""How long the first broker of a Java runtime may take to end: it writes the archive of its classes."""
+
 REMAINS_SECONDS = 10
 LARGE_LOG = 10 * 1024 * 1024
 
@@ -84,6 +87,7 @@ def _supervise(plan: Plan, status: int) -> None:
     layout = Layout(Path(plan.data))
     _clear_remains(layout)
     parts: dict[str, Part] = {}
+    broker = (Path(plan.jars), plan.java)
     try:
         ports = kafka.choose_ports(plan.settings, layout)
         _prepare(plan, layout, ports, status)
@@ -98,7 +102,8 @@ def _supervise(plan: Plan, status: int) -> None:
             WALL.sleep(TICK)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _stop(parts)
+        _stop(parts, STOP_SECONDS if class_archive.archive_file(*broker).exists() else ARCHIVE_SECONDS)
+        class_archive.adopt(*broker)
         layout.stack_file.unlink(missing_ok=True)
         if not layout.socket.is_relative_to(layout.data):
             with suppress(OSError):
@@ -207,11 +212,11 @@ def _announce(layout: Layout, ports: kafka.Ports, parts: dict[str, Part]) -> Add
     return addresses
 
 
-def _stop(parts: dict[str, Part]) -> None:
-    """Ask all to end, then force what is left."""
+def _stop(parts: dict[str, Part], patience_s: int) -> None:
+    """Ask all to end, then force what is left after `patience_s` seconds."""
     for part in parts.values():
         part.process.send_signal(part.gentle)
-    deadline = WALL.now() + STOP_SECONDS * NANOS
+    deadline = WALL.now() + patience_s * NANOS
     for part in parts.values():
         for force in (part.firm, signal.SIGKILL):
             try:
