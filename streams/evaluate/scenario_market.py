@@ -30,8 +30,8 @@ FLUSH_NS = 20_000_000
 class Run:
     """What the engine said about a market.
 
-    scores : detector -> columns `instrument`, `second` (UTC s, the second that was scored) and `score` (the probability
-    where the detector has one, else its raw value), in log order
+    scores : detector -> columns `instrument`, `second` (UTC s, the second that was scored), `raw` and `probability`
+    (NaN throughout where the detector is not calibrated), in log order
     features : columns of the features topic
     alerts : those that opened; refused : rows refused, by reason
     """
@@ -147,7 +147,7 @@ def _scores(records: list[Outgoing]) -> dict[str, dict[str, Column]]:
     columns: dict[str, Any] = table(records, "scores")
     if not columns:
         return {}
-    names = next(
+    names: list[str] = next(
         (
             text.decode().split(",")
             for record in records
@@ -161,11 +161,10 @@ def _scores(records: list[Outgoing]) -> dict[str, dict[str, Column]]:
         own = columns["detector"] == number
         if not own.any():
             continue
-        probability = columns["probability"][own].astype(np.float64)
-        score = probability if np.isfinite(probability).any() else columns["raw"][own].astype(np.float64)
         found[name] = {
             "instrument": columns["instrument"][own],
             "second": columns["ts"][own] // NANOS - 1,
-            "score": score,
+            "raw": columns["raw"][own].astype(np.float64),
+            "probability": columns["probability"][own].astype(np.float64),
         }
     return found

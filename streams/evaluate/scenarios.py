@@ -1,8 +1,9 @@
 """`tapewatch evaluate scenarios`: what the shipped detectors find of labelled manipulation in a market's files.
 
-The files go through the engine as a live feed would, with the shipped models and thresholds; nothing is trained or tuned
-on them. A scenario's score is that of the detector of the same name; where there is none the K-means score stands in and
-the scenario is named under `not_assessed`. The overall score is the highest of the scenarios' own.
+The files go through the engine as a live feed would, with the shipped models and thresholds; nothing is trained or
+tuned on them. A scenario's score is that of the detector of the same name; where there is none the K-means score stands
+in (`score_of` says so) and the scenario is named under `not_assessed`. The score of `all` is the largest calibrated
+probability over detectors.
 """
 
 import argparse
@@ -14,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from detectors.scenarios.episode import SCENARIOS
-from streams.evaluate.scenario_figures import MARGIN_S, Said, Seconds, alerting, overlapping, separation
+from streams.evaluate.scenario_figures import MARGIN_S, Said, alerting, overlapping, separation
 from streams.evaluate.scenario_labels import Event, read_labels
 from streams.evaluate.scenario_market import FILES, Run, read_market, run_market
+from streams.evaluate.scenario_scores import STAND_IN_SCENARIO, calibrated, detector_of, scored_seconds
+from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import from_rfc3339
 from tapewatch.settings import Settings
-
-STAND_IN = "kmeans"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.report:
         from streams.evaluate.scenario_report import write_report
 
-        print(write_report(args.report, document, result, events), file=sys.stderr)
+        print(write_report(args.report, document, result, rows, events, alerts_said(result)), file=sys.stderr)
     print(encoded.decode() if args.json else text(document))
     return 0
 
@@ -70,68 +70,49 @@ def figures(result: Run, events: Sequence[Event], seed: int) -> dict[str, Any]:
     unwatched = sorted({event.instrument for event in events} - set(result.instruments))
     if unwatched:
         raise TapewatchError(f"{unwatched[0]} is labelled, but the market has no rows of it", "Correct the labels.")
-    said = [Said(alert.scenario, alert.instrument, from_rfc3339(alert.decided) / 1e9) for alert in result.alerts]
-    clock = scored_seconds(result, ())
-    hours = float((~overlapping(clock, events, MARGIN_S)).sum()) / 3600.0
-    found: dict[str, Any] = {"all": _one(result, tuple(names), events, events, said, hours, seed)}
+    said = alerts_said(result)
+    hours = float((~overlapping(scored_seconds(result, ()), events, MARGIN_S)).sum()) / 3600.0
+    found: dict[str, Any] = {"all": _one(result, calibrated(result), events, events, said, hours, seed)}
     for name in names:
         own = [event for event in events if event.scenario == name]
-        mine = [each for each in said if each.scenario == name]
-        found[name] = _one(result, (name,), own, events, mine, hours, seed)
-    known = {*SCENARIOS, *result.scores}
+        mine = [each for each in said if each.scenario == alert_of(result, name)]
+        found[name] = _one(result, detector_of(result, name), own, events, mine, hours, seed)
+        found[name]["alerts_of"] = alert_of(result, name)
     return {
         **found,
-        "not_assessed": [name for name in names if name not in known],
+        "not_assessed": [name for name in names if alert_of(result, name) != name and name not in result.scores],
         "alerts": dict(sorted(Counter(each.scenario for each in said).items())),
         "detectors": sorted(result.scores),
         "instrument_hours_outside": hours,
     }
 
 
+def alerts_said(result: Run) -> list[Said]:
+    """The alerts that opened, in the order of the log."""
+    return [Said(alert.scenario, alert.instrument, from_rfc3339(alert.decided) / NANOS) for alert in result.alerts]
+
+
+def alert_of(result: Run, scenario: str) -> str:
+    """The scenario whose alerts are counted: itself where the engine knows it, else the stand-in's."""
+    known = scenario in SCENARIOS or scenario in result.scores or any(one.scenario == scenario for one in result.alerts)
+    return scenario if known else STAND_IN_SCENARIO
+
+
 def _one(
     result: Run,
-    names: tuple[str, ...],
+    detectors: tuple[str, ...],
     own: Sequence[Event],
     every: Sequence[Event],
     said: Sequence[Said],
     hours: float,
     seed: int,
 ) -> dict[str, Any]:
-    used = tuple(name for name in names if name in result.scores) or (STAND_IN,)
-    seconds = scored_seconds(result, used)
     return {
         "events": len(own),
-        "score_of": list(used),
-        **separation(seconds, own, every, seed),
+        "score_of": list(detectors),
+        **separation(scored_seconds(result, detectors), own, every, seed),
         **alerting(said, own, every, hours),
     }
-
-
-def scored_seconds(result: Run, detectors: Sequence[str]) -> Seconds:
-    """Every instrument-second with a feature row, and the highest score that these detectors gave it."""
-    columns = result.features
-    names = result.instruments
-    codes = {name: code for code, name in enumerate(names)}
-    if not columns:
-        return Seconds(names, np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    instrument = _codes(columns["instrument"], codes)
-    second = columns["ts"] // 1_000_000_000 - 1
-    place = {key: row for row, key in enumerate(zip(instrument.tolist(), second.tolist(), strict=True))}
-    score = np.full(len(second), np.nan)
-    for detector in detectors:
-        own = result.scores.get(detector)
-        if own is None:
-            continue
-        keys = zip(_codes(own["instrument"], codes).tolist(), own["second"].tolist(), strict=True)
-        rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
-        values = own["score"][rows >= 0]
-        rows = rows[rows >= 0]
-        score[rows] = np.fmax(score[rows], values)
-    return Seconds(names, instrument, second, score)
-
-
-def _codes(texts: Any, codes: dict[str, int]) -> Any:
-    return np.fromiter((codes[text] for text in texts), dtype=np.int64, count=len(texts))
 
 
 def _data(market: Path, labels: Path) -> dict[str, str]:
