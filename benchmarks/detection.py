@@ -1,10 +1,12 @@
 """How hard the injected manipulation is, and what detectors make of it: the engine's own scores beside K-means and
-gradient boosting on the engine's per-second features, each recording judged by models that never saw it.
+gradient boosting on simple per-second features, each recording judged by models that never saw it.
 
-Run as `python -m benchmarks.detection --recordings DIR --seeds 1-4 --strengths 3 8 --out docs/results/scenarios.json`.
+Run as `python -m benchmarks.detection --recordings DIR --seeds 1-4 --strengths 3 8 --out FILE`. A detector of one's own
+is a function of what the engine said: `--detector NAME=MODULE:FUNCTION`, see `Detector`.
 """
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,16 +21,20 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from benchmarks.injection import BOOK_SCENARIOS, Plan, RecordedMarket, inject, recorded_markets
-from streams.engine.features import NAMES
+from benchmarks.injection.overlay import overlaid
+from benchmarks.second_features import second_features
 from streams.evaluate.scenario_figures import MARGIN_S, Said, Seconds, alerting, overlapping, separation
 from streams.evaluate.scenario_labels import Event
 from streams.evaluate.scenario_market import Run, run_market
-from streams.evaluate.scenarios import STAND_IN, scored_seconds
+from streams.evaluate.scenario_scores import STAND_IN, scored_seconds
 from tapewatch.clock import NANOS
 from tapewatch.messages import from_rfc3339
 
 F8 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+
+Detector = Callable[[Run, tuple[str, ...]], Seconds]
+"""What the engine said of a market, and the scenarios asked for -> seconds scored, as `scored_seconds` gives them."""
 
 CENTRES = 8
 CLIP = 20.0
@@ -40,6 +46,7 @@ class Example:
 
     name: str
     recording: str
+    begin: int
     strength: float
     run: Run
     seconds: Seconds
@@ -53,25 +60,32 @@ class Example:
 
 def example(market: RecordedMarket, strength: float, seed: int) -> Example:
     """One recording with manipulation of one strength, through the engine."""
-    injected = inject(market, Plan(strengths=(strength,)), seed)
+    plan = Plan(strengths=(strength,))
+    injected = inject(market, plan, seed)
     result = run_market(injected.rows)
     name = f"{market.name} {strength:g} {seed}"
     events = [Event(label.scenario, name, label.begin / NANOS, label.end / NANOS) for label in injected.manipulations]
-    features = np.column_stack([result.features[each] for each in NAMES]).astype(np.float64)
-    return Example(name, market.name, strength, result, scored_seconds(result, (STAND_IN,)), features, events)
+    seconds = warm(scored_seconds(result, (STAND_IN,)), market.begin, plan.warm_s)
+    features = second_features(injected.rows, seconds.second)[1]
+    return Example(name, market.name, market.begin, strength, result, seconds, features, events)
+
+
+def warm(seconds: Seconds, begin: int, warm_s: float) -> Seconds:
+    """Without the first `warm_s` seconds, in which nothing is injected: silence there wins nothing."""
+    kept = seconds.second >= begin / NANOS + warm_s
+    return Seconds(seconds.names, seconds.instrument[kept], seconds.second[kept], seconds.score[kept])
 
 
 def boosting(train: Sequence[Example], wanted: Callable[[Event], bool], seed: int) -> Callable[[Example], F8]:
-    """Gradient boosting on the engine's features; NaN is a value of its own."""
+    """Gradient boosting on the simple features; NaN is a value of its own."""
     rows, flags = _training(train, wanted)
-    warm = np.isfinite(rows).any(axis=0)
     model = HistGradientBoostingClassifier(
         max_iter=150, learning_rate=0.06, max_leaf_nodes=15, min_samples_leaf=20, l2_regularization=1.0,
         class_weight="balanced", random_state=seed,
-    ).fit(rows[:, warm], flags)  # fmt: skip
+    ).fit(rows, flags)  # fmt: skip
 
     def score(one: Example) -> F8:
-        found: F8 = model.predict_proba(one.features[:, warm])[:, 1]
+        found: F8 = model.predict_proba(one.features)[:, 1]
         return found
 
     return score
@@ -109,22 +123,29 @@ def _training(train: Sequence[Example], wanted: Callable[[Event], bool]) -> tupl
     return np.concatenate(rows), np.concatenate(flags)
 
 
-def shipped(names: Sequence[str]) -> Callable[[Example], F8]:
+def engine(run: Run, names: tuple[str, ...]) -> Seconds:
     """The highest of the engine's scores of these scenarios; K-means where it has none of them."""
-
-    def score(one: Example) -> F8:
-        used = [name for name in names if name in one.run.scores] or [STAND_IN]
-        return scored_seconds(one.run, used).score
-
-    return score
+    return scored_seconds(run, [name for name in names if name in run.scores] or [STAND_IN])
 
 
-def measured(examples: Sequence[Example], seed: int) -> dict[str, Any]:
+def judge_of(detector: Detector, names: tuple[str, ...]) -> Callable[[Example], F8]:
+    """A detector as a score of an example's seconds."""
+    return lambda one: warm(detector(one.run, names), one.begin, Plan().warm_s).score
+
+
+def detector_named(text: str) -> tuple[str, Detector]:
+    """`NAME=MODULE:FUNCTION`."""
+    name, _, where = text.partition("=")
+    module, _, function = where.partition(":")
+    return name, getattr(importlib.import_module(module), function)
+
+
+def measured(examples: Sequence[Example], seed: int, detectors: dict[str, Detector]) -> dict[str, Any]:
     """Figures by detector, strength and scenario; `all` is any scenario."""
     groups = {"all": tuple(BOOK_SCENARIOS), **{name: (name,) for name in BOOK_SCENARIOS}}
     found: dict[str, Any] = {}
     for group, names in groups.items():
-        scores = _scores(examples, names, seed)
+        scores = _scores(examples, names, seed, detectors)
         for detector, by_example in scores.items():
             for strength in sorted({one.strength for one in examples}):
                 chosen = [one for one in examples if one.strength == strength]
@@ -135,13 +156,15 @@ def measured(examples: Sequence[Example], seed: int) -> dict[str, Any]:
     return found
 
 
-def _scores(examples: Sequence[Example], names: Sequence[str], seed: int) -> dict[str, dict[str, F8]]:
+def _scores(
+    examples: Sequence[Example], names: tuple[str, ...], seed: int, detectors: dict[str, Detector]
+) -> dict[str, dict[str, F8]]:
     """Detector -> example -> score a second, every learned one trained on the other recordings."""
-    found: dict[str, dict[str, F8]] = {"engine": {}, "boosting": {}, "kmeans": {}}
+    found: dict[str, dict[str, F8]] = {name: {} for name in ("boosting", "kmeans", *detectors)}
     for recording in sorted({one.recording for one in examples}):
         train = [one for one in examples if one.recording != recording]
         judges = {
-            "engine": shipped(names),
+            **{name: judge_of(detector, names) for name, detector in detectors.items()},
             "boosting": boosting(train, lambda event: event.scenario in names, seed),
             "kmeans": clustering(train, lambda event: event.scenario in names, seed),
         }
@@ -185,12 +208,11 @@ def _alerting(examples: Sequence[Example], names: Sequence[str], every_alert: bo
 
 def untouched(markets: Sequence[RecordedMarket]) -> dict[str, Any]:
     """Alerts on the recordings as they are."""
-    plan = Plan(scenarios=("marking_the_close",), alike_s=0.0, warm_s=1e9, extra_books=False)
     alerts: dict[str, int] = {}
     hours = 0.0
     for market in markets:
-        result = run_market(inject(market, plan, 0).rows)
-        hours += len(result.features.get("ts", ())) / 3600.0
+        result = run_market(overlaid(market, [], extra_books=False))
+        hours += len(scored_seconds(result, ())) / 3600.0
         for alert in result.alerts:
             alerts[alert.scenario] = alerts.get(alert.scenario, 0) + 1
     return {"instrument_hours": hours, "alerts": alerts}
@@ -214,6 +236,14 @@ def main() -> int:
     parser.add_argument("--strengths", type=float, nargs="+", default=[3.0, 8.0])
     parser.add_argument("--seed", type=int, default=0, help="of the models and the intervals")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON document to a file")
+    parser.add_argument(
+        "--detector",
+        type=detector_named,
+        action="append",
+        default=[],
+        metavar="NAME=MODULE:FUNCTION",
+        help="a further one",
+    )
     args = parser.parse_args()
     markets = recorded_markets([args.recordings])
     examples = []
@@ -223,7 +253,7 @@ def main() -> int:
                 examples.append(example(market, strength, seed))
                 print(examples[-1].name, f"{len(examples[-1].events)} events", file=sys.stderr)
     with threadpool_limits(1):
-        figures = measured(examples, args.seed)
+        figures = measured(examples, args.seed, {"engine": engine, **dict(args.detector)})
     document = {
         "benchmark": "detection",
         "recordings": [market.name for market in markets],

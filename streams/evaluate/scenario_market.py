@@ -33,12 +33,14 @@ class Run:
     scores : detector -> columns `instrument`, `second` (UTC s, the second that was scored), `raw` and `probability`
     (NaN throughout where the detector is not calibrated), in log order
     features : columns of the features topic
+    spans : instrument -> UTC seconds of its first and last row; before and after, nothing was there to watch
     alerts : those that opened; refused : rows refused, by reason
     """
 
     instruments: tuple[str, ...]
     scores: dict[str, dict[str, Column]]
     features: dict[str, Column]
+    spans: dict[str, tuple[int, int]]
     alerts: list[Alert]
     refused: dict[str, int]
     configuration: str
@@ -100,7 +102,17 @@ def run_market(rows: Sequence[Rows], driver: Driver | None = None) -> Run:
         driver.send(part)
     driver.heartbeat(second + 1)
     taken += driver.task.take()
-    return _collected(tuple(ids), driver, taken)
+    return _collected(_spans(rows), driver, taken)
+
+
+def _spans(rows: Sequence[Rows]) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for part in rows:
+        for code in _codes(part).tolist():
+            own = part.ts_recv[part.columns["instrument"] == code] // NANOS
+            first, last = found.get(part.instruments[code], (2**62, 0))
+            found[part.instruments[code]] = min(first, int(own.min())), max(last, int(own.max()))
+    return dict(sorted(found.items()))
 
 
 def _codes(rows: Rows) -> npt.NDArray[np.int32]:
@@ -124,16 +136,17 @@ def _flushes(rows: Sequence[Rows]) -> list[tuple[int, Rows]]:
     ]
 
 
-def _collected(ids: tuple[str, ...], driver: Driver, taken: list[Outgoing]) -> Run:
+def _collected(spans: dict[str, tuple[int, int]], driver: Driver, taken: list[Outgoing]) -> Run:
     by_topic: dict[str, list[Outgoing]] = {}
     for record in taken:
         by_topic.setdefault(record.topic, []).append(record)
     alerts = [messages.decode(Alert, record.value) for record in by_topic.get(topics.ALERTS, ())]
     task = driver.task
     return Run(
-        instruments=ids,
+        instruments=tuple(spans),
         scores=_scores(by_topic.get(topics.SCORES, [])),
         features=table(by_topic.get(topics.FEATURES, []), "features"),
+        spans=spans,
         alerts=[alert for alert in alerts if alert.revision == 0],
         refused=dict(task.tally.refused),
         configuration=task.force.config_hash,

@@ -33,7 +33,8 @@ def calibrated(result: Run) -> tuple[str, ...]:
 
 
 def scored_seconds(result: Run, detectors: Sequence[str]) -> Seconds:
-    """Every instrument-second with a feature row, and the highest score that these detectors gave it.
+    """Every instrument-second with a feature row from the instrument's first row to its last, and the highest score
+    that these detectors gave it.
 
     A detector's score is its probability, or its raw value where it has none; NaN where it said nothing.
     """
@@ -60,6 +61,9 @@ def _seconds(result: Run, detectors: Sequence[str], score_of: Any) -> Seconds:
         return Seconds(names, np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     instrument = _codes(columns["instrument"], codes)
     second = columns["ts"] // NANOS - 1
+    bounds = np.array([result.spans[name] for name in names], dtype=np.int64)
+    watched = (second >= bounds[instrument, 0]) & (second <= bounds[instrument, 1])
+    instrument, second = instrument[watched], second[watched]
     place = {key: row for row, key in enumerate(zip(instrument.tolist(), second.tolist(), strict=True))}
     score = np.full(len(second), np.nan)
     for own in (result.scores[name] for name in detectors if name in result.scores):
