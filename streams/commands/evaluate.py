@@ -9,6 +9,7 @@ from tapewatch.settings import Settings
 WHATS: dict[str, str] = {
     "pumps": "announced pumps in days of raw trades: found, how soon, at how many false alerts",
     "onset": "cross-validation on the published pump features",
+    "scenarios": "labelled manipulation in quotes, trades and books: found, how soon, at how many false alerts",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
 """What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""
