@@ -61,3 +61,15 @@ def held(values: F8, place: int, value: float, least: float) -> float:
     """Note a value and the threshold it was held against as evidence; returns how many times it is reached."""
     values[place], values[place + _THRESHOLDS] = value, least
     return reached(value, least)
+
+
+@inlined
+def either(values: F8, place: int, value: float, least: float, other: float, other_least: float) -> float:
+    """As `held` for two values, in `place` and the next, of which one is enough; the better one keeps its threshold."""
+    values[place], values[place + 1] = value, other
+    one, two = reached(value, least), reached(other, other_least)
+    if one >= two:
+        values[place + _THRESHOLDS] = least
+    else:
+        values[place + 1 + _THRESHOLDS] = other_least
+    return max(one, two)

@@ -83,6 +83,6 @@ def sentence(values: Sequence[float], instrument: str, closing: bool) -> str:
         return f"{instrument}: the ignited move and its way back are over."
     return (
         f"{instrument} was driven {way} by {percent:.2f} % within two minutes on {values[2]:.0f} times its usual "
-        f"volume, and {100 * values[1]:.0f} % of it came back while {100 * values[3]:.0f} % of the volume, net, traded against "
-        "the move: this looks like momentum ignition."
+        f"volume, and {100 * values[1]:.0f} % of it came back while {100 * values[3]:.0f} % of the volume, net, traded "
+        "against the move: this looks like momentum ignition."
     )

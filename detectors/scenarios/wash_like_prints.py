@@ -73,6 +73,6 @@ def sentence(values: Sequence[float], instrument: str, closing: bool) -> str:
         return f"{instrument}: buys and sells no longer mirror one another."
     return (
         f"In {instrument} {values[0]:.0f} buys were mirrored within a second by sells of the same size and price in "
-        f"the last minute, {100 * values[1]:.0f} % of {values[4]:.0f} trades, at {values[2]:.0f} times the usual volume "
-        "and without moving the price: this looks like wash trading (a proxy, accounts are not known)."
+        f"the last minute, {100 * values[1]:.0f} % of {values[4]:.0f} trades, at {values[2]:.0f} times the usual "
+        "volume and without moving the price: this looks like wash trading (a proxy, accounts are not known)."
     )
