@@ -45,16 +45,24 @@ UNITS = ("ratio", "ratio", "s", "units", "basis points", "1 bid, -1 ask")
 
 
 @inlined
+def _against_rest(largest: float, depth: float) -> float:
+    """The largest level over the rest of its side; below 0 where there is no rest, as in a book of one level."""
+    return float(largest / (depth - largest)) if depth > largest else -1.0
+
+
+@inlined
 def strength(x: F8, rule: F8, values: F8) -> float:
-    """The least of how many times the level reaches its thresholds; NaN without a book.
+    """The least of how many times the level reaches its thresholds; NaN without a book of
+    several levels.
 
     x : observation vector; rule : Parameters in order; values : float64[16] out, VALUES and their thresholds
     """
     bids, asks = x[at.BID_DEPTH_10], x[at.ASK_DEPTH_10]
     if bids != bids or asks != asks or not watched(x, rule[WARM_S]):
         return float("nan")
-    bid = over(x[at.LARGEST_BID], bids - x[at.LARGEST_BID])
-    ask = over(x[at.LARGEST_ASK], asks - x[at.LARGEST_ASK])
+    bid, ask = _against_rest(x[at.LARGEST_BID], bids), _against_rest(x[at.LARGEST_ASK], asks)
+    if bid < 0.0 and ask < 0.0:
+        return float("nan")
     if not max(bid, ask) >= rule[DEPTH_RATIO]:
         return 0.0
     buys = bid >= ask
