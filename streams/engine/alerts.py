@@ -52,12 +52,10 @@ def _evidence(scenario: int, v: Sequence[float]) -> tuple[Evidence, ...]:
     v : values and thresholds as the scenario's `strength` filled them in, then what streams.engine.output adds
     """
     module = ENGINE[scenario]
-    relations: Sequence[str] = getattr(module, "RELATIONS", ())
     found = []
     for place, (name, unit) in enumerate(zip(module.VALUES, module.UNITS, strict=True)):
         threshold = _number(v[_THRESHOLDS_AT + place])
-        how = relations[place] if relations else ">="
-        found.append(Evidence(name, _number(v[place]), threshold, how if threshold is not None else "", unit))
+        found.append(Evidence(name, _number(v[place]), threshold, "" if threshold is None else ">=", unit))
     if scenario != PUMP_AND_DUMP:
         found.append(Evidence("streak_s", _number(v[o.STREAK]), None, "", "s"))
     return tuple(found)

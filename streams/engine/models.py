@@ -127,8 +127,8 @@ class InForce:
             self.judges = self.judges._replace(pumps=model.trees())
         else:
             centres = model.centres_for(_INPUTS[detector])
-            of = {"kmeans": centres} if detector == KMEANS else {"classic": centres}
-            self.judges = self.judges._replace(**of)
+            judges = self.judges
+            self.judges = judges._replace(kmeans=centres) if detector == KMEANS else judges._replace(classic=centres)
         self.models[detector] = wanted
 
     def apply(self, control: Control) -> None:

@@ -182,7 +182,7 @@ def _embed(target: State, arrays: dict[str, Any], count: int) -> State:
     for name in _SHAPES:
         source = arrays[name][:count]
         if name in _SPARSE:
-            used = np.flatnonzero(source.reshape(count, -1).any(axis=1)) if count else []
+            used = np.flatnonzero(source.reshape(count, math.prod(source.shape[1:])).any(axis=1))
             getattr(target, name)[used] = source[used]
         else:
             getattr(target, name)[:count] = source
