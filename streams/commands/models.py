@@ -1,4 +1,4 @@
-"""`tapewatch models`: list and show K-means models, promote one into force, roll back."""
+"""`tapewatch models`: list and show models, promote one into force, roll back."""
 
 import argparse
 import sys
@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
-from detectors.kmeans import model as models
-from detectors.kmeans.card import markdown
+from detectors.kmeans import card as kmeans_card
+from detectors.kmeans.model import content_hash
+from detectors.pumps import card as pumps_card
+from detectors.pumps.model import PumpModel
 from streams.engine import control
 from streams.engine.control import Change
-from streams.engine.models import FindsModels, ModelShelf, shipped
+from streams.engine.models import DETECTORS, FindsModels, ModelShelf, decode, shipped, summary
 from streams.engine.shelf import KafkaShelf
 from tapewatch import control_rows
 from tapewatch.control_rows import Order
@@ -35,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rolling = acts.add_parser("rollback", help="bring the model before the present one into force again")
     for act in (show, promoting):
         act.add_argument("model", metavar="FILE|HASH", help="model file, or content hash or its beginning")
-    rolling.add_argument("detector", choices=models.DETECTORS, nargs="?", default="kmeans", help="default: kmeans")
+    rolling.add_argument("detector", choices=DETECTORS, nargs="?", default="kmeans", help="default: kmeans")
     for act in (promoting, rolling):
         act.add_argument("--why", required=True, metavar="TEXT", help="reason, kept in the audit log")
         act.add_argument("--who", default="", metavar="NAME", help="who does it (default: the operating system's user)")
@@ -100,7 +102,7 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
     places: dict[str, set[str]] = {}
     contents: dict[str, bytes] = {}
     registry = {path.stem: path.read_bytes() for path in sorted((settings.data_path / "models").glob("*.json"))}
-    own = {models.content_hash(data): data for data in shipped().values()}
+    own = {content_hash(data): data for data in shipped().values()}
     for place, files in (
         ("trained", registry),
         ("shipped", own),
@@ -118,11 +120,16 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
         mark = "*" if row["in_force"] else " "
         where = ",".join(row["places"])
         print(
-            f"{mark} {row['hash']}  {row['detector']:<15} {row['clusters']:>2} clusters  {row['inputs']:>2} inputs  "
+            f"{mark} {row['hash']}  {row['detector']:<15} {_size(row):<12}  {row['inputs']:>2} inputs  "
             f"{row['rows']:>9,} rows  {where}"
         )
     print("* in force", file=sys.stderr)
     return 0
+
+
+def _size(row: dict[str, Any]) -> str:
+    """How large a model of its kind is."""
+    return f"{row['trees']} trees" if "trees" in row else f"{row['clusters']:>2} clusters"
 
 
 def _entry(
@@ -130,13 +137,13 @@ def _entry(
 ) -> dict[str, Any] | None:
     """One line of the list; None where the topic's record is no model."""
     try:
-        model = models.decode(data)
+        model = decode(data)
     except msgspec.MsgspecError:
         return None
     order = standing.get(model.detector)
     now = in_force.get(model.detector) == name
     since = {"since": order.at, "why": order.why, "who": order.who} if now and order else {}
-    return {**models.summary(model), "hash": name, "places": sorted(places), "in_force": now, **since}
+    return {**summary(model), "hash": name, "places": sorted(places), "in_force": now, **since}
 
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:
@@ -144,11 +151,12 @@ def _show(args: argparse.Namespace, settings: Settings) -> int:
     shelf, _ = reached(settings) if not Path(args.model).is_file() else (ModelShelf(), {})
     data = _read(args.model, settings, shelf)
     try:
-        model = models.decode(data)
+        model = decode(data)
     except msgspec.MsgspecError as error:
         raise TapewatchError(f"{args.model} is no model: {error}", "See `tapewatch models list`.") from error
     if args.json:
-        print(msgspec.json.encode({"hash": models.content_hash(data), "model": model}).decode())
+        print(msgspec.json.encode({"hash": content_hash(data), "model": model}).decode())
     else:
-        print(markdown(model), end="")
+        card = pumps_card.markdown(model) if isinstance(model, PumpModel) else kmeans_card.markdown(model)
+        print(card, end="")
     return 0
