@@ -40,11 +40,11 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cooldown_s: float = 900.0
     update_ratio: float = 1.5
     warm_s: float = 240.0
-    min_drift: float = 0.003
+    min_drift: float = 0.004
     drift_deviations: float = 3.0
     least_half: float = 0.25
     steadiness: float = 1.5
-    imbalance: float = 0.4
+    imbalance: float = 0.25
     min_trades: float = 20.0
 
 
