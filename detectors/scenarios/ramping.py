@@ -30,7 +30,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_drift : least move over 120 s (log return)
     drift_deviations : and at least this many deviations of a 120 s return, by own volatility (standard deviations)
     least_half : least share of the move in each half of the 120 s (share)
-    steadiness : least |return| over root of summed squared 1 s returns, 60 s; a chance path has 1 (ratio)
+    steadiness : least return over root of summed squared 1 s returns, 60 s; a chance path has 1 (ratio)
     imbalance : least net aggressor volume in the direction over 60 s, of the volume traded (share)
     min_trades : least trades in 60 s (count)
     """

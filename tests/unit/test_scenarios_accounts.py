@@ -23,7 +23,7 @@ def test_a_crowd_of_unequal_accounts_raises_nothing(seed: int) -> None:
 
 
 def test_an_account_that_trades_with_itself_is_wash_trading() -> None:
-    assert codes([*crowd(1, 300.0), *((40.0 + 20 * n, 100.0, 50.0, A, A) for n in range(6))]) & WASH_TRADES
+    assert codes([*crowd(1, 300.0), *((40.0 + 20 * n, 100.0, 50.0, A, A) for n in range(8))]) & WASH_TRADES
 
 
 def test_two_accounts_that_trade_to_and_fro_are_wash_trading() -> None:
@@ -36,10 +36,10 @@ def test_two_accounts_alone_in_a_dead_market_are_wash_trading() -> None:
 
 def test_evidence_stands_against_its_thresholds() -> None:
     ring = watch.create()
-    codes([*crowd(1, 60.0), *((70.0 + 20 * n, 100.0, 50.0, A, A) for n in range(6))], ring)
+    codes([*crowd(1, 60.0), *((70.0 + 20 * n, 100.0, 50.0, A, A) for n in range(8))], ring)
     values = watch.evidence(ring, WASH_TRADES)
     known = ~np.isnan(values[8:])
-    assert values[0] == 6.0 and known.sum() == 3
+    assert values[0] == 8.0 and known.sum() == 3
     assert (values[:8][known] >= values[8:][known]).all()
 
 
@@ -96,7 +96,7 @@ def test_trades_without_accounts_are_not_assessed() -> None:
 
 
 def test_what_the_ring_no_longer_holds_is_not_seen() -> None:
-    trades: list[Trade] = [(10.0 + n, 100.0, 50.0, A, A) for n in range(5)]
+    trades: list[Trade] = [(10.0 + n, 100.0, 50.0, A, A) for n in range(7)]
     others: list[Trade] = [(20.0 + n / 10, 100.0, 5.0, 1000 + n, 2000 + n) for n in range(40)]
     last: list[Trade] = [(30.0, 100.0, 50.0, A, A)]
     assert codes([*trades, *others, *last], watch.create(size=64)) & WASH_TRADES
