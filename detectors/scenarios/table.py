@@ -7,28 +7,26 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-# A field hides its module by name.
-from detectors.scenarios import (
-    advancing_the_bid as advancing_the_bid_,
-    excessive_spread as excessive_spread_,
-    kmeans_anomaly as kmeans_anomaly_,
-    marking_the_close as marking_the_close_,
-    marking_the_open as marking_the_open_,
-    momentum_ignition as momentum_ignition_,
-    pinging as pinging_,
-    price_floor_ceiling as price_floor_ceiling_,
-    pump_and_dump as pump_and_dump_,
-    ramping as ramping_,
-    reference_price as reference_price_,
-    squeeze as squeeze_,
-    sweeping as sweeping_,
-    trash_and_cash as trash_and_cash_,
-    unusual_order_size as unusual_order_size_,
-    unusual_price as unusual_price_,
-    unusual_trade_size as unusual_trade_size_,
-    unusual_volume as unusual_volume_,
-    wash_like_prints as wash_like_prints_,
-)
+# A field would hide its module by name.
+from detectors.scenarios import advancing_the_bid as advancing_the_bid_
+from detectors.scenarios import excessive_spread as excessive_spread_
+from detectors.scenarios import kmeans_anomaly as kmeans_anomaly_
+from detectors.scenarios import marking_the_close as marking_the_close_
+from detectors.scenarios import marking_the_open as marking_the_open_
+from detectors.scenarios import momentum_ignition as momentum_ignition_
+from detectors.scenarios import pinging as pinging_
+from detectors.scenarios import price_floor_ceiling as price_floor_ceiling_
+from detectors.scenarios import pump_and_dump as pump_and_dump_
+from detectors.scenarios import ramping as ramping_
+from detectors.scenarios import reference_price as reference_price_
+from detectors.scenarios import squeeze as squeeze_
+from detectors.scenarios import sweeping as sweeping_
+from detectors.scenarios import trash_and_cash as trash_and_cash_
+from detectors.scenarios import unusual_order_size as unusual_order_size_
+from detectors.scenarios import unusual_price as unusual_price_
+from detectors.scenarios import unusual_trade_size as unusual_trade_size_
+from detectors.scenarios import unusual_volume as unusual_volume_
+from detectors.scenarios import wash_like_prints as wash_like_prints_
 from tapewatch.kernels import kernel
 
 F8 = npt.NDArray[np.float64]
@@ -60,7 +58,9 @@ class Sections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @kernel
-def strengths(scenario: int, x: F8, first: int, end: int, classes: I8, rules: F8, values: F8, found: F8) -> None:
+def strengths(  # noqa: C901 - one branch a scenario
+    scenario: int, x: F8, first: int, end: int, classes: I8, rules: F8, values: F8, found: F8
+) -> None:
     """How strong `scenario` is in rows first..end of a block of observations.
 
     x : float64[rows, observation.COUNT]; classes : int64[rows], instrument class of each row; rules : float64[classes,

@@ -21,10 +21,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-# A field hides its module by name.
-from detectors.scenarios import (
+# A field would hide its module by name.
 {imports}
-)
 from tapewatch.kernels import kernel
 
 F8 = npt.NDArray[np.float64]
@@ -38,7 +36,9 @@ class Sections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @kernel
-def strengths(scenario: int, x: F8, first: int, end: int, classes: I8, rules: F8, values: F8, found: F8) -> None:
+def strengths(  # noqa: C901 - one branch a scenario
+    scenario: int, x: F8, first: int, end: int, classes: I8, rules: F8, values: F8, found: F8
+) -> None:
     """How strong `scenario` is in rows first..end of a block of observations.
 
     x : float64[rows, observation.COUNT]; classes : int64[rows], instrument class of each row; rules : float64[classes,
@@ -63,7 +63,7 @@ def source(modules: Sequence[ModuleType] = ENGINE) -> str:
     if wrong or len(set(names)) < len(names):
         raise ValueError(f"scenarios must be named after their modules, each once: {', '.join(wrong)}")
     return _HEAD.format(
-        imports="\n".join(f"    {name} as {name}_," for name in sorted(names)),
+        imports="\n".join(f"from detectors.scenarios import {name} as {name}_" for name in sorted(names)),
         sections="\n".join(f"    {name}: {name}_.Parameters = {name}_.Parameters()" for name in names),
         loops="\n".join(
             _LOOP.format(word="elif" if number else "if", number=number, name=name) for number, name in enumerate(names)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from detectors.pumps.features import buy
 from streams.engine import output as o
 from streams.engine import state as s
-from streams.engine.observing import on_print
+from streams.engine.observing import on_order, on_print
 from streams.engine.output import Output
 from streams.engine.rules import Judges
 from streams.engine.seal import advance, cover, restart_windows
@@ -26,8 +26,9 @@ NEAR_TOUCH = 5
 """Levels a side within which added and removed depth counts."""
 
 _SECOND, _MILLISECOND = 1_000_000_000, 1_000_000
-_STATUS, _TRADE, _QUOTE, _BOOK, _BAR = (
-    int(row_type) for row_type in (RowType.STATUS, RowType.TRADE, RowType.QUOTE, RowType.BOOK, RowType.BAR)
+_STATUS, _TRADE, _ORDER, _QUOTE, _BOOK, _BAR = (
+    int(row_type)
+    for row_type in (RowType.STATUS, RowType.TRADE, RowType.ORDER, RowType.QUOTE, RowType.BOOK, RowType.BAR)
 )
 _REGULAR, _AUCTION_TRADE = int(Condition.REGULAR), int(Condition.AUCTION)
 _OPEN, _CLOSE, _AUCTION, _HALT, _RESUME, _HEARTBEAT, _GAP, _RESYNC, _CONTROL = (int(kind) for kind in StatusKind)
@@ -309,8 +310,9 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
         )
         c8, c9 = floats(buffer, offsets[8], rows), floats(buffer, offsets[9], rows)
         trades = buffer[offsets[10] : offsets[10] + 8 * rows].view(np.int64)
-    elif row_type == _STATUS:
+    elif row_type in (_STATUS, _ORDER):
         b3 = int8s(buffer, offsets[3], rows)
+        c6 = floats(buffer, offsets[6], rows) if row_type == _ORDER else none
     clock = S.clock
     for row in range(start, rows):
         if reasons[row] != 0:
@@ -351,6 +353,9 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
             _on_quote(a, c3[row], c4[row], c5[row], c6[row], c7[row], c8[row])
         elif row_type == _TRADE:
             _on_trade(S, i, c3[row], c4[row], b5[row], b6[row], ts_event[row])
+        elif row_type == _ORDER:
+            order = beside[row] if beside.size > 0 else 0
+            on_order(a, S.resting[i], b3[row], c6[row], order, ts_event[row] // _MILLISECOND)
         elif row_type == _BOOK:
             _on_book(a, S.book[i], c4, c5, c6, c7, row * LEVELS)
         elif row_type == _BAR:

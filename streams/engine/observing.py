@@ -12,6 +12,7 @@ from streams.engine.rings import slide
 from streams.engine.state import State
 from tapewatch.checks import LEVELS
 from tapewatch.kernels import inlined, kernel
+from tapewatch.rows import OrderAction
 
 F8 = npt.NDArray[np.float64]
 F4 = npt.NDArray[np.float32]
@@ -24,6 +25,7 @@ _WARM_S = 299
 _HALF_HOUR = float(1.0 - 2.0 ** (-1.0 / 1800))
 _FEATURES = len(x_.FEATURES)
 _DAY_S = 86_400
+_ADD, _DELETE, _EXECUTE = int(OrderAction.ADD), int(OrderAction.DELETE), int(OrderAction.EXECUTE)
 
 
 @inlined
@@ -217,6 +219,32 @@ def on_print(a: F8, tape: F8, price: float, qty: float, side: int, millisecond: 
     if a[levels] > a[s.SWEPT]:
         a[s.SWEPT], a[s.SWEPT_SIDE] = a[levels], side
     _round_trip(a, tape, price, side * qty, millisecond)
+
+
+@inlined
+def on_order(a: F8, resting: F8, action: int, qty: float, order: int, millisecond: int) -> None:
+    """An order row: counts, quantities, and how long an order that is deleted had lived.
+
+    resting : float64[RESTING, RESTING_FIELDS], changed in place; order : hash of its id, 0 where it is not known
+    A newer order takes the place of an older one that shares its hash's last bits: the older one's life is lost, and it
+    does not count among the orders gone.
+    """
+    a[s.HAS_ORDER] = 1.0
+    place = resting[order % s.RESTING]
+    if action == _ADD:
+        a[s.ORDERS_ADDED] += 1.0
+        place[0], place[1] = order, millisecond
+    elif action == _EXECUTE:
+        a[s.ORDERS_EXECUTED] += 1.0
+        a[s.EXECUTED_QTY] += qty
+    else:
+        a[s.DELETED_QTY] += qty
+        if action == _DELETE:
+            a[s.ORDERS_DELETED] += 1.0
+            if order > 0 and place[0] == order:
+                a[s.ORDERS_GONE] += 1.0
+                a[s.SHORT_LIVED] += 1.0 if millisecond - place[1] < 1000.0 else 0.0
+                place[0] = 0.0
 
 
 @inlined

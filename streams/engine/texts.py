@@ -8,6 +8,7 @@ import numpy.typing as npt
 from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError
 from tapewatch.frames import View
+from tapewatch.kernels import kernel
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.rows import RowType, StatusKind
 
@@ -15,12 +16,16 @@ I8 = npt.NDArray[np.int64]
 
 _CLOSES = re.compile(r"(?:^|[\s,;])closes=([0-9T:.+Z-]+)")
 _NONE = np.zeros(0, dtype=np.int64)
+_PRIME, _BASIS = np.uint64(1_099_511_628_211), np.uint64(14_695_981_039_346_656_037)
+_BITS = np.uint64(2**52 - 1)
 
 
 def beside(view: View) -> I8:
     """What `ingest` takes beside the columns, int64[rows], or empty where no text of the frame tells anything."""
     if view.type == RowType.STATUS and (view.column("kind") == int(StatusKind.OPEN)).any():
         return _closes(view)
+    if view.type == RowType.ORDER:
+        return _order_ids(view)
     return _NONE
 
 
@@ -45,3 +50,31 @@ def _closes(view: View) -> I8:
         # Texts that cannot be read name no time; nothing else of the row depends on them.
         return _NONE
     return np.array([closing_second(detail) for detail in details], dtype=np.int64)
+
+
+@kernel
+def _hashes(data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int32], found: I8) -> None:
+    """FNV-1a of each text, folded to 52 bits, which a float64 holds; never 0.
+
+    data : the texts one behind the other; starts : int32[rows + 1], where each begins, and the end; found : int64[rows]
+    """
+    for row in range(found.size):
+        value = _BASIS
+        for place in range(starts[row], starts[row + 1]):
+            value = (value ^ np.uint64(data[place])) * _PRIME
+        found[row] = np.int64(max((value ^ (value >> np.uint64(52))) & _BITS, np.uint64(1)))
+
+
+def _order_ids(view: View) -> I8:
+    """Hashes of a frame's order ids."""
+    try:
+        texts = view.batch().column("order_id")
+    except ContractError:
+        return _NONE
+    _, offsets, data = texts.buffers()
+    if offsets is None or data is None:
+        return _NONE
+    starts = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + view.rows + 1]
+    found = np.zeros(view.rows, dtype=np.int64)
+    _hashes(np.frombuffer(data, dtype=np.uint8), starts, found)
+    return found
