@@ -30,7 +30,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_drift : least move over 120 s (log return)
     drift_deviations : and at least this many deviations of a 120 s return, by own volatility (standard deviations)
     least_half : least share of the move in each half of the 120 s (share)
-    steadiness : least |return| over root of summed squared 1 s returns, 60 s; a chance path has 1 (ratio)
+    steadiness : least return over root of summed squared 1 s returns, 60 s; a chance path has 1 (ratio)
     imbalance : least net aggressor volume in the direction over 60 s, of the volume traded (share)
     min_trades : least trades in 60 s (count)
     """
@@ -40,11 +40,11 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cooldown_s: float = 900.0
     update_ratio: float = 1.5
     warm_s: float = 240.0
-    min_drift: float = 0.003
+    min_drift: float = 0.004
     drift_deviations: float = 3.0
     least_half: float = 0.25
     steadiness: float = 1.5
-    imbalance: float = 0.4
+    imbalance: float = 0.25
     min_trades: float = 20.0
 
 

@@ -34,9 +34,9 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cooldown_s: float = 900.0
     update_ratio: float = 2.0
     window_s: float = 300.0
-    min_trades: float = 6.0
+    min_trades: float = 8.0
     balance: float = 0.8
-    concentration: float = 4.0
+    concentration: float = 6.0
     mutual: float = 0.5
 
 

@@ -1,0 +1,196 @@
+"""The synthetic market with manipulation laid over it that its own simulator does not have: momentum ignition and
+marking the close. Prices of quotes, books and trades follow a path, and one-sided trades are added to the tape.
+
+Ranges were fixed before the rules were run on them: moves as in recorded cases of single stocks, 1 to 4 %.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from producers.synthetic import SyntheticConfig, SyntheticMarket
+from tapewatch.clock import NANOS
+from tapewatch.instruments import Instrument
+from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.rows import Chunk, Column, Rows, RowType, StatusKind
+
+IGNITION, CLOSE = "momentum_ignition", "marking_the_close"
+_PRICES = ("price", "last_price", "bid_price", "ask_price")
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One part of an episode, s since the market's start. rate : trades/s; buys : chance that a trade is one."""
+
+    begin: float
+    end: float
+    by: float
+    rate: float
+    buys: float
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """An episode: its legs follow one another; what they moved in all fades within a minute after the last."""
+
+    scenario: str
+    instrument: str
+    legs: tuple[Leg, ...]
+
+    @property
+    def begin(self) -> float:
+        """Its beginning, s since the market's start."""
+        return self.legs[0].begin
+
+    @property
+    def end(self) -> float:
+        """Its end, s since the market's start."""
+        return self.legs[-1].end
+
+    def offset(self, times: Column) -> Column:
+        """Log price offset at times, s since the market's start."""
+        places = [self.begin, *(leg.end for leg in self.legs), self.end + 60.0]
+        values = np.concatenate([[0.0], np.cumsum([leg.by for leg in self.legs]), [0.0]])
+        return np.interp(times, places, values)
+
+
+def ignition(rng: np.random.Generator, instrument: str, begin: float) -> Injected:
+    """Up or down by 1 to 4 % in 5 to 20 s on 8 to 30 one-sided trades/s; half to all of it comes back in 10 to 40 s."""
+    side, top = rng.choice((-1.0, 1.0)), 0.01 * 4.0 ** rng.random()
+    up, down, rate = rng.uniform(5.0, 20.0), rng.uniform(10.0, 40.0), rng.uniform(8.0, 30.0)
+    legs = (
+        Leg(begin, begin + up, side * top, rate, 0.5 + 0.4 * side),
+        Leg(begin + up, begin + up + down, -side * top * rng.uniform(0.5, 1.0), 0.6 * rate, 0.5 - 0.35 * side),
+    )
+    return Injected(IGNITION, instrument, legs)
+
+
+def closing_push(rng: np.random.Generator, instrument: str, close: float) -> Injected:
+    """Up or down by .5 to 3 % over the last 30 to 120 s on 3 to 12 one-sided trades/s."""
+    side, lasts = rng.choice((-1.0, 1.0)), rng.uniform(30.0, 120.0)
+    top = 0.005 * 6.0 ** rng.random()
+    leg = Leg(close - lasts, close, side * top, rng.uniform(3.0, 12.0), 0.5 + 0.42 * side)
+    return Injected(CLOSE, instrument, (leg,))
+
+
+class InjectedMarket:
+    """A `tapewatch.rows.RowSource`: the market of a configuration, seed and start, that closes at its end, with
+    `ignitions` episodes of momentum ignition and a closing push on every third instrument.
+    """
+
+    def __init__(self, config: SyntheticConfig, seed: int, start_ns: int, ignitions: int) -> None:
+        self.market = SyntheticMarket(config, seed, start_ns)
+        self._config, self._start_ns, self._rng = config, start_ns, np.random.default_rng([seed, 77])
+        names = [instrument.id for instrument in self.market.instruments]
+        first, last = config.warmup_s, config.seconds - 300.0
+        own = [
+            ignition(self._rng, str(self._rng.choice(names)), float(self._rng.uniform(first, last)))
+            for _ in range(ignitions)
+        ]
+        self.episodes = _apart(own) + [closing_push(self._rng, name, float(config.seconds)) for name in names[::3]]
+        self._quoted: dict[str, tuple[float, float]] = {}
+        self._sizes: dict[str, float] = {}
+
+    @property
+    def instruments(self) -> Sequence[Instrument]:
+        """Reference data of all instruments."""
+        return self.market.instruments
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the market beneath."""
+        return self.market.fingerprint
+
+    def chunks(self) -> Iterator[Chunk]:
+        """One chunk a simulated second."""
+        for chunk in self.market.chunks():
+            second = (chunk.end_ns - self._start_ns) / NANOS - 1.0
+            active = [each for each in self.episodes if each.begin - 1.0 < second < each.end + 61.0]
+            yield Chunk(chunk.end_ns, [self._changed(rows, second, active) for rows in chunk.rows])
+
+    def _changed(self, rows: Rows, second: float, active: Sequence[Injected]) -> Rows:
+        if rows.type == RowType.STATUS:
+            return self._with_close(rows)
+        if rows.type in (RowType.TRADE, RowType.QUOTE):
+            self._note(rows)
+        columns = dict(rows.columns)
+        for episode in active:
+            if episode.instrument in rows.instruments:
+                _shift(columns, rows.instruments.index(episode.instrument), episode, self._start_ns)
+        if rows.type == RowType.TRADE:
+            for episode in active:
+                columns = self._with_prints(columns, rows.instruments, episode, second)
+        return Rows(rows.type, rows.instruments, columns)
+
+    def _with_close(self, rows: Rows) -> Rows:
+        closes = f"closes={to_rfc3339(self._start_ns + self._config.seconds * NANOS)}"
+        opening = rows.columns["kind"] == int(StatusKind.OPEN)
+        detail = np.where(opening, closes, rows.columns["detail"]).astype(object)
+        return Rows(rows.type, rows.instruments, {**rows.columns, "detail": detail})
+
+    def _note(self, rows: Rows) -> None:
+        """Remember each instrument's newest touch and the usual size of its trades."""
+        codes = rows.columns["instrument"].tolist()
+        if rows.type == RowType.QUOTE:
+            pairs = zip(rows.columns["bid_price"].tolist(), rows.columns["ask_price"].tolist(), strict=True)
+            self._quoted.update({rows.instruments[code]: pair for code, pair in zip(codes, pairs, strict=True)})
+            return
+        for code, qty in zip(codes, rows.columns["qty"].tolist(), strict=True):
+            name = rows.instruments[code]
+            self._sizes[name] = self._sizes.get(name, qty) * 0.98 + 0.02 * qty
+
+    def _with_prints(
+        self, columns: dict[str, Column], names: Sequence[str], episode: Injected, second: float
+    ) -> dict[str, Column]:
+        """The second's trades with those of an episode among them, at the touch as the path has it."""
+        rng, name = self._rng, episode.instrument
+        rate = sum(leg.rate for leg in episode.legs if leg.begin - 0.5 <= second < leg.end - 0.5)
+        buys = [leg.buys for leg in episode.legs if leg.begin - 0.5 <= second < leg.end - 0.5]
+        count = int(rng.poisson(rate))
+        if count == 0 or name not in names or name not in self._quoted or name not in self._sizes:
+            return columns
+        times = np.sort(second + rng.uniform(0.0, 0.999, count))
+        side = np.where(rng.random(count) < buys[0], 1, -1)
+        bid, ask = self._quoted[name]
+        price = np.where(side > 0, ask, bid) * np.exp(episode.offset(times))
+        stamps = self._start_ns + (times * NANOS).astype(np.int64)
+        new: dict[str, Column] = {
+            "instrument": np.full(count, names.index(name)),
+            "ts_event": stamps,
+            "ts_recv": stamps,
+            "price": np.round(price, _DIGITS),
+            "qty": np.maximum(np.round(self._sizes[name] * rng.lognormal(0.0, 0.5, count)), 1.0),
+            "aggressor_side": side,
+            "condition": np.zeros(count),
+            "trade_id": np.array([f"x{stamp}" for stamp in stamps.tolist()], dtype=object),
+        }
+        order = np.argsort(np.concatenate([columns["ts_recv"], stamps]), kind="stable")
+        return {
+            key: np.concatenate([column, new[key].astype(column.dtype)])[order]
+            for key, column in columns.items()
+            if key in new
+        }
+
+
+def _apart(episodes: Sequence[Injected]) -> list[Injected]:
+    """Those that begin at least 20 minutes after the one before on the same instrument."""
+    kept: list[Injected] = []
+    for each in sorted(episodes, key=lambda episode: episode.begin):
+        if all(each.begin - other.end > 1200.0 for other in kept if other.instrument == each.instrument):
+            kept.append(each)
+    return kept
+
+
+def _shift(columns: dict[str, Column], code: int, episode: Injected, start_ns: int) -> None:
+    """Move the prices of one instrument's rows along an episode's path, in place of the columns."""
+    mine = columns["instrument"] == code
+    if not mine.any():
+        return
+    factor = np.exp(episode.offset((columns["ts_recv"][mine] - start_ns) / NANOS))
+    for name in _PRICES:
+        if name in columns:
+            moved = columns[name].copy()
+            moved[mine] = np.round(moved[mine] * (factor[:, None] if moved.ndim == 2 else factor), _DIGITS)
+            columns[name] = moved

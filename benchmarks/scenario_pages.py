@@ -1,0 +1,169 @@
+"""Fills the generated parts of docs/scenarios (tables of parameters, figures of measured rates) and draws a true case
+of each scenario: `python -m benchmarks.scenario_pages --check|--write`.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from benchmarks import account_controls, control_market, scenario_controls
+from benchmarks.case_picture import Series, picture
+from detectors.scenarios import cross
+from detectors.scenarios import observation as at
+from detectors.scenarios.accounts.ring import NANOS
+from detectors.scenarios.accounts.watch import ACCOUNTS, create, on_trade
+from detectors.scenarios.library import ENGINE
+from tapewatch import messages, topics
+from tapewatch.messages import Alert, from_rfc3339
+from tapewatch.rows import RowType
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGES, IMAGES = DOCS / "scenarios", DOCS / "images" / "scenarios"
+RATES = DOCS / "results" / "scenario-rates.json"
+_PARAMETER = re.compile(r"^\s*([a-z_0-9]+) : (.+?) \(([^()]+)\)$", re.MULTILINE)
+
+
+def modules() -> list[ModuleType]:
+    """Every scenario whose page is kept here."""
+    return [*(module for module in ENGINE if module.NAME in scenario_controls.TRUE), *ACCOUNTS, cross]
+
+
+def parameters(module: ModuleType) -> str:
+    """The table of a scenario's parameters; ValueError where a docstring leaves one out."""
+    shipped = module.Parameters()
+    meant = {name: (meaning, unit) for name, meaning, unit in _PARAMETER.findall(shipped.__doc__)}
+    if list(meant) != list(shipped.__struct_fields__):
+        raise ValueError(f"{module.NAME}: the docstring names {list(meant)}, not {list(shipped.__struct_fields__)}")
+    lines = ["| parameter | unit | default | meaning |", "|---|---|--:|---|"]
+    for name, (meaning, unit) in meant.items():
+        lines.append(f"| `{name}` | {unit} | {f'{getattr(shipped, name):.6f}'.rstrip('0').rstrip('.')} | {meaning} |")
+    return "\n".join(lines)
+
+
+def rates(name: str) -> str:
+    """What was measured of a scenario."""
+    result = json.loads(RATES.read_text(encoding="utf-8"))
+    found: dict[str, Any] = result["scenarios"][name]
+    recall, false = found["recall"], found["false_alerts_per_instrument_hour"]
+    lines = [
+        f"`{result['command']}`: {found['detected']} of {found['episodes']} injected episodes alert "
+        f"({recall['mean']:.0%}, 95 % interval {recall['low']:.0%} to {recall['high']:.0%}); {found['false_alerts']} "
+        f"false alerts in {found['instrument_hours']:.0f} instrument-hours ({false['mean']:.3f} an hour, "
+        f"{false['low']:.3f} to {false['high']:.3f}); median delay {found['median_delay_s']:.0f} s.",
+        "",
+        found["injected"],
+    ]
+    return "\n".join(lines)
+
+
+def filled(text: str, mark: str, content: str) -> str:
+    """The page with what stands between a mark and its end replaced."""
+    begin, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    if begin not in text:
+        return text
+    head, rest = text.split(begin, 1)
+    return f"{head}{begin}\n{content}\n{end}{rest.split(end, 1)[1]}"
+
+
+def page(module: ModuleType) -> str:
+    """A scenario's page with its generated parts as they should be."""
+    text = filled((PAGES / f"{module.NAME}.md").read_text(encoding="utf-8"), "parameters", parameters(module))
+    return filled(text, "rates", rates(module.NAME)) if module.MEASURED and RATES.exists() else text
+
+
+def engine_pictures() -> dict[str, str]:
+    """True cases of the engine's scenarios: mid or spread, volume, and the alert."""
+    markets = {
+        scenario_controls.instrument(name, True): market
+        for name in scenario_controls.TRUE
+        for market in [scenario_controls.market(name, True)]
+    }
+    driver = control_market.run(markets)
+    alerts = [messages.decode(Alert, record.value) for record in driver.collect()[topics.ALERTS]]
+    return {name: _engine_picture(name, alerts) for name in scenario_controls.TRUE}
+
+
+def _engine_picture(name: str, alerts: Sequence[Alert]) -> str:
+    own, market = scenario_controls.instrument(name, True), scenario_controls.market(name, True)
+    alert = next(each for each in alerts if each.scenario == name and each.instrument == own)
+    onset, decided = (from_rfc3339(when) / NANOS - control_market.START for when in (alert.onset, alert.decided))
+    span = 1100 if name == "squeeze" else 240
+    first = max(0, int(decided) - span)
+    last = min(control_market.SECONDS, int(decided) + span // 2)
+    seconds = np.arange(first, last)
+    trades = next(rows for rows in market.rows(own) if rows.type == RowType.TRADE).columns
+    at_second = trades["ts_recv"] // NANOS - control_market.START
+    volume = np.bincount(at_second, trades["qty"], control_market.SECONDS)[first:last]
+    top = {
+        "excessive_spread": Series("spread, basis points", seconds, market.spread[first:last]),
+        "unusual_order_size": Series("largest bid level, units", seconds, (market.bids + market.wall)[first:last]),
+    }.get(name, Series("mid price", seconds, 100.0 * np.exp(market.mids()[first:last])))
+    if name in ("unusual_price", "sweeping"):
+        near = (at_second >= first) & (at_second < last)
+        times = (trades["ts_recv"][near] / NANOS) - control_market.START
+        top = Series("trade price", times, trades["price"][near], dots=True)
+    return picture([top, Series("volume a second, units", seconds, volume, bars=True)], (onset, decided), name)
+
+
+def account_picture(name: str) -> str:
+    """Trades of a crowd, with those of the case marked, and the first hit."""
+    crowd, case = account_controls.TRUE[name]
+    bit, ring, hit = 1 << [module.NAME for module in ACCOUNTS].index(name), create(), 0.0
+    for when, price, qty, buyer, seller in sorted([*crowd, *case]):
+        if on_trade(ring, int(when * NANOS), price, qty, buyer, seller) & bit and not hit:
+            hit = when
+    series = [
+        Series("price of the crowd's trades", *np.array([(t, p) for t, p, *_ in sorted(crowd)]).T, dots=True),
+        Series("price of the case's trades", *np.array([(t, p) for t, p, *_ in sorted(case)]).T, dots=True),
+    ]
+    return picture(series, (case[0][0], hit), name)
+
+
+def cross_picture() -> str:
+    """Paths of the two markets, log returns in percent."""
+    first, second = account_controls.pushed_and_follower()
+    seconds = np.arange(len(first))
+    series = [
+        Series("pushed market, %", seconds, 100.0 * np.cumsum(first[:, at.RET_1S])),
+        Series("follower, %", seconds, 100.0 * np.cumsum(second[:, at.RET_1S])),
+    ]
+    return picture(series, (30.0, 80.0), cross.NAME)
+
+
+def pictures() -> dict[str, str]:
+    """Scenario -> SVG."""
+    found = engine_pictures() | {module.NAME: account_picture(module.NAME) for module in ACCOUNTS}
+    return found | {cross.NAME: cross_picture()}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Check the pages' tables, or write them and the pictures; 1 where --check finds one out of step."""
+    parser = argparse.ArgumentParser(
+        description="Generated parts of the scenario pages.",
+        epilog="example: python -m benchmarks.scenario_pages --write",
+    )
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--check", action="store_true", help="change nothing; exit with 1 when a table is out of step")
+    mode.add_argument("--write", action="store_true", help="write tables and pictures")
+    args = parser.parse_args(words)
+    wrong = [module.NAME for module in modules() if page(module) != (PAGES / f"{module.NAME}.md").read_text("utf-8")]
+    if args.check:
+        sys.stderr.writelines(f"out of step: docs/scenarios/{name}.md\n" for name in wrong)
+        return 1 if wrong else 0
+    for module in modules():
+        (PAGES / f"{module.NAME}.md").write_text(page(module), encoding="utf-8")
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    for name, drawn in pictures().items():
+        (IMAGES / f"{name}.svg").write_text(drawn, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
