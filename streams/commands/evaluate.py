@@ -9,6 +9,7 @@ from tapewatch.settings import Settings
 WHATS: dict[str, str] = {
     "pumps": "announced pumps in days of raw trades: found, how soon, at how many false alerts",
     "onset": "cross-validation on the published pump features",
+    "what-if": "alerts over stored history under a changed configuration or model, beside those in force",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
 """What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""
@@ -16,6 +17,7 @@ WHATS: dict[str, str] = {
 _EPILOG = """examples:
   tapewatch evaluate nab --data DIR --json
   tapewatch evaluate pumps --streams DIR --report report/
+  tapewatch evaluate what-if --set scenario.pump_and_dump.min_rise=0.03 --feed binance
 """
 
 
