@@ -61,6 +61,10 @@ class History(Protocol):
         """Its partitions that reach into the span; TapewatchError where there is none."""
         ...
 
+    def kind(self, instrument: str) -> str:
+        """The class of an instrument, by its reference data; empty where there is none."""
+        ...
+
     def close(self) -> None:
         """Give back what is held."""
         ...

@@ -38,12 +38,12 @@ class Episode:
 class Replay:
     """What came out. episodes : one list a configuration; rows : accepted market rows, heartbeats included
 
-    instruments : with any row; watched_s : seconds of log time within the span, times the partition's instruments
+    instruments : those with any row; watched_s : seconds of log time within the span, times the partition's instruments
     """
 
     episodes: list[list[Episode]]
     rows: int = 0
-    instruments: int = 0
+    instruments: list[str] = field(default_factory=list)
     watched_s: float = 0.0
     seconds: float = 0.0
     begins: dict[str, str] = field(default_factory=dict)
@@ -106,10 +106,10 @@ def _run(
     found.rows = before + sum(tasks[0].tally.rows.values())
     if first_ns < 0:
         return
-    instruments = len(tasks[0].admission.names)
+    instruments = tasks[0].admission.names
     watched = min(tasks[0].clock_ns, span.end_ns) - max(first_ns, span.start_ns)
     found.instruments += instruments
-    found.watched_s += instruments * max(watched, 0) / NANOS
+    found.watched_s += len(instruments) * max(watched, 0) / NANOS
     for episodes, mine in zip(found.episodes, known, strict=True):
         episodes += [each for each in mine.values() if span.start_ns <= each.decided_ns < span.end_ns]
 

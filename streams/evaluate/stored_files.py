@@ -63,6 +63,10 @@ class FileHistory:
             )
         return [FilePartition(each, span) for each in inside]
 
+    def kind(self, instrument: str) -> str:
+        """Unknown: files hold no reference data."""
+        return ""
+
     def close(self) -> None:
         """Nothing is held."""
 

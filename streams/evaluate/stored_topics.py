@@ -100,6 +100,11 @@ class TopicHistory:
                 return found
         return 0
 
+    def kind(self, instrument: str) -> str:
+        """By the registry, as it was read on the way."""
+        known = self._registry.instruments.get(instrument)
+        return known.kind if known else ""
+
     def close(self) -> None:
         """Give the clients back."""
         for client in (self._reader, self._group):
