@@ -114,7 +114,7 @@ def bench(settings: Settings, sizes: Sequence[int], runs: int, seed: int, share:
 def _in_force() -> InForce:
     """The shipped models and thresholds; TapewatchError where no K-means model is shipped."""
     force = InForce.default(ModelShelf())
-    if not force.kmeans.centres.size:
+    if not force.judges.kmeans.centres.size:
         raise TapewatchError(
             "no K-means model is shipped with this build", "Run `tapewatch train kmeans`, then try again."
         )

@@ -7,9 +7,8 @@ import numpy as np
 
 from streams.engine.build import build_hash
 from streams.engine.models import FindsModels, InForce, ModelShelf
-from streams.engine.task import Outgoing, Task
+from streams.engine.task import Outgoing, ReferenceData, Task
 from tapewatch import frames, topics
-from tapewatch.admission import KnowsInstruments
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
 from tapewatch.registry import FixedRegistry
@@ -28,7 +27,7 @@ class Driver:
 
     def __init__(
         self,
-        registry: KnowsInstruments,
+        registry: ReferenceData,
         topic: str = "market.driver",
         partition: int = 0,
         shelf: FindsModels | None = None,

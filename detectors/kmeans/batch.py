@@ -5,14 +5,11 @@ import numpy.typing as npt
 
 from detectors.kmeans import score
 from detectors.kmeans.score import Centres
-from detectors.scenarios import kmeans_anomaly
-from detectors.scenarios.episode import OPENED
+from detectors.scenarios.episode import FIELDS, OPENED, step
 from tapewatch.kernels import allocating_kernel
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
-
-_EPISODE_FIELDS = 16
 
 
 @allocating_kernel
@@ -42,15 +39,14 @@ def episodes(found: F8, seconds: I8, starts: I8, limit: float, rule: F8) -> int:
 
     found : float64[rows], distances, instrument by instrument in time order; seconds : int64[rows], the sealed second
     of each
-    starts : int64[instruments + 1], where each instrument's rows begin, and the end; rule : AnomalyParameters.array()
+    starts : int64[instruments + 1], where each instrument's rows begin, and the end; rule : of `kmeans_anomaly`, as its
+    parameters' array()
     """
-    values = np.zeros(16)
     count = 0
     for i in range(starts.size - 1):
-        e = np.zeros(_EPISODE_FIELDS)
+        e = np.zeros(FIELDS)
         for row in range(starts[i], starts[i + 1]):
-            kind = kmeans_anomaly.step(e, found[row], np.nan, limit, seconds[row], 0, rule, values)
-            count += kind == OPENED
+            count += step(e, found[row] / limit, seconds[row], 0, rule) == OPENED
     return count
 
 

@@ -8,7 +8,7 @@ from scipy.stats import genpareto
 
 from detectors.kmeans.batch import episodes, held
 from detectors.kmeans.sample import Sample
-from detectors.scenarios.kmeans_anomaly import AnomalyParameters
+from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 
 F8 = npt.NDArray[np.float64]
 

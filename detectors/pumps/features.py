@@ -61,22 +61,9 @@ _LENGTHS = np.array(WINDOWS)
 _SIZES = np.array(CHUNKS)
 
 
-@inlined
-def forget(p: F8) -> None:
-    """Bring an instrument's state to its beginning. p : float64[FIELDS], changed in place."""
-    for field in range(p.size):
-        p[field] = 0.0
-    p[LAST_MS] = -1.0
-    for w in range(_LENGTHS.size):
-        p[_HEAD + w * _STRIDE + _CHUNK] = -1.0
-
-
 def create(instruments: int) -> F8:
-    """Empty states, float64[instruments, FIELDS]."""
-    states = np.zeros((instruments, FIELDS))
-    states[:, LAST_MS] = -1.0
-    states[:, [_HEAD + w * _STRIDE + _CHUNK for w in range(len(WINDOWS))]] = -1.0
-    return states
+    """Empty states, float64[instruments, FIELDS]: zeros, which take no memory until they are changed."""
+    return np.zeros((instruments, FIELDS))
 
 
 @inlined

@@ -12,6 +12,10 @@ F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 
 
+LEAST_VOLUME, LEAST_RISE, ALERT = range(3)
+"""Fields of `limits`."""
+
+
 class Trees(NamedTuple):
     """A pump model as the kernels take it.
 
@@ -74,7 +78,7 @@ def chance(p: F8, model: Trees) -> float:
     p : float64[features.FIELDS], after `features.observe`. The log odds of the windows that have features are averaged:
     a lone burst that fills one chunk is doubted by the others.
     """
-    if not passes(p, model.limits[0], model.limits[1]):
+    if not passes(p, model.limits[LEAST_VOLUME], model.limits[LEAST_RISE]):
         return 0.0
     total, windows = 0.0, 0
     for window in range(len(f.WINDOWS)):

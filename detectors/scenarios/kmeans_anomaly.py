@@ -2,80 +2,66 @@
 indicators).
 """
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.scenarios.episode import (
-    CLOSED,
-    DECIDED,
-    DECIDED_OFFSET,
-    LAST_HIT,
-    NONE,
-    ONSET,
-    ONSET_OFFSET,
-    OPEN,
-    OPENED,
-    PEAK,
-    REVISION,
-    UPDATED,
-    WORK,
-)
+from detectors.scenarios import observation as o
 from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]
 
-_STREAK = WORK
-VALUES = ("distance", "threshold", "probability", "streak_s")
+NAME = "kmeans_anomaly"
+TIERS = ("quotes",)
+MEASURED = True
+VALUES = ("kmeans_distance", "kmeans_probability")
+UNITS = ("scaled deviations per root feature", "probability")
 
 
-class AnomalyParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When far seconds become an alert.
 
     hold_s : consecutive seconds beyond the model's alert distance; quiet_s : seconds below it after which an episode
     closes
     cooldown_s : an episode closes no earlier; update_ratio : a new peak distance that exceeds the last reported one by
     this factor is a revision
+    distance_ratio : multiple of the model's alert distance that a second must reach
     """
 
     hold_s: float = 3.0
     quiet_s: float = 60.0
     cooldown_s: float = 600.0
     update_ratio: float = 1.5
+    distance_ratio: float = 1.0
 
     def array(self) -> F8:
         """As the kernel takes them."""
         return np.array([float(value) for value in msgspec.structs.astuple(self)])
 
 
-@inlined
-def step(
-    e: F8, distance: float, probability: float, limit: float, second: int, offset: int, rule: F8, values: F8
-) -> int:
-    """One sealed second of one instrument; NaN distances (not warm, not assessable) are never hits.
+DISTANCE_RATIO = 4
 
-    e : float64[16], the episode's state, changed in place; limit : the model's alert distance; values : float64[16]
-    out, named by VALUES
-    Returns NONE, OPENED, UPDATED or CLOSED.
+
+@inlined
+def strength(x: F8, rule: F8, values: F8) -> float:
+    """Distance over the model's alert distance; NaN where the model has none.
+
+    x : float64[observation.COUNT]; rule : Parameters in order; values : float64[16] out,
+    evidence and, from 8 on, what it is held against
     """
-    hit = distance >= limit
-    e[_STREAK] = e[_STREAK] + 1.0 if hit else 0.0
-    values[0], values[1], values[2], values[3] = distance, limit, probability, e[_STREAK]
-    if hit:
-        e[LAST_HIT] = second
-    if e[OPEN] == 0.0:
-        if e[_STREAK] < rule[0]:
-            return NONE
-        e[OPEN], e[REVISION], e[ONSET], e[DECIDED] = 1.0, 1.0, second - e[_STREAK] + 1.0, second + 1.0
-        e[ONSET_OFFSET] = e[DECIDED_OFFSET] = offset
-        e[PEAK] = distance
-        return OPENED
-    if hit and distance >= rule[3] * e[PEAK]:
-        e[PEAK] = distance
-        e[REVISION] += 1.0
-        return UPDATED
-    if second - e[LAST_HIT] >= rule[1] and second + 1 - e[DECIDED] >= rule[2]:
-        e[REVISION] += 1.0
-        e[OPEN] = 0.0
-        return CLOSED
-    return NONE
+    distance = x[o.DISTANCE]
+    values[0], values[1] = distance, x[o.DISTANCE_PROBABILITY]
+    values[8], values[9] = rule[DISTANCE_RATIO] * x[o.ALERT_DISTANCE], np.nan
+    return float(distance / values[8])
+
+
+def sentence(values: Sequence[float], instrument: str, closing: bool) -> str:
+    """What happened, for a person."""
+    if closing:
+        return f"{instrument} has traded near its usual patterns again; the anomaly is over."
+    return (
+        f"{instrument} traded unlike any usual pattern: "
+        f"its distance from normal trading is {values[0]:.1f}, where {values[8]:.1f} spends the alert budget."
+    )

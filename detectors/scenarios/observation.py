@@ -28,14 +28,15 @@ FEATURES = (
     # prices over windows
     RET_25S, RET_120S,  # log returns
     USUAL_R2,  # mean squared 1 s log return, half-life 30 min, of seconds older than 25 s
-    HIGH_60S, LOW_60S,  # ln of the highest and lowest reference price of 60 s, this one included, less ln p now
+    HIGH_60S, LOW_60S,  # ln of the highest and lowest reference price of the last 51 to 60 s (since a full ten), this
+    # one included, less ln p now
     # trades
     LAST,  # last trade's price
     HIGH_1S, LOW_1S,  # highest and lowest trade price in the second; NaN without a trade
     VOLUME_25S, SIGNED_VOLUME_25S,  # units, bought less sold
     USUAL_VOLUME,  # mean volume of a second, half-life 30 min, of seconds older than 25 s
     USUAL_RUSH,  # mean rush orders of a second, the same
-    LARGEST_TRADE,  # largest trade of the second, units; 0 without
+    LARGEST_TRADE,  # largest trade of the second, units; 0 without; this and the next six NaN without trade rows
     USUAL_TRADE, USUAL_TRADE_DEVIATION,  # mean and deviation of ln(trade size), half-life 30 min; NaN below 50 trades
     SMALL_TRADES,  # trades of the second of at most a tenth of the usual size
     SWEPT_LEVELS,  # most distinct prices that one millisecond's buys or sells traded at, in the second
@@ -51,7 +52,11 @@ FEATURES = (
     ORDERS_ADDED_1S, ORDERS_DELETED_1S, ORDERS_EXECUTED_1S,  # counts; NaN without order rows
     FILL_RATIO_60S,  # executed over executed plus deleted quantity, 60 s; NaN without order rows
     SHORT_LIVED_60S,  # share of the deleted orders of 60 s that lived less than 1 s; NaN without order rows
-) = range(40, 86)  # fmt: skip
+    # how dense its trading is, and what models say of the second
+    USUAL_TRADED,  # share of seconds with trades, half-life 30 min, of seconds older than 25 s; NaN without trades
+    DISTANCE, ALERT_DISTANCE, DISTANCE_PROBABILITY,  # of the K-means model: distance, where its budget is spent, chance
+    PUMP_CHANCE, PUMP_ALERT,  # of the pump model: probability, 0 where its gate is shut, and where it reports
+) = range(40, 92)  # fmt: skip
 """Places of what is not a feature; units and meaning in the comments above."""
 
-COUNT = 86
+COUNT = 92

@@ -5,12 +5,19 @@ The rule follows what sets the announced pumps of small coins apart from news (K
 2020): within 25 s the price rises far beyond its own volatility, the volume is a multiple of its own mean, and buyers
 cross the spread in many distinct milliseconds. News re-prices the quotes instead: the price has moved before anybody
 buys, and both sides trade.
+
+Where an instrument hardly trades, none of its usual measures holds: a handful of orders is a multiple of everything.
+There the trained pump model (detectors/pumps) decides instead.
 """
+
+import math
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from detectors.scenarios import observation as o
 from detectors.scenarios.episode import (
     CLOSED,
     DECIDED,
@@ -30,23 +37,23 @@ from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]
 
+NAME = "pump_and_dump"
+TIERS = ("trades",)
+MEASURED = True
+VALUES = ("ret_25s", "rush_25s", "volume_ratio_25s", "buy_share_25s", "price", "given_back", "pump_probability")
+UNITS = ("log return", "count", "ratio", "-1..1", "price", "share of the rise", "probability")
+
 WINDOW_S = 25
-# Inputs of a step, float64[8].
-RISE, RUSH, VOLUME_RATIO, BUY_SHARE, DEVIATION, RUSH_RATIO, PRICE, AGE = range(8)
-INPUTS = (
-    "ret_25s",
-    "rush_25s",
-    "volume_ratio_25s",
-    "buy_share_25s",
-    "price",
-    "threshold_ret",
-    "threshold_rush",
-    "drawdown",
-)
-_DUMPED = WORK
+GIVEN_BACK = 5
+"""Place of the share of the rise that was given back, among the values."""
+
+_CHANCE, _THRESHOLDS = 6, 8
+_SUREST = 10.0
+
+_DUMPED, _START, _TOP = WORK, WORK + 1, WORK + 2
 
 
-class PumpParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `pump_and_dump`.
 
     min_rise : log return over 25 s at least; rise_deviations : and this many standard deviations of a 25 s return (own
@@ -59,6 +66,8 @@ class PumpParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warm_s : seconds an instrument must have been watched; cooldown_s : an episode lasts this long, and no second one
     opens in it
     dump_share : the dump has begun when this share of the rise is given back
+    dense_share : share of seconds with trades (half-life 30 min) from which these thresholds decide; below, where a
+    usual window of 25 s has fewer than five such seconds, the pump model does
     """
 
     min_rise: float = 0.02
@@ -71,6 +80,7 @@ class PumpParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warm_s: float = 600.0
     cooldown_s: float = 1800.0
     dump_share: float = 0.5
+    dense_share: float = 0.2
 
     def array(self) -> F8:
         """As the kernel takes them."""
@@ -78,43 +88,89 @@ class PumpParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @inlined
-def thresholds(x: F8, rule: F8, out: F8) -> None:
-    """The rise and the rush that this instrument needs now: out[0] log return, out[1] count."""
-    out[0] = max(rule[0], rule[1] * x[DEVIATION])
-    out[1] = max(rule[2], rule[3] * x[RUSH_RATIO])
+def evidence(x: F8, rule: F8, values: F8) -> None:
+    """Fill `values`, float64[16]: what VALUES names and, from 8 on, what it is held against; nothing is given back yet.
+
+    The rise and the rush are held against the instrument's own usual ones too. On a thin instrument only the model's
+    probability is held against anything.
+    """
+    usual = x[o.USUAL_VOLUME] * WINDOW_S
+    traded = x[o.VOLUME_25S]
+    values[0], values[1] = x[o.RET_25S], x[o.RUSH_25S]
+    values[2] = traded / usual if usual > 0.0 else 0.0
+    values[3] = x[o.SIGNED_VOLUME_25S] / traded if traded > 0.0 else 0.0
+    values[4], values[GIVEN_BACK] = x[o.PRICE], 0.0
+    values[_CHANCE] = x[o.PUMP_CHANCE]
+    for place in range(_THRESHOLDS, values.size):
+        values[place] = np.nan
+    if not x[o.USUAL_TRADED] >= rule[10]:
+        values[_THRESHOLDS + _CHANCE] = x[o.PUMP_ALERT]
+        return
+    values[8] = max(rule[0], rule[1] * np.sqrt(x[o.USUAL_R2] * WINDOW_S))
+    values[9] = max(rule[2], rule[3] * x[o.USUAL_RUSH] * WINDOW_S)
+    values[10], values[11] = rule[4], rule[5]
 
 
 @inlined
-def step(e: F8, x: F8, second: int, offset: int, rule: F8, values: F8) -> int:
+def _times(value: float, threshold: float) -> float:
+    """How many times a threshold was reached; one of 0 always is."""
+    return float(value / threshold) if threshold > 0.0 else 1.0
+
+
+@inlined
+def _sure(chance: float, alert: float) -> float:
+    """A probability as a strength: its share of the alert probability up to that, beyond it 1 for each unit of log
+    odds more.
+    """
+    if chance < alert or alert >= 1.0:
+        return float(chance / alert)
+    beyond = np.log(chance / (1.0 - chance)) - np.log(alert / (1.0 - alert))
+    return float(min(1.0 + beyond, _SUREST))
+
+
+@inlined
+def strength(x: F8, rule: F8, values: F8) -> float:
+    """How many times the weakest of rise, rush and volume reached its threshold; below 1 where the buyers do not lead
+    or the instrument was not watched for long. On a thin instrument, how sure the pump model is. NaN without trades.
+    See `evidence` for the arguments.
+    """
+    if np.isnan(x[o.VOLUME_25S]):
+        return np.nan
+    if not x[o.USUAL_TRADED] >= rule[10]:
+        if not (x[o.PUMP_CHANCE] > 0.0 and x[o.AGE] >= WINDOW_S):
+            return 0.0
+        evidence(x, rule, values)
+        return _sure(x[o.PUMP_CHANCE], x[o.PUMP_ALERT])
+    if not (x[o.RET_25S] >= 0.5 * rule[0] and x[o.AGE] >= rule[7]):
+        return 0.0
+    evidence(x, rule, values)
+    reached = min(_times(values[0], values[8]), _times(values[1], values[9]), _times(values[2], rule[4]))
+    if values[3] >= rule[5] or values[2] >= rule[6]:
+        return float(reached)
+    return float(min(reached, 0.99))
+
+
+@inlined
+def step(e: F8, reached: float, price: float, second: int, offset: int, rule: F8, values: F8) -> int:
     """One sealed second of one instrument.
 
-    e : float64[16], the episode's state, changed in place; x : float64[8], inputs named above (RUSH_RATIO and
-    DEVIATION: the instrument's own mean of rush_25s and standard deviation of a 25 s return); second : the sealed
-    second; offset : the input offset that sealed it
-    values : float64[16] out, evidence, named by INPUTS; returns NONE, OPENED, UPDATED or CLOSED
+    e : float64[FIELDS], the episode's state, changed in place; reached : its strength
+    price : of the second; second : the sealed second; offset :
+    the input offset that sealed it; values : float64[16], the evidence, given_back is filled in
+    Returns NONE, OPENED, UPDATED or CLOSED. The onset is where the window of the first hit begins.
     """
-    need = values[5:7]
-    thresholds(x, rule, need)
-    values[0], values[1], values[2], values[3], values[4] = x[RISE], x[RUSH], x[VOLUME_RATIO], x[BUY_SHARE], x[PRICE]
     if e[OPEN] == 0.0:
-        hit = (
-            x[AGE] >= rule[7]
-            and x[RISE] >= need[0]
-            and x[RUSH] >= need[1]
-            and x[VOLUME_RATIO] >= rule[4]
-            and (x[BUY_SHARE] >= rule[5] or x[VOLUME_RATIO] >= rule[6])
-        )
-        if not hit:
+        if not reached >= 1.0:
             return NONE
         e[OPEN], e[REVISION], e[ONSET], e[DECIDED] = 1.0, 1.0, second - WINDOW_S + 1, second + 1
         e[ONSET_OFFSET] = e[DECIDED_OFFSET] = offset
-        e[LAST_HIT], e[PEAK], e[_DUMPED], e[WORK + 1] = second, x[PRICE], 0.0, x[PRICE] * np.exp(-x[RISE])
-        values[7] = 0.0
+        e[LAST_HIT], e[PEAK], e[_DUMPED] = second, reached, 0.0
+        e[_TOP], e[_START] = price, price * np.exp(-values[0])
         return OPENED
-    start = e[WORK + 1]
-    e[PEAK] = max(e[PEAK], x[PRICE])
-    values[7] = (e[PEAK] - x[PRICE]) / (e[PEAK] - start) if e[PEAK] > start else 0.0
-    if e[_DUMPED] == 0.0 and values[7] >= rule[9]:
+    e[_TOP] = max(e[_TOP], price)
+    rise = e[_TOP] - e[_START]
+    values[GIVEN_BACK] = (e[_TOP] - price) / rise if rise > 0.0 else 0.0
+    if e[_DUMPED] == 0.0 and values[GIVEN_BACK] >= rule[9]:
         e[_DUMPED] = 1.0
         e[REVISION] += 1.0
         return UPDATED
@@ -123,3 +179,22 @@ def step(e: F8, x: F8, second: int, offset: int, rule: F8, values: F8) -> int:
         e[OPEN] = 0.0
         return CLOSED
     return NONE
+
+
+def sentence(values: Sequence[float], instrument: str, closing: bool) -> str:
+    """What happened, for a person."""
+    back = f"{values[GIVEN_BACK] * 100:.0f} %"
+    if closing:
+        return f"The watch on {instrument} after its pump ended; {back} of the rise is given back."
+    if values[GIVEN_BACK] > 0.0:
+        return f"{instrument} has given back {back} of its rise: the dump has begun."
+    rise = (math.exp(values[0]) - 1.0) * 100.0
+    if math.isfinite(values[_THRESHOLDS + _CHANCE]):
+        return (
+            f"{instrument} moved {rise:+.1f} % within 25 s on {values[2]:.0f} times its usual volume, bought in bursts "
+            f"like those of announced pumps (probability {values[_CHANCE]:.3f}): this looks like a pump."
+        )
+    return (
+        f"{instrument} rose {rise:.1f} % within 25 s on {values[2]:.0f} times its usual "
+        f"volume, driven by aggressive buyers in {values[1]:.0f} distinct milliseconds: this looks like a pump."
+    )

@@ -3,7 +3,6 @@ configuration.
 """
 
 import argparse
-import math
 import re
 import sys
 import tomllib
@@ -73,23 +72,22 @@ def read(path: Path) -> dict[str, Any]:
 def changed(config: DetectorConfig, tree: dict[str, Any]) -> DetectorConfig:
     """The configuration with the values of `tree` in place of its own; unknown keys and bad values are refused."""
     merged: dict[str, Any] = msgspec.to_builtins(config)
-    for scenario, values in tree.items():
-        known = merged.get(scenario)
-        if isinstance(known, dict) and isinstance(values, dict):
-            merged[scenario] = known | values
-        else:
-            merged[scenario] = values
     try:
-        wanted = msgspec.convert(merged, DetectorConfig)
+        wanted = msgspec.convert(_merged(merged, tree), DetectorConfig)
     except msgspec.ValidationError as error:
         raise TapewatchError(f"detector configuration: {error}", "See `tapewatch config show` for all keys.") from error
-    for scenario, values in msgspec.to_builtins(wanted).items():
-        for key, value in values.items():
-            if not (math.isfinite(value) and value >= 0.0):
-                raise TapewatchError(
-                    f"detector configuration: {scenario}.{key} is {value}", "Give a number that is not negative."
-                )
+    problem = wanted.problem()
+    if problem:
+        raise TapewatchError(f"detector configuration: {problem}", "Give a number that is not negative.")
     return wanted
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Nested tables with the values of `new` in place of, or beside, those of `old`."""
+    return old | {
+        key: _merged(old[key], value) if isinstance(value, dict) and isinstance(old.get(key), dict) else value
+        for key, value in new.items()
+    }
 
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:

@@ -8,12 +8,11 @@ from typing import Any
 import msgspec
 
 from detectors import registry
-from detectors.kmeans import model as kmeans
 from detectors.kmeans.model import content_hash
 from streams.commands import reproduce
 from streams.engine import control
 from streams.engine.control import Change
-from streams.engine.models import FindsModels, ModelShelf
+from streams.engine.models import DETECTORS, FindsModels, ModelShelf
 from streams.engine.shelf import KafkaShelf
 from tapewatch import control_rows
 from tapewatch.control_rows import Order
@@ -40,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     reproduce.configure(again)
     for act in (show, promoting):
         act.add_argument("model", metavar="FILE|HASH", help="model file, or content hash or its beginning")
-    rolling.add_argument("detector", choices=kmeans.DETECTORS, nargs="?", default="kmeans", help="default: kmeans")
+    rolling.add_argument("detector", choices=DETECTORS, nargs="?", default="kmeans", help="default: kmeans")
     for act in (promoting, rolling):
         act.add_argument("--why", required=True, metavar="TEXT", help="reason, kept in the audit log")
         act.add_argument("--who", default="", metavar="NAME", help="who does it (default: the operating system's user)")

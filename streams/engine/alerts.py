@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from detectors.scenarios.episode import CLOSED, KMEANS_ANOMALY, OPENED, SCENARIOS
-from detectors.scenarios.pump_and_dump import PumpParameters
-from streams.engine.models import InForce
+from detectors.scenarios.episode import CLOSED, OPENED, UPDATED
+from detectors.scenarios.library import ENGINE, KMEANS_ANOMALY, PUMP_AND_DUMP
+from streams.engine import output as o
+from streams.engine.models import KMEANS, KMEANS_CLASSIC, PUMPS, InForce
 from tapewatch.messages import Alert, AlertState, Evidence, Provenance, Severity, alert_id, to_rfc3339
 
 F8 = npt.NDArray[np.float64]
@@ -37,60 +38,29 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _anomaly(v: list[float], instrument: str, kind: int) -> tuple[str, float, tuple[Evidence, ...]]:
-    """Sentence, score and evidence of `kmeans_anomaly` (values: detectors.scenarios.kmeans_anomaly.VALUES)."""
-    evidence = (
-        Evidence("kmeans_distance", _number(v[0]), _number(v[1]), ">=", "scaled deviations per root feature"),
-        Evidence("kmeans_probability", _number(v[2]), None, "", "probability"),
-        Evidence("streak_s", _number(v[3]), None, "", "s"),
-    )
-    if kind == CLOSED:
-        return (
-            f"{instrument} has traded near its usual patterns again; the anomaly is over.",
-            strength(v[0], v[1]),
-            evidence,
-        )
-    return (
-        f"{instrument} traded unlike any usual pattern for {v[3]:.0f} s: "
-        f"its distance from normal trading is {v[0]:.1f}, where {v[1]:.1f} spends the alert budget.",
-        strength(v[0], v[1]),
-        evidence,
-    )
+_THRESHOLDS_AT = 8
+_CHANCE_AT = 1
+"""Place of the probability among the values of `kmeans_anomaly`."""
+
+_MODELS = {KMEANS_ANOMALY: (KMEANS, KMEANS_CLASSIC), PUMP_AND_DUMP: (PUMPS,)}
+"""Models that a scenario rests on."""
 
 
-def _pump(v: list[float], rule: PumpParameters, instrument: str, kind: int) -> tuple[str, float, tuple[Evidence, ...]]:
-    """Sentence, score and evidence of `pump_and_dump` (values: detectors.scenarios.pump_and_dump.INPUTS)."""
-    evidence = (
-        Evidence("ret_25s", _number(v[0]), _number(v[5]), ">=", "log return"),
-        Evidence("rush_25s", _number(v[1]), _number(v[6]), ">=", "count"),
-        Evidence("volume_ratio_25s", _number(v[2]), rule.volume_ratio, ">=", "ratio"),
-        Evidence("buy_share_25s", _number(v[3]), rule.buy_share, ">=", "-1..1"),
-        Evidence("price", _number(v[4]), None, "", "price"),
-        Evidence("given_back", _number(v[7]), None, "", "share of the rise"),
-    )
-    score = strength(v[0], v[5])
-    if kind == OPENED:
-        rise = (math.exp(v[0]) - 1.0) * 100.0
-        return (
-            f"{instrument} rose {rise:.1f} % within 25 s on {v[2]:.0f} times its usual volume, "
-            f"driven by aggressive buyers in {v[1]:.0f} distinct milliseconds: this looks like a pump.",
-            score,
-            evidence,
-        )
-    if kind == CLOSED:
-        return (
-            f"The watch on {instrument} after its pump ended; {v[7] * 100:.0f} % of the rise is given back.",
-            score,
-            evidence,
-        )
-    return (
-        f"{instrument} has given back {v[7] * 100:.0f} % of its rise: the dump has begun.",
-        max(score, 70.0),
-        evidence,
-    )
+def _evidence(scenario: int, v: Sequence[float]) -> tuple[Evidence, ...]:
+    """The scenario's values against their thresholds, and the seconds in a row.
 
-
-_TIERS = ("quotes", "trades")
+    v : values and thresholds as the scenario's `strength` filled them in, then what streams.engine.output adds
+    """
+    module = ENGINE[scenario]
+    relations: Sequence[str] = getattr(module, "RELATIONS", ())
+    found = []
+    for place, (name, unit) in enumerate(zip(module.VALUES, module.UNITS, strict=True)):
+        threshold = _number(v[_THRESHOLDS_AT + place])
+        how = relations[place] if relations else ">="
+        found.append(Evidence(name, _number(v[place]), threshold, how if threshold is not None else "", unit))
+    if scenario != PUMP_AND_DUMP:
+        found.append(Evidence("streak_s", _number(v[o.STREAK]), None, "", "s"))
+    return tuple(found)
 
 
 def build_alert(
@@ -104,21 +74,19 @@ def build_alert(
 ) -> Alert:
     """The message of one scenario event.
 
-    event : int64[8], offsets : int64[2], values : float64[16], as streams.engine.output.Output documents; where : topic
-    and partition
+    event : int64[8], offsets : int64[2], values : float64[EVENT_VALUES], as streams.engine.output.Output documents
+    where : topic and partition
     """
     scenario, kind, slot, onset, decided, updated, revision, onset_offset = (int(field) for field in event)
     instrument = names[slot]
     v = [float(value) for value in values]
-    if scenario == KMEANS_ANOMALY:
-        sentence, score, evidence = _anomaly(v, instrument, kind)
-        chance = _number(v[2])
-    else:
-        sentence, score, evidence = _pump(v, force.config.pump_and_dump, instrument, kind)
-        chance = None
+    module, score = ENGINE[scenario], strength(v[o.STRENGTH], 1.0)
+    if scenario == PUMP_AND_DUMP and kind == UPDATED:
+        # The dump has begun.
+        score = max(score, 70.0)
     return Alert(
-        id=alert_id(SCENARIOS[scenario], instrument, onset),
-        scenario=SCENARIOS[scenario],
+        id=alert_id(module.NAME, instrument, onset),
+        scenario=module.NAME,
         instrument=instrument,
         onset=to_rfc3339(onset),
         decided=to_rfc3339(decided),
@@ -127,10 +95,10 @@ def build_alert(
         revision=revision - 1,
         severity=severity(score),
         score=score,
-        probability=chance,
-        sentence=sentence,
-        data_tier=_TIERS[scenario],
-        evidence=evidence,
+        probability=_number(v[_CHANCE_AT]) if scenario == KMEANS_ANOMALY else None,
+        sentence=module.sentence(v, instrument, kind == CLOSED),
+        data_tier=", ".join(module.TIERS),
+        evidence=_evidence(scenario, v),
         provenance=Provenance(
             topic=where[0],
             partition=where[1],
@@ -138,7 +106,7 @@ def build_alert(
             decided_offset=int(offsets[0]),
             updated_offset=int(offsets[1]),
             configuration=force.config_hash,
-            models=dict(force.models) if scenario == KMEANS_ANOMALY else {},
+            models={name: force.models[name] for name in _MODELS.get(scenario, ()) if name in force.models},
             build=build,
         ),
     )

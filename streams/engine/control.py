@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from detectors.kmeans import model as models
-from detectors.kmeans.model import PAIR, KMeansModel
-from streams.engine.features import NAMES
-from streams.engine.models import KMEANS_CLASSIC, FindsModels, shipped
+from detectors.kmeans.model import KMeansModel, content_hash
+from detectors.pumps.model import PumpModel
+from streams.engine.models import FindsModels, decode, shipped
+from streams.engine.models import problem as problem_of
 from streams.engine.rules import DetectorConfig
 from streams.engine.shelf import KafkaShelf
 from tapewatch import audit, control_rows, kafka, topics
@@ -44,18 +44,16 @@ class Change(msgspec.Struct, frozen=True):
     rows: dict[str, dict[int, int]]
 
 
-def checked(data: bytes) -> KMeansModel:
+def checked(data: bytes) -> KMeansModel | PumpModel:
     """The model in a file, fit for the engine; TapewatchError says what is wrong with it."""
     try:
-        model = models.decode(data)
-        known = PAIR if model.detector == KMEANS_CLASSIC else NAMES
-        missing = [name for name in model.inputs if name not in known]
-        problem = model.problem() or (f"no such input: {', '.join(missing)}" if missing else "")
+        model = decode(data)
+        problem = problem_of(model)
     except msgspec.MsgspecError as error:
         problem = str(error)
     if problem:
         raise TapewatchError(
-            f"this model cannot be promoted: {problem}", "Train it again with `tapewatch train kmeans`."
+            f"this model cannot be promoted: {problem}", "Train it again; see `tapewatch train --help`."
         )
     return model
 
@@ -64,7 +62,7 @@ def promote(
     settings: Settings, data: bytes, why: str, who: str = "", clock: Clock = WALL, action: str = "models.promote"
 ) -> Change:
     """Bring a model into force everywhere, from each partition's control row on."""
-    model, value = checked(data), models.content_hash(data)
+    model, value = checked(data), content_hash(data)
     _topics(settings)
     producer = kafka.producer(settings, linger_ms=0)
     producer.produce(topics.MODELS, key=value.encode(), value=data)
@@ -94,7 +92,7 @@ def config_in_force(standing: Mapping[str, Order]) -> DetectorConfig:
 
 def models_in_force(standing: Mapping[str, Order]) -> dict[str, str]:
     """Content hash by detector: those promoted, else the shipped ones."""
-    hashes = {name: models.content_hash(data) for name, data in shipped().items()}
+    hashes = {name: content_hash(data) for name, data in shipped().items()}
     return hashes | {name: order.value for name, order in standing.items() if name != CONFIG}
 
 
@@ -158,7 +156,7 @@ def _order(
 
 def _history(standing: Order | None, subject: str, value: str, action: str) -> tuple[str, tuple[str, ...]]:
     """The value before, and the earlier values that the new order remembers, newest first."""
-    original = models.content_hash(shipped()[subject]) if subject in shipped() else ""
+    original = content_hash(shipped()[subject]) if subject in shipped() else ""
     before = standing.value if standing else original
     earlier = standing.previous if standing else ()
     if action == "models.rollback":

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.engine.features import NAMES
-from streams.engine.seal import DETECTORS
+from streams.engine.judging import DETECTORS
 from tapewatch import ipc
 from tapewatch.frames import arrow_array, write_stream
 from tapewatch.rows import CONTRACT_VERSION, numpy_dtype

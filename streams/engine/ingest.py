@@ -5,11 +5,12 @@ before it.
 import numpy as np
 import numpy.typing as npt
 
-from detectors.kmeans.score import Centres
+from detectors.pumps.features import buy
 from streams.engine import output as o
 from streams.engine import state as s
+from streams.engine.observing import on_print
 from streams.engine.output import Output
-from streams.engine.rules import Rules
+from streams.engine.rules import Judges
 from streams.engine.seal import advance, cover, restart_windows
 from streams.engine.state import State
 from tapewatch.checks import LEVELS, floats, int8s
@@ -64,6 +65,8 @@ def _depth_change(a: F8, change: float, traded_field: int) -> None:
 def _touch(a: F8, bid: float, bid_qty: float, ask: float, ask_qty: float) -> None:
     """Take a new best bid and ask (NaN where a side is absent)."""
     a[s.OFI] += _order_flow(a, bid, bid_qty, ask, ask_qty)
+    a[s.RAISED] += 1.0 if bid > a[s.BID] else 0.0
+    a[s.LOWERED] += 1.0 if ask < a[s.ASK] else 0.0
     a[s.BID], a[s.ASK] = bid, ask
     a[s.BID_QTY] = bid_qty if bid > 0.0 else 0.0
     a[s.ASK_QTY] = ask_qty if ask > 0.0 else 0.0
@@ -98,6 +101,8 @@ def _on_quote(a: F8, bid: float, bid_qty: float, ask: float, ask_qty: float, las
 def _count_trade(a: F8, price: float, qty: float, side: int) -> None:
     """Add a trade to second, session and minute."""
     a[s.LAST] = price
+    a[s.HIGH] = max(a[s.HIGH], price)
+    a[s.LOW] = min(a[s.LOW], price) if a[s.LOW] > 0.0 else price
     a[s.VOL] += qty
     a[s.CNT] += 1.0
     a[s.SGN] += qty * side
@@ -116,21 +121,25 @@ def _count_trade(a: F8, price: float, qty: float, side: int) -> None:
 
 
 @inlined
-def _on_trade(a: F8, price: float, qty: float, side: int, condition: int, ts_event: int) -> None:
+def _on_trade(S: State, i: int, price: float, qty: float, side: int, condition: int, ts_event: int) -> None:
     """A trade row; only regular and auction trades move prices and volumes."""
     if condition != _REGULAR and condition != _AUCTION_TRADE:
         return
+    a = S.acc[i]
     a[s.HAS_TRADE] = 1.0
+    millisecond = ts_event // _MILLISECOND
     if condition == _AUCTION_TRADE:
         side = 0
     elif side == 0:
         # Unknown aggressor: the quote rule (Lee & Ready 1991).
         side = 1 if price >= a[s.ASK] else (-1 if price <= a[s.BID] else 0)
     if side > 0:
-        millisecond = ts_event // _MILLISECOND
+        a[s.BUYS] += 1.0
+        buy(S.pumps[i], price, price * qty, millisecond)
         if millisecond != a[s.LAST_BUY_MS]:
             a[s.RUSH] += 1.0
             a[s.LAST_BUY_MS] = millisecond
+    on_print(a, S.tape[i], price, qty, side, millisecond)
     _count_trade(a, price, qty, side)
 
 
@@ -215,8 +224,10 @@ def _new_session(a: F8) -> None:
 
 
 @kernel
-def _on_status(S: State, i: int, kind: int, second: int, offset: int, out: Output) -> None:
-    """A status row of one instrument: its phase, and what was not watched while it was halted."""
+def _on_status(S: State, i: int, kind: int, second: int, offset: int, closes: int, out: Output) -> None:
+    """A status row of one instrument: its phase, when its session began and ends, and what was not watched while it was
+    halted. closes : second of the epoch at which the session will end, 0 where that is not known
+    """
     a = S.acc[i]
     if kind == _GAP:
         cover(out, i, second, second + 1, o.GAP, offset, 1)
@@ -233,6 +244,8 @@ def _on_status(S: State, i: int, kind: int, second: int, offset: int, out: Outpu
             _new_session(a)
         if a[s.PHASE_OF] == s.HALTED or a[s.PHASE_OF] == s.CLOSED:
             restart_windows(a)
+        if kind == _OPEN:
+            a[s.OPENED_AT], a[s.CLOSES_AT] = second, closes if closes > 0 else np.nan
         a[s.PHASE_OF] = s.IN_AUCTION if kind == _AUCTION else s.ACTIVE
 
 
@@ -250,12 +263,14 @@ def _wake(S: State, i: int) -> None:
 @kernel
 def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any case
     row_type: int, buffer: Bytes, offsets: Longs, rows: int, start: int, slots: Ints, reasons: Bytes, offset: int,
-    S: State, model: Centres, classic: Centres, rules: Rules, out: Output,
+    beside: Longs, S: State, judges: Judges, out: Output,
 ) -> int:  # fmt: skip
     """Take a frame's accepted rows in, from row `start` on; returns the next row.
 
     buffer, offsets, rows : the frame's View; slots : int32[dictionary]; reasons : uint8[rows], 0 where a row counts
     offset : the record's offset, named as cause in what the kernel writes
+    beside : int64[rows], what was read from texts: of status rows the close that they name, seconds of the epoch, 0
+    where none does; of order rows a hash of the order's id; empty for other types, and where no text tells anything
     Stops early when `out` is full (counts[FULL], call again after draining) or behind a control row (counts[CONTROL]).
     """
     codes = buffer[offsets[0] : offsets[0] + 4 * rows].view(np.int32)
@@ -304,7 +319,7 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
             out.counts[o.CONTROL] = 1
             return row + 1
         second = ts_recv[row] // _SECOND
-        if second > clock[s.SECOND] and not advance(S, second, offset, model, classic, rules, out):
+        if second > clock[s.SECOND] and not advance(S, second, offset, judges, out):
             return row
         clock[s.NEWEST] = max(clock[s.NEWEST], ts_recv[row])
         i = int(slots[codes[row]])
@@ -315,11 +330,12 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
             if out.counts[o.COVERAGE] + clock[s.COUNT] > out.coverage.shape[1]:
                 out.counts[o.FULL] = 1
                 return row
+            closes = beside[row] if beside.size > 0 else 0
             if i >= 0:
-                _on_status(S, i, kind, second, offset, out)
+                _on_status(S, i, kind, second, offset, closes, out)
                 continue
             for each in range(clock[s.COUNT]):
-                _on_status(S, each, kind, second, offset, out)
+                _on_status(S, each, kind, second, offset, closes, out)
             if kind in (_OPEN, _RESUME):
                 clock[s.PHASE] = s.ACTIVE
             elif kind == _AUCTION:
@@ -334,7 +350,7 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
         if row_type == _QUOTE:
             _on_quote(a, c3[row], c4[row], c5[row], c6[row], c7[row], c8[row])
         elif row_type == _TRADE:
-            _on_trade(a, c3[row], c4[row], b5[row], b6[row], ts_event[row])
+            _on_trade(S, i, c3[row], c4[row], b5[row], b6[row], ts_event[row])
         elif row_type == _BOOK:
             _on_book(a, S.book[i], c4, c5, c6, c7, row * LEVELS)
         elif row_type == _BAR:

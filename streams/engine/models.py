@@ -3,18 +3,26 @@
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from detectors.kmeans.model import PAIR, KMeansModel, content_hash, decode
-from detectors.kmeans.score import Centres, no_model
+from detectors.kmeans import model as kmeans
+from detectors.kmeans import score
+from detectors.kmeans.model import PAIR, KMeansModel, content_hash
+from detectors.pumps import model as pumps
+from detectors.pumps import trees
+from detectors.pumps.model import PumpModel
 from streams.engine.features import NAMES
-from streams.engine.rules import DetectorConfig
+from streams.engine.rules import DetectorConfig, Judges
 from tapewatch.errors import TapewatchError
 
-KMEANS, KMEANS_CLASSIC = "kmeans", "kmeans_classic"
+KMEANS, KMEANS_CLASSIC, PUMPS = "kmeans", "kmeans_classic", pumps.DETECTOR
+DETECTORS = (KMEANS, KMEANS_CLASSIC, PUMPS)
+"""Detectors that a model can be promoted for."""
+
 _INPUTS = {KMEANS: NAMES, KMEANS_CLASSIC: PAIR}
+_FOLDERS = {KMEANS: "detectors.kmeans", KMEANS_CLASSIC: "detectors.kmeans", PUMPS: "detectors.pumps"}
 
 
 class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -57,8 +65,39 @@ class ModelShelf:
 @cache
 def shipped() -> dict[str, bytes]:
     """The shipped model files by detector, as they were when first asked for."""
-    folder = resources.files("detectors.kmeans") / "shipped"
-    return {name: path.read_bytes() for name in _INPUTS if (path := folder / f"{name}.json").is_file()}
+    paths = {name: resources.files(package) / "shipped" / f"{name}.json" for name, package in _FOLDERS.items()}
+    return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
+
+
+class _Kind(msgspec.Struct):
+    """What of a model file says which model it is."""
+
+    detector: str
+
+
+def decode(data: bytes) -> KMeansModel | PumpModel:
+    """The model in a file; msgspec.MsgspecError where it is none, or not sound."""
+    if msgspec.json.decode(data, type=_Kind).detector != PUMPS:
+        return kmeans.decode(data)
+    try:
+        return pumps.decode(data)
+    except ValueError as error:
+        raise msgspec.ValidationError(str(error)) from error
+
+
+def problem(model: KMeansModel | PumpModel) -> str:
+    """Why the engine cannot take a model; empty where it can."""
+    if isinstance(model, PumpModel):
+        return model.problem()
+    if model.detector not in _INPUTS:
+        return f"there is no detector {model.detector!r}"
+    missing = [name for name in model.inputs if name not in _INPUTS[model.detector]]
+    return model.problem() or (f"no such input: {', '.join(missing)}" if missing else "")
+
+
+def summary(model: KMeansModel | PumpModel) -> dict[str, Any]:
+    """What a listing shows."""
+    return pumps.summary(model) if isinstance(model, PumpModel) else kmeans.summary(model)
 
 
 class InForce:
@@ -67,12 +106,9 @@ class InForce:
     def __init__(self, shelf: FindsModels, models: Mapping[str, str], config: DetectorConfig) -> None:
         self._shelf = shelf
         self.models: dict[str, str] = {}
-        self._loaded: dict[str, KMeansModel] = {}
-        self.kmeans: Centres = no_model()
-        self.classic: Centres = no_model()
         self.config = config
-        self.rules = config.rules()
         self.config_hash = config.hash
+        self.judges = Judges(score.no_model(), score.no_model(), trees.no_model(), config.rules())
         for detector, wanted in sorted(models.items()):
             self._load(detector, wanted)
 
@@ -83,17 +119,17 @@ class InForce:
 
     def _load(self, detector: str, wanted: str) -> None:
         model = decode(self._shelf.find(wanted))
-        if detector not in _INPUTS or model.detector != detector:
+        if model.detector != detector or detector not in DETECTORS:
             raise TapewatchError(
                 f"model {wanted} is of {model.detector!r}, not {detector!r}", "Promote a model of that detector."
             )
-        centres = model.centres_for(_INPUTS[detector])
-        if detector == KMEANS:
-            self.kmeans = centres
+        if isinstance(model, PumpModel):
+            self.judges = self.judges._replace(pumps=model.trees())
         else:
-            self.classic = centres
+            centres = model.centres_for(_INPUTS[detector])
+            of = {"kmeans": centres} if detector == KMEANS else {"classic": centres}
+            self.judges = self.judges._replace(**of)
         self.models[detector] = wanted
-        self._loaded[detector] = model
 
     def apply(self, control: Control) -> None:
         """Switch to what a control row names; what it does not name stays."""
@@ -101,7 +137,7 @@ class InForce:
             self._load(detector, wanted)
         if control.config is not None:
             self.config = control.config
-            self.rules = control.config.rules()
+            self.judges = self.judges._replace(rules=control.config.rules())
             self.config_hash = control.config.hash
 
     @property

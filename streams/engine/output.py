@@ -8,13 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.kmeans.score import BLOCK
+from detectors.scenarios.library import SCENARIOS
+from detectors.scenarios.observation import COUNT as OBSERVED
 from streams.engine.features import COUNT as FEATURE_COUNT
 
 # counts: int64[8], how much of each buffer is filled; FULL is 1 when a kernel stopped for want of room, CONTROL at a
 # control row.
 FEATURES, SCORES, BARS, SEALED, COVERAGE, EVENTS, FULL, CONTROL = range(8)
 
-EVENT_VALUES = 16
+VERDICT = 16
+"""Evidence and thresholds of a scenario."""
+STRENGTH, STREAK = VERDICT, VERDICT + 1
+EVENT_VALUES = VERDICT + 2
+"""Of an event: the scenario's evidence and thresholds, how strong it was, and for how many seconds in a row."""
+SCORES_EACH = 3 + len(SCENARIOS)
+"""Score rows that one instrument's second can have."""
 SILENCE, HALT, GAP = 0, 1, 2
 """Why seconds were not watched: the feed was silent, the instrument halted, the venue's ids showed a hole."""
 
@@ -42,6 +50,8 @@ class Output(NamedTuple):
     events : int64[room, 8] scenario, kind, slot, onset, decided, updated (UTC ns), revision, onset offset;
     event_offsets : int64[room, 2]
     work, places : scratch of the kernels, float64[WORK_ROWS, BLOCK] and int64[PLACES]
+    slots, classes : int64[BLOCK], instrument and class of each observation; observations : float64[BLOCK, COUNT];
+    strengths : float64[BLOCK], verdicts : float64[BLOCK, VERDICT], of the scenario at hand; all of them scratch too
     """
 
     counts: npt.NDArray[np.int64]
@@ -58,6 +68,11 @@ class Output(NamedTuple):
     event_values: npt.NDArray[np.float64]
     work: npt.NDArray[np.float64]
     places: npt.NDArray[np.int64]
+    slots: npt.NDArray[np.int64]
+    classes: npt.NDArray[np.int64]
+    observations: npt.NDArray[np.float64]
+    strengths: npt.NDArray[np.float64]
+    verdicts: npt.NDArray[np.float64]
 
 
 def create(instruments: int) -> Output:
@@ -67,15 +82,20 @@ def create(instruments: int) -> Output:
         counts=np.zeros(8, dtype=np.int64),
         features=np.zeros((FEATURE_COUNT, room), dtype=np.float32),
         feature_keys=np.zeros((3, room), dtype=np.int64),
-        scores=np.zeros((2, 2 * room), dtype=np.float32),
-        score_keys=np.zeros((4, 2 * room), dtype=np.int64),
+        scores=np.zeros((2, SCORES_EACH * room), dtype=np.float32),
+        score_keys=np.zeros((4, SCORES_EACH * room), dtype=np.int64),
         bars=np.zeros((6, room), dtype=np.float64),
         bar_keys=np.zeros((3, room), dtype=np.int64),
         sealed=np.zeros((3, 4096), dtype=np.int64),
         coverage=np.zeros((6, 2 * room), dtype=np.int64),
-        events=np.zeros((2 * room, 8), dtype=np.int64),
-        event_offsets=np.zeros((2 * room, 2), dtype=np.int64),
-        event_values=np.zeros((2 * room, EVENT_VALUES)),
+        events=np.zeros((len(SCENARIOS) * room, 8), dtype=np.int64),
+        event_offsets=np.zeros((len(SCENARIOS) * room, 2), dtype=np.int64),
+        event_values=np.zeros((len(SCENARIOS) * room, EVENT_VALUES)),
         work=np.zeros((WORK_ROWS, BLOCK)),
         places=np.zeros(PLACES, dtype=np.int64),
+        slots=np.zeros(BLOCK, dtype=np.int64),
+        classes=np.zeros(BLOCK, dtype=np.int64),
+        observations=np.zeros((BLOCK, OBSERVED)),
+        strengths=np.zeros(BLOCK),
+        verdicts=np.zeros((BLOCK, VERDICT)),
     )

@@ -6,9 +6,8 @@ from confluent_kafka import Consumer, Message
 
 from streams.engine.models import FindsModels, InForce
 from streams.engine.snapshots import DamagedError, Pointers, collect, restore
-from streams.engine.task import Task
+from streams.engine.task import ReferenceData, Task
 from tapewatch import kafka, logs, topics
-from tapewatch.admission import KnowsInstruments
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -19,7 +18,7 @@ log = logs.get("engine.recovery")
 class Recovery:
     """Rebuilds tasks from the log. One reader, used for one partition after the other."""
 
-    def __init__(self, settings: Settings, registry: KnowsInstruments, shelf: FindsModels, build: str) -> None:
+    def __init__(self, settings: Settings, registry: ReferenceData, shelf: FindsModels, build: str) -> None:
         self._settings, self._registry, self._shelf, self._build = settings, registry, shelf, build
         self._reader: Consumer | None = None
 

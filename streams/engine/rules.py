@@ -1,32 +1,80 @@
 """The detector configuration of the engine: thresholds of scenarios, hashed, switched by control rows."""
 
 import hashlib
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.scenarios.kmeans_anomaly import AnomalyParameters
-from detectors.scenarios.pump_and_dump import PumpParameters
+from detectors.kmeans.score import Centres
+from detectors.pumps.trees import Trees
+from detectors.scenarios.library import ENGINE, SCENARIOS
+from detectors.scenarios.table import Sections
+
+PARAMETERS = max(len(module.Parameters.__struct_fields__) for module in ENGINE)
 
 
-class Rules(NamedTuple):
-    """Scenario parameters as kernels take them: one float64 array each."""
+class Judges(NamedTuple):
+    """What is in force in a partition, as kernels take it. rules : see DetectorConfig.rules."""
 
-    anomaly: npt.NDArray[np.float64]
-    pump: npt.NDArray[np.float64]
+    kmeans: Centres
+    classic: Centres
+    pumps: Trees
+    rules: npt.NDArray[np.float64]
 
 
-class DetectorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Thresholds of every scenario; its hash stands in every alert."""
+class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
+    """Thresholds of every scenario; its hash stands in every alert.
 
-    kmeans_anomaly: AnomalyParameters = AnomalyParameters()
-    pump_and_dump: PumpParameters = PumpParameters()
+    classes : what differs for a class of instruments (the `kind` of their reference data): class, scenario, parameter,
+    value
+    """
 
-    def rules(self) -> Rules:
-        """For the kernels."""
-        return Rules(anomaly=self.kmeans_anomaly.array(), pump=self.pump_and_dump.array())
+    classes: dict[str, dict[str, dict[str, float]]] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """ValueError where a value is negative or no number, or a class names an unknown scenario or parameter."""
+        for name, scenarios in self.classes.items():
+            for scenario, values in scenarios.items():
+                where = f"classes.{name}.{scenario}"
+                if scenario not in SCENARIOS:
+                    raise ValueError(f"{where}: no such scenario")
+                known = getattr(self, scenario).__struct_fields__
+                unknown = [key for key in values if key not in known]
+                if unknown:
+                    raise ValueError(f"{where}: no such parameter: {', '.join(unknown)}")
+
+    def problem(self) -> str:
+        """Which value is negative or no number; empty where none is."""
+        sections = {name: msgspec.to_builtins(getattr(self, name)) for name in SCENARIOS}
+        for name, overrides in self.classes.items():
+            sections |= {f"classes.{name}.{scenario}": values for scenario, values in overrides.items()}
+        for section, values in sections.items():
+            for key, value in values.items():
+                if not (math.isfinite(value) and value >= 0.0):
+                    return f"{section}.{key} is {value}"
+        return ""
+
+    def rules(self) -> npt.NDArray[np.float64]:
+        """For the kernels: float64[1 + classes, scenarios, PARAMETERS], first for instruments of no class named here,
+        then class by class in order of their names.
+        """
+        found = np.zeros((1 + len(self.classes), len(SCENARIOS), PARAMETERS))
+        for place, name in enumerate(("", *sorted(self.classes))):
+            overrides = self.classes.get(name, {})
+            for number, scenario in enumerate(SCENARIOS):
+                rule = msgspec.structs.replace(getattr(self, scenario), **overrides.get(scenario, {}))
+                values = msgspec.structs.astuple(rule)
+                found[place, number, : len(values)] = values
+        return found
+
+    def class_places(self, kinds: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Where in `rules` each instrument stands. kinds : their classes, as reference data says."""
+        places: Mapping[str, int] = {name: place for place, name in enumerate(sorted(self.classes), 1)}
+        return np.array([places.get(kind, 0) for kind in kinds], dtype=np.int64)
 
     def encoded(self) -> bytes:
         """Canonical JSON."""

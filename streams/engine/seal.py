@@ -6,21 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.kmeans.score import ALERT, BLOCK, Centres, distance, distances, probability
-from detectors.scenarios import kmeans_anomaly, pump_and_dump
-from detectors.scenarios.episode import (
-    DECIDED,
-    DECIDED_OFFSET,
-    KMEANS_ANOMALY,
-    NONE,
-    ONSET,
-    ONSET_OFFSET,
-    PUMP_AND_DUMP,
-    REVISION,
-)
+from detectors.pumps import features as pump_features
+from detectors.pumps import trees
+from detectors.scenarios import observation as x_
 from streams.engine import output as o
+from streams.engine import rings as r_
 from streams.engine import state as s
+from streams.engine.judging import KMEANS, KMEANS_CLASSIC, PUMPS, judge, score
+from streams.engine.observing import clear, fold, forget_windows, observe
 from streams.engine.output import Output
-from streams.engine.rules import Rules
+from streams.engine.rings import PRICE_LAGS, ring_rows, slide
+from streams.engine.rules import Judges
 from streams.engine.state import State
 from tapewatch.kernels import inlined, kernel
 
@@ -32,9 +28,7 @@ MAX_SILENCE_S = 5
 """A partition without any row, heartbeats included, for longer was not watched: windows start anew after it."""
 
 _MARK = 1_000_000_000
-KMEANS, KMEANS_CLASSIC = 0, 1
-DETECTORS = ("kmeans", "kmeans_classic")
-"""Detector names by the number that score rows carry."""
+_RETURN_WINDOWS = 7
 
 
 def _decay(half_life_s: float) -> float:
@@ -43,27 +37,6 @@ def _decay(half_life_s: float) -> float:
 
 
 _A60, _A300, _A600, _A1800 = _decay(60), _decay(300), _decay(600), _decay(1800)
-
-
-# Rows of the rings, the same for every instrument of a second and so computed once: price now and 1, 5, 10, 30, 60,
-# 300, 900, 25, 61, 301, 26 s ago; within each one-minute ring now and 10, 25, 60 s ago; Amihud now and 300 s ago; rush
-# now and 25 s ago; within each depth ring now and 10 s ago.
-_P, _P60, _P25, _P61, _P300, _P301, _P26 = 0, 5, 8, 9, 6, 10, 11
-_M, _M10, _M25, _M60, _A, _A300_AGO, _R, _R25, _D, _D10 = range(12, 22)
-_PRICE_LAGS = np.array([0, 1, 5, 10, 30, 60, 300, 900, 25, 61, 301, 26])
-_RETURN_WINDOWS = 7
-
-
-@kernel
-def ring_rows(second: int, at: I8) -> None:
-    """Fill `at`, int64[22], with the rows named above."""
-    for lag in range(_PRICE_LAGS.size):
-        at[lag] = s.PRICE + (second - _PRICE_LAGS[lag]) % s.RING_PRICE
-    at[_M], at[_M10] = second % s.RING_MINUTE, (second - 10) % s.RING_MINUTE
-    at[_M25], at[_M60] = (second - 25) % s.RING_MINUTE, (second - 60) % s.RING_MINUTE
-    at[_A], at[_A300_AGO] = s.AMIHUD + second % s.RING_AMIHUD, s.AMIHUD + (second - 300) % s.RING_AMIHUD
-    at[_R], at[_R25] = s.RUSHES + second % s.RING_RUSH, s.RUSHES + (second - 25) % s.RING_RUSH
-    at[_D], at[_D10] = second % s.RING_DEPTH, (second - 10) % s.RING_DEPTH
 
 
 @inlined
@@ -86,6 +59,7 @@ def restart_windows(a: F8) -> None:
         a[field] = 0.0
     a[s.VOL25] = a[s.SGN25] = 0.0
     a[s.M_SPREAD] = a[s.BAR_PREV_CLOSE] = a[s.BAR_PREV_VOLUME] = np.nan
+    forget_windows(a)
     clear_second(a)
 
 
@@ -94,14 +68,6 @@ def clear_second(a: F8) -> None:
     """Empty the accumulators of the second."""
     a[s.VOL] = a[s.CNT] = a[s.SGN] = a[s.NOTIONAL] = a[s.RUSH] = 0.0
     a[s.OFI] = a[s.QUOTES] = a[s.ADDED] = a[s.REMOVED] = 0.0
-
-
-@inlined
-def _slide(total: float, rings: F8, old: int, window: int, i: int, age: float, value: float) -> float:
-    """A sum over `window` seconds after this second's value; `old` is the row of the value that leaves."""
-    if age >= window:
-        return float(total + value - rings[old, i])
-    return total + value
 
 
 @inlined
@@ -127,18 +93,18 @@ def _returns(S: State, i: int, at: I8, lp: float, f: F4) -> float:
     a = S.acc[i]
     age = a[s.AGE]
     rings = S.rings
-    rings[at[_P], i] = lp
+    rings[at[r_.P], i] = lp
     for column in range(_RETURN_WINDOWS):
-        f[column] = lp - rings[at[column + 1], i] if age >= _PRICE_LAGS[column + 1] else np.nan
-    r = lp - rings[at[1], i] if age >= 1.0 else 0.0
+        f[column] = lp - rings[at[column + 1], i] if age >= PRICE_LAGS[column + 1] else np.nan
+    r = lp - rings[at[r_.P1], i] if age >= 1.0 else 0.0
     r2 = r * r
     a[s.R2_60] += r2
     a[s.R2_300] += r2
     if age >= 61:
-        old = rings[at[_P60], i] - rings[at[_P61], i]
+        old = rings[at[r_.P60], i] - rings[at[r_.P61], i]
         a[s.R2_60] = max(a[s.R2_60] - old * old, 0.0)
     if age >= 301:
-        old = rings[at[_P300], i] - rings[at[_P301], i]
+        old = rings[at[r_.P300], i] - rings[at[r_.P301], i]
         a[s.R2_300] = max(a[s.R2_300] - old * old, 0.0)
     a[s.EWMA_R2] += _A60 * (r2 - a[s.EWMA_R2])
     f[7] = np.sqrt(a[s.R2_60]) if age >= 60 else np.nan
@@ -152,26 +118,26 @@ def _trading(S: State, i: int, at: I8, r: float, f: F4) -> None:
     """Columns 10 to 20 (volumes, imbalance, z-scores, rush orders) and 34 (Amihud)."""
     a, rings = S.acc[i], S.rings
     age = a[s.AGE]
-    a[s.VOL60] = _slide(a[s.VOL60], rings, s.VOLUME + at[_M60], 60, i, age, a[s.VOL])
-    a[s.VOL25] = _slide(a[s.VOL25], rings, s.VOLUME + at[_M25], 25, i, age, a[s.VOL])
-    a[s.CNT60] = _slide(a[s.CNT60], rings, s.COUNTS + at[_M60], 60, i, age, a[s.CNT])
-    a[s.SGN60] = _slide(a[s.SGN60], rings, s.SIGNED + at[_M60], 60, i, age, a[s.SGN])
-    a[s.SGN25] = _slide(a[s.SGN25], rings, s.SIGNED + at[_M25], 25, i, age, a[s.SGN])
-    a[s.RUSH25] = _slide(a[s.RUSH25], rings, at[_R25], 25, i, age, a[s.RUSH])
+    a[s.VOL60] = slide(a[s.VOL60], rings, s.VOLUME + at[r_.M60], 60, i, age, a[s.VOL])
+    a[s.VOL25] = slide(a[s.VOL25], rings, s.VOLUME + at[r_.M25], 25, i, age, a[s.VOL])
+    a[s.CNT60] = slide(a[s.CNT60], rings, s.COUNTS + at[r_.M60], 60, i, age, a[s.CNT])
+    a[s.SGN60] = slide(a[s.SGN60], rings, s.SIGNED + at[r_.M60], 60, i, age, a[s.SGN])
+    a[s.SGN25] = slide(a[s.SGN25], rings, s.SIGNED + at[r_.M25], 25, i, age, a[s.SGN])
+    a[s.RUSH25] = slide(a[s.RUSH25], rings, at[r_.R25], 25, i, age, a[s.RUSH])
     if a[s.CNT60] == 0.0:
         # Counts are exact: without a trade, what is left in the sums is rounding.
         a[s.VOL60] = a[s.VOL25] = a[s.SGN60] = a[s.SGN25] = 0.0
-    rings[s.VOLUME + at[_M], i] = a[s.VOL]
-    rings[s.COUNTS + at[_M], i] = a[s.CNT]
-    rings[s.SIGNED + at[_M], i] = a[s.SGN]
-    rings[at[_R], i] = a[s.RUSH]
+    rings[s.VOLUME + at[r_.M], i] = a[s.VOL]
+    rings[s.COUNTS + at[r_.M], i] = a[s.CNT]
+    rings[s.SIGNED + at[r_.M], i] = a[s.SGN]
+    rings[at[r_.R], i] = a[s.RUSH]
     illiquidity = abs(r) / a[s.NOTIONAL] if a[s.NOTIONAL] > 0.0 and age >= 1 else -1.0
     if age >= 300:
-        old = rings[at[_A300_AGO], i]
+        old = rings[at[r_.A300], i]
         if old >= 0.0:
             a[s.AMI_SUM] -= old
             a[s.AMI_N] -= 1.0
-    rings[at[_A], i] = illiquidity
+    rings[at[r_.A], i] = illiquidity
     if illiquidity >= 0.0:
         a[s.AMI_SUM] += illiquidity
         a[s.AMI_N] += 1.0
@@ -219,15 +185,15 @@ def _quoting(S: State, i: int, at: I8, f: F4) -> None:
             f[25] = (a[s.BID5] - a[s.ASK5]) / (a[s.BID5] + a[s.ASK5])
         if a[s.BID10] + a[s.ASK10] > 0.0:
             f[26] = (a[s.BID10] - a[s.ASK10]) / (a[s.BID10] + a[s.ASK10])
-    a[s.OFI10] = _slide(a[s.OFI10], rings, s.OFIS + at[_M10], 10, i, age, a[s.OFI])
-    a[s.OFI60] = _slide(a[s.OFI60], rings, s.OFIS + at[_M60], 60, i, age, a[s.OFI])
-    a[s.QTS60] = _slide(a[s.QTS60], rings, s.UPDATES + at[_M60], 60, i, age, a[s.QUOTES])
-    a[s.ADD10] = _slide(a[s.ADD10], rings, s.ADDS + at[_D10], 10, i, age, a[s.ADDED])
-    a[s.REM10] = _slide(a[s.REM10], rings, s.REMOVALS + at[_D10], 10, i, age, a[s.REMOVED])
-    rings[s.OFIS + at[_M], i] = a[s.OFI]
-    rings[s.UPDATES + at[_M], i] = a[s.QUOTES]
-    rings[s.ADDS + at[_D], i] = a[s.ADDED]
-    rings[s.REMOVALS + at[_D], i] = a[s.REMOVED]
+    a[s.OFI10] = slide(a[s.OFI10], rings, s.OFIS + at[r_.M10], 10, i, age, a[s.OFI])
+    a[s.OFI60] = slide(a[s.OFI60], rings, s.OFIS + at[r_.M60], 60, i, age, a[s.OFI])
+    a[s.QTS60] = slide(a[s.QTS60], rings, s.UPDATES + at[r_.M60], 60, i, age, a[s.QUOTES])
+    a[s.ADD10] = slide(a[s.ADD10], rings, s.ADDS + at[r_.D10], 10, i, age, a[s.ADDED])
+    a[s.REM10] = slide(a[s.REM10], rings, s.REMOVALS + at[r_.D10], 10, i, age, a[s.REMOVED])
+    rings[s.OFIS + at[r_.M], i] = a[s.OFI]
+    rings[s.UPDATES + at[r_.M], i] = a[s.QUOTES]
+    rings[s.ADDS + at[r_.D], i] = a[s.ADDED]
+    rings[s.REMOVALS + at[r_.D], i] = a[s.REMOVED]
     if a[s.HAS_QUOTE] > 0.0 or a[s.HAS_BOOK] > 0.0:
         f[27] = a[s.OFI]
         f[32] = a[s.QUOTES]
@@ -254,56 +220,12 @@ def _session(S: State, i: int, at: I8, price: float, lp: float, f: F4) -> None:
     f[37] = (price / a[s.SES_LOW] - 1.0) * 10_000.0
     f[38] = f[39] = np.nan
     if age >= 60:
-        f[38] = (np.exp(lp - rings[at[_P60], i]) - 1.0) * 100.0
+        f[38] = (np.exp(lp - rings[at[r_.P60], i]) - 1.0) * 100.0
     if age >= 119:
-        before = rings[s.VOLUME60 + at[_M60], i]
+        before = rings[s.VOLUME60 + at[r_.M60], i]
         if before > 0.0:
             f[39] = (a[s.VOL60] / before - 1.0) * 100.0
-    rings[s.VOLUME60 + at[_M], i] = a[s.VOL60]
-
-
-@inlined
-def _event(out: Output, scenario: int, kind: int, slot: int, e: F8, second: int, offset: int, values: F8) -> None:
-    """Write a scenario's event."""
-    row = out.counts[o.EVENTS]
-    out.counts[o.EVENTS] = row + 1
-    event = out.events[row]
-    event[0], event[1], event[2] = scenario, kind, slot
-    event[3], event[4], event[5] = np.int64(e[ONSET]) * _MARK, np.int64(e[DECIDED]) * _MARK, (second + 1) * _MARK
-    event[6], event[7] = np.int64(e[REVISION]), np.int64(e[ONSET_OFFSET])
-    out.event_offsets[row, 0], out.event_offsets[row, 1] = np.int64(e[DECIDED_OFFSET]), offset
-    for j in range(values.size):
-        out.event_values[row, j] = values[j]
-
-
-@inlined
-def _scenarios(
-    S: State, i: int, at: I8, second: int, offset: int, price: float, raw: float, chance: float,
-    model: Centres, rules: Rules, out: Output,
-) -> None:  # fmt: skip
-    """Step every scenario of an instrument."""
-    x, values = out.work[o.ODDS, :8], out.work[o.ODDS, 8 : 8 + o.EVENT_VALUES]
-    a = S.acc[i]
-    e = S.episodes[i, KMEANS_ANOMALY]
-    kind = kmeans_anomaly.step(e, raw, chance, model.limits[ALERT], second, offset, rules.anomaly, values)
-    if kind != NONE:
-        _event(out, KMEANS_ANOMALY, kind, i, e, second, offset, values)
-    if a[s.HAS_TRADE] == 0.0:
-        return
-    rings = S.rings
-    warm = a[s.AGE] >= pump_and_dump.WINDOW_S
-    x[pump_and_dump.RISE] = rings[at[_P], i] - rings[at[_P25], i] if warm else np.nan
-    x[pump_and_dump.RUSH] = a[s.RUSH25]
-    usual = a[s.BASE_VOLUME] * pump_and_dump.WINDOW_S
-    x[pump_and_dump.VOLUME_RATIO] = a[s.VOL25] / usual if usual > 0.0 else 0.0
-    x[pump_and_dump.BUY_SHARE] = a[s.SGN25] / a[s.VOL25] if a[s.VOL25] > 0.0 else 0.0
-    x[pump_and_dump.DEVIATION] = np.sqrt(a[s.BASE_R2] * pump_and_dump.WINDOW_S)
-    x[pump_and_dump.RUSH_RATIO] = a[s.BASE_RUSH] * pump_and_dump.WINDOW_S
-    x[pump_and_dump.PRICE], x[pump_and_dump.AGE] = price, a[s.AGE]
-    e = S.episodes[i, PUMP_AND_DUMP]
-    kind = pump_and_dump.step(e, x, second, offset, rules.pump, values)
-    if kind != NONE:
-        _event(out, PUMP_AND_DUMP, kind, i, e, second, offset, values)
+    rings[s.VOLUME60 + at[r_.M], i] = a[s.VOL60]
 
 
 @inlined
@@ -318,20 +240,12 @@ def _baselines(S: State, i: int, at: I8) -> None:
     if seen < 1.0:
         return
     weight = max(_A1800, 1.0 / seen)
-    r = rings[at[_P25], i] - rings[at[_P26], i]
-    a[s.BASE_VOLUME] += weight * (rings[s.VOLUME + at[_M25], i] - a[s.BASE_VOLUME])
-    a[s.BASE_RUSH] += weight * (rings[at[_R25], i] - a[s.BASE_RUSH])
+    r = rings[at[r_.P25], i] - rings[at[r_.P26], i]
+    a[s.BASE_VOLUME] += weight * (rings[s.VOLUME + at[r_.M25], i] - a[s.BASE_VOLUME])
+    a[s.BASE_RUSH] += weight * (rings[at[r_.R25], i] - a[s.BASE_RUSH])
     a[s.BASE_R2] += weight * (r * r - a[s.BASE_R2])
-
-
-@inlined
-def _score(out: Output, slot: int, second: int, offset: int, detector: int, raw: float, chance: float) -> None:
-    """Write a score row."""
-    row = out.counts[o.SCORES]
-    out.counts[o.SCORES] = row + 1
-    keys = out.score_keys
-    keys[0, row], keys[1, row], keys[2, row], keys[3, row] = slot, (second + 1) * _MARK, offset, detector
-    out.scores[0, row], out.scores[1, row] = raw, chance
+    traded = 1.0 if rings[s.COUNTS + at[r_.M25], i] > 0.0 else 0.0
+    a[s.BASE_TRADED] += weight * (traded - a[s.BASE_TRADED])
 
 
 @inlined
@@ -353,7 +267,7 @@ def _close_bar(S: State, i: int, second: int, offset: int, price: float, classic
     if classic.index.size > 0:
         # Both changes are needed: a minute after one without volume has no score.
         raw = distance(pair, classic) if pair[0] - pair[0] == 0.0 and pair[1] - pair[1] == 0.0 else np.nan
-        _score(out, i, last, offset, KMEANS_CLASSIC, raw, probability(raw, classic.knots))
+        score(out, i, last, offset, KMEANS_CLASSIC, raw, probability(raw, classic.knots))
     a[s.BAR_PREV_CLOSE], a[s.BAR_PREV_VOLUME] = a[s.BAR_CLOSE], a[s.BAR_VOLUME]
     a[s.BAR_OPEN] = a[s.BAR_HIGH] = a[s.BAR_LOW] = a[s.BAR_CLOSE] = np.nan
     a[s.BAR_VOLUME] = a[s.BAR_TRADES] = 0.0
@@ -376,22 +290,44 @@ def _compute(S: State, i: int, at: I8, price: float, second: int, offset: int, o
 
 
 @inlined
-def _judge(
-    S: State, i: int, at: I8, second: int, offset: int, price: float, raw: float,
-    model: Centres, rules: Rules, out: Output,
-) -> None:  # fmt: skip
-    """Write the score row of an instrument and step its scenarios."""
-    chance = probability(raw, model.knots)
-    if model.index.size > 0:
-        _score(out, i, second, offset, KMEANS, raw, chance)
-    _scenarios(S, i, at, second, offset, price, raw, chance, model, rules, out)
-    _baselines(S, i, at)
+def _models(S: State, i: int, second: int, offset: int, raw: float, judges: Judges, x: F8, out: Output) -> None:
+    """Write the score rows of an instrument, and what models say of it into its observation."""
+    chance = probability(raw, judges.kmeans.knots)
+    if judges.kmeans.index.size > 0:
+        score(out, i, second, offset, KMEANS, raw, chance)
+    x[x_.DISTANCE], x[x_.DISTANCE_PROBABILITY] = raw, chance
+    x[x_.ALERT_DISTANCE], x[x_.PUMP_ALERT] = judges.kmeans.limits[ALERT], judges.pumps.limits[trees.ALERT]
+    a = S.acc[i]
+    x[x_.PUMP_CHANCE] = 0.0 if a[s.TRADES_SEEN] > 0.0 else np.nan
+    if a[s.BUYS] > 0.0:
+        a[s.BUYS] = 0.0
+        x[x_.PUMP_CHANCE] = _pump_chance(S.pumps[i], second, judges.pumps)
+        if x[x_.PUMP_CHANCE] > 0.0:
+            score(out, i, second, offset, PUMPS, x[x_.PUMP_CHANCE], x[x_.PUMP_CHANCE])
 
 
 @kernel
-def seal_second(
-    S: State, second: int, offset: int, ends_minute: bool, model: Centres, classic: Centres, rules: Rules, out: Output
-) -> None:
+def _pump_chance(p: F8, second: int, model: trees.Trees) -> float:
+    """Close a second with buys for the pump detector, and ask it; see detectors.pumps.trees.chance."""
+    pump_features.observe(p, second)
+    return trees.chance(p, model)
+
+
+@inlined
+def _gather(S: State, i: int, at: I8) -> None:
+    """Take the second into what is usual for the instrument, once it was judged by what was usual before."""
+    a = S.acc[i]
+    _baselines(S, i, at)
+    if a[s.HAS_QUOTE] > 0.0 or a[s.HAS_BOOK] > 0.0:
+        _blend(a, s.M_QTS, s.V_QTS, a[s.QUOTES], _A600)
+    fold(a)
+    clear(a)
+    clear_second(a)
+    a[s.AGE] += 1.0
+
+
+@kernel
+def seal_second(S: State, second: int, offset: int, ends_minute: bool, judges: Judges, out: Output) -> None:
     """Close `second` for every active instrument; `out` must have room for all of them.
 
     ends_minute : no later second of the minute will be closed: its bars are written, those of instruments that were
@@ -419,19 +355,24 @@ def seal_second(
                 continue
             prices[each] = price
             rows[each] = _compute(S, start + each, at, price, second, offset, out) - begin
-        distances(out.features, begin, out.counts[o.FEATURES] - begin, model, out.work, raw)
+        observed = out.counts[o.FEATURES] - begin
+        distances(out.features, begin, observed, judges.kmeans, out.work, raw)
         for each in range(count):
             i = start + each
             a = S.acc[i]
-            if rows[each] < 0:
+            row = rows[each]
+            if row < 0:
                 if ends_minute and not np.isnan(a[s.BAR_OPEN]):
-                    _close_bar(S, i, second, offset, a[s.BAR_CLOSE], classic, out)
+                    _close_bar(S, i, second, offset, a[s.BAR_CLOSE], judges.classic, out)
                 continue
-            _judge(S, i, at, second, offset, prices[each], raw[rows[each]], model, rules, out)
+            x = out.observations[row]
+            out.slots[row], out.classes[row] = i, S.klass[i]
+            observe(S, i, at, second, prices[each], out.features[:, begin + row], x)
+            _models(S, i, second, offset, raw[row], judges, x, out)
             if ends_minute:
-                _close_bar(S, i, second, offset, prices[each], classic, out)
-            clear_second(a)
-            a[s.AGE] += 1.0
+                _close_bar(S, i, second, offset, prices[each], judges.classic, out)
+            _gather(S, i, at)
+        judge(S, observed, second, offset, judges.rules, out)
     row = out.counts[o.SEALED]
     out.counts[o.SEALED] = row + 1
     out.sealed[0, row], out.sealed[2, row] = (second + 1) * _MARK, offset
@@ -445,10 +386,10 @@ def has_room(S: State, out: Output) -> bool:
     count = S.clock[s.COUNT]
     return bool(
         out.counts[o.FEATURES] + count <= out.feature_keys.shape[1]
-        and out.counts[o.SCORES] + 2 * count <= out.score_keys.shape[1]
+        and out.counts[o.SCORES] + o.SCORES_EACH * count <= out.score_keys.shape[1]
         and out.counts[o.BARS] + count <= out.bar_keys.shape[1]
         and out.counts[o.SEALED] < out.sealed.shape[1]
-        and out.counts[o.EVENTS] + 2 * count <= out.events.shape[0]
+        and out.counts[o.EVENTS] + s.SCENARIOS * count <= out.events.shape[0]
         and out.counts[o.COVERAGE] + count + 1 <= out.coverage.shape[1]
     )
 
@@ -464,7 +405,7 @@ def cover(out: Output, slot: int, start: int, end: int, reason: int, offset: int
 
 
 @kernel
-def advance(S: State, second: int, offset: int, model: Centres, classic: Centres, rules: Rules, out: Output) -> bool:
+def advance(S: State, second: int, offset: int, judges: Judges, out: Output) -> bool:
     """Move the partition's clock to `second`, closing those before it; False when `out` ran full on the way (drain and
     call again).
     """
@@ -478,7 +419,7 @@ def advance(S: State, second: int, offset: int, model: Centres, classic: Centres
             return False
         silent = second - clock[s.SECOND] > MAX_SILENCE_S + 1
         ends_minute = (clock[s.SECOND] + 1) % 60 == 0 or (silent and second // 60 > clock[s.SECOND] // 60)
-        seal_second(S, clock[s.SECOND], offset, ends_minute, model, classic, rules, out)
+        seal_second(S, clock[s.SECOND], offset, ends_minute, judges, out)
         if silent:
             cover(out, -1, clock[s.SECOND] + 1, second, o.SILENCE, offset, clock[s.COUNT])
             for i in range(clock[s.COUNT]):

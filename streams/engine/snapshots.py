@@ -20,7 +20,7 @@ from streams.engine.task import Task
 from tapewatch.errors import TapewatchError
 
 CHUNK_BYTES = 4 * 1024 * 1024
-FORMAT = 2
+FORMAT = 3
 _DIGEST_BYTES = 32
 
 
@@ -31,7 +31,8 @@ class DamagedError(TapewatchError):
 class Head(msgspec.Struct, frozen=True):
     """What a snapshot says of itself before the state's bytes.
 
-    next_offset : the first record not in the state; digest : sha256 of the uncompressed state; size : its bytes
+    next_offset : the first record not in the state; kinds : class of each instrument
+    digest : sha256 of the uncompressed state; size : its bytes
     """
 
     format: int
@@ -39,6 +40,7 @@ class Head(msgspec.Struct, frozen=True):
     partition: int
     next_offset: int
     names: list[str]
+    kinds: list[str]
     sources: dict[str, tuple[int, int]]
     clock: int
     models: dict[str, str]
@@ -97,6 +99,7 @@ def dump(task: Task) -> bytes:
         partition=task.partition,
         next_offset=task.next_offset,
         names=admission.names,
+        kinds=task.kinds,
         sources=admission.sources,
         clock=int(admission.clock[0]),
         models=task.force.models,
@@ -129,7 +132,7 @@ def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
         )
     task.force = InForce(shelf, head.models, head.config)
     task.admission.load(head.names, head.sources, head.clock)
-    task.adopt(s.load(state))
+    task.adopt(s.load(state), head.kinds)
     task.next_offset = head.next_offset
 
 

@@ -5,10 +5,15 @@ Rings are time-major ([slot of second, instrument]): all instruments of a partit
 closing one walks through memory in order, whatever their number.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from detectors.pumps.features import FIELDS as PUMP_FIELDS
+from detectors.scenarios.episode import FIELDS as EPISODE_FIELDS
+from detectors.scenarios.library import SCENARIOS as SCENARIO_NAMES
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -32,9 +37,23 @@ PRE, ACTIVE, HALTED, CLOSED, IN_AUCTION = 0, 1, 2, 3, 4
     EWMA_R2, M_VOL, V_VOL, M_CNT, V_CNT, M_SGN, V_SGN, M_SPREAD,
     SES_NOTIONAL, SES_VOLUME, SES_HIGH, SES_LOW,
     BAR_OPEN, BAR_HIGH, BAR_LOW, BAR_CLOSE, BAR_VOLUME, BAR_TRADES, BAR_PREV_CLOSE, BAR_PREV_VOLUME,
-    AGE, PHASE_OF, HALTED_SINCE, BASE_VOLUME, BASE_RUSH, BASE_R2, VOL25, SGN25, COVER_FROM,
-) = range(67)  # fmt: skip
-ACCUMULATORS = 72
+    AGE, PHASE_OF, HALTED_SINCE, BASE_VOLUME, BASE_RUSH, BASE_R2, VOL25, SGN25, BASE_TRADED,
+    OPENED_AT, CLOSES_AT, RAISED, LOWERED, RAISED60, M_QTS, V_QTS,
+    HIGH_TEN, LOW_TEN, HIGH_BEFORE, LOW_BEFORE, TEN_HIGHS,
+) = range(79)  # fmt: skip
+"""HIGH_TEN, LOW_TEN : of ln p in the running ten seconds; HIGH_BEFORE, LOW_BEFORE : in the five tens before, each of
+which keeps its own, highs from TEN_HIGHS on, lows from TEN_LOWS on. OPENED_AT, CLOSES_AT : seconds of the epoch.
+"""
+TENS = 5
+TEN_LOWS = TEN_HIGHS + TENS
+(
+    HAS_ORDER, HIGH, LOW, BUYS, LARGEST, SMALL, SIZES, LN_SUM, LN_SQUARES, SWEPT, SWEPT_SIDE,
+    USUAL_SIZE, TRADES_SEEN, SIZE_WEIGHT, SIZE_SUM, SIZE_SQUARES, TRIPS, TRIPS60, MS_OF_BUYS, BUY_LEVELS, BUY_PRICE,
+    MS_OF_SELLS, SELL_LEVELS, SELL_PRICE, TAPE_NEXT, ORDERS_ADDED, ORDERS_DELETED, ORDERS_EXECUTED,
+    DELETED_QTY, EXECUTED_QTY, ORDERS_GONE, SHORT_LIVED, DELETED60, EXECUTED60, GONE60, SHORT60,
+) = range(TEN_LOWS + TENS, TEN_LOWS + TENS + 36)  # fmt: skip
+"""What only instruments with trade or order rows need; the second's HIGH and LOW are 0 without a trade."""
+ACCUMULATORS = 128
 
 RING_PRICE, RING_MINUTE, RING_AMIHUD, RING_RUSH, RING_DEPTH = 901, 61, 301, 26, 11
 """Seconds that a ring of each kind holds."""
@@ -46,19 +65,34 @@ VOLUME60, COUNTS, SIGNED, OFIS, UPDATES = (VOLUME + each * RING_MINUTE for each 
 AMIHUD = UPDATES + RING_MINUTE
 RUSHES = AMIHUD + RING_AMIHUD
 ADDS, REMOVALS = RUSHES + RING_RUSH, RUSHES + RING_RUSH + RING_DEPTH
-RING_ROWS = REMOVALS + RING_DEPTH
+RAISES, ROUND_TRIPS, DELETED, EXECUTED, GONE, SHORT = (REMOVALS + RING_DEPTH + each * RING_MINUTE for each in range(6))
+RING_ROWS = SHORT + RING_MINUTE
 
-EPISODE_FIELDS = 16
-SCENARIOS = 2
+SCENARIOS = len(SCENARIO_NAMES)
+TAPE, TAPE_FIELDS = 8, 4
+"""The last trades that a round trip is looked for in, and what is kept of each: ms, price, signed quantity, 1 where it
+is part of one.
+"""
+RESTING, RESTING_FIELDS = 128, 2
+"""Places for resting orders by the hash of their id, and what is kept of each: hash, birth (ms); a newer order takes
+the place of one that has it, whose life is then not known."""
 
 
 class State(NamedTuple):
     """Arrays of one partition; `capacity` instruments fit. See the names above for the columns.
 
     rings : float64[RING_ROWS, capacity], one below another: ln p (PRICE); volume, its 60 s sum, trades, signed volume,
-    order flow, quote updates; Amihud, -1 without trades; rush orders; depth added and removed
+    order flow, quote updates; Amihud, -1 without trades; rush orders; depth added and removed; bids raised;
+    round trips; quantity deleted and executed, orders gone and those of them that lived less than 1 s
     book : [capacity, 40] last bid prices, bid quantities, ask prices, ask quantities
-    episodes : [capacity, SCENARIOS, EPISODE_FIELDS]
+    episodes : [capacity, SCENARIOS, EPISODE_FIELDS]; live : int64[capacity], a bit for each scenario whose episode is
+    open or about to be: the others' fields are not looked at
+    pumps : [capacity, PUMP_FIELDS], of the pump detector; tape : [capacity, TAPE, TAPE_FIELDS]; resting : [capacity,
+    RESTING, RESTING_FIELDS]
+    klass : int64[capacity], which rules apply; a function of configuration and reference data, not dumped
+
+    Episodes, pumps, tape and resting are zeros at birth and never touched for instruments that have no use for them, so
+    that they take no memory there.
     """
 
     clock: I8
@@ -66,6 +100,11 @@ class State(NamedTuple):
     rings: F8
     book: F8
     episodes: F8
+    live: I8
+    pumps: F8
+    tape: F8
+    resting: F8
+    klass: I8
 
 
 _NAN_AT_BIRTH = (
@@ -82,7 +121,22 @@ _NAN_AT_BIRTH = (
     BAR_CLOSE,
     BAR_PREV_CLOSE,
     BAR_PREV_VOLUME,
+    OPENED_AT,
+    CLOSES_AT,
 )
+
+_SHAPES: dict[str, tuple[int, ...]] = {
+    "acc": (ACCUMULATORS,),
+    "book": (40,),
+    "episodes": (SCENARIOS, EPISODE_FIELDS),
+    "live": (),
+    "pumps": (PUMP_FIELDS,),
+    "tape": (TAPE, TAPE_FIELDS),
+    "resting": (RESTING, RESTING_FIELDS),
+}
+"""What an instrument has in each array but the rings, in the order of a dump."""
+_SPARSE = ("episodes", "pumps", "tape", "resting")
+"""Arrays whose rows stay untouched where they are zeros."""
 
 
 _PADDING = 8
@@ -101,7 +155,9 @@ def create(capacity: int = 64 + _PADDING) -> State:
         acc=acc,
         rings=np.zeros((RING_ROWS, capacity)),
         book=np.full((capacity, 40), np.nan),
-        episodes=np.zeros((capacity, SCENARIOS, EPISODE_FIELDS)),
+        live=np.zeros(capacity, dtype=np.int64),
+        klass=np.zeros(capacity, dtype=np.int64),
+        **{name: np.zeros((capacity, *_SHAPES[name])) for name in _SPARSE},
     )
 
 
@@ -123,8 +179,13 @@ def grow(state: State, needed: int) -> State:
 def _embed(target: State, arrays: dict[str, Any], count: int) -> State:
     """Copy the first `count` instruments of `arrays` into `target`."""
     target.clock[:] = arrays["clock"]
-    for name in ("acc", "book", "episodes"):
-        getattr(target, name)[:count] = arrays[name][:count]
+    for name in _SHAPES:
+        source = arrays[name][:count]
+        if name in _SPARSE:
+            used = np.flatnonzero(source.reshape(count, -1).any(axis=1)) if count else []
+            getattr(target, name)[used] = source[used]
+        else:
+            getattr(target, name)[:count] = source
     target.rings[:, :count] = arrays["rings"][:, :count]
     return target
 
@@ -133,7 +194,7 @@ def dump(state: State) -> bytes:
     """The instruments in use as bytes, in a fixed order of arrays."""
     count = int(state.clock[COUNT])
     parts = [state.clock.tobytes()]
-    parts += [np.ascontiguousarray(getattr(state, name)[:count]).tobytes() for name in ("acc", "book", "episodes")]
+    parts += [np.ascontiguousarray(getattr(state, name)[:count]).tobytes() for name in _SHAPES]
     parts.append(np.ascontiguousarray(state.rings[:, :count]).tobytes())
     return b"".join(parts)
 
@@ -142,17 +203,14 @@ def load(data: bytes) -> State:
     """The state that `dump` wrote; ValueError where the bytes do not fit."""
     clock = np.frombuffer(data, dtype=np.int64, count=8)
     count = int(clock[COUNT])
-    shapes: dict[str, tuple[int, ...]] = {
-        "acc": (count, ACCUMULATORS),
-        "book": (count, 40),
-        "episodes": (count, SCENARIOS, EPISODE_FIELDS),
-        "rings": (RING_ROWS, count),
-    }
+    shapes: dict[str, tuple[int, ...]] = {name: (count, *shape) for name, shape in _SHAPES.items()}
+    shapes["rings"] = (RING_ROWS, count)
     arrays: dict[str, Any] = {"clock": clock}
     position = clock.nbytes
     for name, shape in shapes.items():
-        size = int(np.prod(shape))
-        arrays[name] = np.frombuffer(data, dtype=np.float64, count=size, offset=position).reshape(shape)
+        size = math.prod(shape)
+        dtype = np.int64 if name == "live" else np.float64
+        arrays[name] = np.frombuffer(data, dtype=dtype, count=size, offset=position).reshape(shape)
         position += size * 8
     if position != len(data):
         raise ValueError(f"a state of {count} instruments has {position} bytes, not {len(data)}")
@@ -162,6 +220,13 @@ def load(data: bytes) -> State:
     return _embed(create(room), arrays, count)
 
 
+def tiers(state: State, slot: int) -> tuple[str, ...]:
+    """The data tiers an instrument has shown so far; a scenario that rests on another one is not assessable."""
+    a = state.acc[slot]
+    shown = {"quotes": HAS_QUOTE, "trades": HAS_TRADE, "book": HAS_BOOK, "orders": HAS_ORDER}
+    return tuple(tier for tier, field in shown.items() if a[field] > 0.0)
+
+
 def bytes_per_instrument() -> int:
-    """Memory of one instrument, bytes."""
-    return 8 * (ACCUMULATORS + 40 + SCENARIOS * EPISODE_FIELDS + RING_ROWS)
+    """Memory of one instrument that uses all of it, bytes."""
+    return 8 * (sum(math.prod(shape) for shape in _SHAPES.values()) + RING_ROWS + 1)

@@ -3,8 +3,9 @@ the log.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -16,11 +17,13 @@ from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, 
 from streams.engine.ingest import ingest
 from streams.engine.models import Control, InForce
 from streams.engine.state import create, grow
+from streams.engine.texts import beside
 from tapewatch import dead_letters, frames, messages, topics
 from tapewatch.admission import CONTROL_SOURCE, Admission, Admitted, KnowsInstruments
 from tapewatch.checks import Reason
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import Headers
+from tapewatch.instruments import Instrument
 from tapewatch.messages import Cause, Coverage, to_rfc3339
 from tapewatch.rows import EVERY_INSTRUMENT
 
@@ -51,15 +54,26 @@ class Tally:
     written: Counter[str] = field(default_factory=Counter)
 
 
+class ReferenceData(KnowsInstruments, Protocol):
+    """What is registered, and as what."""
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """Reference data by id."""
+        ...
+
+
 class Task:
     """The engine over one market partition.
 
     silent : compute, but write nothing (replay up to the committed offset)
     """
 
-    def __init__(self, topic: str, partition: int, registry: KnowsInstruments, force: InForce, build: str) -> None:
+    def __init__(self, topic: str, partition: int, registry: ReferenceData, force: InForce, build: str) -> None:
         self.topic, self.partition, self.build = topic, partition, build
         self.admission = Admission(registry)
+        self._registry = registry
+        self.kinds: list[str] = []
         self.force = force
         self.state = create()
         self.silent = False
@@ -98,11 +112,11 @@ class Task:
         if admitted.refused:
             self._refuse(offset, admitted)
         self._make_room()
-        row = 0
+        row, texts = 0, beside(view)
         while row < view.rows:
             row = ingest(
                 int(view.type), view.buffer, view.offsets, view.rows, row, admitted.slots, admitted.reasons, offset,
-                self.state, self.force.kmeans, self.force.classic, self.force.rules, self._out,
+                texts, self.state, self.force.judges, self._out,
             )  # fmt: skip
             if self._out.counts[o.FULL]:
                 self.drain()
@@ -111,9 +125,11 @@ class Task:
                 self.drain()
                 self._control(offset, admitted, row - 1)
 
-    def adopt(self, state: s.State) -> None:
-        """Take up a restored state."""
+    def adopt(self, state: s.State, kinds: Sequence[str]) -> None:
+        """Take up a restored state. kinds : class of each instrument, as it was when the instrument was first met."""
         self.state = state
+        self.kinds = list(kinds)
+        self._classify()
         self._out = o.create(s.capacity(state))
 
     def _make_room(self) -> None:
@@ -123,9 +139,17 @@ class Task:
             return
         self.state = grow(self.state, count)
         self.state.clock[s.COUNT] = count
+        for name in self.admission.names[len(self.kinds) :]:
+            known = self._registry.instruments.get(name)
+            self.kinds.append(known.kind if known else "")
+        self._classify()
         if count > self._out.feature_keys.shape[1]:
             self.drain()
             self._out = o.create(s.capacity(self.state))
+
+    def _classify(self) -> None:
+        """Say which rules apply to each instrument."""
+        self.state.klass[: len(self.kinds)] = self.force.config.class_places(self.kinds)
 
     def _control(self, offset: int, admitted: Admitted, row: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
@@ -134,6 +158,7 @@ class Task:
             if admitted.headers.source != CONTROL_SOURCE:
                 raise TapewatchError(f"a control row of source {admitted.headers.source!r}")
             self.force.apply(msgspec.json.decode(detail, type=Control))
+            self._classify()
         except (ContractError, TapewatchError, msgspec.MsgspecError, ValueError) as error:
             self.tally.refused["bad_control"] += 1
             self._dead(

@@ -36,24 +36,23 @@ def with_settings(config: DetectorConfig, wanted: Sequence[str]) -> DetectorConf
         key = key.strip().removeprefix(_PREFIX)
         if not equals or not text.strip():
             raise TapewatchError(f"--set {one} sets nothing", "Write it as scenario.NAME.param=value.")
-        _place(tree, key, _value(text), known)
-        touched.add(key.partition(".")[0])
+        section = key.partition(".")[0]
+        takes_new = section in tree and not isinstance(getattr(config, section), msgspec.Struct)
+        _place(tree, key, _value(text), known, takes_new)
+        touched.add(section)
     return changed(config, {section: tree[section] for section in sorted(touched)})
 
 
-def _place(tree: dict[str, Any], key: str, value: Any, known: Sequence[str]) -> None:
-    """Set a dotted key in nested tables. An empty table, such as overrides by class, takes new keys."""
+def _place(tree: dict[str, Any], key: str, value: Any, known: Sequence[str], takes_new: bool) -> None:
+    """Set a dotted key in nested tables. takes_new : the tables, such as overrides by class, take keys of their own"""
     *parents, leaf = key.split(".")
-    place, is_open = tree, False
+    place = tree
     for name in parents:
-        inner = place.get(name)
-        is_open = is_open or inner == {}
-        if inner is None and is_open:
-            inner = place[name] = {}
+        inner = place.setdefault(name, {}) if takes_new else place.get(name)
         if not isinstance(inner, dict):
             raise _unknown(key, known)
         place = inner
-    if not parents or (leaf not in place and not is_open):
+    if not parents or (leaf not in place and not takes_new):
         raise _unknown(key, known)
     place[leaf] = value
 

@@ -14,7 +14,7 @@ import pyarrow.csv
 
 from detectors.pumps import batch
 from detectors.pumps.model import PumpModel
-from detectors.scenarios.episode import PUMP_AND_DUMP, SCENARIOS
+from detectors.scenarios.library import PUMP_AND_DUMP, SCENARIOS
 from streams.driver import Driver
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS

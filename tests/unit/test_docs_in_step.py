@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from detectors.scenarios.episode import SCENARIOS
+from detectors.scenarios.library import SCENARIOS
 from streams.engine import features_page
 from streams.engine.rules import DetectorConfig
 from tapewatch.cli import COMMANDS, parser_for

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.kmeans.model import KMeansModel
-from detectors.scenarios.kmeans_anomaly import AnomalyParameters
-from detectors.scenarios.pump_and_dump import PumpParameters
+from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
+from detectors.scenarios.pump_and_dump import Parameters as PumpParameters
 from streams.driver import Driver
 from streams.engine import snapshots
 from streams.engine.models import KMEANS, KMEANS_CLASSIC, InForce, ModelShelf

@@ -16,7 +16,7 @@ from detectors.kmeans import batch, budget, calibration, fitting, model, pairs, 
 from detectors.kmeans.card import markdown
 from detectors.kmeans.pairs import Bars
 from detectors.kmeans.training import Recipe
-from detectors.scenarios.kmeans_anomaly import AnomalyParameters
+from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from streams.engine.features import NAMES
 from streams.engine.models import InForce, ModelShelf, shipped
 from streams.engine.rules import DetectorConfig
@@ -181,8 +181,8 @@ def test_budget_rule_in_minutes_takes_one_far_bar() -> None:
 
 
 def test_shipped_models_are_sound_small_and_load_into_the_engine() -> None:
-    assert set(shipped()) == set(model.DETECTORS)
-    for name, data in shipped().items():
+    for name in model.DETECTORS:
+        data = shipped()[name]
         made = model.decode(data)
         assert made.detector == name
         assert made.problem() == ""
@@ -190,12 +190,13 @@ def test_shipped_models_are_sound_small_and_load_into_the_engine() -> None:
         assert len(data) < 100_000
         assert made.card.command in markdown(made)
     force = InForce.default(ModelShelf())
-    assert set(force.models) == set(model.DETECTORS)
+    assert set(force.models) > set(model.DETECTORS)
 
 
 def test_cards_in_docs_are_those_of_the_shipped_models() -> None:
     cards = Path(__file__).parents[2] / "docs" / "cards"
-    for name, data in shipped().items():
+    for name in model.DETECTORS:
+        data = shipped()[name]
         assert (cards / f"{name}.md").read_text() == markdown(model.decode(data))
 
 

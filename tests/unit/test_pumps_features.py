@@ -77,12 +77,8 @@ def test_chunk_that_fills_up_never_loses_volume() -> None:
         assert same.sum() > 100
 
 
-def test_forgotten_state_is_a_new_one() -> None:
-    p = f.create(1)[0]
-    f.buy(p, 1.0, 1.0, 1_000)
-    f.observe(p, 1)
-    f.forget(p)
-    np.testing.assert_array_equal(p, f.create(1)[0])
+def test_new_state_takes_no_memory() -> None:
+    assert not f.create(3).any()
 
 
 def test_state_of_an_instrument_is_four_kibibytes_at_most() -> None:

@@ -5,9 +5,9 @@ import pytest
 
 from detectors.kmeans import score
 from detectors.kmeans.model import KMeansModel
-from detectors.scenarios import kmeans_anomaly
-from detectors.scenarios.episode import CLOSED, DECIDED, NONE, ONSET, OPENED, REVISION, UPDATED
-from detectors.scenarios.kmeans_anomaly import AnomalyParameters
+from detectors.scenarios import kmeans_anomaly, observation
+from detectors.scenarios.episode import CLOSED, DECIDED, FIELDS, NONE, ONSET, OPENED, REVISION, STREAK, UPDATED, step
+from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from streams.driver import Driver, table
 from streams.engine.models import KMEANS, InForce, ModelShelf
 from streams.engine.rules import DetectorConfig
@@ -23,11 +23,21 @@ class Watch:
     """One instrument's episode."""
 
     def __init__(self, rule: AnomalyParameters) -> None:
-        self.episode, self.values, self._rule = np.zeros(16), np.zeros(16), rule.array()
+        self.episode, self.values, self._rule = np.zeros(FIELDS), np.zeros(16), rule.array()
+        self._x = np.full(observation.COUNT, np.nan)
+
+    def strength(self, distance: float, limit: float = LIMIT) -> float:
+        x = self._x
+        x[observation.DISTANCE], x[observation.ALERT_DISTANCE], x[observation.DISTANCE_PROBABILITY] = (
+            distance,
+            limit,
+            0.9,
+        )
+        return float(kmeans_anomaly.strength(x, self._rule, self.values))
 
     def steps(self, first: int, *distances: float) -> list[int]:
         return [
-            int(kmeans_anomaly.step(self.episode, distance, 0.9, LIMIT, first + place, 7, self._rule, self.values))
+            int(step(self.episode, self.strength(distance), first + place, 7, self._rule))
             for place, distance in enumerate(distances)
         ]
 
@@ -40,7 +50,7 @@ def test_three_far_seconds_in_a_row_open() -> None:
     one = watch()
     assert one.steps(100, 6.0, 6.0, 6.0) == [NONE, NONE, OPENED]
     assert (one.episode[ONSET], one.episode[DECIDED]) == (100, 103)
-    assert one.values[:4].tolist() == [6.0, LIMIT, 0.9, 3.0]
+    assert (one.values[:2].tolist(), one.values[8], one.episode[STREAK]) == ([6.0, 0.9], LIMIT, 3.0)
 
 
 @pytest.mark.parametrize("gap", [4.9, np.nan])
@@ -53,8 +63,7 @@ def test_limit_itself_is_a_hit() -> None:
 
 
 def test_model_without_budget_never_alerts() -> None:
-    one = watch(hold_s=1.0)
-    assert kmeans_anomaly.step(one.episode, 1e9, 1.0, np.inf, 1, 1, AnomalyParameters().array(), one.values) == NONE
+    assert watch().strength(1e9, np.inf) == 0.0
 
 
 def test_much_farther_second_is_a_revision() -> None:

@@ -3,13 +3,16 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
+from detectors.scenarios import observation as o
 from detectors.scenarios import pump_and_dump as pump
 from detectors.scenarios.episode import (
     CLOSED,
     DECIDED,
     DECIDED_OFFSET,
+    FIELDS,
     NONE,
     ONSET,
     ONSET_OFFSET,
@@ -17,7 +20,7 @@ from detectors.scenarios.episode import (
     REVISION,
     UPDATED,
 )
-from detectors.scenarios.pump_and_dump import PumpParameters
+from detectors.scenarios.pump_and_dump import Parameters as PumpParameters
 from streams.driver import Driver
 from tapewatch import messages, topics
 from tapewatch.messages import Alert
@@ -41,12 +44,26 @@ class Watch:
     """One instrument's episode."""
 
     def __init__(self, rule: PumpParameters = RULE) -> None:
-        self.episode, self.values = np.zeros(16), np.zeros(16)
+        self.episode, self.values = np.zeros(FIELDS), np.zeros(16)
         self._rule = rule.array()
 
     def step(self, second: int, **inputs: float) -> int:
-        x = np.array([*(PUMPED | inputs).values()])
-        return int(pump.step(self.episode, x, second, second + 10_000, self._rule, self.values))
+        x, rule, values = observed(PUMPED | inputs), self._rule, self.values
+        strength = float(pump.strength(x, rule, values))
+        pump.evidence(x, rule, values)
+        return int(pump.step(self.episode, strength, x[o.PRICE], second, second + 10_000, rule, values))
+
+
+def observed(inputs: dict[str, float]) -> npt.NDArray[np.float64]:
+    """What a scenario sees of an instrument whose usual second has one unit of volume."""
+    x = np.full(o.COUNT, np.nan)
+    x[o.RET_25S], x[o.RUSH_25S], x[o.PRICE], x[o.AGE] = (inputs[name] for name in ("rise", "rush", "price", "age"))
+    x[o.USUAL_TRADED] = 1.0
+    x[o.USUAL_VOLUME], x[o.VOLUME_25S] = 1.0, inputs["volume_ratio"] * pump.WINDOW_S
+    x[o.SIGNED_VOLUME_25S] = inputs["buy_share"] * x[o.VOLUME_25S]
+    x[o.USUAL_R2] = inputs["deviation"] ** 2 / pump.WINDOW_S
+    x[o.USUAL_RUSH] = inputs["usual_rush"] / pump.WINDOW_S
+    return x
 
 
 def test_rise_on_aggressive_buying_and_heavy_volume_opens() -> None:
@@ -100,10 +117,10 @@ def test_explosive_volume_needs_no_share_of_buyers() -> None:
 def test_evidence_stands_against_its_thresholds() -> None:
     watch = Watch()
     watch.step(5000)
-    found = dict(zip(pump.INPUTS, watch.values, strict=False))
-    assert (found["ret_25s"], found["threshold_ret"]) == (0.10, 0.02)
-    assert (found["rush_25s"], found["threshold_rush"]) == (200.0, 18.0)
-    assert found["price"] == 110.0
+    found = dict(zip(pump.VALUES, zip(watch.values, watch.values[8:], strict=False), strict=False))
+    assert found["ret_25s"] == (0.10, 0.02)
+    assert found["rush_25s"] == (200.0, 18.0)
+    assert found["price"][0] == 110.0
 
 
 def test_episode_is_one_alert_until_its_cooldown_ends() -> None:
@@ -131,7 +148,7 @@ def test_dump_is_a_revision_when_half_of_the_rise_is_given_back() -> None:
     half = (120.0 + start) / 2
     assert watch.step(5002, price=half + 0.01) == NONE
     assert watch.step(5003, price=half - 0.01) == UPDATED
-    assert watch.values[7] > 0.5
+    assert watch.values[pump.GIVEN_BACK] > 0.5
     assert watch.episode[REVISION] == 2
     assert [watch.step(5004 + second, price=start - 5.0) for second in range(10)] == [NONE] * 10
     assert watch.episode[ONSET] == 5000 - pump.WINDOW_S + 1
@@ -191,4 +208,4 @@ def test_news_that_moves_the_quotes_before_anybody_buys_is_no_pump() -> None:
 
 def test_parameters_reach_the_kernel_in_their_order() -> None:
     values: dict[str, Any] = {name: float(place) for place, name in enumerate(PumpParameters.__struct_fields__)}
-    assert PumpParameters(**values).array().tolist() == [float(place) for place in range(10)]
+    assert PumpParameters(**values).array().tolist() == [float(place) for place in range(11)]

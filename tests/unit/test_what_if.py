@@ -38,6 +38,14 @@ def test_key_is_taken_with_and_without_its_prefix(key: str) -> None:
     }
 
 
+def test_class_of_instruments_takes_thresholds_of_its_own() -> None:
+    said = ["classes.spot.pump_and_dump.min_rise=0.03", "classes.share.ramping.min_trades=9"]
+    wanted = changes.with_settings(DetectorConfig(), said)
+    assert wanted.classes == {"spot": {"pump_and_dump": {"min_rise": 0.03}}, "share": {"ramping": {"min_trades": 9.0}}}
+    with pytest.raises(TapewatchError, match="no such parameter"):
+        changes.with_settings(DetectorConfig(), ["classes.spot.pump_and_dump.min_ris=0.03"])
+
+
 @pytest.mark.parametrize(
     ("said", "near"),
     [

@@ -1,0 +1,61 @@
+"""The scenarios that the engine runs, in the order of their numbers; see docs/scenarios.
+
+Each module says what it is (NAME), on which data it rests (TIERS), whether its rates are measured (MEASURED), its
+parameters, how strong a second is (`strength`), what it shows for it (VALUES, UNITS) and says of it (`sentence`). After
+a change here, `python -m detectors.scenarios.table_source --write` writes `table.py` anew.
+"""
+
+from types import ModuleType
+
+from detectors.scenarios import (
+    advancing_the_bid,
+    excessive_spread,
+    kmeans_anomaly,
+    marking_the_close,
+    marking_the_open,
+    momentum_ignition,
+    pinging,
+    price_floor_ceiling,
+    pump_and_dump,
+    ramping,
+    reference_price,
+    squeeze,
+    sweeping,
+    trash_and_cash,
+    unusual_order_size,
+    unusual_price,
+    unusual_trade_size,
+    unusual_volume,
+    wash_like_prints,
+)
+
+ENGINE: tuple[ModuleType, ...] = (
+    kmeans_anomaly,
+    pump_and_dump,
+    momentum_ignition,
+    ramping,
+    trash_and_cash,
+    marking_the_open,
+    marking_the_close,
+    reference_price,
+    advancing_the_bid,
+    price_floor_ceiling,
+    excessive_spread,
+    sweeping,
+    pinging,
+    unusual_price,
+    unusual_volume,
+    unusual_trade_size,
+    unusual_order_size,
+    wash_like_prints,
+    squeeze,
+)
+"""Modules by number. A number is part of no message: names are."""
+
+KMEANS_ANOMALY, PUMP_AND_DUMP = 0, 1
+"""Numbers of the two that have more to go by than an observation."""
+
+MOST = 62
+"""So many scenarios fit: one bit each of an instrument's mask."""
+
+SCENARIOS: tuple[str, ...] = tuple(module.NAME for module in ENGINE)

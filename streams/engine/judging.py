@@ -1,0 +1,105 @@
+"""Scenarios over a block of sealed instrument-seconds: how strong each is, what follows, and what is written of it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.scenarios import episode, pump_and_dump
+from detectors.scenarios import observation as x_
+from detectors.scenarios.library import ENGINE, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS
+from detectors.scenarios.table import strengths
+from streams.engine import output as o
+from streams.engine import state as s
+from streams.engine.output import Output
+from streams.engine.state import State
+from tapewatch.kernels import inlined, kernel
+
+F8 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.int64]
+
+KMEANS, KMEANS_CLASSIC, PUMPS = 0, 1, 2
+_OF_SCENARIO = 3
+DETECTORS = ("kmeans", "kmeans_classic", "pumps", *SCENARIOS)
+"""Detector names by the number that score rows carry."""
+
+REPORTED = 0.5
+"""Strength from which a scenario of measured rates has a score row: an alert threshold is 1."""
+
+_MARK = 1_000_000_000
+# The K-means distance has a score row each second anyway.
+_SCORED = np.array([module.MEASURED and SCENARIOS[KMEANS_ANOMALY] != module.NAME for module in ENGINE])
+
+
+@inlined
+def score(out: Output, slot: int, second: int, offset: int, detector: int, raw: float, chance: float) -> None:
+    """Write a score row."""
+    row = out.counts[o.SCORES]
+    out.counts[o.SCORES] = row + 1
+    keys = out.score_keys
+    keys[0, row], keys[1, row], keys[2, row], keys[3, row] = slot, (second + 1) * _MARK, offset, detector
+    out.scores[0, row], out.scores[1, row] = raw, chance
+
+
+@inlined
+def _event(
+    out: Output, scenario: int, kind: int, slot: int, e: F8, second: int, offset: int, values: F8, strength: float
+) -> None:
+    """Write a scenario's event."""
+    row = out.counts[o.EVENTS]
+    out.counts[o.EVENTS] = row + 1
+    event = out.events[row]
+    event[0], event[1], event[2] = scenario, kind, slot
+    event[3], event[4], event[5] = np.int64(e[episode.ONSET]) * _MARK, np.int64(e[episode.DECIDED]) * _MARK, 0
+    event[5] = (second + 1) * _MARK
+    event[6], event[7] = np.int64(e[episode.REVISION]), np.int64(e[episode.ONSET_OFFSET])
+    out.event_offsets[row, 0], out.event_offsets[row, 1] = np.int64(e[episode.DECIDED_OFFSET]), offset
+    for j in range(values.size):
+        out.event_values[row, j] = values[j]
+    out.event_values[row, o.STRENGTH] = strength
+    out.event_values[row, o.STREAK] = e[episode.STREAK]
+
+
+@kernel
+def _settle(S: State, scenario: int, row: int, second: int, offset: int, rules: F8, out: Output) -> None:
+    """What follows from a second that a scenario finds strong, or whose episode goes on.
+
+    row : of the block of observations in `out`; few seconds come here, so it is called, not inlined
+    """
+    i, strength = out.slots[row], out.strengths[row]
+    rule, values = rules[out.classes[row], scenario], out.verdicts[row]
+    if _SCORED[scenario] and strength >= REPORTED:
+        score(out, i, second, offset, _OF_SCENARIO + scenario, strength, np.nan)
+    bit = np.int64(1) << scenario
+    if not strength >= 1.0 and S.live[i] & bit == 0:
+        return
+    e = S.episodes[i, scenario]
+    if scenario == PUMP_AND_DUMP:
+        x = out.observations[row]
+        pump_and_dump.evidence(x, rule, values)
+        kind = pump_and_dump.step(e, strength, x[x_.PRICE], second, offset, rule, values)
+    else:
+        kind = episode.step(e, strength, second, offset, rule)
+        if kind == episode.CLOSED:
+            # A scenario whose gate is shut has filled in nothing.
+            values = e[episode.SHOWN :]
+        elif kind != episode.NONE:
+            episode.keep(e, values)
+    S.live[i] = S.live[i] | bit if episode.is_live(e) else S.live[i] & ~bit
+    if kind != episode.NONE:
+        shown = strength if kind != episode.CLOSED and strength >= 1.0 else e[episode.PEAK]
+        _event(out, scenario, kind, i, e, second, offset, values, shown)
+
+
+@inlined
+def judge(S: State, rows: int, second: int, offset: int, rules: F8, out: Output) -> None:
+    """Step every scenario over the `rows` observations of a block."""
+    live = np.int64(0)
+    for row in range(rows):
+        live |= S.live[out.slots[row]]
+    found = out.strengths
+    for scenario in range(s.SCENARIOS):
+        strengths(scenario, out.observations, 0, rows, out.classes, rules, out.verdicts, found)
+        bit = np.int64(1) << scenario
+        any_live = live & bit != 0
+        for row in range(rows):
+            if found[row] >= REPORTED or (any_live and S.live[out.slots[row]] & bit != 0):
+                _settle(S, scenario, row, second, offset, rules, out)
