@@ -38,7 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     again = acts.add_parser("reproduce", help="make a shipped model again from its card, and compare the hashes")
     reproduce.configure(again)
     for act in (show, promoting):
-        act.add_argument("model", metavar="FILE|HASH", help="model file, or content hash or its beginning")
+        act.add_argument(
+            "model", metavar="FILE|HASH", help="model file, content hash or its beginning, or a detector (its shipped one)"
+        )
     rolling.add_argument("detector", choices=DETECTORS, nargs="?", default="kmeans", help="default: kmeans")
     for act in (promoting, rolling):
         act.add_argument("--why", required=True, metavar="TEXT", help="reason, kept in the audit log")
@@ -95,10 +97,12 @@ def told(change: Change, as_json: bool) -> int:
 
 
 def _read(wanted: str, settings: Settings, shelf: FindsModels) -> bytes:
-    """A model file by path, or by content hash; a beginning of a shipped one's will do."""
+    """A model file by path, a detector's shipped one by its name, or by content hash or its beginning."""
     path = Path(wanted)
     if path.is_file():
         return path.read_bytes()
+    if wanted in registry.shipped():
+        return registry.shipped()[wanted]
     own = {content_hash(data): data for data in registry.shipped().values()}
     begun = [name for name in own if wanted and name.startswith(wanted)]
     return own[begun[0]] if len(begun) == 1 else control.find(settings, shelf, wanted)
