@@ -1,4 +1,4 @@
-"""How well a proposed alert budget is kept: thresholds set on synthetic markets of some seeds, alerts counted on others.
+"""How well a proposed alert budget is kept: set on synthetic markets of some seeds, counted on others.
 
 Run as `python -m benchmarks.alert_budget --json`; with `--out docs/results/alert-budget.json` it writes the result.
 """
@@ -131,7 +131,9 @@ def main() -> int:
     if args.out:
         args.out.write_bytes(encoded + b"\n")
     there = document["counted_on"]["proposed"]
-    said = f"budget {args.budget:g}: {there['alerts']} alerts on other seeds, {document['ratio_to_budget']:.2f} times it"
+    said = (
+        f"budget {args.budget:g}: {there['alerts']} alerts on other seeds, {document['ratio_to_budget']:.2f} times it"
+    )
     print(encoded.decode() if args.json else said)
     return 0
 

@@ -39,7 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     reproduce.configure(again)
     for act in (show, promoting):
         act.add_argument(
-            "model", metavar="FILE|HASH", help="model file, content hash or its beginning, or a detector (its shipped one)"
+            "model",
+            metavar="FILE|HASH",
+            help="model file, content hash or its beginning, or a detector (its shipped one)",
         )
     rolling.add_argument("detector", choices=DETECTORS, nargs="?", default="kmeans", help="default: kmeans")
     for act in (promoting, rolling):
