@@ -18,6 +18,7 @@ from producers.synthetic import Label, SyntheticConfig, SyntheticMarket
 from streams.driver import run_source, table
 from streams.engine.features import NAMES
 from tapewatch.clock import NANOS
+from tapewatch.kernels import source_hash
 
 START_NS = 1_735_689_600 * NANOS
 """First row of every training market: 2025-01-01T00:00:00Z."""
@@ -104,8 +105,11 @@ def label_rows(
 
 
 def cached(folder: Path, config: SyntheticConfig, seed: int) -> tuple[pa.Table, pa.Table]:
-    """`generate`, kept in `folder` under the market's fingerprint."""
-    name = SyntheticMarket(config, seed, START_NS).fingerprint[:16]
+    """`generate`, kept in `folder` under the market's fingerprint and that of the programs that make market and
+    features: what an earlier build kept is made anew.
+    """
+    programs = source_hash(("tapewatch", "producers", "streams"))
+    name = f"{SyntheticMarket(config, seed, START_NS).fingerprint[:16]}-{programs[:8]}"
     paths = [folder / f"{name}-{kind}.parquet" for kind in ("features", "bars")]
     if not all(path.exists() for path in paths):
         folder.mkdir(parents=True, exist_ok=True)

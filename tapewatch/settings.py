@@ -102,6 +102,16 @@ class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_days: Positive = 1830
 
 
+class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Alerts.
+
+    per_instrument_day : alert budget: how many all scenarios together may open an instrument and day; `evaluate budget`
+    proposes thresholds that keep it
+    """
+
+    per_instrument_day: PositiveFloat = 1.0
+
+
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Structured logs. level : debug, info, warning or error; format : json or text."""
 
@@ -119,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     topics: TopicSettings = TopicSettings()
     engine: EngineSettings = EngineSettings()
     sink: SinkSettings = SinkSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
 
     @property

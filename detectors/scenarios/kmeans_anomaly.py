@@ -27,29 +27,34 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     closes
     cooldown_s : an episode closes no earlier; update_ratio : a new peak distance that exceeds the last reported one by
     this factor is a revision
+    distance_ratio : multiple of the model's alert distance that a second must reach
     """
 
     hold_s: float = 3.0
     quiet_s: float = 60.0
     cooldown_s: float = 600.0
     update_ratio: float = 1.5
+    distance_ratio: float = 1.0
 
     def array(self) -> F8:
         """As the kernel takes them."""
         return np.array([float(value) for value in msgspec.structs.astuple(self)])
 
 
+DISTANCE_RATIO = 4
+
+
 @inlined
 def strength(x: F8, rule: F8, values: F8) -> float:
     """Distance over the model's alert distance; NaN where the model has none.
 
-    x : float64[observation.COUNT]; rule : float64[parameters], unused but for the episode; values : float64[16] out,
+    x : float64[observation.COUNT]; rule : Parameters in order; values : float64[16] out,
     evidence and, from 8 on, what it is held against
     """
     distance = x[o.DISTANCE]
     values[0], values[1] = distance, x[o.DISTANCE_PROBABILITY]
-    values[8], values[9] = x[o.ALERT_DISTANCE], np.nan
-    return float(distance / x[o.ALERT_DISTANCE])
+    values[8], values[9] = rule[DISTANCE_RATIO] * x[o.ALERT_DISTANCE], np.nan
+    return float(distance / values[8])
 
 
 def sentence(values: Sequence[float], instrument: str, closing: bool) -> str:

@@ -10,6 +10,8 @@ WHATS: dict[str, str] = {
     "pumps": "announced pumps in days of raw trades: found, how soon, at how many false alerts",
     "onset": "cross-validation on the published pump features",
     "scenarios": "labelled manipulation in quotes, trades and books: found, how soon, at how many false alerts",
+    "what-if": "alerts over stored history under a changed configuration or model, beside those in force",
+    "budget": "thresholds that keep the alert budget over stored history, as a file for `config apply`",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
 """What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""
@@ -17,6 +19,7 @@ WHATS: dict[str, str] = {
 _EPILOG = """examples:
   tapewatch evaluate nab --data DIR --json
   tapewatch evaluate pumps --streams DIR --report report/
+  tapewatch evaluate what-if --set scenario.pump_and_dump.min_rise=0.03 --feed binance
 """
 
 

@@ -1,4 +1,4 @@
-"""`tapewatch models`: list and show models, promote one into force, roll back."""
+"""`tapewatch models`: list and show models, make a shipped one again, promote one into force, roll back."""
 
 import argparse
 import sys
@@ -7,13 +7,12 @@ from typing import Any
 
 import msgspec
 
-from detectors.kmeans import card as kmeans_card
+from detectors import registry
 from detectors.kmeans.model import content_hash
-from detectors.pumps import card as pumps_card
-from detectors.pumps.model import PumpModel
+from streams.commands import reproduce
 from streams.engine import control
 from streams.engine.control import Change
-from streams.engine.models import DETECTORS, FindsModels, ModelShelf, decode, shipped, summary
+from streams.engine.models import DETECTORS, FindsModels, ModelShelf
 from streams.engine.shelf import KafkaShelf
 from tapewatch import control_rows
 from tapewatch.control_rows import Order
@@ -24,24 +23,31 @@ _EPILOG = """examples:
   tapewatch models list
   tapewatch models promote 4f2a9c --why 'retrained on March'
   tapewatch models rollback kmeans --why 'too many alerts'
+  tapewatch models reproduce kmeans_classic
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tapewatch models`."""
     parser.epilog = _EPILOG
-    acts = parser.add_subparsers(dest="act", metavar="list|show|promote|rollback", required=True)
+    acts = parser.add_subparsers(dest="act", metavar="list|show|promote|rollback|reproduce", required=True)
     listing = acts.add_parser("list", help="every model: trained here, shipped, promoted once")
     show = acts.add_parser("show", help="a model's card")
     promoting = acts.add_parser("promote", help="bring a model into force: the engine switches without a restart")
     rolling = acts.add_parser("rollback", help="bring the model before the present one into force again")
+    again = acts.add_parser("reproduce", help="make a shipped model again from its card, and compare the hashes")
+    reproduce.configure(again)
     for act in (show, promoting):
-        act.add_argument("model", metavar="FILE|HASH", help="model file, or content hash or its beginning")
+        act.add_argument(
+            "model",
+            metavar="FILE|HASH",
+            help="model file, content hash or its beginning, or a detector (its shipped one)",
+        )
     rolling.add_argument("detector", choices=DETECTORS, nargs="?", default="kmeans", help="default: kmeans")
     for act in (promoting, rolling):
         act.add_argument("--why", required=True, metavar="TEXT", help="reason, kept in the audit log")
         act.add_argument("--who", default="", metavar="NAME", help="who does it (default: the operating system's user)")
-    for act in (listing, show, promoting, rolling):
+    for act in (listing, show, promoting, rolling, again):
         act.add_argument("--json", action="store_true", help="one JSON document on standard output")
     listing.epilog = "example: tapewatch models list --json"
     show.epilog = "example: tapewatch models show 4f2a9c"
@@ -55,6 +61,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return _list(args, settings)
     if args.act == "show":
         return _show(args, settings)
+    if args.act == "reproduce":
+        return reproduce.run(args)
     if args.act == "promote":
         shelf, _ = reached(settings, must=True)
         return told(control.promote(settings, _read(args.model, settings, shelf), args.why, args.who), args.json)
@@ -91,8 +99,15 @@ def told(change: Change, as_json: bool) -> int:
 
 
 def _read(wanted: str, settings: Settings, shelf: FindsModels) -> bytes:
+    """A model file by path, a detector's shipped one by its name, or by content hash or its beginning."""
     path = Path(wanted)
-    return path.read_bytes() if path.is_file() else control.find(settings, shelf, wanted)
+    if path.is_file():
+        return path.read_bytes()
+    if wanted in registry.shipped():
+        return registry.shipped()[wanted]
+    own = {content_hash(data): data for data in registry.shipped().values()}
+    begun = [name for name in own if wanted and name.startswith(wanted)]
+    return own[begun[0]] if len(begun) == 1 else control.find(settings, shelf, wanted)
 
 
 def _list(args: argparse.Namespace, settings: Settings) -> int:
@@ -101,10 +116,10 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
     in_force = control.models_in_force(standing)
     places: dict[str, set[str]] = {}
     contents: dict[str, bytes] = {}
-    registry = {path.stem: path.read_bytes() for path in sorted((settings.data_path / "models").glob("*.json"))}
-    own = {content_hash(data): data for data in shipped().values()}
+    trained = {path.stem: path.read_bytes() for path in sorted((settings.data_path / "models").glob("*.json"))}
+    own = {content_hash(data): data for data in registry.shipped().values()}
     for place, files in (
-        ("trained", registry),
+        ("trained", trained),
         ("shipped", own),
         ("promoted", {k: v for k, v in shelf.files.items() if k not in own}),
     ):
@@ -120,16 +135,11 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
         mark = "*" if row["in_force"] else " "
         where = ",".join(row["places"])
         print(
-            f"{mark} {row['hash']}  {row['detector']:<15} {_size(row):<12}  {row['inputs']:>2} inputs  "
+            f"{mark} {row['hash']}  {row['detector']:<15} {_size(row):>12}  {row['inputs']:>2} inputs  "
             f"{row['rows']:>9,} rows  {where}"
         )
     print("* in force", file=sys.stderr)
     return 0
-
-
-def _size(row: dict[str, Any]) -> str:
-    """How large a model of its kind is."""
-    return f"{row['trees']} trees" if "trees" in row else f"{row['clusters']:>2} clusters"
 
 
 def _entry(
@@ -137,13 +147,13 @@ def _entry(
 ) -> dict[str, Any] | None:
     """One line of the list; None where the topic's record is no model."""
     try:
-        model = decode(data)
-    except msgspec.MsgspecError:
+        known = registry.read(data)
+    except ValueError:
         return None
-    order = standing.get(model.detector)
-    now = in_force.get(model.detector) == name
+    order = standing.get(known.detector)
+    now = in_force.get(known.detector) == name
     since = {"since": order.at, "why": order.why, "who": order.who} if now and order else {}
-    return {**summary(model), "hash": name, "places": sorted(places), "in_force": now, **since}
+    return {**known.summary(), "hash": name, "places": sorted(places), "in_force": now, **since}
 
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:
@@ -151,12 +161,16 @@ def _show(args: argparse.Namespace, settings: Settings) -> int:
     shelf, _ = reached(settings) if not Path(args.model).is_file() else (ModelShelf(), {})
     data = _read(args.model, settings, shelf)
     try:
-        model = decode(data)
-    except msgspec.MsgspecError as error:
+        known = registry.read(data)
+    except ValueError as error:
         raise TapewatchError(f"{args.model} is no model: {error}", "See `tapewatch models list`.") from error
     if args.json:
-        print(msgspec.json.encode({"hash": content_hash(data), "model": model}).decode())
+        print(msgspec.json.encode({"hash": known.hash, "model": known.model}).decode())
     else:
-        card = pumps_card.markdown(model) if isinstance(model, PumpModel) else kmeans_card.markdown(model)
-        print(card, end="")
+        print(known.markdown(), end="")
     return 0
+
+
+def _size(row: dict[str, Any]) -> str:
+    """Clusters or trees, as the kind counts them."""
+    return next((f"{row[what]} {what}" for what in ("clusters", "trees", "weights") if what in row), "")

@@ -1,0 +1,142 @@
+"""How well a proposed alert budget is kept: set on synthetic markets of some seeds, counted on others.
+
+Run as `python -m benchmarks.alert_budget --json`; with `--out docs/results/alert-budget.json` it writes the result.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from benchmarks.training_data import START_NS, WARMUP_S, market_config
+from detectors.kmeans.model import content_hash
+from producers.synthetic import SyntheticMarket
+from streams.driver import FOREVER_NS
+from streams.engine.build import build_hash
+from streams.engine.models import InForce, ModelShelf, shipped
+from streams.engine.rules import DetectorConfig
+from streams.engine.task import Task
+from streams.evaluate import budget, intervals, thresholds
+from streams.evaluate.history import Partition, Record, Span
+from tapewatch import frames
+from tapewatch.clock import NANOS
+from tapewatch.frames import FrameHeaders
+from tapewatch.registry import FixedRegistry
+from tapewatch.rows import Rows, heartbeat_rows
+
+SET_ON, COUNTED_ON = (9101, 9102), (9201, 9202)
+INSTRUMENTS, SECONDS, RATE = 100, 2400, 2.0
+FACTOR = 2.0
+"""Kept means within this factor of the budget, or below it."""
+COMMAND = "python -m benchmarks.alert_budget --out docs/results/alert-budget.json"
+
+
+class SyntheticHistory:
+    """Synthetic markets, one partition a seed."""
+
+    def __init__(self, seeds: Sequence[int], seconds: int, rate: float) -> None:
+        self.where = f"synthetic markets of seeds {', '.join(map(str, seeds))}"
+        config = market_config(INSTRUMENTS, seconds, rate=rate)
+        self._markets = [SyntheticMarket(config, seed, START_NS) for seed in seeds]
+        self.span = Span(START_NS + int(WARMUP_S) * NANOS, START_NS + seconds * NANOS, WARMUP_S)
+
+    def partitions(self, span: Span) -> Sequence[Partition]:
+        """All of them."""
+        return [MarketPartition(market) for market in self._markets]
+
+    def kind(self, instrument: str) -> str:
+        """By its reference data."""
+        return next(each.kind for market in self._markets for each in market.instruments if each.id == instrument)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class MarketPartition:
+    """One market as one partition, in frames as the brokerless driver makes them."""
+
+    def __init__(self, market: SyntheticMarket) -> None:
+        self._market = market
+        self.name = market.fingerprint[:16]
+        self.begin = f"without state, {WARMUP_S:.0f} s before the span"
+
+    def task(self, force: InForce) -> Task:
+        """A new task."""
+        return Task("market.synthetic", 0, FixedRegistry(self._market.instruments), force, build_hash())
+
+    def records(self) -> Iterator[Record]:
+        """The market's rows, second by second."""
+        offset = 0
+        for chunk in self._market.chunks():
+            beat = heartbeat_rows(np.full(1, chunk.end_ns - NANOS, dtype=np.int64))
+            for rows in (beat, *sorted(chunk.rows, key=lambda each: each.type)):
+                if len(rows):
+                    yield _record(rows, offset)
+                    offset += 1
+
+
+def _record(rows: Rows, offset: int) -> Record:
+    headers = FrameHeaders(rows.type.label, "synthetic", 0, offset, 0).to_kafka()
+    return Record(offset, frames.encode(rows), headers, FOREVER_NS)
+
+
+def measure(wanted: float, seconds: int, rate: float) -> dict[str, Any]:
+    """Propose on some seeds, count on others."""
+    models = ModelShelf(), {name: content_hash(data) for name, data in shipped().items()}
+    config = DetectorConfig()
+    known = SyntheticHistory(SET_ON, seconds, rate)
+    proposal = budget.proposed(known, known.span, config, models, wanted)
+    print(budget.text(proposal), file=sys.stderr)
+    multiples = {(one["class"], one["scenario"]): one["multiple"] for one in proposal["scenarios"]}
+    chosen = thresholds.multiplied(config, multiples)
+    fresh = SyntheticHistory(COUNTED_ON, seconds, rate)
+    found = budget.counts(fresh, fresh.span, [config, chosen], models)
+    days = found.watched_s / 86_400.0
+    rates = [intervals.poisson_rate(len(episodes), days) for episodes in found.episodes]
+    return {
+        "bench": "alert budget",
+        "command": COMMAND,
+        "budget": wanted,
+        "data": f"{INSTRUMENTS} instruments x {seconds / 60:.0f} minutes a seed at {rate:g} rows/s",
+        "set_on": {"seeds": SET_ON, "instrument_days": proposal["instrument_days"], **proposal["proposed"]},
+        "counted_on": {
+            "seeds": COUNTED_ON,
+            "instrument_days": days,
+            "in_force": {"alerts": len(found.episodes[0]), "alerts_per_instrument_day": rates[0]},
+            "proposed": {"alerts": len(found.episodes[1]), "alerts_per_instrument_day": rates[1]},
+        },
+        "ratio_to_budget": rates[1]["mean"] / wanted,
+        "kept_within_factor_of_two": rates[1]["mean"] <= FACTOR * wanted,
+        "not_under_half_of_it": rates[1]["mean"] >= wanted / FACTOR,
+        "proposal": proposal["proposal"],
+    }
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.alert_budget", description=__doc__)
+    parser.add_argument("--budget", type=float, default=10.0, help="alerts an instrument and day (default: 10)")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help=f"of each market (default: {SECONDS})")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"rows a second and instrument (default: {RATE:g})")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON document to a file too")
+    parser.epilog = f"example: {COMMAND}"
+    args = parser.parse_args()
+    document = measure(args.budget, args.seconds, args.rate)
+    encoded = msgspec.json.encode(document)
+    if args.out:
+        args.out.write_bytes(encoded + b"\n")
+    there = document["counted_on"]["proposed"]
+    said = (
+        f"budget {args.budget:g}: {there['alerts']} alerts on other seeds, {document['ratio_to_budget']:.2f} times it"
+    )
+    print(encoded.decode() if args.json else said)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

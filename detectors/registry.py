@@ -1,0 +1,94 @@
+"""Every kind of model that ships with the product: its files, how they are read, and how a model is told of.
+
+A detector joins by a line in KINDS; listing, card, size limit and reproduction follow from it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from detectors.kmeans import card as kmeans_card
+from detectors.kmeans import model as kmeans
+from detectors.kmeans.model import content_hash
+from detectors.pumps import card as pumps_card
+from detectors.pumps import model as pumps
+
+MAX_SHIPPED_BYTES = 2_000_000
+"""All shipped model files together stay below this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One detector's models.
+
+    package, files : where the shipped ones lie, the model's own file first; empty for a detector that ships none
+    decode : a file's bytes as a model, ValueError (msgspec.ValidationError is one) where it is none
+    summary : what a listing shows; markdown : its card as a page, a function of the file alone
+    """
+
+    package: str
+    files: tuple[str, ...]
+    decode: Callable[[bytes], Any]
+    summary: Callable[[Any], dict[str, Any]]
+    markdown: Callable[[Any], str]
+
+
+KINDS: dict[str, Kind] = {
+    name: Kind("detectors.kmeans", (f"{name}.json",), kmeans.decode, kmeans.summary, kmeans_card.markdown)
+    for name in kmeans.DETECTORS
+} | {pumps.DETECTOR: Kind("detectors.pumps", ("pumps.json",), pumps.decode, pumps.summary, pumps_card.markdown)}
+"""By detector."""
+
+
+class _Head(msgspec.Struct):
+    """What every model file says of itself, whatever its kind."""
+
+    detector: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A model file that was read. hash : of its content; model : as its kind's decode gives it"""
+
+    detector: str
+    hash: str
+    model: Any
+
+    def summary(self) -> dict[str, Any]:
+        """What a listing shows: detector, hash, inputs, rows and data at least."""
+        return KINDS[self.detector].summary(self.model)
+
+    def markdown(self) -> str:
+        """Its card: data, hash, command, figures and limits."""
+        return KINDS[self.detector].markdown(self.model)
+
+    @property
+    def command(self) -> str:
+        """What makes it again, by its card."""
+        return str(self.model.card.command)
+
+
+def read(data: bytes) -> Known:
+    """A model file of any kind; ValueError says what is wrong with it."""
+    detector = msgspec.json.decode(data, type=_Head).detector
+    if detector not in KINDS:
+        raise ValueError(f"there is no detector {detector!r}")
+    return Known(detector, content_hash(data), KINDS[detector].decode(data))
+
+
+@cache
+def shipped() -> dict[str, bytes]:
+    """The shipped model file of every detector that has one, as it was when first asked for."""
+    paths = {name: resources.files(kind.package) / "shipped" / kind.files[0] for name, kind in KINDS.items()}
+    return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
+
+
+def shipped_bytes() -> int:
+    """Size of all shipped files, weights beside the model files included."""
+    folders = {kind.package for kind in KINDS.values()}
+    paths = (path for package in sorted(folders) for path in (resources.files(package) / "shipped").iterdir())
+    return sum(len(path.read_bytes()) for path in paths if path.is_file())

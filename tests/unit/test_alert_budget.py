@@ -1,0 +1,103 @@
+"""The alert budget: how it is shared, which multiple spends it, and the proposal over a stored market."""
+
+import argparse
+import json
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from streams.commands.config import changed
+from streams.engine.models import ModelShelf
+from streams.engine.rules import DetectorConfig
+from streams.evaluate import budget, spending, thresholds
+from streams.evaluate.history import Span
+from streams.evaluate.stored_files import FileHistory
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+from tests.unit.test_what_if import stored, trades
+
+
+def test_what_one_scenario_does_not_need_goes_to_the_others() -> None:
+    assert spending.shares({"a": 1.0, "b": 20.0, "c": 30.0}, 21.0) == {"a": 1.0, "b": 10.0, "c": 10.0}
+    assert spending.shares({"a": 1.0, "b": 2.0}, 21.0) == {"a": 1.0, "b": 2.0}
+    assert spending.shares({}, 21.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("counts", "allowed", "low", "high"),
+    [((5, 4, 3), 5, 1.0, 1.0), ((50, 10, 2), 10, 2.0, 2.0), ((50, 10, 2), 20, 1.0, 2.0), ((50, 40, 30), 3, 4.0, 4.0)],
+)
+def test_multiple_is_the_least_beyond_which_the_allowed_number_is_kept(counts, allowed, low, high) -> None:
+    assert low <= spending.multiple(counts, (1.0, 2.0, 4.0), allowed) <= high
+
+
+def test_count_that_rises_again_is_not_taken_for_kept() -> None:
+    assert spending.multiple((3, 50, 2), (1.0, 2.0, 4.0), 5) > 2.0
+
+
+def test_every_scenario_of_the_configuration_has_thresholds_to_multiply() -> None:
+    config = DetectorConfig()
+    sections = [name for name in config.__struct_fields__ if isinstance(getattr(config, name), msgspec.Struct)]
+    assert thresholds.scenarios(config) == sections
+    for name in set(thresholds.SENSITIVITY) & set(sections):
+        assert set(thresholds.SENSITIVITY[name]) <= set(getattr(config, name).__struct_fields__), name
+
+
+def test_multiplied_thresholds_stay_in_proportion_and_nothing_else_moves() -> None:
+    config = DetectorConfig()
+    wanted = thresholds.multiplied(config, {("", "pump_and_dump"): 2.0, ("", "ramping"): 1.0})
+    assert wanted.pump_and_dump.min_rise == 2.0 * config.pump_and_dump.min_rise
+    assert wanted.pump_and_dump.rise_deviations == 2.0 * config.pump_and_dump.rise_deviations
+    assert msgspec.structs.replace(wanted, pump_and_dump=config.pump_and_dump) == config
+
+
+def test_class_of_instruments_gets_thresholds_of_its_own() -> None:
+    wanted = thresholds.multiplied(DetectorConfig(), {("spot", "pump_and_dump"): 2.0})
+    assert wanted.pump_and_dump == DetectorConfig().pump_and_dump
+    assert wanted.classes["spot"]["pump_and_dump"]["min_rise"] == 2.0 * DetectorConfig().pump_and_dump.min_rise
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Path:
+    """One pump in 25 minutes: 58 alerts a day."""
+    folder = tmp_path / "market"
+    folder.mkdir()
+    return stored(folder, trades({900: 0.05}))
+
+
+def test_proposal_keeps_the_budget_and_is_a_file_that_config_apply_takes(market: Path) -> None:
+    history = FileHistory(market)
+    config, models = DetectorConfig(), (ModelShelf(), {})
+    span = Span(*history.extent, 0.0)
+    found = budget.proposed(history, span, config, models, 1.0)
+    assert found["in_force"]["alerts"] >= 1
+    assert found["proposed"]["alerts"] == 0
+    wanted = changed(config, tomllib.loads(budget.text(found)))
+    assert wanted.hash == found["proposed"]["configuration"]
+    assert wanted.pump_and_dump.min_rise > config.pump_and_dump.min_rise
+    assert "pump_and_dump.min_rise" in found["replaces"]
+
+
+def test_budget_that_is_kept_already_changes_nothing(market: Path) -> None:
+    history = FileHistory(market)
+    found = budget.proposed(history, Span(*history.extent, 0.0), DetectorConfig(), (ModelShelf(), {}), 1000.0)
+    assert found["proposal"] == {}
+    assert "nothing to change" in budget.text(found)
+    assert found["proposed"]["configuration"] == DetectorConfig().hash
+
+
+def test_command_takes_the_budget_from_the_settings_and_prints_one_document(
+    market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    budget.configure(parser)
+    parser.set_defaults(json=True, out=None, report=None)
+    args = parser.parse_args(["--market", str(market), "--warm-up", "0"])
+    assert budget.run(args, Settings(data=str(tmp_path))) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["per_instrument_day"] == Settings().alerts.per_instrument_day
+    args.loosest = 0.0
+    with pytest.raises(TapewatchError, match="above 0"):
+        budget.run(args, Settings(data=str(tmp_path)))
