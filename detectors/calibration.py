@@ -71,7 +71,9 @@ class Reliability:
         return float(sum(w * abs(c - s) for c, s, w in zip(self.chance, self.share, self.weight, strict=True)))
 
 
-def reliability(chance: F8, positive: B1, weight: F8 | None = None, bins: int = BINS, equal_mass: bool = False) -> Reliability:
+def reliability(
+    chance: F8, positive: B1, weight: F8 | None = None, bins: int = BINS, equal_mass: bool = False
+) -> Reliability:
     """Probabilities against what happened, in bins of equal width, or of equal numbers of rows.
 
     chance : float64[rows], without NaN; positive : bool[rows]; weight : float64[rows], 1 by default

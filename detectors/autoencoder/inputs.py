@@ -1,4 +1,4 @@
-"""What the autoencoder sees of a feature row: sixteen inputs free of an instrument's own units, scaled and squashed."""
+"""What the autoencoder sees of a feature row: sixteen inputs without units of quantity, scaled and squashed."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +10,17 @@ F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 
 SOURCES = (
-    "ret_5s", "ret_30s", "ret_60s", "rv_60s", "rv_300s", "volume_z", "trades_z", "imbalance_z",
+    "ret_5s", "ret_30s", "ret_60s", "rv_60s", "volume_z", "trades_z", "imbalance_z",
     "imbalance_60s", "spread_ratio", "depth_imb_1", "depth_imb_5", "depth_imb_10", "quote_rate_1s", "quote_rate_60s",
     "depth_added_10s", "depth_removed_10s", "ofi_10s", "volume_60s",
 )  # fmt: skip
 """Features of the engine that the inputs are made of, in the order in which `index` of `prepare` points to them."""
 
 INPUTS = (
-    "ret_5s / (rv_300s sqrt(5/300))",
-    "ret_30s / (rv_300s sqrt(30/300))",
-    "ret_60s / (rv_300s sqrt(60/300))",
-    "rv_60s / (rv_300s sqrt(60/300))",
+    "ret_5s",
+    "ret_30s",
+    "ret_60s",
+    "rv_60s",
     "volume_z",
     "trades_z",
     "imbalance_z",
@@ -41,7 +41,6 @@ KNEE = np.float32(10.0)
 """A scaled input x becomes KNEE x / (KNEE + |x|): linear near 0, never beyond the knee."""
 
 _ZERO, _HALF = np.float32(0.0), np.float32(0.5)
-_ROOT_5, _ROOT_10, _ROOT_60 = np.float32(5.0**0.5), np.float32(10.0**0.5), np.float32(60.0**0.5)
 
 
 @inlined
@@ -53,28 +52,21 @@ def _ratio(a: float, b: float) -> float:
 @inlined
 def _raw(columns: F4, row: int, index: I8, out: F4, lane: int) -> None:
     """The unscaled inputs of one row."""
-    usual = columns[index[4], row]
-    out[0, lane] = _ratio(columns[index[0], row] * _ROOT_60, usual)
-    out[1, lane] = _ratio(columns[index[1], row] * _ROOT_10, usual)
-    out[2, lane] = _ratio(columns[index[2], row] * _ROOT_5, usual)
-    out[3, lane] = _ratio(columns[index[3], row] * _ROOT_5, usual)
-    for j in range(5):
-        out[4 + j, lane] = columns[index[5 + j], row]
-    for j in range(3):
-        out[9 + j, lane] = columns[index[10 + j], row]
-    out[12, lane] = _ratio(columns[index[13], row], columns[index[14], row] + _HALF)
-    added, removed = columns[index[15], row], columns[index[16], row]
+    for j in range(12):
+        out[j, lane] = columns[index[j], row]
+    out[12, lane] = _ratio(columns[index[12], row], columns[index[13], row] + _HALF)
+    added, removed = columns[index[14], row], columns[index[15], row]
     churn = added + removed
     out[13, lane] = _ratio(added - removed, churn)
-    out[14, lane] = _ratio(columns[index[17], row], churn)
-    out[15, lane] = _ratio(churn, churn + columns[index[18], row])
+    out[14, lane] = _ratio(columns[index[16], row], churn)
+    out[15, lane] = _ratio(churn, churn + columns[index[17], row])
 
 
 @inlined
 def prepare(columns: F4, first: int, count: int, index: I8, scaling: F4, out: F4) -> None:
     """Scaled and squashed inputs of `count` rows from `first` on.
 
-    columns : float32[features, rows], as the engine holds a sealed second; index : int64[19], the columns of SOURCES
+    columns : float32[features, rows], as the engine holds a sealed second; index : int64[18], the columns of SOURCES
     scaling : float32[2, 16], location and factor; out : float32[16, count or more]; NaN where a source is missing
     """
     for lane in range(count):

@@ -47,7 +47,7 @@ WORK_ROWS = _SUMS + 3
 class Network(NamedTuple):
     """An autoencoder as the kernels take it; matrices are float32[out, in], the newest second's inputs first.
 
-    index : int64[19], columns of the sources; scaling : float32[2, 16], of the inputs
+    index : int64[18], columns of the sources; scaling : float32[2, 16], of the inputs
     w1..w5, b1..b5 : patch (64 to 16), patches (64 to 16), code (32 to 8), up (8 to 24), patch again (24 to 64)
     weight : float32[16], of each input's squared error
     """
@@ -233,7 +233,9 @@ def scores(columns: F4, slots: I8, second: int, net: Network, state: F4, work: F
 
 
 @kernel
-def scores_of_history(history: F4, there: npt.NDArray[np.bool_], first: int, net: Network, state: F4, work: F4, slots: I8, out: F8) -> None:
+def scores_of_history(
+    history: F4, there: npt.NDArray[np.bool_], first: int, net: Network, state: F4, work: F4, slots: I8, out: F8
+) -> None:
     """Every second of a stretch of time, as `scores` would have been called for each.
 
     history : float32[seconds, features, instruments]; there : bool[seconds, instruments], who has a row

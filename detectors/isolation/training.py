@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
@@ -14,6 +15,7 @@ from detectors.isolation.model import IsolationModel
 from detectors.kmeans.calibration import short
 from detectors.kmeans.sample import Sample
 from detectors.kmeans.training import INPUTS
+from detectors.thresholds import Thresholds
 
 F8 = npt.NDArray[np.float64]
 F4 = npt.NDArray[np.float32]
@@ -47,7 +49,9 @@ def fit(rows: Sample, recipe: Recipe) -> IsolationModel:
     location = np.nanmedian(values, axis=0)
     filled = np.where(np.isnan(values), location, values).astype(np.float32)
     with threadpool_limits(limits=1):
-        fitted = IsolationForest(n_estimators=recipe.trees, max_samples=recipe.subsample, random_state=recipe.seed).fit(filled)
+        fitted = IsolationForest(n_estimators=recipe.trees, max_samples=recipe.subsample, random_state=recipe.seed).fit(
+            filled
+        )
     depth = int(np.ceil(np.log2(recipe.subsample)))
     laid = [_perfect(tree.tree_, depth) for tree in fitted.estimators_]
     return IsolationModel(
@@ -101,3 +105,17 @@ def score_rows(model: IsolationModel, rows: Sample) -> F8:
     columns = np.ascontiguousarray(rows.values.T, dtype=np.float32)
     score.scores(columns, model.forest(rows.names), work, nodes, out)
     return out
+
+
+def finished(bare: IsolationModel, found: Thresholds, card: Card) -> IsolationModel:
+    """The model with its thresholds and card."""
+    return msgspec.structs.replace(
+        bare,
+        knots=found.knots,
+        alert=found.alert,
+        conformal=found.conformal,
+        conformal_rows=found.conformal_rows,
+        drift_edges=found.drift_edges,
+        drift_shares=found.drift_shares,
+        card=card,
+    )
