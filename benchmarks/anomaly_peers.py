@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.ship_models import EVENTFUL, RATES, ROOT, Marked, markets
+from benchmarks.ship_models import EVENTFUL, RATES, ROOT, markets
 from benchmarks.ship_peers import COLUMNS, KMEANS, PEERS, Peer, knots_of, rows_of, score_of
 from detectors import calibration, fusion
 from detectors.autoencoder import model as autoencoder
@@ -102,8 +101,8 @@ def _events(on: npt.NDArray[np.bool_], rows: Sample) -> list[npt.NDArray[np.int6
 
 
 def reliabilities(name: str, scored: Scored, prior: float) -> tuple[Reliability, Reliability, Reliability]:
-    """At the usual share of manipulated seconds, in bins of equal width and of equal mass; and as if half of all seconds
-    were manipulated, where probabilities spread over the whole range.
+    """At the usual share of manipulated seconds, in bins of equal width and of equal mass; and as if half of all
+    seconds were manipulated, where probabilities spread over the whole range.
     """
     chance, labels = scored.chances[name], _labels(scored.rows)
     known = ~np.isnan(chance) & (labels >= 0)
@@ -132,15 +131,13 @@ def recorded(paths: Sequence[Path]) -> Sample:
         names = [instrument.id for instrument in recording.instruments]
         driver = Driver(FixedRegistry(list(recording.instruments)))
         encoder, cut = FrameEncoder(names), RecordedFrames(1)
-        sequence = 0
         due = [one for chunk in recording.chunks() for one in cut.cut(chunk)]
-        for one in [*due, *cut.end()]:
+        for sequence, one in enumerate([*due, *cut.end()]):
             beats = one.rows is None
             times = np.arange(one.beats.start, one.beats.stop) * NANOS
             value = encoder.heartbeats(times) if one.rows is None else encoder.encode(one.rows)
             label = "status" if beats or one.rows is None else one.rows.type.label
             driver.record(value, FrameHeaders(label, "recording", 0, sequence, 0).to_kafka())
-            sequence += 1
         rows = table(driver.outgoing(), "features")
         values = np.column_stack([rows[name] for name in COLUMNS])
         parts.append(build(rows["instrument"], rows["ts"] // NANOS - 1, COLUMNS, values))

@@ -1,4 +1,4 @@
-"""Draws the reliability diagrams of docs/results/anomaly-peers.json as one small SVG: `python -m benchmarks.reliability_svg`."""
+"""Draws the reliability diagrams of docs/results/anomaly-peers.json: `python -m benchmarks.reliability_svg`."""
 
 import argparse
 import json
@@ -25,7 +25,8 @@ def panel(title: str, left: int, chance: Sequence[float], share: Sequence[float]
         f'<rect x="{left}" y="{_TOP}" width="{_SIDE}" height="{_SIDE}" fill="none" stroke="#999"/>'
         f'<line x1="{left}" y1="{bottom}" x2="{right}" y2="{_TOP}" stroke="#bbb" stroke-dasharray="3"/>'
         f'<g fill="#1f77b4" fill-opacity="0.6">{dots}</g>'
-        f'<text x="{left}" y="{bottom + 13}" fill="#666">0</text><text x="{right - 5}" y="{bottom + 13}" fill="#666">1</text>'
+        f'<text x="{left}" y="{bottom + 13}" fill="#666">0</text>'
+        f'<text x="{right - 5}" y="{bottom + 13}" fill="#666">1</text>'
     )
 
 

@@ -1,9 +1,9 @@
 """Makes the shipped autoencoder, isolation forest and fusion from the synthetic market, with their cards: the same
 command gives the same hashes.
 
-Networks and trees are fitted to the markets that K-means was fitted to, limits come from its held-out ones. The eventful
-calibration seeds are divided: one calibrates each detector, the other weighs them against each other; how to fuse is
-chosen on a third. None of these seeds is used by `benchmarks.anomaly_peers`.
+Networks and trees are fitted to the markets that K-means was fitted to, limits come from its held-out ones. The
+eventful calibration seeds are divided: one calibrates each detector, the other weighs them against each other; how to
+fuse is chosen on a third. None of these seeds is used by `benchmarks.anomaly_peers`.
 """
 
 import argparse
@@ -17,9 +17,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from benchmarks.ship_models import CALIBRATE, EVENTFUL, FIT, HELD_OUT, INSTRUMENTS, MEASURE, RATES, ROOT, SECONDS
-from benchmarks.ship_models import Marked, _marked as marked
-from benchmarks.ship_models import markets
+from benchmarks.ship_models import (
+    CALIBRATE,
+    EVENTFUL,
+    FIT,
+    HELD_OUT,
+    INSTRUMENTS,
+    MEASURE,
+    RATES,
+    ROOT,
+    SECONDS,
+    Marked,
+    markets,
+)
+from benchmarks.ship_models import _marked as marked
 from benchmarks.training_data import START_NS, WARMUP_S, market_config
 from detectors import calibration, fusion
 from detectors.autoencoder import batch, inputs, training
@@ -54,18 +65,18 @@ STEPS = 2000
 
 _LIMITS = {
     "autoencoder": (
-        "Trained on the synthetic market alone: what is usual there is not usual everywhere. Retrain with `tapewatch train "
-        "autoencoder` on the market's own features before relying on the alert limit. It needs 32 consecutive seconds. "
+        "Trained on the synthetic market alone: what is usual there is not usual everywhere. Retrain with `tapewatch "
+        "train autoencoder` on the market's own features before relying on the alert limit. It needs 32 consecutive seconds. "
         "A manipulation that looks like usual trading second by second, and genuine news, are beyond it: see "
         "docs/calibration.md for what it finds of each kind."
     ),
     "isolation": (
-        "Trained on the synthetic market alone, on single seconds without their past. Axis-parallel cuts: a row that is "
-        "strange only in a combination of usual values is not set apart. A genuine news jump lies as far out as a pump."
+        "Trained on the synthetic market alone, on single seconds without their past. Axis-parallel cuts: a row that "
+        "is strange only in a combination of usual values is not set apart. A genuine news jump lies as far out as a pump."
     ),
     "fusion": (
-        "Weighs the detectors as they were useful on the synthetic market's own manipulations; on other markets and other "
-        "manipulations the weights may be wrong. It can be no surer than its inputs: what none of them sees stays unseen."
+        "Weighs the detectors as they were useful on the synthetic market's own manipulations; on other markets and "
+        "other manipulations the weights may be wrong. What none of its inputs sees stays unseen."
     ),
 }
 
@@ -90,9 +101,9 @@ def data_hash(parts: Sequence[tuple[Sequence[int], float]]) -> str:
 def _card(name: str, rows: int, found: Thresholds) -> Card:
     return Card(
         data=(
-            f"synthetic market, {len(RATES) * INSTRUMENTS} instruments x {SECONDS // 60} minutes a seed, a third each at "
-            f"{', '.join(f'{rate:g}' for rate in RATES)} rows/s: {len(FIT)} seeds to fit, {len(HELD_OUT)} for the alert "
-            f"limit, {len(CALIBRATE)} with {EVENTFUL:g} times as many events for probabilities and fusion, one more of "
+            f"synthetic market, {len(RATES) * INSTRUMENTS} instruments x {SECONDS // 60} minutes a seed, a third each "
+            f"at {', '.join(f'{rate:g}' for rate in RATES)} rows/s: {len(FIT)} seeds to fit, {len(HELD_OUT)} for the "
+            f"alert limit, {len(CALIBRATE)} with {EVENTFUL:g} times as many events for probabilities and fusion, one more of "
             "these to choose how to fuse"
         ),
         data_hash=data_hash(((FIT, 1.0), (HELD_OUT, 1.0), (CALIBRATE, EVENTFUL), (MEASURE[:1], EVENTFUL))),
@@ -165,7 +176,7 @@ def make_fusion(models: Sequence[Peer], held_out: Sample, weigh: Sample, choose:
 def compared(
     models: Sequence[Peer], made: FusionModel, held_out: Sample, weigh: Sample, choose: Sample, prior: float
 ) -> dict[str, float]:
-    """Log loss on rows of a seed that nothing was fitted to: each detector, Stouffer's sum of p-values, and stacking."""
+    """Log loss on rows of a seed that nothing was fitted to: each detector, Stouffer's sum, and stacking."""
     figures = {}
     given = chances(models, choose)
     scores = {name: (given[:, j], None) for j, name in enumerate(PEERS)}
@@ -190,6 +201,18 @@ def compared(
     return figures
 
 
+def kept(name: str, model: AutoencoderModel | IsolationModel | FusionModel, check: bool) -> bool:
+    """Write a model and its card unless they are only checked; whether the file was the same before."""
+    path, data = SHIPPED[name], model.encoded()
+    same = path.is_file() and path.read_bytes() == data
+    if not check:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        (ROOT / "docs" / "cards" / f"{name}.md").write_text(markdown(model))
+    print(f"{name} {model.hash}, {len(data):,} bytes", file=sys.stderr)
+    return same
+
+
 def main() -> int:
     """Write the shipped models and their cards."""
     parser = argparse.ArgumentParser(
@@ -209,19 +232,11 @@ def main() -> int:
     calibrate, weigh, choose = take(CALIBRATE[:1], EVENTFUL), take(CALIBRATE[1:], EVENTFUL), take(MEASURE[:1], EVENTFUL)
     prior = float(np.mean(held_out.labels == 1)) if held_out.labels is not None else 0.0
     autoencoder = make_autoencoder(fit, held_out, calibrate, prior)
-    print("autoencoder made", file=sys.stderr)
+    same = kept("autoencoder", autoencoder, args.check)
     isolation = make_isolation(fit, held_out, calibrate, prior)
-    print("isolation forest made", file=sys.stderr)
-    fused = make_fusion([kmeans.decode(KMEANS.read_bytes()), autoencoder, isolation], held_out, weigh, choose, prior)
-    same = True
-    for name, model in (("autoencoder", autoencoder), ("isolation", isolation), ("fusion", fused)):
-        path, data = SHIPPED[name], model.encoded()
-        same = same and path.is_file() and path.read_bytes() == data
-        if not args.check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-            (ROOT / "docs" / "cards" / f"{name}.md").write_text(markdown(model))
-        print(f"{name} {model.hash}, {len(data):,} bytes", file=sys.stderr)
+    same = kept("isolation", isolation, args.check) and same
+    models: list[Peer] = [kmeans.decode(KMEANS.read_bytes()), autoencoder, isolation]
+    same = kept("fusion", make_fusion(models, held_out, weigh, choose, prior), args.check) and same
     return 0 if same or not args.check else 1
 
 

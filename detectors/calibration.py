@@ -1,5 +1,5 @@
-"""From scores to probabilities and p-values that hold out of sample, and how well they do; the rate of false discoveries
-held while they arrive.
+"""From scores to probabilities and p-values that hold out of sample, and how well they do; the rate of false
+discoveries held while they arrive.
 
 All of it is pure: what is fitted comes back as short tuples that a model file keeps, what is remembered lies in arrays.
 """

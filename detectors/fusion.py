@@ -148,7 +148,8 @@ def stouffer(p_values: F8) -> F8:
 
     p_values : float64[rows, detectors]; a missing one counts for nothing
     """
-    z = norm.isf(p_values)
+    # A p-value of 1 would count as an infinity.
+    z = norm.isf(np.minimum(p_values, 1.0 - 1e-6))
     there = ~np.isnan(z)
     count = there.sum(axis=1)
     total = np.where(there, z, 0.0).sum(axis=1)

@@ -1,4 +1,4 @@
-"""What turns a detector's raw score into decisions: knots of a probability, an alert limit, p-values, drift reference."""
+"""What turns a raw score into decisions: knots of a probability, an alert limit, p-values, a drift reference."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

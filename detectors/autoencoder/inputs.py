@@ -45,7 +45,7 @@ _ZERO, _HALF = np.float32(0.0), np.float32(0.5)
 
 @inlined
 def _ratio(a: float, b: float) -> float:
-    """a / b; NaN where b is not positive."""
+    """A / b; NaN where b is not positive."""
     return a / b if b > _ZERO else np.float32(np.nan)
 
 

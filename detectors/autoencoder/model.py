@@ -1,4 +1,4 @@
-"""An autoencoder as a file: safetensors whose metadata hold what the weights do not say, named by its content's hash."""
+"""An autoencoder as a file: safetensors whose metadata hold what weights do not say, named by its content's hash."""
 
 import hashlib
 import math
@@ -47,7 +47,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     instrument_class : whose usual trading it has learnt; inputs, sources : as in `inputs`
     knots : error and probability pairs, increasing; alert : error at which the alert budget is spent
-    conformal : (error, share of usual rows beyond it) pairs, from which p-values come; conformal_rows : of how many rows
+    conformal, conformal_rows : errors of usual rows at rarer and rarer levels, from which p-values come; of how many
     drift_edges, drift_shares : reference bins of the error, for the drift monitor
     """
 

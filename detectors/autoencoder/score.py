@@ -30,7 +30,7 @@ _AT_H2 = _AT_H1 + _H1 * CHANNELS
 AGE = _AT_H2 + _H2 * CHANNELS
 LAST = AGE + 1
 STATE_ROWS = LAST + 1
-"""Rows of the state: rings of inputs and of both layers, consecutive seconds seen, and the last of them (modulo 2^20)."""
+"""Rows of the state: rings of inputs and of both layers, consecutive seconds seen, the last of them (modulo 2^20)."""
 
 _CLOCK = 1 << 20
 # Rows of the scratch: inputs of the patch (newest first), as they are and without NaN; two layers' inputs; results.
@@ -94,7 +94,7 @@ def create_work() -> F4:
 
 @inlined
 def _dense(weights: F4, bias: F4, source: F4, target: F4, count: int, rectified: bool) -> None:
-    """target = weights source + bias for `count` columns, float32[out, BLOCK]; the inputs' number divides by four."""
+    """A layer, weights x source + bias, for `count` columns, float32[out, BLOCK]; inputs in multiples of four."""
     zero = np.float32(0.0)
     for o in range(weights.shape[0]):
         sums, start = target[o], bias[o]

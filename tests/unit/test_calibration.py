@@ -43,7 +43,9 @@ def test_conformal_p_values_are_valid_for_exchangeable_rows() -> None:
     for level in (0.2, 0.05, 0.01):
         assert np.mean(p <= level) <= level * 1.15
     assert np.mean(p <= 0.05) > 0.03
-    assert calibration.p_values(np.array([99.0]), calibration.conformal_levels(usual), 5000)[0] == pytest.approx(2 / 5001)
+    assert calibration.p_values(np.array([99.0]), calibration.conformal_levels(usual), 5000)[0] == pytest.approx(
+        2 / 5001
+    )
     assert np.all(np.diff(calibration.p_values(np.sort(new), calibration.conformal_levels(usual), 5000)) <= 0.0)
 
 

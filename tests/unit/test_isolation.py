@@ -27,7 +27,9 @@ def test_far_rows_score_higher_and_missing_inputs_stand_at_the_median() -> None:
     rows = market()
     forest = training.fit(rows, RECIPE)
     assert training.score_rows(forest, rows.where(np.arange(3000) < 1)).shape == (1,)
-    values = np.array([[0.0, 0.0, 0.0, 0.0], [6.0, 6.0, 6.0, 6.0], [np.nan, 0.0, 0.0, np.nan], [np.nan, np.nan, np.nan, 0.0]])
+    values = np.array(
+        [[0.0, 0.0, 0.0, 0.0], [6.0, 6.0, 6.0, 6.0], [np.nan, 0.0, 0.0, np.nan], [np.nan, np.nan, np.nan, 0.0]]
+    )
     odd = build(np.full(4, "S", dtype=object), np.arange(4), NAMES, values)
     found = training.score_rows(forest, odd)
     assert found[1] > found[0] + 0.2
