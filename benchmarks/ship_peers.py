@@ -66,13 +66,14 @@ STEPS = 2000
 _LIMITS = {
     "autoencoder": (
         "Trained on the synthetic market alone: what is usual there is not usual everywhere. Retrain with `tapewatch "
-        "train autoencoder` on the market's own features before relying on the alert limit. It needs 32 consecutive seconds. "
-        "A manipulation that looks like usual trading second by second, and genuine news, are beyond it: see "
+        "train autoencoder` on the market's own features before relying on the alert limit. It needs 32 consecutive "
+        "seconds. A manipulation that looks like usual trading second by second, and genuine news, are beyond it: see "
         "docs/calibration.md for what it finds of each kind."
     ),
     "isolation": (
         "Trained on the synthetic market alone, on single seconds without their past. Axis-parallel cuts: a row that "
-        "is strange only in a combination of usual values is not set apart. A genuine news jump lies as far out as a pump."
+        "is strange only in a combination of usual values is not set apart. A genuine news jump lies as far out as "
+        "a pump."
     ),
     "fusion": (
         "Weighs the detectors as they were useful on the synthetic market's own manipulations; on other markets and "
@@ -103,8 +104,8 @@ def _card(name: str, rows: int, found: Thresholds) -> Card:
         data=(
             f"synthetic market, {len(RATES) * INSTRUMENTS} instruments x {SECONDS // 60} minutes a seed, a third each "
             f"at {', '.join(f'{rate:g}' for rate in RATES)} rows/s: {len(FIT)} seeds to fit, {len(HELD_OUT)} for the "
-            f"alert limit, {len(CALIBRATE)} with {EVENTFUL:g} times as many events for probabilities and fusion, one more of "
-            "these to choose how to fuse"
+            f"alert limit, {len(CALIBRATE)} with {EVENTFUL:g} times as many events for probabilities and fusion, one "
+            "more of these to choose how to fuse"
         ),
         data_hash=data_hash(((FIT, 1.0), (HELD_OUT, 1.0), (CALIBRATE, EVENTFUL), (MEASURE[:1], EVENTFUL))),
         command=COMMAND,

@@ -140,12 +140,6 @@ def test_model_file_round_trips_to_the_same_hash_and_refuses_what_does_not_fit()
         model.decode(model.AutoencoderModel(ours.described, {"w1": ours.arrays["w1"]}).encoded())
 
 
-def test_shipped_model_reads_and_is_small() -> None:
-    shipped = model.shipped("stock")
-    assert len(shipped.encoded()) < 50_000
-    assert shipped.described.card.command
-
-
 def test_training_is_reproducible_to_the_bit_and_finds_what_it_has_not_seen() -> None:
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     usual = market(seconds=4000, instruments=3)

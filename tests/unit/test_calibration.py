@@ -1,5 +1,7 @@
 """Calibration, p-values, false discoveries, drift and fusion."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -15,9 +17,9 @@ def labelled(rows: int = 20_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray,
 
 
 def test_isotonic_knots_find_a_known_probability_and_never_fall() -> None:
-    found, positive, chance = labelled()
+    found, positive, _ = labelled()
     knots = calibration.isotonic(found, positive)
-    assert all(b[0] > a[0] and b[1] >= a[1] for a, b in zip(knots, knots[1:], strict=False))
+    assert all(b[0] > a[0] and b[1] >= a[1] for a, b in pairwise(knots))
     other, _, wanted = labelled(seed=1)
     assert np.abs(calibration.probabilities(other, knots) - wanted).mean() < 0.02
     assert np.isnan(calibration.probabilities(np.array([np.nan]), knots)).all()
@@ -43,10 +45,9 @@ def test_conformal_p_values_are_valid_for_exchangeable_rows() -> None:
     for level in (0.2, 0.05, 0.01):
         assert np.mean(p <= level) <= level * 1.15
     assert np.mean(p <= 0.05) > 0.03
-    assert calibration.p_values(np.array([99.0]), calibration.conformal_levels(usual), 5000)[0] == pytest.approx(
-        2 / 5001
-    )
-    assert np.all(np.diff(calibration.p_values(np.sort(new), calibration.conformal_levels(usual), 5000)) <= 0.0)
+    levels = calibration.conformal_levels(usual)
+    assert calibration.p_values(np.array([99.0]), levels, 5000)[0] == pytest.approx(2 / 5001)
+    assert np.all(np.diff(calibration.p_values(np.sort(new), levels, 5000)) <= 0.0)
 
 
 def test_false_discovery_rate_is_held_online_and_true_signals_are_found() -> None:
@@ -116,9 +117,3 @@ def test_fused_table_equals_the_compiled_row_and_nothing_known_is_nan() -> None:
     np.testing.assert_allclose(found, rows, atol=1e-12)
     assert np.isnan(found[0])
     assert not np.isnan(found[1])
-
-
-def test_shipped_fusion_names_the_models_it_was_weighed_with() -> None:
-    model = fusion.shipped()
-    assert model.inputs == ("kmeans", "autoencoder", "isolation")
-    assert len(model.models) == 3

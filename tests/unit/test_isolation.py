@@ -48,7 +48,3 @@ def test_file_whose_nodes_do_not_make_trees_is_refused() -> None:
     data = training.fit(market(), RECIPE).encoded().replace(b'"depth":6', b'"depth":5')
     with pytest.raises(ValueError, match="perfect trees"):
         model.decode(data)
-
-
-def test_shipped_model_reads() -> None:
-    assert model.shipped().trees >= 20
