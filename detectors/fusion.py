@@ -39,7 +39,7 @@ class FusionModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     absent: tuple[float, ...]
     bias: float
     knots: tuple[tuple[float, float], ...] = ()
-    alert: float = math.inf
+    alert: float = 1e9
     conformal: tuple[float, ...] = ()
     conformal_rows: int = 0
     drift_edges: tuple[float, ...] = ()
@@ -70,7 +70,7 @@ class FusionModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             f"contract version {self.version!r} is not 1.x": self.version.partition(".")[0] != "1",
             "weights do not match the detectors": len(lengths) != 1 or not self.inputs,
             "a weight is negative": any(weight < 0.0 for weight in self.weights),
-            "a number is not finite": not all(map(math.isfinite, numbers)) or math.isnan(self.alert),
+            "a number is not finite": not all(map(math.isfinite, numbers)) or not math.isfinite(self.alert),
             "no knots": not self.knots,
             "knots must increase in score": any(b[0] <= a[0] for a, b in pairwise(self.knots)),
         }

@@ -74,7 +74,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             f"class {self.instrument_class!r} is none of {', '.join(CLASSES)}": self.instrument_class not in CLASSES,
             "inputs are not those of this build": self.inputs != i.INPUTS or self.sources != i.SOURCES,
             "no knots": not self.knots,
-            "a number is not finite": not all(map(math.isfinite, numbers)) or math.isnan(self.alert),
+            "a number is not finite": not all(map(math.isfinite, numbers)) or not math.isfinite(self.alert),
             "knots must increase in error": any(b <= a for a, b in pairwise(errors)),
             "a probability is not within 0 and 1": any(not 0.0 <= knot[1] <= 1.0 for knot in self.knots),
         }

@@ -34,7 +34,7 @@ class IsolationModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     length: tuple[float, ...]
     scale: float
     knots: tuple[tuple[float, float], ...] = ()
-    alert: float = math.inf
+    alert: float = 1.0
     conformal: tuple[float, ...] = ()
     conformal_rows: int = 0
     drift_edges: tuple[float, ...] = ()
@@ -83,7 +83,7 @@ class IsolationModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             or len(self.threshold) != inner,
             "a node cuts an unknown input": any(not 0 <= each < len(self.inputs) for each in self.feature),
             "location does not match the inputs": len(self.location) != len(self.inputs),
-            "a number is not finite": not all(map(math.isfinite, numbers)) or math.isnan(self.alert),
+            "a number is not finite": not all(map(math.isfinite, numbers)) or not math.isfinite(self.alert),
             "scale must be positive": not self.scale > 0.0,
             "no knots": not self.knots,
             "knots must increase in score": any(b[0] <= a[0] for a, b in pairwise(self.knots)),
