@@ -1,0 +1,148 @@
+"""An autoencoder as a file: safetensors whose metadata hold what weights do not say, named by its content's hash."""
+
+import hashlib
+import math
+from functools import cache
+from importlib import resources
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from detectors.autoencoder import inputs as i
+from detectors.autoencoder.score import SHAPES, Network
+
+F4 = npt.NDArray[np.float32]
+
+DETECTOR = "autoencoder"
+CLASSES = ("stock", "crypto")
+_KEY = "model"
+
+
+class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a model comes from and how far it can be trusted.
+
+    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn; rows : training rows
+    calibration : how an error became a probability; budget : how the alert limit was found
+    metrics : figures on rows that training never saw; limits : what it cannot do
+    """
+
+    data: str = ""
+    data_hash: str = ""
+    command: str = ""
+    seed: int = 0
+    rows: int = 0
+    calibration: str = ""
+    budget: str = ""
+    metrics: dict[str, float] = {}
+    limits: str = ""
+
+
+class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of a model but its weights.
+
+    instrument_class : whose usual trading it has learnt; inputs, sources : as in `inputs`
+    knots : error and probability pairs, increasing; alert : error at which the alert budget is spent
+    conformal, conformal_rows : errors of usual rows at rarer and rarer levels, from which p-values come; of how many
+    drift_edges, drift_shares : reference bins of the error, for the drift monitor
+    """
+
+    instrument_class: str
+    inputs: tuple[str, ...]
+    sources: tuple[str, ...]
+    knots: tuple[tuple[float, float], ...]
+    alert: float
+    conformal: tuple[float, ...] = ()
+    conformal_rows: int = 0
+    drift_edges: tuple[float, ...] = ()
+    drift_shares: tuple[float, ...] = ()
+    card: Card = Card()
+    detector: str = DETECTOR
+    version: str = "1.0"
+
+    def problem(self) -> str:
+        """What is wrong; empty where nothing is."""
+        errors = [knot[0] for knot in self.knots]
+        numbers = [x for knot in self.knots for x in knot]
+        found = {
+            f"detector {self.detector!r} is not {DETECTOR}": self.detector != DETECTOR,
+            f"contract version {self.version!r} is not 1.x": self.version.partition(".")[0] != "1",
+            f"class {self.instrument_class!r} is none of {', '.join(CLASSES)}": self.instrument_class not in CLASSES,
+            "inputs are not those of this build": self.inputs != i.INPUTS or self.sources != i.SOURCES,
+            "no knots": not self.knots,
+            "a number is not finite": not all(map(math.isfinite, numbers)) or not math.isfinite(self.alert),
+            "knots must increase in error": any(b <= a for a, b in pairwise(errors)),
+            "a probability is not within 0 and 1": any(not 0.0 <= knot[1] <= 1.0 for knot in self.knots),
+        }
+        return next((what for what, wrong in found.items() if wrong), "")
+
+
+class AutoencoderModel(msgspec.Struct, frozen=True):
+    """A model: its description, and its arrays by name (`scaling`, `weight`, and SHAPES' ones), float32."""
+
+    described: Described
+    arrays: dict[str, F4]
+
+    def encoded(self) -> bytes:
+        """The file: safetensors, arrays in the order of their names, the description as its only metadata."""
+        text = msgspec.json.encode(self.described, order="deterministic").decode()
+        return save({name: self.arrays[name] for name in sorted(self.arrays)}, metadata={_KEY: text})
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the sha256 of the file."""
+        return hashlib.sha256(self.encoded()).hexdigest()[:16]
+
+    def network(self, names: tuple[str, ...]) -> Network:
+        """As the kernels take it, for features in the order of `names`; ValueError where one is missing."""
+        index = np.array([names.index(name) for name in i.SOURCES], dtype=np.int64)
+        return Network(index=index, **{name: np.ascontiguousarray(array) for name, array in self.arrays.items()})
+
+    def problem(self) -> str:
+        """What is wrong with the model as a whole; empty where nothing is."""
+        wanted = {**SHAPES, "scaling": (2, i.COUNT), "weight": (i.COUNT,)}
+        if {name: array.shape for name, array in self.arrays.items()} != wanted:
+            return "arrays are not those of this build's network"
+        if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in self.arrays.values()):
+            return "an array is not of finite float32"
+        return self.described.problem()
+
+
+def decode(data: bytes) -> AutoencoderModel:
+    """Read a model file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
+    try:
+        arrays = load(data)
+        # The package gives metadata of files only: they stand in the header, JSON after its length in 8 bytes.
+        header = msgspec.json.decode(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        text = header["__metadata__"][_KEY]
+    except (SafetensorError, KeyError, msgspec.DecodeError) as error:
+        raise ValueError(f"no safetensors file with a model's description: {error}") from error
+    model = AutoencoderModel(msgspec.json.decode(text, type=Described), arrays)
+    problem = model.problem()
+    if problem:
+        raise ValueError(problem)
+    return model
+
+
+@cache
+def shipped(instrument_class: str) -> AutoencoderModel:
+    """The model of an instrument class that comes with the product."""
+    folder = resources.files("detectors.autoencoder") / "shipped"
+    return decode((folder / f"{instrument_class}.safetensors").read_bytes())
+
+
+def summary(model: AutoencoderModel) -> dict[str, Any]:
+    """What a listing shows."""
+    card = model.described.card
+    return {
+        "detector": model.described.detector,
+        "class": model.described.instrument_class,
+        "hash": model.hash,
+        "weights": int(sum(array.size for array in model.arrays.values())),
+        "rows": card.rows,
+        "data": card.data,
+    }

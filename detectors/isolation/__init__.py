@@ -1,0 +1,1 @@
+"""Isolation forest: how few random cuts set a row apart from all others."""
