@@ -119,7 +119,7 @@ def measure(wanted: float, seconds: int, rate: float) -> dict[str, Any]:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.alert_budget", description=__doc__)
-    parser.add_argument("--budget", type=float, default=10.0, help="alerts an instrument and day (default: 10)")
+    parser.add_argument("--budget", type=float, default=3.0, help="alerts an instrument and day (default: 3)")
     parser.add_argument("--seconds", type=int, default=SECONDS, help=f"of each market (default: {SECONDS})")
     parser.add_argument("--rate", type=float, default=RATE, help=f"rows a second and instrument (default: {RATE:g})")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
