@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from benchmarks.quotes import START_NS, Shape
 from benchmarks.stack import command, environment
-from streams.engine.seal import KMEANS
+from streams.engine.judging import KMEANS
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from detectors.scenarios.episode import SCENARIOS
+from detectors.scenarios.library import SCENARIOS
 from streams.evaluate.scenario_figures import MARGIN_S, Said, alerting, overlapping, separation
 from streams.evaluate.scenario_labels import Event, read_labels
 from streams.evaluate.scenario_market import FILES, Run, read_market, run_market
