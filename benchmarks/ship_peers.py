@@ -51,7 +51,7 @@ from tapewatch.clock import NANOS
 
 F8 = npt.NDArray[np.float64]
 
-COLUMNS = tuple(dict.fromkeys([*training.SOURCES, *kmeans_training.INPUTS]))
+COLUMNS = tuple(dict.fromkeys([*inputs.SOURCES, *kmeans_training.INPUTS]))
 """Features that any of the detectors needs."""
 PEERS = ("kmeans", "autoencoder", "isolation")
 KMEANS = ROOT / "detectors" / "kmeans" / "shipped" / "kmeans.json"
@@ -120,7 +120,7 @@ def make_autoencoder(fit: Sample, held_out: Sample, labelled: Sample, prior: flo
     """Fit and calibrate the autoencoder."""
     recipe = training.Recipe(steps=STEPS)
     arrays = training.fit(fit, recipe, lambda done, loss: print(f"batch {done}: loss {loss:.4f}", file=sys.stderr))
-    bare = AutoencoderModel(Described("stock", inputs.INPUTS, training.SOURCES, ((0.0, 0.0),), 0.0), arrays)
+    bare = AutoencoderModel(Described("stock", inputs.INPUTS, inputs.SOURCES, ((0.0, 0.0),), 0.0), arrays)
     score = score_of(bare)
     found = thresholds(score, held_out, labelled, prior, recipe.per_day, training.TIERS)
     return AutoencoderModel(training.described(bare.described, found, _card("autoencoder", len(fit), found)), arrays)

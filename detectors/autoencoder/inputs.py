@@ -46,7 +46,7 @@ _ZERO, _HALF = np.float32(0.0), np.float32(0.5)
 @inlined
 def _ratio(a: float, b: float) -> float:
     """A / b; NaN where b is not positive."""
-    return a / b if b > _ZERO else np.float32(np.nan)
+    return a / b if b > _ZERO else np.float32(np.nan)  # type: ignore[return-value]  # float32 in compiled code
 
 
 @inlined

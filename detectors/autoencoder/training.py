@@ -157,11 +157,11 @@ def fit(rows: Sample, recipe: Recipe, report: Callable[[int, float], None] | Non
 def _drawn(values: F4, ends: I8, random: np.random.Generator) -> F4:
     """A batch of windows, float32[1024, WINDOW, 16], newest first, some of them as a poorer feed would give them."""
     at = ends[random.integers(0, len(ends), _BATCH)]
-    taken = values[at[:, None] - np.arange(score.WINDOW)[None, :]]
+    taken: F4 = values[at[:, None] - np.arange(score.WINDOW)[None, :]]
     kind = np.where(random.random(_BATCH) < _SHARE_DROPPED, random.integers(1, len(_DROPPED), _BATCH), 0)
     for number, dropped in enumerate(_DROPPED):
         if dropped:
-            taken[np.ix_(kind == number, np.arange(score.WINDOW), list(dropped))] = np.nan
+            taken[np.ix_(kind == number, np.arange(score.WINDOW), np.array(dropped))] = np.nan
     return taken
 
 

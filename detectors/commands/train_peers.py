@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Train, save and describe a model."""
     if not args.budget > 0.0 or not 0.0 < args.held_out < 1.0:
         raise TapewatchError("--budget must be positive, --held-out between 0 and 1", "See `tapewatch train --help`.")
-    columns = training.SOURCES if args.model == "autoencoder" else kmeans_training.INPUTS
+    columns = inputs.SOURCES if args.model == "autoencoder" else kmeans_training.INPUTS
     rows, data_hash = _rows(args, settings, columns)
     print(f"{len(rows):,} rows of {len(rows.starts) - 1} instruments", file=sys.stderr)
     where = args.topic or ", ".join(path.name for path in args.features)
@@ -116,7 +116,7 @@ def _labelled(rows: Sample) -> tuple[Sample | None, float]:
 def _network(args: argparse.Namespace, older: Sample, newer: Sample, card: Card) -> AutoencoderModel:
     recipe = training.Recipe(args.instrument_class, args.steps, args.seed, args.budget)
     arrays = training.fit(older, recipe, lambda done, loss: print(f"batch {done}: loss {loss:.4f}", file=sys.stderr))
-    bare = Described(args.instrument_class, inputs.INPUTS, training.SOURCES, ((0.0, 0.0),), 0.0)
+    bare = Described(args.instrument_class, inputs.INPUTS, inputs.SOURCES, ((0.0, 0.0),), 0.0)
     network = AutoencoderModel(bare, arrays).network(older.names)
     found = thresholds(
         lambda rows: batch.score_rows(network, rows), newer, *_labelled(newer), args.budget, training.TIERS

@@ -35,7 +35,7 @@ class Recipe:
 
 
 def fit(rows: Sample, recipe: Recipe) -> IsolationModel:
-    """A forest of the usual rows, not yet calibrated (its knots are the identity, its alert the largest score there is).
+    """A forest of the usual rows, not yet calibrated: its knots are the identity, its alert limit is 1.
 
     ValueError where there are fewer usable rows than a tree takes. One thread: the same rows give the same trees.
     """
