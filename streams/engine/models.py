@@ -13,6 +13,7 @@ from detectors.kmeans.model import PAIR, KMeansModel, content_hash
 from detectors.pumps import model as pumps
 from detectors.pumps import trees
 from detectors.pumps.model import PumpModel
+from detectors.scenarios.library import ENGINE
 from streams.engine.features import NAMES
 from streams.engine.rules import DetectorConfig, Judges
 from tapewatch.errors import TapewatchError
@@ -142,5 +143,6 @@ class InForce:
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """`detector=hash` of every model in force, for the scores' metadata."""
-        return tuple(f"{detector}={wanted}" for detector, wanted in sorted(self.models.items()))
+        """`detector=hash` of every model in force, and of the configuration for scenarios, for the scores' metadata."""
+        scored = {module.NAME: self.config_hash for module in ENGINE if module.MEASURED}
+        return tuple(f"{detector}={wanted}" for detector, wanted in sorted((scored | self.models).items()))

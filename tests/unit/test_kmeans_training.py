@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.kmeans import batch, budget, calibration, fitting, model, pairs, plot, sample, score, training
@@ -152,6 +152,7 @@ def test_rows_known_to_be_manipulated_do_not_spend_the_budget() -> None:
     )
 
 
+@settings(deadline=None)  # the first call may compile
 @given(st.lists(st.floats(0, 10) | st.just(float("nan")), min_size=1, max_size=40), st.integers(1, 4))
 def test_held_distance_is_what_all_of_the_last_seconds_reached(found: list[float], hold: int) -> None:
     values = np.array(found)
