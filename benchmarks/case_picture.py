@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 _WIDTH, _PANEL, _LEFT, _GAP = 640.0, 110.0, 8.0, 26.0
@@ -13,11 +13,11 @@ _LINE, _CASE, _ALERT = "#1f5a99", "#f6d9a8", "#b3261e"
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One panel. times : s; values : float64 as long; drawn as a line, else as bars or dots."""
+    """One panel. times : s; values : as many numbers; drawn as a line, else as bars or dots."""
 
     title: str
-    times: npt.NDArray[np.float64]
-    values: npt.NDArray[np.float64]
+    times: npt.NDArray[Any]
+    values: npt.NDArray[Any]
     bars: bool = False
     dots: bool = False
 

@@ -85,7 +85,7 @@ class Market:
         }
         return [_rows(RowType.STATUS, name, opening), *rows]
 
-    def _mid_at(self, times: F8) -> F8:
+    def _mid_at(self, times: Column) -> F8:
         """Mid prices; within a second the price goes straight."""
         path = np.concatenate([[0.0], self.mids()])
         return np.asarray(100.0 * np.exp(np.interp(times, np.arange(SECONDS + 1), path)))

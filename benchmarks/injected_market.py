@@ -53,7 +53,8 @@ class Injected:
         """Log price offset at times, s since the market's start."""
         places = [self.begin, *(leg.end for leg in self.legs), self.end + 60.0]
         values = np.concatenate([[0.0], np.cumsum([leg.by for leg in self.legs]), [0.0]])
-        return np.interp(times, places, values)
+        found: Column = np.interp(times, places, values)
+        return found
 
 
 def ignition(rng: np.random.Generator, instrument: str, begin: float) -> Injected:

@@ -120,10 +120,15 @@ def account_picture(name: str) -> str:
         if on_trade(ring, int(when * NANOS), price, qty, buyer, seller) & bit and not hit:
             hit = when
     series = [
-        Series("price of the crowd's trades", *np.array([(t, p) for t, p, *_ in sorted(crowd)]).T, dots=True),
-        Series("price of the case's trades", *np.array([(t, p) for t, p, *_ in sorted(case)]).T, dots=True),
+        _dots("price of the crowd's trades", crowd),
+        _dots("price of the case's trades", case),
     ]
     return picture(series, (case[0][0], hit), name)
+
+
+def _dots(title: str, trades: Sequence[account_controls.Trade]) -> Series:
+    times, prices = (np.array([trade[place] for trade in sorted(trades)]) for place in (0, 1))
+    return Series(title, times, prices, dots=True)
 
 
 def cross_picture() -> str:

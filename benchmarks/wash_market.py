@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.account_controls import Trade, crowd
-from detectors.scenarios.accounts import watch
+from detectors.scenarios.accounts import wash_trades, watch
 from detectors.scenarios.accounts.ring import NANOS, hashed
 
 INSTRUMENTS = 20
@@ -47,7 +47,7 @@ class WashMarket:
 
     def alerts(self) -> list[tuple[str, float]]:
         """Where and when (s) an episode of hits begins, by the shipped hold, quiet and cooldown times."""
-        rule = msgspec.structs.asdict(watch.wash_trades.Parameters())
+        rule = msgspec.structs.asdict(wash_trades.Parameters())
         found: list[tuple[str, float]] = []
         for name, trades in self._trades.items():
             ring, opened, newest = watch.create(), -np.inf, -np.inf
