@@ -34,7 +34,9 @@ class Tape:
 
 
 @kernel
-def _run(kinds: I8, places: I8, times: I8, trades: F8, quotes: F8, books: F8, p: F8, old: F8, out: F8, warm: I8) -> None:
+def _run(
+    kinds: I8, places: I8, times: I8, trades: F8, quotes: F8, books: F8, p: F8, old: F8, out: F8, warm: I8
+) -> None:
     """Rows in order; features of every second from the first row's to the last's."""
     second = first = times[0] // _NANOS
     for row in range(times.size):
@@ -55,7 +57,7 @@ def _run(kinds: I8, places: I8, times: I8, trades: F8, quotes: F8, books: F8, p:
 
 
 def features(tape: Tape) -> tuple[I8, F8]:
-    """Every second from the first row's to the last's, int64[n], and its features, float64[n, COUNT]; NaN where not warm."""
+    """Every second from the first row's to the last's, int64[n], with features, float64[n, COUNT], NaN before warm."""
     times = np.concatenate([tape.trade_ns, tape.quote_ns, tape.book_ns])
     sizes = (len(tape.trade_ns), len(tape.quote_ns), len(tape.book_ns))
     if not len(times):

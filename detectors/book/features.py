@@ -50,13 +50,13 @@ def _lean(a: float, b: float) -> float:
 
 @inlined
 def _ratio(now: float, usual: float) -> float:
-    """ln of one more than each."""
+    """How much larger one is, on the logarithmic scale that begins at nothing."""
     return float(np.log1p(now) - np.log1p(usual))
 
 
 @kernel
 def _standing(p: F8, end: float, out: F8) -> float:
-    """Large orders that stand at the second's end: out[STAND..STAND_FILLED]; returns their sizes on the heavier side."""
+    """Large orders that stand at the second's end: out[STAND..STAND_FILLED]; returns the heavier side's sizes."""
     bids = asks = largest = 0.0
     bid_count = ask_count = 0.0
     top = -1
@@ -181,7 +181,7 @@ def _shape(p: F8, out: F8) -> None:
 
 @inlined
 def _usual(p: F8, field: int, value: float) -> None:
-    """Take the second into a mean; at most five times the mean, so that what is unusual does not become usual at once."""
+    """Take the second into a mean; at most five times the mean, so that the unusual does not become usual at once."""
     if p[s.SECONDS] > WARM_S:
         value = min(value, 5.0 * p[field] + 1e-9)
     p[field] += (value - p[field]) / min(p[s.SECONDS], MEMORY_S)

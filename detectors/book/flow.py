@@ -31,7 +31,7 @@ def create(instruments: int) -> F8:
 
 @kernel
 def on_trade(p: F8, price: float, qty: float, side: int, ts_ns: int) -> None:
-    """A trade. p : float64[FIELDS]; side : 1 when the buyer was the aggressor, -1 the seller, 0 unknown; ts_ns : receipt"""
+    """A trade. p : float64[FIELDS]; side : 1 buyer the aggressor, -1 seller, 0 unknown; ts_ns : of receipt"""
     p[s.TRADES] += 1.0
     p[s.VOLUME] += qty
     if side > 0:
@@ -174,8 +174,8 @@ def _look(p: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8, first: int) -> 
 def on_book(p: F8, old_book: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8, first: int, ts_ns: int) -> None:
     """A book row.
 
-    p : float64[FIELDS]; old_book : float64[40], the book before: bid prices, bid quantities, ask prices, ask quantities, best
-    first, NaN where absent; bids .. ask_qtys : float64[..], ten levels from `first` on; ts_ns : receipt
+    p : float64[FIELDS]; old_book : float64[40], the book before: bid prices, bid quantities, ask prices, ask
+    quantities, best first, NaN where absent; bids .. ask_qtys : float64[..], ten levels from `first` on; ts_ns : receipt
     """
     now = ts_ns * 1e-9
     settle(p, now)

@@ -20,8 +20,8 @@ DETECTOR = "book"
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a model comes from and how far it can be trusted.
 
-    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn; rows : training seconds
-    by kind
+    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn; rows : training
+    seconds by kind
     threshold : how the alert probabilities were chosen; metrics : figures on what the judged models never saw; limits :
     what it cannot do
     """
@@ -39,8 +39,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Booster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Boosted trees of one scenario, all nodes of all trees one behind the other.
 
-    scenario : its name; base : log odds before any tree; slope, shift : calibrated log odds are slope x log odds + shift
-    alert : probability from which the scenario is reported; roots : each tree's first node
+    scenario : its name; base : log odds before any tree; slope, shift : calibrated log odds are slope x log odds +
+    shift; alert : probability from which the scenario is reported; roots : each tree's first node
     feature : place in the inputs, -1 at a leaf; threshold : up to it (inclusive) to `left`, beyond to `right`; value :
     log odds of a leaf, 0 elsewhere
     """

@@ -1,8 +1,8 @@
 """Large orders followed from book to book: placed, filled, moved to another price, or withdrawn.
 
-A book shows quantities at prices, not orders. A growth that is large for the instrument is taken for an order; it is gone when
-the level shrinks by about as much without trades that explain it. One that comes back at another price within a moment
-has moved and keeps its age.
+A book shows quantities at prices, not orders. A growth that is large for the instrument is taken for an order; it
+is gone when the level shrinks by about as much without trades that explain it. One that comes back at another price
+within a moment has moved and keeps its age.
 """
 
 import numpy as np
@@ -134,7 +134,7 @@ def place(p: F8, key: float, qty: float, size: float, now: float) -> None:
 
 @inlined
 def companions(p: F8, place_of: int) -> int:
-    """Orders of the same side placed about when this one was, and, if it is gone, gone about when it was; itself too."""
+    """Orders of the same side placed about when this one was, and, if it is gone, gone when it was; itself too."""
     count = 0
     key, born, gone = p[place_of + s.KEY], p[place_of + s.BORN], p[place_of + s.GONE]
     for slot in range(s.FOLLOWED):

@@ -1,4 +1,4 @@
-"""Training the book model: boosted trees for each scenario, their calibration, and thresholds that spend an alert budget."""
+"""Training the book model: boosted trees for each scenario, their calibration, and alert levels within a budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Flags = npt.NDArray[np.bool_]
 MARGIN_S = 5.0
 """Seconds around a manipulation that are no example of ordinary trading."""
 AFTER_S = 1.4
-"""What an order was shows when it is withdrawn: so long after the end of spoofing or layering seconds still count as theirs."""
+"""What an order was shows when it is withdrawn: so long after the end of spoofing or layering, seconds are theirs."""
 STUFFING = SCENARIOS.index("quote_stuffing")
 
 RISING = frozenset(
@@ -194,7 +194,7 @@ def calibration(examples: Sequence[Example], scores: Sequence[F8], scenario: int
 
 
 def openings(second: I8, score: F8, ordinary: Flags, level: float, gap_s: int) -> int:
-    """False alerts: times at which the score comes to `level` in an ordinary second, no sooner than `gap_s` after the last."""
+    """False alerts: times at which the score comes to `level` in an ordinary second, `gap_s` after the last one."""
     count, last = 0, -(1 << 60)
     for when in second[ordinary & (score >= level)].tolist():
         if when - last >= gap_s:
