@@ -175,7 +175,8 @@ def on_book(p: F8, old_book: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8,
     """A book row.
 
     p : float64[FIELDS]; old_book : float64[40], the book before: bid prices, bid quantities, ask prices, ask
-    quantities, best first, NaN where absent; bids .. ask_qtys : float64[..], ten levels from `first` on; ts_ns : receipt
+    quantities, from the best on, NaN where absent
+    bids .. ask_qtys : float64[..], ten levels from `first` on; ts_ns : receipt, UTC ns
     """
     now = ts_ns * 1e-9
     settle(p, now)

@@ -49,8 +49,8 @@ KEY, QTY, FIRST, BORN, GONE, OPPOSITE, MOVES, FILLED, SIZE = range(9)
 """Fields of an order that is followed.
 
 KEY : its price, negative on the bid side, 0 for none; QTY : what is left; FIRST : what was placed; BORN, GONE : when
-(GONE 0 while it stands); OPPOSITE : volume traded against the other side until it was born; MOVES : how often it came back at another price; FILLED : what was traded; SIZE : what was placed
-over what is usual there.
+(GONE 0 while it stands); OPPOSITE : volume traded against the other side until it was born; MOVES :
+how often it came back at another price; FILLED : what was traded; SIZE : what was placed over what is usual there.
 """
 
 STRIDE = 9
