@@ -1,0 +1,1 @@
+"""Spoofing, layering and quote stuffing from ten-level books: orders followed from book to book, and boosted trees."""

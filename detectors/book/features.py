@@ -1,0 +1,217 @@
+"""What a second of book flow looks like: every feature a ratio to what is usual for the instrument itself."""
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.book import state as s
+from detectors.book.orders import companions, settle, visible
+from tapewatch.kernels import inlined, kernel
+
+F8 = npt.NDArray[np.float64]
+
+WARM_S = 10.0
+"""Seconds without features."""
+MEMORY_S = 120.0
+"""Seconds over which what is usual is taken."""
+FRESH_S = 20.0
+"""Age up to which a standing order counts."""
+
+(
+    STAND, STAND_OTHER, STAND_LEAN, STAND_LARGEST, STAND_LEVELS, STAND_AGE, STAND_MOVES, STAND_OPPOSITE, STAND_COUNT,
+    STAND_TOGETHER, STAND_TOGETHER_QTY, STAND_FILLED, STAND_UNUSUAL,
+    GONE, GONE_OTHER, GONE_LARGEST, GONE_COUNT, GONE_UNUSUAL,
+    HELD, HELD_LIFE, HELD_OPPOSITE, HELD_TOGETHER, HELD_MOVES, HELD_AGE, HELD_FILLED, HELD_UNUSUAL,
+    LATELY, LATELY_OTHER, LATELY_LEAN, LONG, LONG_OTHER,
+    ADDED, LARGEST_ADDED, REMOVED, LARGEST_REMOVED, ADDED_UNUSUAL, REMOVED_UNUSUAL, TAKEN,
+    QUOTES, RESIZED, REVERTED, REVERTED_SHARE, RETURNED_SHARE, RECENT_QUOTES, RECENT_REVERTED, TRADES_PER_QUOTE,
+    VOLUME, CHANGES, FLEETING, MOVE, LEAN_CHANGE, DEPTH,
+) = range(52)  # fmt: skip
+
+NAMES = (
+    "stand", "stand_other", "stand_lean", "stand_largest", "stand_levels", "stand_age", "stand_moves",
+    "stand_opposite", "stand_count", "stand_together", "stand_together_qty", "stand_filled", "stand_unusual",
+    "gone", "gone_other", "gone_largest", "gone_count", "gone_unusual",
+    "held", "held_life", "held_opposite", "held_together", "held_moves", "held_age", "held_filled", "held_unusual",
+    "lately", "lately_other", "lately_lean", "long", "long_other",
+    "added", "largest_added", "removed", "largest_removed", "added_unusual", "removed_unusual", "taken",
+    "quotes", "resized", "reverted", "reverted_share", "returned_share", "recent_quotes", "recent_reverted",
+    "trades_per_quote", "volume", "changes", "fleeting", "move", "lean_change", "depth",
+)  # fmt: skip
+"""The features in the order of `close_second`."""
+
+COUNT = len(NAMES)
+
+
+@inlined
+def _lean(a: float, b: float) -> float:
+    """(a - b) / (a + b); 0 for nothing."""
+    return float((a - b) / (a + b)) if a + b > 0.0 else 0.0
+
+
+@inlined
+def _ratio(now: float, usual: float) -> float:
+    """How much larger one is, on the logarithmic scale that begins at nothing."""
+    return float(np.log1p(now) - np.log1p(usual))
+
+
+@kernel
+def _standing(p: F8, end: float, out: F8) -> float:
+    """Large orders that stand at the second's end: out[STAND..STAND_FILLED]; returns the heavier side's sizes."""
+    bids = asks = largest = 0.0
+    bid_count = ask_count = 0.0
+    top = -1
+    for slot in range(s.FOLLOWED):
+        at = s.ORDERS + slot * s.STRIDE
+        if p[at + s.KEY] == 0.0 or p[at + s.GONE] != 0.0 or end - p[at + s.BORN] > FRESH_S:
+            continue
+        if not visible(p, p[at + s.KEY]):
+            continue
+        size = p[at + s.SIZE] * p[at + s.QTY] / p[at + s.FIRST]
+        if p[at + s.KEY] < 0.0:
+            bids += size
+            bid_count += 1.0
+        else:
+            asks += size
+            ask_count += 1.0
+        if size > largest:
+            largest, top = size, at
+    heavy, light = max(bids, asks), min(bids, asks)
+    out[STAND], out[STAND_OTHER], out[STAND_LEAN] = np.log1p(heavy), np.log1p(light), _lean(heavy, light)
+    out[STAND_COUNT] = bid_count if bids >= asks else ask_count
+    out[STAND_LARGEST] = np.log1p(largest)
+    for k in range(STAND_LEVELS, STAND_COUNT):
+        out[k] = 0.0
+    out[STAND_TOGETHER] = out[STAND_TOGETHER_QTY] = out[STAND_FILLED] = 0.0
+    if top >= 0:
+        _top(p, top, end, out)
+    return float(heavy)
+
+
+@inlined
+def _top(p: F8, top: int, end: float, out: F8) -> None:
+    """The largest standing order: its size over usual growths, age, moves, opposite trades, companions."""
+    age = end - p[top + s.BORN]
+    traded = (p[s.BOUGHT] if p[top + s.KEY] < 0.0 else p[s.SOLD]) - p[top + s.OPPOSITE]
+    out[STAND_LEVELS] = np.log1p(p[top + s.QTY] / p[s.USUAL_ADD])
+    out[STAND_AGE], out[STAND_MOVES] = age, p[top + s.MOVES]
+    out[STAND_OPPOSITE] = _ratio(traded / p[s.USUAL_ADD], 0.5 * age * p[s.USUAL_VOLUME] / p[s.USUAL_ADD])
+    out[STAND_TOGETHER] = companions(p, top)
+    total = 0.0
+    for slot in range(s.FOLLOWED):
+        at = s.ORDERS + slot * s.STRIDE
+        near = abs(p[at + s.BORN] - p[top + s.BORN]) <= 1.5
+        if p[at + s.KEY] * p[top + s.KEY] > 0.0 and p[at + s.GONE] == 0.0 and near:
+            total += p[at + s.SIZE]
+    out[STAND_TOGETHER_QTY] = np.log1p(total)
+    out[STAND_FILLED] = p[top + s.FILLED] / p[top + s.FIRST]
+
+
+@inlined
+def _withdrawn(p: F8, out: F8) -> None:
+    """What was placed and withdrawn: in this second, the strongest of the last ones, and over a minute."""
+    side = 0 if p[s.WITHDRAWN] >= p[s.WITHDRAWN_ASK] else 1
+    out[GONE], out[GONE_OTHER] = np.log1p(p[s.WITHDRAWN + side]), np.log1p(p[s.WITHDRAWN + 1 - side])
+    out[GONE_LARGEST] = np.log1p(p[s.LARGEST_WITHDRAWN + side])
+    out[GONE_COUNT] = p[s.WITHDRAWALS + side]
+    out[GONE_UNUSUAL] = _ratio(p[s.WITHDRAWN + side], p[s.USUAL_WITHDRAWN])
+    out[HELD], out[HELD_LIFE] = np.log1p(p[s.HELD]), p[s.HELD_LIFE]
+    unit = p[s.USUAL_ADD]
+    out[HELD_OPPOSITE] = _ratio(p[s.HELD_OPPOSITE] / unit, 0.5 * p[s.HELD_LIFE] * p[s.USUAL_VOLUME] / unit)
+    out[HELD_TOGETHER], out[HELD_MOVES], out[HELD_AGE] = p[s.HELD_TOGETHER], p[s.HELD_MOVES], p[s.HELD_AGE]
+    out[HELD_FILLED] = p[s.HELD_FILLED]
+    out[HELD_UNUSUAL] = _ratio(p[s.HELD], p[s.USUAL_WITHDRAWN])
+    p[s.LATELY], p[s.LATELY_ASK] = 0.966 * p[s.LATELY] + p[s.WITHDRAWN], 0.966 * p[s.LATELY_ASK] + p[s.WITHDRAWN_ASK]
+    p[s.LONG], p[s.LONG_ASK] = 0.9885 * p[s.LONG] + p[s.WITHDRAWN], 0.9885 * p[s.LONG_ASK] + p[s.WITHDRAWN_ASK]
+    heavy, light = max(p[s.LATELY], p[s.LATELY_ASK]), min(p[s.LATELY], p[s.LATELY_ASK])
+    out[LATELY], out[LATELY_OTHER], out[LATELY_LEAN] = np.log1p(heavy), np.log1p(light), _lean(heavy, light)
+    out[LONG], out[LONG_OTHER] = np.log1p(max(p[s.LONG], p[s.LONG_ASK])), np.log1p(min(p[s.LONG], p[s.LONG_ASK]))
+
+
+@inlined
+def _changes(p: F8, out: F8) -> None:
+    """Quantity that came and went at the levels, on the side with more of it."""
+    unit = p[s.USUAL_ADD]
+    added, removed = max(p[s.ADDED], p[s.ADDED_ASK]), max(p[s.REMOVED], p[s.REMOVED_ASK])
+    out[ADDED], out[REMOVED] = np.log1p(added / unit), np.log1p(removed / unit)
+    out[LARGEST_ADDED] = np.log1p(max(p[s.LARGEST_ADDED], p[s.LARGEST_ADDED_ASK]) / unit)
+    out[LARGEST_REMOVED] = np.log1p(max(p[s.LARGEST_REMOVED], p[s.LARGEST_REMOVED_ASK]) / unit)
+    out[ADDED_UNUSUAL] = _ratio(added / unit, p[s.USUAL_ADDED] / unit)
+    out[REMOVED_UNUSUAL] = _ratio(removed / unit, p[s.USUAL_REMOVED] / unit)
+    out[TAKEN] = np.log1p(max(p[s.TAKEN], p[s.TAKEN_ASK]) / unit)
+    _usual(p, s.USUAL_ADDED, added)
+    _usual(p, s.USUAL_REMOVED, removed)
+
+
+@inlined
+def _rates(p: F8, out: F8) -> None:
+    """Updates over what is usual, how many of them take back the one before, and trades beside them."""
+    p[s.RECENT_QUOTES] = 0.7 * p[s.RECENT_QUOTES] + 0.3 * p[s.QUOTES]
+    p[s.RECENT_REVERTED] = 0.7 * p[s.RECENT_REVERTED] + 0.3 * p[s.REVERTED]
+    quotes = max(1.0, p[s.QUOTES])
+    out[QUOTES] = _ratio(p[s.QUOTES], p[s.USUAL_QUOTES])
+    out[RESIZED] = _ratio(p[s.RESIZED], p[s.USUAL_RESIZED])
+    out[REVERTED] = _ratio(p[s.REVERTED], p[s.USUAL_REVERTED])
+    out[REVERTED_SHARE], out[RETURNED_SHARE] = p[s.REVERTED] / quotes, p[s.RETURNED] / quotes
+    out[RECENT_QUOTES] = _ratio(p[s.RECENT_QUOTES], p[s.USUAL_QUOTES])
+    out[RECENT_REVERTED] = _ratio(p[s.RECENT_REVERTED], p[s.USUAL_REVERTED])
+    out[TRADES_PER_QUOTE] = p[s.TRADES] / quotes
+    out[VOLUME] = _ratio(p[s.VOLUME] / p[s.USUAL_ADD], p[s.USUAL_VOLUME] / p[s.USUAL_ADD])
+    out[CHANGES] = _ratio(p[s.CHANGES], p[s.USUAL_CHANGES])
+    out[FLEETING] = _ratio(p[s.FLEETING], p[s.USUAL_FLEETING])
+    _usual(p, s.USUAL_QUOTES, p[s.QUOTES])
+    _usual(p, s.USUAL_RESIZED, p[s.RESIZED])
+    _usual(p, s.USUAL_REVERTED, p[s.REVERTED])
+    _usual(p, s.USUAL_VOLUME, p[s.VOLUME])
+    _usual(p, s.USUAL_CHANGES, p[s.CHANGES])
+    _usual(p, s.USUAL_FLEETING, p[s.FLEETING])
+
+
+@inlined
+def _shape(p: F8, out: F8) -> None:
+    """Price change, and how depth leans and grows against its slow means."""
+    move = abs(np.log(p[s.MID] / p[s.MID_BEFORE])) if p[s.MID_BEFORE] > 0.0 else 0.0
+    out[MOVE] = move / (p[s.USUAL_MOVE] + 1e-6)
+    _usual(p, s.USUAL_MOVE, move)
+    lean, deeper = _lean(p[s.DEPTH], p[s.DEPTH_ASK]), max(p[s.DEPTH], p[s.DEPTH_ASK])
+    out[LEAN_CHANGE] = abs(lean - p[s.LEAN])
+    p[s.LEAN] += (lean - p[s.LEAN]) / min(p[s.SECONDS], 30.0)
+    out[DEPTH] = np.log(max(1e-12, deeper)) - np.log(max(1e-12, p[s.USUAL_DEPTH]))
+    _usual(p, s.USUAL_DEPTH, 0.5 * (p[s.DEPTH] + p[s.DEPTH_ASK]))
+
+
+@inlined
+def _usual(p: F8, field: int, value: float) -> None:
+    """Take the second into a mean; at most five times the mean, so that the unusual does not become usual at once."""
+    if p[s.SECONDS] > WARM_S:
+        value = min(value, 5.0 * p[field] + 1e-9)
+    p[field] += (value - p[field]) / min(p[s.SECONDS], MEMORY_S)
+
+
+@kernel
+def close_second(p: F8, second: int, out: F8) -> bool:
+    """Write the features of a second that is over, and begin the next.
+
+    p : float64[FIELDS], changed in place; second : UTC s; out : float64[COUNT], named by NAMES
+    Returns False, and leaves `out` without meaning, while the instrument has no book or is not warm.
+    """
+    end = second + 1.0
+    if p[s.ROWS] == 0.0 or p[s.USUAL_ADD] == 0.0:
+        return False
+    settle(p, end)
+    p[s.SECONDS] += 1.0
+    standing = _standing(p, end, out)
+    out[STAND_UNUSUAL] = _ratio(standing, p[s.USUAL_STANDING])
+    _withdrawn(p, out)
+    _changes(p, out)
+    _rates(p, out)
+    _shape(p, out)
+    _usual(p, s.USUAL_STANDING, standing)
+    _usual(p, s.USUAL_WITHDRAWN, max(p[s.WITHDRAWN], p[s.WITHDRAWN_ASK]))
+    p[s.HELD] *= 0.75
+    p[s.HELD_AGE] += 1.0
+    for field in range(s.FIRST_OF_SECOND, s.LAST_OF_SECOND + 1):
+        p[field] = 0.0
+    for field in range(s.FIRST_OF_SIDES, s.LAST_OF_SIDES + 1):
+        p[field] = 0.0
+    p[s.MID_BEFORE] = p[s.MID]
+    return bool(p[s.SECONDS] > WARM_S)
