@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from detectors.book import card as book_card
+from detectors.book import model as book
 from detectors.kmeans import card as kmeans_card
 from detectors.kmeans import model as kmeans
 from detectors.kmeans.model import content_hash
@@ -40,7 +42,10 @@ class Kind:
 KINDS: dict[str, Kind] = {
     name: Kind("detectors.kmeans", (f"{name}.json",), kmeans.decode, kmeans.summary, kmeans_card.markdown)
     for name in kmeans.DETECTORS
-} | {pumps.DETECTOR: Kind("detectors.pumps", ("pumps.json",), pumps.decode, pumps.summary, pumps_card.markdown)}
+} | {
+    pumps.DETECTOR: Kind("detectors.pumps", ("pumps.json",), pumps.decode, pumps.summary, pumps_card.markdown),
+    book.DETECTOR: Kind("detectors.book", ("book.json",), book.decode, book.summary, book_card.markdown),
+}
 """By detector."""
 
 

@@ -37,6 +37,15 @@ class Trees(NamedTuple):
     alerts: F8
 
 
+def no_model() -> Trees:
+    """A model that names nothing: every probability is 0, and none is reported."""
+    none, empty = np.zeros(0, dtype=np.int64), np.zeros(0)
+    count = len(SCENARIOS)
+    starts = np.zeros(count + 1, dtype=np.int64)
+    zeros, never = np.zeros(count), np.full(count, np.inf)
+    return Trees(none, empty, none, none, empty, none, starts, zeros, zeros, np.full(count, -np.inf), never)
+
+
 @inlined
 def log_odds(x: F8, scenario: int, model: Trees) -> float:
     """What one scenario's trees say of the features, before calibration. x : float64[features.COUNT]"""

@@ -11,14 +11,17 @@ from detectors.scenarios import (
     advancing_the_bid,
     excessive_spread,
     kmeans_anomaly,
+    layering,
     marking_the_close,
     marking_the_open,
     momentum_ignition,
     pinging,
     price_floor_ceiling,
     pump_and_dump,
+    quote_stuffing,
     ramping,
     reference_price,
+    spoofing,
     squeeze,
     sweeping,
     trash_and_cash,
@@ -32,6 +35,9 @@ from detectors.scenarios import (
 ENGINE: tuple[ModuleType, ...] = (
     kmeans_anomaly,
     pump_and_dump,
+    spoofing,
+    layering,
+    quote_stuffing,
     momentum_ignition,
     ramping,
     trash_and_cash,
@@ -52,8 +58,8 @@ ENGINE: tuple[ModuleType, ...] = (
 )
 """Modules by number. A number is part of no message: names are."""
 
-KMEANS_ANOMALY, PUMP_AND_DUMP = 0, 1
-"""Numbers of the two that have more to go by than an observation."""
+KMEANS_ANOMALY, PUMP_AND_DUMP, SPOOFING = 0, 1, 2
+"""Numbers of those that have more to go by than an observation; layering and quote stuffing follow spoofing."""
 
 MOST = 62
 """So many scenarios fit: one bit each of an instrument's mask."""

@@ -12,6 +12,7 @@ OFF = 1e6
 """What a condition reaches that is not asked (its parameter is 0), or that nothing stands against."""
 
 _THRESHOLDS = 8
+_SUREST = 10.0
 
 
 @inlined
@@ -73,3 +74,14 @@ def either(values: F8, place: int, value: float, least: float, other: float, oth
     else:
         values[place + 1 + _THRESHOLDS] = other_least
     return max(one, two)
+
+
+@inlined
+def sure(chance: float, alert: float) -> float:
+    """A probability as a strength: its share of the alert probability up to that, beyond it 1 for each unit of log
+    odds more.
+    """
+    if chance < alert or alert >= 1.0:
+        return float(chance / alert)
+    beyond = np.log(chance / (1.0 - chance)) - np.log(alert / (1.0 - alert))
+    return float(min(1.0 + beyond, _SUREST))

@@ -33,6 +33,7 @@ from detectors.scenarios.episode import (
     UPDATED,
     WORK,
 )
+from detectors.scenarios.measures import sure
 from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]
@@ -48,7 +49,6 @@ GIVEN_BACK = 5
 """Place of the share of the rise that was given back, among the values."""
 
 _CHANCE, _THRESHOLDS = 6, 8
-_SUREST = 10.0
 
 _DUMPED, _START, _TOP = WORK, WORK + 1, WORK + 2
 
@@ -118,17 +118,6 @@ def _times(value: float, threshold: float) -> float:
 
 
 @inlined
-def _sure(chance: float, alert: float) -> float:
-    """A probability as a strength: its share of the alert probability up to that, beyond it 1 for each unit of log
-    odds more.
-    """
-    if chance < alert or alert >= 1.0:
-        return float(chance / alert)
-    beyond = np.log(chance / (1.0 - chance)) - np.log(alert / (1.0 - alert))
-    return float(min(1.0 + beyond, _SUREST))
-
-
-@inlined
 def strength(x: F8, rule: F8, values: F8) -> float:
     """How many times the weakest of rise, rush and volume reached its threshold; below 1 where the buyers do not lead
     or the instrument was not watched for long. On a thin instrument, how sure the pump model is. NaN without trades.
@@ -140,7 +129,7 @@ def strength(x: F8, rule: F8, values: F8) -> float:
         if not (x[o.PUMP_CHANCE] > 0.0 and x[o.AGE] >= WINDOW_S):
             return 0.0
         evidence(x, rule, values)
-        return _sure(x[o.PUMP_CHANCE], x[o.PUMP_ALERT])
+        return sure(x[o.PUMP_CHANCE], x[o.PUMP_ALERT])
     if not (x[o.RET_25S] >= 0.5 * rule[0] and x[o.AGE] >= rule[7]):
         return 0.0
     evidence(x, rule, values)

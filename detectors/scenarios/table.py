@@ -11,14 +11,17 @@ import numpy.typing as npt
 from detectors.scenarios import advancing_the_bid as advancing_the_bid_
 from detectors.scenarios import excessive_spread as excessive_spread_
 from detectors.scenarios import kmeans_anomaly as kmeans_anomaly_
+from detectors.scenarios import layering as layering_
 from detectors.scenarios import marking_the_close as marking_the_close_
 from detectors.scenarios import marking_the_open as marking_the_open_
 from detectors.scenarios import momentum_ignition as momentum_ignition_
 from detectors.scenarios import pinging as pinging_
 from detectors.scenarios import price_floor_ceiling as price_floor_ceiling_
 from detectors.scenarios import pump_and_dump as pump_and_dump_
+from detectors.scenarios import quote_stuffing as quote_stuffing_
 from detectors.scenarios import ramping as ramping_
 from detectors.scenarios import reference_price as reference_price_
+from detectors.scenarios import spoofing as spoofing_
 from detectors.scenarios import squeeze as squeeze_
 from detectors.scenarios import sweeping as sweeping_
 from detectors.scenarios import trash_and_cash as trash_and_cash_
@@ -38,6 +41,9 @@ class Sections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kmeans_anomaly: kmeans_anomaly_.Parameters = kmeans_anomaly_.Parameters()
     pump_and_dump: pump_and_dump_.Parameters = pump_and_dump_.Parameters()
+    spoofing: spoofing_.Parameters = spoofing_.Parameters()
+    layering: layering_.Parameters = layering_.Parameters()
+    quote_stuffing: quote_stuffing_.Parameters = quote_stuffing_.Parameters()
     momentum_ignition: momentum_ignition_.Parameters = momentum_ignition_.Parameters()
     ramping: ramping_.Parameters = ramping_.Parameters()
     trash_and_cash: trash_and_cash_.Parameters = trash_and_cash_.Parameters()
@@ -76,52 +82,61 @@ def strengths(  # noqa: C901 - one branch a scenario
             found[row] = pump_and_dump_.strength(x[row], rules[classes[row], 1], values[row])
     elif scenario == 2:
         for row in range(first, end):
-            found[row] = momentum_ignition_.strength(x[row], rules[classes[row], 2], values[row])
+            found[row] = spoofing_.strength(x[row], rules[classes[row], 2], values[row])
     elif scenario == 3:
         for row in range(first, end):
-            found[row] = ramping_.strength(x[row], rules[classes[row], 3], values[row])
+            found[row] = layering_.strength(x[row], rules[classes[row], 3], values[row])
     elif scenario == 4:
         for row in range(first, end):
-            found[row] = trash_and_cash_.strength(x[row], rules[classes[row], 4], values[row])
+            found[row] = quote_stuffing_.strength(x[row], rules[classes[row], 4], values[row])
     elif scenario == 5:
         for row in range(first, end):
-            found[row] = marking_the_open_.strength(x[row], rules[classes[row], 5], values[row])
+            found[row] = momentum_ignition_.strength(x[row], rules[classes[row], 5], values[row])
     elif scenario == 6:
         for row in range(first, end):
-            found[row] = marking_the_close_.strength(x[row], rules[classes[row], 6], values[row])
+            found[row] = ramping_.strength(x[row], rules[classes[row], 6], values[row])
     elif scenario == 7:
         for row in range(first, end):
-            found[row] = reference_price_.strength(x[row], rules[classes[row], 7], values[row])
+            found[row] = trash_and_cash_.strength(x[row], rules[classes[row], 7], values[row])
     elif scenario == 8:
         for row in range(first, end):
-            found[row] = advancing_the_bid_.strength(x[row], rules[classes[row], 8], values[row])
+            found[row] = marking_the_open_.strength(x[row], rules[classes[row], 8], values[row])
     elif scenario == 9:
         for row in range(first, end):
-            found[row] = price_floor_ceiling_.strength(x[row], rules[classes[row], 9], values[row])
+            found[row] = marking_the_close_.strength(x[row], rules[classes[row], 9], values[row])
     elif scenario == 10:
         for row in range(first, end):
-            found[row] = excessive_spread_.strength(x[row], rules[classes[row], 10], values[row])
+            found[row] = reference_price_.strength(x[row], rules[classes[row], 10], values[row])
     elif scenario == 11:
         for row in range(first, end):
-            found[row] = sweeping_.strength(x[row], rules[classes[row], 11], values[row])
+            found[row] = advancing_the_bid_.strength(x[row], rules[classes[row], 11], values[row])
     elif scenario == 12:
         for row in range(first, end):
-            found[row] = pinging_.strength(x[row], rules[classes[row], 12], values[row])
+            found[row] = price_floor_ceiling_.strength(x[row], rules[classes[row], 12], values[row])
     elif scenario == 13:
         for row in range(first, end):
-            found[row] = unusual_price_.strength(x[row], rules[classes[row], 13], values[row])
+            found[row] = excessive_spread_.strength(x[row], rules[classes[row], 13], values[row])
     elif scenario == 14:
         for row in range(first, end):
-            found[row] = unusual_volume_.strength(x[row], rules[classes[row], 14], values[row])
+            found[row] = sweeping_.strength(x[row], rules[classes[row], 14], values[row])
     elif scenario == 15:
         for row in range(first, end):
-            found[row] = unusual_trade_size_.strength(x[row], rules[classes[row], 15], values[row])
+            found[row] = pinging_.strength(x[row], rules[classes[row], 15], values[row])
     elif scenario == 16:
         for row in range(first, end):
-            found[row] = unusual_order_size_.strength(x[row], rules[classes[row], 16], values[row])
+            found[row] = unusual_price_.strength(x[row], rules[classes[row], 16], values[row])
     elif scenario == 17:
         for row in range(first, end):
-            found[row] = wash_like_prints_.strength(x[row], rules[classes[row], 17], values[row])
+            found[row] = unusual_volume_.strength(x[row], rules[classes[row], 17], values[row])
     elif scenario == 18:
         for row in range(first, end):
-            found[row] = squeeze_.strength(x[row], rules[classes[row], 18], values[row])
+            found[row] = unusual_trade_size_.strength(x[row], rules[classes[row], 18], values[row])
+    elif scenario == 19:
+        for row in range(first, end):
+            found[row] = unusual_order_size_.strength(x[row], rules[classes[row], 19], values[row])
+    elif scenario == 20:
+        for row in range(first, end):
+            found[row] = wash_like_prints_.strength(x[row], rules[classes[row], 20], values[row])
+    elif scenario == 21:
+        for row in range(first, end):
+            found[row] = squeeze_.strength(x[row], rules[classes[row], 21], values[row])

@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-from detectors.kmeans.model import KMeansModel, content_hash
-from detectors.pumps.model import PumpModel
-from streams.engine.models import FindsModels, decode, shipped
+from detectors.kmeans.model import content_hash
+from streams.engine.models import FindsModels, Model, decode, shipped
 from streams.engine.models import problem as problem_of
 from streams.engine.rules import DetectorConfig
 from streams.engine.shelf import KafkaShelf
@@ -44,7 +43,7 @@ class Change(msgspec.Struct, frozen=True):
     rows: dict[str, dict[int, int]]
 
 
-def checked(data: bytes) -> KMeansModel | PumpModel:
+def checked(data: bytes) -> Model:
     """The model in a file, fit for the engine; TapewatchError says what is wrong with it."""
     try:
         model = decode(data)

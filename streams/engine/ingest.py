@@ -5,6 +5,7 @@ before it.
 import numpy as np
 import numpy.typing as npt
 
+from detectors.book import flow
 from detectors.pumps.features import buy
 from streams.engine import output as o
 from streams.engine import state as s
@@ -122,7 +123,9 @@ def _count_trade(a: F8, price: float, qty: float, side: int) -> None:
 
 
 @inlined
-def _on_trade(S: State, i: int, price: float, qty: float, side: int, condition: int, ts_event: int) -> None:
+def _on_trade(
+    S: State, i: int, price: float, qty: float, side: int, condition: int, ts_event: int, ts_recv: int
+) -> None:
     """A trade row; only regular and auction trades move prices and volumes."""
     if condition != _REGULAR and condition != _AUCTION_TRADE:
         return
@@ -140,6 +143,8 @@ def _on_trade(S: State, i: int, price: float, qty: float, side: int, condition: 
         if millisecond != a[s.LAST_BUY_MS]:
             a[s.RUSH] += 1.0
             a[s.LAST_BUY_MS] = millisecond
+    if a[s.HAS_BOOK] > 0.0:
+        flow.on_trade(S.flow[i], price, qty, side, ts_recv)
     on_print(a, S.tape[i], price, qty, side, millisecond)
     _count_trade(a, price, qty, side)
 
@@ -350,13 +355,16 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
         a = S.acc[i]
         _wake(S, i)
         if row_type == _QUOTE:
+            if a[s.HAS_BOOK] > 0.0:
+                flow.on_quote(S.flow[i], c3[row], c4[row], c5[row], c6[row], ts_recv[row])
             _on_quote(a, c3[row], c4[row], c5[row], c6[row], c7[row], c8[row])
         elif row_type == _TRADE:
-            _on_trade(S, i, c3[row], c4[row], b5[row], b6[row], ts_event[row])
+            _on_trade(S, i, c3[row], c4[row], b5[row], b6[row], ts_event[row], ts_recv[row])
         elif row_type == _ORDER:
             order = beside[row] if beside.size > 0 else 0
             on_order(a, S.resting[i], b3[row], c6[row], order, ts_event[row] // _MILLISECOND)
         elif row_type == _BOOK:
+            flow.on_book(S.flow[i], S.book[i], c4, c5, c6, c7, row * LEVELS, ts_recv[row])
             _on_book(a, S.book[i], c4, c5, c6, c7, row * LEVELS)
         elif row_type == _BAR:
             _on_bar(a, c5[row], c6[row], c7[row], c8[row], c9[row], trades[row])

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from detectors.scenarios import episode, pump_and_dump
 from detectors.scenarios import observation as x_
-from detectors.scenarios.library import ENGINE, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS
+from detectors.scenarios.library import ENGINE, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS, SPOOFING
 from detectors.scenarios.table import strengths
 from streams.engine import output as o
 from streams.engine import state as s
@@ -25,8 +25,12 @@ REPORTED = 0.5
 """Strength from which a scenario of measured rates has a score row: an alert threshold is 1."""
 
 _MARK = 1_000_000_000
-# The K-means distance has a score row each second anyway.
-_SCORED = np.array([module.MEASURED and SCENARIOS[KMEANS_ANOMALY] != module.NAME for module in ENGINE])
+BOOK_FIRST = _OF_SCENARIO + SPOOFING
+"""Detector number of the book model's first scenario; its others follow."""
+
+# The K-means distance and what the book model says have a score row each second anyway.
+_ANYWAY = {SCENARIOS[number] for number in (KMEANS_ANOMALY, SPOOFING, SPOOFING + 1, SPOOFING + 2)}
+_SCORED = np.array([module.MEASURED and module.NAME not in _ANYWAY for module in ENGINE])
 
 
 @inlined

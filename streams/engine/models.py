@@ -1,12 +1,15 @@
 """The models and thresholds that are in force in one partition, and where an engine finds a model by its hash."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Protocol
 
 import msgspec
 
+from detectors.book import model as book
+from detectors.book import trees as book_trees
+from detectors.book.model import BookModel
 from detectors.kmeans import model as kmeans
 from detectors.kmeans import score
 from detectors.kmeans.model import PAIR, KMeansModel, content_hash
@@ -18,12 +21,19 @@ from streams.engine.features import NAMES
 from streams.engine.rules import DetectorConfig, Judges
 from tapewatch.errors import TapewatchError
 
-KMEANS, KMEANS_CLASSIC, PUMPS = "kmeans", "kmeans_classic", pumps.DETECTOR
-DETECTORS = (KMEANS, KMEANS_CLASSIC, PUMPS)
+KMEANS, KMEANS_CLASSIC, PUMPS, BOOK = "kmeans", "kmeans_classic", pumps.DETECTOR, book.DETECTOR
+DETECTORS = (KMEANS, KMEANS_CLASSIC, PUMPS, BOOK)
 """Detectors that a model can be promoted for."""
 
 _INPUTS = {KMEANS: NAMES, KMEANS_CLASSIC: PAIR}
-_FOLDERS = {KMEANS: "detectors.kmeans", KMEANS_CLASSIC: "detectors.kmeans", PUMPS: "detectors.pumps"}
+_FOLDERS = {
+    KMEANS: "detectors.kmeans",
+    KMEANS_CLASSIC: "detectors.kmeans",
+    PUMPS: "detectors.pumps",
+    BOOK: "detectors.book",
+}
+Model = KMeansModel | PumpModel | BookModel
+_TREES: dict[str, Callable[[bytes], Model]] = {PUMPS: pumps.decode, BOOK: book.decode}
 
 
 class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -76,19 +86,20 @@ class _Kind(msgspec.Struct):
     detector: str
 
 
-def decode(data: bytes) -> KMeansModel | PumpModel:
+def decode(data: bytes) -> Model:
     """The model in a file; msgspec.MsgspecError where it is none, or not sound."""
-    if msgspec.json.decode(data, type=_Kind).detector != PUMPS:
+    reader = _TREES.get(msgspec.json.decode(data, type=_Kind).detector)
+    if reader is None:
         return kmeans.decode(data)
     try:
-        return pumps.decode(data)
+        return reader(data)
     except ValueError as error:
         raise msgspec.ValidationError(str(error)) from error
 
 
-def problem(model: KMeansModel | PumpModel) -> str:
+def problem(model: Model) -> str:
     """Why the engine cannot take a model; empty where it can."""
-    if isinstance(model, PumpModel):
+    if isinstance(model, PumpModel | BookModel):
         return model.problem()
     if model.detector not in _INPUTS:
         return f"there is no detector {model.detector!r}"
@@ -96,8 +107,10 @@ def problem(model: KMeansModel | PumpModel) -> str:
     return model.problem() or (f"no such input: {', '.join(missing)}" if missing else "")
 
 
-def summary(model: KMeansModel | PumpModel) -> dict[str, Any]:
+def summary(model: Model) -> dict[str, Any]:
     """What a listing shows."""
+    if isinstance(model, BookModel):
+        return book.summary(model)
     return pumps.summary(model) if isinstance(model, PumpModel) else kmeans.summary(model)
 
 
@@ -109,7 +122,9 @@ class InForce:
         self.models: dict[str, str] = {}
         self.config = config
         self.config_hash = config.hash
-        self.judges = Judges(score.no_model(), score.no_model(), trees.no_model(), config.rules())
+        self.judges = Judges(
+            score.no_model(), score.no_model(), trees.no_model(), book_trees.no_model(), config.rules()
+        )
         for detector, wanted in sorted(models.items()):
             self._load(detector, wanted)
 
@@ -126,6 +141,8 @@ class InForce:
             )
         if isinstance(model, PumpModel):
             self.judges = self.judges._replace(pumps=model.trees())
+        elif isinstance(model, BookModel):
+            self.judges = self.judges._replace(book=model.trees())
         else:
             centres = model.centres_for(_INPUTS[detector])
             judges = self.judges
@@ -145,4 +162,5 @@ class InForce:
     def versions(self) -> tuple[str, ...]:
         """`detector=hash` of every model in force, and of the configuration for scenarios, for the scores' metadata."""
         scored = {module.NAME: self.config_hash for module in ENGINE if module.MEASURED}
+        scored |= {name: self.models[BOOK] for name in book.SCENARIOS if BOOK in self.models}
         return tuple(f"{detector}={wanted}" for detector, wanted in sorted((scored | self.models).items()))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors.book.features import COUNT as FLOW_COUNT
 from detectors.kmeans.score import BLOCK
 from detectors.scenarios.library import SCENARIOS
 from detectors.scenarios.observation import COUNT as OBSERVED
@@ -68,6 +69,7 @@ class Output(NamedTuple):
     event_values: npt.NDArray[np.float64]
     work: npt.NDArray[np.float64]
     places: npt.NDArray[np.int64]
+    flow: npt.NDArray[np.float64]
     slots: npt.NDArray[np.int64]
     classes: npt.NDArray[np.int64]
     observations: npt.NDArray[np.float64]
@@ -93,6 +95,7 @@ def create(instruments: int) -> Output:
         event_values=np.zeros((len(SCENARIOS) * room, EVENT_VALUES)),
         work=np.zeros((WORK_ROWS, BLOCK)),
         places=np.zeros(PLACES, dtype=np.int64),
+        flow=np.zeros(FLOW_COUNT),
         slots=np.zeros(BLOCK, dtype=np.int64),
         classes=np.zeros(BLOCK, dtype=np.int64),
         observations=np.zeros((BLOCK, OBSERVED)),

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from detectors.book.trees import Trees as BookTrees
 from detectors.kmeans.score import Centres
 from detectors.pumps.trees import Trees
 from detectors.scenarios.library import ENGINE, SCENARIOS
@@ -23,6 +24,7 @@ class Judges(NamedTuple):
     kmeans: Centres
     classic: Centres
     pumps: Trees
+    book: BookTrees
     rules: npt.NDArray[np.float64]
 
 

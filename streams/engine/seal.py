@@ -5,6 +5,9 @@ partition.
 import numpy as np
 import numpy.typing as npt
 
+from detectors.book import features as book_features
+from detectors.book import flow
+from detectors.book import trees as book_trees
 from detectors.kmeans.score import ALERT, BLOCK, Centres, distance, distances, probability
 from detectors.pumps import features as pump_features
 from detectors.pumps import trees
@@ -12,7 +15,7 @@ from detectors.scenarios import observation as x_
 from streams.engine import output as o
 from streams.engine import rings as r_
 from streams.engine import state as s
-from streams.engine.judging import KMEANS, KMEANS_CLASSIC, PUMPS, judge, score
+from streams.engine.judging import BOOK_FIRST, KMEANS, KMEANS_CLASSIC, PUMPS, judge, score
 from streams.engine.observing import clear, fold, forget_windows, observe
 from streams.engine.output import Output
 from streams.engine.rings import PRICE_LAGS, ring_rows, slide
@@ -304,6 +307,28 @@ def _models(S: State, i: int, second: int, offset: int, raw: float, judges: Judg
         x[x_.PUMP_CHANCE] = _pump_chance(S.pumps[i], second, judges.pumps)
         if x[x_.PUMP_CHANCE] > 0.0:
             score(out, i, second, offset, PUMPS, x[x_.PUMP_CHANCE], x[x_.PUMP_CHANCE])
+
+    for column in range(x_.SPOOFING_CHANCE, x_.QUOTES_REVERTED + 1):
+        x[column] = np.nan
+    if a[s.HAS_BOOK] > 0.0:
+        _book_chances(S.flow[i], i, second, offset, judges.book, x, out)
+
+
+@kernel
+def _book_chances(p: F8, slot: int, second: int, offset: int, model: book_trees.Trees, x: F8, out: Output) -> None:
+    """Close a second for the book detector, write its score rows, and what it says and saw into the observation."""
+    f, chances = out.flow, out.work[o.ODDS, : len(book_trees.SCENARIOS)]
+    if not flow.close_second(p, second, f) or model.roots.size == 0:
+        return
+    book_trees.score(f, model, chances)
+    for each in range(chances.size):
+        chance = chances[each]
+        x[x_.SPOOFING_CHANCE + each], x[x_.SPOOFING_ALERT + each] = chance, model.alerts[each]
+        score(out, slot, second, offset, BOOK_FIRST + each, np.log(chance / max(1.0 - chance, 1e-12)), chance)
+    x[x_.STANDING_ORDER], x[x_.WITHDRAWN_20S] = f[book_features.STAND_LEVELS], f[book_features.LATELY]
+    x[x_.STANDING_ORDER], x[x_.WITHDRAWN_20S] = np.expm1(x[x_.STANDING_ORDER]), np.expm1(x[x_.WITHDRAWN_20S])
+    x[x_.WITHDRAWN_LEAN], x[x_.WITHDRAWN_TOGETHER] = f[book_features.LATELY_LEAN], f[book_features.HELD_TOGETHER]
+    x[x_.QUOTES_REVERTED] = f[book_features.REVERTED_SHARE]
 
 
 @kernel

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors.book.state import FIELDS as FLOW_FIELDS
 from detectors.pumps.features import FIELDS as PUMP_FIELDS
 from detectors.scenarios.episode import FIELDS as EPISODE_FIELDS
 from detectors.scenarios.library import SCENARIOS as SCENARIO_NAMES
@@ -87,12 +88,12 @@ class State(NamedTuple):
     book : [capacity, 40] last bid prices, bid quantities, ask prices, ask quantities
     episodes : [capacity, SCENARIOS, EPISODE_FIELDS]; live : int64[capacity], a bit for each scenario whose episode is
     open or about to be: the others' fields are not looked at
-    pumps : [capacity, PUMP_FIELDS], of the pump detector; tape : [capacity, TAPE, TAPE_FIELDS]; resting : [capacity,
-    RESTING, RESTING_FIELDS]
+    pumps : [capacity, PUMP_FIELDS], of the pump detector; flow : [capacity, FLOW_FIELDS], of the book detector; tape :
+    [capacity, TAPE, TAPE_FIELDS]; resting : [capacity, RESTING, RESTING_FIELDS]
     klass : int64[capacity], which rules apply; a function of configuration and reference data, not dumped
 
-    Episodes, pumps, tape and resting are zeros at birth and never touched for instruments that have no use for them, so
-    that they take no memory there.
+    Episodes, pumps, flow, tape and resting are zeros at birth and never touched for instruments that have no use for
+    them, so that they take no memory there.
     """
 
     clock: I8
@@ -102,6 +103,7 @@ class State(NamedTuple):
     episodes: F8
     live: I8
     pumps: F8
+    flow: F8
     tape: F8
     resting: F8
     klass: I8
@@ -131,11 +133,12 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "episodes": (SCENARIOS, EPISODE_FIELDS),
     "live": (),
     "pumps": (PUMP_FIELDS,),
+    "flow": (FLOW_FIELDS,),
     "tape": (TAPE, TAPE_FIELDS),
     "resting": (RESTING, RESTING_FIELDS),
 }
 """What an instrument has in each array but the rings, in the order of a dump."""
-_SPARSE = ("episodes", "pumps", "tape", "resting")
+_SPARSE = ("episodes", "pumps", "flow", "tape", "resting")
 """Arrays whose rows stay untouched where they are zeros."""
 
 
