@@ -9,7 +9,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from detectors.book import features as f
-from detectors.book.training import MARGIN_S, SCENARIOS, Example
+from detectors.book.training import MARGIN_S, Example
+from detectors.book.trees import SCENARIOS
 
 F8 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
