@@ -5,6 +5,7 @@ import math
 from functools import cache
 from importlib import resources
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -177,6 +178,17 @@ def decode(data: bytes) -> FusionModel:
     if problem:
         raise ValueError(problem)
     return model
+
+
+def summary(model: FusionModel) -> dict[str, Any]:
+    """What a listing shows."""
+    return {
+        "detector": model.detector,
+        "hash": model.hash,
+        "inputs": len(model.inputs),
+        "rows": model.card.rows,
+        "data": model.card.data,
+    }
 
 
 @cache

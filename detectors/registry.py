@@ -11,8 +11,11 @@ from typing import Any
 
 import msgspec
 
+from detectors import fusion, peer_card
+from detectors.autoencoder import model as autoencoder
 from detectors.book import card as book_card
 from detectors.book import model as book
+from detectors.isolation import model as isolation
 from detectors.kmeans import card as kmeans_card
 from detectors.kmeans import model as kmeans
 from detectors.kmeans.model import content_hash
@@ -45,6 +48,13 @@ KINDS: dict[str, Kind] = {
 } | {
     pumps.DETECTOR: Kind("detectors.pumps", ("pumps.json",), pumps.decode, pumps.summary, pumps_card.markdown),
     book.DETECTOR: Kind("detectors.book", ("book.json",), book.decode, book.summary, book_card.markdown),
+    "autoencoder": Kind(
+        "detectors.autoencoder", ("stock.safetensors",), autoencoder.decode, autoencoder.summary, peer_card.markdown
+    ),
+    "isolation": Kind(
+        "detectors.isolation", ("isolation.json",), isolation.decode, isolation.summary, peer_card.markdown
+    ),
+    fusion.DETECTOR: Kind("detectors", ("fusion.json",), fusion.decode, fusion.summary, peer_card.markdown),
 }
 """By detector."""
 
@@ -79,7 +89,8 @@ class Known:
 
 def read(data: bytes) -> Known:
     """A model file of any kind; ValueError says what is wrong with it."""
-    detector = msgspec.json.decode(data, type=_Head).detector
+    # A file of tensors says in its metadata what it is; there is one kind of them.
+    detector = msgspec.json.decode(data, type=_Head).detector if data[:1] in (b"", b"{") else "autoencoder"
     if detector not in KINDS:
         raise ValueError(f"there is no detector {detector!r}")
     return Known(detector, content_hash(data), KINDS[detector].decode(data))

@@ -87,6 +87,11 @@ class AutoencoderModel(msgspec.Struct, frozen=True):
     described: Described
     arrays: dict[str, F4]
 
+    @property
+    def card(self) -> Card:
+        """Where it comes from."""
+        return self.described.card
+
     def encoded(self) -> bytes:
         """The file: safetensors, arrays in the order of their names, the description as its only metadata."""
         text = msgspec.json.encode(self.described, order="deterministic").decode()
@@ -142,6 +147,7 @@ def summary(model: AutoencoderModel) -> dict[str, Any]:
         "detector": model.described.detector,
         "class": model.described.instrument_class,
         "hash": model.hash,
+        "inputs": len(model.described.inputs),
         "weights": int(sum(array.size for array in model.arrays.values())),
         "rows": card.rows,
         "data": card.data,
