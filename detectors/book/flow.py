@@ -75,8 +75,8 @@ def on_quote(p: F8, bid: float, bid_qty: float, ask: float, ask_qty: float, ts_n
 
 
 @inlined
-def _shrunk(p: F8, side: int, price: float, qty: float, now: float) -> None:
-    """A level lost `qty`: trades at or through its price explain it as far as their volume reaches."""
+def _shrunk(p: F8, side: int, price: float, qty: float, left: float, now: float) -> None:
+    """A level lost `qty` and has `left`: trades at or through its price explain it as far as their volume reaches."""
     p[s.CHANGES] += 1.0
     key = -price if side == 0 else price
     # Sells hit bids, buys hit asks.
@@ -91,7 +91,7 @@ def _shrunk(p: F8, side: int, price: float, qty: float, now: float) -> None:
     if qty > 1e-9:
         p[s.REMOVED + side] += qty
         p[s.LARGEST_REMOVED + side] = max(p[s.LARGEST_REMOVED + side], qty)
-        withdraw(p, key, qty, now)
+        withdraw(p, key, qty, left, now)
 
 
 @inlined
@@ -125,7 +125,7 @@ def _losses(p: F8, old: F8, prices: F8, qtys: F8, first: int, side: int, now: fl
         left = qtys[first + j] if prices[first + j] == was else 0.0
         lost = old[start + LEVELS + i] - left
         if lost > 1e-9:
-            _shrunk(p, side, was, lost, now)
+            _shrunk(p, side, was, lost, left, now)
 
 
 @kernel

@@ -56,8 +56,11 @@ def _nearest(p: F8, key: float, qty: float) -> int:
 
 
 @inlined
-def withdraw(p: F8, key: float, qty: float, now: float) -> None:
-    """The level shrank by `qty` that no trade explains: orders at it are gone, or smaller."""
+def withdraw(p: F8, key: float, qty: float, left: float, now: float) -> None:
+    """The level shrank by `qty` that no trade explains, to `left`: orders at it are gone, or smaller.
+
+    What an order may still have there is charged to others: levels breathe.
+    """
     for _ in range(3):
         at = _nearest(p, key, qty)
         if at < 0 or qty < 0.2 * p[s.USUAL_ADD]:
@@ -67,10 +70,10 @@ def withdraw(p: F8, key: float, qty: float, now: float) -> None:
             p[at + s.GONE] = now
             qty -= own
             continue
-        if own - qty < 0.35 * p[at + s.FIRST]:
-            p[at + s.GONE] = now
-        else:
-            p[at + s.QTY] = own - qty
+        if left < own:
+            p[at + s.QTY] = max(left, 1e-9)
+            if left < 0.35 * p[at + s.FIRST]:
+                p[at + s.GONE] = now
         return
 
 

@@ -33,9 +33,14 @@ RISING = frozenset(
 """More of these never lowers the probability of spoofing or layering: size, company, one-sidedness."""
 FALLING = frozenset({f.STAND_OTHER, f.STAND_FILLED, f.GONE_OTHER, f.HELD_FILLED, f.HELD_AGE})
 """More of these never raises it: the other side does the same, orders were filled, it is long ago."""
-ORDERS = tuple(
-    sorted(RISING | FALLING | {f.STAND_AGE, f.STAND_OPPOSITE, f.HELD_LIFE, f.HELD_OPPOSITE, f.VOLUME, f.LATELY})
-)
+SUMS = frozenset(
+    {
+        f.ADDED, f.REMOVED, f.ADDED_UNUSUAL, f.REMOVED_UNUSUAL, f.LARGEST_ADDED, f.LARGEST_REMOVED, f.TAKEN, f.CHANGES,
+        f.TRADES_PER_QUOTE, f.QUOTES, f.VOLUME, f.LATELY,
+    }
+)  # fmt: skip
+"""What came and went in the second, whoever did it."""
+ORDERS = tuple(sorted(RISING | FALLING | SUMS | {f.STAND_AGE, f.STAND_OPPOSITE, f.HELD_LIFE, f.HELD_OPPOSITE}))
 """What spoofing and layering are judged by."""
 
 RATES = (

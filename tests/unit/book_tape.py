@@ -44,13 +44,15 @@ def prices(side: int) -> F8:
 
 
 def tape(orders: list[Order], trades: list[Trade], flicker: tuple[float, float] = (0.0, 0.0)) -> Tape:
-    """Books every 100 ms, in which levels breathe by about 1, quotes every 50 ms, the orders and the trades.
+    """Books every 100 ms, in which a level in ten breathes by about 1, quotes every 50 ms, the orders and the trades.
 
     flicker : from when to when an order of 3 comes and goes at the best bid every 4 ms, in the quotes
     """
     rng = np.random.default_rng(7)
     at = np.arange(SECONDS * 10) / 10.0
-    qty = 5.0 + np.cumsum(rng.choice([-1.0, 1.0], (len(at), 20)) * rng.uniform(0.2, 1.8, (len(at), 20)), axis=0) % 4.0
+    drawn, new = rng.uniform(0.0, 2.0, (len(at), 20)), rng.random((len(at), 20)) < 0.1
+    newest = np.maximum.accumulate(np.where(new, np.arange(len(at))[:, None], 0), axis=0)
+    qty = 5.0 + np.take_along_axis(drawn, newest, axis=0)
     for order in orders:
         qty[(at >= order.begin) & (at < order.end), order.side * 10 + order.level] += order.qty
     books = np.concatenate(

@@ -53,7 +53,8 @@ def test_refresh_of_both_sides_leans_less_than_layers_of_one() -> None:
     layers = [Order(BID, level, 12.0, 30.2, 33.4) for level in range(2, 6)]
     both = layers + [Order(ASK, order.level, order.qty, order.begin, order.end) for order in layers]
     one_sided, two_sided = seconds(layers), seconds(both)
-    assert column(one_sided, "stand_together")[31] >= 3.0
+    assert column(one_sided, "stand_together")[31] >= 4.0
+    assert column(one_sided, "stand_lean")[31] > column(two_sided, "stand_lean")[31] + 0.4
     assert column(two_sided, "gone_other")[33:35].max() > column(one_sided, "gone_other")[33:35].max()
 
 
