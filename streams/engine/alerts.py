@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from detectors.book import trees as book
 from detectors.scenarios.episode import CLOSED, OPENED, UPDATED
-from detectors.scenarios.library import ENGINE, KMEANS_ANOMALY, PUMP_AND_DUMP
+from detectors.scenarios.library import ENGINE, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS
 from streams.engine import output as o
-from streams.engine.models import KMEANS, KMEANS_CLASSIC, PUMPS, InForce
+from streams.engine.models import BOOK, KMEANS, KMEANS_CLASSIC, PUMPS, InForce
 from tapewatch.messages import Alert, AlertState, Evidence, Provenance, Severity, alert_id, to_rfc3339
 
 F8 = npt.NDArray[np.float64]
@@ -42,7 +43,11 @@ _THRESHOLDS_AT = 8
 _CHANCE_AT = 1
 """Place of the probability among the values of `kmeans_anomaly`."""
 
-_MODELS = {KMEANS_ANOMALY: (KMEANS, KMEANS_CLASSIC), PUMP_AND_DUMP: (PUMPS,)}
+_MODELS = {
+    KMEANS_ANOMALY: (KMEANS, KMEANS_CLASSIC),
+    PUMP_AND_DUMP: (PUMPS,),
+    **{SCENARIOS.index(name): (BOOK,) for name in book.SCENARIOS},
+}
 """Models that a scenario rests on."""
 
 

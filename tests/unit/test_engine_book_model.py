@@ -1,0 +1,86 @@
+"""The book model in the engine: the same probabilities as over whole arrays, and none below its data tier."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from detectors.book import batch
+from detectors.book.model import SCENARIOS, shipped
+from detectors.book.trees import score_rows
+from detectors.scenarios import layering
+from streams.driver import table
+from streams.engine.judging import DETECTORS
+from streams.engine.models import InForce, ModelShelf
+from tapewatch import topics
+from tapewatch.clock import NANOS
+from tapewatch.rows import RowType
+from tests.unit.book_tape import ASK, BID, Order, Trade, tape
+from tests.unit.engine_market import Event, in_order, messages_of, run
+
+NAME = "S1.SIMX"
+
+
+def log_of(found: batch.Tape, with_books: bool = True) -> list[Event]:
+    """The tape as rows of the log: at one time trades, then quotes, then books; quotes only once there is a book."""
+    trades = [
+        Event(RowType.TRADE, NAME, int(at), {"price": p, "qty": q, "aggressor_side": int(side), "condition": 0})
+        for at, (p, q, side) in zip(found.trade_ns, found.trades, strict=True)
+    ]
+    keys = ("bid_price", "bid_qty", "ask_price", "ask_qty")
+    quotes = [
+        Event(RowType.QUOTE, NAME, int(at), dict(zip(keys, row, strict=True)) | {"last_price": np.nan, "volume": 0.0})
+        for at, row in zip(found.quote_ns, found.quotes, strict=True)
+    ]
+    books = [
+        Event(RowType.BOOK, NAME, int(at), dict(zip(keys, row.reshape(4, 10), strict=True)) | {"sequence": 0})
+        for at, row in zip(found.book_ns, found.books, strict=True)
+    ]
+    return in_order(trades, quotes, books if with_books else [])
+
+
+def after_first_book(found: batch.Tape) -> batch.Tape:
+    """The tape without what came before its first book, of which the engine keeps nothing."""
+    trades, quotes = found.trade_ns > found.book_ns[0], found.quote_ns > found.book_ns[0]
+    return batch.Tape(
+        found.trade_ns[trades], found.trades[trades], found.quote_ns[quotes], found.quotes[quotes],
+        found.book_ns, found.books,
+    )  # fmt: skip
+
+
+def test_engine_gives_the_probabilities_that_the_same_rows_have_over_whole_arrays() -> None:
+    orders = [Order(BID, level, 12.0, 30.2, 33.4) for level in range(2, 6)]
+    found = after_first_book(tape(orders, [Trade(31.0, ASK, 0, 2.0)], flicker=(45.0, 48.0)))
+    seconds, rows = batch.features(found)
+    model, wanted = shipped().trees(), np.full((len(rows), len(SCENARIOS)), np.nan)
+    score_rows(rows, model, wanted)
+    scores = table(run(log_of(found)).outgoing(), "scores")
+    for place, scenario in enumerate(SCENARIOS):
+        mine = scores["detector"] == DETECTORS.index(scenario)
+        told = dict(zip((scores["ts"][mine] // NANOS - 1).tolist(), scores["probability"][mine], strict=True))
+        assert len(told) > 40
+        expected = wanted[np.isin(seconds, list(told)), place]
+        assert np.array(list(told.values())) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_a_book_the_model_says_nothing() -> None:
+    scores = table(run(log_of(tape([], []), with_books=False)).outgoing(), "scores")
+    assert not np.isin(scores["detector"], [DETECTORS.index(scenario) for scenario in SCENARIOS]).any()
+
+
+def test_scenario_alerts_once_while_the_model_reports_and_names_the_model() -> None:
+    found = after_first_book(tape([Order(BID, level, 12.0, 30.2, 33.4) for level in range(2, 6)], []))
+    reports_anything = msgspec.structs.replace(
+        shipped(), boosters=tuple(msgspec.structs.replace(one, alert=1e-6) for one in shipped().boosters)
+    )
+    shelf = ModelShelf()
+    default = InForce.default(shelf)
+    at_once = msgspec.structs.replace(default.config, layering=layering.Parameters(warm_s=0.0))
+    easy = InForce(shelf, default.models | {"book": shelf.put(reports_anything.encoded())}, at_once)
+    strict = InForce(shelf, default.models, at_once)
+    alerts, quiet = (
+        [msgspec.json.decode(data) for data in messages_of(run(log_of(found), force=force).outgoing(), topics.ALERTS)]
+        for force in (easy, strict)
+    )
+    (opened,) = [alert for alert in alerts if alert["scenario"] == "layering" and alert["revision"] == 0]
+    assert opened["provenance"]["models"]["book"] == reports_anything.hash
+    assert not [alert for alert in quiet if alert["scenario"] in SCENARIOS]
