@@ -12,8 +12,9 @@ from benchmarks.fill import fill_market
 from benchmarks.memory import bytes_per_instrument
 from benchmarks.quotes import Shape
 from benchmarks.stack import own_stack
-from streams.engine import state
+from streams.engine import control, state
 from streams.engine.models import InForce, ModelShelf
+from streams.engine.rules import DetectorConfig
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -22,6 +23,10 @@ from tapewatch.settings import Settings
 MAIN = 2_000
 SHAPES = {MAIN: 4_000_000, 100: 2_000_000, 20_000: 2_000_000}
 """Rows by number of instruments."""
+
+FEATURES, ALL = "features", "all"
+STAGES = {FEATURES: "features + kmeans", ALL: "features + kmeans + every scenario and model"}
+"""What the engine computes."""
 
 Say = Callable[[str], None]
 
@@ -76,16 +81,23 @@ class EngineResult(msgspec.Struct, frozen=True):
         return "\n".join(lines)
 
 
-def bench(settings: Settings, sizes: Sequence[int], runs: int, seed: int, share: float, say: Say) -> EngineResult:
+def bench(
+    settings: Settings, sizes: Sequence[int], runs: int, seed: int, share: float, stages: str, say: Say
+) -> EngineResult:
     """Measure with each number of instruments; the first one gives the main figures.
 
-    share : of the usual number of rows, for a quick look. TapewatchError where a row is missing among the outputs.
+    share : of the usual number of rows, for a quick look; stages : one of STAGES
+    TapewatchError where a row is missing among the outputs.
     """
-    begun, facts, force = WALL.now(), machine(), _in_force()
+    config = DetectorConfig(watch=stages == ALL)
+    begun, facts, force = WALL.now(), machine(), _in_force(config)
     memory = Figure.of((bytes_per_instrument() for _ in range(runs)), 0) if len(sizes) > 1 else None
     say(f"memory: {memory.median:,.0f} bytes an instrument" if memory else "memory: measured with several sizes only")
     measured: dict[str, Size] = {}
     with own_stack(settings) as own:
+        if config != DetectorConfig():
+            # Market topics that are made from now on begin with it.
+            control.apply_config(own, config, f"bench engine --stages {stages}", "bench")
         for instruments in sizes:
             shape = Shape.of(
                 instruments, int(SHAPES.get(instruments, 2_000_000) * share), own.topics.market_partitions, seed
@@ -94,7 +106,7 @@ def bench(settings: Settings, sizes: Sequence[int], runs: int, seed: int, share:
     main = measured[str(sizes[0])]
     return EngineResult(
         bench="engine",
-        stages="features + kmeans",
+        stages=STAGES[stages],
         runs=runs,
         quotes_per_s=main.quotes_per_s,
         cpu_ns_per_quote=main.cpu_ns_per_quote,
@@ -111,9 +123,10 @@ def bench(settings: Settings, sizes: Sequence[int], runs: int, seed: int, share:
     )
 
 
-def _in_force() -> InForce:
-    """The shipped models and thresholds; TapewatchError where no K-means model is shipped."""
-    force = InForce.default(ModelShelf())
+def _in_force(config: DetectorConfig) -> InForce:
+    """The shipped models, and that configuration; TapewatchError where no K-means model is shipped."""
+    shipped = InForce.default(ModelShelf())
+    force = InForce(ModelShelf(), shipped.models, config)
     if not force.judges.kmeans.centres.size:
         raise TapewatchError(
             "no K-means model is shipped with this build", "Run `tapewatch train kmeans`, then try again."

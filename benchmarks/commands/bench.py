@@ -11,6 +11,7 @@ from tapewatch.settings import Settings
 
 _EPILOG = """examples:
   tapewatch bench engine --json
+  tapewatch bench engine --stages all --json
   tapewatch bench engine --profile
   tapewatch bench peers --peer quix --peer faust
 """
@@ -37,6 +38,12 @@ def _configure_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=_count, default=3, help="runs with each number (default: 3)")
     parser.add_argument(
         "--share", type=float, default=1.0, help="of the usual number of rows, for a quick look (default: 1)"
+    )
+    parser.add_argument(
+        "--stages",
+        choices=list(engine.STAGES),
+        default=engine.FEATURES,
+        help="features: features and K-means scores, scenarios off; all: as shipped (default: %(default)s)",
     )
     parser.add_argument("--profile", action="store_true", help="nanoseconds of CPU a row by stage instead")
     _configure_output(parser)
@@ -66,7 +73,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     elif args.profile:
         result = profile.bench(settings, args.instruments[0], args.seed, args.share, say)
     else:
-        result = engine.bench(settings, args.instruments, args.runs, args.seed, args.share, say)
+        result = engine.bench(settings, args.instruments, args.runs, args.seed, args.share, args.stages, say)
     if args.out:
         args.out.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     print(msgspec.json.encode(result).decode() if args.json else result.text())

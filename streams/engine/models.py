@@ -123,7 +123,7 @@ class InForce:
         self.config = config
         self.config_hash = config.hash
         self.judges = Judges(
-            score.no_model(), score.no_model(), trees.no_model(), book_trees.no_model(), config.rules()
+            score.no_model(), score.no_model(), trees.no_model(), book_trees.no_model(), config.rules(), config.watch
         )
         for detector, wanted in sorted(models.items()):
             self._load(detector, wanted)
@@ -155,7 +155,7 @@ class InForce:
             self._load(detector, wanted)
         if control.config is not None:
             self.config = control.config
-            self.judges = self.judges._replace(rules=control.config.rules())
+            self.judges = self.judges._replace(rules=control.config.rules(), watch=control.config.watch)
             self.config_hash = control.config.hash
 
     @property

@@ -19,13 +19,16 @@ PARAMETERS = max(len(module.Parameters.__struct_fields__) for module in ENGINE)
 
 
 class Judges(NamedTuple):
-    """What is in force in a partition, as kernels take it. rules : see DetectorConfig.rules."""
+    """What is in force in a partition, as kernels take it. rules : see DetectorConfig.rules; watch : whether scenarios
+    are run
+    """
 
     kmeans: Centres
     classic: Centres
     pumps: Trees
     book: BookTrees
     rules: npt.NDArray[np.float64]
+    watch: bool
 
 
 class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
@@ -33,9 +36,11 @@ class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
 
     classes : what differs for a class of instruments (the `kind` of their reference data): class, scenario, parameter,
     value
+    watch : whether scenarios are run; without them the engine writes features and K-means scores, and nobody is alerted
     """
 
     classes: dict[str, dict[str, dict[str, float]]] = msgspec.field(default_factory=dict)
+    watch: bool = True
 
     def __post_init__(self) -> None:
         """ValueError where a value is negative or no number, or a class names an unknown scenario or parameter."""

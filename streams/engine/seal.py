@@ -66,6 +66,19 @@ def restart_windows(a: F8) -> None:
     clear_second(a)
 
 
+@kernel
+def begin_watching(S: State) -> None:
+    """Let every window begin anew: while no scenarios were run, nothing was kept for them. Their episodes are over."""
+    for i in range(S.clock[s.COUNT]):
+        restart_windows(S.acc[i])
+        S.live[i] = 0
+        S.acc[i, s.BUYS] = 0.0
+        if S.acc[i, s.HAS_BOOK] > 0.0:
+            S.flow[i, :] = 0.0
+        if S.acc[i, s.TRADES_SEEN] > 0.0:
+            S.pumps[i, :] = 0.0
+
+
 @inlined
 def clear_second(a: F8) -> None:
     """Empty the accumulators of the second."""
@@ -293,11 +306,21 @@ def _compute(S: State, i: int, at: I8, price: float, second: int, offset: int, o
 
 
 @inlined
-def _models(S: State, i: int, second: int, offset: int, raw: float, judges: Judges, x: F8, out: Output) -> None:
-    """Write the score rows of an instrument, and what models say of it into its observation."""
-    chance = probability(raw, judges.kmeans.knots)
-    if judges.kmeans.index.size > 0:
+def _distance_score(i: int, second: int, offset: int, raw: float, model: Centres, out: Output) -> float:
+    """Write the K-means score row of an instrument; returns its probability."""
+    chance = probability(raw, model.knots)
+    if model.index.size > 0:
         score(out, i, second, offset, KMEANS, raw, chance)
+    return float(chance)
+
+
+@inlined
+def _models(
+    S: State, i: int, second: int, offset: int, raw: float, chance: float, judges: Judges, x: F8, out: Output
+) -> None:
+    """Write what models say of an instrument into its observation, and the score rows of those that only scenarios
+    ask.
+    """
     x[x_.DISTANCE], x[x_.DISTANCE_PROBABILITY] = raw, chance
     x[x_.ALERT_DISTANCE], x[x_.PUMP_ALERT] = judges.kmeans.limits[ALERT], judges.pumps.limits[trees.ALERT]
     a = S.acc[i]
@@ -390,14 +413,17 @@ def seal_second(S: State, second: int, offset: int, ends_minute: bool, judges: J
                 if ends_minute and not np.isnan(a[s.BAR_OPEN]):
                     _close_bar(S, i, second, offset, a[s.BAR_CLOSE], judges.classic, out)
                 continue
-            x = out.observations[row]
-            out.slots[row], out.classes[row] = i, S.klass[i]
-            observe(S, i, at, second, prices[each], out.features[:, begin + row], x)
-            _models(S, i, second, offset, raw[row], judges, x, out)
+            chance = _distance_score(i, second, offset, raw[row], judges.kmeans, out)
+            if judges.watch:
+                x = out.observations[row]
+                out.slots[row], out.classes[row] = i, S.klass[i]
+                observe(S, i, at, second, prices[each], out.features[:, begin + row], x)
+                _models(S, i, second, offset, raw[row], chance, judges, x, out)
             if ends_minute:
                 _close_bar(S, i, second, offset, prices[each], judges.classic, out)
             _gather(S, i, at)
-        judge(S, observed, second, offset, judges.rules, out)
+        if judges.watch:
+            judge(S, observed, second, offset, judges.rules, out)
     row = out.counts[o.SEALED]
     out.counts[o.SEALED] = row + 1
     out.sealed[0, row], out.sealed[2, row] = (second + 1) * _MARK, offset

@@ -16,6 +16,7 @@ from streams.engine.alerts import build_alert
 from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, FrameWriter
 from streams.engine.ingest import ingest
 from streams.engine.models import Control, InForce
+from streams.engine.seal import begin_watching
 from streams.engine.state import create, grow
 from streams.engine.texts import beside
 from tapewatch import dead_letters, frames, messages, topics
@@ -157,8 +158,11 @@ class Task:
             detail = str(frames.to_rows(admitted.view.data).columns["detail"][row])
             if admitted.headers.source != CONTROL_SOURCE:
                 raise TapewatchError(f"a control row of source {admitted.headers.source!r}")
+            watched = self.force.config.watch
             self.force.apply(msgspec.json.decode(detail, type=Control))
             self._classify()
+            if self.force.config.watch and not watched:
+                begin_watching(self.state)
         except (ContractError, TapewatchError, msgspec.MsgspecError, ValueError) as error:
             self.tally.refused["bad_control"] += 1
             self._dead(

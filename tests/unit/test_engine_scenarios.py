@@ -18,11 +18,13 @@ from streams.commands import config
 from streams.driver import Driver, table
 from streams.engine import snapshots
 from streams.engine import state as s
-from streams.engine.models import InForce, ModelShelf, decode, shipped
+from streams.engine.models import Control, InForce, ModelShelf, decode, shipped
 from streams.engine.rules import DetectorConfig
 from streams.engine.texts import closing_second
-from tapewatch import messages, topics
+from tapewatch import control_rows, messages, topics
+from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.errors import TapewatchError
+from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert
 from tapewatch.registry import FixedRegistry
@@ -282,3 +284,38 @@ def test_volume_far_beyond_the_usual_is_reported_with_its_numbers() -> None:
     assert [alert.state for alert in found][:1] == ["open"]
     for evidence in found[0].evidence:
         assert evidence.threshold is None or (evidence.value or 0.0) >= evidence.threshold
+
+
+def shipped_force(watch: bool) -> InForce:
+    """The shipped models, and lively scenarios or none."""
+    return InForce(ModelShelf(), InForce.default(ModelShelf()).models, DetectorConfig(**LIVELY, watch=watch))
+
+
+def test_without_scenarios_features_and_distances_are_the_same_and_nobody_is_alerted() -> None:
+    events = in_order(spreads(), heartbeats(120))
+    watched, unwatched = (m.run(events, force=shipped_force(watch)) for watch in (True, False))
+    assert alerts(watched) and not alerts(unwatched)
+    for topic in (topics.FEATURES, topics.BARS):
+        assert [one.value for one in watched.outgoing() if one.topic == topic] == [
+            one.value for one in unwatched.outgoing() if one.topic == topic
+        ]
+    scores = [table(driver.outgoing(), "scores") for driver in (watched, unwatched)]
+    ours, theirs = (found["raw"][found["detector"] == 0] for found in scores)
+    assert len(ours) > 100 and np.array_equal(ours, theirs, equal_nan=True)
+    assert set(scores[1]["detector"]) <= {0, 1}
+
+
+def test_windows_begin_anew_where_the_log_switches_scenarios_on() -> None:
+    events = in_order(spreads(), heartbeats(200))
+    names = m.names_in(events)
+    driver = m.new_driver(names, shipped_force(False))
+    control = Control(config=DetectorConfig(**LIVELY))
+    for part in m.frames_of(events, [next(k for k, event in enumerate(events) if event.at >= m.at(70))]):
+        if part[0].at == m.at(70) and not driver.task.force.config.watch:
+            row = control_rows.frame(msgspec.json.encode(control).decode(), m.at(70))
+            driver.record(row, FrameHeaders("status", CONTROL_SOURCE, 1, 0, 1).to_kafka())
+        m.send(driver, part, names)
+    assert driver.task.force.config.watch and not driver.task.tally.refused
+    returns = m.feature(driver, "A.SIMX", "ret_10s")
+    assert np.isfinite(returns[60]) and np.isnan(returns[72]) and np.isfinite(returns[85])
+    assert not alerts(driver)  # not watched for the 70 s that the scenario asks for
