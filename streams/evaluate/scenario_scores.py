@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detectors.scenarios.library import SCENARIOS
 from streams.evaluate.scenario_figures import Seconds
 from streams.evaluate.scenario_market import Run
 from tapewatch.clock import NANOS
@@ -27,9 +28,12 @@ def detector_of(result: Run, scenario: str) -> tuple[str, ...]:
 
 
 def calibrated(result: Run) -> tuple[str, ...]:
-    """Every detector that gave a probability; the stand-in where none did."""
+    """Every detector of a scenario that gave a probability; where none did, every detector that did; else the stand-in.
+
+    A probability of what is unlike ordinary trading is no probability of manipulation, and would drown it.
+    """
     found = [name for name, own in sorted(result.scores.items()) if np.isfinite(own["probability"]).any()]
-    return tuple(found) or (STAND_IN,)
+    return tuple(name for name in found if name in SCENARIOS) or tuple(found) or (STAND_IN,)
 
 
 def scored_seconds(result: Run, detectors: Sequence[str]) -> Seconds:
