@@ -143,7 +143,7 @@ _SPARSE = ("episodes", "pumps", "flow", "tape", "resting")
 
 
 _PADDING = 8
-"""Columns beyond a power of two, so that the rows of a ring do not fall on the same cache sets."""
+"""Columns beyond a multiple of 64, so that the rows of a ring do not fall on the same cache sets."""
 
 
 def create(capacity: int = 64 + _PADDING) -> State:
@@ -170,13 +170,18 @@ def capacity(state: State) -> int:
 
 
 def grow(state: State, needed: int) -> State:
-    """The state with room for at least `needed` instruments (doubling)."""
-    room = capacity(state)
-    if needed <= room:
+    """The state with room for at least `needed` instruments, in steps."""
+    if needed <= capacity(state):
         return state
-    while room < needed:
-        room = 2 * (room - _PADDING) + _PADDING
-    return _embed(create(room), state._asdict(), capacity(state))
+    return _embed(create(_room(needed)), state._asdict(), capacity(state))
+
+
+def _room(needed: int) -> int:
+    """A capacity for that many instruments: steps of an eighth of a power of two, since what lies unused between the
+    used parts of the rings' rows takes memory too.
+    """
+    step = max(64, 1 << max(needed.bit_length() - 4, 0))
+    return -(-max(needed, 1) // step) * step + _PADDING
 
 
 def _embed(target: State, arrays: dict[str, Any], count: int) -> State:
@@ -217,10 +222,7 @@ def load(data: bytes) -> State:
         position += size * 8
     if position != len(data):
         raise ValueError(f"a state of {count} instruments has {position} bytes, not {len(data)}")
-    room = 64 + _PADDING
-    while room < count:
-        room = 2 * (room - _PADDING) + _PADDING
-    return _embed(create(room), arrays, count)
+    return _embed(create(_room(count)), arrays, count)
 
 
 def tiers(state: State, slot: int) -> tuple[str, ...]:
