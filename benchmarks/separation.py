@@ -27,7 +27,10 @@ SLACK_NS = 60 * NANOS
 
 @dataclass(slots=True)
 class Outcome:
-    """Events of the seeds and how many alerted; delays in seconds from an injected pump's start."""
+    """Events of the seeds and how many alerted; delays in seconds from an injected pump's start.
+
+    anomalies : alerts of every other scenario, right or wrong
+    """
 
     seeds: list[int] = field(default_factory=list)
     pumps: int = 0
