@@ -84,7 +84,8 @@ def test_detector_of_the_same_name_is_used_where_there_is_one() -> None:
                   "odd": ([9, 9, 9, 9], nan)})  # fmt: skip
     assert detector_of(run, "spoofing") == ("spoofing",)
     assert detector_of(run, "layering") == ("kmeans",)
-    assert calibrated(run) == ("kmeans", "spoofing")
+    assert calibrated(run) == ("spoofing",)
+    assert calibrated(run_of({"kmeans": ([1, 2, 3, 4], [0.1, 0.1, 0.2, 0.2])})) == ("kmeans",)
     np.testing.assert_allclose(scored_seconds(run, calibrated(run)).score, [0.9, 0.1, 0.2], atol=1e-6)
 
 
