@@ -8,6 +8,8 @@ from tapewatch import kafka, topics
 from tapewatch.settings import Settings
 
 LOOK_S = 0.05
+ANSWER_S = 1.0
+"""A broker that has just started may leave a question about a group it does not know yet without an answer."""
 
 
 def await_engine(settings: Settings, feed: str, partitions: int, stop: threading.Event) -> None:
@@ -16,7 +18,7 @@ def await_engine(settings: Settings, feed: str, partitions: int, stop: threading
     client, topic, group = kafka.admin(settings), topics.market(feed), settings.engine.group
     while not stop.wait(LOOK_S):
         try:
-            members = client.describe_consumer_groups([group], request_timeout=kafka.TIMEOUT_S)[group].result().members
+            members = client.describe_consumer_groups([group], request_timeout=ANSWER_S)[group].result().members
         except KafkaException:
             continue
         if any(place.topic == topic for member in members for place in member.assignment.topic_partitions):
