@@ -45,10 +45,10 @@ def arrow_array(kind: pa.DataType, values: Column, dictionary: pa.Array | None =
     )
 
 
-def write_stream(batch: pa.RecordBatch) -> bytes:
-    """One record batch as one Arrow IPC stream."""
+def write_stream(batch: pa.RecordBatch, compression: str | None = None) -> bytes:
+    """One record batch as one Arrow IPC stream. compression : of its buffers, "lz4" or "zstd"."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue().to_pybytes())
 

@@ -162,3 +162,28 @@ def scan(buffer: Bytes, start: int, data: Longs, width: Longs, required_nodes: i
     if rest != 0 and not (rest == 8 and _i32(buffer, body[2]) == -1 and _i32(buffer, body[2] + 4) == 0):
         return WRONG_SHAPE
     return OK
+
+
+@kernel
+def batch_places(buffer: Bytes, start: int, info: Longs) -> int:
+    """Where a stream's first record batch can be given another body; `start` is where its schema message ends.
+
+    info : int64[6] out, start of the record batch's message, of its body, end of the body, where the body's length
+    stands, number of buffers, where the first of their (offset, length) pairs stands
+    """
+    body = info[3:6]
+    code = _message(buffer, start, _DICTIONARY_BATCH, body)
+    if code != OK:
+        return code
+    at = body[2]
+    code = _message(buffer, at, _RECORD_BATCH, body)
+    if code != OK:
+        return code
+    vector = _field(buffer, body[0], 2)
+    length_at = _field(buffer, at + 8 + _i32(buffer, at + 8), 3)
+    if vector == 0 or length_at == 0:
+        return WRONG_SHAPE
+    vector = _indirect(buffer, vector)
+    info[0], info[1], info[2] = at, body[1], body[2]
+    info[3], info[4], info[5] = length_at, _i32(buffer, vector), vector + 4
+    return OK

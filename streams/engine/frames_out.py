@@ -1,10 +1,13 @@
 """Frames the engine writes: features, scores, bars and sealed-second markers as Arrow IPC streams.
 
-A frame of a known shape is put together from the bytes that stood between the columns of the first one like it: the
-metadata of an Arrow stream depends on shape and dictionary alone.
+A frame of a known shape is put together from the metadata of the first one like it, which depends on shape and
+dictionary alone. Arrow's compression works buffer by buffer: columns of long runs (keys) and columns of one value (a
+feature that a feed's data does not allow) leave packed, the others as they are.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,8 @@ from tapewatch.rows import CONTRACT_VERSION, numpy_dtype
 MAX_ROWS = 4096
 _TIME = pa.timestamp("ns", tz="UTC")
 _INSTRUMENT = pa.dictionary(pa.int32(), pa.utf8())
-_TEXT = pa.dictionary(pa.int8(), pa.utf8())
+_RUNS = {"instrument", "ts", "offset", "detector", "interval_s"}
+"""Columns of long runs: of keys that many rows share, or that repeat from second to second."""
 
 
 def _schema(kind: str, fields: Sequence[tuple[str, pa.DataType]]) -> pa.Schema:
@@ -42,6 +46,73 @@ BARS = _schema(
 SEALED = _schema("sealed", (*_KEYS, ("instruments", pa.int64())))
 
 
+_PACKED_FROM = 64
+"""Rows from which columns are packed: below, the work outweighs the bytes."""
+_CODEC = "lz4"
+_AS_IT_IS = (-1).to_bytes(8, "little", signed=True)
+"""Stands before a buffer that is not packed; before a packed one stands its length unpacked, in bytes."""
+
+
+def _pack(data: bytes | memoryview) -> bytes:
+    """A buffer as Arrow's body compression writes it."""
+    size = memoryview(data).nbytes
+    return size.to_bytes(8, "little") + bytes(pa.compress(data, codec=_CODEC, asbytes=True))
+
+
+@lru_cache(maxsize=1024)
+def _steady(value: bytes, rows: int) -> tuple[bytes, bytes]:
+    """A column of one value: as it is, and packed."""
+    data = value * rows
+    return data, _pack(data)
+
+
+def _buffer(values: npt.NDArray[Any], runs: bool) -> tuple[int, tuple[Any, ...]]:
+    """A column's buffer for a frame's body: its bytes with what Arrow wants before them, and the pieces.
+
+    runs : whether the column is known for long runs of one value
+    """
+    size = values.nbytes
+    if len(values) >= _PACKED_FROM:
+        if runs:
+            packed = _pack(values.data)
+            return len(packed), (packed,)
+        if values[0].tobytes() == values[-1].tobytes():
+            data, packed = _steady(values[0].tobytes(), len(values))
+            if values.tobytes() == data:
+                return len(packed), (packed,)
+    return 8 + size, (_AS_IT_IS, values.data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """What frames of one shape have in common.
+
+    head : schema and dictionary; message : the record batch's metadata; places : where in it the body's length and the
+    first of the buffers' positions stand
+    """
+
+    head: bytes
+    message: bytes
+    places: tuple[int, int]
+    end: bytes
+
+    def frame(self, columns: Sequence[tuple[int, tuple[Any, ...]]]) -> bytes:
+        """A frame with these buffers."""
+        message = bytearray(self.message)
+        body_at, buffers_at = self.places
+        # Of each column two entries of offset and length: no validity, then the values.
+        entries = np.frombuffer(message, dtype=np.int64, count=4 * len(columns), offset=buffers_at).reshape(-1, 4)
+        pieces: list[Any] = [self.head, message]
+        position = 0
+        for entry, (length, parts) in zip(entries, columns, strict=True):
+            entry[:] = position, 0, position, length
+            padding = -length % 8
+            pieces += (*parts, bytes(padding))
+            position += length + padding
+        message[body_at : body_at + 8] = position.to_bytes(8, "little")
+        return b"".join((*pieces, self.end))
+
+
 class FrameWriter:
     """Writes frames of one schema over one partition's instruments."""
 
@@ -50,7 +121,8 @@ class FrameWriter:
         self._names: tuple[str, ...] = ()
         self._dictionary = pa.array([], type=pa.utf8())
         self._dtypes = [numpy_dtype(field.type) for field in schema]
-        self._templates: dict[tuple[int, tuple[str, ...]], list[bytes]] = {}
+        self._runs = [field.name in _RUNS for field in schema]
+        self._templates: dict[tuple[int, tuple[str, ...]], _Template] = {}
 
     def write(self, names: Sequence[str], columns: Sequence[npt.NDArray[Any]], versions: tuple[str, ...] = ()) -> bytes:
         """A frame; `columns` in the schema's order, the first one int32 codes into `names`.
@@ -67,13 +139,15 @@ class FrameWriter:
             if len(self._templates) >= 64:
                 self._templates.clear()
             self._templates[rows, versions] = known
-        pieces: list[Any] = []
-        for between, dtype, values in zip(known, self._dtypes, columns, strict=False):
-            pieces += (between, np.ascontiguousarray(values, dtype=dtype).data)
-        return b"".join((*pieces, known[-1]))
+        return known.frame(
+            [
+                _buffer(np.ascontiguousarray(values, dtype=dtype), runs)
+                for dtype, runs, values in zip(self._dtypes, self._runs, columns, strict=True)
+            ]
+        )
 
-    def _template(self, columns: Sequence[npt.NDArray[Any]], versions: tuple[str, ...]) -> list[bytes]:
-        """What stands before, between and after the columns of a frame of this shape."""
+    def _template(self, columns: Sequence[npt.NDArray[Any]], versions: tuple[str, ...]) -> _Template:
+        """What frames of this shape have in common."""
         schema = self._schema
         if versions:
             described = {"tapewatch.versions": ",".join(versions), "tapewatch.detectors": ",".join(DETECTORS)}
@@ -86,15 +160,10 @@ class FrameWriter:
             )
             for field, values in zip(schema, columns, strict=True)
         ]
-        data = write_stream(pa.RecordBatch.from_arrays(arrays, schema=schema))
-        buffer = np.frombuffer(data, dtype=np.uint8)
-        width = np.array([numpy_dtype(field.type).itemsize for field in schema], dtype=np.int64)
-        index = np.arange(len(schema), dtype=np.int64) * 2 + 1
-        offsets, info = np.empty(len(schema), dtype=np.int64), np.empty(6, dtype=np.int64)
-        start = 8 + int.from_bytes(data[4:8], "little")
-        code = ipc.scan(buffer, start, index, width, len(schema), offsets, info)
-        if code != ipc.OK:
+        data = write_stream(pa.RecordBatch.from_arrays(arrays, schema=schema), compression=_CODEC)
+        info = np.empty(6, dtype=np.int64)
+        code = ipc.batch_places(np.frombuffer(data, dtype=np.uint8), 8 + int.from_bytes(data[4:8], "little"), info)
+        if code != ipc.OK or info[4] != 2 * len(columns):
             raise RuntimeError(f"an output frame is not laid out as expected ({code})")
-        starts = [int(offset) for offset in offsets]
-        ends = [start + len(columns[0]) * size for start, size in zip(starts, width.tolist(), strict=True)]
-        return [data[end:start] for end, start in zip([0, *ends], [*starts, len(data)], strict=True)]
+        start, body, body_end, body_at, _, buffers = (int(place) for place in info)
+        return _Template(data[:start], data[start:body], (body_at - start, buffers - start), data[body_end:])
