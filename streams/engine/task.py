@@ -14,7 +14,7 @@ from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.alerts import build_alert
 from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, FrameWriter
-from streams.engine.ingest import ingest
+from streams.engine.ingest import HANDS, Hands, ingest
 from streams.engine.models import Control, InForce
 from streams.engine.seal import begin_watching
 from streams.engine.state import create, grow
@@ -81,6 +81,7 @@ class Task:
         self.next_offset = 0
         self.tally = Tally()
         self._out = o.create(s.capacity(self.state))
+        self._bundle = HANDS.bundle(Hands(self.state, force.judges, self._out))
         self._outgoing: list[Outgoing] = []
         self._features, self._scores = FrameWriter(FEATURES), FrameWriter(SCORES)
         self._bars, self._sealed = FrameWriter(BARS), FrameWriter(SEALED)
@@ -117,7 +118,7 @@ class Task:
         while row < view.rows:
             row = ingest(
                 int(view.type), view.buffer, view.offsets, view.rows, row, admitted.slots, admitted.reasons, offset,
-                texts, self.state, self.force.judges, self._out,
+                texts, self._hands(),
             )  # fmt: skip
             if self._out.counts[o.FULL]:
                 self.drain()
@@ -125,6 +126,13 @@ class Task:
                 self._out.counts[o.CONTROL] = 0
                 self.drain()
                 self._control(offset, admitted, row - 1)
+
+    def _hands(self) -> np.ndarray:
+        """State, judges and buffers as `ingest` takes them."""
+        held: Hands = self._bundle.tree
+        if held.state is not self.state or held.judges is not self.force.judges or held.out is not self._out:
+            self._bundle = HANDS.bundle(Hands(self.state, self.force.judges, self._out))
+        return self._bundle.words
 
     def adopt(self, state: s.State, kinds: Sequence[str]) -> None:
         """Take up a restored state. kinds : class of each instrument, as it was when the instrument was first met."""
