@@ -23,6 +23,9 @@ MAX_ROWS = 65_536
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """A larger record is refused as oversized."""
 
+_OPENINGS = 8
+"""Frames' beginnings that a decoder compares with; writers and row types of a partition, most of the time."""
+
 _TYPES = {row_type.label: row_type for row_type in RowType}
 
 
@@ -177,21 +180,65 @@ def _layout(row_type: RowType) -> _Layout:
 _LAYOUTS = {row_type: _layout(row_type) for row_type in RowType}
 
 
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What a frame begins with, schema and dictionary, and what it says: most frames begin as another one did.
+
+    names : how many texts the dictionary holds
+    """
+
+    head: bytes
+    layout: _Layout
+    dictionary: bytes
+    names: int
+
+    @classmethod
+    def of(cls, value: bytes, layout: _Layout, start: int) -> "_Opening | None":
+        """The opening of a frame whose schema message ends at `start`; None where it is not as our writers make it."""
+        info = np.empty(6, dtype=np.int64)
+        if ipc.scan_dictionary(np.frombuffer(value, dtype=np.uint8), start, info) != 0:
+            return None
+        names, begin, end = info[:3].tolist()
+        return cls(value[:end], layout, value[begin:end], names)
+
+    def view(self, value: bytes) -> View | None:
+        """A frame that begins so; None where it does not go on as our writers do."""
+        layout = self.layout
+        buffer = np.frombuffer(value, dtype=np.uint8)
+        offsets, info = np.empty(len(layout.data), dtype=np.int64), np.empty(6, dtype=np.int64)
+        start, nodes = len(self.head), layout.required_nodes
+        if ipc.scan(buffer, start, self.names, layout.data, layout.width, nodes, offsets, info) != 0:
+            return None
+        return View(layout.type, int(info[0]), buffer, offsets, self.dictionary, value)
+
+
 class Decoder:
-    """Opens frames. Keeps the schemas it has met: the schema message of a known writer is compared, not parsed."""
+    """Opens frames. Keeps the schemas it has met, and how the last frames began: what is known is compared, not
+    parsed.
+    """
 
     def __init__(self) -> None:
         self._known: dict[bytes, _Layout] = {}
+        self._openings: list[_Opening] = []
 
     def open(self, value: bytes) -> View:
         """Open a frame; ContractError with a dead-letter reason (unreadable, unsupported_version, wrong_schema,
         null_value) otherwise.
         """
-        end = 8 + int.from_bytes(value[4:8], "little") if len(value) >= 8 else 0
-        layout = self._known.get(value[:end])
-        if layout is None:
-            return self._open_new(value, end)
-        view = _scan(value, layout, end)
+        for opening in self._openings:
+            if value.startswith(opening.head):
+                break
+        else:
+            end = 8 + int.from_bytes(value[4:8], "little") if len(value) >= 8 else 0
+            layout = self._known.get(value[:end])
+            if layout is None:
+                return self._open_new(value, end)
+            found = _Opening.of(value, layout, end)
+            if found is None:
+                return _scan_checked(_normalise(read_stream(value)))
+            opening = found
+            self._openings = [opening, *self._openings[: _OPENINGS - 1]]
+        view = opening.view(value)
         return view if view is not None else _scan_checked(_normalise(read_stream(value)))
 
     def _open_new(self, value: bytes, end: int) -> View:
@@ -210,12 +257,8 @@ class Decoder:
 
 def _scan(value: bytes, layout: _Layout, start: int) -> View | None:
     """Read the IPC metadata in place; None where the frame is not laid out as our writers do."""
-    buffer = np.frombuffer(value, dtype=np.uint8)
-    offsets = np.empty(len(layout.data), dtype=np.int64)
-    info = np.empty(6, dtype=np.int64)
-    if ipc.scan(buffer, start, layout.data, layout.width, layout.required_nodes, offsets, info) != 0:
-        return None
-    return View(layout.type, int(info[0]), buffer, offsets, value[info[1] : info[2]], value)
+    opening = _Opening.of(value, layout, start)
+    return opening.view(value) if opening else None
 
 
 def _scan_checked(batch: pa.RecordBatch) -> View:

@@ -116,14 +116,12 @@ def _nodes_without_null(buffer: Bytes, batch: int, count: int) -> bool:
 
 
 @kernel
-def scan(buffer: Bytes, start: int, data: Longs, width: Longs, required_nodes: int, offsets: Longs, info: Longs) -> int:
-    """Find the required columns of a frame whose schema message ends at `start`.
+def scan_dictionary(buffer: Bytes, start: int, info: Longs) -> int:
+    """Find the dictionary of a frame whose schema message ends at `start`.
 
-    data, width : int64[columns], index of each column's value buffer and its bytes a row (tapewatch.frames)
-    offsets : int64[columns] out, byte position of each column's values
-    info : int64[6] out, rows, start and end of the dictionary's message; then scratch
-    Returns 0, or the reason why the frame cannot be read in place. Dictionary codes are checked to lie in the
-    dictionary.
+    info : int64[6] out, in [1] and [2] start and end of the dictionary's message, in [0] how many texts it holds; then
+    scratch
+    Returns 0, or the reason why the frame cannot be read in place.
     """
     body = info[3:6]
     code = _message(buffer, start, _DICTIONARY_BATCH, body)
@@ -135,10 +133,26 @@ def scan(buffer: Bytes, start: int, data: Longs, width: Longs, required_nodes: i
         return NOT_A_DICTIONARY
     inner = _indirect(buffer, inner)
     length_at = _field(buffer, inner, 0)
-    names = _i64(buffer, length_at) if length_at else 0
+    info[0] = _i64(buffer, length_at) if length_at else 0
     if _field(buffer, inner, 3) != 0 or not _nodes_without_null(buffer, inner, 1):
         return NOT_A_DICTIONARY
-    code = _message(buffer, body[2], _RECORD_BATCH, body)
+    return OK
+
+
+@kernel
+def scan(
+    buffer: Bytes, start: int, names: int, data: Longs, width: Longs, required_nodes: int, offsets: Longs, info: Longs
+) -> int:
+    """Find the required columns of the record batch whose message begins at `start`, behind the dictionary's.
+
+    names : how many texts the dictionary holds; codes are checked to lie in it
+    data, width : int64[columns], index of each column's value buffer and its bytes a row (tapewatch.frames)
+    offsets : int64[columns] out, byte position of each column's values
+    info : int64[6] out, rows in [0]; then scratch
+    Returns 0, or the reason why the frame cannot be read in place.
+    """
+    body = info[3:6]
+    code = _message(buffer, start, _RECORD_BATCH, body)
     if code != OK:
         return code
     batch = body[0]
