@@ -5,6 +5,7 @@ dictionary alone. Arrow's compression works buffer by buffer: columns of long ru
 feature that a feed's data does not allow) leave packed, the others as they are.
 """
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,13 +19,12 @@ from streams.engine.features import NAMES
 from streams.engine.judging import DETECTORS
 from tapewatch import ipc
 from tapewatch.frames import arrow_array, write_stream
+from tapewatch.kernels import kernel
 from tapewatch.rows import CONTRACT_VERSION, numpy_dtype
 
 MAX_ROWS = 4096
 _TIME = pa.timestamp("ns", tz="UTC")
 _INSTRUMENT = pa.dictionary(pa.int32(), pa.utf8())
-_RUNS = {"instrument", "ts", "offset", "detector", "interval_s"}
-"""Columns of long runs: of keys that many rows share, or that repeat from second to second."""
 
 
 def _schema(kind: str, fields: Sequence[tuple[str, pa.DataType]]) -> pa.Schema:
@@ -45,12 +45,15 @@ BARS = _schema(
 )
 SEALED = _schema("sealed", (*_KEYS, ("instruments", pa.int64())))
 
-
 _PACKED_FROM = 64
 """Rows from which columns are packed: below, the work outweighs the bytes."""
 _CODEC = "lz4"
 _AS_IT_IS = (-1).to_bytes(8, "little", signed=True)
 """Stands before a buffer that is not packed; before a packed one stands its length unpacked, in bytes."""
+_PADDING = tuple(bytes(-length % 8) for length in range(8))
+
+Buffer = tuple[int, tuple[Any, ...]]
+"""A column's buffer in a frame's body: its bytes with Arrow's eight before them, and the pieces it is made of."""
 
 
 def _pack(data: bytes | memoryview) -> bytes:
@@ -60,27 +63,51 @@ def _pack(data: bytes | memoryview) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _steady(value: bytes, rows: int) -> tuple[bytes, bytes]:
-    """A column of one value: as it is, and packed."""
-    data = value * rows
-    return data, _pack(data)
+def _steady(value: bytes, rows: int) -> bytes:
+    """A column of one value, packed."""
+    return _pack(value * rows)
 
 
-def _buffer(values: npt.NDArray[Any], runs: bool) -> tuple[int, tuple[Any, ...]]:
-    """A column's buffer for a frame's body: its bytes with what Arrow wants before them, and the pieces.
-
-    runs : whether the column is known for long runs of one value
+@kernel
+def _find_steady(bits: npt.NDArray[Any], start: int, stop: int, found: npt.NDArray[np.uint8]) -> None:
+    """Which rows of a table hold one value only, bit for bit. bits : whole numbers [rows, columns], from column `start`
+    to `stop`; found : uint8[rows]
     """
-    size = values.nbytes
-    if len(values) >= _PACKED_FROM:
-        if runs:
-            packed = _pack(values.data)
-            return len(packed), (packed,)
-        if values[0].tobytes() == values[-1].tobytes():
-            data, packed = _steady(values[0].tobytes(), len(values))
-            if values.tobytes() == data:
-                return len(packed), (packed,)
-    return 8 + size, (_AS_IT_IS, values.data)
+    for row in range(bits.shape[0]):
+        first, differs, at = bits[row, start], bits[row, start] ^ bits[row, start], start
+        while at < stop and differs == 0:
+            # In strides, so that one instruction compares many.
+            for column in range(at, min(at + 256, stop)):
+                differs |= bits[row, column] ^ first
+            at += 256
+        found[row] = differs == 0
+
+
+def _key_buffer(values: npt.NDArray[Any]) -> Buffer:
+    """The buffer of a column of long runs."""
+    if len(values) < _PACKED_FROM:
+        return 8 + values.nbytes, (_AS_IT_IS, values.data)
+    packed = _pack(values.data)
+    return len(packed), (packed,)
+
+
+def _table_buffers(table: npt.NDArray[Any], start: int, stop: int) -> list[Buffer]:
+    """The buffers of a table's rows, each a column of the frame, from `start` to `stop`."""
+    width, (count, room) = table.itemsize, table.shape
+    plain = 8 + (stop - start) * width
+    data = memoryview(table).cast("B")
+    found = np.zeros(count, dtype=np.uint8)
+    if stop - start >= _PACKED_FROM:
+        _find_steady(table.view(f"u{width}"), start, stop, found)
+    buffers: list[Buffer] = []
+    for row, steady in enumerate(found.tolist()):
+        first = (row * room + start) * width
+        if steady:
+            packed = _steady(bytes(data[first : first + width]), stop - start)
+            buffers.append((len(packed), (packed,)))
+        else:
+            buffers.append((plain, (_AS_IT_IS, data[first : first + plain - 8])))
+    return buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +123,23 @@ class _Template:
     places: tuple[int, int]
     end: bytes
 
-    def frame(self, columns: Sequence[tuple[int, tuple[Any, ...]]]) -> bytes:
+    def frame(self, buffers: Sequence[Buffer]) -> bytes:
         """A frame with these buffers."""
         message = bytearray(self.message)
         body_at, buffers_at = self.places
-        # Of each column two entries of offset and length: no validity, then the values.
-        entries = np.frombuffer(message, dtype=np.int64, count=4 * len(columns), offset=buffers_at).reshape(-1, 4)
         pieces: list[Any] = [self.head, message]
+        entries: list[int] = []
         position = 0
-        for entry, (length, parts) in zip(entries, columns, strict=True):
-            entry[:] = position, 0, position, length
-            padding = -length % 8
-            pieces += (*parts, bytes(padding))
-            position += length + padding
-        message[body_at : body_at + 8] = position.to_bytes(8, "little")
-        return b"".join((*pieces, self.end))
+        for length, parts in buffers:
+            # Two entries a column, offset and length: no validity, then the values.
+            entries += (position, 0, position, length)
+            pieces += parts
+            pieces.append(_PADDING[length % 8])
+            position += length + -length % 8
+        struct.pack_into(f"<{len(entries)}q", message, buffers_at, *entries)
+        struct.pack_into("<q", message, body_at, position)
+        pieces.append(self.end)
+        return b"".join(pieces)
 
 
 class FrameWriter:
@@ -121,30 +150,37 @@ class FrameWriter:
         self._names: tuple[str, ...] = ()
         self._dictionary = pa.array([], type=pa.utf8())
         self._dtypes = [numpy_dtype(field.type) for field in schema]
-        self._runs = [field.name in _RUNS for field in schema]
         self._templates: dict[tuple[int, tuple[str, ...]], _Template] = {}
 
-    def write(self, names: Sequence[str], columns: Sequence[npt.NDArray[Any]], versions: tuple[str, ...] = ()) -> bytes:
-        """A frame; `columns` in the schema's order, the first one int32 codes into `names`.
+    def write(
+        self,
+        names: Sequence[str],
+        keys: Sequence[npt.NDArray[Any]],
+        table: npt.NDArray[Any],
+        start: int,
+        stop: int,
+        versions: tuple[str, ...] = (),
+    ) -> bytes:
+        """A frame of the rows from `start` to `stop`.
 
+        keys : the schema's first columns, the very first one codes into `names`; table : the others, [columns, rows] in
+        C order, of their dtype
         versions : for scores, `detector=version` texts that stand in the schema's metadata
         """
         if len(names) != len(self._names):
             self._names, self._dictionary = tuple(names), pa.array(names, type=pa.utf8())
             self._templates.clear()
-        rows = len(columns[0])
-        known = self._templates.get((rows, versions))
+        cut = [
+            np.ascontiguousarray(values[start:stop], dtype=dtype)
+            for dtype, values in zip(self._dtypes, keys, strict=False)
+        ]
+        known = self._templates.get((stop - start, versions))
         if known is None:
-            known = self._template(columns, versions)
+            known = self._template([*cut, *table[:, start:stop]], versions)
             if len(self._templates) >= 64:
                 self._templates.clear()
-            self._templates[rows, versions] = known
-        return known.frame(
-            [
-                _buffer(np.ascontiguousarray(values, dtype=dtype), runs)
-                for dtype, runs, values in zip(self._dtypes, self._runs, columns, strict=True)
-            ]
-        )
+            self._templates[stop - start, versions] = known
+        return known.frame([*map(_key_buffer, cut), *_table_buffers(table, start, stop)])
 
     def _template(self, columns: Sequence[npt.NDArray[Any]], versions: tuple[str, ...]) -> _Template:
         """What frames of this shape have in common."""
@@ -155,7 +191,7 @@ class FrameWriter:
         arrays = [
             arrow_array(
                 field.type,
-                values.astype(numpy_dtype(field.type)),
+                values,
                 self._dictionary if field.name == "instrument" else None,
             )
             for field, values in zip(schema, columns, strict=True)

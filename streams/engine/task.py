@@ -3,7 +3,7 @@ the log.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -209,14 +209,13 @@ class Task:
         """Turn what the kernels wrote into records, and empty their buffers."""
         out, written = self._out, self.tally.written
         if not self.silent:
-            count = int(out.counts[o.FEATURES])
-            self._frames(topics.FEATURES, "features", self._features, out.feature_keys, [*out.features], count)
+            counts = out.counts.tolist()
             self._frames(
-                topics.SCORES, "scores", self._scores, out.score_keys, [*out.scores], int(out.counts[o.SCORES])
+                topics.FEATURES, "features", self._features, out.feature_keys, out.features, counts[o.FEATURES]
             )
-            bars = int(out.counts[o.BARS])
+            self._frames(topics.SCORES, "scores", self._scores, out.score_keys, out.scores, counts[o.SCORES])
             minutes = np.full(out.bar_keys.shape[1], 60, dtype=np.int32)
-            self._frames(topics.BARS, "bars", self._bars, out.bar_keys, [minutes, *out.bars], bars)
+            self._frames(topics.BARS, "bars", self._bars, [*out.bar_keys, minutes], out.bars, counts[o.BARS])
             self._coverage()
             self._alerts()
             self._markers()
@@ -227,24 +226,23 @@ class Task:
         out.counts[:] = 0
 
     def _frames(
-        self, topic: str, kind: str, writer: FrameWriter, keys: np.ndarray, values: Sequence[np.ndarray], count: int
+        self, topic: str, kind: str, writer: FrameWriter, keys: Iterable[np.ndarray], table: np.ndarray, count: int
     ) -> None:
         """Write rows `0..count` as frames of at most MAX_ROWS rows."""
         versions = self.force.versions if writer is self._scores else ()
+        columns = list(keys)
         for start in range(0, count, MAX_ROWS):
-            cut = slice(start, min(start + MAX_ROWS, count))
-            columns = [column[cut] for column in (*keys, *values)]
-            self._write(topic, kind, writer.write(self.admission.names, columns, versions))
+            stop = min(start + MAX_ROWS, count)
+            self._write(topic, kind, writer.write(self.admission.names, columns, table, start, stop, versions))
 
     def _markers(self) -> None:
         """Write the sealed-second markers, after the rows of their seconds."""
         count = int(self._out.counts[o.SEALED])
         if count:
-            ends, instruments, offsets = (column[:count] for column in self._out.sealed)
-            codes = np.zeros(count, dtype=np.int32)
-            self._write(
-                topics.FEATURES, "sealed", self._sealed.write([EVERY_INSTRUMENT], [codes, ends, offsets, instruments])
-            )
+            ends, _, offsets = self._out.sealed
+            keys = [np.zeros(count, dtype=np.int32), ends, offsets]
+            value = self._sealed.write([EVERY_INSTRUMENT], keys, self._out.sealed[1:2], 0, count)
+            self._write(topics.FEATURES, "sealed", value)
 
     def _write(self, topic: str, kind: str, value: bytes) -> None:
         headers = [("type", kind.encode()), ("version", b"1"), *self._origin]
