@@ -9,6 +9,7 @@ opened the same way.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,20 @@ def encode_with(rows: Rows, dictionary: pa.Array, codes: npt.NDArray[np.int32]) 
     return write_stream(pa.RecordBatch.from_arrays(arrays, schema=layout))
 
 
+def _ascii_texts(message: bytes) -> list[str] | None:
+    """The texts of a dictionary's message; None where they are not plain ASCII laid out as our writers do."""
+    info = np.empty(6, dtype=np.int64)
+    if ipc.texts_at(np.frombuffer(message, dtype=np.uint8), info) != 0:
+        return None
+    count, offsets_at, data_at, end = info[:4].tolist()
+    offsets = np.frombuffer(message, dtype=np.int32, count=count + 1, offset=offsets_at)
+    data = message[data_at:end]
+    if not data.isascii() or offsets[0] < 0 or offsets[-1] > len(data) or (np.diff(offsets) < 0).any():
+        return None
+    text, places = data.decode("ascii"), offsets.tolist()
+    return [text[start:stop] for start, stop in pairwise(places)]
+
+
 @dataclass(slots=True)
 class View:
     """An opened frame: its bytes and where each column's values lie in them.
@@ -99,7 +114,8 @@ class View:
 
     def names(self) -> list[str]:
         """The dictionary's texts."""
-        return [str(text) for text in self.batch().column(0).dictionary.to_pylist()]
+        texts = _ascii_texts(self.dictionary)
+        return texts if texts is not None else [str(text) for text in self.batch().column(0).dictionary.to_pylist()]
 
     def batch(self) -> pa.RecordBatch:
         """The frame as pyarrow reads it."""

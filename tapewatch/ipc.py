@@ -140,6 +140,28 @@ def scan_dictionary(buffer: Bytes, start: int, info: Longs) -> int:
 
 
 @kernel
+def texts_at(buffer: Bytes, info: Longs) -> int:
+    """Where the texts of a dictionary's message lie; `buffer` is the message.
+
+    info : int64[6] out, how many texts, position of their int32[texts + 1] offsets, position of their bytes, end of
+    the message; then scratch
+    """
+    body = info[3:6]
+    code = _message(buffer, 0, _DICTIONARY_BATCH, body)
+    if code != OK:
+        return code
+    inner = _indirect(buffer, _field(buffer, body[0], 1))
+    length_at = _field(buffer, inner, 0)
+    info[0] = _i64(buffer, length_at) if length_at else 0
+    if info[0] < 0 or info[0] > buffer.size:
+        return NOT_A_DICTIONARY
+    info[1] = _buffer_at(buffer, inner, 1, body, 4 * (info[0] + 1))
+    info[2] = _buffer_at(buffer, inner, 2, body, 0)
+    info[3] = body[2]
+    return OK if info[1] >= 0 and info[2] >= 0 else NOT_A_DICTIONARY
+
+
+@kernel
 def scan(
     buffer: Bytes, start: int, names: int, data: Longs, width: Longs, required_nodes: int, offsets: Longs, info: Longs
 ) -> int:
