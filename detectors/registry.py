@@ -42,12 +42,24 @@ class Kind:
     markdown: Callable[[Any], str]
 
 
+def _boosted(model: book.BookModel | pumps.PumpModel) -> dict[str, Any]:
+    """What a listing shows of boosted trees."""
+    return {
+        "detector": model.detector,
+        "hash": model.hash,
+        "trees": sum(len(booster.roots) for booster in model.boosters),
+        "inputs": len(model.inputs),
+        "rows": sum(model.card.rows.values()),
+        "data": model.card.data,
+    }
+
+
 KINDS: dict[str, Kind] = {
     name: Kind("detectors.kmeans", (f"{name}.json",), kmeans.decode, kmeans.summary, kmeans_card.markdown)
     for name in kmeans.DETECTORS
 } | {
-    pumps.DETECTOR: Kind("detectors.pumps", ("pumps.json",), pumps.decode, pumps.summary, pumps_card.markdown),
-    book.DETECTOR: Kind("detectors.book", ("book.json",), book.decode, book.summary, book_card.markdown),
+    pumps.DETECTOR: Kind("detectors.pumps", ("pumps.json",), pumps.decode, _boosted, pumps_card.markdown),
+    book.DETECTOR: Kind("detectors.book", ("book.json",), book.decode, _boosted, book_card.markdown),
     "autoencoder": Kind(
         "detectors.autoencoder", ("stock.safetensors",), autoencoder.decode, autoencoder.summary, peer_card.markdown
     ),

@@ -1,0 +1,57 @@
+"""What model files have in common: canonical JSON named by its content's hash, read only where it fits together."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Protocol, TypeVar
+
+import msgspec
+
+
+class Checked(Protocol):
+    """A model that knows what is wrong with it."""
+
+    def problem(self) -> str:
+        """What is wrong; empty where nothing is."""
+        ...
+
+
+M = TypeVar("M", bound=Checked)
+
+
+def content_hash(data: bytes) -> str:
+    """The name of a model's content: first 16 hex digits of its sha256."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that is one JSON document; each kind has its own fields, in the order in which they stand in the file."""
+
+    def encoded(self) -> bytes:
+        """Canonical JSON."""
+        return msgspec.json.encode(self, order="deterministic")
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the sha256 of the canonical JSON."""
+        return content_hash(self.encoded())
+
+
+def sound(model: M) -> M:
+    """The same model; ValueError says what does not fit together in it."""
+    problem = model.problem()
+    if problem:
+        raise ValueError(problem)
+    return model
+
+
+def first_problem(found: Mapping[str, bool]) -> str:
+    """The first text whose condition holds; empty where none does."""
+    return next((what for what, is_wrong in found.items() if is_wrong), "")
+
+
+def foreign(detector: str, version: str, wanted: str) -> dict[str, bool]:
+    """Whether a file is another detector's or of another contract. wanted : the detector that it should be of"""
+    return {
+        f"detector {detector!r} is not {wanted}": detector != wanted,
+        f"contract version {version!r} is not 1.x": version.partition(".")[0] != "1",
+    }
