@@ -1,4 +1,4 @@
-"""What model files have in common: canonical JSON named by its content's hash, read only where it fits together."""
+"""What model files have in common: canonical JSON named by its content's hash, a card, and what makes a file unfit."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,6 +21,18 @@ M = TypeVar("M", bound=Checked)
 def content_hash(data: bytes) -> str:
     """The name of a model's content: first 16 hex digits of its sha256."""
     return hashlib.sha256(data).hexdigest()[:16]
+
+
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a model comes from: the fields with which every card begins.
+
+    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn
+    """
+
+    data: str = ""
+    data_hash: str = ""
+    command: str = ""
+    seed: int = 0
 
 
 class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from safetensors.numpy import load, save
 
 from detectors.autoencoder import inputs as i
 from detectors.autoencoder.score import SHAPES, Network
+from detectors.model_file import Origin
 
 F4 = npt.NDArray[np.float32]
 
@@ -23,22 +24,17 @@ CLASSES = ("stock", "crypto")
 _KEY = "model"
 
 
-class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Card(Origin, frozen=True, forbid_unknown_fields=True):
     """Where a model comes from and how far it can be trusted.
 
-    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn; rows : training rows
-    calibration : how an error became a probability; budget : how the alert limit was found
+    rows : training rows; calibration : how an error became a probability; budget : how the alert limit was found
     metrics : figures on rows that training never saw; limits : what it cannot do
     """
 
-    data: str = ""
-    data_hash: str = ""
-    command: str = ""
-    seed: int = 0
     rows: int = 0
     calibration: str = ""
     budget: str = ""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
     limits: str = ""
 
 

@@ -8,24 +8,20 @@ import msgspec
 import numpy as np
 
 from detectors.boosted.forest import Forest
+from detectors.model_file import Origin
 
 
-class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Card(Origin, frozen=True, forbid_unknown_fields=True):
     """Where a model comes from and how far it can be trusted.
 
-    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn; rows : training rows
-    by kind
+    rows : training rows by kind
     threshold : how the alert probability was chosen; metrics : figures on what training never saw; limits : what it
     cannot do
     """
 
-    data: str = ""
-    data_hash: str = ""
-    command: str = ""
-    seed: int = 0
-    rows: dict[str, int] = {}
+    rows: dict[str, int] = msgspec.field(default_factory=dict)
     threshold: str = ""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
     limits: str = ""
 
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.kmeans.score import Centres
-from detectors.model_file import ModelFile, content_hash, first_problem
+from detectors.model_file import ModelFile, Origin, content_hash, first_problem
 
 __all__ = ["DETECTORS", "PAIR", "Card", "KMeansModel", "content_hash", "decode", "summary"]
 
@@ -19,24 +19,19 @@ DETECTORS = ("kmeans", "kmeans_classic")
 """What a K-means model can be of: many features a second, or the classic pair a minute."""
 
 
-class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Card(Origin, frozen=True, forbid_unknown_fields=True):
     """Where a model comes from and how far it can be trusted.
 
-    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn; rows : training rows
-    scaling : raw, standard or robust; calibration : how a distance became a probability; budget : how the alert
-    distance was found
+    rows : training rows; scaling : raw, standard or robust
+    calibration : how a distance became a probability; budget : how the alert distance was found
     metrics : figures on rows that training never saw; limits : what it cannot do
     """
 
-    data: str = ""
-    data_hash: str = ""
-    command: str = ""
-    seed: int = 0
     rows: int = 0
     scaling: str = ""
     calibration: str = ""
     budget: str = ""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
     limits: str = ""
 
 
