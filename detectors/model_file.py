@@ -1,7 +1,9 @@
 """What model files have in common: canonical JSON named by its content's hash, a card, and what makes a file unfit."""
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, pairwise
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -66,4 +68,13 @@ def foreign(detector: str, version: str, wanted: str) -> dict[str, bool]:
     return {
         f"detector {detector!r} is not {wanted}": detector != wanted,
         f"contract version {version!r} is not 1.x": version.partition(".")[0] != "1",
+    }
+
+
+def unfit_knots(knots: Sequence[tuple[float, float]], numbers: Iterable[float], measure: str) -> dict[str, bool]:
+    """Whether a calibration cannot be read off. knots : of a `measure` and a probability; numbers : any others"""
+    return {
+        "a number is not finite": not all(map(math.isfinite, chain(numbers, *knots))),
+        "no knots": not knots,
+        f"knots must increase in {measure}": any(b[0] <= a[0] for a, b in pairwise(knots)),
     }
