@@ -19,7 +19,6 @@ from detectors.scenarios import cross
 from detectors.scenarios import observation as at
 from detectors.scenarios.accounts.ring import NANOS
 from detectors.scenarios.accounts.watch import ACCOUNTS, create, on_trade
-from detectors.scenarios.episode import Rule
 from detectors.scenarios.library import ENGINE
 from tapewatch import messages, topics
 from tapewatch.messages import Alert, from_rfc3339
@@ -39,7 +38,8 @@ def modules() -> list[ModuleType]:
 def parameters(module: ModuleType) -> str:
     """The table of a scenario's parameters; ValueError where a docstring leaves one out."""
     shipped = module.Parameters()
-    docs = "\n".join(kind.__doc__ or "" for kind in reversed(type(shipped).__mro__) if issubclass(kind, Rule))
+    kinds = [kind for kind in reversed(type(shipped).__mro__) if kind.__module__.startswith("detectors.")]
+    docs = "\n".join(kind.__doc__ or "" for kind in kinds)
     meant = {name: (meaning, unit) for name, meaning, unit in _PARAMETER.findall(docs)}
     if list(meant) != list(shipped.__struct_fields__):
         raise ValueError(f"{module.NAME}: the docstring names {list(meant)}, not {list(shipped.__struct_fields__)}")
