@@ -18,7 +18,7 @@ from detectors.book import model as book
 from detectors.isolation import model as isolation
 from detectors.kmeans import card as kmeans_card
 from detectors.kmeans import model as kmeans
-from detectors.kmeans.model import content_hash
+from detectors.model_file import content_hash
 from detectors.pumps import card as pumps_card
 from detectors.pumps import model as pumps
 
