@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -102,13 +102,6 @@ def problem(model: Model) -> str:
         return f"there is no detector {model.detector!r}"
     missing = [name for name in model.inputs if name not in _INPUTS[model.detector]]
     return model.problem() or (f"no such input: {', '.join(missing)}" if missing else "")
-
-
-def summary(model: Model) -> dict[str, Any]:
-    """What a listing shows."""
-    if isinstance(model, BookModel):
-        return book.summary(model)
-    return pumps.summary(model) if isinstance(model, PumpModel) else kmeans.summary(model)
 
 
 class InForce:

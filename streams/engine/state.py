@@ -19,7 +19,6 @@ from detectors.scenarios.library import SCENARIOS as SCENARIO_NAMES
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
-U1 = npt.NDArray[np.uint8]
 
 # clock: int64[8]
 NEWEST, SECOND, COUNT, PHASE, SEALED = 0, 1, 2, 3, 4
