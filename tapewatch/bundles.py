@@ -2,38 +2,39 @@
 microsecond for every ten arrays of an argument.
 """
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
 from numba.core import cgutils, types
+from numba.np.arrayobj import populate_array
 from numba.extending import intrinsic
 
 Words = npt.NDArray[np.int64]
+Tree = TypeVar("Tree", bound=tuple[Any, ...])
 
 
-class Bundle:
+class Bundle(Generic[Tree]):
     """A tree and its words; the tree must live as long as they are used."""
 
-    def __init__(self, tree: tuple[Any, ...]) -> None:
+    def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.words = np.array(_words(tree), dtype=np.int64)
 
 
-class Layout:
+class Layout(Generic[Tree]):
     """How trees of one type are bundled.
 
     example : a named tuple of arrays, numbers and named tuples; every tree has its dtypes and dimensions
     open : what kernels call with a bundle's words, gives the tree
     """
 
-    def __init__(self, example: tuple[Any, ...]) -> None:
+    def __init__(self, example: Tree) -> None:
         self._type = _type_of(example)
         self.open = _opener(self._type)
 
-    def bundle(self, tree: tuple[Any, ...]) -> Bundle:
+    def bundle(self, tree: Tree) -> Bundle[Tree]:
         """TypeError where the tree is not of the example's type, ValueError where an array's rows do not lie one behind
         the other: a kernel would read something else than it means.
         """
@@ -62,7 +63,7 @@ def _words(tree: tuple[Any, ...]) -> list[int]:
     return found
 
 
-def _type_of(example: tuple[Any, ...]) -> types.NamedTuple:
+def _type_of(example: tuple[Any, ...]) -> Any:
     """The numba type of a named tuple of arrays, numbers and named tuples."""
     members = [
         _type_of(leaf)
@@ -72,13 +73,13 @@ def _type_of(example: tuple[Any, ...]) -> types.NamedTuple:
         else numba.typeof(leaf)
         for leaf in example
     ]
-    return types.NamedTuple(members, type(example))
+    return types.NamedTuple(members, type(example))  # type: ignore[attr-defined]  # made at import
 
 
-def _opener(wanted: types.NamedTuple) -> Any:
+def _opener(wanted: Any) -> Any:
     """What makes a tree of words, within a kernel."""
 
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def opened(typing: Any, words: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             array = context.make_array(words)(context, builder, arguments[0])
@@ -102,31 +103,27 @@ class _Reader:
         return self._builder.load(place)
 
 
-def _tree(context: Any, builder: Any, kind: types.NamedTuple, words: _Reader) -> Any:
+def _tree(context: Any, builder: Any, kind: Any, words: _Reader) -> Any:
     """LLVM value of a tree."""
     return context.make_tuple(builder, kind, [_leaf(context, builder, member, words) for member in kind.types])
 
 
 def _leaf(context: Any, builder: Any, kind: Any, words: _Reader) -> Any:
     """LLVM value of an array, a number or a tree within."""
-    if isinstance(kind, types.NamedTuple):
+    if isinstance(kind, types.BaseTuple):  # type: ignore[attr-defined]  # made at import
         return _tree(context, builder, kind, words)
     if not isinstance(kind, types.Array):
         value = words.next()
         wanted = context.get_value_type(kind)
         return builder.trunc(value, wanted) if wanted.width < value.type.width else value
     array = context.make_array(kind)(context, builder)
-    address = builder.inttoptr(words.next(), context.get_data_type(kind.dtype).as_pointer())
+    item = context.get_data_type(kind.dtype)
+    address = builder.inttoptr(words.next(), item.as_pointer())
     shape = [words.next() for _ in range(kind.ndim)]
-    size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-    strides, items, step = [], context.get_constant(types.intp, 1), size
+    step = size = context.get_constant(types.intp, context.get_abi_sizeof(item))
+    strides: list[Any] = []
     for length in reversed(shape):
         strides.insert(0, step)
         step = builder.mul(step, length)
-        items = builder.mul(items, length)
-    array.data, array.nitems, array.itemsize = address, items, size
-    array.shape = cgutils.pack_array(builder, shape, ty=ir.IntType(64))
-    array.strides = cgutils.pack_array(builder, strides, ty=ir.IntType(64))
-    array.meminfo = ir.Constant(array.meminfo.type, None)
-    array.parent = ir.Constant(array.parent.type, None)
+    populate_array(array, data=address, shape=shape, strides=strides, itemsize=size, meminfo=None)
     return array._getvalue()

@@ -95,7 +95,7 @@ def _table_buffers(table: npt.NDArray[Any], start: int, stop: int) -> list[Buffe
     """The buffers of a table's rows, each a column of the frame, from `start` to `stop`."""
     width, (count, room) = table.itemsize, table.shape
     plain = 8 + (stop - start) * width
-    data = memoryview(table).cast("B")
+    data = table.data.cast("B")
     found = np.zeros(count, dtype=np.uint8)
     if stop - start >= _PACKED_FROM:
         _find_steady(table.view(f"u{width}"), start, stop, found)

@@ -129,7 +129,7 @@ class Task:
 
     def _hands(self) -> np.ndarray:
         """State, judges and buffers as `ingest` takes them."""
-        held: Hands = self._bundle.tree
+        held = self._bundle.tree
         if held.state is not self.state or held.judges is not self.force.judges or held.out is not self._out:
             self._bundle = HANDS.bundle(Hands(self.state, self.force.judges, self._out))
         return self._bundle.words

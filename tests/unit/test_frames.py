@@ -287,3 +287,35 @@ def test_bad_row_in_a_frame_whose_texts_are_no_utf8_is_kept_as_the_whole_frame()
     (letter,) = driver.collect()["market.driver.dlq"]
     assert letter.value == hostile
     assert ("reason", b"malformed_instrument") in letter.headers
+
+
+def test_a_decoder_tells_writers_with_equal_schemas_and_other_dictionaries_apart() -> None:
+    decoder = Decoder()
+    lists = [[A, B], [B, A], *([f"S{number}.SIMX", A, B] for number in range(20))]
+    for names in lists * 2:
+        value = m.frame(EVENTS[RowType.QUOTE], names)
+        view = decoder.open(value)
+        assert view.names() == names
+        assert view.column("bid_price").tolist() == [99.0, 98.0]
+
+
+def test_names_beyond_ascii_come_back() -> None:
+    view = Decoder().open(m.frame([status(m.StatusKind.GAP, 2, "世界.SIMX")], ["世界.SIMX", A]))
+    assert view.names() == ["世界.SIMX", A]
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_decoder_that_knows_the_beginning_survives_any_damage(data: st.DataObject) -> None:
+    decoder, value = Decoder(), of(RowType.QUOTE)
+    decoder.open(value)
+    damaged = bytearray(value)
+    for place in data.draw(st.lists(st.integers(0, len(value) - 1), min_size=1, max_size=8)):
+        damaged[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(1, len(value)))
+    try:
+        view = decoder.open(bytes(damaged[:cut]))
+        view.names()
+    except ContractError:
+        pass
+    assert decoder.open(value).names() == [A, B]
