@@ -8,8 +8,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba.core import cgutils, types
-from numba.np.arrayobj import populate_array
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 Words = npt.NDArray[np.int64]
 Tree = TypeVar("Tree", bound=tuple[Any, ...])

@@ -1,23 +1,20 @@
 """One Kafka broker that is its own KRaft controller, on loopback."""
 
-import base64
 import logging
 import random
 import shutil
 import socket
-import uuid
 from pathlib import Path
 
 import msgspec
 
 from infra.embedded import class_archive
 from infra.embedded.layout import Layout
+from infra.embedded.storage import DATA, NEW_DATA, NODE, new_id
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings
 
 HOST = "127.0.0.1"
-NODE = 1
-DATA, NEW_DATA = "data", "data.new"
 LARGEST_MESSAGE = 16 * 1024 * 1024
 """Above the 10 MB record that must reach the log to be refused by name; clients set their own limits to match."""
 
@@ -130,22 +127,14 @@ def write_properties(layout: Layout, ports: Ports, folder: str = DATA) -> Path:
     return path
 
 
-def format_command(layout: Layout, ports: Ports, java: str, jars: Path) -> list[str] | None:
-    """Command that formats the storage, or None where that is done. `finish_format` must follow it."""
-    if (layout.kafka / DATA / "meta.properties").exists():
-        return None
+def format_command(layout: Layout, ports: Ports, java: str, jars: Path) -> list[str]:
+    """Command that formats storage in `storage.NEW_DATA`."""
     shutil.rmtree(layout.kafka / NEW_DATA, ignore_errors=True)
     properties = write_properties(layout, ports, NEW_DATA)
-    cluster = "t" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
     shared = class_archive.archive_file(jars, java)
     archive = [f"-XX:SharedArchiveFile={shared}", "-Xlog:cds=off"] if shared.exists() else []
     tool = [java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *archive, "-cp", f"{jars}/*"]
-    return [*tool, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties.name]
-
-
-def finish_format(layout: Layout) -> None:
-    """Put the formatted storage into its place, whole."""
-    (layout.kafka / NEW_DATA).rename(layout.kafka / DATA)
+    return [*tool, "kafka.tools.StorageTool", "format", "-t", new_id(), "-c", properties.name]
 
 
 def command(layout: Layout, ports: Ports, java: str, jars: Path, heap_mb: int) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded import class_archive, kafka, postgres
+from infra.embedded import class_archive, kafka, postgres, storage
 from infra.embedded.layout import Layout, locked, write_private
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -28,6 +28,8 @@ ARCHIVE_SECONDS = 60
 """How long the first broker of a Java runtime may take to end: it writes the archive of its classes."""
 
 REMAINS_SECONDS = 10
+_INITDB_LOG, _FORMAT_LOG = "initdb.log", "kafka-format.log"
+_UNPREPARED = "preparing the data folder failed"
 LARGE_LOG = 10 * 1024 * 1024
 
 
@@ -90,9 +92,7 @@ def _supervise(plan: Plan, status: int) -> None:
     broker = (Path(plan.jars), plan.java)
     try:
         ports = kafka.choose_ports(plan.settings, layout)
-        _prepare(plan, layout, ports, status)
-        _tell(status, Status(stage="starting Kafka and PostgreSQL"))
-        _start(plan, layout, ports, parts)
+        _start(plan, layout, ports, parts, status)
         _await_health(layout, ports, parts)
         addresses = _announce(layout, ports, parts)
         _tell(status, Status(addresses=addresses))
@@ -111,36 +111,38 @@ def _supervise(plan: Plan, status: int) -> None:
         _log("stopped")
 
 
-def _prepare(plan: Plan, layout: Layout, ports: kafka.Ports, status: int) -> None:
-    """Format the broker's storage and make the database cluster, both at once, where they do not exist yet."""
+def _start(plan: Plan, layout: Layout, ports: kafka.Ports, parts: dict[str, Part], status: int) -> None:
+    """Start both servers, each as soon as its folder is prepared."""
     uid = postgres.user(layout)
     postgres.prepare_folders(layout, uid)
-    steps: list[tuple[str, subprocess.Popen[bytes]]] = []
-    format_storage = kafka.format_command(layout, ports, plan.java, Path(plan.jars))
     make_cluster = postgres.init_command(layout)
-    if format_storage or make_cluster:
+    if make_cluster or not storage.is_formatted(layout):
         _tell(status, Status(stage="preparing Kafka's storage and PostgreSQL's cluster"))
+    preparing = None
     if make_cluster:
-        log = layout.logs / "initdb.log"
-        steps.append((log.name, _launch(make_cluster, layout.postgres, log, signal.SIGKILL, uid)))
-    if format_storage:
-        log = layout.logs / "kafka-format.log"
-        steps.append((log.name, _launch(format_storage, layout.kafka, log, signal.SIGKILL)))
-    for log_name, step in steps:
-        if step.wait() != 0:
-            raise _failure(layout, log_name, "preparing the data folder failed")
-    if make_cluster:
+        preparing = _launch(make_cluster, layout.postgres, layout.logs / _INITDB_LOG, signal.SIGKILL, uid)
+    _start_broker(plan, layout, ports, parts)
+    _tell(status, Status(stage="starting Kafka and PostgreSQL"))
+    if preparing:
+        if preparing.wait() != 0:
+            raise _failure(layout, _INITDB_LOG, _UNPREPARED)
         postgres.finish_init(layout)
-    if format_storage:
-        kafka.finish_format(layout)
-
-
-def _start(plan: Plan, layout: Layout, ports: kafka.Ports, parts: dict[str, Part]) -> None:
-    """Start both servers. PostgreSQL's death signal is SIGQUIT, at which it takes its backends along."""
+    # PostgreSQL's death signal is SIGQUIT, at which it takes its backends along.
     database = postgres.command(layout)
-    process = _launch(database, layout.postgres, layout.logs / "postgres.log", signal.SIGQUIT, postgres.user(layout))
+    process = _launch(database, layout.postgres, layout.logs / "postgres.log", signal.SIGQUIT, uid)
     parts["postgres"] = Part(process, signal.SIGINT, signal.SIGQUIT)
-    broker = kafka.command(layout, ports, plan.java, Path(plan.jars), plan.settings.kafka_heap_mb)
+
+
+def _start_broker(plan: Plan, layout: Layout, ports: kafka.Ports, parts: dict[str, Part]) -> None:
+    """Start the broker, over storage that is formatted where there is none yet."""
+    jars = Path(plan.jars)
+    if not storage.is_formatted(layout) and not storage.lay_out(layout, jars):
+        tool = kafka.format_command(layout, ports, plan.java, jars)
+        if _launch(tool, layout.kafka, layout.logs / _FORMAT_LOG, signal.SIGKILL).wait() != 0:
+            raise _failure(layout, _FORMAT_LOG, _UNPREPARED)
+        storage.put_in_place(layout)
+        storage.remember(layout, jars)
+    broker = kafka.command(layout, ports, plan.java, jars, plan.settings.kafka_heap_mb)
     process = _launch(broker, layout.kafka, layout.logs / "kafka-console.log", signal.SIGKILL)
     parts["kafka"] = Part(process, signal.SIGTERM, signal.SIGKILL)
 
