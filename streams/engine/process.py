@@ -157,11 +157,13 @@ class Engine:
         _keep_memory()
         warm_up()
         _spare_collector()
+        producer = self._producer()
+        # A new broker makes its own topics for transactions at the first request: beside ours.
+        fenced = self._committer.submit(producer.init_transactions, 30)
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
         self._partitions = kafka.existing_topics(kafka.admin(self._settings))
         self._shelf.publish_shipped()
-        producer = self._producer()
-        producer.init_transactions(30)
+        fenced.result()
         consumer = self._consumer()
         feeds = [topics.market(feed) for feed in self._settings.engine.feeds] or [topics.MARKET_PATTERN]
 
