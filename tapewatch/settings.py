@@ -84,7 +84,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     group: str = "tapewatch-engine"
     instance: str = ""
-    batch_frames: Positive = 300
+    batch_frames: Positive = 600
     poll_ms: Positive = 20
     snapshot_seconds: PositiveFloat = 30.0
     feeds: tuple[str, ...] = ()
