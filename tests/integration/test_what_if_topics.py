@@ -1,4 +1,6 @@
-"""`evaluate what-if` over the real topics: unchanged thresholds give the live alerts, changed ones fewer or more."""
+"""`evaluate what-if` over the real topics: unchanged thresholds give the live alerts, changed ones fewer or more; an
+alert on accounts among them is proved.
+"""
 
 import json
 import logging
@@ -8,11 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from tapewatch import cli, topics
+from benchmarks.account_controls import trade_rows
+from streams.engine.verification import verify
+from tapewatch import cli, frames, topics
 from tapewatch.settings import Settings
 from tapewatch.stack import Addresses
 from tests.integration.engine_feed import Feed, alert_of
 from tests.integration.test_verify import pumped_market
+from tests.unit import engine_market as m
 
 COIN = "WHATIF.XPMP"
 
@@ -28,6 +33,11 @@ def feed(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with made.engine():
         for frame in pumped_market(COIN):
             made.send(frame)
+        for number, second in enumerate(range(665, 695, 3)):
+            made.send(m.heartbeats(second, second))
+            pair = (1, 2) if number % 2 else (2, 1)
+            made.record(frames.encode(trade_rows([(COIN, (second + 0.5, 100.0, 9.0, *pair))], m.at(0))), "trade")
+        made.send(m.heartbeats(697, 696))
     yield made
 
 
@@ -60,6 +70,12 @@ def test_unchanged_thresholds_give_the_live_alerts(feed: Feed, what_if: Any) -> 
         assert found[side]["alerts"] == len(wanted)
         assert found[side]["by_scenario"] == {name: [*wanted.values()].count(name) for name in sorted(wanted.values())}
     assert found["same"] == len(wanted) and not found["only_old"] and not found["only_new"]
+
+
+def test_alert_of_the_accounts_tier_is_proved_from_the_log(feed: Feed) -> None:
+    (alert,) = [id for id, name in live(feed).items() if name == "wash_trades"]
+    proof = verify(feed.settings, alert)
+    assert proof.identical and proof.findings[0].same_build
 
 
 def test_changed_threshold_takes_alerts_away_and_brings_others(feed: Feed, what_if: Any) -> None:
