@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.training_data import START_NS, WARMUP_S, market_config
-from detectors.kmeans.model import content_hash
+from detectors.model_file import content_hash
 from producers.synthetic import SyntheticMarket
 from streams.driver import FOREVER_NS
 from streams.engine.build import build_hash

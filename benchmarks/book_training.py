@@ -19,19 +19,17 @@ import numpy.typing as npt
 from benchmarks import book_figures as figures
 from benchmarks import book_material as material
 from benchmarks.injection import Plan, RecordedMarket, recorded_markets
+from benchmarks.ship_trees import ROOT, ship
 from benchmarks.training_data import START_NS, market_config
 from detectors.book import training
 from detectors.book.card import markdown
 from detectors.book.features import NAMES
-from detectors.book.model import SCENARIOS, BookModel, Booster, Card
+from detectors.book.model import DETECTOR, SCENARIOS, BookModel, Booster, Card
 from detectors.book.training import Example, Recipe
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 
 F8 = npt.NDArray[np.float64]
 
-ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = ROOT / "detectors" / "book" / "shipped" / "book.json"
-CARD = ROOT / "docs" / "cards" / "book.md"
 COMMAND = "python -m benchmarks.book_training --recordings DIR"
 
 FIT_SEEDS, FIT_STRENGTHS = range(101, 117), (2.0, 3.0, 5.0, 8.0, 12.0)
@@ -248,20 +246,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.book_training", description=__doc__)
     parser.add_argument("--recordings", type=Path, required=True, metavar="DIR", help="folder of Binance recordings")
     parser.add_argument("--seed", type=int, default=0, help="of the trees (default: 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the model here, and no card")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit with 1 where the hash differs from the shipped one"
-    )
     parser.epilog = f"example: {COMMAND}"
-    args = parser.parse_args(arguments)
-    model = make(args.recordings, Recipe(seed=args.seed))
-    print(f"book {model.hash}", file=sys.stderr)
-    if args.check:
-        return 0 if SHIPPED.is_file() and SHIPPED.read_bytes() == model.encoded() else 1
-    (args.out or SHIPPED).write_bytes(model.encoded())
-    if not args.out:
-        CARD.write_text(markdown(model))
-    return 0
+    return ship(DETECTOR, parser, lambda args: make(args.recordings, Recipe(seed=args.seed)), markdown, arguments)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import thin_market
+from benchmarks.ship_trees import ship
 from benchmarks.training_data import START_NS, market_config
 from detectors.pumps import batch
 from detectors.pumps.card import markdown
-from detectors.pumps.model import Card, PumpModel
+from detectors.pumps.model import DETECTOR, Card, PumpModel
 from detectors.pumps.published import read_all
 from detectors.pumps.training import Material, Recipe, alert_probability, onset_log_odds, train
 from producers.synthetic import SyntheticMarket
@@ -31,9 +32,6 @@ from tapewatch.rows import RowType
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 
-ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = ROOT / "detectors" / "pumps" / "shipped" / "pumps.json"
-CARD = ROOT / "docs" / "cards" / "pumps.md"
 COMMAND = "python -m benchmarks.pump_training --pumps DIR"
 
 LEFT_OUT = ("AST", "ICN")
@@ -181,20 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pump_training", description=__doc__)
     parser.add_argument("--pumps", type=Path, required=True, metavar="DIR", help="folder of the published rows")
     parser.add_argument("--seed", type=int, default=0, help="of folds and trees (default: 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the model here, and no card")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit with 1 where the hash differs from the shipped one"
-    )
     parser.epilog = f"example: {COMMAND}"
-    args = parser.parse_args(arguments)
-    model = make(args.pumps, Recipe(seed=args.seed))
-    print(f"pumps {model.hash}", file=sys.stderr)
-    if args.check:
-        return 0 if SHIPPED.is_file() and SHIPPED.read_bytes() == model.encoded() else 1
-    (args.out or SHIPPED).write_bytes(model.encoded())
-    if not args.out:
-        CARD.write_text(markdown(model))
-    return 0
+    return ship(DETECTOR, parser, lambda args: make(args.pumps, Recipe(seed=args.seed)), markdown, arguments)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,9 @@ def modules() -> list[ModuleType]:
 def parameters(module: ModuleType) -> str:
     """The table of a scenario's parameters; ValueError where a docstring leaves one out."""
     shipped = module.Parameters()
-    meant = {name: (meaning, unit) for name, meaning, unit in _PARAMETER.findall(shipped.__doc__)}
+    kinds = [kind for kind in reversed(type(shipped).__mro__) if kind.__module__.startswith("detectors.")]
+    docs = "\n".join(kind.__doc__ or "" for kind in kinds)
+    meant = {name: (meaning, unit) for name, meaning, unit in _PARAMETER.findall(docs)}
     if list(meant) != list(shipped.__struct_fields__):
         raise ValueError(f"{module.NAME}: the docstring names {list(meant)}, not {list(shipped.__struct_fields__)}")
     lines = ["| parameter | unit | default | meaning |", "|---|---|--:|---|"]

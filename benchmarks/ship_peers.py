@@ -45,7 +45,7 @@ from detectors.kmeans import training as kmeans_training
 from detectors.kmeans.model import KMeansModel
 from detectors.kmeans.sample import Sample
 from detectors.peer_card import markdown
-from detectors.thresholds import Score, Thresholds, thresholds
+from detectors.thresholds import Score, Thresholds, finished, thresholds
 from producers.synthetic import SyntheticMarket
 from tapewatch.clock import NANOS
 
@@ -123,7 +123,7 @@ def make_autoencoder(fit: Sample, held_out: Sample, labelled: Sample, prior: flo
     bare = AutoencoderModel(Described("stock", inputs.INPUTS, inputs.SOURCES, ((0.0, 0.0),), 0.0), arrays)
     score = score_of(bare)
     found = thresholds(score, held_out, labelled, prior, recipe.per_day, training.TIERS)
-    return AutoencoderModel(training.described(bare.described, found, _card("autoencoder", len(fit), found)), arrays)
+    return AutoencoderModel(finished(bare.described, found, _card("autoencoder", len(fit), found)), arrays)
 
 
 def make_isolation(fit: Sample, held_out: Sample, labelled: Sample, prior: float) -> IsolationModel:
@@ -131,7 +131,7 @@ def make_isolation(fit: Sample, held_out: Sample, labelled: Sample, prior: float
     recipe = isolation_training.Recipe()
     bare = isolation_training.fit(fit, recipe)
     found = thresholds(score_of(bare), held_out, labelled, prior, recipe.per_day, kmeans_training.TIERS)
-    return isolation_training.finished(bare, found, _card("isolation", bare.card.rows, found))
+    return finished(bare, found, _card("isolation", bare.card.rows, found))
 
 
 Peer = KMeansModel | AutoencoderModel | IsolationModel
@@ -169,7 +169,7 @@ def make_fusion(models: Sequence[Peer], held_out: Sample, weigh: Sample, choose:
 
     found = thresholds(score, held_out, weigh, prior, 1.0, {"trades, quotes and books": ()})
     card = _card("fusion", int(known.sum()), found)
-    made = fusion.finished(bare, found, card)
+    made = finished(bare, found, card)
     figures = compared(models, made, held_out, weigh, choose, prior)
     return msgspec.structs.replace(made, card=msgspec.structs.replace(card, metrics=figures))
 

@@ -1,10 +1,7 @@
 """One alert score from several detectors: logistic stacking of their calibrated probabilities (Wolpert 1992)."""
 
-import hashlib
-import math
 from functools import cache
 from importlib import resources
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -15,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from detectors.autoencoder.model import Card
 from detectors.kmeans.calibration import short
-from detectors.thresholds import Thresholds
+from detectors.model_file import ModelFile, first_problem, foreign, sound, unfit_knots
 from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]
@@ -26,7 +23,7 @@ LEAST = 1e-5
 """Probabilities are held within this of 0 and 1: a logarithm of nothing decides nothing."""
 
 
-class FusionModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FusionModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     """Weights of the detectors' log odds.
 
     inputs : the detectors, in the order of the weights; models : content hashes of the models they were fitted with
@@ -49,33 +46,19 @@ class FusionModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detector: str = DETECTOR
     version: str = "1.0"
 
-    def encoded(self) -> bytes:
-        """Canonical JSON."""
-        return msgspec.json.encode(self, order="deterministic")
-
-    @property
-    def hash(self) -> str:
-        """First 16 hex digits of the sha256 of the canonical JSON."""
-        return hashlib.sha256(self.encoded()).hexdigest()[:16]
-
     def table(self) -> F8:
         """As the kernel takes it: float64[2, detectors + 1], weights and stand-ins, then the bias."""
         return np.array([[*self.weights, self.bias], [*self.absent, 0.0]])
 
     def problem(self) -> str:
         """What is wrong with the model as a whole; empty where nothing is."""
-        numbers = [*self.weights, *self.absent, self.bias, *(x for knot in self.knots for x in knot)]
+        numbers = (*self.weights, *self.absent, self.bias, self.alert)
         lengths = {len(self.inputs), len(self.models), len(self.weights), len(self.absent)}
-        found = {
-            f"detector {self.detector!r} is not {DETECTOR}": self.detector != DETECTOR,
-            f"contract version {self.version!r} is not 1.x": self.version.partition(".")[0] != "1",
+        found = foreign(self.detector, self.version, DETECTOR) | {
             "weights do not match the detectors": len(lengths) != 1 or not self.inputs,
             "a weight is negative": any(weight < 0.0 for weight in self.weights),
-            "a number is not finite": not all(map(math.isfinite, numbers)) or not math.isfinite(self.alert),
-            "no knots": not self.knots,
-            "knots must increase in score": any(b[0] <= a[0] for a, b in pairwise(self.knots)),
         }
-        return next((what for what, wrong in found.items() if wrong), "")
+        return first_problem(found | unfit_knots(self.knots, numbers, "score"))
 
 
 @inlined
@@ -157,27 +140,9 @@ def stouffer(p_values: F8) -> F8:
     return np.asarray(np.where(count > 0, total / np.sqrt(np.maximum(count, 1)), np.nan))
 
 
-def finished(bare: FusionModel, found: Thresholds, card: Card) -> FusionModel:
-    """The model with its thresholds and card."""
-    return msgspec.structs.replace(
-        bare,
-        knots=found.knots,
-        alert=found.alert,
-        conformal=found.conformal,
-        conformal_rows=found.conformal_rows,
-        drift_edges=found.drift_edges,
-        drift_shares=found.drift_shares,
-        card=card,
-    )
-
-
 def decode(data: bytes) -> FusionModel:
     """Read a model file; msgspec.ValidationError names what is wrong in it, ValueError what does not fit together."""
-    model = msgspec.json.decode(data, type=FusionModel)
-    problem = model.problem()
-    if problem:
-        raise ValueError(problem)
-    return model
+    return sound(msgspec.json.decode(data, type=FusionModel))
 
 
 def summary(model: FusionModel) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from detectors.autoencoder.model import AutoencoderModel
 from detectors.autoencoder.score import CHANNELS, CODE, HIDDEN, PATCH, WINDOW
+from detectors.card_page import limits, measured, named, origin, page
 from detectors.fusion import FusionModel
 from detectors.isolation.model import IsolationModel
 
@@ -23,24 +24,13 @@ def markdown(model: Model) -> str:
         "Content hash": f"`{model.hash}`",
         "File": f"{len(model.encoded()):,} bytes",
         **_made_of(model),
-        "Data": card.data,
-        "Data hash": f"`{card.data_hash}`",
-        "Training rows": f"{card.rows:,}",
-        "Made by": f"`{card.command}`",
-        "Seed": str(card.seed),
+        **origin(card, f"{card.rows:,}"),
         "Probability": card.calibration,
         "Alert limit": f"{described.alert:g}: {card.budget}",
         "p-values": f"split conformal, from {described.conformal_rows:,} held-out rows",
     }
-    lines = [f"# {_TITLES[described.detector]}", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in facts.items()]
-    if card.metrics:
-        lines += ["", "## Measured", "", "| figure | value |", "|---|---|"]
-        lines += [f"| {name} | {value:g} |" for name, value in card.metrics.items()]
-    lines += ["", "Out of sample, over seeds: [calibration](../calibration.md)."]
-    if card.limits:
-        lines += ["", "## Limits", "", card.limits]
-    return "\n".join(lines) + "\n"
+    apart = "Out of sample, over seeds: [calibration](../calibration.md)."
+    return page(_TITLES[described.detector], facts, [measured(card.metrics), apart, limits(card.limits)])
 
 
 def _made_of(model: Model) -> dict[str, str]:
@@ -52,12 +42,12 @@ def _made_of(model: Model) -> dict[str, str]:
         return {
             "Class": model.described.instrument_class,
             "Network": f"causal temporal convolution over {WINDOW} s: {shape}",
-            "Inputs": ", ".join(f"`{name}`" for name in model.described.inputs),
+            "Inputs": named(model.described.inputs),
         }
     if isinstance(model, IsolationModel):
         return {
             "Trees": f"{model.trees} of depth {model.depth}",
-            "Inputs": ", ".join(f"`{name}`" for name in model.inputs),
+            "Inputs": named(model.inputs),
         }
     pairs = zip(model.inputs, model.weights, model.models, strict=True)
     return {"Weights of log odds": "; ".join(f"{name} {weight:g} (model `{of}`)" for name, weight, of in pairs)}

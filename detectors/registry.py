@@ -18,7 +18,7 @@ from detectors.book import model as book
 from detectors.isolation import model as isolation
 from detectors.kmeans import card as kmeans_card
 from detectors.kmeans import model as kmeans
-from detectors.kmeans.model import content_hash
+from detectors.model_file import content_hash
 from detectors.pumps import card as pumps_card
 from detectors.pumps import model as pumps
 
@@ -42,12 +42,24 @@ class Kind:
     markdown: Callable[[Any], str]
 
 
+def _boosted(model: book.BookModel | pumps.PumpModel) -> dict[str, Any]:
+    """What a listing shows of boosted trees."""
+    return {
+        "detector": model.detector,
+        "hash": model.hash,
+        "trees": sum(len(booster.roots) for booster in model.boosters),
+        "inputs": len(model.inputs),
+        "rows": sum(model.card.rows.values()),
+        "data": model.card.data,
+    }
+
+
 KINDS: dict[str, Kind] = {
     name: Kind("detectors.kmeans", (f"{name}.json",), kmeans.decode, kmeans.summary, kmeans_card.markdown)
     for name in kmeans.DETECTORS
 } | {
-    pumps.DETECTOR: Kind("detectors.pumps", ("pumps.json",), pumps.decode, pumps.summary, pumps_card.markdown),
-    book.DETECTOR: Kind("detectors.book", ("book.json",), book.decode, book.summary, book_card.markdown),
+    pumps.DETECTOR: Kind("detectors.pumps", ("pumps.json",), pumps.decode, _boosted, pumps_card.markdown),
+    book.DETECTOR: Kind("detectors.book", ("book.json",), book.decode, _boosted, book_card.markdown),
     "autoencoder": Kind(
         "detectors.autoencoder", ("stock.safetensors",), autoencoder.decode, autoencoder.summary, peer_card.markdown
     ),

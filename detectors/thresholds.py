@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from detectors import calibration, drift
+from detectors.autoencoder.model import Card
 from detectors.calibration import Knots
 from detectors.kmeans.budget import alert_distance
 from detectors.kmeans.calibration import short, tail_knots
@@ -14,6 +17,7 @@ from detectors.kmeans.sample import Sample
 
 F8 = npt.NDArray[np.float64]
 Score = Callable[[Sample], F8]
+M = TypeVar("M", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,20 @@ class Thresholds:
     drift_shares: tuple[float, ...]
     calibration: str
     budget: str
+
+
+def finished(bare: M, found: Thresholds, card: Card) -> M:
+    """The model with its thresholds and card. bare : with fields of these names (a fusion, a forest, a description)"""
+    return msgspec.structs.replace(
+        bare,
+        knots=found.knots,
+        alert=found.alert,
+        conformal=found.conformal,
+        conformal_rows=found.conformal_rows,
+        drift_edges=found.drift_edges,
+        drift_shares=found.drift_shares,
+        card=card,
+    )
 
 
 def thresholds(

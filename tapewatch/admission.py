@@ -88,7 +88,11 @@ class Admission:
         known = self._cache.get(view.dictionary)
         if known is not None:
             return known
-        slots = np.array([self._slot(name, appended_ns) for name in view.names()], dtype=np.int32)
+        names = view.names()
+        places = list(map(self._slot_of.get, names))
+        if None in places:
+            places = [self._slot(name, appended_ns) for name in names]
+        slots = np.array(places, dtype=np.int32)
         if not (slots == checks.UNREGISTERED).any():
             self._cached_bytes += len(view.dictionary)
             if self._cached_bytes > CACHE_BYTES:

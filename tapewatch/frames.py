@@ -9,6 +9,7 @@ opened the same way.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from tapewatch.rows import CONTRACT_MAJOR, OPTIONAL, REQUIRED, Column, Rows, Row
 MAX_ROWS = 65_536
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """A larger record is refused as oversized."""
+
+_OPENINGS = 8
+"""Frames' beginnings that a decoder compares with; writers and row types of a partition, most of the time."""
 
 _TYPES = {row_type.label: row_type for row_type in RowType}
 
@@ -45,10 +49,10 @@ def arrow_array(kind: pa.DataType, values: Column, dictionary: pa.Array | None =
     )
 
 
-def write_stream(batch: pa.RecordBatch) -> bytes:
-    """One record batch as one Arrow IPC stream."""
+def write_stream(batch: pa.RecordBatch, compression: str | None = None) -> bytes:
+    """One record batch as one Arrow IPC stream. compression : of its buffers, "lz4" or "zstd"."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue().to_pybytes())
 
@@ -78,6 +82,20 @@ def encode_with(rows: Rows, dictionary: pa.Array, codes: npt.NDArray[np.int32]) 
     return write_stream(pa.RecordBatch.from_arrays(arrays, schema=layout))
 
 
+def _ascii_texts(message: bytes) -> list[str] | None:
+    """The texts of a dictionary's message; None where they are not plain ASCII laid out as our writers do."""
+    info = np.empty(6, dtype=np.int64)
+    if ipc.texts_at(np.frombuffer(message, dtype=np.uint8), info) != 0:
+        return None
+    count, offsets_at, data_at, end = info[:4].tolist()
+    offsets = np.frombuffer(message, dtype=np.int32, count=count + 1, offset=offsets_at)
+    data = message[data_at:end]
+    if not data.isascii() or offsets[0] < 0 or offsets[-1] > len(data) or (np.diff(offsets) < 0).any():
+        return None
+    text, places = data.decode("ascii"), offsets.tolist()
+    return [text[start:stop] for start, stop in pairwise(places)]
+
+
 @dataclass(slots=True)
 class View:
     """An opened frame: its bytes and where each column's values lie in them.
@@ -96,7 +114,8 @@ class View:
 
     def names(self) -> list[str]:
         """The dictionary's texts."""
-        return [str(text) for text in self.batch().column(0).dictionary.to_pylist()]
+        texts = _ascii_texts(self.dictionary)
+        return texts if texts is not None else [str(text) for text in self.batch().column(0).dictionary.to_pylist()]
 
     def batch(self) -> pa.RecordBatch:
         """The frame as pyarrow reads it."""
@@ -177,21 +196,65 @@ def _layout(row_type: RowType) -> _Layout:
 _LAYOUTS = {row_type: _layout(row_type) for row_type in RowType}
 
 
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What a frame begins with, schema and dictionary, and what it says: most frames begin as another one did.
+
+    names : how many texts the dictionary holds
+    """
+
+    head: bytes
+    layout: _Layout
+    dictionary: bytes
+    names: int
+
+    @classmethod
+    def of(cls, value: bytes, layout: _Layout, start: int) -> "_Opening | None":
+        """The opening of a frame whose schema message ends at `start`; None where it is not as our writers make it."""
+        info = np.empty(6, dtype=np.int64)
+        if ipc.scan_dictionary(np.frombuffer(value, dtype=np.uint8), start, info) != 0:
+            return None
+        names, begin, end = info[:3].tolist()
+        return cls(value[:end], layout, value[begin:end], names)
+
+    def view(self, value: bytes) -> View | None:
+        """A frame that begins so; None where it does not go on as our writers do."""
+        layout = self.layout
+        buffer = np.frombuffer(value, dtype=np.uint8)
+        offsets, info = np.empty(len(layout.data), dtype=np.int64), np.empty(6, dtype=np.int64)
+        start, nodes = len(self.head), layout.required_nodes
+        if ipc.scan(buffer, start, self.names, layout.data, layout.width, nodes, offsets, info) != 0:
+            return None
+        return View(layout.type, int(info[0]), buffer, offsets, self.dictionary, value)
+
+
 class Decoder:
-    """Opens frames. Keeps the schemas it has met: the schema message of a known writer is compared, not parsed."""
+    """Opens frames. Keeps the schemas it has met, and how the last frames began: what is known is compared, not
+    parsed.
+    """
 
     def __init__(self) -> None:
         self._known: dict[bytes, _Layout] = {}
+        self._openings: list[_Opening] = []
 
     def open(self, value: bytes) -> View:
         """Open a frame; ContractError with a dead-letter reason (unreadable, unsupported_version, wrong_schema,
         null_value) otherwise.
         """
-        end = 8 + int.from_bytes(value[4:8], "little") if len(value) >= 8 else 0
-        layout = self._known.get(value[:end])
-        if layout is None:
-            return self._open_new(value, end)
-        view = _scan(value, layout, end)
+        for opening in self._openings:
+            if value.startswith(opening.head):
+                break
+        else:
+            end = 8 + int.from_bytes(value[4:8], "little") if len(value) >= 8 else 0
+            layout = self._known.get(value[:end])
+            if layout is None:
+                return self._open_new(value, end)
+            found = _Opening.of(value, layout, end)
+            if found is None:
+                return _scan_checked(_normalise(read_stream(value)))
+            opening = found
+            self._openings = [opening, *self._openings[: _OPENINGS - 1]]
+        view = opening.view(value)
         return view if view is not None else _scan_checked(_normalise(read_stream(value)))
 
     def _open_new(self, value: bytes, end: int) -> View:
@@ -210,12 +273,8 @@ class Decoder:
 
 def _scan(value: bytes, layout: _Layout, start: int) -> View | None:
     """Read the IPC metadata in place; None where the frame is not laid out as our writers do."""
-    buffer = np.frombuffer(value, dtype=np.uint8)
-    offsets = np.empty(len(layout.data), dtype=np.int64)
-    info = np.empty(6, dtype=np.int64)
-    if ipc.scan(buffer, start, layout.data, layout.width, layout.required_nodes, offsets, info) != 0:
-        return None
-    return View(layout.type, int(info[0]), buffer, offsets, value[info[1] : info[2]], value)
+    opening = _Opening.of(value, layout, start)
+    return opening.view(value) if opening else None
 
 
 def _scan_checked(batch: pa.RecordBatch) -> View:

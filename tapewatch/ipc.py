@@ -116,14 +116,12 @@ def _nodes_without_null(buffer: Bytes, batch: int, count: int) -> bool:
 
 
 @kernel
-def scan(buffer: Bytes, start: int, data: Longs, width: Longs, required_nodes: int, offsets: Longs, info: Longs) -> int:
-    """Find the required columns of a frame whose schema message ends at `start`.
+def scan_dictionary(buffer: Bytes, start: int, info: Longs) -> int:
+    """Find the dictionary of a frame whose schema message ends at `start`.
 
-    data, width : int64[columns], index of each column's value buffer and its bytes a row (tapewatch.frames)
-    offsets : int64[columns] out, byte position of each column's values
-    info : int64[6] out, rows, start and end of the dictionary's message; then scratch
-    Returns 0, or the reason why the frame cannot be read in place. Dictionary codes are checked to lie in the
-    dictionary.
+    info : int64[6] out, in [1] and [2] start and end of the dictionary's message, in [0] how many texts it holds; then
+    scratch
+    Returns 0, or the reason why the frame cannot be read in place.
     """
     body = info[3:6]
     code = _message(buffer, start, _DICTIONARY_BATCH, body)
@@ -135,10 +133,48 @@ def scan(buffer: Bytes, start: int, data: Longs, width: Longs, required_nodes: i
         return NOT_A_DICTIONARY
     inner = _indirect(buffer, inner)
     length_at = _field(buffer, inner, 0)
-    names = _i64(buffer, length_at) if length_at else 0
+    info[0] = _i64(buffer, length_at) if length_at else 0
     if _field(buffer, inner, 3) != 0 or not _nodes_without_null(buffer, inner, 1):
         return NOT_A_DICTIONARY
-    code = _message(buffer, body[2], _RECORD_BATCH, body)
+    return OK
+
+
+@kernel
+def texts_at(buffer: Bytes, info: Longs) -> int:
+    """Where the texts of a dictionary's message lie; `buffer` is the message.
+
+    info : int64[6] out, how many texts, position of their int32[texts + 1] offsets, position of their bytes, end of
+    the message; then scratch
+    """
+    body = info[3:6]
+    code = _message(buffer, 0, _DICTIONARY_BATCH, body)
+    if code != OK:
+        return code
+    inner = _indirect(buffer, _field(buffer, body[0], 1))
+    length_at = _field(buffer, inner, 0)
+    info[0] = _i64(buffer, length_at) if length_at else 0
+    if info[0] < 0 or info[0] > buffer.size:
+        return NOT_A_DICTIONARY
+    info[1] = _buffer_at(buffer, inner, 1, body, 4 * (info[0] + 1))
+    info[2] = _buffer_at(buffer, inner, 2, body, 0)
+    info[3] = body[2]
+    return OK if info[1] >= 0 and info[2] >= 0 else NOT_A_DICTIONARY
+
+
+@kernel
+def scan(
+    buffer: Bytes, start: int, names: int, data: Longs, width: Longs, required_nodes: int, offsets: Longs, info: Longs
+) -> int:
+    """Find the required columns of the record batch whose message begins at `start`, behind the dictionary's.
+
+    names : how many texts the dictionary holds; codes are checked to lie in it
+    data, width : int64[columns], index of each column's value buffer and its bytes a row (tapewatch.frames)
+    offsets : int64[columns] out, byte position of each column's values
+    info : int64[6] out, rows in [0]; then scratch
+    Returns 0, or the reason why the frame cannot be read in place.
+    """
+    body = info[3:6]
+    code = _message(buffer, start, _RECORD_BATCH, body)
     if code != OK:
         return code
     batch = body[0]
@@ -161,4 +197,29 @@ def scan(buffer: Bytes, start: int, data: Longs, width: Longs, required_nodes: i
     rest = buffer.size - body[2]
     if rest != 0 and not (rest == 8 and _i32(buffer, body[2]) == -1 and _i32(buffer, body[2] + 4) == 0):
         return WRONG_SHAPE
+    return OK
+
+
+@kernel
+def batch_places(buffer: Bytes, start: int, info: Longs) -> int:
+    """Where a stream's first record batch can be given another body; `start` is where its schema message ends.
+
+    info : int64[6] out, start of the record batch's message, of its body, end of the body, where the body's length
+    stands, number of buffers, where the first of their (offset, length) pairs stands
+    """
+    body = info[3:6]
+    code = _message(buffer, start, _DICTIONARY_BATCH, body)
+    if code != OK:
+        return code
+    at = body[2]
+    code = _message(buffer, at, _RECORD_BATCH, body)
+    if code != OK:
+        return code
+    vector = _field(buffer, body[0], 2)
+    length_at = _field(buffer, at + 8 + _i32(buffer, at + 8), 3)
+    if vector == 0 or length_at == 0:
+        return WRONG_SHAPE
+    vector = _indirect(buffer, vector)
+    info[0], info[1], info[2] = at, body[1], body[2]
+    info[3], info[4], info[5] = length_at, _i32(buffer, vector), vector + 4
     return OK

@@ -1,10 +1,7 @@
 """An autoencoder as a file: safetensors whose metadata hold what weights do not say, named by its content's hash."""
 
-import hashlib
-import math
 from functools import cache
 from importlib import resources
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -15,6 +12,7 @@ from safetensors.numpy import load, save
 
 from detectors.autoencoder import inputs as i
 from detectors.autoencoder.score import SHAPES, Network
+from detectors.model_file import Origin, content_hash, first_problem, foreign, sound, unfit_knots
 
 F4 = npt.NDArray[np.float32]
 
@@ -23,22 +21,17 @@ CLASSES = ("stock", "crypto")
 _KEY = "model"
 
 
-class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Card(Origin, frozen=True, forbid_unknown_fields=True):
     """Where a model comes from and how far it can be trusted.
 
-    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn; rows : training rows
-    calibration : how an error became a probability; budget : how the alert limit was found
+    rows : training rows; calibration : how an error became a probability; budget : how the alert limit was found
     metrics : figures on rows that training never saw; limits : what it cannot do
     """
 
-    data: str = ""
-    data_hash: str = ""
-    command: str = ""
-    seed: int = 0
     rows: int = 0
     calibration: str = ""
     budget: str = ""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
     limits: str = ""
 
 
@@ -66,19 +59,12 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def problem(self) -> str:
         """What is wrong; empty where nothing is."""
-        errors = [knot[0] for knot in self.knots]
-        numbers = [x for knot in self.knots for x in knot]
-        found = {
-            f"detector {self.detector!r} is not {DETECTOR}": self.detector != DETECTOR,
-            f"contract version {self.version!r} is not 1.x": self.version.partition(".")[0] != "1",
+        found = foreign(self.detector, self.version, DETECTOR) | {
             f"class {self.instrument_class!r} is none of {', '.join(CLASSES)}": self.instrument_class not in CLASSES,
             "inputs are not those of this build": self.inputs != i.INPUTS or self.sources != i.SOURCES,
-            "no knots": not self.knots,
-            "a number is not finite": not all(map(math.isfinite, numbers)) or not math.isfinite(self.alert),
-            "knots must increase in error": any(b <= a for a, b in pairwise(errors)),
-            "a probability is not within 0 and 1": any(not 0.0 <= knot[1] <= 1.0 for knot in self.knots),
         }
-        return next((what for what, wrong in found.items() if wrong), "")
+        improbable = {"a probability is not within 0 and 1": any(not 0.0 <= knot[1] <= 1.0 for knot in self.knots)}
+        return first_problem(found | unfit_knots(self.knots, (self.alert,), "error") | improbable)
 
 
 class AutoencoderModel(msgspec.Struct, frozen=True):
@@ -100,7 +86,7 @@ class AutoencoderModel(msgspec.Struct, frozen=True):
     @property
     def hash(self) -> str:
         """First 16 hex digits of the sha256 of the file."""
-        return hashlib.sha256(self.encoded()).hexdigest()[:16]
+        return content_hash(self.encoded())
 
     def network(self, names: tuple[str, ...]) -> Network:
         """As the kernels take it, for features in the order of `names`; ValueError where one is missing."""
@@ -126,11 +112,7 @@ def decode(data: bytes) -> AutoencoderModel:
         text = header["__metadata__"][_KEY]
     except (SafetensorError, KeyError, msgspec.DecodeError) as error:
         raise ValueError(f"no safetensors file with a model's description: {error}") from error
-    model = AutoencoderModel(msgspec.json.decode(text, type=Described), arrays)
-    problem = model.problem()
-    if problem:
-        raise ValueError(problem)
-    return model
+    return sound(AutoencoderModel(msgspec.json.decode(text, type=Described), arrays))
 
 
 @cache

@@ -7,16 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from detectors.autoencoder import batch, score
 from detectors.autoencoder.inputs import COUNT, KNEE, SOURCES
-from detectors.autoencoder.model import Card, Described
 from detectors.kmeans.fitting import scaling_of
 from detectors.kmeans.sample import Sample
-from detectors.thresholds import Thresholds
 from tapewatch.errors import TapewatchError
 
 F4 = npt.NDArray[np.float32]
@@ -190,17 +187,3 @@ def _finished(torch: Any, arrays: dict[str, F4], values: F4, ends: I8, random: n
         "weight": np.clip(there / np.maximum(total, 1e-6), 0.05, 50.0),
     }
     return arrays | {name: array.astype(np.float32) for name, array in changed.items()}
-
-
-def described(bare: Described, found: Thresholds, card: Card) -> Described:
-    """A model's description with its thresholds and card."""
-    return msgspec.structs.replace(
-        bare,
-        knots=found.knots,
-        alert=found.alert,
-        conformal=found.conformal,
-        conformal_rows=found.conformal_rows,
-        drift_edges=found.drift_edges,
-        drift_shares=found.drift_shares,
-        card=card,
-    )

@@ -1,6 +1,7 @@
 """The book model's card as a page: what it was trained on, how well it does, and what it cannot do."""
 
 from detectors.book.model import BookModel
+from detectors.card_page import counted, limits, measured, named, origin, page
 
 
 def markdown(model: BookModel) -> str:
@@ -11,20 +12,9 @@ def markdown(model: BookModel) -> str:
     facts = {
         "Detector": f"`{model.detector}`",
         "Content hash": f"`{model.hash}`",
-        "Inputs": ", ".join(f"`{name}`" for name in model.inputs),
+        "Inputs": named(model.inputs),
         "Trees": f"gradient boosting, {trees}; log odds calibrated by a logistic line",
-        "Data": card.data,
-        "Data hash": f"`{card.data_hash}`",
-        "Training seconds": ", ".join(f"{count:,} {name}" for name, count in card.rows.items()),
-        "Made by": f"`{card.command}`",
-        "Seed": str(card.seed),
+        **origin(card, counted(card.rows), "seconds"),
         "Alert probabilities": f"{alerts}: {card.threshold}",
     }
-    lines = ["# Book detector", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in facts.items()]
-    if card.metrics:
-        lines += ["", "## Measured", "", "| figure | value |", "|---|---|"]
-        lines += [f"| {name} | {value:g} |" for name, value in card.metrics.items()]
-    if card.limits:
-        lines += ["", "## Limits", "", card.limits]
-    return "\n".join(lines) + "\n"
+    return page("Book detector", facts, [measured(card.metrics), limits(card.limits)])

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from detectors.book import features as f
 from detectors.book.model import SCENARIOS, Booster
+from detectors.boosted.training import exported, first_within
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -161,28 +161,9 @@ def said(fitted: HistGradientBoostingClassifier, scenario: int, one: Example) ->
 
 
 def export(fitted: HistGradientBoostingClassifier, scenario: int) -> Booster:
-    """The trees as flat arrays, uncalibrated and silent. Values are cut to nine digits; thresholds are not."""
-    places = inputs_of(scenario)
-    roots: list[int] = []
-    columns: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}
-    # scikit-learn has no public door to its trees; a test holds the exported ones to decision_function.
-    for (predictor,) in fitted._predictors:
-        start = len(columns["feature"])
-        roots.append(start)
-        for node in predictor.nodes:
-            leaf = bool(node["is_leaf"])
-            columns["feature"].append(-1 if leaf else places[int(node["feature_idx"])])
-            columns["threshold"].append(0.0 if leaf else float(node["num_threshold"]))
-            columns["left"].append(0 if leaf else start + int(node["left"]))
-            columns["right"].append(0 if leaf else start + int(node["right"]))
-            columns["value"].append(_short(node["value"]) if leaf else 0.0)
-    base = _short(fitted._baseline_prediction.ravel()[0])
-    arrays: dict[str, Any] = {name: tuple(values) for name, values in columns.items()}
-    return Booster(SCENARIOS[scenario], base, 1.0, 0.0, 1.0, tuple(roots), **arrays)
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.9g}")
+    """The trees as flat arrays, uncalibrated and silent."""
+    trees = exported(fitted, inputs_of(scenario))
+    return Booster(scenario=SCENARIOS[scenario], slope=1.0, shift=0.0, alert=1.0, **trees)
 
 
 def calibration(examples: Sequence[Example], scores: Sequence[F8], scenario: int) -> tuple[float, float]:
@@ -213,12 +194,12 @@ def alert_level(examples: Sequence[Example], scores: Sequence[F8], allowed: floa
     ordinary = [one.ordinary() & ~np.isnan(score) for one, score in zip(examples, scores, strict=True)]
     hours = sum(int(flags.sum()) for flags in ordinary) / 3600.0
     levels = np.unique(np.concatenate([score[flags] for score, flags in zip(scores, ordinary, strict=True)]))
-    low, high = 0, len(levels)
-    while low < high:
-        middle = (low + high) // 2
-        opened = sum(
-            openings(one.second, score, flags, float(levels[middle]), gap_s)
+
+    def opened(level: float) -> int:
+        return sum(
+            openings(one.second, score, flags, level, gap_s)
             for one, score, flags in zip(examples, scores, ordinary, strict=True)
         )
-        low, high = (low, middle) if opened <= allowed * hours else (middle + 1, high)
-    return float(levels[low]) if low < len(levels) else float(levels[-1]) + 1e-6
+
+    place = first_within(levels, opened, allowed * hours)
+    return float(levels[place]) if place < len(levels) else float(levels[-1]) + 1e-6

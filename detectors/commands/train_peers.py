@@ -20,7 +20,7 @@ from detectors.isolation.model import IsolationModel
 from detectors.kmeans import training as kmeans_training
 from detectors.kmeans.sample import Sample, concatenated
 from detectors.peer_card import markdown
-from detectors.thresholds import thresholds
+from detectors.thresholds import finished, thresholds
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -122,7 +122,7 @@ def _network(args: argparse.Namespace, older: Sample, newer: Sample, card: Card)
         lambda rows: batch.score_rows(network, rows), newer, *_labelled(newer), args.budget, training.TIERS
     )
     full = msgspec.structs.replace(card, rows=len(older), calibration=found.calibration, budget=found.budget)
-    return AutoencoderModel(training.described(bare, found, full), arrays)
+    return AutoencoderModel(finished(bare, found, full), arrays)
 
 
 def _forest(args: argparse.Namespace, older: Sample, newer: Sample, card: Card) -> IsolationModel:
@@ -137,4 +137,4 @@ def _forest(args: argparse.Namespace, older: Sample, newer: Sample, card: Card) 
         kmeans_training.TIERS,
     )
     full = msgspec.structs.replace(card, rows=bare.card.rows, calibration=found.calibration, budget=found.budget)
-    return isolation_training.finished(bare, found, full)
+    return finished(bare, found, full)

@@ -1,10 +1,7 @@
 """An isolation forest as a file: JSON with its card, named by the hash of its content."""
 
-import hashlib
-import math
 from functools import cache
 from importlib import resources
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -12,11 +9,12 @@ import numpy as np
 
 from detectors.autoencoder.model import Card
 from detectors.isolation.score import Forest
+from detectors.model_file import ModelFile, first_problem, foreign, sound, unfit_knots
 
 DETECTOR = "isolation"
 
 
-class IsolationModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class IsolationModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     """Perfect trees of one depth over raw inputs.
 
     inputs : names of the features; location : stand-ins for missing ones; depth : cuts of every path
@@ -43,15 +41,6 @@ class IsolationModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detector: str = DETECTOR
     version: str = "1.0"
 
-    def encoded(self) -> bytes:
-        """Canonical JSON."""
-        return msgspec.json.encode(self, order="deterministic")
-
-    @property
-    def hash(self) -> str:
-        """First 16 hex digits of the sha256 of the canonical JSON."""
-        return hashlib.sha256(self.encoded()).hexdigest()[:16]
-
     @property
     def trees(self) -> int:
         """How many trees."""
@@ -72,10 +61,8 @@ class IsolationModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def problem(self) -> str:
         """What is wrong with the model as a whole; empty where nothing is."""
         inner = self.trees * ((1 << self.depth) - 1)
-        numbers = [*self.location, *self.threshold, *self.length, *(x for knot in self.knots for x in knot)]
-        found = {
-            f"detector {self.detector!r} is not {DETECTOR}": self.detector != DETECTOR,
-            f"contract version {self.version!r} is not 1.x": self.version.partition(".")[0] != "1",
+        numbers = (*self.location, *self.threshold, *self.length, self.alert)
+        found = foreign(self.detector, self.version, DETECTOR) | {
             "depth is not within 1 and 12": not 1 <= self.depth <= 12,
             "no trees": self.trees == 0,
             "nodes and leaves do not make perfect trees": len(self.length) != self.trees << self.depth
@@ -83,21 +70,14 @@ class IsolationModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             or len(self.threshold) != inner,
             "a node cuts an unknown input": any(not 0 <= each < len(self.inputs) for each in self.feature),
             "location does not match the inputs": len(self.location) != len(self.inputs),
-            "a number is not finite": not all(map(math.isfinite, numbers)) or not math.isfinite(self.alert),
             "scale must be positive": not self.scale > 0.0,
-            "no knots": not self.knots,
-            "knots must increase in score": any(b[0] <= a[0] for a, b in pairwise(self.knots)),
         }
-        return next((what for what, wrong in found.items() if wrong), "")
+        return first_problem(found | unfit_knots(self.knots, numbers, "score"))
 
 
 def decode(data: bytes) -> IsolationModel:
     """Read a model file; msgspec.ValidationError names what is wrong in it, ValueError what does not fit together."""
-    model = msgspec.json.decode(data, type=IsolationModel)
-    problem = model.problem()
-    if problem:
-        raise ValueError(problem)
-    return model
+    return sound(msgspec.json.decode(data, type=IsolationModel))
 
 
 @cache

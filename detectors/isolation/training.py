@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
@@ -15,7 +14,6 @@ from detectors.isolation.model import IsolationModel
 from detectors.kmeans.calibration import short
 from detectors.kmeans.sample import Sample
 from detectors.kmeans.training import INPUTS
-from detectors.thresholds import Thresholds
 
 F8 = npt.NDArray[np.float64]
 F4 = npt.NDArray[np.float32]
@@ -105,17 +103,3 @@ def score_rows(model: IsolationModel, rows: Sample) -> F8:
     columns = np.ascontiguousarray(rows.values.T, dtype=np.float32)
     score.scores(columns, model.forest(rows.names), work, nodes, out)
     return out
-
-
-def finished(bare: IsolationModel, found: Thresholds, card: Card) -> IsolationModel:
-    """The model with its thresholds and card."""
-    return msgspec.structs.replace(
-        bare,
-        knots=found.knots,
-        alert=found.alert,
-        conformal=found.conformal,
-        conformal_rows=found.conformal_rows,
-        drift_edges=found.drift_edges,
-        drift_shares=found.drift_shares,
-        card=card,
-    )

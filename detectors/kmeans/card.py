@@ -1,5 +1,6 @@
 """A model's card as a page: what it is, what it was trained on, how well it does, and what it cannot do."""
 
+from detectors.card_page import limits, measured, origin, page
 from detectors.kmeans.model import KMeansModel
 
 _TITLES = {
@@ -14,31 +15,16 @@ def markdown(model: KMeansModel) -> str:
     facts = {
         "Detector": f"`{model.detector}`",
         "Content hash": f"`{model.hash}`",
-        "Data": card.data,
-        "Data hash": f"`{card.data_hash}`",
-        "Training rows": f"{card.rows:,}",
-        "Made by": f"`{card.command}`",
-        "Seed": str(card.seed),
+        **origin(card, f"{card.rows:,}"),
         "Scaling": f"{card.scaling}, cut at {model.clip:g}",
         "Probability": card.calibration,
         "Alert distance": f"{model.alert:g}: {card.budget}",
     }
-    lines = [f"# {_TITLES.get(model.detector, model.detector)}", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in facts.items()]
-    lines += [
-        "",
-        "## Clusters",
-        "",
-        "Centres in the inputs' own units; `normal` clusters are what a row's distance is taken to.",
-        "",
-    ]
-    lines += [centres_table(model)]
-    if card.metrics:
-        lines += ["", "## Measured", "", "| figure | value |", "|---|---|"]
-        lines += [f"| {name} | {value:g} |" for name, value in card.metrics.items()]
-    if card.limits:
-        lines += ["", "## Limits", "", card.limits]
-    return "\n".join(lines) + "\n"
+    clusters = (
+        "## Clusters\n\nCentres in the inputs' own units; `normal` clusters are what a row's distance is taken to.\n\n"
+    )
+    sections = [clusters + centres_table(model), measured(card.metrics), limits(card.limits)]
+    return page(_TITLES.get(model.detector, model.detector), facts, sections)
 
 
 def centres_table(model: KMeansModel) -> str:

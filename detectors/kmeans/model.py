@@ -1,6 +1,5 @@
 """A K-means model as a file: JSON with its card, named by the hash of its content."""
 
-import hashlib
 import math
 from itertools import pairwise
 from typing import Any
@@ -9,6 +8,9 @@ import msgspec
 import numpy as np
 
 from detectors.kmeans.score import Centres
+from detectors.model_file import ModelFile, Origin, content_hash, first_problem
+
+__all__ = ["DETECTORS", "PAIR", "Card", "KMeansModel", "content_hash", "decode", "summary"]
 
 PAIR = ("price_change_1m_pct", "volume_change_1m_pct")
 """Inputs of the classic model, from one-minute bars."""
@@ -17,28 +19,23 @@ DETECTORS = ("kmeans", "kmeans_classic")
 """What a K-means model can be of: many features a second, or the classic pair a minute."""
 
 
-class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Card(Origin, frozen=True, forbid_unknown_fields=True):
     """Where a model comes from and how far it can be trusted.
 
-    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn; rows : training rows
-    scaling : raw, standard or robust; calibration : how a distance became a probability; budget : how the alert
-    distance was found
+    rows : training rows; scaling : raw, standard or robust
+    calibration : how a distance became a probability; budget : how the alert distance was found
     metrics : figures on rows that training never saw; limits : what it cannot do
     """
 
-    data: str = ""
-    data_hash: str = ""
-    command: str = ""
-    seed: int = 0
     rows: int = 0
     scaling: str = ""
     calibration: str = ""
     budget: str = ""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
     limits: str = ""
 
 
-class KMeansModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KMeansModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     """K-means centres with scaling and calibration.
 
     detector : kmeans (many features) or kmeans_classic (the pair of one-minute changes)
@@ -59,15 +56,6 @@ class KMeansModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alert: float
     card: Card = Card()
     version: str = "1.0"
-
-    def encoded(self) -> bytes:
-        """Canonical JSON."""
-        return msgspec.json.encode(self, order="deterministic")
-
-    @property
-    def hash(self) -> str:
-        """First 16 hex digits of the sha256 of the canonical JSON."""
-        return content_hash(self.encoded())
 
     def centres_for(self, names: tuple[str, ...]) -> Centres:
         """As the kernels take it, for inputs that come in the order of `names`; ValueError where one is missing."""
@@ -115,12 +103,7 @@ class KMeansModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "knots must increase in distance": any(b <= a for a, b in pairwise(distances)),
             "a probability is not within 0 and 1": any(not 0.0 <= knot[1] <= 1.0 for knot in self.knots),
         }
-        return next((what for what, wrong in found.items() if wrong), "")
-
-
-def content_hash(data: bytes) -> str:
-    """The name of a model's content: first 16 hex digits of its sha256."""
-    return hashlib.sha256(data).hexdigest()[:16]
+        return first_problem(found)
 
 
 def decode(data: bytes) -> KMeansModel:

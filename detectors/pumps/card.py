@@ -1,5 +1,6 @@
 """The pump model's card as a page: what it was trained on, how well it does, and what it cannot do."""
 
+from detectors.card_page import counted, limits, measured, named, origin, page
 from detectors.pumps.model import PumpModel
 
 
@@ -10,21 +11,10 @@ def markdown(model: PumpModel) -> str:
     facts = {
         "Detector": f"`{model.detector}`",
         "Content hash": f"`{model.hash}`",
-        "Inputs": ", ".join(f"`{name}`" for name in model.inputs),
+        "Inputs": named(model.inputs),
         "Trees": f"gradient boosting, {windows}; log odds averaged",
         "Gate": f"volume {model.least_volume:g} times the mean chunk's and a rise of {model.least_rise:.1%}",
-        "Data": card.data,
-        "Data hash": f"`{card.data_hash}`",
-        "Training rows": ", ".join(f"{count:,} {name}" for name, count in card.rows.items()),
-        "Made by": f"`{card.command}`",
-        "Seed": str(card.seed),
+        **origin(card, counted(card.rows)),
         "Alert probability": f"{model.alert:g}: {card.threshold}",
     }
-    lines = ["# Pump detector", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in facts.items()]
-    if card.metrics:
-        lines += ["", "## Measured", "", "| figure | value |", "|---|---|"]
-        lines += [f"| {name} | {value:g} |" for name, value in card.metrics.items()]
-    if card.limits:
-        lines += ["", "## Limits", "", card.limits]
-    return "\n".join(lines) + "\n"
+    return page("Pump detector", facts, [measured(card.metrics), limits(card.limits)])

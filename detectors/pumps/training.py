@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
+from detectors.boosted.training import exported, first_within
 from detectors.pumps import features as f
 from detectors.pumps.batch import alerts
 from detectors.pumps.model import Booster, Card, PumpModel
@@ -98,29 +98,6 @@ def fit(material: Material, window: int, recipe: Recipe) -> HistGradientBoosting
         return classifier(recipe).fit(np.concatenate(parts), labels, sample_weight=np.concatenate(weights))
 
 
-def export(fitted: HistGradientBoostingClassifier, window_s: int) -> Booster:
-    """The trees as flat arrays. Values are cut to nine digits; thresholds are not, since training rows lie on them."""
-    roots: list[int] = []
-    columns: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}
-    # scikit-learn has no public door to its trees; a test holds the exported ones to predict_proba.
-    for (predictor,) in fitted._predictors:
-        start = len(columns["feature"])
-        roots.append(start)
-        for node in predictor.nodes:
-            leaf = bool(node["is_leaf"])
-            columns["feature"].append(-1 if leaf else int(node["feature_idx"]))
-            columns["threshold"].append(0.0 if leaf else float(node["num_threshold"]))
-            columns["left"].append(0 if leaf else start + int(node["left"]))
-            columns["right"].append(0 if leaf else start + int(node["right"]))
-            columns["value"].append(_short(node["value"]) if leaf else 0.0)
-    base = _short(fitted._baseline_prediction.ravel()[0])
-    return Booster(window_s, base, tuple(roots), **{name: tuple(values) for name, values in columns.items()})
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.9g}")
-
-
 def onset_log_odds(material: Material, recipe: Recipe) -> F8:
     """Mean log odds of each published onset's first chunks, float64[events], by models that have not seen its coin."""
     events = np.unique(np.concatenate([rows.event for rows in material.positives]))
@@ -143,17 +120,18 @@ def alert_probability(runs: Sequence[tuple[I8, F8]], wanted: float, cooldown_s: 
     runs : seconds and probabilities of each coin, as `batch.chances` gives them
     """
     levels = np.unique(np.concatenate([found for _, found in runs]))
-    low, high = 0, len(levels)
-    while low < high:
-        middle = (low + high) // 2
-        opened = sum(len(alerts(seconds, found, levels[middle], cooldown_s)) for seconds, found in runs)
-        low, high = (low, middle) if opened <= wanted else (middle + 1, high)
-    return math.ceil(1e6 * float(levels[low])) / 1e6 if low < len(levels) else 1.0
+    place = first_within(
+        levels, lambda level: sum(len(alerts(seconds, found, level, cooldown_s)) for seconds, found in runs), wanted
+    )
+    return math.ceil(1e6 * float(levels[place])) / 1e6 if place < len(levels) else 1.0
 
 
 def train(material: Material, recipe: Recipe, card: Card) -> PumpModel:
     """Fit every chunk length; the model reports nothing until `alert_probability` has set its alert."""
-    boosters = tuple(export(fit(material, window, recipe), length) for window, length in enumerate(f.WINDOWS))
+    boosters = tuple(
+        Booster(window_s=length, **exported(fit(material, window, recipe), range(f.COUNT)))
+        for window, length in enumerate(f.WINDOWS)
+    )
     rows = {
         "onsets": sum(map(len, material.positives)),
         "around natural spikes": sum(map(len, material.spikes)),

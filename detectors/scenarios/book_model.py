@@ -4,9 +4,8 @@ order rows say to it.
 
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, held, sure, watched
 from tapewatch.kernels import inlined
 
@@ -14,13 +13,9 @@ SPOOFING, LAYERING, STUFFING = range(3)
 """Places of the scenarios among the model's probabilities."""
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of a scenario that the book model names; the alert probability itself stands in the model.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     warm_s : least time watched without a hole (s)
     """
 

@@ -8,9 +8,8 @@ A second stage's scenario: it looks at sealed seconds of two instruments, which 
 import math
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, held, usual_move
 from tapewatch.kernels import inlined, kernel
 
@@ -19,13 +18,9 @@ TIERS = ("trades",)
 MEASURED = False
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `cross_market`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     warm_s : least time watched without a hole, both instruments (s)
     min_push : least move of the pushed market (log return)
     push_deviations : and at least this many deviations of a return as long, by own volatility (standard deviations)

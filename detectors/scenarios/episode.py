@@ -2,6 +2,7 @@
 close.
 """
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,11 +21,24 @@ From SHOWN on lie the evidence and thresholds last reported, which the closing r
 NONE, OPENED, UPDATED, CLOSED = 0, 1, 2, 3
 """What a step says."""
 
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The parameters with which every scenario's rule begins.
+
+    hold_s : consecutive seconds that must hit before an alert opens (s)
+    quiet_s : seconds without a hit after which an episode may close (s)
+    cooldown_s : an episode closes no earlier than this after its alert (s)
+    update_ratio : a strength this many times the last reported one is a revision (ratio)
+    """
+
+    hold_s: float
+    quiet_s: float
+    cooldown_s: float
+    update_ratio: float
+
+
 HOLD_S, QUIET_S, COOLDOWN_S, UPDATE_RATIO = range(4)
-"""The parameters with which every scenario's rule begins: hits in a row that open an episode, seconds without one after
-which it closes, how long it stays open at least, and by which factor a new peak exceeds the last reported one to be a
-revision.
-"""
+"""Their places."""
 
 
 @inlined

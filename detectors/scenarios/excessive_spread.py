@@ -4,9 +4,8 @@ Regulation 2016/522, Annex II: excessive bid-offer spreads).
 
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, held, watched
 from tapewatch.kernels import inlined
 
@@ -15,13 +14,9 @@ TIERS = ("quotes",)
 MEASURED = False
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `excessive_spread`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     warm_s : least time watched without a hole (s)
     min_spread_bps : least spread (basis points)
     spread_ratio : and at least this multiple of its own mean, half-life 300 s (ratio)

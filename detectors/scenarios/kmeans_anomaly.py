@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.scenarios import observation as o
+from detectors.scenarios.episode import Rule
 from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]
@@ -20,14 +21,10 @@ VALUES = ("kmeans_distance", "kmeans_probability")
 UNITS = ("scaled deviations per root feature", "probability")
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """When far seconds become an alert.
 
-    hold_s : consecutive seconds beyond the model's alert distance; quiet_s : seconds below it after which an episode
-    closes
-    cooldown_s : an episode closes no earlier; update_ratio : a new peak distance that exceeds the last reported one by
-    this factor is a revision
-    distance_ratio : multiple of the model's alert distance that a second must reach
+    distance_ratio : multiple of the model's alert distance that a second must reach (ratio)
     """
 
     hold_s: float = 3.0

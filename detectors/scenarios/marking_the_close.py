@@ -2,13 +2,12 @@
 Annex II; FINRA Rule 5210; Taiwan Securities and Exchange Act Article 155).
 """
 
-import math
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
-from detectors.scenarios.measures import F8, blank, held, usual_move, volume_ratio, watched
+from detectors.scenarios.episode import Rule
+from detectors.scenarios.measures import F8, held, volume_ratio, watched
+from detectors.scenarios.pushed import ahead, direction, push, pushed
 from tapewatch.kernels import inlined
 
 NAME = "marking_the_close"
@@ -16,13 +15,9 @@ TIERS = ("trades",)
 MEASURED = True
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `marking_the_close`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     window_s : length of the close, up to the time that the opening row named (s)
     warm_s : least time watched without a hole (s)
     min_move : least move over 60 s (log return)
@@ -63,18 +58,14 @@ def strength(x: F8, rule: F8, values: F8) -> float:
         return float("nan")
     if left > rule[WINDOW_S] or left < 0.0:
         return 0.0
-    if not watched(x, rule[WARM_S]) or x[at.TRADES_60S] != x[at.TRADES_60S] or x[at.RET_60S] != x[at.RET_60S]:
+    if not watched(x, rule[WARM_S]):
         return float("nan")
-    move = abs(x[at.RET_60S])
-    if move < rule[MIN_MOVE]:
-        return 0.0
-    side = 1.0 if x[at.RET_60S] > 0.0 else -1.0
-    blank(values)
-    hits = held(values, 0, move, max(rule[MIN_MOVE], rule[MOVE_DEVIATIONS] * usual_move(x, 60.0)))
-    hits = min(hits, held(values, 1, side * x[at.IMBALANCE_60S], rule[IMBALANCE]))
+    hits = push(x, values, rule[MIN_MOVE], rule[MOVE_DEVIATIONS], rule[IMBALANCE])
+    if not hits > 0.0:
+        return hits
     hits = min(hits, held(values, 2, volume_ratio(x, x[at.VOLUME_60S], 60.0), rule[VOLUME_RATIO]))
     hits = min(hits, held(values, 3, x[at.TRADES_60S], rule[MIN_TRADES]))
-    values[4], values[5] = left, side
+    values[4], values[5] = left, direction(x[at.RET_60S])
     return float(hits)
 
 
@@ -82,9 +73,8 @@ def sentence(values: Sequence[float], instrument: str, closing: bool) -> str:
     """What happened, with its numbers."""
     if closing:
         return f"{instrument}: the one-sided trading before the close is over."
-    way, side = ("up", "buyers") if values[5] > 0.0 else ("down", "sellers")
     return (
-        f"{instrument} was pushed {way} by {100 * math.expm1(values[0]):.2f} % in a minute, {values[4]:.0f} s before "
-        f"the close, on {values[2]:.1f} times its usual volume with {side} ahead by {100 * values[1]:.0f} % of it: "
+        f"{pushed(instrument, values[0], values[5])}, {values[4]:.0f} s before "
+        f"the close, on {values[2]:.1f} times its usual volume {ahead(values[1], values[5])} of it: "
         "this looks like marking the close."
     )

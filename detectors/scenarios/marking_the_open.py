@@ -2,13 +2,12 @@
 Annex II; FINRA Rule 5210).
 """
 
-import math
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
-from detectors.scenarios.measures import F8, blank, held, usual_move
+from detectors.scenarios.episode import Rule
+from detectors.scenarios.measures import F8, held
+from detectors.scenarios.pushed import ahead, direction, push, pushed
 from tapewatch.kernels import inlined
 
 NAME = "marking_the_open"
@@ -16,13 +15,9 @@ TIERS = ("trades",)
 MEASURED = False
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `marking_the_open`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     window_s : length of the opening, from the session's opening row on (s)
     min_move : least move over 60 s (log return)
     move_deviations : and at least this many deviations of a 60 s return so far in the session (standard deviations)
@@ -59,17 +54,13 @@ def strength(x: F8, rule: F8, values: F8) -> float:
         return float("nan")
     if since > rule[WINDOW_S]:
         return 0.0
-    if x[at.TRADES_60S] != x[at.TRADES_60S] or x[at.RET_60S] != x[at.RET_60S] or x[at.AUCTION] != 0.0:
+    if x[at.AUCTION] != 0.0:
         return float("nan")
-    move = abs(x[at.RET_60S])
-    if move < rule[MIN_MOVE]:
-        return 0.0
-    side = 1.0 if x[at.RET_60S] > 0.0 else -1.0
-    blank(values)
-    hits = held(values, 0, move, max(rule[MIN_MOVE], rule[MOVE_DEVIATIONS] * usual_move(x, 60.0)))
-    hits = min(hits, held(values, 1, side * x[at.IMBALANCE_60S], rule[IMBALANCE]))
+    hits = push(x, values, rule[MIN_MOVE], rule[MOVE_DEVIATIONS], rule[IMBALANCE])
+    if not hits > 0.0:
+        return hits
     hits = min(hits, held(values, 2, x[at.TRADES_60S], rule[MIN_TRADES]))
-    values[3], values[4] = since, side
+    values[3], values[4] = since, direction(x[at.RET_60S])
     return float(hits)
 
 
@@ -77,8 +68,7 @@ def sentence(values: Sequence[float], instrument: str, closing: bool) -> str:
     """What happened, with its numbers."""
     if closing:
         return f"{instrument}: the one-sided trading at the open is over."
-    way, side = ("up", "buyers") if values[4] > 0.0 else ("down", "sellers")
     return (
-        f"{instrument} was pushed {way} by {100 * math.expm1(values[0]):.2f} % in a minute, {values[3]:.0f} s after "
-        f"the open, with {side} ahead by {100 * values[1]:.0f} % of the volume: this looks like marking the open."
+        f"{pushed(instrument, values[0], values[4])}, {values[3]:.0f} s after "
+        f"the open, {ahead(values[1], values[4])} of the volume: this looks like marking the open."
     )

@@ -4,9 +4,8 @@ Regulation 2016/522, Annex II: creation of a floor, or a ceiling, in the price p
 
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, held, over, usual_move, volume_ratio, watched
 from tapewatch.kernels import inlined
 
@@ -15,13 +14,9 @@ TIERS = ("quotes", "trades")
 MEASURED = False
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `price_floor_ceiling`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     warm_s : least time watched without a hole (s)
     pressure : least net aggressor volume against the held side over 60 s, of the volume traded (share)
     volume_ratio : least volume of 60 s over its own usual volume (ratio)

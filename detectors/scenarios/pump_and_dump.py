@@ -82,10 +82,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dump_share: float = 0.5
     dense_share: float = 0.2
 
-    def array(self) -> F8:
-        """As the kernel takes them."""
-        return np.array([float(value) for value in msgspec.structs.astuple(self)])
-
 
 @inlined
 def evidence(x: F8, rule: F8, values: F8) -> None:

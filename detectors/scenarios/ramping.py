@@ -8,9 +8,8 @@ window, and goes straighter than chance moves.
 import math
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, held, over, usual_move, watched
 from tapewatch.kernels import inlined
 
@@ -19,13 +18,9 @@ TIERS = ("trades",)
 MEASURED = True
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `ramping`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     warm_s : least time watched without a hole (s)
     min_drift : least move over 120 s (log return)
     drift_deviations : and at least this many deviations of a 120 s return, by own volatility (standard deviations)

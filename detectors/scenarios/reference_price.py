@@ -2,13 +2,12 @@
 12(1)(d); Delegated Regulation 2016/522, Annex II; CFTC Rule 180.1).
 """
 
-import math
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
-from detectors.scenarios.measures import F8, blank, held, usual_move, volume_ratio, watched
+from detectors.scenarios.episode import Rule
+from detectors.scenarios.measures import F8, held, volume_ratio, watched
+from detectors.scenarios.pushed import ahead, direction, push, pushed
 from tapewatch.kernels import inlined
 
 NAME = "reference_price"
@@ -18,13 +17,9 @@ MEASURED = False
 _DAY_S = 86_400.0
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `reference_price`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     fixing_s : time of day of the fixing, seconds after 00:00 UTC; 0 where the instrument has none (s)
     window_s : length of the window around the fixing, half before and half after it (s)
     warm_s : least time watched without a hole (s)
@@ -65,17 +60,13 @@ def strength(x: F8, rule: F8, values: F8) -> float:
     after = (x[at.SECOND_OF_DAY] - rule[FIXING_S] + 0.5 * _DAY_S) % _DAY_S - 0.5 * _DAY_S
     if abs(after) > 0.5 * rule[WINDOW_S]:
         return 0.0
-    if not watched(x, rule[WARM_S]) or x[at.TRADES_60S] != x[at.TRADES_60S] or x[at.RET_60S] != x[at.RET_60S]:
+    if not watched(x, rule[WARM_S]):
         return float("nan")
-    move = abs(x[at.RET_60S])
-    if move < rule[MIN_MOVE]:
-        return 0.0
-    side = 1.0 if x[at.RET_60S] > 0.0 else -1.0
-    blank(values)
-    hits = held(values, 0, move, max(rule[MIN_MOVE], rule[MOVE_DEVIATIONS] * usual_move(x, 60.0)))
-    hits = min(hits, held(values, 1, side * x[at.IMBALANCE_60S], rule[IMBALANCE]))
+    hits = push(x, values, rule[MIN_MOVE], rule[MOVE_DEVIATIONS], rule[IMBALANCE])
+    if not hits > 0.0:
+        return hits
     hits = min(hits, held(values, 2, volume_ratio(x, x[at.VOLUME_60S], 60.0), rule[VOLUME_RATIO]))
-    values[3], values[4] = after, side
+    values[3], values[4] = after, direction(x[at.RET_60S])
     return float(hits)
 
 
@@ -83,10 +74,9 @@ def sentence(values: Sequence[float], instrument: str, closing: bool) -> str:
     """What happened, with its numbers."""
     if closing:
         return f"{instrument}: the one-sided trading around the fixing is over."
-    way, side = ("up", "buyers") if values[4] > 0.0 else ("down", "sellers")
     when = f"{abs(values[3]):.0f} s {'after' if values[3] > 0.0 else 'before'} the fixing"
     return (
-        f"{instrument} was pushed {way} by {100 * math.expm1(values[0]):.2f} % in a minute, {when}, on "
-        f"{values[2]:.1f} times its usual volume with {side} ahead by {100 * values[1]:.0f} % of it: "
+        f"{pushed(instrument, values[0], values[4])}, {when}, on "
+        f"{values[2]:.1f} times its usual volume {ahead(values[1], values[4])} of it: "
         "this looks like a push of the reference price."
     )

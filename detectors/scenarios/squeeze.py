@@ -5,9 +5,8 @@ Annex II: abusive squeeze; CEA Section 9(a)(2)). A proxy: positions are not in m
 import math
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, held, usual_move, volume_ratio, watched
 from tapewatch.kernels import inlined
 
@@ -16,13 +15,9 @@ TIERS = ("quotes", "trades")
 MEASURED = False
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `squeeze`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     warm_s : least time watched without a hole (s)
     min_rise : least rise over 900 s (log return)
     rise_deviations : and at least this many deviations of a 900 s return, by own volatility (standard deviations)

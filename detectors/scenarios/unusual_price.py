@@ -6,9 +6,8 @@ The market's own move is taken off: news moves quotes and trades together and le
 import math
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, held, usual_move, watched
 from tapewatch.kernels import inlined
 
@@ -17,13 +16,9 @@ TIERS = ("quotes", "trades")
 MEASURED = False
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `unusual_price`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     warm_s : least time watched without a hole (s)
     min_distance : least distance of a print from the mid before and after the second (log return)
     deviations : and at least this many deviations of a 1 s return, by own volatility (standard deviations)

@@ -5,9 +5,8 @@ alert for further analysis).
 import math
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios import observation as at
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, held, over, watched
 from tapewatch.kernels import inlined
 
@@ -16,13 +15,9 @@ TIERS = ("trades",)
 MEASURED = False
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `unusual_trade_size`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     warm_s : least time watched without a hole (s)
     size_ratio : least size over the usual size, the geometric mean of half an hour (ratio)
     deviations : least distance of its logarithm from the usual one, in own deviations (standard deviations)

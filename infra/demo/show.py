@@ -35,7 +35,6 @@ KEEP_AFTER_S = 4.0
 """How long the sink waits for the first score, s."""
 
 TICK_S = 0.05
-LABELS_S = 0.5
 STUCK_S = 120
 CAUGHT_UP_FRAMES = 20
 PATIENCE_S = 10.0

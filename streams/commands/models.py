@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from detectors import registry
-from detectors.kmeans.model import content_hash
+from detectors.model_file import content_hash
 from streams.commands import reproduce
 from streams.engine import control
 from streams.engine.control import Change

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from detectors import registry
-from detectors.kmeans.model import content_hash
+from detectors.model_file import content_hash
 from tapewatch.errors import TapewatchError
 
 _COMMAND = re.compile(r"python -m benchmarks\.[a-z_]+( .*)?")

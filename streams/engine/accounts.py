@@ -26,7 +26,7 @@ from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError
 from tapewatch.frames import View
 from tapewatch.messages import Alert
-from tapewatch.rows import Condition, RowType
+from tapewatch.rows import Condition
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -35,6 +35,7 @@ SHOWN_LETTERS = 40
 """Letters of an account's name that a sentence shows at most."""
 
 _COLUMNS = ("buyer_account", "seller_account")
+_ENCODED = tuple(name.encode() for name in _COLUMNS)
 _COUNTED = (int(Condition.REGULAR), int(Condition.AUCTION))
 _number = lru_cache(65_536)(hashed)
 
@@ -80,13 +81,14 @@ class Accounts:
     """The stage of one partition.
 
     alert : makes the message of an event, under what is in force (see streams.engine.alerts.build_alert)
+    live : slots for which a second's end may change something: without them `advance` has nothing to do
     """
 
     def __init__(self, config: DetectorConfig, alert: Callable[[I8, I8, F8], Alert]) -> None:
         self._config, self._alert = config, alert
         self._kinds: Sequence[str] = ()
         self._of: dict[int, Watched] = {}
-        self._live: set[int] = set()
+        self.live: set[int] = set()
         self._second = -1
         self._written: list[tuple[int, int, int, Alert]] = []
 
@@ -97,7 +99,7 @@ class Accounts:
             return
         self._config = config
         if not config.watch:
-            self._of, self._live = {}, set()
+            self._of, self.live = {}, set()
         for slot, one in self._of.items():
             self._set_rules(slot, one.ring)
 
@@ -106,12 +108,12 @@ class Accounts:
         watch.set_rules(ring.rules, {module.NAME: self._config.parameters(module.NAME, kind) for module in ACCOUNTS})
 
     def take(self, admitted: Admitted, kinds: Sequence[str], clock_ns: int, offset: int) -> None:
-        """Look at a frame's accepted trades, if it names accounts, before the kernels have seen it.
+        """Look at the accepted rows of a frame of trades, if it names accounts, before the kernels have seen it.
 
         kinds : class of each instrument, by slot; clock_ns : the newest ts_recv before the frame; offset : the record's
         """
         view = admitted.view
-        if view.type != RowType.TRADE or not self._config.watch or not _names_accounts(view):
+        if not self._config.watch or not _names_accounts(view):
             return
         self._kinds = kinds
         try:
@@ -144,7 +146,7 @@ class Accounts:
         if not code:
             return
         one.second = second
-        self._live.add(slot)
+        self.live.add(slot)
         for place in range(len(ACCOUNTS)):
             strength = one.ring.strengths[place]
             if code >> place & 1 and strength > one.strengths[place]:
@@ -157,11 +159,11 @@ class Accounts:
         if second <= self._second:
             return
         self._second = second
-        for slot in sorted(self._live):
+        for slot in sorted(self.live):
             one = self._of[slot]
             self._settle(slot, one, second, offset)
             if not one.live:
-                self._live.discard(slot)
+                self.live.discard(slot)
 
     def _settle(self, slot: int, one: Watched, second: int, offset: int) -> None:
         """Bring an instrument's episodes up to `second`, exclusive: the second of hits, the one after it, which ends
@@ -223,15 +225,15 @@ class Accounts:
     def load(self, data: bytes) -> None:
         """Take up a dumped state, under the configuration in force."""
         self._of = {each.slot: _loaded(each) for each in msgspec.msgpack.decode(data, type=list[_Dumped])}
-        self._live = {slot for slot, one in self._of.items() if one.live}
+        self.live = {slot for slot, one in self._of.items() if one.live}
         for slot, one in self._of.items():
             self._set_rules(slot, one.ring)
 
 
 def _names_accounts(view: View) -> bool:
     """Whether the frame's schema has the columns."""
-    schema = view.data[: 8 + int.from_bytes(view.data[4:8], "little")]
-    return all(name.encode() in schema for name in _COLUMNS)
+    end = 8 + int.from_bytes(view.data[4:8], "little")
+    return all(view.data.find(name, 0, end) >= 0 for name in _ENCODED)
 
 
 def _columns(ring: Ring) -> tuple[npt.NDArray[Any], ...]:

@@ -128,8 +128,3 @@ trade's.
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 COUNT = len(FEATURES)
-
-
-def index_of(name: str) -> int:
-    """A feature's column."""
-    return NAMES.index(name)

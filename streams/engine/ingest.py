@@ -2,6 +2,8 @@
 before it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,9 +13,11 @@ from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.observing import on_order, on_print
 from streams.engine.output import Output
-from streams.engine.rules import Judges
+from streams.engine.output import create as create_output
+from streams.engine.rules import Judges, nobody
 from streams.engine.seal import advance, cover, restart_windows
-from streams.engine.state import State
+from streams.engine.state import State, create
+from tapewatch.bundles import Layout
 from tapewatch.checks import LEVELS, floats, int8s
 from tapewatch.kernels import inlined, kernel
 from tapewatch.rows import Condition, RowType, StatusKind
@@ -266,10 +270,22 @@ def _wake(S: State, i: int) -> None:
         a[s.HALTED_SINCE] = S.clock[s.SECOND]
 
 
+class Hands(NamedTuple):
+    """What rows are taken into."""
+
+    state: State
+    judges: Judges
+    out: Output
+
+
+HANDS = Layout(Hands(create(1), nobody(), create_output(1)))
+_open = HANDS.open
+
+
 @kernel
 def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any case
     row_type: int, buffer: Bytes, offsets: Longs, rows: int, start: int, slots: Ints, reasons: Bytes, offset: int,
-    beside: Longs, S: State, judges: Judges, out: Output,
+    beside: Longs, hands: Longs,
 ) -> int:  # fmt: skip
     """Take a frame's accepted rows in, from row `start` on; returns the next row.
 
@@ -277,8 +293,10 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
     offset : the record's offset, named as cause in what the kernel writes
     beside : int64[rows], what was read from texts: of status rows the close that they name, seconds of the epoch, 0
     where none does; of order rows a hash of the order's id; empty for other types, and where no text tells anything
+    hands : words of a bundle of `Hands`
     Stops early when `out` is full (counts[FULL], call again after draining) or behind a control row (counts[CONTROL]).
     """
+    S, judges, out = _open(hands)
     codes = buffer[offsets[0] : offsets[0] + 4 * rows].view(np.int32)
     ts_event = buffer[offsets[1] : offsets[1] + 8 * rows].view(np.int64)
     ts_recv = buffer[offsets[2] : offsets[2] + 8 * rows].view(np.int64)

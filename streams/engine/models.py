@@ -3,22 +3,19 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from detectors.book import model as book
-from detectors.book import trees as book_trees
 from detectors.book.model import BookModel
 from detectors.kmeans import model as kmeans
-from detectors.kmeans import score
 from detectors.kmeans.model import PAIR, KMeansModel, content_hash
 from detectors.pumps import model as pumps
-from detectors.pumps import trees
 from detectors.pumps.model import PumpModel
 from detectors.scenarios.library import ENGINE
 from streams.engine.features import NAMES
-from streams.engine.rules import DetectorConfig, Judges
+from streams.engine.rules import DetectorConfig, nobody
 from tapewatch.errors import TapewatchError
 
 KMEANS, KMEANS_CLASSIC, PUMPS, BOOK = "kmeans", "kmeans_classic", pumps.DETECTOR, book.DETECTOR
@@ -107,13 +104,6 @@ def problem(model: Model) -> str:
     return model.problem() or (f"no such input: {', '.join(missing)}" if missing else "")
 
 
-def summary(model: Model) -> dict[str, Any]:
-    """What a listing shows."""
-    if isinstance(model, BookModel):
-        return book.summary(model)
-    return pumps.summary(model) if isinstance(model, PumpModel) else kmeans.summary(model)
-
-
 class InForce:
     """Models and thresholds of one partition, as kernels take them; replaced as a whole by a control row."""
 
@@ -122,9 +112,7 @@ class InForce:
         self.models: dict[str, str] = {}
         self.config = config
         self.config_hash = config.hash
-        self.judges = Judges(
-            score.no_model(), score.no_model(), trees.no_model(), book_trees.no_model(), config.rules(), config.watch
-        )
+        self.judges = nobody()._replace(rules=config.rules(), watch=config.watch)
         for detector, wanted in sorted(models.items()):
             self._load(detector, wanted)
 

@@ -7,6 +7,7 @@ outputs and commit records; 6 add the input offsets with the snapshot pointers a
 and 2 of the next batch. A failed transaction is aborted and the tasks are rebuilt from what is committed.
 """
 
+import ctypes
 import gc
 import os
 import socket
@@ -41,6 +42,9 @@ SNAPSHOT_SHARE = 0.02
 _NO_TOPIC = r"^market\.$"
 """A subscription that matches no topic's name."""
 
+_MALLOC = {-1: 256 * 1024 * 1024, -2: 16 * 1024 * 1024, -3: 32 * 1024 * 1024}
+"""glibc's M_TRIM_THRESHOLD (free memory kept), M_TOP_PAD (steps in which more is asked for) and M_MMAP_THRESHOLD."""
+
 Key = tuple[str, int]
 
 
@@ -61,6 +65,17 @@ def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPa
             if not passing or WALL.now() > deadline:
                 raise
             WALL.sleep(0.1)
+
+
+def _keep_memory() -> None:
+    """Let the C library keep what is freed: frames of half a megabyte come and go, and pages given back have to be
+    cleared by the kernel when they are next asked for (a twentieth of the CPU time). Where it has no such setting,
+    nothing changes.
+    """
+    choose = getattr(ctypes.CDLL(None), "mallopt", None)
+    if choose is not None:
+        for option, size in _MALLOC.items():
+            choose(option, size)
 
 
 def _spare_collector() -> None:
@@ -139,6 +154,7 @@ class Engine:
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
+        _keep_memory()
         warm_up()
         _spare_collector()
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))

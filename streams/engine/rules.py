@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.book.trees import Trees as BookTrees
+from detectors.book import trees as book_trees
 from detectors.kmeans.score import Centres
-from detectors.pumps.trees import Trees
+from detectors.kmeans.score import no_model as no_centres
+from detectors.pumps import trees
 from detectors.scenarios.accounts import front_running as front_running_
 from detectors.scenarios.accounts import matched_orders as matched_orders_
 from detectors.scenarios.accounts import painting_the_tape as painting_the_tape_
@@ -33,10 +34,16 @@ class Judges(NamedTuple):
 
     kmeans: Centres
     classic: Centres
-    pumps: Trees
-    book: BookTrees
+    pumps: trees.Trees
+    book: book_trees.Trees
     rules: npt.NDArray[np.float64]
     watch: bool
+
+
+def nobody() -> Judges:
+    """No models and no rules, nothing is watched."""
+    rules = np.zeros((1, len(SCENARIOS), PARAMETERS))
+    return Judges(no_centres(), no_centres(), trees.no_model(), book_trees.no_model(), rules, watch=False)
 
 
 class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):

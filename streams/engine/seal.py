@@ -341,7 +341,7 @@ def _models(
 def _book_chances(p: F8, slot: int, second: int, offset: int, model: book_trees.Trees, x: F8, out: Output) -> None:
     """Close a second for the book detector, write its score rows, and what it says and saw into the observation."""
     f, chances = out.flow, out.work[o.ODDS, : len(book_trees.SCENARIOS)]
-    if not flow.close_second(p, second, f) or model.roots.size == 0:
+    if not flow.close_second(p, second, f) or model.forest.roots.size == 0:
         return
     book_trees.score(f, model, chances)
     for each in range(chances.size):

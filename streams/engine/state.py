@@ -6,6 +6,7 @@ closing one walks through memory in order, whatever their number.
 """
 
 import math
+import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,6 @@ from detectors.scenarios.library import SCENARIOS as SCENARIO_NAMES
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
-U1 = npt.NDArray[np.uint8]
 
 # clock: int64[8]
 NEWEST, SECOND, COUNT, PHASE, SEALED = 0, 1, 2, 3, 4
@@ -142,25 +142,44 @@ _SPARSE = ("episodes", "pumps", "flow", "tape", "resting")
 """Arrays whose rows stay untouched where they are zeros."""
 
 
+_MAPPED_FROM = 1 << 20
+"""Bytes from which an array is mapped by itself."""
 _PADDING = 8
 """Columns beyond a multiple of 64, so that the rows of a ring do not fall on the same cache sets."""
+
+
+def _zeros(shape: tuple[int, ...], sparse: bool = False) -> F8:
+    """Zeros whose pages take no memory until they are written. A large array is mapped by itself: the C library may
+    hand out memory that was used before, and would write the zeros.
+
+    sparse : few rows will be written, so that large pages would waste memory
+    """
+    size = 8 * math.prod(shape)
+    if size < _MAPPED_FROM:
+        return np.zeros(shape)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if not sparse and hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages).reshape(shape)
 
 
 def create(capacity: int = 64 + _PADDING) -> State:
     """An empty state with room for `capacity` instruments."""
     clock = np.zeros(8, dtype=np.int64)
     clock[NEWEST] = clock[SECOND] = -1
-    acc = np.zeros((capacity, ACCUMULATORS))
+    acc = _zeros((capacity, ACCUMULATORS))
+    book = _zeros((capacity, 40))
+    book[:] = np.nan
     acc[:, list(_NAN_AT_BIRTH)] = np.nan
     acc[:, LAST_BUY_MS] = -1.0
     return State(
         clock=clock,
         acc=acc,
-        rings=np.zeros((RING_ROWS, capacity)),
-        book=np.full((capacity, 40), np.nan),
+        rings=_zeros((RING_ROWS, capacity)),
+        book=book,
         live=np.zeros(capacity, dtype=np.int64),
         klass=np.zeros(capacity, dtype=np.int64),
-        **{name: np.zeros((capacity, *_SHAPES[name])) for name in _SPARSE},
+        **{name: _zeros((capacity, *_SHAPES[name]), sparse=True) for name in _SPARSE},
     )
 
 
@@ -177,10 +196,10 @@ def grow(state: State, needed: int) -> State:
 
 
 def _room(needed: int) -> int:
-    """A capacity for that many instruments: steps of an eighth of a power of two, since what lies unused between the
+    """A capacity for that many instruments: steps of a quarter of a power of two, since what lies unused between the
     used parts of the rings' rows takes memory too.
     """
-    step = max(64, 1 << max(needed.bit_length() - 4, 0))
+    step = max(64, 1 << max(needed.bit_length() - 3, 0))
     return -(-max(needed, 1) // step) * step + _PADDING
 
 

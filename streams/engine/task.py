@@ -3,7 +3,7 @@ the log.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from streams.engine import state as s
 from streams.engine.accounts import Accounts
 from streams.engine.alerts import build_alert
 from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, FrameWriter
-from streams.engine.ingest import ingest
+from streams.engine.ingest import HANDS, Hands, ingest
 from streams.engine.models import Control, InForce
 from streams.engine.seal import begin_watching
 from streams.engine.state import create, grow
@@ -27,7 +27,7 @@ from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert, Cause, Coverage, from_rfc3339, to_rfc3339
-from tapewatch.rows import EVERY_INSTRUMENT
+from tapewatch.rows import EVERY_INSTRUMENT, RowType
 
 _NANOS = 1_000_000_000
 _COVERAGE_REASONS = {o.SILENCE: "silent", o.HALT: "halt", o.GAP: "gap"}
@@ -83,6 +83,7 @@ class Task:
         self.next_offset = 0
         self.tally = Tally()
         self._out = o.create(s.capacity(self.state))
+        self._bundle = HANDS.bundle(Hands(self.state, force.judges, self._out))
         self._outgoing: list[Outgoing] = []
         self._features, self._scores = FrameWriter(FEATURES), FrameWriter(SCORES)
         self._bars, self._sealed = FrameWriter(BARS), FrameWriter(SEALED)
@@ -115,20 +116,29 @@ class Task:
         if admitted.refused:
             self._refuse(offset, admitted)
         self._make_room()
-        self.accounts.take(admitted, self.kinds, int(self.state.clock[s.NEWEST]), offset)
+        if view.type == RowType.TRADE:
+            self.accounts.take(admitted, self.kinds, int(self.state.clock[s.NEWEST]), offset)
         row, texts = 0, beside(view)
         while row < view.rows:
             row = ingest(
                 int(view.type), view.buffer, view.offsets, view.rows, row, admitted.slots, admitted.reasons, offset,
-                texts, self.state, self.force.judges, self._out,
+                texts, self._hands(),
             )  # fmt: skip
-            self.accounts.advance(int(self.state.clock[s.SECOND]), offset)
+            if self.accounts.live:
+                self.accounts.advance(int(self.state.clock[s.SECOND]), offset)
             if self._out.counts[o.FULL]:
                 self.drain()
             elif self._out.counts[o.CONTROL]:
                 self._out.counts[o.CONTROL] = 0
                 self.drain()
                 self._control(offset, admitted, row - 1)
+
+    def _hands(self) -> np.ndarray:
+        """State, judges and buffers as `ingest` takes them."""
+        held: Hands = self._bundle.tree
+        if held.state is not self.state or held.judges is not self.force.judges or held.out is not self._out:
+            self._bundle = HANDS.bundle(Hands(self.state, self.force.judges, self._out))
+        return self._bundle.words
 
     def adopt(self, state: s.State, kinds: Sequence[str]) -> None:
         """Take up a restored state. kinds : class of each instrument, as it was when the instrument was first met."""
@@ -212,14 +222,13 @@ class Task:
         out, written = self._out, self.tally.written
         of_accounts = self.accounts.released(int(self.state.clock[s.SECOND]))
         if not self.silent:
-            count = int(out.counts[o.FEATURES])
-            self._frames(topics.FEATURES, "features", self._features, out.feature_keys, [*out.features], count)
+            counts = out.counts.tolist()
             self._frames(
-                topics.SCORES, "scores", self._scores, out.score_keys, [*out.scores], int(out.counts[o.SCORES])
+                topics.FEATURES, "features", self._features, out.feature_keys, out.features, counts[o.FEATURES]
             )
-            bars = int(out.counts[o.BARS])
+            self._frames(topics.SCORES, "scores", self._scores, out.score_keys, out.scores, counts[o.SCORES])
             minutes = np.full(out.bar_keys.shape[1], 60, dtype=np.int32)
-            self._frames(topics.BARS, "bars", self._bars, out.bar_keys, [minutes, *out.bars], bars)
+            self._frames(topics.BARS, "bars", self._bars, [*out.bar_keys, minutes], out.bars, counts[o.BARS])
             self._coverage()
             self._alerts(of_accounts)
             self._markers()
@@ -230,24 +239,23 @@ class Task:
         out.counts[:] = 0
 
     def _frames(
-        self, topic: str, kind: str, writer: FrameWriter, keys: np.ndarray, values: Sequence[np.ndarray], count: int
+        self, topic: str, kind: str, writer: FrameWriter, keys: Iterable[np.ndarray], table: np.ndarray, count: int
     ) -> None:
         """Write rows `0..count` as frames of at most MAX_ROWS rows."""
         versions = self.force.versions if writer is self._scores else ()
+        columns = list(keys)
         for start in range(0, count, MAX_ROWS):
-            cut = slice(start, min(start + MAX_ROWS, count))
-            columns = [column[cut] for column in (*keys, *values)]
-            self._write(topic, kind, writer.write(self.admission.names, columns, versions))
+            stop = min(start + MAX_ROWS, count)
+            self._write(topic, kind, writer.write(self.admission.names, columns, table, start, stop, versions))
 
     def _markers(self) -> None:
         """Write the sealed-second markers, after the rows of their seconds."""
         count = int(self._out.counts[o.SEALED])
         if count:
-            ends, instruments, offsets = (column[:count] for column in self._out.sealed)
-            codes = np.zeros(count, dtype=np.int32)
-            self._write(
-                topics.FEATURES, "sealed", self._sealed.write([EVERY_INSTRUMENT], [codes, ends, offsets, instruments])
-            )
+            ends, _, offsets = self._out.sealed
+            keys = [np.zeros(count, dtype=np.int32), ends, offsets]
+            value = self._sealed.write([EVERY_INSTRUMENT], keys, self._out.sealed[1:2], 0, count)
+            self._write(topics.FEATURES, "sealed", value)
 
     def _write(self, topic: str, kind: str, value: bytes) -> None:
         headers = [("type", kind.encode()), ("version", b"1"), *self._origin]

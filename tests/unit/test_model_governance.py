@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from detectors import registry
-from detectors.kmeans.model import content_hash
+from detectors.model_file import content_hash
 from streams.commands import reproduce
 from tapewatch.errors import TapewatchError
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks import thin_market
-from detectors.pumps import batch, model, training, trees
+from detectors.boosted import forest
+from detectors.pumps import batch, model, training
 from detectors.pumps import features as f
 from detectors.pumps.card import markdown
 from detectors.pumps.published import Published
@@ -33,7 +34,7 @@ def material(seed: int = 1) -> Material:
 @kernel
 def log_odds(x, window, model, out):
     for row in range(x.shape[0]):
-        out[row] = trees.log_odds(x[row], window, model)
+        out[row] = forest.log_odds(x[row], window, model)
 
 
 def test_exported_trees_say_what_scikit_learn_says() -> None:
@@ -42,7 +43,7 @@ def test_exported_trees_say_what_scikit_learn_says() -> None:
     x = np.concatenate([rows.positives[0].x, rows.spikes[0].x])
     for window in range(3):
         found = np.empty(len(x))
-        log_odds(x, window, made.trees(), found)
+        log_odds(x, window, made.trees().forest, found)
         wanted = training.fit(rows, window, recipe).predict_proba(x)[:, 1]
         np.testing.assert_allclose(1.0 / (1.0 + np.exp(-found)), wanted, atol=1e-7)
 

@@ -4,9 +4,8 @@ Annex II: improper matched orders; SEC Section 9(a)(1); Korea FSCMA Article 176)
 
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios.accounts.ring import UNKNOWN, Ring, row_of, within
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, either, held
 from tapewatch.kernels import inlined
 
@@ -15,13 +14,9 @@ TIERS = ("accounts",)
 MEASURED = False
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `matched_orders`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     window_s : trades within this time are looked at, as far as the ring holds them (s)
     min_trades : least trades of the two accounts with each other (count)
     exclusive : least share of the less active one's trades that is with the other (share)

@@ -5,9 +5,8 @@
 import math
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios.accounts.ring import UNKNOWN, Ring, row_of, within
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, held
 from tapewatch.kernels import inlined
 
@@ -16,13 +15,9 @@ TIERS = ("accounts",)
 MEASURED = False
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `painting_the_tape`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     window_s : the run of trades lies within this time (s)
     min_trades : least trades in a row among the same three accounts, none against the direction (count)
     min_move : least move over the run (log return)

@@ -4,9 +4,8 @@ Section 4c(a); EU MAR Article 12(1)(a); Taiwan Securities and Exchange Act Artic
 
 from collections.abc import Sequence
 
-import msgspec
-
 from detectors.scenarios.accounts.ring import UNKNOWN, Ring, row_of, within
+from detectors.scenarios.episode import Rule
 from detectors.scenarios.measures import F8, blank, either, held
 from tapewatch.kernels import inlined
 
@@ -15,13 +14,9 @@ TIERS = ("accounts",)
 MEASURED = True
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `wash_trades`.
 
-    hold_s : consecutive seconds that must hit before an alert opens (s)
-    quiet_s : seconds without a hit after which an episode may close (s)
-    cooldown_s : an episode closes no earlier than this after its alert (s)
-    update_ratio : a strength this many times the last reported one is a revision (ratio)
     window_s : trades within this time are looked at, as far as the ring holds them (s)
     min_trades : least trades that cancel one another: with itself, or to and fro between the two (count)
     balance : least share of their volume that cancels; trades with itself cancel wholly (share)

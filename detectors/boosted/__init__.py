@@ -1,0 +1,1 @@
+"""Boosted trees, whatever they judge: their nodes in a model file, their training, and their compiled walk."""

@@ -1,0 +1,80 @@
+"""What model files have in common: canonical JSON named by its content's hash, a card, and what makes a file unfit."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, pairwise
+from typing import Protocol, TypeVar
+
+import msgspec
+
+
+class Checked(Protocol):
+    """A model that knows what is wrong with it."""
+
+    def problem(self) -> str:
+        """What is wrong; empty where nothing is."""
+        ...
+
+
+M = TypeVar("M", bound=Checked)
+
+
+def content_hash(data: bytes) -> str:
+    """The name of a model's content: first 16 hex digits of its sha256."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a model comes from: the fields with which every card begins.
+
+    data, data_hash : what it was trained on; command : makes it again; seed : of everything drawn
+    """
+
+    data: str = ""
+    data_hash: str = ""
+    command: str = ""
+    seed: int = 0
+
+
+class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that is one JSON document; each kind has its own fields, in the order in which they stand in the file."""
+
+    def encoded(self) -> bytes:
+        """Canonical JSON."""
+        return msgspec.json.encode(self, order="deterministic")
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the sha256 of the canonical JSON."""
+        return content_hash(self.encoded())
+
+
+def sound(model: M) -> M:
+    """The same model; ValueError says what does not fit together in it."""
+    problem = model.problem()
+    if problem:
+        raise ValueError(problem)
+    return model
+
+
+def first_problem(found: Mapping[str, bool]) -> str:
+    """The first text whose condition holds; empty where none does."""
+    return next((what for what, is_wrong in found.items() if is_wrong), "")
+
+
+def foreign(detector: str, version: str, wanted: str) -> dict[str, bool]:
+    """Whether a file is another detector's or of another contract. wanted : the detector that it should be of"""
+    return {
+        f"detector {detector!r} is not {wanted}": detector != wanted,
+        f"contract version {version!r} is not 1.x": version.partition(".")[0] != "1",
+    }
+
+
+def unfit_knots(knots: Sequence[tuple[float, float]], numbers: Iterable[float], measure: str) -> dict[str, bool]:
+    """Whether a calibration cannot be read off. knots : of a `measure` and a probability; numbers : any others"""
+    return {
+        "a number is not finite": not all(map(math.isfinite, chain(numbers, *knots))),
+        "no knots": not knots,
+        f"knots must increase in {measure}": any(b[0] <= a[0] for a, b in pairwise(knots)),
+    }
