@@ -1,18 +1,49 @@
 """True cases of the scenarios that need accounts, among the trading of a crowd; a pushed market and its follower."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors.scenarios import observation as at
-from detectors.scenarios.accounts.ring import hashed
+from detectors.scenarios.accounts.ring import NANOS, hashed
+from tapewatch.rows import Rows, RowType
 
 A, B, C, WHALE = (hashed(name) for name in ("a", "b", "c", "whale"))
 Trade = tuple[float, float, float, int, int]
 """Time in s, price, quantity, buyer, seller."""
 
 F8 = npt.NDArray[np.float64]
+
+
+def trade_rows(trades: Sequence[tuple[str, Trade]], start_ns: int, accounts: bool = True) -> Rows:
+    """Trades by instrument as rows in the order given, to the millisecond; an account is its number in decimal.
+
+    start_ns : UTC nanoseconds of time 0; accounts : whether the rows name them; a 0 is a null
+    """
+    names = tuple(sorted({name for name, _ in trades}))
+    times = np.array([start_ns + int(each[0] * 1000) * 1_000_000 for _, each in trades], dtype=np.int64)
+    columns: dict[str, npt.NDArray[Any]] = {
+        "instrument": np.array([names.index(name) for name, _ in trades], dtype=np.int32),
+        "ts_event": times,
+        "ts_recv": times,
+        "price": np.array([each[1] for _, each in trades], dtype=np.float64),
+        "qty": np.array([each[2] for _, each in trades], dtype=np.float64),
+        "aggressor_side": np.zeros(len(trades), dtype=np.int8),
+        "condition": np.zeros(len(trades), dtype=np.int8),
+    }
+    if accounts:
+        for place, name in ((3, "buyer_account"), (4, "seller_account")):
+            columns[name] = np.array([str(each[place]) if each[place] else None for _, each in trades], dtype=object)
+    return Rows(RowType.TRADE, names, columns)
+
+
+def seconds_of(rows: Rows) -> Iterator[Rows]:
+    """The rows, those of each second by themselves."""
+    bounds = np.flatnonzero(np.diff(rows.ts_recv // NANOS)) + 1
+    for part in np.split(np.arange(len(rows)), bounds):
+        yield rows.take(part)
 
 
 def crowd(seed: int, seconds: float, every_s: float = 2.0, accounts: int = 40) -> Iterator[Trade]:

@@ -1,8 +1,7 @@
 """Recall and false alerts of four core scenarios on injected episodes in the synthetic market, over seeds, with
 intervals: `python -m benchmarks.scenario_rates --seeds 600-601 --json`.
 
-It uses the shipped code path (the brokerless driver; for wash trades the function over a ring of trades) and the
-shipped thresholds, and tunes nothing.
+It uses the shipped code path (the brokerless driver) and the shipped thresholds, and tunes nothing.
 """
 
 import argparse

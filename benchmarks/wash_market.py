@@ -1,14 +1,25 @@
-"""Trades with accounts: a crowd of unequal accounts with wash trades injected, for measuring `wash_trades`."""
+"""Trades with accounts: a crowd of unequal accounts with wash trades injected, for measuring `wash_trades`
+through the engine.
+"""
 
-import msgspec
 import numpy as np
 
-from benchmarks.account_controls import Trade, crowd
-from detectors.scenarios.accounts import wash_trades, watch
-from detectors.scenarios.accounts.ring import NANOS, hashed
+from benchmarks.account_controls import Trade, crowd, seconds_of, trade_rows
+from detectors.scenarios.accounts import wash_trades
+from detectors.scenarios.accounts.ring import hashed
+from streams.driver import Driver
+from streams.engine.models import InForce, ModelShelf
+from streams.engine.rules import DetectorConfig
+from tapewatch import messages, topics
+from tapewatch.clock import NANOS
+from tapewatch.instruments import Instrument
+from tapewatch.messages import Alert, from_rfc3339
+from tapewatch.registry import FixedRegistry
 
 INSTRUMENTS = 20
 SECONDS = 3600.0
+START = 1_750_000_020
+"""Second of the epoch at which the trades begin."""
 
 
 class WashMarket:
@@ -46,16 +57,22 @@ class WashMarket:
         return found
 
     def alerts(self) -> list[tuple[str, float]]:
-        """Where and when (s) an episode of hits begins, by the shipped hold, quiet and cooldown times."""
-        rule = msgspec.structs.asdict(wash_trades.Parameters())
-        found: list[tuple[str, float]] = []
-        for name, trades in self._trades.items():
-            ring, opened, newest = watch.create(), -np.inf, -np.inf
-            for when, price, qty, buyer, seller in trades:
-                if not watch.on_trade(ring, int(when * NANOS), price, qty, buyer, seller) & watch.WASH_TRADES:
-                    continue
-                if when - newest >= rule["quiet_s"] and when - opened >= rule["cooldown_s"]:
-                    found.append((name, when))
-                    opened = when
-                newest = when
-        return found
+        """Which alerts of `wash_trades` the engine opens, and when they are decided (s), at the shipped thresholds."""
+        trades = sorted(
+            ((name, each) for name, found in self._trades.items() for each in found), key=lambda one: one[1]
+        )
+        registry = FixedRegistry([Instrument(name) for name in self._trades])
+        driver = Driver(registry, force=InForce(ModelShelf(), {}, DetectorConfig()))
+        second = START
+        for rows in seconds_of(trade_rows(trades, START * NANOS)):
+            until = int(rows.ts_recv[0]) // NANOS
+            while second < until:
+                second += 1
+                driver.heartbeat(second)
+            driver.send(rows)
+        found = [messages.decode(Alert, each.value) for each in driver.collect().get(topics.ALERTS, ())]
+        return [
+            (alert.instrument, from_rfc3339(alert.decided) / NANOS - START)
+            for alert in found
+            if alert.scenario == wash_trades.NAME and alert.state == "open"
+        ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from detectors import fusion, peer_card
+from detectors import figures, fusion, peer_card
 from detectors.autoencoder import model as autoencoder
 from detectors.book import card as book_card
 from detectors.book import model as book
@@ -90,8 +90,8 @@ class Known:
         return KINDS[self.detector].summary(self.model)
 
     def markdown(self) -> str:
-        """Its card: data, hash, command, figures and limits."""
-        return KINDS[self.detector].markdown(self.model)
+        """Its card: data, hash, command, figures and limits; then what is recorded of it with intervals."""
+        return KINDS[self.detector].markdown(self.model) + figures.section(self.detector, self.hash)
 
     @property
     def command(self) -> str:

@@ -10,6 +10,7 @@ WHATS: dict[str, str] = {
     "pumps": "announced pumps in days of raw trades: found, how soon, at how many false alerts",
     "onset": "cross-validation on the published pump features",
     "scenarios": "labelled manipulation in quotes, trades and books: found, how soon, at how many false alerts",
+    "cross-market": "one market pushed for the sake of another: pairs of instruments over stored history",
     "what-if": "alerts over stored history under a changed configuration or model, beside those in force",
     "budget": "thresholds that keep the alert budget over stored history, as a file for `config apply`",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",

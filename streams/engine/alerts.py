@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.book import trees as book
+from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.episode import CLOSED, OPENED, UPDATED
 from detectors.scenarios.library import ENGINE, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS
 from streams.engine import output as o
@@ -39,6 +40,9 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+MODULES = (*ENGINE, *ACCOUNTS)
+"""Scenarios by the number that an event carries: the kernels', then those of the accounts stage."""
+
 _THRESHOLDS_AT = 8
 _CHANCE_AT = 1
 """Place of the probability among the values of `kmeans_anomaly`."""
@@ -56,7 +60,7 @@ def _evidence(scenario: int, v: Sequence[float]) -> tuple[Evidence, ...]:
 
     v : values and thresholds as the scenario's `strength` filled them in, then what streams.engine.output adds
     """
-    module = ENGINE[scenario]
+    module = MODULES[scenario]
     found = []
     for place, (name, unit) in enumerate(zip(module.VALUES, module.UNITS, strict=True)):
         threshold = _number(v[_THRESHOLDS_AT + place])
@@ -83,7 +87,7 @@ def build_alert(
     scenario, kind, slot, onset, decided, updated, revision, onset_offset = (int(field) for field in event)
     instrument = names[slot]
     v = [float(value) for value in values]
-    module, score = ENGINE[scenario], strength(v[o.STRENGTH], 1.0)
+    module, score = MODULES[scenario], strength(v[o.STRENGTH], 1.0)
     if scenario == PUMP_AND_DUMP and kind == UPDATED:
         # The dump has begun.
         score = max(score, 70.0)

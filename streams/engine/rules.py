@@ -13,8 +13,16 @@ from detectors.book import trees as book_trees
 from detectors.kmeans.score import Centres
 from detectors.kmeans.score import no_model as no_centres
 from detectors.pumps import trees
+from detectors.scenarios.accounts import front_running as front_running_
+from detectors.scenarios.accounts import matched_orders as matched_orders_
+from detectors.scenarios.accounts import painting_the_tape as painting_the_tape_
+from detectors.scenarios.accounts import wash_trades as wash_trades_
+from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.library import ENGINE, SCENARIOS
 from detectors.scenarios.table import Sections
+
+ALL_SCENARIOS = (*SCENARIOS, *(module.NAME for module in ACCOUNTS))
+"""Every scenario that has a section: those of the kernels, then those of the accounts stage."""
 
 PARAMETERS = max(len(module.Parameters.__struct_fields__) for module in ENGINE)
 
@@ -48,13 +56,17 @@ class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
 
     classes: dict[str, dict[str, dict[str, float]]] = msgspec.field(default_factory=dict)
     watch: bool = True
+    wash_trades: wash_trades_.Parameters = wash_trades_.Parameters()
+    matched_orders: matched_orders_.Parameters = matched_orders_.Parameters()
+    front_running: front_running_.Parameters = front_running_.Parameters()
+    painting_the_tape: painting_the_tape_.Parameters = painting_the_tape_.Parameters()
 
     def __post_init__(self) -> None:
         """ValueError where a value is negative or no number, or a class names an unknown scenario or parameter."""
         for name, scenarios in self.classes.items():
             for scenario, values in scenarios.items():
                 where = f"classes.{name}.{scenario}"
-                if scenario not in SCENARIOS:
+                if scenario not in ALL_SCENARIOS:
                     raise ValueError(f"{where}: no such scenario")
                 known = getattr(self, scenario).__struct_fields__
                 unknown = [key for key in values if key not in known]
@@ -63,7 +75,7 @@ class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
 
     def problem(self) -> str:
         """Which value is negative or no number; empty where none is."""
-        sections = {name: msgspec.to_builtins(getattr(self, name)) for name in SCENARIOS}
+        sections = {name: msgspec.to_builtins(getattr(self, name)) for name in ALL_SCENARIOS}
         for name, overrides in self.classes.items():
             sections |= {f"classes.{name}.{scenario}": values for scenario, values in overrides.items()}
         for section, values in sections.items():
@@ -72,16 +84,21 @@ class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
                     return f"{section}.{key} is {value}"
         return ""
 
+    def parameters(self, scenario: str, kind: str) -> msgspec.Struct:
+        """The parameters of a scenario for instruments of a class."""
+        rule: msgspec.Struct = msgspec.structs.replace(
+            getattr(self, scenario), **self.classes.get(kind, {}).get(scenario, {})
+        )
+        return rule
+
     def rules(self) -> npt.NDArray[np.float64]:
         """For the kernels: float64[1 + classes, scenarios, PARAMETERS], first for instruments of no class named here,
         then class by class in order of their names.
         """
         found = np.zeros((1 + len(self.classes), len(SCENARIOS), PARAMETERS))
         for place, name in enumerate(("", *sorted(self.classes))):
-            overrides = self.classes.get(name, {})
             for number, scenario in enumerate(SCENARIOS):
-                rule = msgspec.structs.replace(getattr(self, scenario), **overrides.get(scenario, {}))
-                values = msgspec.structs.astuple(rule)
+                values = msgspec.structs.astuple(self.parameters(scenario, name))
                 found[place, number, : len(values)] = values
         return found
 

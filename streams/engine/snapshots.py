@@ -20,7 +20,7 @@ from streams.engine.task import Task
 from tapewatch.errors import TapewatchError
 
 CHUNK_BYTES = 4 * 1024 * 1024
-FORMAT = 3
+FORMAT = 4
 _DIGEST_BYTES = 32
 
 
@@ -32,7 +32,7 @@ class Head(msgspec.Struct, frozen=True):
     """What a snapshot says of itself before the state's bytes.
 
     next_offset : the first record not in the state; kinds : class of each instrument
-    digest : sha256 of the uncompressed state; size : its bytes
+    digest : sha256 of the uncompressed state; size : its bytes, the last `accounts` of them the accounts stage's
     """
 
     format: int
@@ -48,6 +48,7 @@ class Head(msgspec.Struct, frozen=True):
     build: str
     digest: str
     size: int
+    accounts: int
 
 
 class Pointer(msgspec.Struct, frozen=True, array_like=True):
@@ -91,7 +92,8 @@ class Pointers(msgspec.Struct, frozen=True, array_like=True):
 
 def dump(task: Task) -> bytes:
     """A task's whole state: the sha256 of what follows, 4 bytes of length, a JSON head, the state in LZ4."""
-    data = s.dump(task.state)
+    accounts = task.accounts.dump()
+    data = s.dump(task.state) + accounts
     admission = task.admission
     head = Head(
         format=FORMAT,
@@ -107,6 +109,7 @@ def dump(task: Task) -> bytes:
         build=task.build,
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
+        accounts=len(accounts),
     )
     encoded = msgspec.json.encode(head)
     body = len(encoded).to_bytes(4, "little") + encoded + bytes(pa.compress(data, codec="lz4", asbytes=True))
@@ -132,7 +135,8 @@ def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
         )
     task.force = InForce(shelf, head.models, head.config)
     task.admission.load(head.names, head.sources, head.clock)
-    task.adopt(s.load(state), head.kinds)
+    task.adopt(s.load(state[: head.size - head.accounts]), head.kinds)
+    task.accounts.load(state[head.size - head.accounts :])
     task.next_offset = head.next_offset
 
 

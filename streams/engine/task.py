@@ -12,6 +12,7 @@ import numpy as np
 
 from streams.engine import output as o
 from streams.engine import state as s
+from streams.engine.accounts import Accounts
 from streams.engine.alerts import build_alert
 from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, FrameWriter
 from streams.engine.ingest import HANDS, Hands, ingest
@@ -25,8 +26,8 @@ from tapewatch.checks import Reason
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.instruments import Instrument
-from tapewatch.messages import Cause, Coverage, to_rfc3339
-from tapewatch.rows import EVERY_INSTRUMENT
+from tapewatch.messages import Alert, Cause, Coverage, from_rfc3339, to_rfc3339
+from tapewatch.rows import EVERY_INSTRUMENT, RowType
 
 _NANOS = 1_000_000_000
 _COVERAGE_REASONS = {o.SILENCE: "silent", o.HALT: "halt", o.GAP: "gap"}
@@ -77,6 +78,7 @@ class Task:
         self.kinds: list[str] = []
         self.force = force
         self.state = create()
+        self.accounts = Accounts(force.config, self._alert)
         self.silent = False
         self.next_offset = 0
         self.tally = Tally()
@@ -114,12 +116,16 @@ class Task:
         if admitted.refused:
             self._refuse(offset, admitted)
         self._make_room()
+        if view.type == RowType.TRADE:
+            self.accounts.take(admitted, self.kinds, int(self.state.clock[s.NEWEST]), offset)
         row, texts = 0, beside(view)
         while row < view.rows:
             row = ingest(
                 int(view.type), view.buffer, view.offsets, view.rows, row, admitted.slots, admitted.reasons, offset,
                 texts, self._hands(),
             )  # fmt: skip
+            if self.accounts.live:
+                self.accounts.advance(int(self.state.clock[s.SECOND]), offset)
             if self._out.counts[o.FULL]:
                 self.drain()
             elif self._out.counts[o.CONTROL]:
@@ -141,6 +147,11 @@ class Task:
         self._classify()
         self._out = o.create(s.capacity(state))
 
+    def judge_by(self, force: InForce) -> None:
+        """Take up other models and thresholds, whatever the log said so far."""
+        self.force = force
+        self._classify()
+
     def _make_room(self) -> None:
         """Let state and buffers hold every instrument met so far."""
         count = len(self.admission.names)
@@ -159,6 +170,7 @@ class Task:
     def _classify(self) -> None:
         """Say which rules apply to each instrument."""
         self.state.klass[: len(self.kinds)] = self.force.config.class_places(self.kinds)
+        self.accounts.switch(self.force.config, self.kinds)
 
     def _control(self, offset: int, admitted: Admitted, row: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
@@ -208,6 +220,7 @@ class Task:
     def drain(self) -> None:
         """Turn what the kernels wrote into records, and empty their buffers."""
         out, written = self._out, self.tally.written
+        of_accounts = self.accounts.released(int(self.state.clock[s.SECOND]))
         if not self.silent:
             counts = out.counts.tolist()
             self._frames(
@@ -217,12 +230,12 @@ class Task:
             minutes = np.full(out.bar_keys.shape[1], 60, dtype=np.int32)
             self._frames(topics.BARS, "bars", self._bars, [*out.bar_keys, minutes], out.bars, counts[o.BARS])
             self._coverage()
-            self._alerts()
+            self._alerts(of_accounts)
             self._markers()
         written["features"] += int(out.counts[o.FEATURES])
         written["scores"] += int(out.counts[o.SCORES])
         written["bars"] += int(out.counts[o.BARS])
-        written["alerts"] += int(out.counts[o.EVENTS])
+        written["alerts"] += int(out.counts[o.EVENTS]) + len(of_accounts)
         out.counts[:] = 0
 
     def _frames(
@@ -264,18 +277,27 @@ class Task:
             )
             self._outgoing.append(Outgoing(topics.COVERAGE, messages.encode(record), name.encode(), list(self._origin)))
 
-    def _alerts(self) -> None:
-        """Write the scenario events as alerts."""
+    def _alerts(self, of_accounts: Sequence[Alert]) -> None:
+        """Write the scenario events as alerts, in the order of their seconds; the kernels' first in each."""
         out = self._out
-        for row in range(int(out.counts[o.EVENTS])):
-            alert = build_alert(
-                out.events[row], out.event_offsets[row], out.event_values[row], self.admission.names,
-                (self.topic, self.partition), self.force, self.build,
-            )  # fmt: skip
-            headers = [("type", b"alert"), ("version", b"1")]
+        found = [
+            self._alert(out.events[row], out.event_offsets[row], out.event_values[row])
+            for row in range(int(out.counts[o.EVENTS]))
+        ]
+        if of_accounts:
+            found = sorted([*found, *of_accounts], key=lambda alert: from_rfc3339(alert.updated))
+        headers = [("type", b"alert"), ("version", b"1")]
+        for alert in found:
             self._outgoing.append(
-                Outgoing(topics.ALERTS, messages.encode(alert), alert.id.encode(), headers, instrument=alert.instrument)
+                Outgoing(
+                    topics.ALERTS, messages.encode(alert), alert.id.encode(), [*headers], instrument=alert.instrument
+                )
             )
+
+    def _alert(self, event: np.ndarray, offsets: np.ndarray, values: np.ndarray) -> Alert:
+        """The message of one scenario event, under what is in force."""
+        where = (self.topic, self.partition)
+        return build_alert(event, offsets, values, self.admission.names, where, self.force, self.build)
 
     def restart_tally(self) -> Tally:
         """What happened since the last call."""

@@ -6,7 +6,6 @@ It applies nothing: a person reads the file, tries it with `evaluate what-if`, a
 import argparse
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from streams.engine.models import InForce, ModelShelf
 from streams.engine.rules import DetectorConfig
 from streams.evaluate import intervals, spending, thresholds
+from streams.evaluate.budget_report import write_report
 from streams.evaluate.changes import keys_of
 from streams.evaluate.history import History, Span
 from streams.evaluate.replayed import Replay, on_stderr, replay, silent
@@ -45,21 +45,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     budget = args.per_instrument_day or settings.alerts.per_instrument_day
     if not budget > 0.0 or not args.loosest > 0.0:
         raise TapewatchError("budget and multiple must be above 0", "Mend the arguments.")
-    if args.report:
-        raise TapewatchError(
-            "a proposal has no page of its own", "Try it: `tapewatch evaluate what-if --report DIR` draws both."
-        )
     shelf, models, config = in_force(settings, need_kafka=args.market is None)
     history, span = opened(args, settings, shelf)
     try:
         document = proposed(history, span, config, (shelf, models), budget, args.loosest, on_stderr())
     finally:
         history.close()
-    return finish(args, document, _no_page, text)
-
-
-def _no_page(folder: Path) -> Path:
-    return folder
+    return finish(args, document, lambda folder: write_report(folder, document), text)
 
 
 def proposed(
@@ -103,9 +95,11 @@ def proposed(
                 "alerts_in_force": _count(standing, kinds, kind, name),
                 "alerts_proposed": _count(under.episodes[0], kinds, kind, name),
                 "at_end_of_ladder": multiple >= steps[-1],
+                "alerts_at_steps": [_count(episodes, kinds, kind, name) for episodes in ladder],
             }
             for (kind, name), multiple in sorted(multiples.items())
         ],
+        "steps": list(steps),
         "proposal": thresholds.changes(config, multiples),
         "replaces": _replaced(config, thresholds.changes(config, multiples)),
         "rows": found.rows,

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,6 +12,8 @@ from streams.engine.rules import DetectorConfig
 from tapewatch.errors import TapewatchError
 
 _PREFIX = "scenario."
+
+P = TypeVar("P", bound=msgspec.Struct)
 
 
 def keys_of(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -41,6 +43,22 @@ def with_settings(config: DetectorConfig, wanted: Sequence[str]) -> DetectorConf
         _place(tree, key, _value(text), known, takes_new)
         touched.add(section)
     return changed(config, {section: tree[section] for section in sorted(touched)})
+
+
+def with_values(parameters: P, wanted: Sequence[str]) -> P:
+    """One scenario's parameters with every `name=value` in its place; TapewatchError where one is unknown, no number,
+    or negative.
+    """
+    values: dict[str, float] = {}
+    for one in wanted:
+        name, equals, text = (part.strip() for part in one.partition("="))
+        value = _value(text) if equals else None
+        if name not in parameters.__struct_fields__:
+            raise _unknown(name, parameters.__struct_fields__)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0.0:
+            raise TapewatchError(f"--set {one} gives no number of 0 or more", "Write it as NAME=VALUE.")
+        values[name] = float(value)
+    return msgspec.structs.replace(parameters, **values)
 
 
 def _place(tree: dict[str, Any], key: str, value: Any, known: Sequence[str], takes_new: bool) -> None:

@@ -172,7 +172,7 @@ class TopicPartitionLog:
         task = self._new(force)
         if self._snapshot:
             snapshots.restore(task, self._snapshot, self._shelf)
-            task.force = force
+            task.judge_by(force)
         return task
 
     def records(self) -> Iterator[Record]:

@@ -27,6 +27,10 @@ SENSITIVITY: dict[str, tuple[str, ...]] = {
     "excessive_spread": ("min_spread_bps", "spread_ratio"),
     "pinging": ("min_small", "trades_z"),
     "wash_like_prints": ("min_pairs",),
+    "wash_trades": ("min_trades",),
+    "matched_orders": ("min_trades",),
+    "front_running": ("min_gain", "large_ratio"),
+    "painting_the_tape": ("min_trades", "min_move"),
 }
 """By scenario; all of a scenario's are multiplied alike, so that what is asked absolutely and what is asked relative to
 an instrument's own past stay in proportion.

@@ -12,6 +12,7 @@ from streams.commands.config import changed
 from streams.engine.models import ModelShelf
 from streams.engine.rules import DetectorConfig
 from streams.evaluate import budget, spending, thresholds
+from streams.evaluate.budget_report import write_report
 from streams.evaluate.history import Span
 from streams.evaluate.stored_files import FileHistory
 from tapewatch.errors import TapewatchError
@@ -86,6 +87,29 @@ def test_budget_that_is_kept_already_changes_nothing(market: Path) -> None:
     assert found["proposal"] == {}
     assert "nothing to change" in budget.text(found)
     assert found["proposed"]["configuration"] == DetectorConfig().hash
+
+
+def test_report_draws_what_each_multiple_would_open(market: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    history = FileHistory(market)
+    found = budget.proposed(history, Span(*history.extent, 0.0), DetectorConfig(), (ModelShelf(), {}), 1.0)
+    pump = next(one for one in found["scenarios"] if one["scenario"] == "pump_and_dump")
+    assert len(pump["alerts_at_steps"]) == len(found["steps"])
+    assert pump["alerts_at_steps"][0] == pump["alerts_in_force"] >= pump["alerts_at_steps"][-1] == 0
+    page = write_report(tmp_path, found | {"history": "<b>here</b>"}).read_text()
+    assert page.count("<img") == 2 and "pump_and_dump.min_rise" in page
+    assert "&lt;b&gt;here" in page and "<b>here" not in page
+
+
+def test_report_of_a_history_without_alerts_says_so(market: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    history = FileHistory(market)
+    high = thresholds.multiplied(
+        DetectorConfig(), {("", name): 16.0 for name in thresholds.scenarios(DetectorConfig())}
+    )
+    found = budget.proposed(history, Span(*history.extent, 0.0), high, (ModelShelf(), {}), 1.0)
+    page = write_report(tmp_path, found).read_text()
+    assert "no scenario opened an alert" in page and "<img" not in page
 
 
 def test_command_takes_the_budget_from_the_settings_and_prints_one_document(

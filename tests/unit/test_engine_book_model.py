@@ -1,5 +1,7 @@
 """The book model in the engine: the same probabilities as over whole arrays, and none below its data tier."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from streams.engine.models import InForce, ModelShelf
 from tapewatch import topics
 from tapewatch.clock import NANOS
 from tapewatch.rows import RowType
-from tests.unit.book_tape import ASK, BID, Order, Trade, tape
+from tests.unit.book_tape import ASK, BID, START, Order, Trade, tape
 from tests.unit.engine_market import Event, in_order, messages_of, run
 
 NAME = "S1.SIMX"
@@ -84,3 +86,67 @@ def test_scenario_alerts_once_while_the_model_reports_and_names_the_model() -> N
     (opened,) = [alert for alert in alerts if alert["scenario"] == "layering" and alert["revision"] == 0]
     assert opened["provenance"]["models"]["book"] == reports_anything.hash
     assert not [alert for alert in quiet if alert["scenario"] in SCENARIOS]
+
+
+def order_rows(executed: float, until: float = 50.0) -> list[Event]:
+    """An order of 10 every half a second; a tenth of a second later the given share of it is executed, then the rest
+    deleted.
+    """
+    made = []
+    for number in range(int(until * 2)):
+        when, name = START + number / 2, f"o{number}"
+        for at, action, qty in ((0.05, 1, 10.0), (0.15, 4, 10.0 * executed), (0.2, 3, 10.0 * (1.0 - executed))):
+            values = {"action": action, "side": 1, "price": 99.9, "qty": qty, "order_id": name}
+            if qty > 0.0:
+                made.append(Event(RowType.ORDER, NAME, int((when + at) * NANOS), values))
+    return made
+
+
+def layered(orders: list[Event], **parameters: float) -> list[dict[str, Any]]:
+    """First revisions of layering where the model reports anything, with order rows beside the book."""
+    found = after_first_book(tape([Order(BID, level, 12.0, 30.2, 33.4) for level in range(2, 6)], []))
+    easy = msgspec.structs.replace(
+        shipped(), boosters=tuple(msgspec.structs.replace(one, alert=1e-6) for one in shipped().boosters)
+    )
+    shelf = ModelShelf()
+    default = InForce.default(shelf)
+    config = msgspec.structs.replace(default.config, layering=layering.Parameters(warm_s=0.0, **parameters))
+    force = InForce(shelf, default.models | {"book": shelf.put(easy.encoded())}, config)
+    alerts = messages_of(run(in_order(log_of(found), orders), force=force).outgoing(), topics.ALERTS)
+    told = [msgspec.json.decode(data) for data in alerts]
+    return [alert for alert in told if alert["scenario"] == "layering" and alert["revision"] == 0]
+
+
+def test_order_rows_of_withdrawals_stand_in_the_evidence_of_an_alert() -> None:
+    (alert,) = layered(order_rows(executed=0.1))
+    shown = {one["feature"]: one for one in alert["evidence"]}
+    assert shown["unfilled_60s"]["value"] == pytest.approx(0.9, abs=0.02)
+    assert (shown["unfilled_60s"]["threshold"], shown["short_lived_60s"]["value"]) == (0.5, 1.0)
+    assert "By order rows 90 % of the quantity" in alert["sentence"]
+
+
+def test_without_order_rows_the_book_alone_decides() -> None:
+    (alert,) = layered([])
+    shown = {one["feature"]: one for one in alert["evidence"]}
+    assert (shown["unfilled_60s"]["value"], shown["unfilled_60s"]["threshold"]) == (None, None)
+    assert "order rows" not in alert["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("why", "executed", "parameters"),
+    [
+        ("most of what ended was executed", 0.8, {}),
+        ("more must have been withdrawn", 0.1, {"min_unfilled": 0.95}),
+    ],
+)
+def test_no_alert_where_order_rows_speak_against_it(why: str, executed: float, parameters: dict[str, float]) -> None:
+    assert layered(order_rows(executed), **parameters) == []
+    assert layered(order_rows(executed), min_unfilled=0.0)
+
+
+def test_orders_that_live_long_can_be_asked_for_and_then_hold_the_alert_back() -> None:
+    made = order_rows(executed=0.0)
+    late = [Event(one.type, NAME, one.at + 5 * NANOS, one.values) for one in made if one.values["action"] == 3]
+    orders = in_order([one for one in made if one.values["action"] == 1], late)
+    assert layered(orders)
+    assert layered(orders, min_short_lived=0.1) == []

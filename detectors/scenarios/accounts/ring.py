@@ -22,7 +22,8 @@ class Ring(NamedTuple):
 
     seen : int64[1], trades so far; the next goes to row seen % size
     ts : int64[size], ns; price, qty : float64[size]; buyer, seller : int64[size], `hashed` accounts or UNKNOWN
-    rules : float64[scenarios, 16], parameters of each; values : float64[scenarios, 16], evidence of the newest trade
+    rules : float64[scenarios, 16], parameters of each; values : float64[scenarios, 16], evidence of the newest trade;
+    strengths : float64[scenarios], of the newest trade, NaN where its accounts are not known
     """
 
     seen: I8
@@ -33,6 +34,7 @@ class Ring(NamedTuple):
     seller: I8
     rules: F8
     values: F8
+    strengths: F8
 
 
 def hashed(account: str) -> int:

@@ -1,0 +1,157 @@
+"""Figures with intervals for the cards of the shipped models, from their files and docs/results:
+`python -m benchmarks.card_figures --check|--write`.
+
+Shares get exact binomial intervals (Clopper & Pearson 1934), counts over a time exact Poisson ones (Garwood 1936),
+wherever the file tells of how many; intervals over seeds and of bootstraps are taken from the results that have them. A
+result of another model's hash is left out.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from detectors import registry
+from detectors.figures import Figure, Measured, recorded, section
+from streams.evaluate import intervals
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE, CARDS, RESULTS = ROOT / "detectors" / "figures.json", ROOT / "docs" / "cards", ROOT / "docs" / "results"
+
+_EXACT, _POISSON = "exact binomial, of {} {}", "exact Poisson, {} in {:.3g} {}"
+_CARD = "training, on rows it never saw"
+_EVENTS = re.compile(r"^(?P<what>.*) \((?P<count>\d+) events\)$")
+_HOURS = re.compile(r"^(?P<what>.*: false alerts an instrument-hour) \((?P<h>[\d.]+) h\)$")
+_AT_ALERT = ": event recall at the alert probability"
+_ALERTED = "alerted_"
+
+
+def figures(detector: str, data: bytes) -> Measured:
+    """All figures of a shipped model that have an interval."""
+    known = registry.read(data)
+    metrics: Mapping[str, float] = known.model.card.metrics
+    found = [*_of_events(metrics), *_of_scenarios(metrics)]
+    found += _of_peers(detector, known.hash)
+    if detector == "pumps":
+        found += [*_of_streams(known.hash), *_of_onsets()]
+    return Measured(known.hash, tuple(found))
+
+
+def _share(name: str, share: float, count: int, of: str) -> Figure:
+    low, high = (intervals.share(round(share * count), count)[side] for side in ("low", "high"))
+    return Figure(name, share, low, high, _EXACT.format(count, of), _CARD)
+
+
+def _of_events(metrics: Mapping[str, float]) -> Iterator[Figure]:
+    """Metrics whose names say of how many events or hours they are."""
+    counts: dict[str, int] = {}
+    for name in metrics:
+        found = _EVENTS.match(name)
+        if found:
+            counts[found["what"].partition(": ")[0]] = int(found["count"])
+    for name, value in metrics.items():
+        events, hours = _EVENTS.match(name), _HOURS.match(name)
+        if events:
+            yield _share(events["what"], value, int(events["count"]), "events")
+        elif hours:
+            watched = float(hours["h"])
+            alerts = round(value * watched)
+            rate = intervals.poisson_rate(alerts, watched)
+            said = _POISSON.format(alerts, watched, "instrument-hours")
+            yield Figure(hours["what"], value, rate["low"], rate["high"], said, _CARD)
+        elif name.endswith(_AT_ALERT) and name.removesuffix(_AT_ALERT) in counts:
+            yield _share(name, value, counts[name.removesuffix(_AT_ALERT)], "events")
+
+
+def _of_scenarios(metrics: Mapping[str, float]) -> Iterator[Figure]:
+    """Shares of events of a kind that alerted, beside their counts."""
+    for name, value in metrics.items():
+        kind = name.removeprefix(_ALERTED)
+        if name != kind and metrics.get(f"events_{kind}"):
+            yield _share(f"{kind}: events that alert", value, int(metrics[f"events_{kind}"]), "events")
+
+
+def _result(name: str) -> dict[str, Any]:
+    return dict(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def _of_peers(detector: str, model: str) -> Iterator[Figure]:
+    """Ranking, calibration and false alerts on fresh seeds of the synthetic market."""
+    result = _result("anomaly-peers")
+    if result["models"].get(detector) != model:
+        return
+    source = "[anomaly-peers](../results/anomaly-peers.json)"
+    found = result["detectors"][detector]
+    over = f"normal, over {len(result['seeds']['eventful'])} seeds"
+    for name, value in found.items():
+        if isinstance(value, dict) and set(value) == {"mean", "low", "high"} and not name.startswith("false_alerts"):
+            low, high = (min(max(value[side], 0.0), 1.0) for side in ("low", "high"))
+            yield Figure(name, value["mean"], low, high, over, source)
+    alerts, days = int(found["false_alerts"]), float(found["instrument_days"])
+    rate = intervals.poisson_rate(alerts, days)
+    said = _POISSON.format(alerts, days, "instrument-days")
+    yield Figure("false_alerts_per_instrument_day", rate["mean"], rate["low"], rate["high"], said, source)
+
+
+def _of_streams(model: str) -> Iterator[Figure]:
+    """Announced pumps in raw trades."""
+    result = _result("pumps")
+    if result["models"].get("pumps") != model:
+        return
+    source = "[pumps](../results/pumps.json)"
+    streams, recall = result["streams"], result["recall"]
+    said = _EXACT.format(len(streams), "pumps")
+    yield Figure("announced pumps found", recall["mean"], recall["low"], recall["high"], said, source)
+    rate, days = result["false_alerts_per_symbol_day"], float(result["symbol_days"])
+    said = _POISSON.format(result["false_alerts"], days, "symbol-days")
+    yield Figure("false alerts a symbol-day", rate["mean"], rate["low"], rate["high"], said, source)
+
+
+def _of_onsets() -> Iterator[Figure]:
+    """The same recipe cross-validated by coin on the published features: other trees than the shipped ones."""
+    for window in _result("onset")["windows"]:
+        for name, title in (("ap", "AP"), ("f1", "F1")):
+            value = window[name]
+            yield Figure(
+                f"{title} against natural spikes, {window['window_s']} s, cross-validated by coin",
+                value["mean"], value["low"], value["high"], f"bootstrap, {window['pumps']} pumps",
+                "[onset](../results/onset.json)",
+            )  # fmt: skip
+
+
+def main(words: list[str] | None = None) -> int:
+    """Write the figures and the cards, or check them; 1 where --check finds one out of step."""
+    parser = argparse.ArgumentParser(
+        description="Figures with intervals for the models' cards.",
+        epilog="example: python -m benchmarks.card_figures --write",
+    )
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--check", action="store_true", help="change nothing; exit with 1 when the data are out of step")
+    mode.add_argument("--write", action="store_true", help="write detectors/figures.json and docs/cards")
+    args = parser.parse_args(words)
+    shipped = registry.shipped()
+    found = {detector: figures(detector, data) for detector, data in sorted(shipped.items())}
+    wanted = msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
+    if args.check:
+        return 0 if FILE.exists() and FILE.read_bytes() == wanted else _told()
+    FILE.write_bytes(wanted)
+    recorded.cache_clear()
+    for detector, data in shipped.items():
+        (CARDS / f"{detector}.md").write_text(registry.read(data).markdown(), encoding="utf-8")
+        if not section(detector, found[detector].model):
+            sys.stderr.write(f"{detector}: no figure has an interval\n")
+    return 0
+
+
+def _told() -> int:
+    sys.stderr.write("detectors/figures.json is out of step\n  next: python -m benchmarks.card_figures --write\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
