@@ -102,7 +102,7 @@ def bench(
             shape = Shape.of(
                 instruments, int(SHAPES.get(instruments, 2_000_000) * share), own.topics.market_partitions, seed
             )
-            measured[str(instruments)] = _size(own, shape, runs, say)
+            measured[str(instruments)] = _size(own, shape, runs, say, is_first=not measured)
     main = measured[str(sizes[0])]
     return EngineResult(
         bench="engine",
@@ -134,11 +134,17 @@ def _in_force(config: DetectorConfig) -> InForce:
     return force
 
 
-def _size(settings: Settings, shape: Shape, runs: int, say: Say) -> Size:
-    """All runs with one number of instruments, each by a new consumer group over the same topic, which then goes."""
+def _size(settings: Settings, shape: Shape, runs: int, say: Say, is_first: bool) -> Size:
+    """All runs with one number of instruments, each by a new consumer group over the same topic, which then goes.
+
+    is_first : a run that does not count goes before, since a broker that has just started compiles its code as it goes
+    """
     feed = f"bench-{shape.instruments}"
     size = fill_market(settings, feed, shape)
     say(f"{shape.instruments:,} instruments: {shape.rows:,} quotes in {size / 1e6:,.0f} MB of frames")
+    if is_first:
+        run_engine(settings, shape, f"bench-{shape.instruments}-first")
+        say("  a first run, not counted")
     done: list[Run] = []
     for number in range(runs):
         run = run_engine(settings, shape, f"bench-{shape.instruments}-{number}")
