@@ -5,18 +5,17 @@ import math
 from functools import cache
 from importlib import resources
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
-from sklearn.linear_model import LogisticRegression
 
 from detectors.autoencoder.model import Card
-from detectors.kmeans.calibration import short
-from detectors.thresholds import Thresholds
 from tapewatch.kernels import inlined
+
+if TYPE_CHECKING:
+    from detectors.thresholds import Thresholds
 
 F8 = npt.NDArray[np.float64]
 B1 = npt.NDArray[np.bool_]
@@ -121,6 +120,11 @@ def stacked(
     A detector with a negative weight is left out and the rest fitted again: an alert must not rest on a detector's
     finding less.
     """
+    # Only fitting needs them: the engine, which reads models, starts without.
+    from sklearn.linear_model import LogisticRegression
+
+    from detectors.kmeans.calibration import short
+
     odds = log_odds(chances)
     absent = np.nan_to_num(np.nanmean(odds, axis=0))
     filled = np.where(np.isnan(odds), absent, odds)
@@ -149,6 +153,8 @@ def stouffer(p_values: F8) -> F8:
 
     p_values : float64[rows, detectors]; a missing one counts for nothing
     """
+    from scipy.stats import norm
+
     # A p-value of 1 would count as an infinity.
     z = norm.isf(np.minimum(p_values, 1.0 - 1e-6))
     there = ~np.isnan(z)
@@ -157,7 +163,7 @@ def stouffer(p_values: F8) -> F8:
     return np.asarray(np.where(count > 0, total / np.sqrt(np.maximum(count, 1)), np.nan))
 
 
-def finished(bare: FusionModel, found: Thresholds, card: Card) -> FusionModel:
+def finished(bare: FusionModel, found: "Thresholds", card: Card) -> FusionModel:
     """The model with its thresholds and card."""
     return msgspec.structs.replace(
         bare,

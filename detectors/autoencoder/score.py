@@ -82,6 +82,20 @@ SHAPES = {
 """Shapes of the network's arrays in a model file."""
 
 
+def no_model() -> Network:
+    """A network without weights: not to be run, see `is_there`."""
+    shapes = {name: tuple(0 for _ in shape) for name, shape in SHAPES.items()}
+    empty = {name: np.zeros(shape, dtype=np.float32) for name, shape in shapes.items()}
+    nothing = np.zeros((2, 0), dtype=np.float32)
+    return Network(np.zeros(0, dtype=np.int64), nothing, **empty, weight=np.zeros(0, dtype=np.float32))
+
+
+@inlined
+def is_there(net: Network) -> bool:
+    """Whether a network has weights."""
+    return bool(net.weight.size > 0)
+
+
 def blocks(instruments: int) -> int:
     """Blocks of the state that hold so many instruments."""
     return -(-instruments // BLOCK)
@@ -112,7 +126,7 @@ _ROW = np.uint64(BLOCK)
 _TWO, _THREE = np.uint64(2 * BLOCK), np.uint64(3 * BLOCK)
 
 
-@inlined
+@kernel
 def _dense(weights: F4, bias: F4, flat: F4, source: int, target: int, count: int, rectified: bool) -> None:
     """A layer, weights x source + bias, for `count` columns; its inputs and outputs in multiples of four.
 
@@ -120,15 +134,16 @@ def _dense(weights: F4, bias: F4, flat: F4, source: int, target: int, count: int
 
     Four outputs by four inputs at once, so that each input is loaded once for four sums; over one flat array with rows
     of a length known to the compiler, which then sees that they do not overlap. The order of a sum is that of its
-    inputs in fours, whatever goes beside it.
+    inputs in fours, whatever goes beside it. Not inlined: it would be compiled five times.
     """
     zero, lanes = np.float32(0.0), np.uint64(count)
     for o in range(0, weights.shape[0], 4):
         a, b, c, d = weights[o], weights[o + 1], weights[o + 2], weights[o + 3]
+        a_start, b_start, c_start, d_start = bias[o], bias[o + 1], bias[o + 2], bias[o + 3]
         at = np.uint64((target + o) * BLOCK)
         for r in range(lanes):
-            flat[at + r], flat[at + _ROW + r] = bias[o], bias[o + 1]
-            flat[at + _TWO + r], flat[at + _THREE + r] = bias[o + 2], bias[o + 3]
+            flat[at + r], flat[at + _ROW + r] = a_start, b_start
+            flat[at + _TWO + r], flat[at + _THREE + r] = c_start, d_start
         for i in range(0, weights.shape[1], 4):
             a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
             b0, b1, b2, b3 = b[i], b[i + 1], b[i + 2], b[i + 3]

@@ -38,11 +38,18 @@ def create_work(inputs: int) -> tuple[F4, I8]:
     return np.zeros((inputs + 2, BLOCK), dtype=np.float32), np.zeros(BLOCK, dtype=np.int64)
 
 
+def no_model() -> Forest:
+    """A forest without trees: every score is NaN."""
+    none, nothing = np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.float32)
+    index = np.zeros((0, 0), dtype=np.int64)
+    return Forest(none, np.zeros(0, dtype=np.float32), index, nothing, nothing, np.ones(1))
+
+
 @inlined
-def step(columns: F4, begin: int, count: int, forest: Forest, work: F4, nodes: I8, out: F8) -> None:
+def step(columns: F4, rows: I8, count: int, forest: Forest, work: F4, nodes: I8, out: F8) -> None:
     """Anomaly scores of at most BLOCK rows (Liu, Ting & Zhou 2008, eq. 2): 2^(-mean path length / usual one).
 
-    columns : float32[features, rows], rows `begin` to `begin + count`; work, nodes : of `create_work`
+    columns : float32[features, all rows]; rows : int64[count or more], which of them; work, nodes : of `create_work`
     out : float64[count or more], within 0 and 1; NaN where fewer than half of the inputs are there
     """
     used = forest.index.size
@@ -53,7 +60,7 @@ def step(columns: F4, begin: int, count: int, forest: Forest, work: F4, nodes: I
     for j in range(used):
         source, target, location = columns[forest.index[j]], work[j], forest.location[j]
         for r in range(count):
-            value = source[begin + r]
+            value = source[rows[r]]
             present = value == value
             target[r] = value if present else location
             there[r] += one if present else zero
@@ -71,12 +78,16 @@ def step(columns: F4, begin: int, count: int, forest: Forest, work: F4, nodes: I
         for r in range(count):
             total[r] += length[nodes[r] - inner]
     for r in range(count):
-        out[r] = 2.0 ** (-np.float64(total[r]) / forest.scale[0]) if 2.0 * there[r] >= used else np.nan
+        out[r] = 2.0 ** (-np.float64(total[r]) / forest.scale[0]) if used > 0 and 2.0 * there[r] >= used else np.nan
 
 
 @kernel
-def scores(columns: F4, forest: Forest, work: F4, nodes: I8, out: F8) -> None:
-    """Scores of all rows of a table of columns, any number. See `step`; out : float64[rows]."""
-    rows = out.size
-    for begin in range(0, rows, BLOCK):
-        step(columns, begin, min(BLOCK, rows - begin), forest, work, nodes, out[begin:])
+def scores(columns: F4, forest: Forest, work: F4, nodes: I8, rows: I8, out: F8) -> None:
+    """Scores of all rows of a table of columns, any number. See `step`; rows : int64[BLOCK], scratch; out :
+    float64[rows].
+    """
+    for begin in range(0, out.size, BLOCK):
+        count = min(BLOCK, out.size - begin)
+        for r in range(count):
+            rows[r] = begin + r
+        step(columns, rows, count, forest, work, nodes, out[begin:])

@@ -103,7 +103,7 @@ def score_rows(model: IsolationModel, rows: Sample) -> F8:
     out = np.full(len(rows), np.nan)
     work, nodes = score.create_work(len(model.inputs))
     columns = np.ascontiguousarray(rows.values.T, dtype=np.float32)
-    score.scores(columns, model.forest(rows.names), work, nodes, out)
+    score.scores(columns, model.forest(rows.names), work, nodes, np.zeros(score.BLOCK, dtype=np.int64), out)
     return out
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from detectors.book.trees import Trees as BookTrees
 from detectors.kmeans.score import Centres
+from detectors.peers import Peers
 from detectors.pumps.trees import Trees
 from detectors.scenarios.library import ENGINE, SCENARIOS
 from detectors.scenarios.table import Sections
@@ -20,15 +21,17 @@ PARAMETERS = max(len(module.Parameters.__struct_fields__) for module in ENGINE)
 
 class Judges(NamedTuple):
     """What is in force in a partition, as kernels take it. rules : see DetectorConfig.rules; watch : whether scenarios
-    are run
+    are run; ask : whether K-means' peers are asked
     """
 
     kmeans: Centres
     classic: Centres
     pumps: Trees
     book: BookTrees
+    peers: Peers
     rules: npt.NDArray[np.float64]
     watch: bool
+    ask: bool
 
 
 class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
@@ -37,10 +40,12 @@ class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
     classes : what differs for a class of instruments (the `kind` of their reference data): class, scenario, parameter,
     value
     watch : whether scenarios are run; without them the engine writes features and K-means scores, and nobody is alerted
+    peers : whether autoencoder, isolation forest and fusion are run beside K-means; they are not without `watch`
     """
 
     classes: dict[str, dict[str, dict[str, float]]] = msgspec.field(default_factory=dict)
     watch: bool = True
+    peers: bool = True
 
     def __post_init__(self) -> None:
         """ValueError where a value is negative or no number, or a class names an unknown scenario or parameter."""
