@@ -78,6 +78,13 @@ class FusionModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @inlined
+def log_odds_of(chance: float) -> float:
+    """Log odds of a probability held within LEAST of 0 and 1."""
+    held = min(max(chance, LEAST), 1.0 - LEAST)
+    return float(np.log(held / (1.0 - held)))
+
+
+@inlined
 def fuse(chances: F8, table: F8) -> float:
     """Log odds of all detectors together.
 
@@ -90,8 +97,7 @@ def fuse(chances: F8, table: F8) -> float:
         if np.isnan(chances[j]):
             total += table[0, j] * table[1, j]
         else:
-            held = min(max(chances[j], LEAST), 1.0 - LEAST)
-            total += table[0, j] * np.log(held / (1.0 - held))
+            total += table[0, j] * log_odds_of(chances[j])
             there += 1
     return float(total) if there else np.nan
 

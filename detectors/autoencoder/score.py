@@ -196,13 +196,22 @@ def _keep(block: F4, row: int, slots: I8, first: int, count: int, near: bool, so
 
 
 @inlined
+def _clean(work: F4, count: int) -> None:
+    """The patch with 0 for what is missing."""
+    zero = np.float32(0.0)
+    for j in range(PATCH * COUNT):
+        source, target = work[_IN + j], work[_CLEAN + j]
+        for r in range(count):
+            target[r] = source[r] if source[r] == source[r] else zero
+
+
+@inlined
 def _window(block: F4, slots: I8, first: int, count: int, near: bool, second: int, work: F4) -> None:
     """The patch of the newest inputs, newest first, into `work`, and the newest into the ring.
 
     An instrument that missed a second begins anew: what lies in its rings then is read, but its score stays NaN until
     all of it has been overwritten.
     """
-    zero = np.float32(0.0)
     for lag in range(1, PATCH):
         at = ((second - lag) % _XS) * COUNT
         for j in range(COUNT):
@@ -210,10 +219,7 @@ def _window(block: F4, slots: I8, first: int, count: int, near: bool, second: in
     at = (second % _XS) * COUNT
     for j in range(COUNT):
         _keep(block, at + j, slots, first, count, near, work[_IN + j])
-    for j in range(PATCH * COUNT):
-        source, target = work[_IN + j], work[_CLEAN + j]
-        for r in range(count):
-            target[r] = source[r] if source[r] == source[r] else zero
+    _clean(work, count)
 
 
 @inlined

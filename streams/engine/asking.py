@@ -1,79 +1,69 @@
 """Asking K-means' peers about a block of sealed instrument-seconds: autoencoder, isolation forest, fusion."""
 
 import numpy as np
+import numpy.typing as npt
 
 from detectors import peers as p
 from detectors.autoencoder import score as autoencoder
 from detectors.isolation import score as isolation
 from detectors.kmeans.score import probability
+from detectors.peers import Peers
 from detectors.scenarios import observation as x_
-from detectors.scenarios.fused_anomaly import ODDS_RATIO
-from detectors.scenarios.library import FUSED_ANOMALY
 from streams.engine import output as o
-from streams.engine.judging import AUTOENCODER, FUSION, ISOLATION, REPORTED, score
+from streams.engine.judging import AUTOENCODER, FUSION, ISOLATION, score
 from streams.engine.output import Output
-from streams.engine.rules import Judges
-from streams.engine.state import State
 from tapewatch.kernels import inlined, kernel
+
+F4 = npt.NDArray[np.float32]
+F8 = npt.NDArray[np.float64]
 
 
 @kernel
-def ask_peers(S: State, rows: int, begin: int, second: int, offset: int, judges: Judges, out: Output) -> None:
+def ask_peers(
+    codes: F4, rows: int, begin: int, second: int, offset: int, peers: Peers, floors: F8, out: Output
+) -> None:
     """Write what the peers say of a block into its `rows` observations, and their score rows.
 
-    begin : the block's first feature row
+    codes : the autoencoder's state; begin : the block's first feature row; floors : float64[classes], fused log odds
+    from which rows are written, by class of instruments
 
-    The forest costs most and is asked last, only where it can still lift the fused odds to a score row: the weights are
-    not negative, so that its highest probability gives the highest odds. What is left out would not be written.
+    The forest costs most and is asked last, only as far as it can still lift the fused odds to the floor: what is left
+    out would not be written.
     """
-    peers, errors, found = judges.peers, out.work[o.ERRORS], out.work[o.PATHS]
+    errors = out.work[o.ERRORS]
     if rows > 0 and autoencoder.is_there(peers.network):
         autoencoder.step(
-            out.features, begin, rows, out.slots, 0, second, peers.network, S.codes, out.network_work, errors
+            out.features, begin, rows, out.slots, 0, second, peers.network, codes, out.network_work, errors
         )
     else:
-        errors[:rows] = np.nan
-    count = 0
+        for row in range(rows):
+            errors[row] = np.nan
     for row in range(rows):
-        x = out.observations[row]
+        x, floor = out.observations[row], floors[out.classes[row]]
         x[x_.AUTOENCODER_PROBABILITY] = probability(errors[row], peers.network_knots)
         x[x_.FUSED], x[x_.FUSED_ALERT] = -np.inf, peers.limits[p.ALERT]
-        highest = _fused(x, peers.limits[p.FOREST_TOP], judges, out)
-        if highest >= _floor(row, judges, out):
-            out.picked[count] = begin + row
-            count += 1
-    if count > 0:
-        isolation.step(out.features, out.picked, count, peers.forest, out.forest_work, out.forest_nodes, found)
-    for each in range(count):
-        row = out.picked[each] - begin
-        _tell(row, second, offset, errors[row], found[each], judges, out)
+        most = p.longest_path(x[x_.DISTANCE_PROBABILITY], x[x_.AUTOENCODER_PROBABILITY], floor, peers)
+        if most > 0.0:
+            path = isolation.score_of(out.features, begin + row, peers.forest, most, out.forest_inputs)
+            if path != 0.0:
+                _tell(row, second, offset, errors[row], path, floor, peers, out)
 
 
 @inlined
-def _fused(x: o.F8, forest: float, judges: Judges, out: Output) -> float:
-    """Log odds of the block's row with a probability of the forest."""
-    chances = out.work[o.ODDS]
-    return p.fused(x[x_.DISTANCE_PROBABILITY], x[x_.AUTOENCODER_PROBABILITY], forest, judges.peers, chances)
-
-
-@inlined
-def _floor(row: int, judges: Judges, out: Output) -> float:
-    """Log odds from which a row is written: REPORTED of those at which the scenario alerts."""
-    ratio = judges.rules[out.classes[row], FUSED_ANOMALY, ODDS_RATIO]
-    return float(judges.peers.limits[p.ALERT] + np.log(REPORTED * ratio))
-
-
-@inlined
-def _tell(row: int, second: int, offset: int, error: float, path: float, judges: Judges, out: Output) -> None:
+def _tell(
+    row: int, second: int, offset: int, error: float, path: float, floor: float, peers: Peers, out: Output
+) -> None:
     """What all peers say of a row that may be written."""
-    x, slot, peers = out.observations[row], out.slots[row], judges.peers
-    x[x_.ISOLATION_PROBABILITY] = probability(path, peers.forest_knots)
-    x[x_.FUSED] = _fused(x, x[x_.ISOLATION_PROBABILITY], judges, out)
-    x[x_.FUSED_PROBABILITY] = probability(x[x_.FUSED], peers.knots)
-    if not x[x_.FUSED] >= _floor(row, judges, out):
+    x, slot = out.observations[row], out.slots[row]
+    kmeans, network, forest = x[x_.DISTANCE_PROBABILITY], x[x_.AUTOENCODER_PROBABILITY], np.nan
+    forest = probability(path, peers.forest_knots)
+    fused = p.fused(kmeans, network, forest, peers, out.work[o.ODDS])
+    chance = probability(fused, peers.knots)
+    x[x_.ISOLATION_PROBABILITY], x[x_.FUSED], x[x_.FUSED_PROBABILITY] = forest, fused, chance
+    if not fused >= floor:
         return
     if not np.isnan(error):
-        score(out, slot, second, offset, AUTOENCODER, error, x[x_.AUTOENCODER_PROBABILITY])
+        score(out, slot, second, offset, AUTOENCODER, error, network)
     if not np.isnan(path):
-        score(out, slot, second, offset, ISOLATION, path, x[x_.ISOLATION_PROBABILITY])
-    score(out, slot, second, offset, FUSION, x[x_.FUSED], x[x_.FUSED_PROBABILITY])
+        score(out, slot, second, offset, ISOLATION, path, forest)
+    score(out, slot, second, offset, FUSION, fused, chance)

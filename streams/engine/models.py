@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
 from detectors import peers, registry
 from detectors.autoencoder.model import AutoencoderModel
@@ -18,8 +19,10 @@ from detectors.pumps import model as pumps
 from detectors.pumps import trees
 from detectors.pumps.model import PumpModel
 from detectors.registry import shipped
-from detectors.scenarios.library import ENGINE
+from detectors.scenarios.fused_anomaly import ODDS_RATIO
+from detectors.scenarios.library import ENGINE, FUSED_ANOMALY
 from streams.engine.features import NAMES
+from streams.engine.judging import REPORTED
 from streams.engine.rules import DetectorConfig, Judges
 from tapewatch.errors import TapewatchError
 
@@ -102,7 +105,7 @@ class InForce:
         self.config_hash = config.hash
         self.judges = Judges(
             score.no_model(), score.no_model(), trees.no_model(), book_trees.no_model(), peers.no_models(),
-            config.rules(), config.watch, False,
+            config.rules(), config.watch, False, np.zeros(0),
         )  # fmt: skip
         for detector, wanted in sorted(models.items()):
             self._load(detector, wanted)
@@ -112,7 +115,10 @@ class InForce:
         """Take over what the configuration says; without a fusion nothing would come of its inputs."""
         config = self.config
         ask = config.watch and config.peers and peers.FUSION in self.models
-        self.judges = self.judges._replace(rules=config.rules(), watch=config.watch, ask=ask)
+        rules = config.rules()
+        with np.errstate(divide="ignore"):
+            floors = self.judges.peers.limits[peers.ALERT] + np.log(REPORTED * rules[:, FUSED_ANOMALY, ODDS_RATIO])
+        self.judges = self.judges._replace(rules=rules, watch=config.watch, ask=ask, floors=floors)
         self.config_hash = config.hash
 
     @classmethod

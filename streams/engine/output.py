@@ -9,13 +9,10 @@ import numpy.typing as npt
 
 from detectors.autoencoder import score as autoencoder
 from detectors.book.features import COUNT as FLOW_COUNT
-from detectors.isolation import score as isolation
 from detectors.kmeans.score import BLOCK
 from detectors.scenarios.library import SCENARIOS
 from detectors.scenarios.observation import COUNT as OBSERVED
 from streams.engine.features import COUNT as FEATURE_COUNT
-
-F8 = npt.NDArray[np.float64]
 
 # counts: int64[8], how much of each buffer is filled; FULL is 1 when a kernel stopped for want of room, CONTROL at a
 # control row.
@@ -32,8 +29,8 @@ SILENCE, HALT, GAP = 0, 1, 2
 """Why seconds were not watched: the feed was silent, the instrument halted, the venue's ids showed a hole."""
 
 # Rows of `work`: the K-means kernel's own, then distance and price of each instrument of a block, the autoencoder's
-# errors and the forest's scores, and one row of odds and ends.
-RAW, PRICES, ERRORS, PATHS, ODDS = range(FEATURE_COUNT + 3, FEATURE_COUNT + 8)
+# errors, and one row of odds and ends.
+RAW, PRICES, ERRORS, ODDS = range(FEATURE_COUNT + 3, FEATURE_COUNT + 7)
 WORK_ROWS = ODDS + 1
 
 RING_ROWS_AT = BLOCK
@@ -56,9 +53,8 @@ class Output(NamedTuple):
     event_offsets : int64[room, 2]
     work, places : scratch of the kernels, float64[WORK_ROWS, BLOCK] and int64[PLACES]
     slots, classes : int64[BLOCK], instrument and class of each observation; observations : float64[BLOCK, COUNT];
-    strengths : float64[BLOCK], verdicts : float64[BLOCK, VERDICT], of the scenario at hand; picked : int64[BLOCK],
-    feature rows that the forest is asked about; network_work, forest_work, forest_nodes : of the autoencoder's and the
-    forest's kernels; all of them scratch too
+    strengths : float64[BLOCK], verdicts : float64[BLOCK, VERDICT], of the scenario at hand; network_work,
+    forest_inputs : of the autoencoder's and the forest's kernels; all of them scratch too
     """
 
     counts: npt.NDArray[np.int64]
@@ -81,16 +77,13 @@ class Output(NamedTuple):
     observations: npt.NDArray[np.float64]
     strengths: npt.NDArray[np.float64]
     verdicts: npt.NDArray[np.float64]
-    picked: npt.NDArray[np.int64]
     network_work: npt.NDArray[np.float32]
-    forest_work: npt.NDArray[np.float32]
-    forest_nodes: npt.NDArray[np.int64]
+    forest_inputs: npt.NDArray[np.float32]
 
 
 def create(instruments: int) -> Output:
     """Buffers with room for the seconds of `instruments` instruments: several of few, at least one of many."""
     room = max(4096, instruments) + _PADDING
-    forest_work, forest_nodes = isolation.create_work(FEATURE_COUNT)
     return Output(
         counts=np.zeros(8, dtype=np.int64),
         features=np.zeros((FEATURE_COUNT, room), dtype=np.float32),
@@ -112,8 +105,6 @@ def create(instruments: int) -> Output:
         observations=np.zeros((BLOCK, OBSERVED)),
         strengths=np.zeros(BLOCK),
         verdicts=np.zeros((BLOCK, VERDICT)),
-        picked=np.zeros(BLOCK, dtype=np.int64),
         network_work=autoencoder.create_work(),
-        forest_work=forest_work,
-        forest_nodes=forest_nodes,
+        forest_inputs=np.zeros(FEATURE_COUNT, dtype=np.float32),
     )

@@ -21,7 +21,8 @@ PARAMETERS = max(len(module.Parameters.__struct_fields__) for module in ENGINE)
 
 class Judges(NamedTuple):
     """What is in force in a partition, as kernels take it. rules : see DetectorConfig.rules; watch : whether scenarios
-    are run; ask : whether K-means' peers are asked
+    are run; ask : whether K-means' peers are asked; floors : float64[1 + classes], fused log odds from which they have
+    score rows
     """
 
     kmeans: Centres
@@ -32,6 +33,7 @@ class Judges(NamedTuple):
     rules: npt.NDArray[np.float64]
     watch: bool
     ask: bool
+    floors: npt.NDArray[np.float64]
 
 
 class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):

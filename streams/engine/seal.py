@@ -425,7 +425,7 @@ def seal_second(S: State, second: int, offset: int, ends_minute: bool, judges: J
                 _close_bar(S, i, second, offset, prices[each], judges.classic, out)
             _gather(S, i, at)
         if judges.ask:
-            ask_peers(S, observed, begin, second, offset, judges, out)
+            ask_peers(S.codes, observed, begin, second, offset, judges.peers, judges.floors, out)
         if judges.watch:
             judge(S, observed, second, offset, judges.rules, out)
     row = out.counts[o.SEALED]
