@@ -53,8 +53,8 @@ class Peers(NamedTuple):
     network_knots, forest_knots, knots : float64[2, m], calibration of the autoencoder's error, the forest's score, and
     the fused log odds
     inputs : int64[n], places of the fusion's inputs in DETECTORS; table : FusionModel.table(); both empty without one
-    reach : float64[2, m], log odds that the forest's score stands for at its knots, and the path length beyond which the
-    score is below the knot before
+    reach : float64[2, m], log odds that the forest's score stands for at its knots, and the path length beyond which
+    the score is below the knot before
     limits : float64[3], log odds at which the alert budget is spent, weight of the forest, and log odds that stand in
     for it
     """

@@ -40,7 +40,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quiet_s: float = 60.0
     cooldown_s: float = 600.0
     update_ratio: float = 4.0
-    odds_ratio: float = 1.0
+    odds_ratio: float = 2.0
 
 
 ODDS_RATIO = 4

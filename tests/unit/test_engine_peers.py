@@ -36,6 +36,7 @@ from tests.unit import engine_market as m
 
 SECONDS = 400
 LOW, USUAL = -30.0, fusion.shipped().alert
+RATIO = FusedParameters().odds_ratio
 NEVER = FusedParameters(hold_s=1e9)
 
 Scores = dict[tuple[str, int], tuple[np.float32, np.float32]]
@@ -97,7 +98,7 @@ def wanted(driver: Driver, alert: float) -> dict[str, Scores]:
         usual = score.probability(score.distance(rows.values[row], centres), centres.knots)
         chances = usual, score.probability(errors[row], network_knots), score.probability(paths[row], forest_knots)
         raw = fusion.fuse(np.array(chances), model.table())
-        if not raw >= alert + np.log(REPORTED):
+        if not raw >= alert + np.log(REPORTED * RATIO):
             continue
         told = (errors[row], chances[1]), (paths[row], chances[2]), (raw, score.probability(raw, knots))
         for name, pair in zip(found, told, strict=True):
