@@ -18,7 +18,7 @@ from detectors.kmeans.model import PAIR, KMeansModel, content_hash
 from detectors.pumps import model as pumps
 from detectors.pumps import trees
 from detectors.pumps.model import PumpModel
-from detectors.registry import shipped
+from detectors.registry import shipped as shipped
 from detectors.scenarios.fused_anomaly import ODDS_RATIO
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY
 from streams.engine.features import NAMES

@@ -105,7 +105,7 @@ def _read(path: Path) -> Stream:
 
 
 def engine_alerts(stream: Stream) -> tuple[list[Opened], Driver]:
-    """The scenario's alerts of the engine as shipped, but for K-means' peers, of which it knows nothing; and the driver,
+    """The scenario's alerts of the engine as shipped, less K-means' peers, which it does not look at; and the driver,
     which knows models and configuration.
     """
     shelf = ModelShelf()
