@@ -7,11 +7,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
-from sklearn.linear_model import LogisticRegression
 
 from detectors.autoencoder.model import Card
-from detectors.kmeans.calibration import short
 from detectors.model_file import ModelFile, first_problem, foreign, sound, unfit_knots
 from tapewatch.kernels import inlined
 
@@ -62,6 +59,13 @@ class FusionModel(ModelFile, frozen=True, forbid_unknown_fields=True):
 
 
 @inlined
+def log_odds_of(chance: float) -> float:
+    """Log odds of a probability held within LEAST of 0 and 1."""
+    held = min(max(chance, LEAST), 1.0 - LEAST)
+    return float(np.log(held / (1.0 - held)))
+
+
+@inlined
 def fuse(chances: F8, table: F8) -> float:
     """Log odds of all detectors together.
 
@@ -74,8 +78,7 @@ def fuse(chances: F8, table: F8) -> float:
         if np.isnan(chances[j]):
             total += table[0, j] * table[1, j]
         else:
-            held = min(max(chances[j], LEAST), 1.0 - LEAST)
-            total += table[0, j] * np.log(held / (1.0 - held))
+            total += table[0, j] * log_odds_of(chances[j])
             there += 1
     return float(total) if there else np.nan
 
@@ -104,6 +107,11 @@ def stacked(
     A detector with a negative weight is left out and the rest fitted again: an alert must not rest on a detector's
     finding less.
     """
+    # Only fitting needs them: the engine, which reads models, starts without.
+    from sklearn.linear_model import LogisticRegression
+
+    from detectors.kmeans.calibration import short
+
     odds = log_odds(chances)
     absent = np.nan_to_num(np.nanmean(odds, axis=0))
     filled = np.where(np.isnan(odds), absent, odds)
@@ -132,6 +140,8 @@ def stouffer(p_values: F8) -> F8:
 
     p_values : float64[rows, detectors]; a missing one counts for nothing
     """
+    from scipy.stats import norm
+
     # A p-value of 1 would count as an infinity.
     z = norm.isf(np.minimum(p_values, 1.0 - 1e-6))
     there = ~np.isnan(z)

@@ -74,6 +74,11 @@ class AutoencoderModel(msgspec.Struct, frozen=True):
     arrays: dict[str, F4]
 
     @property
+    def detector(self) -> str:
+        """What it is a model of."""
+        return self.described.detector
+
+    @property
     def card(self) -> Card:
         """Where it comes from."""
         return self.described.card

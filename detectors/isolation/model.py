@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.autoencoder.model import Card
-from detectors.isolation.score import Forest
+from detectors.isolation.score import Forest, laid_out
 from detectors.model_file import ModelFile, first_problem, foreign, sound, unfit_knots
 
 DETECTOR = "isolation"
@@ -49,13 +49,13 @@ class IsolationModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     def forest(self, names: tuple[str, ...]) -> Forest:
         """As the kernels take it, for features in the order of `names`; ValueError where one is missing."""
         shape = (self.trees, (1 << self.depth) - 1)
-        return Forest(
+        return laid_out(
             index=np.array([names.index(name) for name in self.inputs], dtype=np.int64),
             location=np.array(self.location, dtype=np.float32),
-            feature=np.array(self.feature, dtype=np.int64).reshape(shape),
+            feature=np.array(self.feature, dtype=np.int8).reshape(shape),
             threshold=np.array(self.threshold, dtype=np.float32).reshape(shape),
             length=np.array(self.length, dtype=np.float32).reshape(self.trees, 1 << self.depth),
-            scale=np.array([self.scale * self.trees]),
+            scale=self.scale,
         )
 
     def problem(self) -> str:

@@ -99,7 +99,6 @@ def _usual_length(rows: int) -> float:
 def score_rows(model: IsolationModel, rows: Sample) -> F8:
     """Anomaly score of every row, float64[rows]; NaN where fewer than half of the inputs are there."""
     out = np.full(len(rows), np.nan)
-    work, nodes = score.create_work(len(model.inputs))
     columns = np.ascontiguousarray(rows.values.T, dtype=np.float32)
-    score.scores(columns, model.forest(rows.names), work, nodes, out)
+    score.scores(columns, model.forest(rows.names), np.zeros(len(model.inputs), dtype=np.float32), out)
     return out

@@ -120,8 +120,14 @@ def probability(value: float, knots: F8) -> float:
         return np.nan
     if value <= knots[0, 0]:
         return float(knots[1, 0])
-    for m in range(1, count):
-        if value <= knots[0, m]:
-            share = (value - knots[0, m - 1]) / (knots[0, m] - knots[0, m - 1])
-            return float(knots[1, m - 1] + share * (knots[1, m] - knots[1, m - 1]))
-    return float(knots[1, count - 1])
+    if value > knots[0, count - 1]:
+        return float(knots[1, count - 1])
+    low, high = 0, count - 1
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if value <= knots[0, middle]:
+            high = middle
+        else:
+            low = middle
+    share = (value - knots[0, low]) / (knots[0, high] - knots[0, low])
+    return float(knots[1, low] + share * (knots[1, high] - knots[1, low]))

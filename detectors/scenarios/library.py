@@ -10,6 +10,7 @@ from types import ModuleType
 from detectors.scenarios import (
     advancing_the_bid,
     excessive_spread,
+    fused_anomaly,
     kmeans_anomaly,
     layering,
     marking_the_close,
@@ -55,10 +56,11 @@ ENGINE: tuple[ModuleType, ...] = (
     unusual_order_size,
     wash_like_prints,
     squeeze,
+    fused_anomaly,
 )
 """Modules by number. A number is part of no message: names are."""
 
-KMEANS_ANOMALY, PUMP_AND_DUMP, SPOOFING = 0, 1, 2
+KMEANS_ANOMALY, PUMP_AND_DUMP, SPOOFING, FUSED_ANOMALY = 0, 1, 2, ENGINE.index(fused_anomaly)
 """Numbers of those that have more to go by than an observation; layering and quote stuffing follow spoofing."""
 
 MOST = 62

@@ -63,7 +63,10 @@ FEATURES = (
     WITHDRAWN_LEAN,  # the heavier side's share less the other's, 0 to 1
     WITHDRAWN_TOGETHER,  # orders of the side that came with the strongest withdrawal of the last seconds
     QUOTES_REVERTED,  # share of the second's quotes that take back the one before
-) = range(40, 103)  # fmt: skip
+    FUSED,  # log odds of K-means and its peers together; -inf where too low to be worked out, NaN where not run
+    FUSED_PROBABILITY, FUSED_ALERT,  # what these odds stand for, and where the budget is spent (log odds)
+    AUTOENCODER_PROBABILITY, ISOLATION_PROBABILITY,  # of the peers alone, calibrated; NaN where they say nothing
+) = range(40, 108)  # fmt: skip
 """Places of what is not a feature; units and meaning in the comments above."""
 
-COUNT = 103
+COUNT = 108

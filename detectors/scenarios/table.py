@@ -10,6 +10,7 @@ import numpy.typing as npt
 # A field would hide its module by name.
 from detectors.scenarios import advancing_the_bid as advancing_the_bid_
 from detectors.scenarios import excessive_spread as excessive_spread_
+from detectors.scenarios import fused_anomaly as fused_anomaly_
 from detectors.scenarios import kmeans_anomaly as kmeans_anomaly_
 from detectors.scenarios import layering as layering_
 from detectors.scenarios import marking_the_close as marking_the_close_
@@ -61,6 +62,7 @@ class Sections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unusual_order_size: unusual_order_size_.Parameters = unusual_order_size_.Parameters()
     wash_like_prints: wash_like_prints_.Parameters = wash_like_prints_.Parameters()
     squeeze: squeeze_.Parameters = squeeze_.Parameters()
+    fused_anomaly: fused_anomaly_.Parameters = fused_anomaly_.Parameters()
 
 
 @kernel
@@ -140,3 +142,6 @@ def strengths(  # noqa: C901 - one branch a scenario
     elif scenario == 21:
         for row in range(first, end):
             found[row] = squeeze_.strength(x[row], rules[classes[row], 21], values[row])
+    elif scenario == 22:
+        for row in range(first, end):
+            found[row] = fused_anomaly_.strength(x[row], rules[classes[row], 22], values[row])

@@ -12,8 +12,8 @@ from tapewatch.rfc3339 import from_rfc3339
 DETECTED_BY = {"pump_and_dump": "pump_and_dump"}
 """The scenario of alerts that is built to find an injected scenario; the others have no detector of their own yet."""
 
-ANY_MANIPULATION = "kmeans_anomaly"
-"""Alerts of this scenario mean no manipulation in particular: any injected one is their finding."""
+ANY_MANIPULATION = ("kmeans_anomaly", "fused_anomaly")
+"""Alerts of these scenarios mean no manipulation in particular: any injected one is their finding."""
 
 AFTER_NS = 60_000_000_000
 """An alert counts for an episode up to so long after its end."""
@@ -41,7 +41,7 @@ class Found(msgspec.Struct):
 
     injected : begun so far; running : of these, not yet over when last looked
     detected : found by the detector of that scenario, None where there is none yet
-    anomalies : on which `kmeans_anomaly` alerted
+    anomalies : on which a scenario of ANY_MANIPULATION alerted
     """
 
     injected: int = 0
@@ -51,7 +51,7 @@ class Found(msgspec.Struct):
 
 
 class LookAlike(msgspec.Struct):
-    """How one kind of look-alike fared. alerted : by a detector of manipulation; anomalies : by `kmeans_anomaly`."""
+    """How one kind of look-alike fared. alerted : by a detector of manipulation; anomalies : by ANY_MANIPULATION."""
 
     injected: int = 0
     alerted: int = 0
@@ -84,7 +84,7 @@ def judge(alerts: Sequence[Alert], injected: Sequence[Episode], look_alikes: Seq
         found = episodes.setdefault(episode.scenario, Found(detected=0 if episode.scenario in DETECTED_BY else None))
         found.injected += 1
         found.running += episode.end_ns > now_ns
-        found.anomalies += _alerted(episode, alerts, [ANY_MANIPULATION])
+        found.anomalies += _alerted(episode, alerts, ANY_MANIPULATION)
         if found.detected is not None:
             found.detected += _alerted(episode, alerts, [DETECTED_BY[episode.scenario]])
     likes: dict[str, LookAlike] = {}
@@ -92,7 +92,7 @@ def judge(alerts: Sequence[Alert], injected: Sequence[Episode], look_alikes: Seq
         like = likes.setdefault(episode.scenario, LookAlike())
         like.injected += 1
         like.alerted += _alerted(episode, alerts, DETECTED_BY.values())
-        like.anomalies += _alerted(episode, alerts, [ANY_MANIPULATION])
+        like.anomalies += _alerted(episode, alerts, ANY_MANIPULATION)
     return Verdict(dict(sorted(episodes.items())), dict(sorted(likes.items())), _false(alerts, injected))
 
 
@@ -108,7 +108,7 @@ def _false(alerts: Sequence[Alert], injected: Sequence[Episode]) -> dict[str, in
         explained = any(
             episode.overlaps(alert)
             for episode in injected
-            if alert.scenario in (ANY_MANIPULATION, DETECTED_BY.get(episode.scenario))
+            if alert.scenario in (*ANY_MANIPULATION, DETECTED_BY.get(episode.scenario))
         )
         counts[alert.scenario] = counts.get(alert.scenario, 0) + (not explained)
     return dict(sorted(counts.items()))

@@ -116,7 +116,7 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
     in_force = control.models_in_force(standing)
     places: dict[str, set[str]] = {}
     contents: dict[str, bytes] = {}
-    trained = {path.stem: path.read_bytes() for path in sorted((settings.data_path / "models").glob("*.json"))}
+    trained = {path.stem: path.read_bytes() for path in sorted((settings.data_path / "models").glob("*.*"))}
     own = {content_hash(data): data for data in registry.shipped().values()}
     for place, files in (
         ("trained", trained),

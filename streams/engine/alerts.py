@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.book import trees as book
+from detectors.peers import AUTOENCODER, FUSION, ISOLATION
 from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.episode import CLOSED, OPENED, UPDATED
-from detectors.scenarios.library import ENGINE, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS
+from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS
 from streams.engine import output as o
 from streams.engine.models import BOOK, KMEANS, KMEANS_CLASSIC, PUMPS, InForce
 from tapewatch.messages import Alert, AlertState, Evidence, Provenance, Severity, alert_id, to_rfc3339
@@ -45,10 +46,11 @@ MODULES = (*ENGINE, *ACCOUNTS)
 
 _THRESHOLDS_AT = 8
 _CHANCE_AT = 1
-"""Place of the probability among the values of `kmeans_anomaly`."""
+"""Place of the probability among the values of `kmeans_anomaly` and `fused_anomaly`."""
 
 _MODELS = {
     KMEANS_ANOMALY: (KMEANS, KMEANS_CLASSIC),
+    FUSED_ANOMALY: (FUSION, KMEANS, AUTOENCODER, ISOLATION),
     PUMP_AND_DUMP: (PUMPS,),
     **{SCENARIOS.index(name): (BOOK,) for name in book.SCENARIOS},
 }
@@ -102,7 +104,7 @@ def build_alert(
         revision=revision - 1,
         severity=severity(score),
         score=score,
-        probability=_number(v[_CHANCE_AT]) if scenario == KMEANS_ANOMALY else None,
+        probability=_number(v[_CHANCE_AT]) if scenario in (KMEANS_ANOMALY, FUSED_ANOMALY) else None,
         sentence=module.sentence(v, instrument, kind == CLOSED),
         data_tier=", ".join(module.TIERS),
         evidence=_evidence(scenario, v),

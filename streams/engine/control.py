@@ -104,7 +104,7 @@ def find(settings: Settings, shelf: FindsModels, wanted: str) -> bytes:
     """A model file by content hash (a unique beginning will do): of the data folder's registry, shipped, or promoted
     once.
     """
-    own = sorted((settings.data_path / "models").glob(f"{wanted}*.json")) if wanted else []
+    own = sorted((settings.data_path / "models").glob(f"{wanted}*.*")) if wanted else []
     if len(own) > 1:
         raise TapewatchError(f"{wanted} begins {len(own)} hashes", "Give more of the hash.")
     return own[0].read_bytes() if own else shelf.find(wanted)

@@ -3,9 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
+from detectors.peers import AUTOENCODER as AUTOENCODER_NAME
+from detectors.peers import FUSION as FUSION_NAME
+from detectors.peers import ISOLATION as ISOLATION_NAME
 from detectors.scenarios import episode, pump_and_dump
 from detectors.scenarios import observation as x_
-from detectors.scenarios.library import ENGINE, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS, SPOOFING
+from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS, SPOOFING
 from detectors.scenarios.table import strengths
 from streams.engine import output as o
 from streams.engine import state as s
@@ -18,8 +21,10 @@ I8 = npt.NDArray[np.int64]
 
 KMEANS, KMEANS_CLASSIC, PUMPS = 0, 1, 2
 _OF_SCENARIO = 3
-DETECTORS = ("kmeans", "kmeans_classic", "pumps", *SCENARIOS)
+DETECTORS = ("kmeans", "kmeans_classic", "pumps", *SCENARIOS, AUTOENCODER_NAME, ISOLATION_NAME, FUSION_NAME)
 """Detector names by the number that score rows carry."""
+
+AUTOENCODER, ISOLATION, FUSION = (_OF_SCENARIO + len(SCENARIOS) + place for place in range(3))
 
 REPORTED = 0.5
 """Strength from which a scenario of measured rates has a score row: an alert threshold is 1."""
@@ -28,8 +33,8 @@ _MARK = 1_000_000_000
 BOOK_FIRST = _OF_SCENARIO + SPOOFING
 """Detector number of the book model's first scenario; its others follow."""
 
-# The K-means distance and what the book model says have a score row each second anyway.
-_ANYWAY = {SCENARIOS[number] for number in (KMEANS_ANOMALY, SPOOFING, SPOOFING + 1, SPOOFING + 2)}
+# The K-means distance and what the book model says have a score row each second anyway, the fusion from there on.
+_ANYWAY = {SCENARIOS[number] for number in (KMEANS_ANOMALY, SPOOFING, SPOOFING + 1, SPOOFING + 2, FUSED_ANOMALY)}
 _SCORED = np.array([module.MEASURED and module.NAME not in _ANYWAY for module in ENGINE])
 
 

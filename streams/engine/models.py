@@ -1,36 +1,35 @@
 """The models and thresholds that are in force in one partition, and where an engine finds a model by its hash."""
 
-from collections.abc import Callable, Mapping
-from functools import cache
-from importlib import resources
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
+from detectors import peers, registry
+from detectors.autoencoder.model import AutoencoderModel
 from detectors.book import model as book
 from detectors.book.model import BookModel
-from detectors.kmeans import model as kmeans
+from detectors.fusion import FusionModel
+from detectors.isolation.model import IsolationModel
 from detectors.kmeans.model import PAIR, KMeansModel, content_hash
 from detectors.pumps import model as pumps
 from detectors.pumps.model import PumpModel
-from detectors.scenarios.library import ENGINE
+from detectors.registry import shipped as shipped
+from detectors.scenarios.fused_anomaly import ODDS_RATIO
+from detectors.scenarios.library import ENGINE, FUSED_ANOMALY
 from streams.engine.features import NAMES
+from streams.engine.judging import REPORTED
 from streams.engine.rules import DetectorConfig, nobody
 from tapewatch.errors import TapewatchError
 
 KMEANS, KMEANS_CLASSIC, PUMPS, BOOK = "kmeans", "kmeans_classic", pumps.DETECTOR, book.DETECTOR
-DETECTORS = (KMEANS, KMEANS_CLASSIC, PUMPS, BOOK)
+DETECTORS = (KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, peers.AUTOENCODER, peers.ISOLATION, peers.FUSION)
 """Detectors that a model can be promoted for."""
 
 _INPUTS = {KMEANS: NAMES, KMEANS_CLASSIC: PAIR}
-_FOLDERS = {
-    KMEANS: "detectors.kmeans",
-    KMEANS_CLASSIC: "detectors.kmeans",
-    PUMPS: "detectors.pumps",
-    BOOK: "detectors.book",
-}
-Model = KMeansModel | PumpModel | BookModel
-_TREES: dict[str, Callable[[bytes], Model]] = {PUMPS: pumps.decode, BOOK: book.decode}
+_Peer = AutoencoderModel | IsolationModel | FusionModel
+Model = KMeansModel | PumpModel | BookModel | _Peer
 
 
 class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -70,27 +69,14 @@ class ModelShelf:
             ) from None
 
 
-@cache
-def shipped() -> dict[str, bytes]:
-    """The shipped model files by detector, as they were when first asked for."""
-    paths = {name: resources.files(package) / "shipped" / f"{name}.json" for name, package in _FOLDERS.items()}
-    return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
-
-
-class _Kind(msgspec.Struct):
-    """What of a model file says which model it is."""
-
-    detector: str
-
-
 def decode(data: bytes) -> Model:
     """The model in a file; msgspec.MsgspecError where it is none, or not sound."""
-    reader = _TREES.get(msgspec.json.decode(data, type=_Kind).detector)
-    if reader is None:
-        return kmeans.decode(data)
     try:
-        return reader(data)
+        model: Model = registry.read(data).model
+        return model
     except ValueError as error:
+        if isinstance(error, msgspec.MsgspecError):
+            raise
         raise msgspec.ValidationError(str(error)) from error
 
 
@@ -98,6 +84,8 @@ def problem(model: Model) -> str:
     """Why the engine cannot take a model; empty where it can."""
     if isinstance(model, PumpModel | BookModel):
         return model.problem()
+    if isinstance(model, _Peer):
+        return peers.problem(model, NAMES)
     if model.detector not in _INPUTS:
         return f"there is no detector {model.detector!r}"
     missing = [name for name in model.inputs if name not in _INPUTS[model.detector]]
@@ -112,9 +100,20 @@ class InForce:
         self.models: dict[str, str] = {}
         self.config = config
         self.config_hash = config.hash
-        self.judges = nobody()._replace(rules=config.rules(), watch=config.watch)
+        self.judges = nobody()
         for detector, wanted in sorted(models.items()):
             self._load(detector, wanted)
+        self._switch()
+
+    def _switch(self) -> None:
+        """Take over what the configuration says; without a fusion nothing would come of its inputs."""
+        config = self.config
+        ask = config.watch and config.peers and peers.FUSION in self.models
+        rules = config.rules()
+        with np.errstate(divide="ignore"):
+            floors = self.judges.peers.limits[peers.ALERT] + np.log(REPORTED * rules[:, FUSED_ANOMALY, ODDS_RATIO])
+        self.judges = self.judges._replace(rules=rules, watch=config.watch, ask=ask, floors=floors)
+        self.config_hash = config.hash
 
     @classmethod
     def default(cls, shelf: FindsModels) -> "InForce":
@@ -122,15 +121,18 @@ class InForce:
         return cls(shelf, {name: content_hash(data) for name, data in shipped().items()}, DetectorConfig())
 
     def _load(self, detector: str, wanted: str) -> None:
-        model = decode(self._shelf.find(wanted))
-        if model.detector != detector or detector not in DETECTORS:
+        known = registry.read(self._shelf.find(wanted))
+        model: Model = known.model
+        if known.detector != detector or detector not in DETECTORS:
             raise TapewatchError(
-                f"model {wanted} is of {model.detector!r}, not {detector!r}", "Promote a model of that detector."
+                f"model {wanted} is of {known.detector!r}, not {detector!r}", "Promote a model of that detector."
             )
         if isinstance(model, PumpModel):
             self.judges = self.judges._replace(pumps=model.trees())
         elif isinstance(model, BookModel):
             self.judges = self.judges._replace(book=model.trees())
+        elif isinstance(model, _Peer):
+            self.judges = self.judges._replace(peers=peers.with_model(self.judges.peers, model, NAMES))
         else:
             centres = model.centres_for(_INPUTS[detector])
             judges = self.judges
@@ -143,8 +145,7 @@ class InForce:
             self._load(detector, wanted)
         if control.config is not None:
             self.config = control.config
-            self.judges = self.judges._replace(rules=control.config.rules(), watch=control.config.watch)
-            self.config_hash = control.config.hash
+        self._switch()
 
     @property
     def versions(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors.autoencoder import score as autoencoder
 from detectors.book.features import COUNT as FLOW_COUNT
 from detectors.kmeans.score import BLOCK
 from detectors.scenarios.library import SCENARIOS
@@ -22,14 +23,14 @@ VERDICT = 16
 STRENGTH, STREAK = VERDICT, VERDICT + 1
 EVENT_VALUES = VERDICT + 2
 """Of an event: the scenario's evidence and thresholds, how strong it was, and for how many seconds in a row."""
-SCORES_EACH = 3 + len(SCENARIOS)
+SCORES_EACH = 6 + len(SCENARIOS)
 """Score rows that one instrument's second can have."""
 SILENCE, HALT, GAP = 0, 1, 2
 """Why seconds were not watched: the feed was silent, the instrument halted, the venue's ids showed a hole."""
 
-# Rows of `work`: the K-means kernel's own, then distance and price of each instrument of a block, and one row of odds
-# and ends.
-RAW, PRICES, ODDS = FEATURE_COUNT + 3, FEATURE_COUNT + 4, FEATURE_COUNT + 5
+# Rows of `work`: the K-means kernel's own, then distance and price of each instrument of a block, the autoencoder's
+# errors, and one row of odds and ends.
+RAW, PRICES, ERRORS, ODDS = range(FEATURE_COUNT + 3, FEATURE_COUNT + 7)
 WORK_ROWS = ODDS + 1
 
 RING_ROWS_AT = BLOCK
@@ -52,7 +53,8 @@ class Output(NamedTuple):
     event_offsets : int64[room, 2]
     work, places : scratch of the kernels, float64[WORK_ROWS, BLOCK] and int64[PLACES]
     slots, classes : int64[BLOCK], instrument and class of each observation; observations : float64[BLOCK, COUNT];
-    strengths : float64[BLOCK], verdicts : float64[BLOCK, VERDICT], of the scenario at hand; all of them scratch too
+    strengths : float64[BLOCK], verdicts : float64[BLOCK, VERDICT], of the scenario at hand; network_work,
+    forest_inputs : of the autoencoder's and the forest's kernels; all of them scratch too
     """
 
     counts: npt.NDArray[np.int64]
@@ -75,6 +77,8 @@ class Output(NamedTuple):
     observations: npt.NDArray[np.float64]
     strengths: npt.NDArray[np.float64]
     verdicts: npt.NDArray[np.float64]
+    network_work: npt.NDArray[np.float32]
+    forest_inputs: npt.NDArray[np.float32]
 
 
 def create(instruments: int) -> Output:
@@ -101,4 +105,6 @@ def create(instruments: int) -> Output:
         observations=np.zeros((BLOCK, OBSERVED)),
         strengths=np.zeros(BLOCK),
         verdicts=np.zeros((BLOCK, VERDICT)),
+        network_work=autoencoder.create_work(),
+        forest_inputs=np.zeros(FEATURE_COUNT, dtype=np.float32),
     )

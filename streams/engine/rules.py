@@ -12,6 +12,7 @@ import numpy.typing as npt
 from detectors.book import trees as book_trees
 from detectors.kmeans.score import Centres
 from detectors.kmeans.score import no_model as no_centres
+from detectors.peers import Peers, no_models
 from detectors.pumps import trees
 from detectors.scenarios.accounts import front_running as front_running_
 from detectors.scenarios.accounts import matched_orders as matched_orders_
@@ -29,21 +30,28 @@ PARAMETERS = max(len(module.Parameters.__struct_fields__) for module in ENGINE)
 
 class Judges(NamedTuple):
     """What is in force in a partition, as kernels take it. rules : see DetectorConfig.rules; watch : whether scenarios
-    are run
+    are run; ask : whether K-means' peers are asked; floors : float64[1 + classes], fused log odds from which they have
+    score rows
     """
 
     kmeans: Centres
     classic: Centres
     pumps: trees.Trees
     book: book_trees.Trees
+    peers: Peers
     rules: npt.NDArray[np.float64]
     watch: bool
+    ask: bool
+    floors: npt.NDArray[np.float64]
 
 
 def nobody() -> Judges:
     """No models and no rules, nothing is watched."""
     rules = np.zeros((1, len(SCENARIOS), PARAMETERS))
-    return Judges(no_centres(), no_centres(), trees.no_model(), book_trees.no_model(), rules, watch=False)
+    return Judges(
+        no_centres(), no_centres(), trees.no_model(), book_trees.no_model(), no_models(), rules,
+        watch=False, ask=False, floors=np.zeros(0),
+    )  # fmt: skip
 
 
 class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +60,7 @@ class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
     classes : what differs for a class of instruments (the `kind` of their reference data): class, scenario, parameter,
     value
     watch : whether scenarios are run; without them the engine writes features and K-means scores, and nobody is alerted
+    peers : whether autoencoder, isolation forest and fusion are run beside K-means; they are not without `watch`
     """
 
     classes: dict[str, dict[str, dict[str, float]]] = msgspec.field(default_factory=dict)
@@ -60,6 +69,7 @@ class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
     matched_orders: matched_orders_.Parameters = matched_orders_.Parameters()
     front_running: front_running_.Parameters = front_running_.Parameters()
     painting_the_tape: painting_the_tape_.Parameters = painting_the_tape_.Parameters()
+    peers: bool = True
 
     def __post_init__(self) -> None:
         """ValueError where a value is negative or no number, or a class names an unknown scenario or parameter."""

@@ -15,6 +15,7 @@ from detectors.scenarios import observation as x_
 from streams.engine import output as o
 from streams.engine import rings as r_
 from streams.engine import state as s
+from streams.engine.asking import ask_peers
 from streams.engine.judging import BOOK_FIRST, KMEANS, KMEANS_CLASSIC, PUMPS, judge, score
 from streams.engine.observing import clear, fold, forget_windows, observe
 from streams.engine.output import Output
@@ -322,6 +323,7 @@ def _models(
     ask.
     """
     x[x_.DISTANCE], x[x_.DISTANCE_PROBABILITY] = raw, chance
+    x[x_.FUSED] = np.nan
     x[x_.ALERT_DISTANCE], x[x_.PUMP_ALERT] = judges.kmeans.limits[ALERT], judges.pumps.limits[trees.ALERT]
     a = S.acc[i]
     x[x_.PUMP_CHANCE] = 0.0 if a[s.TRADES_SEEN] > 0.0 else np.nan
@@ -422,6 +424,8 @@ def seal_second(S: State, second: int, offset: int, ends_minute: bool, judges: J
             if ends_minute:
                 _close_bar(S, i, second, offset, prices[each], judges.classic, out)
             _gather(S, i, at)
+        if judges.ask:
+            ask_peers(S.codes, observed, begin, second, offset, judges.peers, judges.floors, out)
         if judges.watch:
             judge(S, observed, second, offset, judges.rules, out)
     row = out.counts[o.SEALED]

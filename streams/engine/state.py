@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors.autoencoder import score as autoencoder
 from detectors.book.state import FIELDS as FLOW_FIELDS
 from detectors.pumps.features import FIELDS as PUMP_FIELDS
 from detectors.scenarios.episode import FIELDS as EPISODE_FIELDS
 from detectors.scenarios.library import SCENARIOS as SCENARIO_NAMES
 
 F8 = npt.NDArray[np.float64]
+F4 = npt.NDArray[np.float32]
 I8 = npt.NDArray[np.int64]
 
 # clock: int64[8]
@@ -90,6 +92,7 @@ class State(NamedTuple):
     open or about to be: the others' fields are not looked at
     pumps : [capacity, PUMP_FIELDS], of the pump detector; flow : [capacity, FLOW_FIELDS], of the book detector; tape :
     [capacity, TAPE, TAPE_FIELDS]; resting : [capacity, RESTING, RESTING_FIELDS]
+    codes : of the autoencoder, 64 instruments a block, see detectors.autoencoder.score.create_state
     klass : int64[capacity], which rules apply; a function of configuration and reference data, not dumped
 
     Episodes, pumps, flow, tape and resting are zeros at birth and never touched for instruments that have no use for
@@ -106,6 +109,7 @@ class State(NamedTuple):
     flow: F8
     tape: F8
     resting: F8
+    codes: F4
     klass: I8
 
 
@@ -138,6 +142,8 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "resting": (RESTING, RESTING_FIELDS),
 }
 """What an instrument has in each array but the rings, in the order of a dump."""
+_DTYPES: dict[str, type] = {"live": np.int64, "codes": np.float32}
+"""Of the arrays in a dump that are not of float64."""
 _SPARSE = ("episodes", "pumps", "flow", "tape", "resting")
 """Arrays whose rows stay untouched where they are zeros."""
 
@@ -178,6 +184,7 @@ def create(capacity: int = 64 + _PADDING) -> State:
         rings=_zeros((RING_ROWS, capacity)),
         book=book,
         live=np.zeros(capacity, dtype=np.int64),
+        codes=autoencoder.create_state(capacity),
         klass=np.zeros(capacity, dtype=np.int64),
         **{name: _zeros((capacity, *_SHAPES[name]), sparse=True) for name in _SPARSE},
     )
@@ -214,6 +221,8 @@ def _embed(target: State, arrays: dict[str, Any], count: int) -> State:
         else:
             getattr(target, name)[:count] = source
     target.rings[:, :count] = arrays["rings"][:, :count]
+    full = autoencoder.blocks(count)
+    target.codes[:full] = arrays["codes"][:full]
     return target
 
 
@@ -223,6 +232,7 @@ def dump(state: State) -> bytes:
     parts = [state.clock.tobytes()]
     parts += [np.ascontiguousarray(getattr(state, name)[:count]).tobytes() for name in _SHAPES]
     parts.append(np.ascontiguousarray(state.rings[:, :count]).tobytes())
+    parts.append(state.codes[: autoencoder.blocks(count)].tobytes())
     return b"".join(parts)
 
 
@@ -232,13 +242,14 @@ def load(data: bytes) -> State:
     count = int(clock[COUNT])
     shapes: dict[str, tuple[int, ...]] = {name: (count, *shape) for name, shape in _SHAPES.items()}
     shapes["rings"] = (RING_ROWS, count)
+    shapes["codes"] = (autoencoder.blocks(count), autoencoder.STATE_ROWS, autoencoder.BLOCK)
     arrays: dict[str, Any] = {"clock": clock}
     position = clock.nbytes
     for name, shape in shapes.items():
+        dtype = np.dtype(_DTYPES.get(name, np.float64))
         size = math.prod(shape)
-        dtype = np.int64 if name == "live" else np.float64
         arrays[name] = np.frombuffer(data, dtype=dtype, count=size, offset=position).reshape(shape)
-        position += size * 8
+        position += size * dtype.itemsize
     if position != len(data):
         raise ValueError(f"a state of {count} instruments has {position} bytes, not {len(data)}")
     return _embed(create(_room(count)), arrays, count)
@@ -253,4 +264,4 @@ def tiers(state: State, slot: int) -> tuple[str, ...]:
 
 def bytes_per_instrument() -> int:
     """Memory of one instrument that uses all of it, bytes."""
-    return 8 * (sum(math.prod(shape) for shape in _SHAPES.values()) + RING_ROWS + 1)
+    return 8 * (sum(math.prod(shape) for shape in _SHAPES.values()) + RING_ROWS + 1) + 4 * autoencoder.STATE_ROWS

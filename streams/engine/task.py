@@ -10,6 +10,8 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
+from detectors.autoencoder.score import restart
+from detectors.peers import AUTOENCODER
 from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.accounts import Accounts
@@ -174,11 +176,11 @@ class Task:
 
     def _control(self, offset: int, admitted: Admitted, row: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
+        watched, network = self.force.config.watch, self.force.models.get(AUTOENCODER)
         try:
             detail = str(frames.to_rows(admitted.view.data).columns["detail"][row])
             if admitted.headers.source != CONTROL_SOURCE:
                 raise TapewatchError(f"a control row of source {admitted.headers.source!r}")
-            watched = self.force.config.watch
             self.force.apply(msgspec.json.decode(detail, type=Control))
             self._classify()
             if self.force.config.watch and not watched:
@@ -190,6 +192,9 @@ class Task:
                     (self.topic, self.partition, offset), "bad_control", str(error), admitted.view.data
                 )
             )
+        if self.force.models.get(AUTOENCODER) != network:
+            # What lies in its rings another network made.
+            restart(self.state.codes)
 
     def _refuse(self, offset: int, admitted: Admitted) -> None:
         """Keep every refused row of a frame in the dead letters."""

@@ -16,6 +16,8 @@ from detectors.pumps import batch
 from detectors.pumps.model import PumpModel
 from detectors.scenarios.library import PUMP_AND_DUMP, SCENARIOS
 from streams.driver import Driver
+from streams.engine.models import InForce, ModelShelf
+from streams.engine.rules import DetectorConfig
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
@@ -103,8 +105,12 @@ def _read(path: Path) -> Stream:
 
 
 def engine_alerts(stream: Stream) -> tuple[list[Opened], Driver]:
-    """The scenario's alerts of the whole engine, as shipped; and the driver, which knows models and configuration."""
-    driver = Driver(FixedRegistry([Instrument(stream.instrument)]))
+    """The scenario's alerts of the engine as shipped, less K-means' peers, which it does not look at; and the driver,
+    which knows models and configuration.
+    """
+    shelf = ModelShelf()
+    force = InForce(shelf, InForce.default(shelf).models, DetectorConfig(peers=False))
+    driver = Driver(FixedRegistry([Instrument(stream.instrument)]), force=force)
     opened: list[Opened] = []
     for number, rows in enumerate(_frames(stream.rows), start=1):
         driver.send(rows)

@@ -9,6 +9,7 @@ from streams.engine.rules import DetectorConfig
 
 SENSITIVITY: dict[str, tuple[str, ...]] = {
     "kmeans_anomaly": ("distance_ratio",),
+    "fused_anomaly": ("odds_ratio",),
     "pump_and_dump": ("min_rise", "rise_deviations"),
     "trash_and_cash": ("min_fall", "fall_deviations"),
     "momentum_ignition": ("min_move", "move_deviations"),

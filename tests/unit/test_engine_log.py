@@ -5,16 +5,19 @@ again.
 from functools import cache
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.kmeans.model import KMeansModel
+from detectors import fusion, peers
+from detectors.kmeans.model import KMeansModel, content_hash
+from detectors.scenarios.fused_anomaly import Parameters as FusedParameters
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from detectors.scenarios.pump_and_dump import Parameters as PumpParameters
 from streams.driver import Driver
 from streams.engine import snapshots
-from streams.engine.models import KMEANS, KMEANS_CLASSIC, InForce, ModelShelf
+from streams.engine.models import KMEANS, KMEANS_CLASSIC, InForce, ModelShelf, shipped
 from streams.engine.rules import DetectorConfig
 from streams.engine.task import Outgoing, Task
 from tapewatch import topics
@@ -47,8 +50,12 @@ def nervous() -> InForce:
         warm_s=30.0,
         cooldown_s=20.0,
     )
-    config = DetectorConfig(AnomalyParameters(hold_s=1.0, quiet_s=2.0, cooldown_s=4.0), pump)
-    return InForce(shelf, {KMEANS: shelf.put(wide.encoded()), KMEANS_CLASSIC: shelf.put(pair.encoded())}, config)
+    fused = FusedParameters(hold_s=1.0, quiet_s=2.0, cooldown_s=4.0)
+    config = DetectorConfig(AnomalyParameters(hold_s=1.0, quiet_s=2.0, cooldown_s=4.0), pump, fused_anomaly=fused)
+    models = {KMEANS: shelf.put(wide.encoded()), KMEANS_CLASSIC: shelf.put(pair.encoded())}
+    every_second = msgspec.structs.replace(fusion.shipped(), alert=-7.0)
+    models |= {name: content_hash(shipped()[name]) for name in (peers.AUTOENCODER, peers.ISOLATION)}
+    return InForce(shelf, models | {peers.FUSION: shelf.put(every_second.encoded())}, config)
 
 
 @cache
@@ -85,7 +92,7 @@ def test_market_of_these_tests_brings_everything_to_life() -> None:
     for kind in ("features", "scores", "bars", "sealed"):
         assert found[kind]["ts"]
     alerts = b"".join(found[topics.ALERTS])
-    for word in (b"pump_and_dump", b"kmeans_anomaly", b'"open"', b'"update"', b'"closed"'):
+    for word in (b"pump_and_dump", b"kmeans_anomaly", b"fused_anomaly", b'"open"', b'"update"', b'"closed"'):
         assert word in alerts
     assert len(found[topics.COVERAGE]) == 3
     assert len(found["refused"]) == 1

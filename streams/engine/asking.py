@@ -1,0 +1,69 @@
+"""Asking K-means' peers about a block of sealed instrument-seconds: autoencoder, isolation forest, fusion."""
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors import peers as p
+from detectors.autoencoder import score as autoencoder
+from detectors.isolation import score as isolation
+from detectors.kmeans.score import probability
+from detectors.peers import Peers
+from detectors.scenarios import observation as x_
+from streams.engine import output as o
+from streams.engine.judging import AUTOENCODER, FUSION, ISOLATION, score
+from streams.engine.output import Output
+from tapewatch.kernels import inlined, kernel
+
+F4 = npt.NDArray[np.float32]
+F8 = npt.NDArray[np.float64]
+
+
+@kernel
+def ask_peers(
+    codes: F4, rows: int, begin: int, second: int, offset: int, peers: Peers, floors: F8, out: Output
+) -> None:
+    """Write what the peers say of a block into its `rows` observations, and their score rows.
+
+    codes : the autoencoder's state; begin : the block's first feature row; floors : float64[classes], fused log odds
+    from which rows are written, by class of instruments
+
+    The forest costs most and is asked last, only as far as it can still lift the fused odds to the floor: what is left
+    out would not be written.
+    """
+    errors = out.work[o.ERRORS]
+    if rows > 0 and autoencoder.is_there(peers.network):
+        autoencoder.step(
+            out.features, begin, rows, out.slots, 0, second, peers.network, codes, out.network_work, errors
+        )
+    else:
+        for row in range(rows):
+            errors[row] = np.nan
+    for row in range(rows):
+        x, floor = out.observations[row], floors[out.classes[row]]
+        x[x_.AUTOENCODER_PROBABILITY] = probability(errors[row], peers.network_knots)
+        x[x_.FUSED], x[x_.FUSED_ALERT] = -np.inf, peers.limits[p.ALERT]
+        most = p.longest_path(x[x_.DISTANCE_PROBABILITY], x[x_.AUTOENCODER_PROBABILITY], floor, peers)
+        if most > 0.0:
+            path = isolation.score_of(out.features, begin + row, peers.forest, most, out.forest_inputs)
+            if path != 0.0:
+                _tell(row, second, offset, errors[row], path, floor, peers, out)
+
+
+@inlined
+def _tell(
+    row: int, second: int, offset: int, error: float, path: float, floor: float, peers: Peers, out: Output
+) -> None:
+    """What all peers say of a row that may be written."""
+    x, slot = out.observations[row], out.slots[row]
+    kmeans, network, forest = x[x_.DISTANCE_PROBABILITY], x[x_.AUTOENCODER_PROBABILITY], np.nan
+    forest = probability(path, peers.forest_knots)
+    fused = p.fused(kmeans, network, forest, peers, out.work[o.ODDS])
+    chance = probability(fused, peers.knots)
+    x[x_.ISOLATION_PROBABILITY], x[x_.FUSED], x[x_.FUSED_PROBABILITY] = forest, fused, chance
+    if not fused >= floor:
+        return
+    if not np.isnan(error):
+        score(out, slot, second, offset, AUTOENCODER, error, network)
+    if not np.isnan(path):
+        score(out, slot, second, offset, ISOLATION, path, forest)
+    score(out, slot, second, offset, FUSION, fused, chance)
