@@ -86,8 +86,8 @@ def draw(one: Example, scenario: int, event: tuple[float, float], said: F8, path
         figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(6.4, 3.6), layout="constrained")
         for place in BEHIND[SCENARIOS[scenario]]:
             values = one.x[near, place]
-            above.step(at, values if scenario == 2 else np.expm1(values), where="pre", label=WORDS[place])
-        above.set_ylabel("ln ratio" if scenario == 2 else "usual orders")
+            above.step(at, values, where="pre", label=WORDS[place])
+        above.set_ylabel("ln ratio" if scenario == 2 else "ln over usual")
         below.step(at, said[near], where="pre", color="black", label="probability")
         below.axhline(shipped().boosters[scenario].alert, linestyle=":", color="red", label="alert")
         below.set_xlabel(f"seconds since the {SCENARIOS[scenario].replace('_', ' ')} began (shaded)")

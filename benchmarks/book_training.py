@@ -1,8 +1,8 @@
 """Makes the shipped book model and its card: the same command over the same recordings gives the same hash.
 
-It is trained on recorded books with manipulation and look-alikes injected, and on synthetic markets. The card's figures
-are of trees trained without the recording they are judged on, on seeds that nothing was trained on or chosen by; the
-shipped trees then see every recording, with the training seeds.
+It is trained on recorded books with manipulation and look-alikes injected, stuffing also on synthetic markets. The
+card's figures are of trees trained without the recording they are judged on, on seeds that nothing was trained on or
+chosen by; the shipped trees then see every recording, with the training seeds.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,19 +24,21 @@ from detectors.book import training
 from detectors.book.card import markdown
 from detectors.book.features import NAMES
 from detectors.book.model import DETECTOR, SCENARIOS, BookModel, Booster, Card
-from detectors.book.training import Example, Recipe
+from detectors.book.training import Example, Fitted, Recipe
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 
 F8 = npt.NDArray[np.float64]
 
 COMMAND = "python -m benchmarks.book_training --recordings DIR"
 
-FIT_SEEDS, FIT_STRENGTHS = range(101, 117), (2.0, 3.0, 5.0, 8.0, 12.0)
-JUDGED_SEEDS, JUDGED_STRENGTHS = range(1, 7), (3.0, 8.0)
+FIT_SEEDS, FIT_STRENGTHS = range(1001, 1025), (2.0, 3.0, 5.0, 8.0, 12.0)
+JUDGED_SEEDS, JUDGED_STRENGTHS = range(2000, 2006), (3.0, 8.0)
 INSTRUMENTS, SECONDS, EVENTFUL, RATES = 20, 1500, 40.0, (40.0, 8.0)
 MARKET_FIT, MARKET_CHOOSE = 8101, 8102
 MARKET_WEIGHT = 0.1
 """What a synthetic second weighs in training, over a recorded one: there are many more of them."""
+ALSO_SYNTHETIC = ("quote_stuffing",)
+"""What is trained on synthetic markets too: their levels do not breathe as recorded ones do, their quotes do."""
 _LIMITS = (
     "Trained and judged on injected manipulation, in minutes of one crypto pair and in a synthetic market: no "
     "prosecuted case with its full book is public. An order shows only as growth and shrinkage of a level, so "
@@ -64,20 +65,25 @@ def _recorded(markets: Sequence[RecordedMarket], strengths: Sequence[float], see
     return found
 
 
-def _folds(examples: Sequence[Example], extra: Sequence[Example], recipe: Recipe) -> dict[str, list[Any]]:
+def _fit(fitting: Sequence[Example], synthetic: Sequence[Example], recipe: Recipe) -> list[Fitted]:
+    """Trees of every scenario."""
+    return [
+        training.fit([*fitting, *synthetic] if name in ALSO_SYNTHETIC else fitting, scenario, recipe)
+        for scenario, name in enumerate(SCENARIOS)
+    ]
+
+
+def _folds(fitting: Sequence[Example], synthetic: Sequence[Example], recipe: Recipe) -> dict[str, list[Fitted]]:
     """Recording -> the scenarios' trees trained on everything else."""
     return {
-        name: [
-            training.fit([one for one in (*examples, *extra) if one.source != name], scenario, recipe)
-            for scenario in range(len(SCENARIOS))
-        ]
-        for name in sorted({one.source for one in examples})
+        name: _fit([one for one in fitting if one.source != name], synthetic, recipe)
+        for name in sorted({one.source for one in fitting})
     }
 
 
-def _unseen(folds: dict[str, list[Any]], examples: Sequence[Example], scenario: int) -> list[F8]:
+def _unseen(folds: dict[str, list[Fitted]], examples: Sequence[Example], scenario: int) -> list[F8]:
     """Log odds by trees that have not seen the example's recording."""
-    return [training.said(folds[one.source][scenario], scenario, one) for one in examples]
+    return [training.said(folds[one.source][scenario], one) for one in examples]
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -88,7 +94,7 @@ class Chosen(msgspec.Struct, frozen=True):
     groups: list[str]
 
     def level(self, scenario: int, recipe: Recipe, without: str = "") -> float:
-        """Log odds at which no group of examples spends more than the scenario's part of the budget."""
+        """Log odds at which no group of examples spends more than the scenario's part of the budget, and the margin."""
         found = []
         for group in sorted(set(self.groups)):
             kept = [
@@ -99,7 +105,7 @@ class Chosen(msgspec.Struct, frozen=True):
             own = [self.examples[place] for place in kept]
             scores = [self.scores[scenario][place] for place in kept]
             found.append(training.alert_level(own, scores, recipe.budget / len(SCENARIOS), recipe.gap_s))
-        return max(found)
+        return max(found) + recipe.margin
 
     def line(self, scenario: int) -> tuple[float, float]:
         """Calibration, by the recordings with manipulation in them."""
@@ -114,20 +120,20 @@ def make(folder: Path, recipe: Recipe) -> BookModel:
     markets = recorded_markets(sorted(path for path in folder.iterdir() if path.is_file()))
     fitting, synthetic = _recorded(markets, FIT_STRENGTHS, FIT_SEEDS), _synthetic(MARKET_FIT)
     folds = _folds(fitting, synthetic, recipe)
-    whole = [training.fit([*fitting, *synthetic], scenario, recipe) for scenario in range(len(SCENARIOS))]
+    whole = _fit(fitting, synthetic, recipe)
     plain, other = [material.untouched(market) for market in markets], _synthetic(MARKET_CHOOSE)
     groups = ["injected"] * len(fitting) + ["untouched"] * len(plain) + ["synthetic"] * len(other)
     scores = [
         [
             *_unseen(folds, [*fitting, *plain], scenario),
-            *(training.said(whole[scenario], scenario, one) for one in other),
+            *(training.said(whole[scenario], one) for one in other),
         ]
         for scenario in range(len(SCENARIOS))
     ]
     chosen = Chosen([*fitting, *plain, *other], scores, groups)
     boosters = tuple(_finished(whole[scenario], scenario, chosen, recipe) for scenario in range(len(SCENARIOS)))
     judged = [one for strength in JUDGED_STRENGTHS for one in _recorded(markets, (strength,), JUDGED_SEEDS)]
-    metrics = _measured(boosters, folds, chosen, judged, [*fitting, *synthetic], recipe)
+    metrics = _measured(boosters, folds, chosen, judged, fitting, recipe)
     rows = {
         "of recordings": sum(int(one.warm.sum()) for one in fitting),
         "of synthetic markets": sum(int(one.warm.sum()) for one in synthetic),
@@ -135,7 +141,8 @@ def make(folder: Path, recipe: Recipe) -> BookModel:
     card = Card(
         data=(
             f"{', '.join(market.name for market in markets)} with manipulation and look-alikes injected "
-            f"({len(FIT_SEEDS)} seeds, strengths {', '.join(f'{each:g}' for each in FIT_STRENGTHS)}); synthetic "
+            f"({len(FIT_SEEDS)} seeds, strengths {', '.join(f'{each:g}' for each in FIT_STRENGTHS)}); "
+            "for quote stuffing also synthetic "
             f"markets of {INSTRUMENTS} instruments and {SECONDS // 60} minutes at "
             f"{', '.join(f'{rate:g}' for rate in RATES)} rows/s"
         ),
@@ -145,7 +152,8 @@ def make(folder: Path, recipe: Recipe) -> BookModel:
         rows=rows,
         threshold=(
             f"{recipe.budget:g} false alerts an instrument-hour of all three together, counted apart on injected "
-            "recordings, untouched ones (both by trees that had not seen the recording) and a further synthetic market"
+            "recordings, untouched ones (both by trees that had not seen the recording) and a further synthetic "
+            f"market; the highest of these levels, and {recipe.margin:g} in log odds above it"
         ),
         metrics=metrics,
         limits=_LIMITS,
@@ -153,17 +161,17 @@ def make(folder: Path, recipe: Recipe) -> BookModel:
     return BookModel(NAMES, boosters, card)
 
 
-def _finished(fitted: Any, scenario: int, chosen: Chosen, recipe: Recipe) -> Booster:
+def _finished(fitted: Fitted, scenario: int, chosen: Chosen, recipe: Recipe) -> Booster:
     """The exported trees with calibration and alert probability."""
     slope, shift = chosen.line(scenario)
     probability = 1.0 / (1.0 + np.exp(-(slope * chosen.level(scenario, recipe) + shift)))
     alert = float(min(1.0, np.ceil(1e6 * probability) / 1e6))
-    return msgspec.structs.replace(training.export(fitted, scenario), slope=slope, shift=shift, alert=alert)
+    return msgspec.structs.replace(training.export(fitted), slope=slope, shift=shift, alert=alert)
 
 
 def _measured(
     boosters: Sequence[Booster],
-    folds: dict[str, list[Any]],
+    folds: dict[str, list[Fitted]],
     chosen: Chosen,
     judged: Sequence[Example],
     seen: Sequence[Example],

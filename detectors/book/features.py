@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.book import state as s
-from detectors.book.orders import companions, settle, visible
+from detectors.book.orders import TOGETHER_S, companions, mirrored, settle, strength, visible
 from tapewatch.kernels import inlined, kernel
 
 F8 = npt.NDArray[np.float64]
@@ -17,25 +17,28 @@ FRESH_S = 20.0
 """Age up to which a standing order counts."""
 
 (
-    STAND, STAND_OTHER, STAND_LEAN, STAND_LARGEST, STAND_LEVELS, STAND_AGE, STAND_MOVES, STAND_OPPOSITE, STAND_COUNT,
-    STAND_TOGETHER, STAND_TOGETHER_QTY, STAND_FILLED, STAND_UNUSUAL,
-    GONE, GONE_OTHER, GONE_LARGEST, GONE_COUNT, GONE_UNUSUAL,
-    HELD, HELD_LIFE, HELD_OPPOSITE, HELD_TOGETHER, HELD_MOVES, HELD_AGE, HELD_FILLED, HELD_UNUSUAL,
-    LATELY, LATELY_OTHER, LATELY_LEAN, LONG, LONG_OTHER,
-    ADDED, LARGEST_ADDED, REMOVED, LARGEST_REMOVED, ADDED_UNUSUAL, REMOVED_UNUSUAL, TAKEN,
-    QUOTES, RESIZED, REVERTED, REVERTED_SHARE, RETURNED_SHARE, RECENT_QUOTES, RECENT_REVERTED, TRADES_PER_QUOTE,
-    VOLUME, CHANGES, FLEETING, MOVE, LEAN_CHANGE, DEPTH,
-) = range(52)  # fmt: skip
+    STAND, STAND_OTHER, STAND_LEAN, STAND_LARGEST, STAND_SECOND, STAND_AGE, STAND_MOVES, STAND_OPPOSITE,
+    STAND_COUNT, STAND_TOGETHER, STAND_TOGETHER_SUM, STAND_FILLED, STAND_UNUSUAL, STAND_SIZE, STAND_PLACE,
+    STAND_LEVEL, STAND_MIRRORED, STAND_REPLACES, STAND_BASE, STAND_PARTS, STAND_CUTS, PRESENT, PRESENT_OTHER,
+    PRESENT_LEAN, GONE, GONE_OTHER, GONE_LARGEST, GONE_COUNT, GONE_UNUSUAL, HELD, HELD_LIFE, HELD_OPPOSITE,
+    HELD_TOGETHER, HELD_MOVES, HELD_AGE, HELD_FILLED, HELD_UNUSUAL, HELD_SIZE, HELD_APART, HELD_LEVEL,
+    HELD_MIRRORED, HELD_REPLACED, HELD_PARTS, HELD_CUTS, LATELY, LATELY_OTHER, LATELY_LEAN, LONG, LONG_OTHER,
+    BEFORE, ADDED, LARGEST_ADDED, REMOVED, LARGEST_REMOVED, ADDED_UNUSUAL, REMOVED_UNUSUAL, TAKEN, QUOTES, RESIZED,
+    REVERTED, REVERTED_SHARE, RETURNED_SHARE, RECENT_QUOTES, RECENT_REVERTED, TRADES_PER_QUOTE, VOLUME, CHANGES,
+    FLEETING, MOVE, LEAN_CHANGE, DEPTH,
+) = range(71)  # fmt: skip
 
 NAMES = (
-    "stand", "stand_other", "stand_lean", "stand_largest", "stand_levels", "stand_age", "stand_moves",
-    "stand_opposite", "stand_count", "stand_together", "stand_together_qty", "stand_filled", "stand_unusual",
-    "gone", "gone_other", "gone_largest", "gone_count", "gone_unusual",
-    "held", "held_life", "held_opposite", "held_together", "held_moves", "held_age", "held_filled", "held_unusual",
-    "lately", "lately_other", "lately_lean", "long", "long_other",
-    "added", "largest_added", "removed", "largest_removed", "added_unusual", "removed_unusual", "taken",
-    "quotes", "resized", "reverted", "reverted_share", "returned_share", "recent_quotes", "recent_reverted",
-    "trades_per_quote", "volume", "changes", "fleeting", "move", "lean_change", "depth",
+    "stand", "stand_other", "stand_lean", "stand_largest", "stand_second", "stand_age", "stand_moves",
+    "stand_opposite", "stand_count", "stand_together", "stand_together_sum", "stand_filled", "stand_unusual",
+    "stand_size", "stand_place", "stand_level", "stand_mirrored", "stand_replaces", "stand_base", "stand_parts",
+    "stand_cuts", "present", "present_other", "present_lean", "gone", "gone_other", "gone_largest", "gone_count",
+    "gone_unusual", "held", "held_life", "held_opposite", "held_together", "held_moves", "held_age", "held_filled",
+    "held_unusual", "held_size", "held_apart", "held_level", "held_mirrored", "held_replaced", "held_parts",
+    "held_cuts", "lately", "lately_other", "lately_lean", "long", "long_other", "before", "added", "largest_added",
+    "removed", "largest_removed", "added_unusual", "removed_unusual", "taken", "quotes", "resized", "reverted",
+    "reverted_share", "returned_share", "recent_quotes", "recent_reverted", "trades_per_quote", "volume", "changes",
+    "fleeting", "move", "lean_change", "depth",
 )  # fmt: skip
 """The features in the order of `close_second`."""
 
@@ -54,77 +57,92 @@ def _ratio(now: float, usual: float) -> float:
     return float(np.log1p(now) - np.log1p(usual))
 
 
+@inlined
+def _counts(p: F8, at: int, end: float) -> bool:
+    """Whether an order stands, or stood until just now, and is young and in sight."""
+    young = p[at + s.KEY] != 0.0 and end - p[at + s.BORN] <= FRESH_S
+    return bool(young and (p[at + s.GONE] > 0.0 or visible(p, p[at + s.KEY])))
+
+
 @kernel
 def _standing(p: F8, end: float, out: F8) -> float:
-    """Large orders that stand at the second's end: out[STAND..STAND_FILLED]; returns the heavier side's sizes."""
-    bids = asks = largest = 0.0
-    bid_count = ask_count = 0.0
-    top = -1
+    """Large orders that stand at the second's end: out[STAND..PRESENT_LEAN]; returns what the heavier side's say."""
+    bids = asks = bid_count = ask_count = 0.0
+    largest, second, top = 0.0, 0.0, -1
     for slot in range(s.FOLLOWED):
         at = s.ORDERS + slot * s.STRIDE
-        if p[at + s.KEY] == 0.0 or p[at + s.GONE] != 0.0 or end - p[at + s.BORN] > FRESH_S:
+        if not _counts(p, at, end):
             continue
-        if not visible(p, p[at + s.KEY]):
-            continue
-        size = p[at + s.SIZE] * p[at + s.QTY] / p[at + s.FIRST]
+        says = strength(p, at)
         if p[at + s.KEY] < 0.0:
-            bids += size
+            bids += says
             bid_count += 1.0
         else:
-            asks += size
+            asks += says
             ask_count += 1.0
-        if size > largest:
-            largest, top = size, at
+        if says > largest:
+            largest, second, top = says, largest, at
+        elif says > second:
+            second = says
     heavy, light = max(bids, asks), min(bids, asks)
-    out[STAND], out[STAND_OTHER], out[STAND_LEAN] = np.log1p(heavy), np.log1p(light), _lean(heavy, light)
+    out[STAND], out[STAND_OTHER], out[STAND_LEAN] = heavy, light, _lean(heavy, light)
     out[STAND_COUNT] = bid_count if bids >= asks else ask_count
-    out[STAND_LARGEST] = np.log1p(largest)
-    for k in range(STAND_LEVELS, STAND_COUNT):
+    out[STAND_LARGEST], out[STAND_SECOND] = largest, second
+    for k in range(STAND_AGE, STAND_COUNT):
         out[k] = 0.0
-    out[STAND_TOGETHER] = out[STAND_TOGETHER_QTY] = out[STAND_FILLED] = 0.0
+    for k in range(STAND_TOGETHER, PRESENT):
+        out[k] = 0.0
     if top >= 0:
         _top(p, top, end, out)
+    bids, asks = bids + p[s.WITHDRAWN], asks + p[s.WITHDRAWN_ASK]
+    out[PRESENT], out[PRESENT_OTHER], out[PRESENT_LEAN] = max(bids, asks), min(bids, asks), _lean(bids, asks)
+    out[PRESENT_LEAN] = abs(out[PRESENT_LEAN])
     return float(heavy)
 
 
 @inlined
 def _top(p: F8, top: int, end: float, out: F8) -> None:
-    """The largest standing order: its size over usual growths, age, moves, opposite trades, companions."""
+    """The most unusual standing order: age, moves, opposite trades, companions, where it stands, what it replaces."""
     age = end - p[top + s.BORN]
     traded = (p[s.BOUGHT] if p[top + s.KEY] < 0.0 else p[s.SOLD]) - p[top + s.OPPOSITE]
-    out[STAND_LEVELS] = np.log1p(p[top + s.QTY] / p[s.USUAL_ADD])
     out[STAND_AGE], out[STAND_MOVES] = age, p[top + s.MOVES]
     out[STAND_OPPOSITE] = _ratio(traded / p[s.USUAL_ADD], 0.5 * age * p[s.USUAL_VOLUME] / p[s.USUAL_ADD])
-    out[STAND_TOGETHER] = companions(p, top)
+    out[STAND_TOGETHER], out[STAND_MIRRORED] = companions(p, top), mirrored(p, top)
     total = 0.0
     for slot in range(s.FOLLOWED):
         at = s.ORDERS + slot * s.STRIDE
-        near = abs(p[at + s.BORN] - p[top + s.BORN]) <= 1.5
-        if p[at + s.KEY] * p[top + s.KEY] > 0.0 and p[at + s.GONE] == 0.0 and near:
-            total += p[at + s.SIZE]
-    out[STAND_TOGETHER_QTY] = np.log1p(total)
+        near = abs(p[at + s.BORN] - p[top + s.BORN]) <= TOGETHER_S
+        if p[at + s.KEY] * p[top + s.KEY] > 0.0 and near:
+            total += strength(p, at)
+    out[STAND_TOGETHER_SUM] = total
     out[STAND_FILLED] = p[top + s.FILLED] / p[top + s.FIRST]
+    out[STAND_SIZE], out[STAND_PLACE], out[STAND_LEVEL] = np.log(p[top + s.SIZE]), p[top + s.PLACE], p[top + s.LEVEL]
+    out[STAND_PARTS], out[STAND_CUTS] = p[top + s.PARTS], p[top + s.CUTS]
+    out[STAND_REPLACES], out[STAND_BASE] = p[top + s.REPLACES], np.log1p(p[top + s.BASE] / p[s.USUAL_ADD])
 
 
 @inlined
 def _withdrawn(p: F8, out: F8) -> None:
     """What was placed and withdrawn: in this second, the strongest of the last ones, and over a minute."""
     side = 0 if p[s.WITHDRAWN] >= p[s.WITHDRAWN_ASK] else 1
-    out[GONE], out[GONE_OTHER] = np.log1p(p[s.WITHDRAWN + side]), np.log1p(p[s.WITHDRAWN + 1 - side])
-    out[GONE_LARGEST] = np.log1p(p[s.LARGEST_WITHDRAWN + side])
+    out[GONE], out[GONE_OTHER] = p[s.WITHDRAWN + side], p[s.WITHDRAWN + 1 - side]
+    out[GONE_LARGEST] = p[s.LARGEST_WITHDRAWN + side]
     out[GONE_COUNT] = p[s.WITHDRAWALS + side]
     out[GONE_UNUSUAL] = _ratio(p[s.WITHDRAWN + side], p[s.USUAL_WITHDRAWN])
-    out[HELD], out[HELD_LIFE] = np.log1p(p[s.HELD]), p[s.HELD_LIFE]
+    out[HELD], out[HELD_LIFE] = p[s.HELD], p[s.HELD_LIFE]
     unit = p[s.USUAL_ADD]
     out[HELD_OPPOSITE] = _ratio(p[s.HELD_OPPOSITE] / unit, 0.5 * p[s.HELD_LIFE] * p[s.USUAL_VOLUME] / unit)
     out[HELD_TOGETHER], out[HELD_MOVES], out[HELD_AGE] = p[s.HELD_TOGETHER], p[s.HELD_MOVES], p[s.HELD_AGE]
-    out[HELD_FILLED] = p[s.HELD_FILLED]
+    out[HELD_FILLED], out[HELD_SIZE], out[HELD_APART] = p[s.HELD_FILLED], np.log1p(p[s.HELD_SIZE]), p[s.HELD_APART]
+    out[HELD_LEVEL], out[HELD_MIRRORED] = p[s.HELD_LEVEL], p[s.HELD_MIRRORED]
+    out[HELD_REPLACED], out[HELD_PARTS], out[HELD_CUTS] = p[s.HELD_REPLACED], p[s.HELD_PARTS], p[s.HELD_CUTS]
     out[HELD_UNUSUAL] = _ratio(p[s.HELD], p[s.USUAL_WITHDRAWN])
+    out[BEFORE] = max(p[s.LATELY], p[s.LATELY_ASK])
     p[s.LATELY], p[s.LATELY_ASK] = 0.966 * p[s.LATELY] + p[s.WITHDRAWN], 0.966 * p[s.LATELY_ASK] + p[s.WITHDRAWN_ASK]
     p[s.LONG], p[s.LONG_ASK] = 0.9885 * p[s.LONG] + p[s.WITHDRAWN], 0.9885 * p[s.LONG_ASK] + p[s.WITHDRAWN_ASK]
     heavy, light = max(p[s.LATELY], p[s.LATELY_ASK]), min(p[s.LATELY], p[s.LATELY_ASK])
-    out[LATELY], out[LATELY_OTHER], out[LATELY_LEAN] = np.log1p(heavy), np.log1p(light), _lean(heavy, light)
-    out[LONG], out[LONG_OTHER] = np.log1p(max(p[s.LONG], p[s.LONG_ASK])), np.log1p(min(p[s.LONG], p[s.LONG_ASK]))
+    out[LATELY], out[LATELY_OTHER], out[LATELY_LEAN] = heavy, light, _lean(heavy, light)
+    out[LONG], out[LONG_OTHER] = max(p[s.LONG], p[s.LONG_ASK]), min(p[s.LONG], p[s.LONG_ASK])
 
 
 @inlined

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from detectors.book import state as s
 from detectors.book.features import NAMES, close_second
-from detectors.book.orders import fill, place, settle, withdraw
+from detectors.book.orders import fill, place, run_over, settle, withdraw
 from detectors.book.state import FIELDS
 from tapewatch.kernels import inlined, kernel
 
@@ -18,8 +18,11 @@ ADD_MEMORY = 2000.0
 """Growths over which their mean is taken."""
 LEAST_ADDS = 50.0
 """Growths after which orders are followed."""
-CAP = 20.0
+CAP = 5.0
 """No growth counts as more than so many usual ones in the mean."""
+BARS = (1.1, 2.7, 3.2, 3.7)
+"""Log of the size, in usual growths, that a few growths a minute exceed: behind the touch at a price where others
+stand, at a price of its own; at the touch where others stand, at a new touch. Rounded from two recorded venues."""
 STALE_S = 10.0
 """After so long without a book, the next one is not compared with the last."""
 
@@ -75,7 +78,7 @@ def on_quote(p: F8, bid: float, bid_qty: float, ask: float, ask_qty: float, ts_n
 
 
 @inlined
-def _shrunk(p: F8, side: int, price: float, qty: float, left: float, now: float) -> None:
+def _shrunk(p: F8, side: int, level: int, price: float, qty: float, left: float, now: float) -> None:
     """A level lost `qty` and has `left`: trades at or through its price explain it as far as their volume reaches."""
     p[s.CHANGES] += 1.0
     key = -price if side == 0 else price
@@ -91,20 +94,21 @@ def _shrunk(p: F8, side: int, price: float, qty: float, left: float, now: float)
     if qty > 1e-9:
         p[s.REMOVED + side] += qty
         p[s.LARGEST_REMOVED + side] = max(p[s.LARGEST_REMOVED + side], qty)
-        withdraw(p, key, qty, left, now)
+        withdraw(p, key, qty, left, level, now)
 
 
 @inlined
-def _grown(p: F8, side: int, level: int, alone: bool, price: float, qty: float, now: float) -> None:
-    """A level gained `qty`. alone : the side has no other level, so that the touch tells what is usual"""
+def _grown(p: F8, side: int, level: int, alone: bool, price: float, had: float, qty: float, now: float) -> None:
+    """A level that had `had` gained `qty`. alone : the side has no other level, so that the touch counts as one"""
     p[s.CHANGES] += 1.0
     p[s.ADDED + side] += qty
     p[s.LARGEST_ADDED + side] = max(p[s.LARGEST_ADDED + side], qty)
+    behind = level > 0 or alone
     if p[s.ADDS] >= LEAST_ADDS:
-        unit = p[s.USUAL_ADD] if level > 0 or alone else p[s.USUAL_TOUCH]
-        place(p, -price if side == 0 else price, qty, qty / unit, now)
+        bar = BARS[(0 if behind else 2) + (0 if had > 0.0 else 1)]
+        place(p, -price if side == 0 else price, qty, had, qty / p[s.USUAL_ADD], bar, level, now)
         qty = min(qty, CAP * p[s.USUAL_ADD])
-    if level > 0 or alone:
+    if behind:
         p[s.ADDS] = min(ADD_MEMORY, p[s.ADDS] + 1.0)
         p[s.USUAL_ADD] += (qty - p[s.USUAL_ADD]) / p[s.ADDS]
 
@@ -125,7 +129,7 @@ def _losses(p: F8, old: F8, prices: F8, qtys: F8, first: int, side: int, now: fl
         left = qtys[first + j] if prices[first + j] == was else 0.0
         lost = old[start + LEVELS + i] - left
         if lost > 1e-9:
-            _shrunk(p, side, was, lost, left, now)
+            _shrunk(p, side, i, was, lost, left, now)
 
 
 @kernel
@@ -144,12 +148,20 @@ def _gains(p: F8, old: F8, prices: F8, qtys: F8, first: int, side: int, now: flo
         had = old[start + LEVELS + i] if old[start + i] == price else 0.0
         gained = qtys[first + j] - had
         if gained > 1e-9:
-            _grown(p, side, j, np.isnan(prices[first + 1]), price, gained, now)
+            _grown(p, side, j, np.isnan(prices[first + 1]), price, had, gained, now)
+
+
+@inlined
+def _elsewhere(old: F8, bids: F8, asks: F8, first: int) -> bool:
+    """Whether a side has ten levels, none of which lies where the side was before: the price jumped."""
+    last = LEVELS - 1
+    up = bids[first + last] > old[0] or asks[first] > old[2 * LEVELS + last]
+    return bool(up or bids[first] < old[last] or asks[first + last] < old[2 * LEVELS])
 
 
 @inlined
 def _look(p: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8, first: int) -> None:
-    """Depth and mid of a book; one level a row goes into the usual size of a level."""
+    """Depth, mid and farthest prices of a book."""
     bid_depth = ask_depth = 0.0
     for level in range(LEVELS):
         if bids[first + level] > 0.0:
@@ -161,10 +173,6 @@ def _look(p: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8, first: int) -> 
         p[s.MID] = 0.5 * (bids[first] + asks[first])
         if p[s.MID_BEFORE] == 0.0:
             p[s.MID_BEFORE] = p[s.MID]
-    touch = 0.5 * ((bid_qtys[first] if bids[first] > 0.0 else 0.0) + (ask_qtys[first] if asks[first] > 0.0 else 0.0))
-    if p[s.ROWS] > 50.0:
-        touch = min(touch, CAP * p[s.USUAL_TOUCH])
-    p[s.USUAL_TOUCH] += (touch - p[s.USUAL_TOUCH]) / min(p[s.ROWS] + 1.0, ADD_MEMORY)
     last = first + LEVELS - 1
     p[s.EDGE_BID] = bids[last] if bids[last] > 0.0 else 0.0
     p[s.EDGE_ASK] = asks[last] if asks[last] > 0.0 else 0.0
@@ -181,10 +189,13 @@ def on_book(p: F8, old_book: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8,
     now = ts_ns * 1e-9
     settle(p, now)
     if p[s.ROWS] > 0.0 and now - p[s.NEWEST] <= STALE_S:
-        _losses(p, old_book, bids, bid_qtys, first, 0, now)
-        _losses(p, old_book, asks, ask_qtys, first, 1, now)
-        _gains(p, old_book, bids, bid_qtys, first, 0, now)
-        _gains(p, old_book, asks, ask_qtys, first, 1, now)
+        if _elsewhere(old_book, bids, asks, first):
+            run_over(p, bids[first], asks[first])
+        else:
+            _losses(p, old_book, bids, bid_qtys, first, 0, now)
+            _losses(p, old_book, asks, ask_qtys, first, 1, now)
+            _gains(p, old_book, bids, bid_qtys, first, 0, now)
+            _gains(p, old_book, asks, ask_qtys, first, 1, now)
     p[s.BOUGHT_SINCE] = p[s.SOLD_SINCE] = 0.0
     _look(p, bids, bid_qtys, asks, ask_qtys, first)
     p[s.ROWS] += 1.0

@@ -1,8 +1,8 @@
 """Large orders followed from book to book: placed, filled, moved to another price, or withdrawn.
 
-A book shows quantities at prices, not orders. A growth that is large for the instrument is taken for an order; it
-is gone when the level shrinks by about as much without trades that explain it. One that comes back at another price
-within a moment has moved and keeps its age.
+A book shows quantities at prices, not orders. A growth that is unusual for its place is taken for an order; it is gone
+when the level shrinks by about as much without trades that explain it. One that comes back at another price within a
+moment has moved and keeps its age.
 """
 
 import numpy as np
@@ -13,8 +13,10 @@ from tapewatch.kernels import inlined, kernel
 
 F8 = npt.NDArray[np.float64]
 
-LARGE = 0.7
-"""Smallest order that is followed, in usual growths, or at the touch in usual quantities of the touch."""
+LEAST = -1.6
+"""Weight from which a growth is followed: log of its size over the bar of its place, see flow.BARS."""
+PART = 1.0
+"""How much less a growth may weigh that comes back or joins an order."""
 MOVE_S = 0.35
 """Time in which an order that is gone may come back elsewhere."""
 JOIN_S = 1.3
@@ -23,9 +25,18 @@ KEEP_S = 30.0
 """An order that has stood longer is no longer followed."""
 ALIKE = 0.12
 """Share by which the quantity of an order that moved may differ."""
+SIMILAR = 2.0
+"""Factor by which an order may differ from one that it replaces."""
 TOGETHER_S = 1.5
 FLEETING_S = 0.2
 """An order that lived shorter counts as fleeting, not as withdrawn."""
+
+
+@inlined
+def strength(p: F8, at: int) -> float:
+    """How much an order says: its weight beyond the least one, for the part of it that was not filled."""
+    unfilled = max(0.0, 1.0 - p[at + s.FILLED] / p[at + s.FIRST])
+    return float((p[at + s.WEIGHT] - LEAST) * unfilled)
 
 
 @inlined
@@ -56,7 +67,13 @@ def _nearest(p: F8, key: float, qty: float) -> int:
 
 
 @inlined
-def withdraw(p: F8, key: float, qty: float, left: float, now: float) -> None:
+def _leave(p: F8, at: int, level: int, apart: float, now: float) -> None:
+    """The order is gone, unless it comes back within a moment."""
+    p[at + s.GONE], p[at + s.LEVEL], p[at + s.APART] = now, level, min(1.0, apart)
+
+
+@inlined
+def withdraw(p: F8, key: float, qty: float, left: float, level: int, now: float) -> None:
     """The level shrank by `qty` that no trade explains, to `left`: orders at it are gone, or smaller.
 
     What an order may still have there is charged to others: levels breathe.
@@ -67,18 +84,22 @@ def withdraw(p: F8, key: float, qty: float, left: float, now: float) -> None:
             return
         own = p[at + s.QTY]
         if qty >= 0.7 * own:
-            p[at + s.GONE] = now
+            _leave(p, at, level, abs(qty - own) / p[at + s.FIRST], now)
             qty -= own
             continue
+        p[at + s.CUT] += qty
+        p[at + s.CUTS] += 1.0 if qty >= 0.15 * p[at + s.FIRST] else 0.0
         if left < own:
             p[at + s.QTY] = max(left, 1e-9)
-            if left < 0.35 * p[at + s.FIRST]:
-                p[at + s.GONE] = now
+        first = p[at + s.FIRST]
+        in_parts = p[at + s.CUT] >= 0.7 * first and left <= p[at + s.BASE] + 0.35 * first
+        if in_parts or left < 0.35 * first:
+            _leave(p, at, level, abs(p[at + s.CUT] - first) / first, now)
         return
 
 
 @inlined
-def _came_back(p: F8, key: float, qty: float, now: float) -> bool:
+def _came_back(p: F8, key: float, qty: float, weight: float, now: float) -> bool:
     """Whether the growth is an order of this side that has just left another price."""
     for slot in range(s.FOLLOWED):
         at = s.ORDERS + slot * s.STRIDE
@@ -87,6 +108,7 @@ def _came_back(p: F8, key: float, qty: float, now: float) -> bool:
         if recent and p[at + s.KEY] * key > 0.0 and abs(qty - was) <= ALIKE * was:
             p[at + s.MOVES] += 1.0 if p[at + s.KEY] != key else 0.0
             p[at + s.KEY], p[at + s.QTY], p[at + s.GONE] = key, qty, 0.0
+            p[at + s.WEIGHT] = max(p[at + s.WEIGHT], weight)
             return True
     return False
 
@@ -98,8 +120,11 @@ def _joined(p: F8, key: float, qty: float, now: float) -> bool:
         at = s.ORDERS + slot * s.STRIDE
         if p[at + s.KEY] == key and p[at + s.GONE] == 0.0 and now - p[at + s.BORN] <= JOIN_S:
             p[at + s.QTY] += qty
-            p[at + s.SIZE] *= 1.0 + qty / p[at + s.FIRST]
+            more = 1.0 + qty / p[at + s.FIRST]
+            p[at + s.SIZE] *= more
+            p[at + s.WEIGHT] += np.log(more)
             p[at + s.FIRST] += qty
+            p[at + s.PARTS] += 1.0
             return True
     return False
 
@@ -110,29 +135,54 @@ def visible(p: F8, key: float) -> bool:
     return bool(-key >= p[s.EDGE_BID]) if key < 0.0 else bool(key <= p[s.EDGE_ASK] or p[s.EDGE_ASK] == 0.0)
 
 
-@kernel
-def place(p: F8, key: float, qty: float, size: float, now: float) -> None:
-    """Follow a growth, if it is large enough and there is room, something out of sight or something smaller.
-
-    size : of the growth over what is usual there
-    """
-    if size < LARGE or _came_back(p, key, qty, now) or _joined(p, key, qty, now):
-        return
-    least, chosen = size, -1
+@inlined
+def _free(p: F8, weight: float) -> int:
+    """Place for an order of this weight: an empty one, else that of something out of sight or lighter; -1 for none."""
+    least, chosen = weight, -1
     for slot in range(s.FOLLOWED):
         at = s.ORDERS + slot * s.STRIDE
         if p[at + s.KEY] == 0.0:
-            chosen = at
-            break
-        held = p[at + s.SIZE] if visible(p, p[at + s.KEY]) else 0.0
+            return at
+        held = p[at + s.WEIGHT] if visible(p, p[at + s.KEY]) else -np.inf
         if p[at + s.GONE] == 0.0 and held < least:
             least, chosen = held, at
+    return chosen
+
+
+@inlined
+def _replaces(p: F8, key: float, qty: float) -> bool:
+    """Whether a similar order of this side has just gone."""
+    for slot in range(s.FOLLOWED):
+        at = s.ORDERS + slot * s.STRIDE
+        gone = p[at + s.GONE] > 0.0 and p[at + s.KEY] * key > 0.0
+        if gone and qty <= SIMILAR * p[at + s.FIRST] and p[at + s.FIRST] <= SIMILAR * qty:
+            return True
+    return False
+
+
+@kernel
+def place(p: F8, key: float, qty: float, had: float, size: float, bar: float, level: int, now: float) -> None:
+    """Follow a growth, if it is unusual enough for its place and there is room.
+
+    had : what stood there before; size : of the growth over usual ones; bar : log of the size that is unusual at
+    such a place
+    """
+    weight = np.log(size) - bar
+    if weight < LEAST - PART or _came_back(p, key, qty, weight, now) or _joined(p, key, qty, now) or weight < LEAST:
+        return
+    chosen = _free(p, weight)
     if chosen < 0:
         return
-    p[chosen + s.KEY], p[chosen + s.QTY], p[chosen + s.FIRST] = key, qty, qty
-    p[chosen + s.BORN], p[chosen + s.GONE], p[chosen + s.SIZE] = now, 0.0, size
+    replaces = _replaces(p, key, qty)
+    p[chosen + s.KEY], p[chosen + s.QTY], p[chosen + s.FIRST], p[chosen + s.BASE] = key, qty, qty, had
+    p[chosen + s.BORN], p[chosen + s.GONE], p[chosen + s.SIZE], p[chosen + s.WEIGHT] = now, 0.0, size, weight
+    p[chosen + s.PLACE], p[chosen + s.LEVEL], p[chosen + s.CUT], p[chosen + s.APART] = bar, level, 0.0, 1.0
+    p[chosen + s.PARTS], p[chosen + s.CUTS] = 1.0, 0.0
+    p[chosen + s.REPLACES] = 1.0 if replaces else 0.0
     p[chosen + s.OPPOSITE] = p[s.BOUGHT] if key < 0.0 else p[s.SOLD]
     p[chosen + s.MOVES] = p[chosen + s.FILLED] = 0.0
+    if replaces and p[s.HELD_KEY] * key > 0.0 and size <= SIMILAR * p[s.HELD_SIZE] <= SIMILAR * SIMILAR * size:
+        p[s.HELD_REPLACED] += 1.0
 
 
 @inlined
@@ -143,9 +193,21 @@ def companions(p: F8, place_of: int) -> int:
     for slot in range(s.FOLLOWED):
         at = s.ORDERS + slot * s.STRIDE
         same = p[at + s.KEY] * key > 0.0 and abs(p[at + s.BORN] - born) <= TOGETHER_S
-        if same and (gone == 0.0) == (p[at + s.GONE] == 0.0):
+        if same and (gone == 0.0 or p[at + s.GONE] > 0.0):
             count += 1
     return count
+
+
+@inlined
+def mirrored(p: F8, place_of: int) -> float:
+    """What the other side's orders say that were placed about when this one was."""
+    total = 0.0
+    key, born = p[place_of + s.KEY], p[place_of + s.BORN]
+    for slot in range(s.FOLLOWED):
+        at = s.ORDERS + slot * s.STRIDE
+        if p[at + s.KEY] * key < 0.0 and abs(p[at + s.BORN] - born) <= TOGETHER_S:
+            total += strength(p, at)
+    return total
 
 
 @kernel
@@ -163,21 +225,35 @@ def settle(p: F8, now: float) -> None:
             p[at + s.KEY] = 0.0
 
 
+@kernel
+def run_over(p: F8, bid: float, ask: float) -> None:
+    """Follow no standing order any longer that the price jumped over: nobody knows whether it was traded.
+
+    bid, ask : best prices now; NaN where a side is empty
+    """
+    for slot in range(s.FOLLOWED):
+        at = s.ORDERS + slot * s.STRIDE
+        key = p[at + s.KEY]
+        if p[at + s.GONE] == 0.0 and (-key > bid if key < 0.0 else key < ask):
+            p[at + s.KEY] = 0.0
+
+
 @inlined
 def _withdrawn(p: F8, at: int) -> None:
     """Count an order that was placed and withdrawn."""
     side = 0 if p[at + s.KEY] < 0.0 else 1
-    placed, size, life = p[at + s.FIRST], p[at + s.SIZE], p[at + s.GONE] - p[at + s.BORN]
+    life, says = p[at + s.GONE] - p[at + s.BORN], strength(p, at)
     if life < FLEETING_S:
         p[s.FLEETING] += 1.0
         return
-    unfilled = max(0.0, 1.0 - p[at + s.FILLED] / placed)
-    p[s.WITHDRAWN + side] += size * unfilled
+    p[s.WITHDRAWN + side] += says
     p[s.WITHDRAWALS + side] += 1.0
-    p[s.LARGEST_WITHDRAWN + side] = max(p[s.LARGEST_WITHDRAWN + side], size * unfilled)
-    weight = size * unfilled
-    if weight >= p[s.HELD]:
+    p[s.LARGEST_WITHDRAWN + side] = max(p[s.LARGEST_WITHDRAWN + side], says)
+    if says >= p[s.HELD]:
         traded = (p[s.BOUGHT] if side == 0 else p[s.SOLD]) - p[at + s.OPPOSITE]
-        p[s.HELD], p[s.HELD_LIFE], p[s.HELD_OPPOSITE] = weight, life, traded
+        p[s.HELD], p[s.HELD_LIFE], p[s.HELD_OPPOSITE] = says, life, traded
         p[s.HELD_TOGETHER], p[s.HELD_MOVES] = companions(p, at), p[at + s.MOVES]
-        p[s.HELD_AGE], p[s.HELD_FILLED] = 0.0, p[at + s.FILLED] / placed
+        p[s.HELD_AGE], p[s.HELD_FILLED], p[s.HELD_SIZE] = 0.0, p[at + s.FILLED] / p[at + s.FIRST], p[at + s.SIZE]
+        p[s.HELD_APART], p[s.HELD_LEVEL] = p[at + s.APART], p[at + s.LEVEL]
+        p[s.HELD_MIRRORED], p[s.HELD_REPLACED] = mirrored(p, at), p[at + s.REPLACES]
+        p[s.HELD_KEY], p[s.HELD_PARTS], p[s.HELD_CUTS] = p[at + s.KEY], p[at + s.PARTS], p[at + s.CUTS]

@@ -8,7 +8,6 @@ Quantities are in venue units, times in UTC seconds. Whatever has two sides lies
     ROWS,  # book rows seen
     USUAL_ADD,  # mean quantity by which levels behind the touch grow
     ADDS,  # growths in that mean, at most ADD_MEMORY
-    USUAL_TOUCH,  # mean quantity at the touch
     EDGE_BID, EDGE_ASK,  # farthest visible prices; 0 where fewer than ten levels are there
     NEWEST,  # time of the last book
     # trades since the last book and in all: bought, sold
@@ -33,28 +32,36 @@ Quantities are in venue units, times in UTC seconds. Whatever has two sides lies
     RECENT_QUOTES, RECENT_REVERTED,
     LEAN,  # slow mean of the depth imbalance
     # the strongest withdrawal of the last seconds
-    HELD, HELD_LIFE, HELD_OPPOSITE, HELD_TOGETHER, HELD_MOVES, HELD_AGE, HELD_FILLED,
+    HELD, HELD_LIFE, HELD_OPPOSITE, HELD_TOGETHER, HELD_MOVES, HELD_AGE, HELD_FILLED, HELD_SIZE, HELD_APART,
+    HELD_LEVEL, HELD_MIRRORED, HELD_REPLACED, HELD_KEY, HELD_PARTS, HELD_CUTS,
     # what a second usually has
     SECONDS, USUAL_QUOTES, USUAL_RESIZED, USUAL_REVERTED, USUAL_CHANGES, USUAL_VOLUME, USUAL_ADDED,
     USUAL_REMOVED, USUAL_STANDING, USUAL_WITHDRAWN, USUAL_DEPTH, USUAL_MOVE, USUAL_FLEETING,
     ORDERS,  # first field of the orders that are followed
-) = range(81)  # fmt: skip
+) = range(88)  # fmt: skip
 """Places of the fields."""
 
 FIRST_OF_SECOND, LAST_OF_SECOND = QUOTES, FLEETING
 FIRST_OF_SIDES, LAST_OF_SIDES = ADDED, LARGEST_WITHDRAWN_ASK
 """Ranges that a closed second sets back to zero."""
 
-KEY, QTY, FIRST, BORN, GONE, OPPOSITE, MOVES, FILLED, SIZE = range(9)
+(
+    KEY, QTY, FIRST, BASE, BORN, GONE, OPPOSITE, MOVES, FILLED, WEIGHT, SIZE, PLACE, CUT, APART, LEVEL, REPLACES,
+    PARTS, CUTS,
+) = range(18)  # fmt: skip
 """Fields of an order that is followed.
 
-KEY : its price, negative on the bid side, 0 for none; QTY : what is left; FIRST : what was placed; BORN, GONE : when
-(GONE 0 while it stands); OPPOSITE : volume traded against the other side until it was born; MOVES :
-how often it came back at another price; FILLED : what was traded; SIZE : what was placed over what is usual there.
+KEY : its price, negative on the bid side, 0 for none; QTY : what is left; FIRST : what was placed; BASE : what others
+had at the price then; BORN, GONE : when (GONE 0 while it stands); OPPOSITE : volume traded against the other side until
+it was born; MOVES : how often it came back at another price; FILLED : what was traded; WEIGHT : how unusual it is at
+such a place; SIZE : what was placed over usual growths; PLACE : what WEIGHT allows for its place; CUT : withdrawn in
+parts; APART : share by which the last withdrawal differs from it; LEVEL : its level when it was placed, or when it was
+gone; REPLACES : whether it came where a similar one had just gone; PARTS, CUTS : in how
+many growths it came, and in how many parts some of it was withdrawn
 """
 
-STRIDE = 9
-FOLLOWED = 12
+STRIDE = 18
+FOLLOWED = 16
 """Orders followed at once."""
 
 FIELDS = ORDERS + STRIDE * FOLLOWED

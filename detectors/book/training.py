@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from detectors.book import features as f
 from detectors.book.model import SCENARIOS, Booster
-from detectors.boosted.training import exported, first_within
+from detectors.boosted.training import Flat, baseline, first_within, trees_of
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -19,29 +19,50 @@ Flags = npt.NDArray[np.bool_]
 
 MARGIN_S = 5.0
 """Seconds around a manipulation that are no example of ordinary trading."""
-AFTER_S = 1.4
-"""What an order was shows when it is withdrawn: so long after the end of spoofing or layering, seconds are theirs."""
+SHOWS_S = 1.4
+"""An order that is withdrawn shows as such up to so long after the end of spoofing or layering."""
+GATE = 2.0
+"""Largest withdrawal of a second beyond which a second set of trees speaks; see state.WEIGHT for the unit."""
+LIFT = 3.0
+"""Log odds that these trees begin with: so that a doubtful withdrawal adds nothing to what the others say."""
 STUFFING = SCENARIOS.index("quote_stuffing")
 
 RISING = frozenset(
     {
-        f.STAND, f.STAND_LEAN, f.STAND_LARGEST, f.STAND_LEVELS, f.STAND_COUNT, f.STAND_TOGETHER, f.STAND_TOGETHER_QTY,
-        f.STAND_UNUSUAL, f.STAND_MOVES, f.GONE, f.GONE_LARGEST, f.GONE_COUNT, f.GONE_UNUSUAL, f.HELD, f.HELD_TOGETHER,
-        f.HELD_UNUSUAL, f.HELD_MOVES, f.LATELY_LEAN, f.DEPTH, f.LEAN_CHANGE,
+        f.STAND, f.STAND_LEAN, f.STAND_LARGEST, f.STAND_SECOND, f.STAND_COUNT, f.STAND_TOGETHER, f.STAND_TOGETHER_SUM,
+        f.STAND_UNUSUAL, f.STAND_MOVES, f.PRESENT, f.PRESENT_LEAN, f.GONE, f.GONE_LARGEST, f.GONE_COUNT, f.GONE_UNUSUAL,
+        f.HELD, f.HELD_TOGETHER, f.HELD_UNUSUAL, f.HELD_MOVES,
     }
 )  # fmt: skip
 """More of these never lowers the probability of spoofing or layering: size, company, one-sidedness."""
-FALLING = frozenset({f.STAND_OTHER, f.STAND_FILLED, f.GONE_OTHER, f.HELD_FILLED, f.HELD_AGE})
-"""More of these never raises it: the other side does the same, orders were filled, it is long ago."""
+FALLING = frozenset(
+    {f.STAND_OTHER, f.STAND_FILLED, f.STAND_MIRRORED, f.STAND_REPLACES, f.PRESENT_OTHER, f.GONE_OTHER, f.HELD_FILLED,
+     f.HELD_AGE, f.HELD_APART, f.HELD_MIRRORED, f.HELD_REPLACED, f.BEFORE}
+)  # fmt: skip
+"""More of these never raises it: the other side does the same, orders were filled or replaced, it is long ago."""
 SUMS = frozenset(
     {
         f.ADDED, f.REMOVED, f.ADDED_UNUSUAL, f.REMOVED_UNUSUAL, f.LARGEST_ADDED, f.LARGEST_REMOVED, f.TAKEN, f.CHANGES,
-        f.TRADES_PER_QUOTE, f.QUOTES, f.VOLUME, f.LATELY,
+        f.TRADES_PER_QUOTE, f.QUOTES, f.VOLUME, f.LATELY, f.LATELY_OTHER, f.LATELY_LEAN, f.LONG, f.LONG_OTHER, f.MOVE,
+        f.DEPTH, f.LEAN_CHANGE,
     }
 )  # fmt: skip
-"""What came and went in the second, whoever did it."""
-ORDERS = tuple(sorted(RISING | FALLING | SUMS | {f.STAND_AGE, f.STAND_OPPOSITE, f.HELD_LIFE, f.HELD_OPPOSITE}))
+"""What came and went in the second and before, whoever did it."""
+ORDERS = tuple(
+    sorted(
+        RISING | FALLING | SUMS
+        | {f.STAND_AGE, f.STAND_OPPOSITE, f.STAND_SIZE, f.STAND_PLACE, f.STAND_LEVEL, f.STAND_BASE}
+        | {f.STAND_PARTS, f.STAND_CUTS}
+        | {f.HELD_LIFE, f.HELD_OPPOSITE, f.HELD_SIZE, f.HELD_LEVEL, f.HELD_PARTS, f.HELD_CUTS}
+    )
+)  # fmt: skip
 """What spoofing and layering are judged by."""
+
+WITHDRAWN = (
+    f.GONE, f.GONE_OTHER, f.GONE_LARGEST, f.GONE_COUNT, f.HELD_MIRRORED, f.HELD_REPLACED, f.BEFORE, f.HELD_APART,
+    f.HELD_LEVEL, f.HELD_LIFE, f.HELD_PARTS, f.HELD_CUTS, f.HELD_MOVES,
+)  # fmt: skip
+"""What a withdrawal is judged by."""
 
 RATES = (
     f.QUOTES, f.RESIZED, f.REVERTED, f.REVERTED_SHARE, f.RETURNED_SHARE, f.RECENT_QUOTES, f.RECENT_REVERTED,
@@ -57,8 +78,9 @@ class Recipe:
     """How to train.
 
     trees, rate, leaves, least_rows, shrinkage, bins : of the gradient boosting
-    evidence : what a second in which orders are withdrawn weighs, over one in which they stand
-    budget : false alerts of all scenarios together an instrument-hour
+    proof_trees, proof_leaves, proof_rows : number, leaves and rows a leaf of the trees that judge withdrawals
+    budget : false alerts of all scenarios together an instrument-hour; margin : log odds by which a level is raised
+    above what the budget asks, since levels do not carry over well from one recording to another
     gap_s : an alert within so many seconds of the last of its scenario is the same one
     """
 
@@ -69,8 +91,11 @@ class Recipe:
     least_rows: int = 40
     shrinkage: float = 1.0
     bins: int = 64
-    evidence: float = 4.0
+    proof_trees: int = 60
+    proof_leaves: int = 5
+    proof_rows: int = 30
     budget: float = 0.5
+    margin: float = 0.3
     gap_s: int = 60
 
 
@@ -107,10 +132,33 @@ class Example:
         """Which warm seconds are far from any event."""
         return np.asarray(~self.during(SCENARIOS, MARGIN_S, MARGIN_S) & self.warm)
 
-    def ending(self, name: str) -> Flags:
-        """Which seconds tell of the end of an event."""
+    def shown(self, name: str) -> Flags:
+        """Which seconds show how orders of an event were withdrawn."""
         ends = [(name, end, end) for own, _, end in self.events if own == name]
-        return Example(self.source, self.strength, self.second, self.x, ends).during((name,), 0.0, AFTER_S)
+        about = Example(self.source, self.strength, self.second, self.x, ends).during((name,), 0.0, SHOWS_S)
+        return np.asarray(about & self.warm & _withdrawing(self.x))
+
+
+def _withdrawing(x: F8) -> Flags:
+    """Seconds in which something unusual was withdrawn; not those without features."""
+    return np.asarray(np.nan_to_num(x[:, f.GONE_LARGEST]) > GATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The boosters of one scenario. during : judges any second; proof : adds to it where something was withdrawn"""
+
+    scenario: int
+    during: HistGradientBoostingClassifier
+    proof: HistGradientBoostingClassifier | None
+
+    def log_odds(self, x: F8) -> F8:
+        """float64[n] of features float64[n, features.COUNT]."""
+        with threadpool_limits(1):
+            found = np.asarray(self.during.decision_function(x[:, inputs_of(self.scenario)]))
+            if self.proof is not None:
+                found += np.where(_withdrawing(x), LIFT + self.proof.decision_function(x[:, WITHDRAWN]), 0.0)
+        return found
 
 
 def inputs_of(scenario: int) -> tuple[int, ...]:
@@ -118,52 +166,94 @@ def inputs_of(scenario: int) -> tuple[int, ...]:
     return RATES if scenario == STUFFING else ORDERS
 
 
-def classifier(scenario: int, recipe: Recipe) -> HistGradientBoostingClassifier:
-    """The booster of one scenario, untrained."""
-    up, down = (RATES_RISING, RATES_FALLING) if scenario == STUFFING else (RISING, FALLING)
+def _classifier(
+    places: Sequence[int], up: frozenset[int], down: frozenset[int], trees: int, leaves: int, rows: int, recipe: Recipe
+) -> HistGradientBoostingClassifier:
     return HistGradientBoostingClassifier(
-        max_iter=recipe.trees,
+        max_iter=trees,
         learning_rate=recipe.rate,
-        max_leaf_nodes=recipe.leaves,
-        min_samples_leaf=recipe.least_rows,
+        max_leaf_nodes=leaves,
+        min_samples_leaf=rows,
         l2_regularization=recipe.shrinkage,
         max_bins=recipe.bins,
-        monotonic_cst=[int(place in up) - int(place in down) for place in inputs_of(scenario)],
+        monotonic_cst=[int(place in up) - int(place in down) for place in places],
         early_stopping=False,
         random_state=recipe.seed,
     )
 
 
-def fit(examples: Sequence[Example], scenario: int, recipe: Recipe) -> HistGradientBoostingClassifier:
+def classifier(scenario: int, recipe: Recipe) -> HistGradientBoostingClassifier:
+    """The booster that judges any second, untrained."""
+    up, down = (RATES_RISING, RATES_FALLING) if scenario == STUFFING else (RISING, FALLING)
+    return _classifier(inputs_of(scenario), up, down, recipe.trees, recipe.leaves, recipe.least_rows, recipe)
+
+
+def proof_classifier(recipe: Recipe) -> HistGradientBoostingClassifier:
+    """The booster that judges withdrawals, untrained."""
+    return _classifier(WITHDRAWN, RISING, FALLING, recipe.proof_trees, recipe.proof_leaves, recipe.proof_rows, recipe)
+
+
+def fit(examples: Sequence[Example], scenario: int, recipe: Recipe) -> Fitted:
     """Train one scenario on its seconds against ordinary ones; seconds of other scenarios are left out."""
-    name, after = SCENARIOS[scenario], 0.0 if scenario == STUFFING else AFTER_S
+    name = SCENARIOS[scenario]
+    during = [one.during((name,)) & one.warm for one in examples]
+    ordinary = [one.ordinary() for one in examples]
+    first = _trained(classifier(scenario, recipe), inputs_of(scenario), examples, during, ordinary)
+    if scenario == STUFFING:
+        return Fitted(scenario, first, None)
+    shown = [one.shown(name) for one in examples]
+    gone = [flags & _withdrawing(one.x) for one, flags in zip(examples, ordinary, strict=True)]
+    return Fitted(scenario, first, _trained(proof_classifier(recipe), WITHDRAWN, examples, shown, gone))
+
+
+def _trained(
+    booster: HistGradientBoostingClassifier,
+    places: Sequence[int],
+    examples: Sequence[Example],
+    positive: Sequence[Flags],
+    negative: Sequence[Flags],
+) -> HistGradientBoostingClassifier:
     rows, labels, weights = [], [], []
-    for one in examples:
-        own = one.during((name,), 0.0, after) & one.warm
-        used = own | one.ordinary()
-        heavy = own & one.ending(name) if scenario != STUFFING else np.zeros_like(own)
-        rows.append(one.x[used][:, inputs_of(scenario)])
+    for one, own, other in zip(examples, positive, negative, strict=True):
+        used = own | other
+        rows.append(one.x[used][:, places])
         labels.append(own[used])
-        weights.append(one.weight * np.where(heavy, recipe.evidence, 1.0)[used])
+        weights.append(np.full(int(used.sum()), one.weight))
     with threadpool_limits(1):
-        return classifier(scenario, recipe).fit(
-            np.concatenate(rows), np.concatenate(labels), sample_weight=np.concatenate(weights)
-        )
+        return booster.fit(np.concatenate(rows), np.concatenate(labels), sample_weight=np.concatenate(weights))
 
 
-def said(fitted: HistGradientBoostingClassifier, scenario: int, one: Example) -> F8:
+def said(fitted: Fitted, one: Example) -> F8:
     """Log odds of each second, float64[n]; NaN where not warm."""
     found = np.full(len(one.second), np.nan)
     if one.warm.any():
-        with threadpool_limits(1):
-            found[one.warm] = fitted.decision_function(one.x[one.warm][:, inputs_of(scenario)])
+        found[one.warm] = fitted.log_odds(one.x[one.warm])
     return found
 
 
-def export(fitted: HistGradientBoostingClassifier, scenario: int) -> Booster:
-    """The trees as flat arrays, uncalibrated and silent."""
-    trees = exported(fitted, inputs_of(scenario))
-    return Booster(scenario=SCENARIOS[scenario], slope=1.0, shift=0.0, alert=1.0, **trees)
+def export(fitted: Fitted) -> Booster:
+    """The trees as flat arrays, uncalibrated and silent.
+
+    A tree that judges withdrawals hangs below a node that asks for one, with nothing on its other side.
+    """
+    flat = Flat()
+    flat.add(fitted.during, inputs_of(fitted.scenario))
+    if fitted.proof is not None:
+        _gate(flat)
+        flat.node(-1, value=LIFT + baseline(fitted.proof))
+        for nodes in trees_of(fitted.proof):
+            _gate(flat)
+            flat.tree(nodes, WITHDRAWN)
+    return Booster(
+        scenario=SCENARIOS[fitted.scenario], slope=1.0, shift=0.0, alert=1.0, **flat.exported(baseline(fitted.during))
+    )
+
+
+def _gate(flat: Flat) -> None:
+    """A root that leads to nothing up to GATE, and beyond to what is added next."""
+    root = flat.root()
+    flat.node(f.GONE_LARGEST, GATE, root + 1, root + 2)
+    flat.node(-1)
 
 
 def calibration(examples: Sequence[Example], scores: Sequence[F8], scenario: int) -> tuple[float, float]:
@@ -172,6 +262,8 @@ def calibration(examples: Sequence[Example], scores: Sequence[F8], scenario: int
     x, y = [], []
     for one, score in zip(examples, scores, strict=True):
         own = one.during((name,)) & one.warm
+        if scenario != STUFFING:
+            own = own | one.shown(name)
         used = own | one.ordinary()
         x.append(score[used])
         y.append(own[used])

@@ -23,37 +23,71 @@ class Exported(TypedDict):
     value: tuple[float, ...]
 
 
-def exported(fitted: HistGradientBoostingClassifier, places: Sequence[int]) -> Exported:
-    """The trees as flat arrays. Values are cut to nine digits; thresholds are not, since training rows lie on them.
-
-    places : where each of the features it was fitted to stands in the model's inputs
+class Flat:
+    """Trees as flat arrays in the making. Values are cut to nine digits; thresholds are not, since training rows lie on
+    them.
     """
-    roots: list[int] = []
-    feature: list[int] = []
-    threshold: list[float] = []
-    left: list[int] = []
-    right: list[int] = []
-    value: list[float] = []
-    # scikit-learn has no public door to its trees; tests hold the exported ones to predict_proba.
-    for (predictor,) in fitted._predictors:
-        start = len(feature)
-        roots.append(start)
-        for node in predictor.nodes:
-            leaf = bool(node["is_leaf"])
-            feature.append(-1 if leaf else places[int(node["feature_idx"])])
-            threshold.append(0.0 if leaf else float(node["num_threshold"]))
-            left.append(0 if leaf else start + int(node["left"]))
-            right.append(0 if leaf else start + int(node["right"]))
-            value.append(_short(node["value"]) if leaf else 0.0)
-    return Exported(
-        base=_short(fitted._baseline_prediction.ravel()[0]),
-        roots=tuple(roots),
-        feature=tuple(feature),
-        threshold=tuple(threshold),
-        left=tuple(left),
-        right=tuple(right),
-        value=tuple(value),
-    )
+
+    def __init__(self) -> None:
+        self._roots: list[int] = []
+        self._nodes: list[tuple[int, float, int, int, float]] = []
+
+    def root(self) -> int:
+        """Let the next node be a tree's first; returns its place."""
+        self._roots.append(len(self._nodes))
+        return len(self._nodes)
+
+    def node(self, feature: int, threshold: float = 0.0, left: int = 0, right: int = 0, value: float = 0.0) -> None:
+        """Add a node; of a leaf (`feature` -1) only the value counts."""
+        self._nodes.append((feature, threshold, left, right, _short(value)))
+
+    def tree(self, nodes: npt.NDArray[np.void], places: Sequence[int]) -> None:
+        """Add scikit-learn's nodes of a tree. places : where each of its features stands in the model's inputs"""
+        start = len(self._nodes)
+        for node in nodes:
+            if node["is_leaf"]:
+                self.node(-1, value=float(node["value"]))
+            else:
+                place, threshold = places[int(node["feature_idx"])], float(node["num_threshold"])
+                self.node(place, threshold, start + int(node["left"]), start + int(node["right"]))
+
+    def add(self, fitted: HistGradientBoostingClassifier, places: Sequence[int]) -> None:
+        """Add all trees of a classifier."""
+        for nodes in trees_of(fitted):
+            self.root()
+            self.tree(nodes, places)
+
+    def exported(self, base: float) -> Exported:
+        """The arrays. base : log odds before any tree"""
+        feature, threshold, left, right, value = (tuple(column) for column in zip(*self._nodes, strict=True))
+        return Exported(
+            base=_short(base),
+            roots=tuple(self._roots),
+            feature=feature,
+            threshold=threshold,
+            left=left,
+            right=right,
+            value=value,
+        )
+
+
+def exported(fitted: HistGradientBoostingClassifier, places: Sequence[int]) -> Exported:
+    """A classifier's trees. places : where each of the features it was fitted to stands in the model's inputs"""
+    flat = Flat()
+    flat.add(fitted, places)
+    return flat.exported(baseline(fitted))
+
+
+def baseline(fitted: HistGradientBoostingClassifier) -> float:
+    """Log odds before any tree."""
+    return float(fitted._baseline_prediction.ravel()[0])
+
+
+def trees_of(fitted: HistGradientBoostingClassifier) -> list[npt.NDArray[np.void]]:
+    """The nodes of each tree. scikit-learn has no public door to them; tests hold the exported ones to
+    predict_proba.
+    """
+    return [predictor.nodes for (predictor,) in fitted._predictors]
 
 
 def _short(value: float) -> float:

@@ -58,8 +58,8 @@ FEATURES = (
     PUMP_CHANCE, PUMP_ALERT,  # of the pump model: probability, 0 where its gate is shut, and where it reports
     SPOOFING_CHANCE, LAYERING_CHANCE, STUFFING_CHANCE,  # of the book model; NaN without a book, or not warm
     SPOOFING_ALERT, LAYERING_ALERT, STUFFING_ALERT,  # probabilities from which it reports
-    STANDING_ORDER,  # largest order that stands, usual growths of a level; NaN as above, and so the next four
-    WITHDRAWN_20S,  # placed and withdrawn on the heavier side, usual growths, fading with 20 s
+    STANDING_ORDER,  # most unusual order that stands, usual growths of a level; NaN as above, and so the next four
+    WITHDRAWN_20S,  # weights of orders withdrawn on the heavier side, see detectors.book.state, fading with 20 s
     WITHDRAWN_LEAN,  # the heavier side's share less the other's, 0 to 1
     WITHDRAWN_TOGETHER,  # orders of the side that came with the strongest withdrawal of the last seconds
     QUOTES_REVERTED,  # share of the second's quotes that take back the one before

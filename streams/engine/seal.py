@@ -350,8 +350,8 @@ def _book_chances(p: F8, slot: int, second: int, offset: int, model: book_trees.
         chance = chances[each]
         x[x_.SPOOFING_CHANCE + each], x[x_.SPOOFING_ALERT + each] = chance, model.alerts[each]
         score(out, slot, second, offset, BOOK_FIRST + each, np.log(chance / max(1.0 - chance, 1e-12)), chance)
-    x[x_.STANDING_ORDER], x[x_.WITHDRAWN_20S] = f[book_features.STAND_LEVELS], f[book_features.LATELY]
-    x[x_.STANDING_ORDER], x[x_.WITHDRAWN_20S] = np.expm1(x[x_.STANDING_ORDER]), np.expm1(x[x_.WITHDRAWN_20S])
+    x[x_.STANDING_ORDER] = np.exp(f[book_features.STAND_SIZE]) if f[book_features.STAND_LARGEST] > 0.0 else 0.0
+    x[x_.WITHDRAWN_20S] = f[book_features.LATELY]
     x[x_.WITHDRAWN_LEAN], x[x_.WITHDRAWN_TOGETHER] = f[book_features.LATELY_LEAN], f[book_features.HELD_TOGETHER]
     x[x_.QUOTES_REVERTED] = f[book_features.REVERTED_SHARE]
 

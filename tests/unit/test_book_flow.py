@@ -18,7 +18,7 @@ def seconds(orders: list[Order], trades: list[Trade] | None = None) -> np.ndarra
 def test_state_at_birth_is_zeros_and_small() -> None:
     states = flow.create(3)
     assert states.shape == (3, FIELDS) and not states.any()
-    assert FIELDS <= 192
+    assert FIELDS <= 400
 
 
 def test_order_that_is_placed_and_cancelled_is_seen() -> None:
