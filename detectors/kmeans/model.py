@@ -8,9 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.kmeans.score import Centres
-from detectors.model_file import ModelFile, Origin, content_hash, first_problem
-
-__all__ = ["DETECTORS", "PAIR", "Card", "KMeansModel", "content_hash", "decode", "summary"]
+from detectors.model_file import ModelFile, Origin, first_problem
 
 PAIR = ("price_change_1m_pct", "volume_change_1m_pct")
 """Inputs of the classic model, from one-minute bars."""

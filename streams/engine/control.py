@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from detectors.kmeans.model import content_hash
+from detectors.model_file import content_hash
 from streams.engine.models import FindsModels, Model, decode, shipped
 from streams.engine.models import problem as problem_of
 from streams.engine.rules import DetectorConfig

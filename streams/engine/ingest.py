@@ -15,8 +15,9 @@ from streams.engine.observing import on_order, on_print
 from streams.engine.output import Output
 from streams.engine.output import create as create_output
 from streams.engine.rules import Judges, nobody
-from streams.engine.seal import advance, cover, restart_windows
+from streams.engine.seal import advance, cover
 from streams.engine.state import State, create
+from streams.engine.windows import restart_windows
 from tapewatch.bundles import Layout
 from tapewatch.checks import LEVELS, floats, int8s
 from tapewatch.kernels import inlined, kernel

@@ -12,7 +12,8 @@ from detectors.book import model as book
 from detectors.book.model import BookModel
 from detectors.fusion import FusionModel
 from detectors.isolation.model import IsolationModel
-from detectors.kmeans.model import PAIR, KMeansModel, content_hash
+from detectors.kmeans.model import PAIR, KMeansModel
+from detectors.model_file import content_hash
 from detectors.pumps import model as pumps
 from detectors.pumps.model import PumpModel
 from detectors.registry import shipped as shipped

@@ -4,7 +4,7 @@ for `verify`.
 
 from confluent_kafka import Message
 
-from detectors.kmeans.model import content_hash
+from detectors.model_file import content_hash
 from streams.engine.models import ModelShelf, shipped
 from tapewatch import kafka, topics
 from tapewatch.settings import Settings

@@ -19,9 +19,9 @@ from streams.engine.alerts import build_alert
 from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, FrameWriter
 from streams.engine.ingest import HANDS, Hands, ingest
 from streams.engine.models import Control, InForce
-from streams.engine.seal import begin_watching
 from streams.engine.state import create, grow
 from streams.engine.texts import beside
+from streams.engine.windows import begin_watching
 from tapewatch import dead_letters, frames, messages, topics
 from tapewatch.admission import CONTROL_SOURCE, Admission, Admitted, KnowsInstruments
 from tapewatch.checks import Reason

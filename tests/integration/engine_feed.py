@@ -117,11 +117,18 @@ class Feed:
         def keep(message: Message) -> None:
             headers = dict(message.headers() or ())
             origin = headers.get("feed") == self.name.encode() or topic.startswith(self.topic)
-            if origin or (headers.get("type") == b"alert" and alert_of(message)["provenance"]["topic"] == self.topic):
+            if origin or (headers.get("type") == b"alert" and self._is_mine(message)):
                 found.append(message)
 
         kafka.read_all(self.settings, topic, keep)
         return found
+
+    def _is_mine(self, message: Message) -> bool:
+        """Whether an alert is of this feed; tests of verification leave damaged ones in the topic."""
+        try:
+            return bool(alert_of(message)["provenance"]["topic"] == self.topic)
+        except (msgspec.DecodeError, KeyError):
+            return False
 
     def rows(self, topic: str) -> list[Outgoing]:
         """The same, as the brokerless driver gives them."""

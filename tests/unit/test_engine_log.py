@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import fusion, peers
-from detectors.kmeans.model import KMeansModel, content_hash
+from detectors.kmeans.model import KMeansModel
+from detectors.model_file import content_hash
 from detectors.scenarios.fused_anomaly import Parameters as FusedParameters
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from detectors.scenarios.pump_and_dump import Parameters as PumpParameters

@@ -16,6 +16,7 @@ from detectors.kmeans import batch, budget, calibration, fitting, model, pairs, 
 from detectors.kmeans.card import markdown
 from detectors.kmeans.pairs import Bars
 from detectors.kmeans.training import Recipe
+from detectors.model_file import content_hash
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from streams.engine.features import NAMES
 from streams.engine.models import InForce, ModelShelf, shipped
@@ -231,7 +232,7 @@ def test_unsound_model_says_what_is_wrong(changes: dict[str, Any], said: str) ->
 def test_in_force_refuses_a_model_of_another_detector() -> None:
     data = shipped()["kmeans"]
     with pytest.raises(TapewatchError, match="is of 'kmeans'"):
-        InForce(ModelShelf(), {"kmeans_classic": model.content_hash(data)}, DetectorConfig())
+        InForce(ModelShelf(), {"kmeans_classic": content_hash(data)}, DetectorConfig())
 
 
 def test_train_command_writes_registry_out_file_and_one_json_document(
