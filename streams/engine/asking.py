@@ -10,30 +10,28 @@ from detectors.kmeans.score import probability
 from detectors.peers import Peers
 from detectors.scenarios import observation as x_
 from streams.engine import output as o
+from streams.engine.hands import opened
 from streams.engine.judging import AUTOENCODER, FUSION, ISOLATION, score
 from streams.engine.output import Output
 from tapewatch.kernels import inlined, kernel
 
-F4 = npt.NDArray[np.float32]
-F8 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.int64]
 
 
 @kernel
-def ask_peers(
-    codes: F4, rows: int, begin: int, second: int, offset: int, peers: Peers, floors: F8, out: Output
-) -> None:
+def ask_peers(hands: I8, rows: int, begin: int, second: int, offset: int) -> None:
     """Write what the peers say of a block into its `rows` observations, and their score rows.
 
-    codes : the autoencoder's state; begin : the block's first feature row; floors : float64[classes], fused log odds
-    from which rows are written, by class of instruments
+    begin : the block's first feature row
 
     The forest costs most and is asked last, only as far as it can still lift the fused odds to the floor: what is left
     out would not be written.
     """
-    errors = out.work[o.ERRORS]
+    S, judges, out = opened(hands)
+    peers, floors, errors = judges.peers, judges.floors, out.work[o.ERRORS]
     if rows > 0 and autoencoder.is_there(peers.network):
         autoencoder.step(
-            out.features, begin, rows, out.slots, 0, second, peers.network, codes, out.network_work, errors
+            out.features, begin, rows, out.slots, 0, second, peers.network, S.codes, out.network_work, errors
         )
     else:
         for row in range(rows):

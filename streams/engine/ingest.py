@@ -2,8 +2,6 @@
 before it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,14 +9,11 @@ from detectors.book import flow
 from detectors.pumps.features import buy
 from streams.engine import output as o
 from streams.engine import state as s
+from streams.engine.hands import opened
 from streams.engine.observing import on_order, on_print
-from streams.engine.output import Output
-from streams.engine.output import create as create_output
-from streams.engine.rules import Judges, nobody
 from streams.engine.seal import advance, cover
-from streams.engine.state import State, create
+from streams.engine.state import State
 from streams.engine.windows import restart_windows
-from tapewatch.bundles import Layout
 from tapewatch.checks import LEVELS, floats, int8s
 from tapewatch.kernels import inlined, kernel
 from tapewatch.rows import Condition, RowType, StatusKind
@@ -235,10 +230,11 @@ def _new_session(a: F8) -> None:
 
 
 @kernel
-def _on_status(S: State, i: int, kind: int, second: int, offset: int, closes: int, out: Output) -> None:
+def _on_status(hands: Longs, i: int, kind: int, second: int, offset: int, closes: int) -> None:
     """A status row of one instrument: its phase, when its session began and ends, and what was not watched while it was
     halted. closes : second of the epoch at which the session will end, 0 where that is not known
     """
+    S, _, out = opened(hands)
     a = S.acc[i]
     if kind == _GAP:
         cover(out, i, second, second + 1, o.GAP, offset, 1)
@@ -271,18 +267,6 @@ def _wake(S: State, i: int) -> None:
         a[s.HALTED_SINCE] = S.clock[s.SECOND]
 
 
-class Hands(NamedTuple):
-    """What rows are taken into."""
-
-    state: State
-    judges: Judges
-    out: Output
-
-
-HANDS = Layout(Hands(create(1), nobody(), create_output(1)))
-_open = HANDS.open
-
-
 @kernel
 def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any case
     row_type: int, buffer: Bytes, offsets: Longs, rows: int, start: int, slots: Ints, reasons: Bytes, offset: int,
@@ -297,7 +281,7 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
     hands : words of a bundle of `Hands`
     Stops early when `out` is full (counts[FULL], call again after draining) or behind a control row (counts[CONTROL]).
     """
-    S, judges, out = _open(hands)
+    S, _, out = opened(hands)
     codes = buffer[offsets[0] : offsets[0] + 4 * rows].view(np.int32)
     ts_event = buffer[offsets[1] : offsets[1] + 8 * rows].view(np.int64)
     ts_recv = buffer[offsets[2] : offsets[2] + 8 * rows].view(np.int64)
@@ -345,7 +329,7 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
             out.counts[o.CONTROL] = 1
             return row + 1
         second = ts_recv[row] // _SECOND
-        if second > clock[s.SECOND] and not advance(S, second, offset, judges, out):
+        if second > clock[s.SECOND] and not advance(hands, second, offset):
             return row
         clock[s.NEWEST] = max(clock[s.NEWEST], ts_recv[row])
         i = int(slots[codes[row]])
@@ -358,10 +342,10 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
                 return row
             closes = beside[row] if beside.size > 0 else 0
             if i >= 0:
-                _on_status(S, i, kind, second, offset, closes, out)
+                _on_status(hands, i, kind, second, offset, closes)
                 continue
             for each in range(clock[s.COUNT]):
-                _on_status(S, each, kind, second, offset, closes, out)
+                _on_status(hands, each, kind, second, offset, closes)
             if kind in (_OPEN, _RESUME):
                 clock[s.PHASE] = s.ACTIVE
             elif kind == _AUCTION:

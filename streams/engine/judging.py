@@ -12,8 +12,8 @@ from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, P
 from detectors.scenarios.table import strengths
 from streams.engine import output as o
 from streams.engine import state as s
+from streams.engine.hands import opened
 from streams.engine.output import Output
-from streams.engine.state import State
 from tapewatch.kernels import inlined, kernel
 
 F8 = npt.NDArray[np.float64]
@@ -68,13 +68,14 @@ def _event(
 
 
 @kernel
-def _settle(S: State, scenario: int, row: int, second: int, offset: int, rules: F8, out: Output) -> None:
+def _settle(hands: I8, scenario: int, row: int, second: int, offset: int) -> None:
     """What follows from a second that a scenario finds strong, or whose episode goes on.
 
     row : of the block of observations in `out`; few seconds come here, so it is called, not inlined
     """
+    S, judges, out = opened(hands)
     i, strength = out.slots[row], out.strengths[row]
-    rule, values = rules[out.classes[row], scenario], out.verdicts[row]
+    rule, values = judges.rules[out.classes[row], scenario], out.verdicts[row]
     if _SCORED[scenario] and strength >= REPORTED:
         score(out, i, second, offset, _OF_SCENARIO + scenario, strength, np.nan)
     bit = np.int64(1) << scenario
@@ -98,17 +99,18 @@ def _settle(S: State, scenario: int, row: int, second: int, offset: int, rules: 
         _event(out, scenario, kind, i, e, second, offset, values, shown)
 
 
-@inlined
-def judge(S: State, rows: int, second: int, offset: int, rules: F8, out: Output) -> None:
+@kernel
+def judge(hands: I8, rows: int, second: int, offset: int) -> None:
     """Step every scenario over the `rows` observations of a block."""
+    S, judges, out = opened(hands)
     live = np.int64(0)
     for row in range(rows):
         live |= S.live[out.slots[row]]
     found = out.strengths
     for scenario in range(s.SCENARIOS):
-        strengths(scenario, out.observations, 0, rows, out.classes, rules, out.verdicts, found)
+        strengths(scenario, out.observations, 0, rows, out.classes, judges.rules, out.verdicts, found)
         bit = np.int64(1) << scenario
         any_live = live & bit != 0
         for row in range(rows):
             if found[row] >= REPORTED or (any_live and S.live[out.slots[row]] & bit != 0):
-                _settle(S, scenario, row, second, offset, rules, out)
+                _settle(hands, scenario, row, second, offset)

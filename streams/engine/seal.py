@@ -11,11 +11,11 @@ from streams.engine import state as s
 from streams.engine.asking import ask_peers
 from streams.engine.bars import close_bar
 from streams.engine.columns import compute, reference_price
+from streams.engine.hands import opened
 from streams.engine.judging import judge
 from streams.engine.observing import observe
 from streams.engine.output import Output
 from streams.engine.rings import ring_rows
-from streams.engine.rules import Judges
 from streams.engine.state import State
 from streams.engine.verdicts import ask_models, distance_score
 from streams.engine.windows import gather, restart_windows
@@ -28,11 +28,12 @@ MAX_SILENCE_S = 5
 """A partition without any row, heartbeats included, for longer was not watched: windows start anew after it."""
 
 
-@inlined
-def _features_of_block(S: State, start: int, count: int, second: int, offset: int, out: Output) -> int:
+@kernel
+def _features_of_block(hands: I8, start: int, count: int, second: int, offset: int) -> int:
     """Write the feature rows of `count` instruments from `start` on, and of each which row it has among them, -1 for
     none; returns how many there are.
     """
+    S, _, out = opened(hands)
     rows, at, prices = out.places[:BLOCK], out.places[o.RING_ROWS_AT :], out.work[o.PRICES]
     begin = out.counts[o.FEATURES]
     for each in range(count):
@@ -50,21 +51,14 @@ def _features_of_block(S: State, start: int, count: int, second: int, offset: in
     return int(out.counts[o.FEATURES] - begin)
 
 
-@inlined
+@kernel
 def _verdicts_of_block(
-    S: State,
-    start: int,
-    count: int,
-    begin: int,
-    second: int,
-    offset: int,
-    ends_minute: bool,
-    judges: Judges,
-    out: Output,
+    hands: I8, start: int, count: int, begin: int, second: int, offset: int, ends_minute: bool
 ) -> None:
     """Say of each instrument of the block what models and rules need to know, end its minute, and go on to the next
     second. begin : the block's first feature row
     """
+    S, judges, out = opened(hands)
     rows, at = out.places[:BLOCK], out.places[o.RING_ROWS_AT :]
     raw, prices = out.work[o.RAW], out.work[o.PRICES]
     for each in range(count):
@@ -87,7 +81,7 @@ def _verdicts_of_block(
 
 
 @kernel
-def seal_second(S: State, second: int, offset: int, ends_minute: bool, judges: Judges, out: Output) -> None:
+def seal_second(hands: I8, second: int, offset: int, ends_minute: bool) -> None:
     """Close `second` for every active instrument; `out` must have room for all of them.
 
     ends_minute : no later second of the minute will be closed: its bars are written, those of instruments that were
@@ -96,18 +90,19 @@ def seal_second(S: State, second: int, offset: int, ends_minute: bool, judges: J
     Instruments go through in blocks, so that one instruction measures several distances and what a block touches stays
     in the cache.
     """
+    S, judges, out = opened(hands)
     ring_rows(second, out.places[o.RING_ROWS_AT :])
     first_row = out.counts[o.FEATURES]
     for start in range(0, S.clock[s.COUNT], BLOCK):
         count = min(S.clock[s.COUNT] - start, BLOCK)
         begin = out.counts[o.FEATURES]
-        observed = _features_of_block(S, start, count, second, offset, out)
+        observed = _features_of_block(hands, start, count, second, offset)
         distances(out.features, begin, observed, judges.kmeans, out.work, out.work[o.RAW])
-        _verdicts_of_block(S, start, count, begin, second, offset, ends_minute, judges, out)
+        _verdicts_of_block(hands, start, count, begin, second, offset, ends_minute)
         if judges.ask:
-            ask_peers(S.codes, observed, begin, second, offset, judges.peers, judges.floors, out)
+            ask_peers(hands, observed, begin, second, offset)
         if judges.watch:
-            judge(S, observed, second, offset, judges.rules, out)
+            judge(hands, observed, second, offset)
     row = out.counts[o.SEALED]
     out.counts[o.SEALED] = row + 1
     out.sealed[0, row], out.sealed[2, row] = (second + 1) * NANOS, offset
@@ -140,10 +135,11 @@ def cover(out: Output, slot: int, start: int, end: int, reason: int, offset: int
 
 
 @kernel
-def advance(S: State, second: int, offset: int, judges: Judges, out: Output) -> bool:
+def advance(hands: I8, second: int, offset: int) -> bool:
     """Move the partition's clock to `second`, closing those before it; False when `out` ran full on the way (drain and
     call again).
     """
+    S, _, out = opened(hands)
     clock = S.clock
     if clock[s.SECOND] < 0:
         clock[s.SECOND] = second
@@ -154,7 +150,7 @@ def advance(S: State, second: int, offset: int, judges: Judges, out: Output) -> 
             return False
         silent = second - clock[s.SECOND] > MAX_SILENCE_S + 1
         ends_minute = (clock[s.SECOND] + 1) % 60 == 0 or (silent and second // 60 > clock[s.SECOND] // 60)
-        seal_second(S, clock[s.SECOND], offset, ends_minute, judges, out)
+        seal_second(hands, clock[s.SECOND], offset, ends_minute)
         if silent:
             cover(out, -1, clock[s.SECOND] + 1, second, o.SILENCE, offset, clock[s.COUNT])
             for i in range(clock[s.COUNT]):

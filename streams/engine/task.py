@@ -17,7 +17,8 @@ from streams.engine import state as s
 from streams.engine.accounts import Accounts
 from streams.engine.alerts import build_alert
 from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, FrameWriter
-from streams.engine.ingest import HANDS, Hands, ingest
+from streams.engine.hands import HANDS, Hands
+from streams.engine.ingest import ingest
 from streams.engine.models import Control, InForce
 from streams.engine.state import create, grow
 from streams.engine.texts import beside
