@@ -1,7 +1,7 @@
 """What the engine's kernels work on, as they hand it to each other: one array of addresses.
 
-A kernel that is called, not inlined, takes `hands` and opens what it needs: by value these are several hundred arguments,
-and compiling a call with them takes seconds.
+A kernel that is called, not inlined, takes `hands` and opens what it needs: by value these are several hundred
+arguments, and compiling a call with them takes seconds.
 """
 
 from typing import NamedTuple

@@ -14,7 +14,7 @@ from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.hands import opened
 from streams.engine.output import Output
-from tapewatch.kernels import inlined, kernel
+from tapewatch.kernels import inlined, kernel, spliced
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -99,7 +99,7 @@ def _settle(hands: I8, scenario: int, row: int, second: int, offset: int) -> Non
         _event(out, scenario, kind, i, e, second, offset, values, shown)
 
 
-@kernel
+@spliced
 def judge(hands: I8, rows: int, second: int, offset: int) -> None:
     """Step every scenario over the `rows` observations of a block."""
     S, judges, out = opened(hands)

@@ -20,7 +20,7 @@ from streams.engine.state import State
 from streams.engine.verdicts import ask_models, distance_score
 from streams.engine.windows import gather, restart_windows
 from tapewatch.clock import NANOS
-from tapewatch.kernels import inlined, kernel
+from tapewatch.kernels import inlined, spliced
 
 I8 = npt.NDArray[np.int64]
 
@@ -28,7 +28,7 @@ MAX_SILENCE_S = 5
 """A partition without any row, heartbeats included, for longer was not watched: windows start anew after it."""
 
 
-@kernel
+@spliced
 def _features_of_block(hands: I8, start: int, count: int, second: int, offset: int) -> int:
     """Write the feature rows of `count` instruments from `start` on, and of each which row it has among them, -1 for
     none; returns how many there are.
@@ -51,7 +51,7 @@ def _features_of_block(hands: I8, start: int, count: int, second: int, offset: i
     return int(out.counts[o.FEATURES] - begin)
 
 
-@kernel
+@spliced
 def _verdicts_of_block(
     hands: I8, start: int, count: int, begin: int, second: int, offset: int, ends_minute: bool
 ) -> None:
@@ -80,7 +80,7 @@ def _verdicts_of_block(
         gather(S, i, at)
 
 
-@kernel
+@spliced
 def seal_second(hands: I8, second: int, offset: int, ends_minute: bool) -> None:
     """Close `second` for every active instrument; `out` must have room for all of them.
 
@@ -134,7 +134,7 @@ def cover(out: Output, slot: int, start: int, end: int, reason: int, offset: int
     record[5, row] = instruments
 
 
-@kernel
+@spliced
 def advance(hands: I8, second: int, offset: int) -> bool:
     """Move the partition's clock to `second`, closing those before it; False when `out` ran full on the way (drain and
     call again).
