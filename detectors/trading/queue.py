@@ -64,6 +64,8 @@ def trade_qty(
     if p[other + s.STATUS] == s.UNDER_WAY and p[other + s.REPLACES] == 1:
         # What the replaced order still gets, its replacement no longer asks for.
         p[other + s.QTY] -= qty
+        reduced = (s.AMENDED, lane, side, p[other + s.NUMBER], p[s.CLOCK], row)
+        emit(events, counts, reduced, (p[other + s.PRICE], qty, 0, 0, 0))
         if p[other + s.QTY] <= 0:
             end(p, slot ^ 1, lane, row, events, counts)
     return qty

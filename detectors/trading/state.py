@@ -31,8 +31,9 @@ UNKNOWN = -1
 NEVER = 2**62
 
 # Events: int64[room, EVENT_WIDTH].
-OPEN, FILL, CANCELLED = range(3)
+OPEN, FILL, CANCELLED, AMENDED = range(4)
 # OPEN: it rests in the book. FILL: a part of it traded. CANCELLED: what was left of it is gone.
+# AMENDED: a replacement asks for so much less, since the order that it replaces got it.
 E_KIND, E_LANE, E_SIDE, E_NUMBER, E_TIME, E_ROW, E_PRICE, E_QTY, E_MAKER, E_FEE, E_TAX = range(11)
 EVENT_WIDTH = 11
 EVENTS_A_ROW = 64

@@ -46,6 +46,12 @@ class Units:
         """Prices as steps, int64; NaN (an absent level) as 0. ValueError where one is no whole number of steps."""
         return _steps(values, self.price_decimals)
 
+    def nearest_prices(self, values: F8) -> I8:
+        """Prices as the nearest steps, for a market whose rows nobody has checked."""
+        scaled = np.nan_to_num(np.asarray(values, dtype=np.float64)) * 10.0**self.price_decimals
+        found: I8 = np.rint(scaled).astype(np.int64)
+        return found
+
     def quantities(self, values: F8) -> I8:
         """Quantities as steps, rounded down: what is visible beyond a step cannot be traded."""
         scaled = np.nan_to_num(np.asarray(values, dtype=np.float64)) * 10.0**self.qty_decimals

@@ -1,0 +1,94 @@
+"""The broker's whole state as bytes, and back: what a restart goes on from."""
+
+import base64
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+
+from detectors.trading import state as s
+from detectors.trading.units import Units
+from detectors.trading.venues import VenueRules
+from streams.paper.broker import Command, PaperBroker
+from streams.paper.records import Record
+from streams.paper.settings import PaperSettings
+from tapewatch.errors import TapewatchError
+from tapewatch.instruments import Instrument
+
+VERSION = 1
+
+
+class StoredLane(msgspec.Struct, forbid_unknown_fields=True):
+    """One instrument. state : base64 of int64[WIDTH], little-endian"""
+
+    instrument: str
+    currency: str
+    rules: VenueRules
+    price_decimals: int
+    qty_decimals: int
+    state: str
+    middle: float
+    variance: float
+    seconds: int
+
+
+class Stored(msgspec.Struct, forbid_unknown_fields=True):
+    """Everything that the next row's outcome depends on."""
+
+    version: int
+    settings: PaperSettings
+    topic: str
+    partition: int
+    offset: int
+    clock: int
+    running: Command
+    switched: dict[str, bool]
+    skipped: dict[str, int]
+    lanes: list[StoredLane]
+    standing: list[Record]
+
+
+def dump(broker: PaperBroker) -> bytes:
+    """The broker between two frames, as canonical JSON. What it has said but not given away yet is not in it."""
+    lanes = broker.lanes
+    stored = [
+        StoredLane(
+            name, lanes.currencies[k], lanes.rules[k], lanes.units[k].price_decimals, lanes.units[k].qty_decimals,
+            base64.b64encode(lanes.state[k].astype("<i8").tobytes()).decode(), float(lanes.middle[k]),
+            float(lanes.variance[k]), int(lanes.seconds[k]),
+        )
+        for k, name in enumerate(lanes.ids)
+    ]  # fmt: skip
+    whole = Stored(
+        VERSION, broker.settings, broker.topic, broker.partition, broker.offset, broker.clock, broker.running,
+        broker.switched, broker.skipped, stored, list(broker.book.standing.values()),
+    )  # fmt: skip
+    return msgspec.json.encode(whole, order="deterministic")
+
+
+def load(data: bytes, reference: Mapping[str, Instrument]) -> PaperBroker:
+    """A broker that goes on where `dump` was taken; TapewatchError where the bytes are no such state."""
+    try:
+        stored = msgspec.json.decode(data, type=Stored)
+    except msgspec.DecodeError as error:
+        raise TapewatchError(f"no state of a paper broker: {error}", "Start it from the log's beginning.") from None
+    if stored.version != VERSION:
+        raise TapewatchError(
+            f"paper broker state of version {stored.version}, this build reads {VERSION}",
+            "Start it with the build that wrote it.",
+        )
+    broker = PaperBroker(stored.settings, reference, stored.topic, stored.partition)
+    broker.offset, broker.clock, broker.running = stored.offset, stored.clock, stored.running
+    broker.switched, broker.skipped = stored.switched, stored.skipped
+    for k, lane in enumerate(stored.lanes):
+        broker.lanes.add_known(
+            lane.instrument, lane.rules, Units(lane.price_decimals, lane.qty_decimals), lane.currency
+        )
+        state = np.frombuffer(base64.b64decode(lane.state), dtype="<i8")
+        if state.shape != (s.WIDTH,):
+            raise TapewatchError("paper broker state of another layout", "Start it with the build that wrote it.")
+        broker.lanes.state[k] = state
+        broker.lanes.middle[k], broker.lanes.variance[k] = lane.middle, lane.variance
+        broker.lanes.seconds[k] = lane.seconds
+    broker.book.standing = {(each.lane, each.number): each for each in stored.standing}
+    return broker
