@@ -40,6 +40,11 @@ KRX_UNTIL_2023: Bands = (
     ("0", "1"), ("1000", "5"), ("5000", "10"), ("10000", "50"), ("50000", "100"), ("100000", "500"), ("500000", "1000"),
 )  # fmt: skip
 KRX_CHANGED = "2023-01-25"
+KRX_TAX_PPM = (
+    ("2026-01-01", 2000), ("2025-01-01", 1500), ("2024-01-01", 1800), ("2023-01-01", 2000), ("2021-01-01", 2300),
+    ("2019-06-03", 2500), ("", 3000),
+)  # fmt: skip
+"""Tax on selling a Korean share, with the special tax for rural development, from a day on, newest first."""
 UPBIT_KRW: Bands = (
     ("0", "0.00000001"), ("0.00001", "0.0000001"), ("0.0001", "0.000001"), ("0.001", "0.00001"), ("0.01", "0.0001"),
     ("0.1", "0.001"), ("1", "0.01"), ("10", "0.1"), ("100", "1"), ("5000", "5"), ("10000", "10"), ("50000", "50"),
@@ -73,8 +78,10 @@ def rules_of(instrument: str, kind: str = "share", day: str = "9999-12-31") -> V
     """
     venue = instrument.rpartition(".")[2]
     rules = VENUES.get(venue) or msgspec.structs.replace(GENERAL, venue=venue)
-    if venue in ("XKRX", "XKOS") and day < KRX_CHANGED:
-        return msgspec.structs.replace(rules, bands=KRX_UNTIL_2023)
+    if venue in ("XKRX", "XKOS"):
+        tax = next(ppm for since, ppm in KRX_TAX_PPM if day >= since)
+        bands = KRX_UNTIL_2023 if day < KRX_CHANGED else KRX
+        return msgspec.structs.replace(rules, bands=bands, sell_tax_ppm=tax)
     if venue in ("XTAI", "ROCO") and kind == "etf":
         return msgspec.structs.replace(rules, bands=TWSE_ETF, sell_tax_ppm=1000)
     return msgspec.structs.replace(rules, shorting=True) if kind in ("perpetual", "future") else rules

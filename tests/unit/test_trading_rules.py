@@ -84,6 +84,13 @@ def test_terms_are_whole_money_steps() -> None:
     assert terms(TWSE, Units(2, 0)).tolist() == [1425, 1425, 3000, 100, 2000, 1000, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("day", "ppm"), [("2018-06-01", 3000), ("2024-12-30", 1800), ("2025-01-02", 1500), ("2026-01-02", 2000)]
+)
+def test_korean_tax_is_that_of_the_day(day: str, ppm: int) -> None:
+    assert rules_of("005930.XKRX", "share", day).sell_tax_ppm == ppm
+
+
 def test_units_reach_two_decades_below_the_price_and_fit_64_bits() -> None:
     assert units_of(UPBIT, 150_000_000.0) == Units(0, 8)
     assert units_of(UPBIT, 0.0182).price_decimals == 6
