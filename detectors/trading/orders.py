@@ -40,6 +40,13 @@ def outstanding(p: I8, side: int) -> int:
     return largest if replaced else total
 
 
+@kernel
+def held_for_buys(state: I8, out: I8) -> None:
+    """What each lane's buy orders may still cost at the ask, money steps. out : int64[lanes]"""
+    for lane in range(len(state)):
+        out[lane] = outstanding(state[lane], s.BUY) * state[lane, s.MARK_ASK]
+
+
 @inlined
 def _free_slot(p: I8, side: int) -> int:
     first = 0 if side == s.BUY else s.SLOTS // 2

@@ -46,19 +46,9 @@ class Units:
         """Prices as steps, int64; NaN (an absent level) as 0. ValueError where one is no whole number of steps."""
         return _steps(values, self.price_decimals)
 
-    def nearest_prices(self, values: F8) -> I8:
-        """Prices as the nearest steps, for a market whose rows nobody has checked."""
-        scaled = np.nan_to_num(np.asarray(values, dtype=np.float64)) * 10.0**self.price_decimals
-        found: I8 = np.rint(scaled).astype(np.int64)
-        return found
-
     def quantities(self, values: F8) -> I8:
         """Quantities as steps, rounded down: what is visible beyond a step cannot be traded."""
-        scaled = np.nan_to_num(np.asarray(values, dtype=np.float64)) * 10.0**self.qty_decimals
-        nearest = np.rint(scaled)
-        whole = np.abs(scaled - nearest) <= 1e-9 * np.maximum(1.0, np.abs(scaled))
-        found: I8 = np.where(whole, nearest, np.floor(scaled)).astype(np.int64)
-        return found
+        return steps_down(values, 10.0**self.qty_decimals)
 
     def price(self, steps: int) -> float:
         """The float64 nearest to a price."""
@@ -75,6 +65,21 @@ class Units:
     def money_steps(self, amount: str | float) -> int:
         """Whole money steps in an amount, rounded down."""
         return int(Decimal(str(amount)).scaleb(self.money_decimals))
+
+
+def steps_near(values: F8, scale: F8 | float) -> I8:
+    """The nearest whole steps, NaN as 0. scale : steps in 1, one for all or one a row"""
+    found: I8 = np.rint(np.nan_to_num(np.asarray(values, dtype=np.float64)) * scale).astype(np.int64)
+    return found
+
+
+def steps_down(values: F8, scale: F8 | float) -> I8:
+    """Whole steps rounded down, but for what is a whole number in decimals, NaN as 0. scale : as for `steps_near`"""
+    scaled = np.nan_to_num(np.asarray(values, dtype=np.float64)) * scale
+    nearest = np.rint(scaled)
+    whole = np.abs(scaled - nearest) <= 1e-9 * np.maximum(1.0, np.abs(scaled))
+    found: I8 = np.where(whole, nearest, np.floor(scaled)).astype(np.int64)
+    return found
 
 
 def _steps(values: F8, digits: int) -> I8:

@@ -7,7 +7,7 @@ import numpy as np
 
 from detectors.trading import state as s
 from detectors.trading.account import unrealised
-from detectors.trading.orders import REFUSALS, cancel, flatten, outstanding, place
+from detectors.trading.orders import REFUSALS, cancel, flatten, held_for_buys, outstanding, place
 from detectors.trading.tape import Tape, run_log
 from streams.paper.lanes import Lanes
 from streams.paper.records import OrderBook, Record
@@ -172,9 +172,8 @@ class PaperBroker:
     def _flat(self, lane: int, at: int) -> None:
         p = self.lanes.state[lane]
         p[s.CLOCK] = at
-        for record in self.book.standing.values():
-            if record.lane == lane:
-                record.cancelled_for = record.cancelled_for or "session end"
+        for record in (*self.book.of_side(lane, s.BUY), *self.book.of_side(lane, s.SELL)):
+            record.cancelled_for = record.cancelled_for or "session end"
         held = int(p[s.POSITION])
         if held:
             number, side = int(p[s.NEXT_ORDER]) + 1, s.SELL if held > 0 else s.BUY
@@ -209,9 +208,8 @@ class PaperBroker:
     def _cancel(self, lane: int, side: int, reason: str) -> None:
         """Ask for a side's orders to be cancelled."""
         if cancel(self.lanes.state[lane], side, self.clock + self.settings.latency_ns) > 0:
-            for record in self.book.standing.values():
-                if (record.lane, record.side) == (lane, side):
-                    record.cancelled_for = record.cancelled_for or reason
+            for record in self.book.of_side(lane, side):
+                record.cancelled_for = record.cancelled_for or reason
 
     def _order(self, signal: Signal, lane: int, side: int) -> None:
         """A buy or sell: the other side's orders are cancelled; an order of this side that stands is replaced where the
@@ -220,7 +218,7 @@ class PaperBroker:
         lanes, p = self.lanes, self.lanes.state[lane]
         self._cancel(lane, 1 - side, "opposite signal")
         price = limit_price(lanes, lane, side, signal.price, self.settings)
-        standing = [each for each in self.book.standing.values() if (each.lane, each.side) == (lane, side)]
+        standing = self.book.of_side(lane, side)
         live = [each for each in standing if not each.cancelled_for]
         if any(each.price == price for each in live) or (standing and not live):
             self._skip("order stands" if live else "cancel under way")
@@ -246,10 +244,12 @@ class PaperBroker:
 
     def _free_cash(self, lane: int, replacing: bool) -> int:
         """Cash of the lane's currency that no buy order holds, in the lane's money steps."""
-        currency, free = self.lanes.currencies[lane], self.settings.capital
-        for other, name in enumerate(self.lanes.currencies):
-            if name == currency:
-                p, units = self.lanes.state[other], self.lanes.units[other]
-                held = 0 if other == lane and replacing else outstanding(p, s.BUY) * int(p[s.MARK_ASK])
-                free += units.money(int(p[s.CASH]) - held)
-        return max(0, self.lanes.units[lane].money_steps(free))
+        lanes = self.lanes
+        held = np.zeros(len(lanes.ids), dtype=np.int64)
+        held_for_buys(lanes.state, held)
+        if replacing:
+            held[lane] = 0
+        spent = (lanes.state[:, s.CASH] - held) / (lanes.price_scale * lanes.qty_scale)
+        same = lanes.currency_codes == lanes.currency_codes[lane]
+        free = self.settings.capital + float(spent[same].sum())
+        return max(0, lanes.units[lane].money_steps(free))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from detectors.trading import state as s
 from detectors.trading.tape import BOOK, QUOTE, TRADE, Tape
-from detectors.trading.units import BANDS, TERMS, Units, terms, tick_table, units_of
+from detectors.trading.units import BANDS, TERMS, Units, steps_down, steps_near, terms, tick_table, units_of
 from detectors.trading.venues import VenueRules, rules_of, with_reference
 from tapewatch.instruments import Instrument
 from tapewatch.rows import Condition, Rows, RowType
@@ -37,6 +37,8 @@ class Lanes:
     """One lane an instrument, in the order in which they were first seen.
 
     state : int64[lanes, WIDTH]; tables, terms : for the kernels
+    currency_codes : int64[lanes], the first lane of the same currency
+    price_scale, qty_scale : float64[lanes], steps in a price or quantity of 1
     middle : float64[lanes], middle price at the last second, steps, 0 before the first; variance : of its relative
     change a second; seconds : int64[lanes], how many it rests on
     """
@@ -49,6 +51,9 @@ class Lanes:
     state: I8 = field(default_factory=lambda: np.zeros((0, s.WIDTH), dtype=np.int64))
     tables: I8 = field(default_factory=lambda: np.zeros((0, BANDS, 2), dtype=np.int64))
     terms: I8 = field(default_factory=lambda: np.zeros((0, TERMS), dtype=np.int64))
+    currency_codes: I8 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    price_scale: F8 = field(default_factory=lambda: np.zeros(0))
+    qty_scale: F8 = field(default_factory=lambda: np.zeros(0))
     middle: F8 = field(default_factory=lambda: np.zeros(0))
     variance: F8 = field(default_factory=lambda: np.zeros(0))
     seconds: I8 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -66,9 +71,12 @@ class Lanes:
         self.rules.append(rules)
         self.units.append(units)
         self.currencies.append(currency)
+        self.currency_codes = np.append(self.currency_codes, self.currencies.index(currency))
         self.state = np.concatenate([self.state, np.zeros((1, s.WIDTH), dtype=np.int64)])
         self.tables = np.concatenate([self.tables, tick_table(rules, units)[None]])
         self.terms = np.concatenate([self.terms, terms(rules, units)[None]])
+        self.price_scale = np.append(self.price_scale, 10.0**units.price_decimals)
+        self.qty_scale = np.append(self.qty_scale, 10.0**units.qty_decimals)
         self.middle, self.variance = np.append(self.middle, 0.0), np.append(self.variance, 0.0)
         self.seconds = np.append(self.seconds, 0)
 
@@ -104,26 +112,28 @@ class Lanes:
         return found
 
     def _values(self, kind: RowType, columns: Mapping[str, Any], lanes: I8, kept: I8) -> tuple[I8, I8]:
-        """A tape's values and books, converted lane by lane."""
+        """A tape's values and books."""
         values = np.zeros((len(kept), 4), dtype=np.int64)
-        books = np.zeros((len(kept) if kind is RowType.BOOK else 0, 4 * s.LEVELS), dtype=np.int64)
-        for lane in np.unique(lanes[kept]):
-            here = np.flatnonzero(lanes[kept] == lane)
-            units, taken = self.units[lane], kept[here]
-            if kind is RowType.TRADE:
-                values[here, 0] = units.nearest_prices(columns["price"][taken])
-                values[here, 1] = units.quantities(columns["qty"][taken])
-                values[here, 2] = columns["aggressor_side"][taken]
-                continue
+        books = np.zeros((0, 4 * s.LEVELS), dtype=np.int64)
+        price, qty = self.price_scale[lanes[kept]], self.qty_scale[lanes[kept]]
+        if kind is RowType.TRADE:
+            values[:, 0] = steps_near(columns["price"][kept], price)
+            values[:, 1] = steps_down(columns["qty"][kept], qty)
+            values[:, 2] = columns["aggressor_side"][kept]
+        elif kind is RowType.QUOTE:
+            for place, side in ((0, "bid"), (2, "ask")):
+                values[:, place] = steps_near(columns[f"{side}_price"][kept], price)
+                values[:, place + 1] = steps_down(columns[f"{side}_qty"][kept], qty)
+        else:
+            values[:, 0] = np.arange(len(kept))
             sides = [
-                (units.quantities if name.endswith("qty") else units.nearest_prices)(columns[name][taken])
-                for name in ("bid_price", "bid_qty", "ask_price", "ask_qty")
-            ]
-            if kind is RowType.QUOTE:
-                values[here] = np.stack(sides, axis=1)
-            else:
-                values[here, 0] = here
-                books[here] = np.concatenate(sides, axis=1)
+                convert(columns[name][kept], scale[:, None])
+                for name, convert, scale in (
+                    ("bid_price", steps_near, price), ("bid_qty", steps_down, qty),
+                    ("ask_price", steps_near, price), ("ask_qty", steps_down, qty),
+                )
+            ]  # fmt: skip
+            books = np.concatenate(sides, axis=1)
         return values, books
 
     def second_passed(self, elapsed: int, half_life_s: float) -> None:

@@ -45,11 +45,25 @@ class OrderBook:
     lanes: Lanes
     standing: dict[tuple[int, int], Record] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
+    _numbers: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+
+    def of_side(self, lane: int, side: int) -> list[Record]:
+        """The side's standing orders, oldest first."""
+        return [self.standing[lane, number] for number in self._numbers.get((lane, side), ())]
 
     def sent(self, record: Record, cause: Cause) -> None:
         """An order is on its way."""
-        self.standing[record.lane, record.number] = record
+        self.add(record)
         self._tell(record, "pending", "", record.created, cause)
+
+    def add(self, record: Record) -> None:
+        """An order that stands."""
+        self.standing[record.lane, record.number] = record
+        self._numbers.setdefault((record.lane, record.side), []).append(record.number)
+
+    def _drop(self, record: Record) -> None:
+        del self.standing[record.lane, record.number]
+        self._numbers[record.lane, record.side].remove(record.number)
 
     def refused(self, record: Record, reason: str, cause: Cause) -> None:
         """An order that the venue's rules or the broker's limits do not allow."""
@@ -75,7 +89,7 @@ class OrderBook:
             record.opened = True
             self._tell(record, "open", "", at, cause)
         else:
-            del self.standing[key]
+            self._drop(record)
             self._tell(record, "cancelled", record.cancelled_for or self._why(record), at, cause)
 
     def _why(self, record: Record) -> str:
@@ -106,7 +120,7 @@ class OrderBook:
         record.revision += 1
         self.messages.append(fill)
         if record.filled >= record.qty:
-            del self.standing[lane, record.number]
+            self._drop(record)
             self._tell(record, "filled", "", at, cause)
         else:
             self._tell(record, "open" if record.opened else "pending", "", at, cause)

@@ -90,5 +90,6 @@ def load(data: bytes, reference: Mapping[str, Instrument]) -> PaperBroker:
         broker.lanes.state[k] = state
         broker.lanes.middle[k], broker.lanes.variance[k] = lane.middle, lane.variance
         broker.lanes.seconds[k] = lane.seconds
-    broker.book.standing = {(each.lane, each.number): each for each in stored.standing}
+    for record in stored.standing:
+        broker.book.add(record)
     return broker
