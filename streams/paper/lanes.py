@@ -1,16 +1,16 @@
 """The instruments that the broker knows: their units and rules, the state of each, and how much each one moves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors.trading import state as s
 from detectors.trading.tape import BOOK, QUOTE, TRADE, Tape
-from detectors.trading.units import BANDS, TERMS, Units, steps_down, steps_near, terms, tick_table, units_of
+from detectors.trading.units import BANDS, TERMS, Units, stacked, steps_down, steps_near, units_of
 from detectors.trading.venues import VenueRules, rules_of, with_reference
 from tapewatch.instruments import Instrument
 from tapewatch.rows import Condition, Rows, RowType
@@ -21,11 +21,26 @@ I8 = npt.NDArray[np.int64]
 _KINDS = {RowType.TRADE: TRADE, RowType.QUOTE: QUOTE, RowType.BOOK: BOOK}
 
 
+class Known(NamedTuple):
+    """An instrument as a lane needs it."""
+
+    name: str
+    rules: VenueRules
+    units: Units
+    currency: str
+
+
 def instrument_rules(instrument: Instrument) -> VenueRules:
     """The venue's rules with the tick table, lot and currency that the reference data gives."""
     ticks = [(_text(tick.price), _text(tick.size)) for tick in instrument.ticks]
     rules = rules_of(instrument.id, instrument.kind)
     return with_reference(rules, ticks, _text(instrument.lot))
+
+
+def _known(instrument: Instrument, around: float) -> Known:
+    """What a lane needs of an instrument that trades around a price."""
+    rules = instrument_rules(instrument)
+    return Known(instrument.id, rules, units_of(rules, around), instrument.currency or rules.currency)
 
 
 def _text(value: float) -> str:
@@ -58,27 +73,25 @@ class Lanes:
     variance: F8 = field(default_factory=lambda: np.zeros(0))
     seconds: I8 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
-    def add(self, instrument: Instrument, around: float) -> int:
-        """A lane for an instrument that trades around a price."""
-        rules = instrument_rules(instrument)
-        self.add_known(instrument.id, rules, units_of(rules, around), instrument.currency or rules.currency)
-        return len(self.ids) - 1
-
-    def add_known(self, name: str, rules: VenueRules, units: Units, currency: str) -> None:
-        """A lane with rules and units as given."""
-        self.place[name] = len(self.ids)
-        self.ids.append(name)
-        self.rules.append(rules)
-        self.units.append(units)
-        self.currencies.append(currency)
-        self.currency_codes = np.append(self.currency_codes, self.currencies.index(currency))
-        self.state = np.concatenate([self.state, np.zeros((1, s.WIDTH), dtype=np.int64)])
-        self.tables = np.concatenate([self.tables, tick_table(rules, units)[None]])
-        self.terms = np.concatenate([self.terms, terms(rules, units)[None]])
-        self.price_scale = np.append(self.price_scale, 10.0**units.price_decimals)
-        self.qty_scale = np.append(self.qty_scale, 10.0**units.qty_decimals)
-        self.middle, self.variance = np.append(self.middle, 0.0), np.append(self.variance, 0.0)
-        self.seconds = np.append(self.seconds, 0)
+    def add(self, new: Sequence[Known]) -> None:
+        """A lane for each of the instruments, after those there are."""
+        for name, rules, units, currency in new:
+            self.place[name] = len(self.ids)
+            self.ids.append(name)
+            self.rules.append(rules)
+            self.units.append(units)
+            self.currencies.append(currency)
+        each = [(rules, units) for _, rules, units, _ in new]
+        tables, terms_of = stacked(each)
+        blank = np.zeros(len(new))
+        self.state = np.concatenate([self.state, np.zeros((len(new), s.WIDTH), dtype=np.int64)])
+        self.tables, self.terms = np.concatenate([self.tables, tables]), np.concatenate([self.terms, terms_of])
+        first = [self.currencies.index(currency) for _, _, _, currency in new]
+        self.currency_codes = np.append(self.currency_codes, np.array(first, dtype=np.int64))
+        self.price_scale = np.append(self.price_scale, [10.0**units.price_decimals for _, units in each])
+        self.qty_scale = np.append(self.qty_scale, [10.0**units.qty_decimals for _, units in each])
+        self.middle, self.variance = np.append(self.middle, blank), np.append(self.variance, blank)
+        self.seconds = np.append(self.seconds, blank.astype(np.int64))
 
     def tape_of(self, rows: Rows, reference: Mapping[str, Instrument]) -> tuple[Tape, I8]:
         """Trades, quotes or books as a tape, and the lane of each row; rows of instruments without reference data or
@@ -106,8 +119,10 @@ class Lanes:
             known[code] = self.place.get(name, -1)
             if known[code] < 0 and name in reference:
                 new += _first_price(rows, usable & (codes == code), code)
-        for _, around, code in sorted(new):
-            known[code] = self.add(reference[rows.instruments[code]], around)
+        if new:
+            first = len(self.ids)
+            self.add([_known(reference[rows.instruments[code]], around) for _, around, code in sorted(new)])
+            known[[code for _, _, code in sorted(new)]] = np.arange(first, len(self.ids))
         found: I8 = known[codes]
         return found
 

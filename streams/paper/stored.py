@@ -10,6 +10,7 @@ from detectors.trading import state as s
 from detectors.trading.units import Units
 from detectors.trading.venues import VenueRules
 from streams.paper.broker import Command, PaperBroker
+from streams.paper.lanes import Known
 from streams.paper.records import Record
 from streams.paper.settings import PaperSettings
 from tapewatch.errors import TapewatchError
@@ -80,10 +81,14 @@ def load(data: bytes, reference: Mapping[str, Instrument]) -> PaperBroker:
     broker = PaperBroker(stored.settings, reference, stored.topic, stored.partition)
     broker.offset, broker.clock, broker.running = stored.offset, stored.clock, stored.running
     broker.switched, broker.skipped = stored.switched, stored.skipped
-    for k, lane in enumerate(stored.lanes):
-        broker.lanes.add_known(
-            lane.instrument, lane.rules, Units(lane.price_decimals, lane.qty_decimals), lane.currency
+    if stored.lanes:
+        broker.lanes.add(
+            [
+                Known(each.instrument, each.rules, Units(each.price_decimals, each.qty_decimals), each.currency)
+                for each in stored.lanes
+            ]
         )
+    for k, lane in enumerate(stored.lanes):
         state = np.frombuffer(base64.b64decode(lane.state), dtype="<i8")
         if state.shape != (s.WIDTH,):
             raise TapewatchError("paper broker state of another layout", "Start it with the build that wrote it.")
