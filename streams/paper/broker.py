@@ -15,7 +15,7 @@ from streams.paper.settings import PaperSettings
 from streams.paper.sizing import affordable, limit_price, order_qty
 from tapewatch.clock import NANOS
 from tapewatch.instruments import Instrument
-from tapewatch.messages import Cause, Message, Signal, stable_id
+from tapewatch.messages import Cause, Fill, Order, Signal, stable_id
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
 
@@ -69,7 +69,7 @@ class PaperBroker:
         self._events = np.zeros((_EVENT_ROOM, s.EVENT_WIDTH), dtype=np.int64)
         self._counts = np.zeros(1, dtype=np.int64)
 
-    def take(self) -> tuple[list[Message], list[Account]]:
+    def take(self) -> tuple[list[Order | Fill], list[Account]]:
         """Orders and fills, and accounts, since the last call."""
         messages, accounts = self.book.messages, self.accounts
         self.book.messages, self.accounts = [], []

@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from tapewatch.messages import Commit, Signal
-from tapewatch.rows import Rows
+
+Frame = TypeVar("Frame")
 
 
 class Span(NamedTuple):
@@ -16,7 +17,7 @@ class Span(NamedTuple):
     signals: int
 
 
-class Gate:
+class Gate(Generic[Frame]):
     """One partition's frames, signals and commits, read from three topics in any interleaving, in one order.
 
     A frame waits until the engine has committed a transaction over it and all signals of that transaction are here;
@@ -25,16 +26,16 @@ class Gate:
 
     def __init__(self, begin: int = 0):
         self.begin = begin
-        self._frames: deque[tuple[int, Rows]] = deque()
+        self._frames: deque[tuple[int, Frame]] = deque()
         self._spans: deque[Span] = deque()
         self._signals: deque[Signal] = deque()
 
-    def frame(self, offset: int, rows: Rows) -> None:
+    def frame(self, offset: int, frame: Frame) -> None:
         """A frame was read. ValueError where offsets go back."""
         if self._frames and offset <= self._frames[-1][0]:
             raise ValueError(f"frame {offset} after {self._frames[-1][0]}")
         if offset >= self.begin:
-            self._frames.append((offset, rows))
+            self._frames.append((offset, frame))
 
     def signal(self, signal: Signal) -> None:
         """A signal was read. ValueError where their causes go back."""
@@ -43,12 +44,12 @@ class Gate:
         if signal.cause.offset >= self.begin:
             self._signals.append(signal)
 
-    def commit(self, commit: Commit, signals: int) -> None:
-        """A commit record was read. signals : how many the transaction wrote for this partition"""
+    def commit(self, commit: Commit) -> None:
+        """A commit record was read."""
         if commit.next_offset > self.begin:
-            self._spans.append(Span(commit.first_offset, commit.next_offset, signals))
+            self._spans.append(Span(commit.first_offset, commit.next_offset, commit.signals))
 
-    def released(self, seen: int) -> Iterator[tuple[int, Rows, list[Signal]]]:
+    def released(self, seen: int) -> Iterator[tuple[int, Frame, list[Signal]]]:
         """Offset, frame and its signals of every frame that may go, in order.
 
         seen : market offset up to which frames have been read, exclusive; a span is whole only from there on, since not
@@ -57,9 +58,9 @@ class Gate:
         while self._spans and self._spans[0].end <= seen and self._arrived(self._spans[0]):
             span = self._spans.popleft()
             while self._frames and self._frames[0][0] < span.end:
-                offset, rows = self._frames.popleft()
+                offset, frame = self._frames.popleft()
                 self.begin = offset + 1
-                yield offset, rows, self._caused_by(offset)
+                yield offset, frame, self._caused_by(offset)
             self.begin = max(self.begin, span.end)
 
     def _arrived(self, span: Span) -> bool:

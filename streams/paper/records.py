@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from detectors.trading import state as s
 from streams.paper.lanes import Lanes
-from tapewatch.messages import Cause, Fill, Message, Order, Side, stable_id
+from tapewatch.messages import Cause, Fill, Order, Side, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
 I8 = npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ class OrderBook:
 
     lanes: Lanes
     standing: dict[tuple[int, int], Record] = field(default_factory=dict)
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Order | Fill] = field(default_factory=list)
     _numbers: dict[tuple[int, int], list[int]] = field(default_factory=dict)
 
     def of_side(self, lane: int, side: int) -> list[Record]:

@@ -51,8 +51,13 @@ class Stored(msgspec.Struct, forbid_unknown_fields=True):
 
 def dump(broker: PaperBroker) -> bytes:
     """The broker between two frames, as canonical JSON. What it has said but not given away yet is not in it."""
+    return msgspec.json.encode(stored(broker), order="deterministic")
+
+
+def stored(broker: PaperBroker) -> Stored:
+    """The broker's state as plain values."""
     lanes = broker.lanes
-    stored = [
+    each = [
         StoredLane(
             name, lanes.currencies[k], lanes.rules[k], lanes.units[k].price_decimals, lanes.units[k].qty_decimals,
             base64.b64encode(lanes.state[k].astype("<i8").tobytes()).decode(), float(lanes.middle[k]),
@@ -60,41 +65,45 @@ def dump(broker: PaperBroker) -> bytes:
         )
         for k, name in enumerate(lanes.ids)
     ]  # fmt: skip
-    whole = Stored(
+    return Stored(
         VERSION, broker.settings, broker.topic, broker.partition, broker.offset, broker.clock, broker.running,
-        broker.switched, broker.skipped, stored, list(broker.book.standing.values()),
+        broker.switched, broker.skipped, each, list(broker.book.standing.values()),
     )  # fmt: skip
-    return msgspec.json.encode(whole, order="deterministic")
 
 
 def load(data: bytes, reference: Mapping[str, Instrument]) -> PaperBroker:
     """A broker that goes on where `dump` was taken; TapewatchError where the bytes are no such state."""
     try:
-        stored = msgspec.json.decode(data, type=Stored)
+        found = msgspec.json.decode(data, type=Stored)
     except msgspec.DecodeError as error:
         raise TapewatchError(f"no state of a paper broker: {error}", "Start it from the log's beginning.") from None
-    if stored.version != VERSION:
+    return restored(found, reference)
+
+
+def restored(found: Stored, reference: Mapping[str, Instrument]) -> PaperBroker:
+    """A broker of a state; TapewatchError where this build cannot read it."""
+    if found.version != VERSION:
         raise TapewatchError(
-            f"paper broker state of version {stored.version}, this build reads {VERSION}",
+            f"paper broker state of version {found.version}, this build reads {VERSION}",
             "Start it with the build that wrote it.",
         )
-    broker = PaperBroker(stored.settings, reference, stored.topic, stored.partition)
-    broker.offset, broker.clock, broker.running = stored.offset, stored.clock, stored.running
-    broker.switched, broker.skipped = stored.switched, stored.skipped
-    if stored.lanes:
+    broker = PaperBroker(found.settings, reference, found.topic, found.partition)
+    broker.offset, broker.clock, broker.running = found.offset, found.clock, found.running
+    broker.switched, broker.skipped = found.switched, found.skipped
+    if found.lanes:
         broker.lanes.add(
             [
                 Known(each.instrument, each.rules, Units(each.price_decimals, each.qty_decimals), each.currency)
-                for each in stored.lanes
+                for each in found.lanes
             ]
         )
-    for k, lane in enumerate(stored.lanes):
+    for k, lane in enumerate(found.lanes):
         state = np.frombuffer(base64.b64decode(lane.state), dtype="<i8")
         if state.shape != (s.WIDTH,):
             raise TapewatchError("paper broker state of another layout", "Start it with the build that wrote it.")
         broker.lanes.state[k] = state
         broker.lanes.middle[k], broker.lanes.variance[k] = lane.middle, lane.variance
         broker.lanes.seconds[k] = lane.seconds
-    for record in stored.standing:
+    for record in found.standing:
         broker.book.add(record)
     return broker
