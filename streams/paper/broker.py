@@ -7,7 +7,7 @@ import numpy as np
 
 from detectors.trading import state as s
 from detectors.trading.account import unrealised
-from detectors.trading.orders import REFUSALS, cancel, flatten, held_for_buys, outstanding, place
+from detectors.trading.orders import REFUSALS, cancel, flatten, held_for_buys, place
 from detectors.trading.tape import Tape, run_log
 from streams.paper.lanes import Lanes
 from streams.paper.records import OrderBook, Record
@@ -223,9 +223,7 @@ class PaperBroker:
         if any(each.price == price for each in live) or (standing and not live):
             self._skip("order stands" if live else "cancel under way")
             return
-        # A replacement asks for what its order would have: what stands is not counted against the limits twice.
-        committed = 0 if live else outstanding(p, side)
-        qty = order_qty(lanes, lane, side, signal.size, committed, self.settings)
+        qty = order_qty(lanes, lane, side, signal.size, self.settings)
         if side == s.BUY and p[s.POSITION] >= 0:
             qty = affordable(lanes, lane, qty, price, self._free_cash(lane, bool(live)))
         record = Record(stable_id(signal.id, 1), lane, 0, side, price, qty, signal.id, self.clock)

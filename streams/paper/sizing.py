@@ -33,17 +33,17 @@ def limit_price(lanes: Lanes, lane: int, side: int, proposed: float | None, sett
     return int(moved_price(table, best, settings.offset if side == s.BUY else -settings.offset))
 
 
-def order_qty(lanes: Lanes, lane: int, side: int, size: float | None, committed: int, settings: PaperSettings) -> int:
+def order_qty(lanes: Lanes, lane: int, side: int, size: float | None, settings: PaperSettings) -> int:
     """Quantity steps to ask for; 0 where limits leave no lot.
 
     What is held the other way is closed as a whole. Otherwise the order's value is chosen so that one standard
     deviation over the horizon costs the same share of capital in every instrument, times the signal's size hint, and
-    position and orders together stay within the position limit. committed : what the side's orders may still trade
+    the position stays within its limit. What the side's order still asks for is not counted: this one replaces it.
     """
     p, units, lot = lanes.state[lane], lanes.units[lane], int(lanes.terms[lane, LOT])
     held = int(p[s.POSITION]) if side == s.BUY else -int(p[s.POSITION])
     if held < 0:
-        return max(0, -held - committed)
+        return -held
     price = units.price(max(int(p[s.MARK_BID]), int(p[s.MARK_ASK])))
     if price <= 0.0:
         return 0
@@ -52,7 +52,7 @@ def order_qty(lanes: Lanes, lane: int, side: int, size: float | None, committed:
     wanted = (value if size is None else value * size) / price
     largest = settings.capital * settings.position_share / price
     steps = 10**units.qty_decimals
-    qty = min(math.floor(wanted * steps), math.floor(largest * steps) - held - committed)
+    qty = min(math.floor(wanted * steps), math.floor(largest * steps) - held)
     return int(max(0, qty // lot * lot))
 
 
