@@ -18,21 +18,29 @@ from tapewatch.rows import RowSource, RowType
 
 F4 = npt.NDArray[np.float32]
 
-_KEYS = ("instrument", "ts")
+_KEYS = ("instrument", "ts", "offset")
 _TRADED = (RowType.TRADE, RowType.QUOTE, RowType.BOOK)
 
 
 def sessions_of(source: RowSource, unit_value: float, names: Sequence[str] = (), warm_s: int = 60) -> list[Session]:
-    """One session an instrument of a source, features through the brokerless driver.
-
-    unit_value : what a unit is worth at the first quote, in the instrument's currency; rounded to lots, at least one
-    names : columns of the topic `features`, all of them by default; warm_s : seconds of features left out at the start
-    An instrument without two rows of features after its first quote is left out. The source is read twice.
-    """
+    """One session an instrument of a source whose chunks are seconds, features through the brokerless driver."""
     driver = None
     for used, _ in run_source(source):
         driver = used
     features = table(driver.collect().get(topics.FEATURES, []), "features") if driver else {}
+    return sessions_with(features, source, unit_value, names, warm_s)
+
+
+def sessions_with(
+    features: Mapping[str, Any], source: RowSource, unit_value: float, names: Sequence[str] = (), warm_s: int = 60
+) -> list[Session]:
+    """One session an instrument of a source, with features had before.
+
+    features : columns of the topic `features`, as `streams.driver.table` gives them
+    unit_value : what a unit is worth at the first quote, in the instrument's currency; rounded to lots, at least one
+    names : columns of the topic `features`, all of them by default; warm_s : seconds of features left out at the start
+    An instrument without two rows of features after its first quote is left out.
+    """
     chosen = tuple(names) or tuple(name for name in features if name not in _KEYS)
     lanes, tapes = tapes_of(source, {instrument.id: instrument for instrument in source.instruments})
     found = [_session(lanes, lane, tape, features, chosen, unit_value, warm_s) for lane, tape in enumerate(tapes)]

@@ -58,7 +58,9 @@ class Tracks(NamedTuple):
 
 
 def laid_out(sessions: Sequence[Session]) -> Tracks:
-    """The sessions as tracks; ValueError for one without two rows, or whose rows do not fit together."""
+    """The sessions as tracks; ValueError for none, for one without two rows, or whose rows do not fit together."""
+    if not sessions:
+        raise ValueError("no sessions")
     for session in sessions:
         _check(session)
     lengths = np.array([len(session.ts) for session in sessions])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from detectors.trading import state as s
 from detectors.trading.tape import BOOK, QUOTE, TRADE, Tape
 from detectors.trading.units import BANDS, TERMS, Units, stacked, steps_down, steps_near, units_of
-from detectors.trading.venues import VenueRules, rules_of, with_reference
+from detectors.trading.venues import VENUES, VenueRules, rules_of, with_reference
 from tapewatch.instruments import Instrument
 from tapewatch.rows import Condition, Rows, RowType
 
@@ -31,10 +31,14 @@ class Known(NamedTuple):
 
 
 def instrument_rules(instrument: Instrument) -> VenueRules:
-    """The venue's rules with the tick table, lot and currency that the reference data gives."""
+    """The venue's rules, with tick table and lot of the reference data where that has a tick table or the venue is not
+    known: a lot without ticks may be a default.
+    """
     ticks = [(_text(tick.price), _text(tick.size)) for tick in instrument.ticks]
     rules = rules_of(instrument.id, instrument.kind)
-    return with_reference(rules, ticks, _text(instrument.lot))
+    if ticks or rules.venue not in VENUES:
+        return with_reference(rules, ticks, _text(instrument.lot))
+    return rules
 
 
 def _known(instrument: Instrument, around: float) -> Known:

@@ -11,6 +11,8 @@ from detectors.trading import venues
 from detectors.trading.ticks import ceil_price, floor_price, moved_price, tick_at
 from detectors.trading.units import Units, terms, tick_table, units_of
 from detectors.trading.venues import TWSE, UPBIT, binance_rules, rules_of
+from streams.paper.lanes import instrument_rules
+from tapewatch.instruments import Instrument, Tick
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,13 @@ def test_terms_are_whole_money_steps() -> None:
 )
 def test_korean_tax_is_that_of_the_day(day: str, ppm: int) -> None:
     assert rules_of("005930.XKRX", "share", day).sell_tax_ppm == ppm
+
+
+def test_reference_data_with_ticks_comes_before_the_venues_rules_and_a_default_lot_does_not() -> None:
+    own = instrument_rules(Instrument("BTCUSDT.BINANCE", kind="spot", ticks=(Tick(0.0, 0.1),), lot=0.001))
+    assert (own.bands, own.lot, own.taker_ppm) == ((("0", "0.1"),), "0.001", 1000)
+    assert instrument_rules(Instrument("BTCUSDT.BINANCE", kind="spot")).lot == "0.00001"
+    assert instrument_rules(Instrument("X.XNAS", lot=1.0)).lot == "1"
 
 
 def test_units_reach_two_decades_below_the_price_and_fit_64_bits() -> None:
