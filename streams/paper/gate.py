@@ -1,7 +1,7 @@
 """The order in which the broker hears of things: each frame, then the signals that it caused, whatever came first."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from tapewatch.messages import Commit, Signal
@@ -48,6 +48,15 @@ class Gate(Generic[Frame]):
         """A commit record was read."""
         if commit.next_offset > self.begin:
             self._spans.append(Span(commit.first_offset, commit.next_offset, commit.signals))
+
+    def held(self) -> tuple[list[Signal], list[Span]]:
+        """Signals and spans that were read and still wait: a restart that reads on behind them needs them."""
+        return list(self._signals), list(self._spans)
+
+    def hold(self, signals: Iterable[Signal], spans: Iterable[Span]) -> None:
+        """Take up what `held` gave."""
+        self._signals.extend(signals)
+        self._spans.extend(spans)
 
     def released(self, seen: int) -> Iterator[tuple[int, Frame, list[Signal]]]:
         """Offset, frame and its signals of every frame that may go, in order.

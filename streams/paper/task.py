@@ -9,7 +9,7 @@ import msgspec
 
 from streams.engine.task import Outgoing, ReferenceData
 from streams.paper.broker import Account, PaperBroker
-from streams.paper.gate import Gate
+from streams.paper.gate import Gate, Span
 from streams.paper.settings import PaperSettings
 from streams.paper.stored import Stored, restored, stored
 from tapewatch import frames, messages
@@ -28,12 +28,17 @@ class Record(NamedTuple):
 
 
 class StoredTask(msgspec.Struct, forbid_unknown_fields=True):
-    """What a restart needs. begin : the first market offset to read again; names, sources, clock : of the admission"""
+    """What a restart needs beside the market from `begin` on, and the other two topics from where they were read to.
+
+    names, sources, clock : of the admission; signals, spans : read, and waiting for frames
+    """
 
     begin: int
     names: list[str]
     sources: dict[str, tuple[int, int]]
     clock: int
+    signals: list[Signal]
+    spans: list[Span]
     broker: Stored
 
 
@@ -52,7 +57,7 @@ class PaperTask:
 
     @property
     def begin(self) -> int:
-        """The market offset from which a restart reads again; signals and commits of earlier ones are passed over."""
+        """The market offset from which a restart reads again. Signals and commits are read on from where they were."""
         return self.gate.begin
 
     def market(self, offset: int, value: bytes | None, headers: Headers | None, appended_ns: int) -> None:
@@ -109,7 +114,7 @@ class PaperTask:
     def dump(self) -> bytes:
         """The state after all frames that were let through: `load` goes on at `begin`. Take what was said before."""
         names, sources, clock = self.admission.names, self.admission.sources, int(self.admission.clock[0])
-        whole = StoredTask(self.gate.begin, names, sources, clock, stored(self.broker))
+        whole = StoredTask(self.gate.begin, names, sources, clock, *self.gate.held(), stored(self.broker))
         return msgspec.json.encode(whole, order="deterministic")
 
     @classmethod
@@ -123,5 +128,6 @@ class PaperTask:
         task.broker = restored(found.broker, registry.instruments)
         task.admission.load(found.names, found.sources, found.clock)
         task.gate = Gate(found.begin)
+        task.gate.hold(found.signals, found.spans)
         task._seen = found.begin
         return task

@@ -82,19 +82,37 @@ def test_a_restart_between_transactions_changes_no_byte(seed: int) -> None:
     assert found == directly()
 
 
-def test_what_a_dead_process_had_read_but_not_committed_is_read_again() -> None:
-    task = PaperTask(TOPIC, 0, REGISTRY, QUICK)
-    half = len(LOG.frames) // 2
-    said = [each.value for each in fed(task, 0, half)]
-    kept = task.dump()
-    fed(task, half, len(LOG.frames))
-    again = PaperTask.load(kept, REGISTRY)
-    for part in LOG.signals[:half]:
-        for each in part:
-            again.signal(encode(each))
-    again.commit(commit(0, half))
-    said += [each.value for each in fed(again, half, len(LOG.frames))]
-    assert said == directly()
+def test_two_hundred_deaths_lose_no_order_and_double_none() -> None:
+    """Three topics read in turns; outputs, state and positions are kept together or not at all, as in a transaction."""
+    chance = random.Random(4)
+    topics: dict[str, list[Any]] = {
+        "market": [(frames.encode(rows), headers_of(LOG, number)) for number, rows in enumerate(LOG.frames)],
+        "signals": [encode(each) for part in LOG.signals for each in part],
+        "commits": [commit(first, min(first + 3, len(LOG.frames))) for first in range(0, len(LOG.frames), 3)],
+    }
+    kept, written, deaths = PaperTask(TOPIC, 0, REGISTRY, QUICK).dump(), list[bytes](), 0
+    positions = dict.fromkeys(topics, 0)
+    task, at = PaperTask.load(kept, REGISTRY), dict(positions)
+    while at != {name: len(records) for name, records in topics.items()} or deaths < 200:
+        left = [name for name, records in topics.items() if at[name] < len(records)]
+        if left:
+            name = chance.choice(left)
+            record = topics[name][at[name]]
+            if name == "market":
+                task.market(at[name], *record, 0)
+            else:
+                (task.signal if name == "signals" else task.commit)(record)
+            at[name] += 1
+        draw = chance.random()
+        if deaths < 200 and (draw < 0.4 or not left):
+            deaths += 1
+            task = PaperTask.load(kept, REGISTRY)
+            at = positions | {"market": task.begin}
+        elif draw > 0.8:
+            written += [each.value for each in task.take()[0]]
+            kept, positions = task.dump(), dict(at)
+    written += [each.value for each in task.take()[0]]
+    assert written == directly()
 
 
 def test_a_repeated_frame_and_an_unreadable_record_change_nothing() -> None:
