@@ -120,6 +120,7 @@ class Commit(Message, frozen=True, kw_only=True):
     features: Annotated[Count, Meta(description="feature rows written")] = 0
     scores: Annotated[Count, Meta(description="score rows written")] = 0
     alerts: Annotated[Count, Meta(description="alert messages written")] = 0
+    signals: Annotated[Count, Meta(description="signal messages written")] = 0
     clock: Annotated[
         Time | None, Meta(description="the partition's clock after the range; null before the first row")
     ] = None

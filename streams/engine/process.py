@@ -345,6 +345,7 @@ class Engine:
             features=tally.written["features"],
             scores=tally.written["scores"],
             alerts=tally.written["alerts"],
+            signals=tally.written["signals"],
             clock=to_rfc3339(task.clock_ns) if task.clock_ns >= 0 else None,
             configuration=task.force.config_hash,
             models=dict(task.force.models),

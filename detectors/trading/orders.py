@@ -1,0 +1,138 @@
+"""Orders as a trader sends them: placed, cancelled, replaced, and a position closed at any price."""
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.trading import state as s
+from detectors.trading.account import mark
+from detectors.trading.book import prices_at
+from detectors.trading.queue import end, place_of, side_of, trade_qty, walk
+from detectors.trading.ticks import floor_price
+from detectors.trading.units import LEAST_VALUE, LOT, SHORTING
+from tapewatch.kernels import inlined, kernel
+
+I8 = npt.NDArray[np.int64]
+
+OFF_TICK, OFF_LOT, TOO_SMALL, NOT_HELD, NO_SLOT = -1, -2, -3, -4, -5
+REFUSALS = {
+    OFF_TICK: "price is not on the tick",
+    OFF_LOT: "quantity is not a whole number of lots",
+    TOO_SMALL: "value is below the venue's least",
+    NOT_HELD: "more than is held, and shorting is off",
+    NO_SLOT: "a replacement is already under way",
+}
+"""What `place` answers where it does not take an order."""
+
+
+@kernel
+def outstanding(p: I8, side: int) -> int:
+    """Quantity that the side's orders may still trade: of an order and its replacement, the larger."""
+    total = 0
+    first = 0 if side == s.BUY else s.SLOTS // 2
+    largest, replaced = 0, False
+    for slot in (first, first + 1):
+        at = place_of(slot)
+        if p[at + s.STATUS] != s.FREE:
+            left = p[at + s.QTY] - p[at + s.FILLED]
+            total += left
+            largest = max(largest, left)
+            replaced = replaced or p[at + s.REPLACES] == 1
+    return largest if replaced else total
+
+
+@kernel
+def held_for_buys(state: I8, out: I8) -> None:
+    """What each lane's buy orders may still cost at the ask, money steps. out : int64[lanes]"""
+    for lane in range(len(state)):
+        out[lane] = outstanding(state[lane], s.BUY) * state[lane, s.MARK_ASK]
+
+
+@inlined
+def _free_slot(p: I8, side: int) -> int:
+    first = 0 if side == s.BUY else s.SLOTS // 2
+    for slot in (first, first + 1):
+        if p[place_of(slot) + s.STATUS] == s.FREE:
+            return slot
+    return -1
+
+
+@inlined
+def _refusal(p: I8, table: I8, terms: I8, side: int, price: int, qty: int, committed: int) -> int:
+    """Why an order is refused; 0 where it is not. committed : quantity that the side's other orders may still sell"""
+    if price < 0 or (price != s.MARKET and floor_price(table, price) != price):
+        return OFF_TICK
+    if qty <= 0 or qty % terms[LOT] != 0:
+        return OFF_LOT
+    reference = price if price != s.MARKET else p[s.MARK_ASK if side == s.BUY else s.MARK_BID]
+    if reference * qty < terms[LEAST_VALUE]:
+        return TOO_SMALL
+    if side == s.SELL and terms[SHORTING] == 0 and committed + qty > p[s.POSITION]:
+        return NOT_HELD
+    return 0
+
+
+@kernel
+def place(p: I8, table: I8, terms: I8, side: int, price: int, qty: int, arrives: int, replaces: int) -> int:
+    """Send an order; gives its number, or a negative code of REFUSALS.
+
+    p : int64[WIDTH]; table : int64[BANDS, 2]; terms : int64[TERMS]; price : MARKET or a legal price
+    arrives : when it reaches the market at the earliest, UTC ns; it does at the first quote or book from then on
+    replaces : 1 where the side's standing order is cancelled as this one arrives; what that one still gets is taken off
+    """
+    slot = _free_slot(p, side)
+    if slot < 0:
+        return NO_SLOT
+    other = place_of(slot ^ 1)
+    replacing = replaces == 1 and p[other + s.STATUS] != s.FREE
+    refused = _refusal(p, table, terms, side, price, qty, 0 if replacing else outstanding(p, side))
+    if refused < 0:
+        return refused
+    at = place_of(slot)
+    p[at : at + s.STRIDE] = 0
+    p[s.NEXT_ORDER] += 1
+    p[at + s.STATUS], p[at + s.PRICE], p[at + s.QTY] = s.UNDER_WAY, price, qty
+    p[at + s.AHEAD] = p[at + s.LEVEL] = s.UNKNOWN
+    p[at + s.ARRIVES], p[at + s.CANCELS], p[at + s.NUMBER] = arrives, s.NEVER, p[s.NEXT_ORDER]
+    if replacing:
+        p[at + s.REPLACES] = 1
+        p[other + s.CANCELS] = min(p[other + s.CANCELS], arrives)
+    return int(p[s.NEXT_ORDER])
+
+
+@kernel
+def cancel(p: I8, side: int, takes_effect: int) -> int:
+    """Ask for the side's orders to be cancelled, from a time on (UTC ns); gives how many were asked for."""
+    asked = 0
+    for slot in range(s.SLOTS):
+        at = place_of(slot)
+        if side_of(slot) == side and p[at + s.STATUS] != s.FREE and p[at + s.CANCELS] == s.NEVER:
+            p[at + s.CANCELS] = takes_effect
+            asked += 1
+    return asked
+
+
+@kernel
+def flatten(p: I8, terms: I8, lane: int, row: int, events: I8, counts: I8) -> None:
+    """Close the position now, as at the end of a session: every order is cancelled, the visible book is walked, and
+    what it does not hold trades at its deepest price (at the mark where a side is empty).
+    """
+    for slot in range(s.SLOTS):
+        if p[place_of(slot) + s.STATUS] != s.FREE:
+            end(p, slot, lane, row, events, counts)
+    held = p[s.POSITION]
+    if held == 0:
+        return
+    side = s.SELL if held > 0 else s.BUY
+    slot = 0 if side == s.BUY else s.SLOTS // 2
+    at = place_of(slot)
+    p[at : at + s.STRIDE] = 0
+    p[s.NEXT_ORDER] += 1
+    p[at + s.STATUS], p[at + s.QTY], p[at + s.NUMBER] = s.RESTING, abs(held), p[s.NEXT_ORDER]
+    walk(p, slot, terms, s.MARKET, lane, row, events, counts)
+    deepest = mark(p)
+    levels = prices_at(1 - side)
+    for k in range(s.LEVELS):
+        if p[levels + k] > 0:
+            deepest = p[levels + k]
+    if p[at + s.STATUS] != s.FREE:
+        trade_qty(p, slot, terms, deepest, abs(held), 0, lane, row, events, counts)

@@ -1,0 +1,178 @@
+"""Fills of orders against a recorded market, with the queue at a price followed: docs/trading.md has the rules."""
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.trading import state as s
+from detectors.trading.account import portion, settle_fill
+from detectors.trading.book import better, prices_at, visible_qty
+from tapewatch.kernels import inlined, kernel
+
+I8 = npt.NDArray[np.int64]
+
+
+@inlined
+def side_of(slot: int) -> int:
+    """BUY for the first two slots, SELL for the others."""
+    return s.BUY if slot < s.SLOTS // 2 else s.SELL
+
+
+@inlined
+def place_of(slot: int) -> int:
+    """Where a slot begins in a lane's row."""
+    return s.ORDERS + slot * s.STRIDE
+
+
+@inlined
+def emit(events: I8, counts: I8, row: tuple[int, int, int, int, int, int], amounts: tuple[int, ...]) -> None:
+    """Write an event, and count it even where there is no room left. row : kind to row number; amounts : the rest."""
+    k = counts[0]
+    counts[0] += 1
+    if k < len(events):
+        for column in range(6):
+            events[k, column] = row[column]
+        for column in range(5):
+            events[k, 6 + column] = amounts[column]
+
+
+@inlined
+def end(p: I8, slot: int, lane: int, row: int, events: I8, counts: I8) -> None:
+    """What is left of an order is gone; its slot is free."""
+    at = place_of(slot)
+    left = p[at + s.QTY] - p[at + s.FILLED]
+    header = (s.CANCELLED, lane, side_of(slot), p[at + s.NUMBER], p[s.CLOCK], row)
+    emit(events, counts, header, (p[at + s.PRICE], left, 0, 0, 0))
+    p[at + s.STATUS] = s.FREE
+
+
+@kernel
+def trade_qty(
+    p: I8, slot: int, terms: I8, price: int, offered: int, maker: int, lane: int, row: int, events: I8, counts: I8
+) -> int:
+    """Fill an order with what is offered to it, as far as it goes; gives what it took."""
+    at = place_of(slot)
+    qty = int(min(offered, p[at + s.QTY] - p[at + s.FILLED]))
+    if qty <= 0:
+        return 0
+    side = side_of(slot)
+    fee, tax = settle_fill(p, at, terms, side, price, qty, maker)
+    header = (s.FILL, lane, side, p[at + s.NUMBER], p[s.CLOCK], row)
+    emit(events, counts, header, (price, qty, maker, fee, tax))
+    if p[at + s.FILLED] == p[at + s.QTY]:
+        p[at + s.STATUS] = s.FREE
+    other = place_of(slot ^ 1)
+    if p[other + s.STATUS] == s.UNDER_WAY and p[other + s.REPLACES] == 1:
+        # What the replaced order still gets, its replacement no longer asks for.
+        p[other + s.QTY] -= qty
+        reduced = (s.AMENDED, lane, side, p[other + s.NUMBER], p[s.CLOCK], row)
+        emit(events, counts, reduced, (p[other + s.PRICE], qty, 0, 0, 0))
+        if p[other + s.QTY] <= 0:
+            end(p, slot ^ 1, lane, row, events, counts)
+    return qty
+
+
+@kernel
+def walk(p: I8, slot: int, terms: I8, limit: int, lane: int, row: int, events: I8, counts: I8) -> int:
+    """Take what the other side shows, best first, up to a limit (MARKET: all of it); gives what was to be had."""
+    side = side_of(slot)
+    at = prices_at(1 - side)
+    shown = 0
+    for k in range(s.LEVELS):
+        price, qty = p[at + k], p[at + s.LEVELS + k]
+        if price == 0 or (limit != s.MARKET and better(side, price, limit)):
+            break
+        shown += qty
+        if p[place_of(slot) + s.STATUS] != s.FREE:
+            trade_qty(p, slot, terms, price, qty, 0, lane, row, events, counts)
+    return shown
+
+
+@kernel
+def arrive(p: I8, slot: int, terms: I8, lane: int, row: int, events: I8, counts: I8) -> None:
+    """An order reaches the market: it takes what its price allows; the rest of a limit order queues behind what is
+    shown, the rest of a market order is gone.
+    """
+    at = place_of(slot)
+    p[at + s.REPLACES] = 0
+    crossed = walk(p, slot, terms, p[at + s.PRICE], lane, row, events, counts)
+    if p[at + s.STATUS] == s.FREE:
+        return
+    if p[at + s.PRICE] == s.MARKET:
+        end(p, slot, lane, row, events, counts)
+        return
+    side = side_of(slot)
+    p[at + s.STATUS] = s.RESTING
+    p[at + s.CROSSED] = crossed
+    p[at + s.AHEAD] = p[at + s.LEVEL] = visible_qty(p, side, p[at + s.PRICE])
+    p[at + s.TRADED] = 0
+    header = (s.OPEN, lane, side, p[at + s.NUMBER], p[s.CLOCK], row)
+    emit(events, counts, header, (p[at + s.PRICE], p[at + s.QTY] - p[at + s.FILLED], 0, 0, 0))
+
+
+@kernel
+def meet_trade(
+    p: I8,
+    slot: int,
+    terms: I8,
+    price: int,
+    qty: int,
+    aggressor: int,
+    lane: int,
+    row: int,
+    events: I8,
+    counts: I8,
+) -> None:
+    """A recorded trade meets a resting order: one at its price eats what stands ahead of it first, one beyond its price
+    would have filled it first.
+
+    aggressor : 1 buy, -1 sell, 0 unknown; who takes from our side of the book is of the other side
+    """
+    side, at = side_of(slot), place_of(slot)
+    if aggressor == (1 if side == s.BUY else -1):
+        return
+    own = p[at + s.PRICE]
+    if better(side, own, price):
+        p[at + s.AHEAD] = 0
+        trade_qty(p, slot, terms, own, qty, 1, lane, row, events, counts)
+    elif own == price and p[at + s.AHEAD] != s.UNKNOWN:
+        p[at + s.TRADED] += qty
+        eaten = min(p[at + s.AHEAD], qty)
+        p[at + s.AHEAD] -= eaten
+        trade_qty(p, slot, terms, own, qty - eaten, 1, lane, row, events, counts)
+
+
+@inlined
+def _queue(p: I8, at: int, side: int) -> None:
+    """Move a resting order forward by what left its price without a trade, in proportion to its place."""
+    shown = visible_qty(p, side, p[at + s.PRICE])
+    ahead = p[at + s.AHEAD]
+    if shown != s.UNKNOWN:
+        before = p[at + s.LEVEL] - p[at + s.TRADED]
+        if ahead == s.UNKNOWN:
+            ahead = shown
+        elif p[at + s.LEVEL] != s.UNKNOWN and shown < before:
+            ahead -= portion(min(ahead, before), before - shown, before)
+        p[at + s.AHEAD] = min(ahead, shown)
+    p[at + s.LEVEL] = shown
+    p[at + s.TRADED] = 0
+
+
+@kernel
+def meet_book(p: I8, slot: int, terms: I8, lane: int, row: int, events: I8, counts: I8) -> None:
+    """A new book or quote meets a resting order. Where the other side now stands at or beyond its price, what is newly
+    there would have traded with it.
+    """
+    side, at = side_of(slot), place_of(slot)
+    _queue(p, at, side)
+    other = prices_at(1 - side)
+    crossed = 0
+    for k in range(s.LEVELS):
+        price = p[other + k]
+        if price == 0 or better(side, price, p[at + s.PRICE]):
+            break
+        crossed += p[other + s.LEVELS + k]
+    fresh = crossed - p[at + s.CROSSED]
+    p[at + s.CROSSED] = crossed
+    if fresh > 0:
+        p[at + s.AHEAD] = 0
+        trade_qty(p, slot, terms, p[at + s.PRICE], fresh, 1, lane, row, events, counts)

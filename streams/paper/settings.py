@@ -1,0 +1,41 @@
+"""How the paper broker trades."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+
+
+class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits and habits; amounts in the currency of the instrument.
+
+    capital : cash to begin with in each currency; risk_share : of the capital, what one order may move by in
+    `horizon_s` seconds (one standard deviation); position_share : of the capital, the largest position's value
+    order, offset : limit orders at the own side's best price moved by `offset` ticks towards the other side, or market
+    orders; a signal's own price comes first
+    latency_ms : from the log time of a signal to the market; lifetime_s : a resting order is cancelled after it
+    half_life_s, warm_s : of the volatility, and seconds before it is trusted; least_volatility : a second, a floor
+    auto : whether instruments trade unless they are switched off; day_trading : flat when an instrument's session ends
+    """
+
+    capital: Positive = 1_000_000.0
+    risk_share: Share = 0.001
+    horizon_s: Positive = 60.0
+    position_share: Share = 0.1
+    order: Literal["limit", "market"] = "limit"
+    offset: int = 0
+    latency_ms: Annotated[float, Meta(ge=0)] = 250.0
+    lifetime_s: Positive = 60.0
+    half_life_s: Positive = 300.0
+    warm_s: Annotated[int, Meta(ge=1)] = 60
+    least_volatility: Positive = 1e-5
+    auto: bool = True
+    day_trading: bool = True
+
+    @property
+    def latency_ns(self) -> int:
+        """Latency in nanoseconds."""
+        return round(self.latency_ms * 1e6)
