@@ -1,0 +1,1 @@
+"""Double DQN: learning when to buy, sell, cancel and hold, and acting on it without torch."""
