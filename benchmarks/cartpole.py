@@ -78,6 +78,7 @@ def run_seed(seed: int, steps: int) -> dict[str, Any]:
         if step.terminated[0] or step.truncated[0]:
             returns.append(total)
             total = 0.0
+    print(f"seed {seed}: {np.mean(returns):.1f} over {_EPISODES} greedy episodes", file=sys.stderr, flush=True)
     return {
         "seed": seed,
         "mean_return": float(np.mean(returns)),
@@ -110,7 +111,7 @@ def main() -> None:
     means = [one["mean_return"] for one in seeds]
     document = {
         "benchmark": "CartPole-v1",
-        "command": f"python -m benchmarks.cartpole --seeds {args.seeds} --steps {args.steps}",
+        "command": f"python -m benchmarks.cartpole --seeds {args.seeds} --first {args.first} --steps {args.steps}",
         "mean": float(np.mean(means)),
         "least": float(np.min(means)),
         "episodes_a_seed": _EPISODES,

@@ -14,7 +14,7 @@ from detectors.ddqn.model import Card, Described, Policy
 from detectors.ddqn.score import choose
 
 if TYPE_CHECKING:
-    from detectors.ddqn.learner import Progress, Recipe
+    from detectors.ddqn.learner import DoubleDQN, Progress, Recipe
 
 LANES = 16
 _POSITIONS = (-1.0, 0.0, 1.0)
@@ -25,8 +25,8 @@ def chosen() -> "Recipe":
     from detectors.ddqn.learner import Recipe
 
     return Recipe(
-        steps=100_000,
-        hidden=(32, 32),
+        steps=50_000,
+        hidden=(16, 16),
         dueling=True,
         gamma=0.9,
         n_step=3,
@@ -39,25 +39,33 @@ def chosen() -> "Recipe":
         target_every=100,
         epsilon_end=0.1,
         epsilon_share=0.5,
-        decay=1e-3,
+        decay=1.0,
     )
+
+
+def market(instruments: Mapping[str, Bars]) -> DailyMarket:
+    """Where a daily policy learns. ValueError where no instrument has enough rows."""
+    return DailyMarket(list(instruments.values()), LANES)
+
+
+def policy_of(learner: "DoubleDQN", card: Card) -> Policy:
+    """What a learner holds best by now, as a policy. card : what it learnt from; steps and recipe are filled in"""
+    from detectors.ddqn.learner import folded
+
+    recipe = learner.recipe
+    full = msgspec.structs.replace(card, seed=recipe.seed, steps=learner.steps, recipe=asdict(recipe))
+    return Policy(Described("daily", INPUTS, ACTIONS, full), folded(learner.online))
 
 
 def train(
-    instruments: Mapping[str, Bars],
-    recipe: "Recipe",
-    card: Card | None = None,
-    report: Callable[["Progress"], None] | None = None,
+    instruments: Mapping[str, Bars], recipe: "Recipe", report: Callable[["Progress"], None] | None = None
 ) -> Policy:
     """One policy from all these bars. ValueError where no instrument has enough rows; needs torch."""
-    from detectors.ddqn.learner import DoubleDQN, folded
+    from detectors.ddqn.learner import DoubleDQN
 
-    learner = DoubleDQN(recipe, DailyMarket(list(instruments.values()), LANES), "cpu")
+    learner = DoubleDQN(recipe, market(instruments), "cpu")
     learner.learn(report=report, each=20_000)
-    full = msgspec.structs.replace(
-        card or Card(data=", ".join(instruments), seed=recipe.seed), steps=recipe.steps, recipe=asdict(recipe)
-    )
-    return Policy(Described("daily", INPUTS, ACTIONS, full), folded(learner.online))
+    return policy_of(learner, Card(data=", ".join(instruments)))
 
 
 def decide(policy: Policy, bars: Bars, first: int) -> I8:

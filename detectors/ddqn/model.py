@@ -5,17 +5,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from detectors.ddqn.score import Network
-from detectors.model_file import Origin, content_hash, first_problem, foreign, sound
+from detectors.model_file import Origin, content_hash, decode_tensors, encode_tensors, first_problem, foreign, sound
 
 F4 = npt.NDArray[np.float32]
 
 DETECTOR = "ddqn"
 LAYERS = ("w1", "b1", "w2", "b2", "w", "b")
-_KEY = "model"
 _QUAD = 4
 
 
@@ -67,8 +64,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     def encoded(self) -> bytes:
         """The file: safetensors, arrays in the order of their names, the description as its only metadata."""
-        text = msgspec.json.encode(self.described, order="deterministic").decode()
-        return save({name: self.arrays[name] for name in sorted(self.arrays)}, metadata={_KEY: text})
+        return encode_tensors(self.described, self.arrays)
 
     @property
     def hash(self) -> str:
@@ -97,13 +93,7 @@ class Policy(msgspec.Struct, frozen=True):
 
 def decode(data: bytes) -> Policy:
     """Read a policy file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
-    try:
-        arrays = load(data)
-        # The package gives metadata of files only: they stand in the header, JSON after its length in 8 bytes.
-        header = msgspec.json.decode(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        text = header["__metadata__"][_KEY]
-    except (SafetensorError, KeyError, msgspec.DecodeError) as error:
-        raise ValueError(f"no safetensors file with a policy's description: {error}") from error
+    text, arrays = decode_tensors(data)
     return sound(Policy(msgspec.json.decode(text, type=Described), arrays))
 
 

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.autoencoder.training import require_torch
+from detectors.commands.daily_files import Instrument, digest, read_folder
 from detectors.ddqn import daily_account, daily_training
 from detectors.ddqn.daily_account import CAPITAL, COST, FIRST, LONG, SHORT, Account
 from detectors.ddqn.model import Policy, decode
-from streams.evaluate.ddqn_data import Instrument, digest, read_folder
 from streams.evaluate.ddqn_figures import BLOCK, intervals, shuffled_skill
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from detectors.commands.daily_files import Instrument
 from detectors.ddqn.daily_account import FIRST, YEAR, account, sharpe
 from detectors.ddqn.daily_market import Bars
 from detectors.ddqn.daily_training import decide
 from detectors.ddqn.model import Policy
-from streams.evaluate.ddqn_data import Instrument
 
 F8 = npt.NDArray[np.float64]
 Interval = dict[str, float]

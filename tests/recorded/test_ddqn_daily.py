@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detectors.commands.daily_files import Instrument, read_folder
 from detectors.ddqn.daily_account import LONG, SHORT, account, averages_rule, fitted_averages, sharpe
 from detectors.ddqn.daily_market import features
-from streams.evaluate.ddqn_data import Instrument, read_folder
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 FOLDER = DATA / "daily_tdqn"

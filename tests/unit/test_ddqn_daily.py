@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from detectors.commands.daily_files import Instrument, read_folder
 from detectors.ddqn.daily_account import (
     CAPITAL,
     FIRST,
@@ -17,7 +18,6 @@ from detectors.ddqn.daily_market import COLUMNS, INPUTS, WARM, Bars, DailyMarket
 from detectors.ddqn.daily_training import decide
 from detectors.ddqn.model import Described, Policy
 from streams.evaluate.ddqn import Traded, figures, text, trade
-from streams.evaluate.ddqn_data import Instrument, read_folder
 from streams.evaluate.ddqn_figures import intervals, shuffled_skill
 from tapewatch.errors import TapewatchError
 

@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +40,14 @@ def read_folder(folder: Path) -> list[Instrument]:
 
 def digest(folder: Path, instruments: Sequence[Instrument]) -> str:
     """sha256 over names and contents of the instruments' files."""
+    return hashed(folder / f"{one.name}{suffix}" for one in instruments for suffix in (TRAINING, TEST))
+
+
+def hashed(paths: Iterable[Path]) -> str:
+    """sha256 over names and contents of files."""
     sha = hashlib.sha256()
-    for one in instruments:
-        for suffix in (TRAINING, TEST):
-            sha.update(f"{one.name}{suffix}\0".encode() + (folder / f"{one.name}{suffix}").read_bytes())
+    for path in paths:
+        sha.update(path.name.encode() + b"\0" + path.read_bytes())
     return sha.hexdigest()
 
 
