@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from detectors import registry
 from detectors.ddqn.model import Card, Described, Policy, decode, summary
 from detectors.ddqn.score import choose
 
@@ -118,6 +119,13 @@ def test_a_policy_survives_its_file() -> None:
     assert again.hash == policy.hash
     assert again.described == policy.described
     assert summary(again)["weights"] == sum(array.size for array in policy.arrays.values())
+
+
+def test_the_registry_tells_a_policy_from_an_autoencoder() -> None:
+    policy = made()
+    known = registry.read(policy.encoded())
+    assert (known.detector, known.hash) == ("ddqn", policy.hash)
+    assert f"`{policy.hash}`" in known.markdown()
 
 
 @pytest.mark.parametrize(

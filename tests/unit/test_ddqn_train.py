@@ -8,6 +8,8 @@ import pytest
 
 from detectors import registry
 from detectors.commands.daily_files import TEST, TRAINING
+from detectors.ddqn.daily_account import LONG, account, sharpe
+from detectors.ddqn.daily_market import Bars
 from tapewatch.cli import main
 
 NO_TORCH = "the extra `train` is not installed"
@@ -60,6 +62,31 @@ def test_a_resumed_training_gives_the_same_policy(tmp_path: Path, capsys: pytest
     (tmp_path / "half").write_bytes(learner.checkpoint())
     assert main(trained(tmp_path, "--resume", str(tmp_path / "half"), "--device", "cpu")) == 0
     assert json.loads(capsys.readouterr().out)["hash"] == whole["hash"]
+
+
+def regimes(rows: int, seed: int) -> Bars:
+    """A market that rises or falls by half a percent a day, for 20 days on average."""
+    random = np.random.default_rng(seed)
+    side = np.where(np.cumsum(random.random(rows) < 1 / 20) % 2 == 0, 1.0, -1.0)
+    close = 100.0 * np.exp(np.cumsum(0.005 * side + random.normal(0.0, 0.01, rows)))
+    dates = np.datetime64("2010-01-01") + np.arange(rows)
+    return Bars(dates, close, close * 1.005, close * 0.995, close, 1e5 + random.random(rows))
+
+
+def test_a_pattern_that_is_there_is_learnt_by_the_chosen_recipe() -> None:
+    # Some 8 s: that it finds nothing in a real market means little unless it finds what is planted.
+    pytest.importorskip("torch", reason=NO_TORCH)
+    from dataclasses import replace
+
+    from detectors.ddqn.daily_training import chosen, decide, train
+
+    policy = train({str(seed): regimes(1500, seed) for seed in range(12)}, replace(chosen(), steps=20_000))
+    own, held = [], []
+    for seed in range(50, 54):
+        bars = regimes(900, seed)
+        own.append(sharpe(account(bars.close, decide(policy, bars, 300), 300).returns[300:]))
+        held.append(sharpe(account(bars.close, np.full(900, LONG), 300).returns[300:]))
+    assert np.mean(own) > 2.0 + np.mean(held)
 
 
 def test_too_few_days_are_refused_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
