@@ -38,7 +38,8 @@ class Recipe:
     target_every : updates between copies into the target network
     epsilon_end, epsilon_share : of random decisions at last, from 1, reached after this share of steps
     priority, beta : exponents of priorities (0 draws uniformly) and of the weights that undo them, beta rising to 1
-    clip : largest norm of a gradient; decay : of weights; seed : of everything drawn
+    clip : largest norm of a gradient; decay : of weights; adam_epsilon : added to Adam's divisor
+    seed : of everything drawn
     """
 
     steps: int = 100_000
@@ -60,6 +61,7 @@ class Recipe:
     beta: float = 0.4
     clip: float = 10.0
     decay: float = 0.0
+    adam_epsilon: float = 1.5e-4
     seed: int = 0
 
 
@@ -144,7 +146,7 @@ class DoubleDQN:
         self.online = {name: value.to(self.device, copy=True).requires_grad_() for name, value in drawn.items()}
         self.target = {name: value.to(self.device, copy=True) for name, value in drawn.items()}
         self.optimiser = torch.optim.AdamW(
-            list(self.online.values()), lr=recipe.learning_rate, weight_decay=recipe.decay, eps=1.5e-4
+            list(self.online.values()), lr=recipe.learning_rate, weight_decay=recipe.decay, eps=recipe.adam_epsilon
         )
         self.replay = Replay(
             recipe.capacity, environment.lanes, environment.inputs, environment.actions, recipe.priority
