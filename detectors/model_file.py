@@ -7,6 +7,15 @@ from itertools import chain, pairwise
 from typing import Protocol, TypeVar
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+F4 = npt.NDArray[np.float32]
+
+_KEY = "model"
+"""Of the description in the metadata of a file of tensors."""
 
 
 class Checked(Protocol):
@@ -48,6 +57,23 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def hash(self) -> str:
         """First 16 hex digits of the sha256 of the canonical JSON."""
         return content_hash(self.encoded())
+
+
+def encode_tensors(described: msgspec.Struct, arrays: Mapping[str, F4]) -> bytes:
+    """A safetensors file, arrays in the order of their names, the description as its only metadata."""
+    text = msgspec.json.encode(described, order="deterministic").decode()
+    return save({name: arrays[name] for name in sorted(arrays)}, metadata={_KEY: text})
+
+
+def decode_tensors(data: bytes) -> tuple[str, dict[str, F4]]:
+    """The description, JSON, and the arrays of such a file; ValueError where it is none."""
+    try:
+        arrays = load(data)
+        # The package gives metadata of files only: they stand in the header, JSON after its length in 8 bytes.
+        header = msgspec.json.decode(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return header["__metadata__"][_KEY], arrays
+    except (SafetensorError, KeyError, msgspec.DecodeError) as error:
+        raise ValueError(f"no safetensors file with a model's description: {error}") from error
 
 
 def sound(model: M) -> M:

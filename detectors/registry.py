@@ -15,10 +15,12 @@ from detectors import figures, fusion, peer_card
 from detectors.autoencoder import model as autoencoder
 from detectors.book import card as book_card
 from detectors.book import model as book
+from detectors.ddqn import card as policy_card
+from detectors.ddqn import model as ddqn
 from detectors.isolation import model as isolation
 from detectors.kmeans import card as kmeans_card
 from detectors.kmeans import model as kmeans
-from detectors.model_file import content_hash
+from detectors.model_file import content_hash, decode_tensors
 from detectors.pumps import card as pumps_card
 from detectors.pumps import model as pumps
 
@@ -66,6 +68,7 @@ KINDS: dict[str, Kind] = {
     "isolation": Kind(
         "detectors.isolation", ("isolation.json",), isolation.decode, isolation.summary, peer_card.markdown
     ),
+    ddqn.DETECTOR: Kind("detectors.ddqn", ("ddqn.safetensors",), ddqn.decode, ddqn.summary, policy_card.markdown),
     fusion.DETECTOR: Kind("detectors", ("fusion.json",), fusion.decode, fusion.summary, peer_card.markdown),
 }
 """By detector."""
@@ -101,8 +104,9 @@ class Known:
 
 def read(data: bytes) -> Known:
     """A model file of any kind; ValueError says what is wrong with it."""
-    # A file of tensors says in its metadata what it is; there is one kind of them.
-    detector = msgspec.json.decode(data, type=_Head).detector if data[:1] in (b"", b"{") else "autoencoder"
+    # A file of tensors says in its metadata what it is.
+    text = data if data[:1] in (b"", b"{") else decode_tensors(data)[0]
+    detector = msgspec.json.decode(text, type=_Head).detector
     if detector not in KINDS:
         raise ValueError(f"there is no detector {detector!r}")
     return Known(detector, content_hash(data), KINDS[detector].decode(data))
@@ -117,6 +121,6 @@ def shipped() -> dict[str, bytes]:
 
 def shipped_bytes() -> int:
     """Size of all shipped files, weights beside the model files included."""
-    folders = {kind.package for kind in KINDS.values()}
-    paths = (path for package in sorted(folders) for path in (resources.files(package) / "shipped").iterdir())
+    folders = [resources.files(package) / "shipped" for package in sorted({kind.package for kind in KINDS.values()})]
+    paths = (path for folder in folders if folder.is_dir() for path in folder.iterdir())
     return sum(len(path.read_bytes()) for path in paths if path.is_file())

@@ -7,18 +7,24 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from detectors.autoencoder import inputs as i
 from detectors.autoencoder.score import SHAPES, Network
-from detectors.model_file import Origin, content_hash, first_problem, foreign, sound, unfit_knots
+from detectors.model_file import (
+    Origin,
+    content_hash,
+    decode_tensors,
+    encode_tensors,
+    first_problem,
+    foreign,
+    sound,
+    unfit_knots,
+)
 
 F4 = npt.NDArray[np.float32]
 
 DETECTOR = "autoencoder"
 CLASSES = ("stock", "crypto")
-_KEY = "model"
 
 
 class Card(Origin, frozen=True, forbid_unknown_fields=True):
@@ -85,8 +91,7 @@ class AutoencoderModel(msgspec.Struct, frozen=True):
 
     def encoded(self) -> bytes:
         """The file: safetensors, arrays in the order of their names, the description as its only metadata."""
-        text = msgspec.json.encode(self.described, order="deterministic").decode()
-        return save({name: self.arrays[name] for name in sorted(self.arrays)}, metadata={_KEY: text})
+        return encode_tensors(self.described, self.arrays)
 
     @property
     def hash(self) -> str:
@@ -110,13 +115,7 @@ class AutoencoderModel(msgspec.Struct, frozen=True):
 
 def decode(data: bytes) -> AutoencoderModel:
     """Read a model file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
-    try:
-        arrays = load(data)
-        # The package gives metadata of files only: they stand in the header, JSON after its length in 8 bytes.
-        header = msgspec.json.decode(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        text = header["__metadata__"][_KEY]
-    except (SafetensorError, KeyError, msgspec.DecodeError) as error:
-        raise ValueError(f"no safetensors file with a model's description: {error}") from error
+    text, arrays = decode_tensors(data)
     return sound(AutoencoderModel(msgspec.json.decode(text, type=Described), arrays))
 
 

@@ -1,5 +1,5 @@
 """`tapewatch train`: fit a K-means model, calibrate it, and put it into the data folder's model registry; its peers are
-in train_peers.
+in train_peers, policies in train_policy.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from detectors.commands import train_peers, training_rows
+from detectors.commands import train_peers, train_policy, training_rows
 from detectors.kmeans import model as models
 from detectors.kmeans import plot
 from detectors.kmeans.card import centres_table
@@ -26,6 +26,7 @@ _EPILOG = """examples:
   tapewatch train kmeans --topic features --budget 0.5
   tapewatch train kmeans --detector kmeans_classic --bars bars_1m.csv -k 3 --plot clusters.png
   tapewatch train autoencoder --features features.parquet --class stock
+  tapewatch train ddqn --daily AAPL.csv --before 2018-01-01
 """
 
 
@@ -34,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     kinds = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
     train_peers.configure(kinds)
+    train_policy.configure(kinds)
     kmeans = kinds.add_parser("kmeans", help="K-means manipulation scores")
     kmeans.epilog = (
         "example: tapewatch train kmeans --detector kmeans_classic --bars bars_1m.csv -k 3 --plot clusters.png"
@@ -74,6 +76,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Train, save and describe a model."""
     if args.model in train_peers.MODELS:
         return train_peers.run(args, settings)
+    if args.model == train_policy.MODEL:
+        return train_policy.run(args, settings)
     recipe = _recipe(args)
     rows, counts, data_hash = _rows(args, settings, recipe)
     print(f"{len(rows):,} rows of {len(rows.starts) - 1} instruments", file=sys.stderr)

@@ -13,6 +13,7 @@ WHATS: dict[str, str] = {
     "cross-market": "one market pushed for the sake of another: pairs of instruments over stored history",
     "what-if": "alerts over stored history under a changed configuration or model, beside those in force",
     "budget": "thresholds that keep the alert budget over stored history, as a file for `config apply`",
+    "ddqn": "a daily long-or-short policy of a Double DQN beside buying and holding, by the TDQN protocol",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
 """What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""

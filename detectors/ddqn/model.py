@@ -1,0 +1,111 @@
+"""A policy as a file: safetensors whose metadata hold what weights do not say, named by its content's hash."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from detectors.ddqn.score import Network
+from detectors.model_file import Origin, content_hash, decode_tensors, encode_tensors, first_problem, foreign, sound
+
+F4 = npt.NDArray[np.float32]
+
+DETECTOR = "ddqn"
+LAYERS = ("w1", "b1", "w2", "b2", "w", "b")
+_QUAD = 4
+
+
+class Card(Origin, frozen=True, forbid_unknown_fields=True):
+    """Where a policy comes from and how far it can be trusted.
+
+    steps : decisions it has learnt from; recipe : how; metrics : figures on rows that training never saw
+    limits : what it cannot do
+    """
+
+    steps: int = 0
+    recipe: dict[str, Any] = msgspec.field(default_factory=dict)
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
+    limits: str = ""
+
+
+class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of a policy but its weights.
+
+    environment : whose states these are; inputs, actions : names, in the order of the network's columns and rows
+    """
+
+    environment: str
+    inputs: tuple[str, ...]
+    actions: tuple[str, ...]
+    card: Card = Card()
+    detector: str = DETECTOR
+    version: str = "1.0"
+
+    def problem(self) -> str:
+        """What is wrong; empty where nothing is."""
+        found = {
+            "no inputs or fewer than two actions": not self.inputs or len(self.actions) < 2,
+            "a name stands twice": len({*self.inputs}) + len({*self.actions}) < len(self.inputs) + len(self.actions),
+        }
+        return first_problem(foreign(self.detector, self.version, DETECTOR) | found)
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """A policy: its description, and its arrays by name (LAYERS), float32."""
+
+    described: Described
+    arrays: dict[str, F4]
+
+    @property
+    def card(self) -> Card:
+        """Where it comes from."""
+        return self.described.card
+
+    def encoded(self) -> bytes:
+        """The file: safetensors, arrays in the order of their names, the description as its only metadata."""
+        return encode_tensors(self.described, self.arrays)
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the sha256 of the file."""
+        return content_hash(self.encoded())
+
+    def network(self) -> Network:
+        """As the kernel takes it: inputs filled up to a multiple of four with weights of zero."""
+        missing = -len(self.described.inputs) % _QUAD
+        arrays = self.arrays | {"w1": np.pad(self.arrays["w1"], ((0, 0), (0, missing)))}
+        return Network(**{name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+    def problem(self) -> str:
+        """What is wrong with the policy as a whole; empty where nothing is."""
+        if sorted(self.arrays) != sorted(LAYERS) or not all(
+            array.dtype == np.float32 and np.isfinite(array).all() for array in self.arrays.values()
+        ):
+            return f"arrays are not {', '.join(LAYERS)} of finite float32"
+        one, two = len(self.arrays["b1"]), len(self.arrays["b2"])
+        inputs, actions = len(self.described.inputs), len(self.described.actions)
+        shapes = ((one, inputs), (one,), (two, one), (two,), (actions, two), (actions,))
+        if tuple(self.arrays[name].shape for name in LAYERS) != shapes or one % _QUAD or two % _QUAD:
+            return "arrays do not fit together, or a hidden layer is no multiple of four"
+        return self.described.problem()
+
+
+def decode(data: bytes) -> Policy:
+    """Read a policy file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
+    text, arrays = decode_tensors(data)
+    return sound(Policy(msgspec.json.decode(text, type=Described), arrays))
+
+
+def summary(policy: Policy) -> dict[str, Any]:
+    """What a listing shows."""
+    return {
+        "detector": policy.described.detector,
+        "environment": policy.described.environment,
+        "hash": policy.hash,
+        "inputs": len(policy.described.inputs),
+        "actions": list(policy.described.actions),
+        "weights": int(sum(array.size for array in policy.arrays.values())),
+        "rows": policy.card.steps,
+        "data": policy.card.data,
+    }
