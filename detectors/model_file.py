@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, pairwise
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,6 +27,7 @@ class Checked(Protocol):
 
 
 M = TypeVar("M", bound=Checked)
+D = TypeVar("D", bound=msgspec.Struct)
 
 
 def content_hash(data: bytes) -> str:
@@ -59,12 +60,6 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return content_hash(self.encoded())
 
 
-def encode_tensors(described: msgspec.Struct, arrays: Mapping[str, F4]) -> bytes:
-    """A safetensors file, arrays in the order of their names, the description as its only metadata."""
-    text = msgspec.json.encode(described, order="deterministic").decode()
-    return save({name: arrays[name] for name in sorted(arrays)}, metadata={_KEY: text})
-
-
 def decode_tensors(data: bytes) -> tuple[str, dict[str, F4]]:
     """The description, JSON, and the arrays of such a file; ValueError where it is none."""
     try:
@@ -74,6 +69,23 @@ def decode_tensors(data: bytes) -> tuple[str, dict[str, F4]]:
         return header["__metadata__"][_KEY], arrays
     except (SafetensorError, KeyError, msgspec.DecodeError) as error:
         raise ValueError(f"no safetensors file with a model's description: {error}") from error
+
+
+class TensorFile(msgspec.Struct, Generic[D], frozen=True):
+    """A model that is a safetensors file: its description, and its arrays by name, float32."""
+
+    described: D
+    arrays: dict[str, F4]
+
+    def encoded(self) -> bytes:
+        """The file: safetensors, arrays in the order of their names, the description as its only metadata."""
+        text = msgspec.json.encode(self.described, order="deterministic").decode()
+        return save({name: self.arrays[name] for name in sorted(self.arrays)}, metadata={_KEY: text})
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the sha256 of the file."""
+        return content_hash(self.encoded())
 
 
 def sound(model: M) -> M:

@@ -87,7 +87,7 @@ def _ascii_texts(message: bytes) -> list[str] | None:
     info = np.empty(6, dtype=np.int64)
     if ipc.texts_at(np.frombuffer(message, dtype=np.uint8), info) != 0:
         return None
-    count, offsets_at, data_at, end = info[:4].tolist()
+    count, offsets_at, data_at, _, _, end = info.tolist()
     offsets = np.frombuffer(message, dtype=np.int32, count=count + 1, offset=offsets_at)
     data = message[data_at:end]
     if not data.isascii() or offsets[0] < 0 or offsets[-1] > len(data) or (np.diff(offsets) < 0).any():
@@ -243,19 +243,16 @@ class Decoder:
         """
         for opening in self._openings:
             if value.startswith(opening.head):
-                break
-        else:
-            end = 8 + int.from_bytes(value[4:8], "little") if len(value) >= 8 else 0
-            layout = self._known.get(value[:end])
-            if layout is None:
-                return self._open_new(value, end)
-            found = _Opening.of(value, layout, end)
-            if found is None:
-                return _scan_checked(_normalise(read_stream(value)))
-            opening = found
-            self._openings = [opening, *self._openings[: _OPENINGS - 1]]
-        view = opening.view(value)
-        return view if view is not None else _scan_checked(_normalise(read_stream(value)))
+                return opening.view(value) or _read(value)
+        end = 8 + int.from_bytes(value[4:8], "little") if len(value) >= 8 else 0
+        layout = self._known.get(value[:end])
+        if layout is None:
+            return self._open_new(value, end)
+        met = _Opening.of(value, layout, end)
+        if met is None:
+            return _read(value)
+        self._openings = [met, *self._openings[: _OPENINGS - 1]]
+        return met.view(value) or _read(value)
 
     def _open_new(self, value: bytes, end: int) -> View:
         """Open a frame with a schema message not met before; remember the message where it is the contract's own."""
@@ -275,6 +272,11 @@ def _scan(value: bytes, layout: _Layout, start: int) -> View | None:
     """Read the IPC metadata in place; None where the frame is not laid out as our writers do."""
     opening = _Opening.of(value, layout, start)
     return opening.view(value) if opening else None
+
+
+def _read(value: bytes) -> View:
+    """Open a frame that is not laid out as our writers do."""
+    return _scan_checked(_normalise(read_stream(value)))
 
 
 def _scan_checked(batch: pa.RecordBatch) -> View:

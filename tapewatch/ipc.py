@@ -119,8 +119,8 @@ def _nodes_without_null(buffer: Bytes, batch: int, count: int) -> bool:
 def scan_dictionary(buffer: Bytes, start: int, info: Longs) -> int:
     """Find the dictionary of a frame whose schema message ends at `start`.
 
-    info : int64[6] out, in [1] and [2] start and end of the dictionary's message, in [0] how many texts it holds; then
-    scratch
+    info : int64[6] out, how many texts it holds, start and end of its message, position of its record batch's table,
+    start and end of its body
     Returns 0, or the reason why the frame cannot be read in place.
     """
     body = info[3:6]
@@ -133,7 +133,7 @@ def scan_dictionary(buffer: Bytes, start: int, info: Longs) -> int:
         return NOT_A_DICTIONARY
     inner = _indirect(buffer, inner)
     length_at = _field(buffer, inner, 0)
-    info[0] = _i64(buffer, length_at) if length_at else 0
+    info[0], info[3] = _i64(buffer, length_at) if length_at else 0, inner
     if _field(buffer, inner, 3) != 0 or not _nodes_without_null(buffer, inner, 1):
         return NOT_A_DICTIONARY
     return OK
@@ -143,21 +143,16 @@ def scan_dictionary(buffer: Bytes, start: int, info: Longs) -> int:
 def texts_at(buffer: Bytes, info: Longs) -> int:
     """Where the texts of a dictionary's message lie; `buffer` is the message.
 
-    info : int64[6] out, how many texts, position of their int32[texts + 1] offsets, position of their bytes, end of
-    the message; then scratch
+    info : int64[6] out, how many texts, position of their int32[texts + 1] offsets, position of their bytes, of no
+    use, of no use, end of the body
     """
-    body = info[3:6]
-    code = _message(buffer, 0, _DICTIONARY_BATCH, body)
+    code = scan_dictionary(buffer, 0, info)
     if code != OK:
         return code
-    inner = _indirect(buffer, _field(buffer, body[0], 1))
-    length_at = _field(buffer, inner, 0)
-    info[0] = _i64(buffer, length_at) if length_at else 0
     if info[0] < 0 or info[0] > buffer.size:
         return NOT_A_DICTIONARY
-    info[1] = _buffer_at(buffer, inner, 1, body, 4 * (info[0] + 1))
-    info[2] = _buffer_at(buffer, inner, 2, body, 0)
-    info[3] = body[2]
+    info[1] = _buffer_at(buffer, info[3], 1, info[3:6], 4 * (info[0] + 1))
+    info[2] = _buffer_at(buffer, info[3], 2, info[3:6], 0)
     return OK if info[1] >= 0 and info[2] >= 0 else NOT_A_DICTIONARY
 
 

@@ -6,22 +6,18 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from detectors.autoencoder import inputs as i
 from detectors.autoencoder.score import SHAPES, Network
 from detectors.model_file import (
     Origin,
-    content_hash,
+    TensorFile,
     decode_tensors,
-    encode_tensors,
     first_problem,
     foreign,
     sound,
     unfit_knots,
 )
-
-F4 = npt.NDArray[np.float32]
 
 DETECTOR = "autoencoder"
 CLASSES = ("stock", "crypto")
@@ -73,11 +69,8 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return first_problem(found | unfit_knots(self.knots, (self.alert,), "error") | improbable)
 
 
-class AutoencoderModel(msgspec.Struct, frozen=True):
+class AutoencoderModel(TensorFile[Described], frozen=True):
     """A model: its description, and its arrays by name (`scaling`, `weight`, and SHAPES' ones), float32."""
-
-    described: Described
-    arrays: dict[str, F4]
 
     @property
     def detector(self) -> str:
@@ -88,15 +81,6 @@ class AutoencoderModel(msgspec.Struct, frozen=True):
     def card(self) -> Card:
         """Where it comes from."""
         return self.described.card
-
-    def encoded(self) -> bytes:
-        """The file: safetensors, arrays in the order of their names, the description as its only metadata."""
-        return encode_tensors(self.described, self.arrays)
-
-    @property
-    def hash(self) -> str:
-        """First 16 hex digits of the sha256 of the file."""
-        return content_hash(self.encoded())
 
     def network(self, names: tuple[str, ...]) -> Network:
         """As the kernels take it, for features in the order of `names`; ValueError where one is missing."""

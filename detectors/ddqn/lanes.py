@@ -8,7 +8,7 @@ from detectors.trading import state as s
 from detectors.trading.account import equity, unrealised
 from detectors.trading.book import take_book, take_quote
 from detectors.trading.orders import cancel, flatten, outstanding, place
-from detectors.trading.queue import place_of
+from detectors.trading.queue import first_slot, place_of
 from detectors.trading.tape import BOOK, QUOTE, run_lane
 from detectors.trading.ticks import floor_price, moved_price, tick_at
 from detectors.trading.units import LOT, SHORTING
@@ -99,7 +99,7 @@ def _order_qty(p: I8, terms: I8, side: int, unit: int, limit: int) -> int:
 
 @inlined
 def _may_cancel(p: I8, side: int) -> bool:
-    first = 0 if side == s.BUY else s.SLOTS // 2
+    first = first_slot(side)
     for slot in (first, first + 1):
         at = place_of(slot)
         if p[at + s.STATUS] != s.FREE and p[at + s.CANCELS] == s.NEVER:
@@ -158,7 +158,7 @@ def act_lanes(
 @inlined
 def _show_order(p: I8, side: int, tick: int, unit: int, out: F4, at: int) -> None:
     """What is left of the side's order, its place in the queue and its distance from the touch."""
-    first = 0 if side == s.BUY else s.SLOTS // 2
+    first = first_slot(side)
     for slot in (first, first + 1):
         order = place_of(slot)
         if p[order + s.STATUS] == s.FREE:

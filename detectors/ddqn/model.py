@@ -4,12 +4,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from detectors.ddqn.score import Network
-from detectors.model_file import Origin, content_hash, decode_tensors, encode_tensors, first_problem, foreign, sound
-
-F4 = npt.NDArray[np.float32]
+from detectors.model_file import Origin, TensorFile, decode_tensors, first_problem, foreign, sound
 
 DETECTOR = "ddqn"
 LAYERS = ("w1", "b1", "w2", "b2", "w", "b")
@@ -51,25 +48,13 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return first_problem(foreign(self.detector, self.version, DETECTOR) | found)
 
 
-class Policy(msgspec.Struct, frozen=True):
+class Policy(TensorFile[Described], frozen=True):
     """A policy: its description, and its arrays by name (LAYERS), float32."""
-
-    described: Described
-    arrays: dict[str, F4]
 
     @property
     def card(self) -> Card:
         """Where it comes from."""
         return self.described.card
-
-    def encoded(self) -> bytes:
-        """The file: safetensors, arrays in the order of their names, the description as its only metadata."""
-        return encode_tensors(self.described, self.arrays)
-
-    @property
-    def hash(self) -> str:
-        """First 16 hex digits of the sha256 of the file."""
-        return content_hash(self.encoded())
 
     def network(self) -> Network:
         """As the kernel takes it: inputs filled up to a multiple of four with weights of zero."""

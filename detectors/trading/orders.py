@@ -6,7 +6,7 @@ import numpy.typing as npt
 from detectors.trading import state as s
 from detectors.trading.account import mark
 from detectors.trading.book import prices_at
-from detectors.trading.queue import end, place_of, side_of, trade_qty, walk
+from detectors.trading.queue import end, first_slot, place_of, side_of, trade_qty, walk
 from detectors.trading.ticks import floor_price
 from detectors.trading.units import LEAST_VALUE, LOT, SHORTING
 from tapewatch.kernels import inlined, kernel
@@ -28,7 +28,7 @@ REFUSALS = {
 def outstanding(p: I8, side: int) -> int:
     """Quantity that the side's orders may still trade: of an order and its replacement, the larger."""
     total = 0
-    first = 0 if side == s.BUY else s.SLOTS // 2
+    first = first_slot(side)
     largest, replaced = 0, False
     for slot in (first, first + 1):
         at = place_of(slot)
@@ -49,7 +49,7 @@ def held_for_buys(state: I8, out: I8) -> None:
 
 @inlined
 def _free_slot(p: I8, side: int) -> int:
-    first = 0 if side == s.BUY else s.SLOTS // 2
+    first = first_slot(side)
     for slot in (first, first + 1):
         if p[place_of(slot) + s.STATUS] == s.FREE:
             return slot
@@ -123,7 +123,7 @@ def flatten(p: I8, terms: I8, lane: int, row: int, events: I8, counts: I8) -> No
     if held == 0:
         return
     side = s.SELL if held > 0 else s.BUY
-    slot = 0 if side == s.BUY else s.SLOTS // 2
+    slot = first_slot(side)
     at = place_of(slot)
     p[at : at + s.STRIDE] = 0
     p[s.NEXT_ORDER] += 1

@@ -18,6 +18,12 @@ def side_of(slot: int) -> int:
 
 
 @inlined
+def first_slot(side: int) -> int:
+    """The first of a side's slots; the other one follows."""
+    return 0 if side == s.BUY else s.SLOTS // 2
+
+
+@inlined
 def place_of(slot: int) -> int:
     """Where a slot begins in a lane's row."""
     return s.ORDERS + slot * s.STRIDE

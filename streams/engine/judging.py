@@ -14,6 +14,7 @@ from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.hands import opened
 from streams.engine.output import Output
+from tapewatch.clock import NANOS
 from tapewatch.kernels import inlined, kernel, spliced
 
 F8 = npt.NDArray[np.float64]
@@ -29,7 +30,6 @@ AUTOENCODER, ISOLATION, FUSION = (_OF_SCENARIO + len(SCENARIOS) + place for plac
 REPORTED = 0.5
 """Strength from which a scenario of measured rates has a score row: an alert threshold is 1."""
 
-_MARK = 1_000_000_000
 BOOK_FIRST = _OF_SCENARIO + SPOOFING
 """Detector number of the book model's first scenario; its others follow."""
 
@@ -44,7 +44,7 @@ def score(out: Output, slot: int, second: int, offset: int, detector: int, raw: 
     row = out.counts[o.SCORES]
     out.counts[o.SCORES] = row + 1
     keys = out.score_keys
-    keys[0, row], keys[1, row], keys[2, row], keys[3, row] = slot, (second + 1) * _MARK, offset, detector
+    keys[0, row], keys[1, row], keys[2, row], keys[3, row] = slot, (second + 1) * NANOS, offset, detector
     out.scores[0, row], out.scores[1, row] = raw, chance
 
 
@@ -57,8 +57,8 @@ def _event(
     out.counts[o.EVENTS] = row + 1
     event = out.events[row]
     event[0], event[1], event[2] = scenario, kind, slot
-    event[3], event[4], event[5] = np.int64(e[episode.ONSET]) * _MARK, np.int64(e[episode.DECIDED]) * _MARK, 0
-    event[5] = (second + 1) * _MARK
+    event[3], event[4], event[5] = np.int64(e[episode.ONSET]) * NANOS, np.int64(e[episode.DECIDED]) * NANOS, 0
+    event[5] = (second + 1) * NANOS
     event[6], event[7] = np.int64(e[episode.REVISION]), np.int64(e[episode.ONSET_OFFSET])
     out.event_offsets[row, 0], out.event_offsets[row, 1] = np.int64(e[episode.DECIDED_OFFSET]), offset
     for j in range(values.size):
