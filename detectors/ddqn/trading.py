@@ -143,7 +143,7 @@ class Trading:
 
     def _rewards(self, before: I8, held: I8) -> F4:
         """Rewards of the step that has just been run, float32[lanes]; keeps peak, drawdown and entry up to date."""
-        unit = self._unit_reward()
+        unit = self.unit_reward()
         self.peak = np.maximum(self.peak, self.equity)
         fall = self.peak - self.equity
         deeper = np.maximum(0, fall - self.drawdown)
@@ -159,7 +159,7 @@ class Trading:
         rewards: F4 = (found - self.rules.drawdown_penalty * deeper / unit).astype(np.float32)
         return rewards
 
-    def _unit_reward(self) -> I8:
+    def unit_reward(self) -> I8:
         """Money steps of a reward of 1, int64[lanes]."""
         found: I8 = np.maximum(1, (self.unit_value * self.rules.reward_unit).astype(np.int64))
         return found
@@ -190,7 +190,7 @@ class Trading:
         rows = np.maximum(self.row[:, None] + back, self.tracks.first[self.session][:, None])
         private = np.zeros((self.lanes, len(PRIVATE)), dtype=np.float32)
         kernels.show_lanes(
-            self.books, self.tracks, self.session, self.row, self.rules.limit, self._unit_reward(), private
+            self.books, self.tracks, self.session, self.row, self.rules.limit, self.unit_reward(), private
         )
         return np.concatenate([self.seen[rows].reshape(self.lanes, -1), private], axis=1)
 
