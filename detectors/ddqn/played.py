@@ -12,7 +12,8 @@ from detectors.ddqn.model import Policy
 from detectors.ddqn.promotion import Curve
 from detectors.ddqn.score import choose
 from detectors.ddqn.sessions import Session
-from detectors.ddqn.trading import Rules, Trading
+from detectors.ddqn.trading import Episode, Rules, Trading
+from detectors.trading import state as s
 
 F8 = npt.NDArray[np.float64]
 Decide = Callable[[F4, Bools], I8]
@@ -72,13 +73,38 @@ def openings(sessions: Sequence[Session], rules: Rules) -> Trading:
     )
 
 
-def trading_curves(sessions: Sequence[Session], rules: Rules, decide: Decide) -> list[Curve]:
-    """What a player earns in each session, from opening to close, as shares of the capital it begins with."""
+class Ran(NamedTuple):
+    """A player in one session. curve : what it earned; held : float64[rows], position after each row, in units
+
+    middle : float64[rows], middle price at each row, in currency; episode : its accounts, in money steps
+    """
+
+    curve: Curve
+    held: F8
+    middle: F8
+    episode: Episode
+
+
+def run_sessions(sessions: Sequence[Session], rules: Rules, decide: Decide | None = None) -> list[Ran]:
+    """Every session from its opening to its end, in the order given. decide : the player; by default nothing is done"""
     environment = openings(sessions, rules)
     environment.reset(0)
     shares = environment.unit_reward() / (environment.unit_value * rules.capital_units)
-    played = play(environment, decide)
-    return [
-        Curve(session.ts[1 : steps + 1], gains[:steps] * share)
-        for session, gains, steps, share in zip(sessions, played.rewards, played.steps.tolist(), shares, strict=True)
-    ]
+    kept: list[I8] = []
+
+    def watch(going: Bools) -> None:
+        # A lane whose session is over stands in another one: it holds nothing, its last price stays.
+        now = environment.books[:, (s.POSITION, s.MARK_BID, s.MARK_ASK)].copy()
+        now[~going] = kept[-1][~going] * (0, 1, 1) if kept else 0
+        kept.append(now)
+
+    played = play(environment, decide or holder, watch=watch)
+    looks = np.stack(kept, axis=1).astype(np.float64)
+    first = {episode.session: episode for episode in reversed(environment.finished)}
+    found = []
+    for number, (session, steps) in enumerate(zip(sessions, played.steps.tolist(), strict=True)):
+        look = looks[number, :steps]
+        middle = session.units.price(1) * (look[:, 1] + look[:, 2]) / 2.0
+        curve = Curve(session.ts[1 : steps + 1], played.rewards[number, :steps] * shares[number])
+        found.append(Ran(curve, look[:, 0] / session.unit, middle, first[number]))
+    return found

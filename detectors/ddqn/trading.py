@@ -16,6 +16,9 @@ from detectors.trading import state as s
 
 F8 = npt.NDArray[np.float64]
 
+ENVIRONMENT = "trading"
+"""What the description of a policy for these states calls its environment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -219,6 +222,19 @@ class Trading:
         given = state["random"]
         numbers = {name: int(value) for name, value in given["state"].items()}
         self._random.bit_generator.state = given | {"state": numbers}
+
+
+def inputs_for(names: Sequence[str], window: int) -> tuple[str, ...]:
+    """Names of the columns of a state; those of earlier rows of the window end in how many rows back they are."""
+    back = [f"{name}@{rows}" if rows else name for rows in range(window - 1, -1, -1) for name in names]
+    return (*back, *PRIVATE)
+
+
+def seen_by(inputs: Sequence[str]) -> tuple[tuple[str, ...], int]:
+    """The features that a policy of such inputs sees, and its window: `inputs_for` the other way round."""
+    seen = inputs[: len(inputs) - len(PRIVATE)]
+    names = tuple(name for name in seen if "@" not in name)
+    return names, max(1, len(seen) // max(1, len(names)))
 
 
 _KEPT = ("books", "session", "row", "begun", "equity", "peak", "drawdown", "entry", "unit_value", "refused")

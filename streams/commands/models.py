@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return reproduce.run(args)
     if args.act == "promote":
         shelf, _ = reached(settings, must=True)
-        return told(control.promote(settings, _read(args.model, settings, shelf), args.why, args.who), args.json)
+        return told(control.promote(settings, model_file(args.model, settings, shelf), args.why, args.who), args.json)
     return told(control.rollback(settings, args.detector, args.why, args.who), args.json)
 
 
@@ -98,7 +98,7 @@ def told(change: Change, as_json: bool) -> int:
     return 0
 
 
-def _read(wanted: str, settings: Settings, shelf: FindsModels) -> bytes:
+def model_file(wanted: str, settings: Settings, shelf: FindsModels) -> bytes:
     """A model file by path, a detector's shipped one by its name, or by content hash or its beginning."""
     path = Path(wanted)
     if path.is_file():
@@ -159,7 +159,7 @@ def _entry(
 def _show(args: argparse.Namespace, settings: Settings) -> int:
     """A model's card, or the whole model as JSON."""
     shelf, _ = reached(settings) if not Path(args.model).is_file() else (ModelShelf(), {})
-    data = _read(args.model, settings, shelf)
+    data = model_file(args.model, settings, shelf)
     try:
         known = registry.read(data)
     except ValueError as error:

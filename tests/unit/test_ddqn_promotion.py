@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from detectors.ddqn.lanes import BUY, HOLD, SELL
-from detectors.ddqn.planted import planted
-from detectors.ddqn.played import holder, openings, play, trading_curves
+from detectors.ddqn.planted import SECOND, planted
+from detectors.ddqn.played import run_sessions
 from detectors.ddqn.promotion import NOBODY, Curve, Report, Veto, compared, in_slots, read, unfit
 from detectors.ddqn.sequential import PROMOTE, REFUSE, UNDECIDED, Rule, chances, walk
 from detectors.ddqn.trading import Rules
@@ -180,8 +180,8 @@ def swinger(states: np.ndarray, masks: np.ndarray) -> np.ndarray:
 def test_whoever_reads_the_planted_pattern_takes_the_place_of_one_who_holds() -> None:
     sessions = [replace(planted(seed), instrument=f"P{seed}.SIMX") for seed in (1, 2, 3)]
     rules = Rules(order="market")
-    own, idle = trading_curves(sessions, rules, swinger), trading_curves(sessions, rules, holder)
-    report = compared("trading", (NOBODY, idle), ("b", own), 20_000_000_000)
+    own, idle = run_sessions(sessions, rules, swinger), run_sessions(sessions, rules)
+    report = compared("trading", (NOBODY, [ran.curve for ran in idle]), ("b", [ran.curve for ran in own]), 20 * SECOND)
     assert report.decision == PROMOTE
     assert report.challenger.result > 0.0 == report.champion.result
 
@@ -189,12 +189,10 @@ def test_whoever_reads_the_planted_pattern_takes_the_place_of_one_who_holds() ->
 def test_a_curve_is_what_the_account_gained() -> None:
     sessions = [planted(1), planted(2, seconds=600)]
     rules = Rules(order="market")
-    env = openings(sessions, rules)
-    played = play(env, swinger)
-    # A lane whose session is over begins another one: only the first episode of each counts.
-    found = {episode.session: episode for episode in reversed(env.finished)}
-    for number, curve in enumerate(trading_curves(sessions, rules, swinger)):
-        one = found[number]
-        assert curve.gains.sum() == pytest.approx(one.result / (one.unit_value * rules.capital_units), rel=1e-4)
-        assert played.steps[number] == len(sessions[number].ts) - 1
-        assert curve.drawdown == pytest.approx(one.drawdown / (one.unit_value * rules.capital_units), rel=1e-4)
+    for session, ran in zip(sessions, run_sessions(sessions, rules, swinger), strict=True):
+        capital = ran.episode.unit_value * rules.capital_units
+        assert ran.curve.gains.sum() == pytest.approx(ran.episode.result / capital, rel=1e-4)
+        assert ran.curve.drawdown == pytest.approx(ran.episode.drawdown / capital, rel=1e-4)
+        assert len(ran.curve.ts) == len(ran.held) == len(session.ts) - 1
+        assert (set(ran.held), ran.held[-1]) == ({0.0, 1.0}, 0.0)
+        assert np.abs(ran.middle / 100.0 - 1.0).max() < 0.01
