@@ -189,10 +189,11 @@ def daily_stage(args: argparse.Namespace) -> DailyStage:
         return DailyStage(found, daily_files.digest(paths[0], found))
     if not args.from_day:
         raise TapewatchError("--from is missing", "Name the first day that counts: one no policy has learnt from.")
-    return DailyStage([_split(path, args.from_day) for path in paths], daily_files.hashed(paths))
+    return DailyStage([split_at(path, args.from_day) for path in paths], daily_files.hashed(paths))
 
 
-def _split(path: Path, day: str) -> Instrument:
+def split_at(path: Path, day: str) -> Instrument:
+    """One file's bars, those before the day as history; TapewatchError where either side has too few."""
     bars = daily_files.read_bars(path)
     try:
         begins = len(bars.before(day))
