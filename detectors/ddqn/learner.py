@@ -135,9 +135,20 @@ def folded(parameters: Mapping[str, Any]) -> dict[str, F4]:
 
 
 class DoubleDQN:
-    """A learner in its environment. device : `cpu` or `cuda`; by default a GPU where there is one."""
+    """A learner in its environment.
 
-    def __init__(self, recipe: Recipe, environment: Environment, device: str | None = None):
+    device : `cpu` or `cuda`; by default a GPU where there is one
+    behaviour : who acts, but for the decisions of chance; by default the online network itself
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        environment: Environment,
+        device: str | None = None,
+        behaviour: Callable[[F4, Bools], I8] | None = None,
+    ):
+        self.behaviour = behaviour or self.act
         torch.use_deterministic_algorithms(True)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.recipe, self.environment = recipe, environment
@@ -201,7 +212,7 @@ class DoubleDQN:
         astray = chance < self.epsilon
         if astray.all():
             return drawn
-        return np.where(astray, drawn, self.act(self.states, self.masks))
+        return np.where(astray, drawn, self.behaviour(self.states, self.masks))
 
     def _account(self, rewards: F4, ended: Bools) -> None:
         self.running += rewards
@@ -257,12 +268,18 @@ class DoubleDQN:
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"learner": text})
 
     @classmethod
-    def resume(cls, data: bytes, environment: Environment, device: str | None = None) -> "DoubleDQN":
+    def resume(
+        cls,
+        data: bytes,
+        environment: Environment,
+        device: str | None = None,
+        behaviour: Callable[[F4, Bools], I8] | None = None,
+    ) -> "DoubleDQN":
         """A learner that goes on from a checkpoint as if it had never stopped; ValueError where it does not fit."""
         header = msgspec.json.decode(data[8 : 8 + int.from_bytes(data[:8], "little")])
         kept, arrays = msgspec.json.decode(header["__metadata__"]["learner"]), load(data)
         recipe = Recipe(**(kept["recipe"] | {"hidden": tuple(kept["recipe"]["hidden"])}))
-        learner = cls(recipe, environment, device)
+        learner = cls(recipe, environment, device, behaviour)
         if arrays["states"].shape != learner.states.shape:
             raise ValueError(f"the checkpoint is of {arrays['states'].shape} states, not {learner.states.shape}")
         learner._fill(arrays, kept)

@@ -19,7 +19,7 @@ def picture(one: Tested) -> str:
     figure, axes = plt.subplots(4, 1, figsize=(10, 8), sharex=True, height_ratios=(4, 4, 1.5, 1.5))
     equity, price, drawdown, held = axes
     for line in one.policies:
-        equity.plot(one.ts, line.equity, linewidth=0.6, color=_POLICY, alpha=0.7)
+        equity.plot(one.ts, line.equity, linewidth=0.9, color=_POLICY, alpha=0.7, zorder=3)
         drawdown.plot(one.ts, line.drawdown, linewidth=0.6, color=_POLICY)
     for name, colour in _COLOURS.items():
         equity.plot(one.ts, one.rules[name].equity, linewidth=0.9, color=colour, label=name)

@@ -29,7 +29,6 @@ from tapewatch.instruments import Instrument as Reference
 from tapewatch.rows import Chunk, Rows
 from tapewatch.settings import Settings
 
-DAILY = "daily"
 _UNIT_VALUE = 10_000.0
 
 
@@ -59,7 +58,7 @@ class DailyStage:
 
     instruments: Sequence[Instrument]
     sha256: str
-    environment = DAILY
+    environment = daily_training.ENVIRONMENT
     unit, slots = "days", 7
 
     def curves(self, policy: Policy | None) -> list[Curve]:
