@@ -50,14 +50,6 @@ class CartPole:
         ends = np.array([terminated]), np.array([truncated])
         return Step(states, self._masks, np.array([reward], dtype=np.float32), *ends, after, self._masks)
 
-    def state(self) -> dict[str, Any]:
-        """Not kept: this check is short."""
-        raise NotImplementedError("CartPole is not resumed")
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Not kept: this check is short."""
-        raise NotImplementedError("CartPole is not resumed")
-
     def _seen(self, found: Any) -> F4:
         return (np.asarray(found, dtype=np.float32) / _SCALE)[None, :]
 
