@@ -1,8 +1,8 @@
-"""`python -m benchmarks.planted_market --seeds 5`: what the learner earns of the best result where a pattern is planted.
+"""`python -m benchmarks.planted_market --seeds 5`: what is earned of the best result where a pattern is planted.
 
 Each seed learns on planted sessions and is judged on others, greedily, from opening to close; then the same recipe on a
-market without any pattern, where it should learn to hold. Turnover is the value traded over what a unit in each decision
-would have come to.
+market without any pattern, where it should learn to hold. Turnover is the value traded over that of a unit in each
+decision.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def judged(learner: "DoubleDQN", sessions: list[Session]) -> list[Episode]:
 
 
 def turnover(episodes: list[Episode]) -> float:
-    """Value traded over what a unit in each decision would have come to."""
+    """Value traded over that of a unit in each decision."""
     return sum(one.turnover for one in episodes) / sum(one.unit_value * one.rows for one in episodes)
 
 
