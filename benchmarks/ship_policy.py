@@ -19,7 +19,7 @@ from detectors.autoencoder.training import require_torch
 from detectors.ddqn.card import markdown
 from detectors.ddqn.model import DETECTOR, Card, Policy
 from detectors.ddqn.seconds import Seconds, joined
-from detectors.ddqn.virtual_training import FEATURES, chosen, judged, train
+from detectors.ddqn.virtual_training import FEATURES, chosen, judged, metrics, train
 from producers.synthetic import SyntheticMarket
 
 COMMAND = "python -m benchmarks.ship_policy"
@@ -50,19 +50,6 @@ def markets(folder: Path, seeds: tuple[int, ...], eventful: float) -> list[Secon
     """Seconds of the markets, with the features that the policy sees."""
     config = config_of(INSTRUMENTS, SECONDS, eventful)
     return [synthetic(config, seed, folder).chosen(FEATURES) for seed in seeds]
-
-
-def metrics(figures: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
-    """The figures by name, for the card."""
-    found = {}
-    for market, by_name in figures.items():
-        for name, one in by_name.items():
-            for end in ("mean", "low", "high"):
-                word = {"mean": "", "low": ", 2.5 %", "high": ", 97.5 %"}[end]
-                found[f"{market}: {name}, gain in bp of a unit a session{word}"] = round(one[end], 3)
-            if "turnover" in one:
-                found[f"{market}: {name}, orders per 100 decisions"] = round(100.0 * one["turnover"], 4)
-    return found
 
 
 def make(folder: Path, seed: int) -> tuple[Policy, dict[str, Any]]:

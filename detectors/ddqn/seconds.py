@@ -1,7 +1,7 @@
 """Closed seconds of a market: what the engine knew at each close, and the quotes that virtual orders met."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -85,14 +85,18 @@ class Seconds(NamedTuple):
             raise ValueError("fewer than two seconds of every session are left")
         kept = kept & np.repeat(usable, self.last - self.first + 1)
         last = np.cumsum(lengths[usable]) - 1
-        return Seconds(
-            self.names,
-            tuple(name for name, use in zip(self.instruments, usable.tolist(), strict=True) if use),
-            last - lengths[usable] + 1,
-            last,
-            self.has_hours[usable],
-            *(column[kept] for column in self[5:]),
+        columns: dict[str, Any] = {name: getattr(self, name)[kept] for name in _COLUMNS}
+        return self._replace(
+            instruments=tuple(name for name, use in zip(self.instruments, usable.tolist(), strict=True) if use),
+            first=last - lengths[usable] + 1,
+            last=last,
+            has_hours=self.has_hours[usable],
+            **columns,
         )
+
+
+_COLUMNS = ("features", "second", "quotes", "costs", "tradable", "trend")
+"""Fields of `Seconds` with a row each."""
 
 
 def joined(parts: Sequence[Seconds]) -> Seconds:
@@ -100,12 +104,14 @@ def joined(parts: Sequence[Seconds]) -> Seconds:
     if len({part.names for part in parts}) != 1:
         raise ValueError("the parts have different features")
     shifts = np.cumsum([0] + [len(part.second) for part in parts[:-1]])
-    return Seconds(
-        parts[0].names,
-        tuple(name for part in parts for name in part.instruments),
-        np.concatenate([part.first + shift for part, shift in zip(parts, shifts, strict=True)]),
-        np.concatenate([part.last + shift for part, shift in zip(parts, shifts, strict=True)]),
-        *(np.concatenate([part[k] for part in parts]) for k in range(4, len(Seconds._fields))),
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in ("has_hours", *_COLUMNS)
+    }
+    return parts[0]._replace(
+        instruments=tuple(name for part in parts for name in part.instruments),
+        first=np.concatenate([part.first + shift for part, shift in zip(parts, shifts, strict=True)]),
+        last=np.concatenate([part.last + shift for part, shift in zip(parts, shifts, strict=True)]),
+        **columns,
     )
 
 
