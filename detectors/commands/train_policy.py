@@ -1,4 +1,4 @@
-"""`tapewatch train ddqn`: learn a long-or-short policy from daily bars and put it into the registry."""
+"""`tapewatch train ddqn`: learn a policy from daily bars or from seconds, and put it into the registry."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from detectors.autoencoder.training import require_torch
-from detectors.commands import daily_files
+from detectors.commands import daily_files, train_seconds
 from detectors.ddqn import card as policy_card
 from detectors.ddqn import daily_training, model, self_play
 from detectors.ddqn.daily_market import ACTIONS, INPUTS, Bars
@@ -31,11 +31,16 @@ _LIMITS = (
 
 def configure(kinds: Any) -> None:
     """Add the policy to the choices of `tapewatch train`. kinds : what argparse's add_subparsers gave."""
-    parser = kinds.add_parser(MODEL, help="a Double DQN on daily bars (needs the extra `train`)")
+    parser = kinds.add_parser(MODEL, help="a Double DQN on daily bars or seconds (needs the extra `train`)")
     parser.epilog = "example: tapewatch train ddqn --daily AAPL.csv MSFT.csv --before 2018-01-01 --curve curve.csv"
-    parser.add_argument(
-        "--daily", nargs="+", type=Path, required=True, metavar="FILE", help="Timestamp,Open,High,Low,Close,Volume"
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--daily", nargs="+", type=Path, metavar="FILE", help="Timestamp,Open,High,Low,Close,Volume: long or short"
     )
+    source.add_argument(
+        "--market", nargs="+", type=Path, metavar="FILE", help="closed seconds, Parquet: as the engine decides"
+    )
+    train_seconds.configure(parser)
     parser.add_argument("--before", metavar="DAY", help="learn only from rows before this day, YYYY-MM-DD")
     parser.add_argument("--steps", type=int, help="decisions to learn from (default: the chosen recipe's)")
     parser.add_argument("--seed", type=int, default=1, help="of everything drawn (default: 1)")
@@ -53,6 +58,10 @@ def configure(kinds: Any) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Learn, save and describe a policy."""
     require_torch()
+    if args.market:
+        given = train_seconds.prepared(args)
+        _learn(given.learner, args)
+        return _keep(train_seconds.policy_of(given, args), given.learner, args, settings)
     bars = _bars(args)
     learner = _learner(args, bars)
     _learn(learner, args)
@@ -63,7 +72,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         limits=_LIMITS,
         recipe={"champion": _champion(args.champion).hash} if args.champion else {},
     )
-    policy = daily_training.policy_of(learner, card)
+    return _keep(daily_training.policy_of(learner, card), learner, args, settings)
+
+
+def _keep(policy: Policy, learner: "DoubleDQN", args: argparse.Namespace, settings: Settings) -> int:
+    """Put the policy into the registry and describe it."""
     saved = settings.data_path / "models" / f"{policy.hash}.safetensors"
     saved.parent.mkdir(parents=True, exist_ok=True)
     for path in (saved, args.out) if args.out else (saved,):
@@ -100,11 +113,7 @@ def _learner(args: argparse.Namespace, bars: dict[str, Bars]) -> "DoubleDQN":
 
 
 def _champion(path: Path) -> Policy:
-    """The daily policy in a file."""
-    try:
-        return self_play.fit(model.decode(path.read_bytes()), daily_training.ENVIRONMENT, INPUTS, ACTIONS)
-    except (OSError, ValueError) as error:
-        raise TapewatchError(f"{path} is no champion here: {error}", "Name a policy file with --champion.") from error
+    return self_play.named(path, daily_training.ENVIRONMENT, INPUTS, ACTIONS)
 
 
 def _learn(learner: "DoubleDQN", args: argparse.Namespace) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detectors.ddqn.model import Policy
+from detectors.ddqn.model import Policy, decode
+from tapewatch.errors import TapewatchError
 
 if TYPE_CHECKING:
     from detectors.ddqn.learner import Recipe
@@ -15,11 +17,18 @@ to do better.
 """
 
 
-def fit(champion: Policy, environment: str, inputs: Sequence[str], actions: Sequence[str]) -> Policy:
-    """The same champion; ValueError where it is of another environment, so that it cannot act in this one."""
+def named(path: Path, environment: str, inputs: Sequence[str], actions: Sequence[str]) -> Policy:
+    """The champion in a file; TapewatchError where there is none, or one that cannot act in this environment."""
+    try:
+        champion = decode(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TapewatchError(f"{path} is no policy: {error}", "Name a policy file with --champion.") from error
     described = champion.described
     if (described.environment, described.inputs, described.actions) != (environment, tuple(inputs), tuple(actions)):
-        raise ValueError(f"policy {champion.hash} is for another environment, {described.environment!r}")
+        raise TapewatchError(
+            f"policy {champion.hash} is no champion here: it acts in {described.environment!r} or sees other inputs",
+            f"Name one of {environment!r} with --champion.",
+        )
     return champion
 
 

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from detectors.ddqn.daily_account import YEAR
 from detectors.ddqn.model import Policy
 from streams.evaluate import stages
-from streams.evaluate.ddqn import trade
-from streams.evaluate.ddqn_figures import BLOCK, intervals
-from streams.evaluate.stages import DailyStage, MarketStage
-from streams.evaluate.strategies import POLICY, RULES, Tested, figures_of, of_days, of_seconds, summed
+from streams.evaluate.ddqn_figures import intervals
+from streams.evaluate.stages import Stage
+from streams.evaluate.strategies import POLICY, RULES, Tested, figures_of, summed
 from streams.evaluate.what_if import finish
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -23,8 +21,6 @@ _EPILOG = """examples:
   tapewatch backtest --policy ddqn --daily AAPL.csv MSFT.csv --from 2018-01-01 --report report/
   tapewatch backtest --policy 4f2a9c 77e0b1 --market DIR --report report/ --json
 """
-_DAY = 24 * 60
-_MARKET_BLOCK = 10
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,8 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Play and print."""
-    stage = stages.stage_of(args)
-    policies = [policy for word in args.policy if (policy := stages.policy_of(word, settings, stage))]
+    policies = [policy for word in args.policy if (policy := stages.policy_of(word, settings))]
     if len(policies) < len(args.policy):
         raise TapewatchError("`hold` is no policy", "Name a policy file or hash with --policy.")
     seen = {policy.described.inputs for policy in policies}
@@ -52,7 +47,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise TapewatchError("the policies see different things", "Back-test them one after another.")
     for policy in policies:
         warn_of_training(args, policy)
-    tested = played(stage, policies)
+    stage = stages.stage_of(args, policies)
+    tested = stage.tested(policies)
     document = document_of(stage, policies, tested, args.seed)
 
     def page(folder: Path) -> Path:
@@ -72,31 +68,20 @@ def warn_of_training(args: argparse.Namespace, policy: Policy) -> None:
         print(f"policy {policy.hash} learnt {until}: it may know these", file=sys.stderr)
 
 
-def played(stage: DailyStage | MarketStage, policies: Sequence[Policy]) -> list[Tested]:
-    """Every strategy on every instrument."""
-    if isinstance(stage, DailyStage):
-        return [of_days(trade(one, policies)) for one in stage.instruments]
-    return of_seconds(stage.sessions(policies[0]), [stage.ran(policy) for policy in policies])
-
-
-def document_of(
-    stage: DailyStage | MarketStage, policies: Sequence[Policy], tested: Sequence[Tested], seed: int
-) -> dict[str, Any]:
-    """All figures. A ratio is stated for a year of days, or for a day of minutes."""
-    daily = isinstance(stage, DailyStage)
-    length, block, year = (1, BLOCK, YEAR) if daily else (60, _MARKET_BLOCK, _DAY)
+def document_of(stage: Stage, policies: Sequence[Policy], tested: Sequence[Tested], seed: int) -> dict[str, Any]:
+    """All figures."""
+    measure = stage.measure
     names = (POLICY, *RULES)
     rows = min(len(one.ts) for one in tested)
-    if rows < 2 * length:
+    if rows < 2 * measure.length:
         raise TapewatchError("there is too little to test on", "At least two minutes are needed.")
     gains = {
-        name: np.array([[summed(line.gains[:rows], length) for line in one.lines(name)] for one in tested])
+        name: np.array([[summed(line.gains[:rows], measure.length) for line in one.lines(name)] for one in tested])
         for name in names
     }
-    means, apart = intervals(gains, POLICY, "buy_and_hold", seed, block, year)
+    means, apart = intervals(gains, POLICY, "buy_and_hold", seed, measure.block, measure.year)
     instruments = {
-        one.name: {name: [figures_of(line, length, year) for line in one.lines(name)] for name in names}
-        for one in tested
+        one.name: {name: [figures_of(line, measure) for line in one.lines(name)] for name in names} for one in tested
     }
     return {
         "backtest": stage.environment,
@@ -104,8 +89,8 @@ def document_of(
         "policies": [
             {"hash": policy.hash, "seed": policy.card.seed, "learnt_from": policy.card.data} for policy in policies
         ],
-        "sharpe_of": "a year of days" if daily else "a day of minutes",
-        "bootstrap": {"block": f"{block} {'days' if daily else 'minutes'}", "seed": seed},
+        "sharpe_of": measure.words,
+        "bootstrap": {"block": measure.block, "of_rows": measure.length, "seed": seed},
         "instruments": instruments,
         "mean": {name: {"sharpe": means[name]} | _means(instruments, name) for name in names},
         "difference_to_buy_and_hold": apart,

@@ -42,11 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Let both play, judge, and write the report."""
-    stage = stages.stage_of(args)
-    players = [stages.policy_of(word, settings, stage) for word in (args.champion, args.challenger)]
-    if players[1] is None:
+    champion, challenger = (stages.policy_of(word, settings) for word in (args.champion, args.challenger))
+    if challenger is None:
         raise TapewatchError(f"`{NOBODY}` cannot be a challenger", "Name a policy with --challenger.")
-    report = judged(stage, players[0], players[1], args)
+    report = judged(stages.stage_of(args, (champion, challenger)), champion, challenger, args)
     found = finish(args, msgspec.Raw(report.encoded()), lambda folder: _page(folder, report), lambda _: text(report))
     if args.report:
         (args.report / REPORT).write_bytes(report.encoded())

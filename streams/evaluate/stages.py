@@ -1,7 +1,7 @@
-"""Where policies are let loose side by side: daily bars, a file an instrument, or a stored market of Parquet files."""
+"""Where policies are let loose side by side: daily bars, a stored market's book, or its closed seconds."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from detectors import registry
 from detectors.commands import daily_files
 from detectors.commands.daily_files import Instrument
-from detectors.ddqn import daily_account, daily_training
+from detectors.ddqn import daily_account, daily_training, virtual
 from detectors.ddqn.daily_account import CAPITAL, FIRST, LONG
 from detectors.ddqn.model import DETECTOR, Policy
 from detectors.ddqn.played import Ran, policy_player, run_sessions
@@ -21,8 +21,14 @@ from detectors.ddqn.sessions import Session
 from detectors.ddqn.trading import ENVIRONMENT, Rules, inputs_for, seen_by
 from streams.commands.models import model_file
 from streams.engine.models import ModelShelf
+from streams.evaluate import second_stage
+from streams.evaluate.ddqn import trade
+from streams.evaluate.ddqn_figures import BLOCK
 from streams.evaluate.scenario_market import FILES, Run, read_market, run_market
+from streams.evaluate.second_stage import SecondsStage
+from streams.evaluate.strategies import Measure, Tested, of_days, of_seconds
 from streams.sessions import sessions_with
+from streams.virtual_seconds import seconds_of
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument as Reference
@@ -33,14 +39,22 @@ _UNIT_VALUE = 10_000.0
 
 
 class Stage(Protocol):
-    """Something to play on. environment : of the policies that can; slots : length of a pair by default, in `unit`"""
+    """Something to play on.
+
+    environment : of the policies that can; slots : length of a pair by default, in `unit`; measure : of back-tests
+    """
 
     environment: str
     unit: str
     slots: int
+    measure: Measure
 
     def curves(self, policy: Policy | None) -> list[Curve]:
         """What a policy earns, one an instrument; without one, what is done where no policy is in force."""
+        ...
+
+    def tested(self, policies: Sequence[Policy]) -> list[Tested]:
+        """Every policy and rule on every instrument."""
         ...
 
     def told(self) -> dict[str, Any]:
@@ -60,10 +74,15 @@ class DailyStage:
     sha256: str
     environment = daily_training.ENVIRONMENT
     unit, slots = "days", 7
+    measure = Measure(1, BLOCK, daily_account.YEAR, "a year of days")
 
     def curves(self, policy: Policy | None) -> list[Curve]:
         """Money at every close from the first trade on, times in days since 1970."""
         return [self._curve(one, policy) for one in self.instruments]
+
+    def tested(self, policies: Sequence[Policy]) -> list[Tested]:
+        """By the protocol of `evaluate ddqn`."""
+        return [of_days(trade(one, policies)) for one in self.instruments]
 
     def _curve(self, one: Instrument, policy: Policy | None) -> Curve:
         close = one.test.close
@@ -92,6 +111,7 @@ class MarketStage:
     unit_value: float
     environment = ENVIRONMENT
     unit, slots = "seconds", 60
+    measure = SecondsStage.measure
 
     @cached_property
     def rows(self) -> list[Rows]:
@@ -109,7 +129,7 @@ class MarketStage:
         missing = [name for name in names if name not in self.run.features]
         if missing:
             raise TapewatchError(f"the engine has no feature {missing[0]!r}", "docs/features.md names them.")
-        found = sessions_with(self.run.features, _Stored(self.run.instruments, self.rows), self.unit_value, names)
+        found = sessions_with(self.run.features, _Stored(self.names, self.rows), self.unit_value, names)
         if not found:
             raise TapewatchError(f"{self.folder} has no instrument with quotes of two minutes", "Name a longer market.")
         return found
@@ -124,14 +144,27 @@ class MarketStage:
             raise TapewatchError(f"policy {policy.hash} sees what this build does not show", "Train it again.")
         return run_sessions(sessions, rules_of(policy), policy_player(policy))
 
+    def tested(self, policies: Sequence[Policy]) -> list[Tested]:
+        """Every policy and rule on every instrument."""
+        return of_seconds(self.sessions(policies[0]), [self.ran(policy) for policy in policies])
+
     def curves(self, policy: Policy | None) -> list[Curve]:
         """Equity at every second."""
         return [ran.curve for ran in self.ran(policy)]
 
+    @property
+    def files(self) -> list[Path]:
+        """Those that are there."""
+        return [self.folder / name for name in FILES.values() if (self.folder / name).is_file()]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the instruments that have rows."""
+        return sorted({name for part in self.rows for name in np.asarray(part.instruments)[part.columns["instrument"]]})
+
     def told(self) -> dict[str, Any]:
         """Names and the files' hash."""
-        paths = [self.folder / name for name in FILES.values() if (self.folder / name).is_file()]
-        return {"instruments": list(self.run.instruments), "sha256": daily_files.hashed(paths)}
+        return {"instruments": self.names, "sha256": daily_files.hashed(self.files)}
 
     def slot(self, count: int) -> int:
         """Seconds as nanoseconds."""
@@ -172,7 +205,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--daily", nargs="+", type=Path, metavar="FILE|DIR", help="files of daily bars, or a folder of `evaluate ddqn`"
     )
-    where.add_argument("--market", type=Path, metavar="DIR", help="a folder with quotes.parquet, trades.parquet, ...")
+    where.add_argument(
+        "--market", type=Path, metavar="DIR|FILE",
+        help="a folder with quotes.parquet, trades.parquet, ..., or a file of closed seconds",
+    )  # fmt: skip
     parser.add_argument("--from", dest="from_day", metavar="DAY", help="first day that counts, with --daily FILE")
     parser.add_argument(
         "--unit-value", type=float, default=_UNIT_VALUE, metavar="X",
@@ -206,13 +242,8 @@ def split_at(path: Path, day: str) -> Instrument:
     return Instrument(path.stem, bars[:begins], bars[begins:], bars, begins)
 
 
-def stage_of(args: argparse.Namespace) -> DailyStage | MarketStage:
-    """What was asked for."""
-    return daily_stage(args) if args.daily else MarketStage(args.market, args.unit_value)
-
-
-def policy_of(wanted: str, settings: Settings, stage: Stage) -> Policy | None:
-    """A policy by file, hash or name, fit for the stage; None for `hold`."""
+def policy_of(wanted: str, settings: Settings) -> Policy | None:
+    """A policy by file, hash or name; None for `hold`."""
     if wanted == NOBODY:
         return None
     try:
@@ -222,9 +253,35 @@ def policy_of(wanted: str, settings: Settings, stage: Stage) -> Policy | None:
     if known.detector != DETECTOR:
         raise TapewatchError(f"{wanted} is a model of {known.detector}, not a policy", "See `tapewatch train ddqn`.")
     policy: Policy = known.model
-    if policy.described.environment != stage.environment:
-        raise TapewatchError(
-            f"policy {policy.hash} is for {policy.described.environment!r}, this is {stage.environment!r}",
-            "Daily policies take --daily, the others --market.",
-        )
     return policy
+
+
+def stage_of(args: argparse.Namespace, policies: Iterable[Policy | None]) -> Stage:
+    """What was asked for, as these policies see it; TapewatchError where one of them cannot play there."""
+    stages: dict[str, Callable[[argparse.Namespace], Stage]] = (
+        {daily_training.ENVIRONMENT: daily_stage}
+        if args.daily
+        else {ENVIRONMENT: _market_stage, virtual.ENVIRONMENT: lambda given: seconds_stage(given.market)}
+    )
+    wanted = {policy.described.environment for policy in policies if policy}
+    if len(wanted) != 1 or not wanted <= set(stages):
+        names = " and ".join(repr(name) for name in sorted(wanted))
+        raise TapewatchError(
+            f"the policies are for {names}, this is for {' or '.join(repr(name) for name in stages)}",
+            "Daily policies take --daily, the others --market, and all have to be of one kind.",
+        )
+    return stages[wanted.pop()](args)
+
+
+def _market_stage(args: argparse.Namespace) -> Stage:
+    if not args.market.is_dir():
+        raise TapewatchError(f"{args.market} is no folder", "This policy needs " + ", ".join(sorted(FILES.values())))
+    return MarketStage(args.market, args.unit_value)
+
+
+def seconds_stage(market: Path) -> SecondsStage:
+    """Closed seconds of a file of them, or of a stored market as the engine closes them."""
+    if market.is_file():
+        return second_stage.of_files([market])
+    stored = MarketStage(market, _UNIT_VALUE)
+    return SecondsStage(stored.files, lambda: seconds_of(_Stored(stored.names, stored.rows)))

@@ -30,6 +30,20 @@ MARKET = Rules(order="market")
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """How gains are put into a Sharpe ratio.
+
+    length : rows whose gains are summed; block : of such sums, drawn together by the bootstrap
+    year : of such sums, what the ratio is stated for; words : the same in words
+    """
+
+    length: int
+    block: int
+    year: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One strategy on one instrument.
 
@@ -141,11 +155,11 @@ def _following(wanted: I8) -> Decide:
     return decide
 
 
-def figures_of(line: Line, length: int, year: int) -> dict[str, Any]:
-    """What is said of one line. length : rows whose gains are one; year : of those, in what the ratio is stated for"""
+def figures_of(line: Line, measure: Measure) -> dict[str, Any]:
+    """What is said of one line."""
     return {
         "return": float(line.equity[-1] / line.equity[0] - 1.0),
-        "sharpe": float(ratios(summed(line.gains, length), year)),
+        "sharpe": float(ratios(summed(line.gains, measure.length), measure.year)),
         "drawdown": float(-line.drawdown.min()),
         "turnover": line.turnover,
         "trades": line.trades,

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from detectors.ddqn import virtual
 from detectors.ddqn.daily_market import INPUTS, Bars
 from detectors.ddqn.lanes import ACTIONS
 from detectors.ddqn.model import Card, Described, Policy
@@ -27,13 +28,23 @@ def daily_follower(sign: float = 1.0, data: str = "") -> Policy:
 
 def second_follower(names: tuple[str, ...] = ("ret_10s",)) -> Policy:
     """Buys where the price rose over the last 10 s, sells where it fell, at the market."""
-    inputs = inputs_for(names, 1)
+    return _goes_with_the_first("trading", inputs_for(names, 1), 1e4, Card(recipe={"order": "market"}))
+
+
+def engine_follower(sign: float = 1.0) -> Policy:
+    """The same on the engine's virtual position; against the price with a negative sign."""
+    policy = _goes_with_the_first("virtual", ("ret_10s", *virtual.PRIVATE), 10.0 * sign, Card())
+    scaling = {"center": np.zeros(1, dtype=np.float32), "scale": np.full(1, 1e3, dtype=np.float32)}
+    return Policy(policy.described, policy.arrays | scaling)
+
+
+def _goes_with_the_first(environment: str, inputs: tuple[str, ...], strength: float, card: Card) -> Policy:
+    """Buys where the first input is above 0, sells where it is below."""
     w1 = np.zeros((4, len(inputs)), dtype=np.float32)
-    w1[0, 0], w1[1, 0] = 1e4, -1e4
+    w1[0, 0], w1[1, 0] = strength, -strength
     w = np.zeros((5, 4), dtype=np.float32)
     w[1, 0] = w[2, 1] = 1.0
-    recipe = {"order": "market"}
-    return _policy("trading", inputs, ACTIONS, w1, w, Card(recipe=recipe), [0.5, 0.0, 0.0, -1.0, -1.0])
+    return _policy(environment, inputs, ACTIONS, w1, w, card, [0.5, 0.0, 0.0, -1.0, -1.0])
 
 
 def _policy(

@@ -10,7 +10,7 @@ from detectors.ddqn.daily_account import CAPITAL, FIRST, account, sharpe
 from detectors.ddqn.planted import planted
 from detectors.ddqn.played import policy_player, run_sessions
 from detectors.ddqn.sessions import Session
-from streams.commands.backtest import document_of, played
+from streams.commands.backtest import document_of
 from streams.evaluate.stages import DailyStage, split_at
 from streams.evaluate.strategies import MARKET, of_seconds
 from tapewatch.cli import main
@@ -23,7 +23,7 @@ DAY = "2016-06-01"
 def test_the_daily_figures_are_those_of_the_account(tmp_path: Path) -> None:
     one = split_at(bars_file(tmp_path / "X.csv", trending(900, 3)), DAY)
     stage = DailyStage([one], "")
-    tested = played(stage, [daily_follower(), daily_follower(-1.0)])
+    tested = stage.tested([daily_follower(), daily_follower(-1.0)])
     document = document_of(stage, [daily_follower(), daily_follower(-1.0)], tested, 1)
     held = account(one.test.close, np.ones(len(one.test), dtype=np.int64))
     found = document["instruments"]["X"]

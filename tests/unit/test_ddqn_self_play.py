@@ -10,19 +10,22 @@ from detectors import registry
 from detectors.ddqn.daily_market import ACTIONS, INPUTS, DailyMarket
 from detectors.ddqn.environment import Step
 from detectors.ddqn.played import policy_player
-from detectors.ddqn.self_play import ASTRAY, fit
+from detectors.ddqn.self_play import ASTRAY, named
 from tapewatch.cli import main
+from tapewatch.errors import TapewatchError
 from tests.unit.policies import bars_file, daily_follower, second_follower, trending
 from tests.unit.test_promotion_command import kept
 
 NO_TORCH = "the extra `train` is not installed"
 
 
-def test_a_champion_of_another_environment_does_not_fit() -> None:
-    champion = daily_follower()
-    assert fit(champion, "daily", INPUTS, ACTIONS) is champion
-    with pytest.raises(ValueError, match="'trading'"):
-        fit(second_follower(), "daily", INPUTS, ACTIONS)
+def test_a_champion_of_another_environment_does_not_fit(tmp_path: Path) -> None:
+    champion, other = kept(tmp_path / "1", daily_follower()), kept(tmp_path / "2", second_follower())
+    assert named(Path(champion), "daily", INPUTS, ACTIONS).hash == daily_follower().hash
+    with pytest.raises(TapewatchError, match="'trading'"):
+        named(Path(other), "daily", INPUTS, ACTIONS)
+    with pytest.raises(TapewatchError, match="no policy"):
+        named(tmp_path / "3", "daily", INPUTS, ACTIONS)
 
 
 def test_the_champion_acts_but_for_the_decisions_of_chance() -> None:

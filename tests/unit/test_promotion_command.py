@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from detectors.commands import second_files
 from detectors.ddqn import promotion
 from detectors.ddqn.model import Policy
+from streams.evaluate import stages
 from tapewatch.cli import main
-from tests.unit.policies import bars_file, daily_follower, second_follower, swinging_market, trending
+from tests.unit.policies import bars_file, daily_follower, engine_follower, second_follower, swinging_market, trending
 
 
 def kept(path: Path, policy: Policy) -> str:
@@ -58,13 +60,31 @@ def test_a_policy_plays_a_stored_market_second_by_second(tmp_path: Path, capsys:
     assert set(document["data"]["instruments"]) == {"AAA.SIMX", "BBB.SIMX"}
 
 
+def test_policies_of_the_engine_play_by_its_virtual_position(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    market = swinging_market(tmp_path / "market")
+    old, new = (kept(tmp_path / str(sign), engine_follower(sign)) for sign in (-1.0, 1.0))
+    assert main(compare(tmp_path, old, new, "--market", str(market), "--slot", "10")) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["environment"], document["decision"]) == ("virtual", "promote")
+    assert document["challenger"]["result"] > 0.0 > document["champion"]["result"]
+    # The same seconds from a file, back-tested.
+    written = tmp_path / "seconds.parquet"
+    second_files.write(written, stages.seconds_stage(market).seconds)
+    assert main(["backtest", "--policy", new, old, "--market", str(written), "--json"]) == 0
+    mean = json.loads(capsys.readouterr().out)["mean"]
+    assert mean["trend_following"]["trades"] > 0
+    assert mean["sell_and_hold"]["turnover"] == 0.0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--daily", "X.csv"], "--from is missing"),
         (["--daily", "X.csv", "--from", "no day"], "YYYY-MM-DD"),
         (["--daily", "X.csv", "--from", "2030-01-01"], "both sides"),
-        (["--market", "nowhere"], "is for 'daily'"),
+        (["--market", "nowhere"], "are for 'daily'"),
         (["--daily", "X.csv", "--from", "2017-01-01", "--slot", "0"], "--slot"),
         (["--daily", "X.csv", "--from", "2017-01-01", "--level", "2"], "chances between"),
     ],
