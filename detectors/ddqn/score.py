@@ -54,6 +54,30 @@ def _dense(weights: F4, bias: F4, source: F4, target: F4, count: int, rectified:
                 sums[r] = max(sums[r], zero)
 
 
+@inlined
+def forward(network: Network, work: F4, count: int) -> int:
+    """Values of `count` columns whose inputs stand in the first rows of `work`; returns the row from which the values
+    stand there, an action a row.
+    """
+    wide = network.w1.shape[1]
+    h1 = wide + network.w2.shape[1]
+    h2 = h1 + network.w.shape[1]
+    _dense(network.w1, network.b1, work[:wide], work[wide:h1], count, True)
+    _dense(network.w2, network.b2, work[wide:h1], work[h1:h2], count, True)
+    _dense(network.w, network.b, work[h1:h2], work[h2:], count, False)
+    return h2
+
+
+@inlined
+def best_allowed(work: F4, values_at: int, row: int, mask: Bools) -> int:
+    """The allowed action of the highest value, the lowest among equals; -1 where none is allowed."""
+    best = -1
+    for a in range(mask.size):
+        if mask[a] and (best < 0 or work[values_at + a, row] > work[values_at + best, row]):
+            best = a
+    return best
+
+
 @kernel
 def act(network: Network, states: F4, masks: Bools, work: F4, q: F4, actions: I8) -> None:
     """Values and the best allowed action of every row.
@@ -63,23 +87,16 @@ def act(network: Network, states: F4, masks: Bools, work: F4, q: F4, actions: I8
     A row with a NaN in its state has NaN values, and takes its lowest allowed action.
     """
     wide = network.w1.shape[1]
-    h1 = wide + network.w2.shape[1]
-    h2 = h1 + network.w.shape[1]
     for first in range(0, states.shape[0], BLOCK):
         count = min(BLOCK, states.shape[0] - first)
         for i in range(wide):
             for r in range(count):
                 work[i, r] = states[first + r, i] if i < states.shape[1] else np.float32(0.0)
-        _dense(network.w1, network.b1, work[:wide], work[wide:h1], count, True)
-        _dense(network.w2, network.b2, work[wide:h1], work[h1:h2], count, True)
-        _dense(network.w, network.b, work[h1:h2], work[h2:], count, False)
+        values_at = forward(network, work, count)
         for r in range(count):
-            best = -1
             for a in range(network.w.shape[0]):
-                q[first + r, a] = work[h2 + a, r]
-                if masks[first + r, a] and (best < 0 or work[h2 + a, r] > work[h2 + best, r]):
-                    best = a
-            actions[first + r] = best
+                q[first + r, a] = work[values_at + a, r]
+            actions[first + r] = best_allowed(work, values_at, r, masks[first + r])
 
 
 def choose(network: Network, states: F4, masks: Bools) -> tuple[F4, I8]:
