@@ -12,7 +12,7 @@ from streams.engine import state as s
 from streams.engine.features import NAMES
 from streams.engine.hands import opened
 from streams.engine.output import Output
-from streams.engine.policy import MARGIN, PLACES, WAIT, WARM, Player
+from streams.engine.policy import MARGIN, PLACES, PLAYER, WAIT, WARM, Player
 from streams.engine.state import State
 from tapewatch.clock import NANOS
 from tapewatch.kernels import inlined, kernel
@@ -22,6 +22,7 @@ F4 = npt.NDArray[np.float32]
 I8 = npt.NDArray[np.int64]
 
 _POLICIES, _OWN = len(PLACES), len(PRIVATE)
+_opened_player = PLAYER.open
 _CHANGE, _VOLATILITY = NAMES.index("ret_300s"), NAMES.index("rv_300s")
 
 
@@ -121,9 +122,9 @@ def decide(hands: I8, start: int, count: int, observed: int, begin: int, second:
     """
     S, judges, out = opened(hands)
     for which in range(_POLICIES):
-        player = judges.policy if which == 0 else judges.shadow
-        if player.network.b.size == 0:
+        if judges.policies[which, 0] == 0:
             continue
+        player = _opened_player(judges.policies[which])
         _show(S, which, start, count, begin, second, judges.habits, player.columns.size, out)
         _scale(player, begin, observed, out.features, out.policy_work)
         values_at = forward(player.network, out.policy_work, observed)

@@ -25,6 +25,7 @@ from streams.engine.features import NAMES
 from streams.engine.judging import REPORTED
 from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig, nobody
+from tapewatch.bundles import Bundle
 from tapewatch.errors import TapewatchError
 
 KMEANS, KMEANS_CLASSIC, PUMPS, BOOK = "kmeans", "kmeans_classic", pumps.DETECTOR, book.DETECTOR
@@ -107,6 +108,7 @@ class InForce:
         self.config = config
         self.config_hash = config.hash
         self.judges = nobody()
+        self._players: dict[str, Bundle[policy.Player]] = {}
         for detector, wanted in sorted(models.items()):
             self._load(detector, wanted)
         self._switch()
@@ -153,9 +155,10 @@ class InForce:
     def _take_policy(self, detector: str, model: Policy) -> None:
         if policy.problem(model):
             raise TapewatchError(f"{detector}: {policy.problem(model)}", "Promote a policy that the engine can run.")
-        player = policy.player(model)
-        judges = self.judges
-        self.judges = judges._replace(policy=player) if detector == DDQN else judges._replace(shadow=player)
+        self._players[detector] = policy.PLAYER.bundle(policy.player(model))
+        policies = self.judges.policies.copy()
+        policies[policy.PLACES.index(detector)] = self._players[detector].words
+        self.judges = self.judges._replace(policies=policies)
 
     def apply(self, control: Control) -> None:
         """Switch to what a control row names; what it does not name stays."""

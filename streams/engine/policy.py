@@ -15,6 +15,7 @@ from detectors.ddqn.score import Network
 from detectors.ddqn.virtual import PRIVATE
 from detectors.trading.venues import rules_of
 from streams.engine.features import NAMES
+from tapewatch.bundles import Layout
 
 F8 = npt.NDArray[np.float64]
 F4 = npt.NDArray[np.float32]
@@ -88,10 +89,16 @@ class Player(NamedTuple):
     scale: F4
 
 
-def no_player() -> Player:
-    """No policy."""
-    plane, line = np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.float32)
-    return Player(Network(plane, line, plane, line, plane, line), np.zeros(0, dtype=np.int64), line, line)
+_PLANE, _LINE = np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.float32)
+PLAYER = Layout(
+    Player(Network(_PLANE, _LINE, _PLANE, _LINE, _PLANE, _LINE), np.zeros(0, dtype=np.int64), _LINE, _LINE)
+)
+"""How kernels are handed a policy: only the one that asks it opens it."""
+
+
+def no_players() -> I8:
+    """Words of all policies, int64[PLACES, words], where none is in force: zeros."""
+    return np.zeros((len(PLACES), len(PLAYER.bundle(PLAYER.example).words)), dtype=np.int64)
 
 
 def player(policy: Policy) -> Player:

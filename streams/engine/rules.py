@@ -21,7 +21,7 @@ from detectors.scenarios.accounts import wash_trades as wash_trades_
 from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.library import ENGINE, SCENARIOS
 from detectors.scenarios.table import Sections
-from streams.engine.policy import Player, PolicySettings, no_player
+from streams.engine.policy import PolicySettings, no_players
 
 ALL_SCENARIOS = (*SCENARIOS, *(module.NAME for module in ACCOUNTS))
 """Every scenario that has a section: those of the kernels, then those of the accounts stage."""
@@ -32,7 +32,7 @@ PARAMETERS = max(len(module.Parameters.__struct_fields__) for module in ENGINE)
 class Judges(NamedTuple):
     """What is in force in a partition, as kernels take it. rules : see DetectorConfig.rules; watch : whether scenarios
     are run; ask : whether K-means' peers are asked; floors : float64[1 + classes], fused log odds from which they have
-    score rows; policy, shadow : what decides; decide : whether any does; habits : see PolicySettings.habits
+    score rows; policies : words of what decides, see streams.engine.policy.PLAYER; decide : whether any does; habits : see PolicySettings.habits
     """
 
     kmeans: Centres
@@ -44,8 +44,7 @@ class Judges(NamedTuple):
     watch: bool
     ask: bool
     floors: npt.NDArray[np.float64]
-    policy: Player
-    shadow: Player
+    policies: npt.NDArray[np.int64]
     decide: bool
     habits: npt.NDArray[np.float64]
 
@@ -55,7 +54,7 @@ def nobody() -> Judges:
     rules = np.zeros((1, len(SCENARIOS), PARAMETERS))
     return Judges(
         no_centres(), no_centres(), trees.no_model(), book_trees.no_model(), no_models(), rules,
-        watch=False, ask=False, floors=np.zeros(0), policy=no_player(), shadow=no_player(), decide=False,
+        watch=False, ask=False, floors=np.zeros(0), policies=no_players(), decide=False,
         habits=PolicySettings().habits(),
     )  # fmt: skip
 

@@ -3,16 +3,17 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors.ddqn.lanes import ACTIONS, BUY, HOLD, SELL
-from streams.engine import output as o
 from streams.engine.models import InForce
 from streams.engine.policy import DDQN, PLACES
 from tapewatch.messages import Cause, Signal, stable_id, to_rfc3339
 
+_NAMES: tuple[Any, ...] = ACTIONS
 _time = lru_cache(maxsize=64)(to_rfc3339)
 
 
@@ -49,7 +50,7 @@ def build_signal(
         ts=_time(ts),
         policy=DDQN,
         model=force.models[PLACES[which]],
-        action=ACTIONS[action],
+        action=_NAMES[action],
         q_values={name: None if math.isnan(value) else value for name, value in zip(ACTIONS, q, strict=True)},
         advantage=advantage,
         price=None if math.isnan(price) else price,

@@ -45,7 +45,8 @@ PRE, ACTIVE, HALTED, CLOSED, IN_AUCTION = 0, 1, 2, 3, 4
     OPENED_AT, CLOSES_AT, RAISED, LOWERED, RAISED60, M_QTS, V_QTS,
     HIGH_TEN, LOW_TEN, HIGH_BEFORE, LOW_BEFORE, TEN_HIGHS,
 ) = range(80)  # fmt: skip
-"""AWAITED : 1 where a virtual order waits for a quote, kept where each quote looks anyway. HIGH_TEN, LOW_TEN : of ln p in the running ten seconds; HIGH_BEFORE, LOW_BEFORE : in the five tens before, each of
+"""AWAITED : 1 where a virtual order waits for a quote; it stands where every quote looks anyway.
+HIGH_TEN, LOW_TEN : of ln p in the running ten seconds; HIGH_BEFORE, LOW_BEFORE : in the five tens before, each of
 which keeps its own, highs from TEN_HIGHS on, lows from TEN_LOWS on. OPENED_AT, CLOSES_AT : seconds of the epoch.
 """
 TENS = 5
@@ -81,12 +82,11 @@ RESTING, RESTING_FIELDS = 128, 2
 """Places for resting orders by the hash of their id, and what is kept of each: hash, birth (ms); a newer order takes
 the place of one that has it, whose life is then not known."""
 
-
 TERMS = 2
 """Of `virtual`: the row behind the policies' positions, with the terms of trade."""
 FIRST_BID, FIRST_ASK, BUY_COST, SELL_COST, SHORTING = range(5)
-"""Of the terms: the first two-sided quote since an order waits, 0 before it; costs as shares of the value; 1 where short
-sales are allowed.
+"""Of the terms: the first two-sided quote since an order waits, 0 before it; costs as shares of the value; 1 where
+short sales are allowed.
 """
 
 
@@ -106,8 +106,8 @@ class State(NamedTuple):
     codes : of the autoencoder, 64 instruments a block, see detectors.autoencoder.score.create_state
     klass : int64[capacity], which rules apply; a function of configuration and reference data, not dumped
 
-    Episodes, pumps, flow, tape, resting and virtual are zeros at birth and never touched for instruments that have no use for
-    them, so that they take no memory there.
+    Episodes, pumps, flow, tape, resting and virtual are zeros at birth and never touched for instruments that have no
+    use for them, so that they take no memory there.
     """
 
     clock: I8
