@@ -55,6 +55,11 @@ class Policy(TensorFile[Described], frozen=True):
     """A policy: its description, and its arrays by name (LAYERS, perhaps SCALING), float32."""
 
     @property
+    def detector(self) -> str:
+        """What it is a model of."""
+        return self.described.detector
+
+    @property
     def card(self) -> Card:
         """Where it comes from."""
         return self.described.card

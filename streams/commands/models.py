@@ -68,8 +68,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.act == "promote":
         shelf, standing = reached(settings, must=True)
         data = model_file(args.model, settings, shelf)
-        subject, details = promoting.admitted(args, data, control.models_in_force(standing))
-        return told(control.promote(settings, data, args.why, args.who, subject=subject, details=details), args.json)
+        details = promoting.admitted(args, data, control.models_in_force(standing))
+        return told(control.promote(settings, data, args.why, args.who, shadow=args.shadow, details=details), args.json)
     return told(control.rollback(settings, args.detector, args.why, args.who), args.json)
 
 
@@ -136,13 +136,13 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
         print(msgspec.json.encode({"models": rows}).decode())
         return 0
     for row in rows:
-        mark = "*" if row["in_force"] else " "
+        mark = "*" if row["in_force"] else "s" if "shadow" in row else " "
         where = ",".join(row["places"])
         print(
             f"{mark} {row['hash']}  {row['detector']:<15} {_size(row):>12}  {row['inputs']:>2} inputs  "
             f"{row['rows']:>9,} rows  {where}"
         )
-    print("* in force", file=sys.stderr)
+    print("* in force, s as a shadow", file=sys.stderr)
     return 0
 
 
@@ -156,8 +156,9 @@ def _entry(
         return None
     order = standing.get(known.detector)
     now = in_force.get(known.detector) == name
+    shadow = {"shadow": True} if in_force.get(f"{known.detector}.shadow") == name else {}
     since = {"since": order.at, "why": order.why, "who": order.who} if now and order else {}
-    return {**known.summary(), "hash": name, "places": sorted(places), "in_force": now, **since}
+    return {**known.summary(), "hash": name, "places": sorted(places), "in_force": now, **since, **shadow}
 
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:
