@@ -41,7 +41,7 @@ def chosen() -> "Recipe":
     from detectors.ddqn.learner import Recipe
 
     return Recipe(
-        steps=100_000,
+        steps=80_000,
         hidden=(32, 32),
         dueling=True,
         gamma=0.98,
