@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 
 from detectors import registry
+from detectors.commands import second_files
+from detectors.ddqn import virtual_training
 from detectors.ddqn.daily_market import ACTIONS, INPUTS, DailyMarket
 from detectors.ddqn.environment import Step
 from detectors.ddqn.played import policy_player
+from detectors.ddqn.seconds import joined
 from detectors.ddqn.self_play import ASTRAY, named
 from tapewatch.cli import main
 from tapewatch.errors import TapewatchError
 from tests.unit.policies import bars_file, daily_follower, second_follower, trending
+from tests.unit.test_ddqn_seconds import swinging
 from tests.unit.test_promotion_command import kept
 
 NO_TORCH = "the extra `train` is not installed"
@@ -95,3 +99,19 @@ def test_a_champion_that_is_no_daily_policy_is_refused(tmp_path: Path, capsys: p
     champion = kept(tmp_path / "champion", second_follower())
     assert main(["train", "ddqn", "--daily", str(bars), "--champion", champion]) == 1
     assert "no champion here" in capsys.readouterr().err
+
+
+def test_a_challenger_of_the_engines_policy_sees_features_on_its_champions_scale(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", reason=NO_TORCH)
+    champion = tmp_path / "champion"
+    champion.write_bytes(registry.shipped()["ddqn"])
+    seconds, out = tmp_path / "seconds.parquet", tmp_path / "out"
+    second_files.write(seconds, joined([swinging(seed, 120, virtual_training.FEATURES) for seed in range(2)]))
+    words = ["train", "ddqn", "--market", str(seconds), "--embargo", "10", "--steps", "4400", "--out", str(out)]
+    assert main(["--data", str(tmp_path / "data"), *words, "--champion", str(champion), "--json"]) == 0
+    old, new = (registry.read(path.read_bytes()) for path in (champion, out))
+    assert (new.model.arrays["center"] == old.model.arrays["center"]).all()
+    assert new.model.card.recipe["champion"] == old.hash
+    assert "--champion champion" in new.command

@@ -63,6 +63,7 @@ def test_a_policy_plays_a_stored_market_second_by_second(tmp_path: Path, capsys:
 def test_policies_of_the_engine_play_by_its_virtual_position(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Some seconds: the engine closes 1,200 seconds first.
     market = swinging_market(tmp_path / "market")
     old, new = (kept(tmp_path / str(sign), engine_follower(sign)) for sign in (-1.0, 1.0))
     assert main(compare(tmp_path, old, new, "--market", str(market), "--slot", "10")) == 0
