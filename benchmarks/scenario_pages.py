@@ -2,7 +2,6 @@
 of each scenario: `python -m benchmarks.scenario_pages --check|--write`.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -20,10 +19,11 @@ from detectors.scenarios import observation as at
 from detectors.scenarios.accounts.ring import NANOS
 from detectors.scenarios.accounts.watch import ACCOUNTS, create, on_trade
 from detectors.scenarios.library import ENGINE
-from tapewatch import messages, topics
+from tapewatch import generated, messages, topics
 from tapewatch.messages import Alert, from_rfc3339
 from tapewatch.rows import RowType
 
+MODULE = "benchmarks.scenario_pages"
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES, IMAGES = DOCS / "scenarios", DOCS / "images" / "scenarios"
 RATES = DOCS / "results" / "scenario-rates.json"
@@ -152,24 +152,13 @@ def pictures() -> dict[str, str]:
 
 def main(words: list[str] | None = None) -> int:
     """Check the pages' tables, or write them and the pictures; 1 where --check finds one out of step."""
-    parser = argparse.ArgumentParser(
-        description="Generated parts of the scenario pages.",
-        epilog="example: python -m benchmarks.scenario_pages --write",
-    )
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--check", action="store_true", help="change nothing; exit with 1 when a table is out of step")
-    mode.add_argument("--write", action="store_true", help="write tables and pictures")
-    args = parser.parse_args(words)
-    wrong = [module.NAME for module in modules() if page(module) != (PAGES / f"{module.NAME}.md").read_text("utf-8")]
-    if args.check:
-        sys.stderr.writelines(f"out of step: docs/scenarios/{name}.md\n" for name in wrong)
-        return 1 if wrong else 0
-    for module in modules():
-        (PAGES / f"{module.NAME}.md").write_text(page(module), encoding="utf-8")
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    for name, drawn in pictures().items():
-        (IMAGES / f"{name}.svg").write_text(drawn, encoding="utf-8")
-    return 0
+    args = generated.options(MODULE, "Generated parts of the scenario pages.").parse_args(words)
+    code = generated.settle({PAGES / f"{module.NAME}.md": page(module) for module in modules()}, MODULE, args.write)
+    if args.write:
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        for name, drawn in pictures().items():
+            (IMAGES / f"{name}.svg").write_text(drawn, encoding="utf-8")
+    return code
 
 
 if __name__ == "__main__":
