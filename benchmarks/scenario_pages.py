@@ -27,6 +27,7 @@ MODULE = "benchmarks.scenario_pages"
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES, IMAGES = DOCS / "scenarios", DOCS / "images" / "scenarios"
 RATES = DOCS / "results" / "scenario-rates.json"
+ANOMALIES = ("kmeans_anomaly", "fused_anomaly")
 _PARAMETER = re.compile(r"^\s*([a-z_0-9]+) : (.+?) \(([^()]+)\)$", re.MULTILINE)
 
 
@@ -77,7 +78,7 @@ def filled(text: str, mark: str, content: str) -> str:
 def page(module: ModuleType) -> str:
     """A scenario's page with its generated parts as they should be."""
     text = filled((PAGES / f"{module.NAME}.md").read_text(encoding="utf-8"), "parameters", parameters(module))
-    return filled(text, "rates", rates(module.NAME)) if module.MEASURED and RATES.exists() else text
+    return filled(text, "rates", rates(module.NAME)) if "<!-- rates -->" in text and RATES.exists() else text
 
 
 def engine_pictures() -> dict[str, str]:
@@ -89,11 +90,12 @@ def engine_pictures() -> dict[str, str]:
     }
     driver = control_market.run(markets)
     alerts = [messages.decode(Alert, record.value) for record in driver.collect()[topics.ALERTS]]
-    return {name: _engine_picture(name, alerts) for name in scenario_controls.TRUE}
+    shown = {name: name for name in scenario_controls.TRUE} | dict.fromkeys(ANOMALIES, "pump_and_dump")
+    return {name: _engine_picture(name, control, alerts) for name, control in shown.items()}
 
 
-def _engine_picture(name: str, alerts: Sequence[Alert]) -> str:
-    own, market = scenario_controls.instrument(name, True), scenario_controls.market(name, True)
+def _engine_picture(name: str, control: str, alerts: Sequence[Alert]) -> str:
+    own, market = scenario_controls.instrument(control, True), scenario_controls.market(control, True)
     alert = next(each for each in alerts if each.scenario == name and each.instrument == own)
     onset, decided = (from_rfc3339(when) / NANOS - control_market.START for when in (alert.onset, alert.decided))
     span = 1100 if name == "squeeze" else 240
