@@ -13,6 +13,7 @@ WHATS: dict[str, str] = {
     "cross-market": "one market pushed for the sake of another: pairs of instruments over stored history",
     "what-if": "alerts over stored history under a changed configuration or model, beside those in force",
     "budget": "thresholds that keep the alert budget over stored history, as a file for `config apply`",
+    "drift": "scores over stored history beside those the models were made on: shifts, and discoveries at a held rate",
     "ddqn": "a daily long-or-short policy of a Double DQN beside buying and holding, by the TDQN protocol",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
