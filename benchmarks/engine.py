@@ -10,10 +10,14 @@ from benchmarks.engine_run import Run, run_engine
 from benchmarks.figures import Figure, Machine, machine, versions
 from benchmarks.fill import fill_market
 from benchmarks.memory import bytes_per_instrument
+from benchmarks.policy import stand_in
 from benchmarks.quotes import Shape
 from benchmarks.stack import own_stack
+from detectors import registry
+from detectors.ddqn.model import Policy
 from streams.engine import control, state
 from streams.engine.models import InForce, ModelShelf
+from streams.engine.policy import DDQN, PolicySettings
 from streams.engine.rules import DetectorConfig
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
@@ -24,8 +28,12 @@ MAIN = 2_000
 SHAPES = {MAIN: 4_000_000, 100: 2_000_000, 20_000: 2_000_000}
 """Rows by number of instruments."""
 
-FEATURES, ALL = "features", "all"
-STAGES = {FEATURES: "features + kmeans", ALL: "features + kmeans + every scenario and model"}
+FEATURES, POLICY, ALL = "features", "ddqn", "all"
+STAGES = {
+    FEATURES: "features + kmeans",
+    POLICY: "features + kmeans + ddqn on every row",
+    ALL: "features + kmeans + every scenario and model",
+}
 """What the engine computes."""
 
 Say = Callable[[str], None]
@@ -34,7 +42,8 @@ Say = Callable[[str], None]
 class Size(msgspec.Struct, frozen=True):
     """Figures with one number of instruments.
 
-    input : the shape of what went in; engine_rss_mib : the engine process at its end
+    input : the shape of what went in; engine_rss_mib : the engine process at its end; decisions, signals : of the
+    policy, in one run
     """
 
     input: dict[str, int]
@@ -43,6 +52,8 @@ class Size(msgspec.Struct, frozen=True):
     engine_rss_mib: Figure
     rows_read_back: dict[str, int]
     scored_share: float
+    decisions: int = 0
+    signals: int = 0
 
 
 class EngineResult(msgspec.Struct, frozen=True):
@@ -89,8 +100,10 @@ def bench(
     share : of the usual number of rows, for a quick look; stages : one of STAGES
     TapewatchError where a row is missing among the outputs.
     """
-    config = DetectorConfig(watch=stages == ALL)
-    begun, facts, force = WALL.now(), machine(), _in_force(config)
+    config = DetectorConfig(watch=stages == ALL, policy=PolicySettings(on=stages != FEATURES))
+    begun, facts = WALL.now(), machine()
+    policy = None if stages != POLICY or DDQN in registry.shipped() else stand_in()
+    force = _in_force(config, policy)
     memory = Figure.of((bytes_per_instrument() for _ in range(runs)), 0) if len(sizes) > 1 else None
     say(f"memory: {memory.median:,.0f} bytes an instrument" if memory else "memory: measured with several sizes only")
     measured: dict[str, Size] = {}
@@ -98,11 +111,13 @@ def bench(
         if config != DetectorConfig():
             # Market topics that are made from now on begin with it.
             control.apply_config(own, config, f"bench engine --stages {stages}", "bench")
+        if policy:
+            control.promote(own, policy.encoded(), f"bench engine --stages {stages}", "bench")
         for instruments in sizes:
             shape = Shape.of(
                 instruments, int(SHAPES.get(instruments, 2_000_000) * share), own.topics.market_partitions, seed
             )
-            measured[str(instruments)] = _size(own, shape, runs, say, is_first=not measured)
+            measured[str(instruments)] = _size(own, shape, runs, say, force.judges.decide, is_first=not measured)
     main = measured[str(sizes[0])]
     return EngineResult(
         bench="engine",
@@ -123,10 +138,12 @@ def bench(
     )
 
 
-def _in_force(config: DetectorConfig) -> InForce:
-    """The shipped models, and that configuration; TapewatchError where no K-means model is shipped."""
-    shipped = InForce.default(ModelShelf())
-    force = InForce(ModelShelf(), shipped.models, config)
+def _in_force(config: DetectorConfig, policy: Policy | None) -> InForce:
+    """The shipped models, that configuration and policy; TapewatchError where no K-means model is shipped."""
+    shelf, models = ModelShelf(), InForce.default(ModelShelf()).models
+    if policy:
+        models = models | {DDQN: shelf.put(policy.encoded())}
+    force = InForce(shelf, models, config)
     if not force.judges.kmeans.centres.size:
         raise TapewatchError(
             "no K-means model is shipped with this build", "Run `tapewatch train kmeans`, then try again."
@@ -134,9 +151,10 @@ def _in_force(config: DetectorConfig) -> InForce:
     return force
 
 
-def _size(settings: Settings, shape: Shape, runs: int, say: Say, is_first: bool) -> Size:
+def _size(settings: Settings, shape: Shape, runs: int, say: Say, decided: bool, is_first: bool) -> Size:
     """All runs with one number of instruments, each by a new consumer group over the same topic, which then goes.
 
+    decided : a policy decides on every row
     is_first : a run that does not count goes before, since a broker that has just started compiles its code as it goes
     """
     feed = f"bench-{shape.instruments}"
@@ -149,6 +167,8 @@ def _size(settings: Settings, shape: Shape, runs: int, say: Say, is_first: bool)
     for number in range(runs):
         run = run_engine(settings, shape, f"bench-{shape.instruments}-{number}")
         say(f"  run {number + 1}: {run.quotes_per_s:,.0f} quotes/s, {run.cpu_ns_per_quote:,.0f} ns of CPU a quote")
+        if decided and run.decisions != shape.rows:
+            raise TapewatchError(f"{run.decisions:,} decisions on {shape.rows:,} rows", "Run `make test`.")
         done.append(run)
     _drop(kafka.admin(settings), topics.market(feed))
     described = {name: getattr(shape, name) for name in ("instruments", "seconds", "rows", "frame_rows", "partitions")}
@@ -158,6 +178,8 @@ def _size(settings: Settings, shape: Shape, runs: int, say: Say, is_first: bool)
         cpu_ns_per_quote=Figure.of(run.cpu_ns_per_quote for run in done),
         engine_rss_mib=Figure.of(run.rss_bytes / 2**20 for run in done),
         rows_read_back={"features": shape.rows, "scores": shape.rows},
+        decisions=done[-1].decisions,
+        signals=done[-1].signals,
         scored_share=round(done[-1].scored / shape.rows, 4),
     )
 

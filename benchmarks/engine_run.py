@@ -35,6 +35,8 @@ class Run:
     transactions: int
     scored: int
     alerts: int
+    decisions: int
+    signals: int
 
 
 @dataclass(slots=True)
@@ -62,6 +64,8 @@ def run_engine(settings: Settings, shape: Shape, group: str) -> Run:
         transactions=totals["transactions"],
         scored=counted.scored,
         alerts=totals["alerts"],
+        decisions=totals["decisions"],
+        signals=totals["signals"],
     )
 
 

@@ -97,5 +97,5 @@ def table(records: Iterable[Outgoing], kind: str) -> dict[str, Any]:
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-TOPICS = (topics.FEATURES, topics.SCORES, topics.BARS, topics.ALERTS, topics.COVERAGE)
+TOPICS = (topics.FEATURES, topics.SCORES, topics.BARS, topics.ALERTS, topics.SIGNALS, topics.COVERAGE)
 """Topics whose rows are a function of the log."""

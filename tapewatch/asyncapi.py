@@ -160,6 +160,9 @@ def _engine_channels() -> Json:
         "scores": _channel(topics.SCORES, ["scores"], "Detector scores of each instrument and second."),
         "snapshots": _channel(topics.SNAPSHOTS, ["snapshot"], "Engine state in chunks, compacted; the engine's own."),
         "instruments": _channel(topics.INSTRUMENTS, ["instrument"], "Reference data, compacted: one record an id."),
+        "shadowSignals": _channel(
+            topics.SHADOW_SIGNALS, ["signal"], "What a policy under trial would have done; nobody trades on it."
+        ),
         "models": _channel(topics.MODELS, ["model"], "Model files by content hash, compacted."),
     }
 

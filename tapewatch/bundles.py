@@ -31,6 +31,7 @@ class Layout(Generic[Tree]):
     """
 
     def __init__(self, example: Tree) -> None:
+        self.example = example
         self._type = _type_of(example)
         self.open = _opener(self._type)
 

@@ -13,6 +13,7 @@ BARS = "bars"
 SCORES = "scores"
 ALERTS = "alerts"
 SIGNALS = "signals"
+SHADOW_SIGNALS = "signals.shadow"
 COVERAGE = "coverage"
 COMMITS = "engine.commits"
 SNAPSHOTS = "engine.snapshots"
@@ -72,6 +73,7 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
         TopicSpec(SCORES, many, hours),
         TopicSpec(ALERTS, many, _FOREVER),
         TopicSpec(SIGNALS, many, _FOREVER),
+        TopicSpec(SHADOW_SIGNALS, many, hours),
         TopicSpec(COVERAGE, many, _FOREVER),
         TopicSpec(COMMITS, many, hours),
         TopicSpec(

@@ -11,6 +11,7 @@ from tapewatch.settings import Settings
 
 _EPILOG = """examples:
   tapewatch bench engine --json
+  tapewatch bench engine --stages ddqn --json
   tapewatch bench engine --stages all --json
   tapewatch bench engine --profile
   tapewatch bench peers --peer quix --peer faust
@@ -43,7 +44,8 @@ def _configure_engine(parser: argparse.ArgumentParser) -> None:
         "--stages",
         choices=list(engine.STAGES),
         default=engine.FEATURES,
-        help="features: features and K-means scores, scenarios off; all: as shipped (default: %(default)s)",
+        help="features: features and K-means scores, scenarios off; ddqn: and a policy that "
+        "decides on every row; all: as shipped (default: %(default)s)",
     )
     parser.add_argument("--profile", action="store_true", help="nanoseconds of CPU a row by stage instead")
     _configure_output(parser)

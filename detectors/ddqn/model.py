@@ -6,10 +6,13 @@ import msgspec
 import numpy as np
 
 from detectors.ddqn.score import Network
+from detectors.ddqn.virtual import PRIVATE
 from detectors.model_file import Origin, TensorFile, decode_tensors, first_problem, foreign, sound
 
 DETECTOR = "ddqn"
 LAYERS = ("w1", "b1", "w2", "b2", "w", "b")
+SCALING = ("center", "scale")
+"""Further arrays of a policy whose inputs begin with features: how it sees each (detectors.ddqn.virtual.scaled)."""
 _QUAD = 4
 
 
@@ -49,7 +52,12 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Policy(TensorFile[Described], frozen=True):
-    """A policy: its description, and its arrays by name (LAYERS), float32."""
+    """A policy: its description, and its arrays by name (LAYERS, perhaps SCALING), float32."""
+
+    @property
+    def detector(self) -> str:
+        """What it is a model of."""
+        return self.described.detector
 
     @property
     def card(self) -> Card:
@@ -60,11 +68,11 @@ class Policy(TensorFile[Described], frozen=True):
         """As the kernel takes it: inputs filled up to a multiple of four with weights of zero."""
         missing = -len(self.described.inputs) % _QUAD
         arrays = self.arrays | {"w1": np.pad(self.arrays["w1"], ((0, 0), (0, missing)))}
-        return Network(**{name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        return Network(**{name: np.ascontiguousarray(arrays[name]) for name in LAYERS})
 
     def problem(self) -> str:
         """What is wrong with the policy as a whole; empty where nothing is."""
-        if sorted(self.arrays) != sorted(LAYERS) or not all(
+        if sorted(self.arrays) not in (sorted(LAYERS), sorted((*LAYERS, *SCALING))) or not all(
             array.dtype == np.float32 and np.isfinite(array).all() for array in self.arrays.values()
         ):
             return f"arrays are not {', '.join(LAYERS)} of finite float32"
@@ -73,6 +81,8 @@ class Policy(TensorFile[Described], frozen=True):
         shapes = ((one, inputs), (one,), (two, one), (two,), (actions, two), (actions,))
         if tuple(self.arrays[name].shape for name in LAYERS) != shapes or one % _QUAD or two % _QUAD:
             return "arrays do not fit together, or a hidden layer is no multiple of four"
+        if any(self.arrays[name].shape != (inputs - len(PRIVATE),) for name in SCALING if name in self.arrays):
+            return "the scaling does not fit the inputs"
         return self.described.problem()
 
 

@@ -47,6 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for act in (promoting, rolling):
         act.add_argument("--why", required=True, metavar="TEXT", help="reason, kept in the audit log")
         act.add_argument("--who", default="", metavar="NAME", help="who does it (default: the operating system's user)")
+    promoting.add_argument(
+        "--shadow", action="store_true", help="a policy only says what it would do, on the topic signals.shadow"
+    )
     for act in (listing, show, promoting, rolling, again):
         act.add_argument("--json", action="store_true", help="one JSON document on standard output")
     listing.epilog = "example: tapewatch models list --json"
@@ -65,7 +68,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return reproduce.run(args)
     if args.act == "promote":
         shelf, _ = reached(settings, must=True)
-        return told(control.promote(settings, _read(args.model, settings, shelf), args.why, args.who), args.json)
+        data = _read(args.model, settings, shelf)
+        return told(control.promote(settings, data, args.why, args.who, shadow=args.shadow), args.json)
     return told(control.rollback(settings, args.detector, args.why, args.who), args.json)
 
 
@@ -132,13 +136,13 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
         print(msgspec.json.encode({"models": rows}).decode())
         return 0
     for row in rows:
-        mark = "*" if row["in_force"] else " "
+        mark = "*" if row["in_force"] else "s" if "shadow" in row else " "
         where = ",".join(row["places"])
         print(
             f"{mark} {row['hash']}  {row['detector']:<15} {_size(row):>12}  {row['inputs']:>2} inputs  "
             f"{row['rows']:>9,} rows  {where}"
         )
-    print("* in force", file=sys.stderr)
+    print("* in force, s as a shadow", file=sys.stderr)
     return 0
 
 
@@ -152,8 +156,9 @@ def _entry(
         return None
     order = standing.get(known.detector)
     now = in_force.get(known.detector) == name
+    shadow = {"shadow": True} if in_force.get(f"{known.detector}.shadow") == name else {}
     since = {"since": order.at, "why": order.why, "who": order.who} if now and order else {}
-    return {**known.summary(), "hash": name, "places": sorted(places), "in_force": now, **since}
+    return {**known.summary(), "hash": name, "places": sorted(places), "in_force": now, **since, **shadow}
 
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:

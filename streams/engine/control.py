@@ -16,6 +16,7 @@ import msgspec
 from detectors.model_file import content_hash
 from streams.engine.models import FindsModels, Model, decode, shipped
 from streams.engine.models import problem as problem_of
+from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig
 from streams.engine.shelf import KafkaShelf
 from tapewatch import audit, control_rows, kafka, topics
@@ -58,15 +59,26 @@ def checked(data: bytes) -> Model:
 
 
 def promote(
-    settings: Settings, data: bytes, why: str, who: str = "", clock: Clock = WALL, action: str = "models.promote"
+    settings: Settings,
+    data: bytes,
+    why: str,
+    who: str = "",
+    clock: Clock = WALL,
+    action: str = "models.promote",
+    shadow: bool = False,
 ) -> Change:
-    """Bring a model into force everywhere, from each partition's control row on."""
+    """Bring a model into force everywhere, from each partition's control row on.
+
+    shadow : a policy only says what it would do, on a topic of its own
+    """
     model, value = checked(data), content_hash(data)
+    if shadow and model.detector != DDQN:
+        raise TapewatchError(f"a model of {model.detector} has no shadow", "Only policies (ddqn) have one.")
     _topics(settings)
     producer = kafka.producer(settings, linger_ms=0)
     producer.produce(topics.MODELS, key=value.encode(), value=data)
     _flush(producer)
-    return _order(settings, model.detector, value, None, (action, why, who), clock)
+    return _order(settings, SHADOW if shadow else model.detector, value, None, (action, why, who), clock)
 
 
 def rollback(settings: Settings, detector: str, why: str, who: str = "", clock: Clock = WALL) -> Change:
@@ -75,7 +87,7 @@ def rollback(settings: Settings, detector: str, why: str, who: str = "", clock: 
     if standing is None or not standing.previous:
         raise TapewatchError(f"there is no earlier model of {detector}", "See `tapewatch models list`.")
     data = KafkaShelf(settings).find(standing.previous[0])
-    return promote(settings, data, why, who, clock, "models.rollback")
+    return promote(settings, data, why, who, clock, "models.rollback", detector == SHADOW)
 
 
 def apply_config(settings: Settings, config: DetectorConfig, why: str, who: str = "", clock: Clock = WALL) -> Change:

@@ -9,6 +9,7 @@ from detectors.book import flow
 from detectors.pumps.features import buy
 from streams.engine import output as o
 from streams.engine import state as s
+from streams.engine.deciding import end_session, keep_quote
 from streams.engine.hands import opened
 from streams.engine.observing import on_order, on_print
 from streams.engine.seal import advance, cover
@@ -234,7 +235,7 @@ def _on_status(hands: Longs, i: int, kind: int, second: int, offset: int, closes
     """A status row of one instrument: its phase, when its session began and ends, and what was not watched while it was
     halted. closes : second of the epoch at which the session will end, 0 where that is not known
     """
-    S, _, out = opened(hands)
+    S, judges, out = opened(hands)
     a = S.acc[i]
     if kind == _GAP:
         cover(out, i, second, second + 1, o.GAP, offset, 1)
@@ -244,6 +245,8 @@ def _on_status(hands: Longs, i: int, kind: int, second: int, offset: int, closes
             a[s.PHASE_OF], a[s.HALTED_SINCE] = s.HALTED, second
     elif kind == _CLOSE:
         a[s.PHASE_OF] = s.CLOSED
+        if judges.decide:
+            end_session(a, S.virtual[i])
     elif kind in (_OPEN, _RESUME, _AUCTION):
         if a[s.PHASE_OF] == s.HALTED and second > a[s.HALTED_SINCE]:
             cover(out, i, int(a[s.HALTED_SINCE]), second, o.HALT, offset, 1)
@@ -361,6 +364,8 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
             if a[s.HAS_BOOK] > 0.0:
                 flow.on_quote(S.flow[i], c3[row], c4[row], c5[row], c6[row], ts_recv[row])
             _on_quote(a, c3[row], c4[row], c5[row], c6[row], c7[row], c8[row])
+            if a[s.AWAITED] > 0.0:
+                keep_quote(a, S.virtual[i, s.TERMS])
         elif row_type == _TRADE:
             _on_trade(S, i, c3[row], c4[row], b5[row], b6[row], ts_event[row], ts_recv[row])
         elif row_type == _ORDER:
@@ -369,6 +374,8 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
         elif row_type == _BOOK:
             flow.on_book(S.flow[i], S.book[i], c4, c5, c6, c7, row * LEVELS, ts_recv[row])
             _on_book(a, S.book[i], c4, c5, c6, c7, row * LEVELS)
+            if a[s.AWAITED] > 0.0 and a[s.HAS_QUOTE] == 0.0:
+                keep_quote(a, S.virtual[i, s.TERMS])
         elif row_type == _BAR:
             _on_bar(a, c5[row], c6[row], c7[row], c8[row], c9[row], trades[row])
     return rows

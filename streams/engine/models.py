@@ -10,6 +10,7 @@ from detectors import peers, registry
 from detectors.autoencoder.model import AutoencoderModel
 from detectors.book import model as book
 from detectors.book.model import BookModel
+from detectors.ddqn.model import Policy
 from detectors.fusion import FusionModel
 from detectors.isolation.model import IsolationModel
 from detectors.kmeans.model import PAIR, KMeansModel
@@ -19,18 +20,21 @@ from detectors.pumps.model import PumpModel
 from detectors.registry import shipped as shipped
 from detectors.scenarios.fused_anomaly import ODDS_RATIO
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY
+from streams.engine import policy
 from streams.engine.features import NAMES
 from streams.engine.judging import REPORTED
+from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig, nobody
+from tapewatch.bundles import Bundle
 from tapewatch.errors import TapewatchError
 
 KMEANS, KMEANS_CLASSIC, PUMPS, BOOK = "kmeans", "kmeans_classic", pumps.DETECTOR, book.DETECTOR
-DETECTORS = (KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, peers.AUTOENCODER, peers.ISOLATION, peers.FUSION)
+DETECTORS = (KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, peers.AUTOENCODER, peers.ISOLATION, peers.FUSION, DDQN, SHADOW)
 """Detectors that a model can be promoted for."""
 
 _INPUTS = {KMEANS: NAMES, KMEANS_CLASSIC: PAIR}
 _Peer = AutoencoderModel | IsolationModel | FusionModel
-Model = KMeansModel | PumpModel | BookModel | _Peer
+Model = KMeansModel | PumpModel | BookModel | _Peer | Policy
 
 
 class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -85,6 +89,8 @@ def problem(model: Model) -> str:
     """Why the engine cannot take a model; empty where it can."""
     if isinstance(model, PumpModel | BookModel):
         return model.problem()
+    if isinstance(model, Policy):
+        return policy.problem(model)
     if isinstance(model, _Peer):
         return peers.problem(model, NAMES)
     if model.detector not in _INPUTS:
@@ -102,6 +108,7 @@ class InForce:
         self.config = config
         self.config_hash = config.hash
         self.judges = nobody()
+        self._players: dict[str, Bundle[policy.Player]] = {}
         for detector, wanted in sorted(models.items()):
             self._load(detector, wanted)
         self._switch()
@@ -113,7 +120,10 @@ class InForce:
         rules = config.rules()
         with np.errstate(divide="ignore"):
             floors = self.judges.peers.limits[peers.ALERT] + np.log(REPORTED * rules[:, FUSED_ANOMALY, ODDS_RATIO])
-        self.judges = self.judges._replace(rules=rules, watch=config.watch, ask=ask, floors=floors)
+        decide = config.policy.on and (DDQN in self.models or SHADOW in self.models)
+        self.judges = self.judges._replace(
+            rules=rules, watch=config.watch, ask=ask, floors=floors, decide=decide, habits=config.policy.habits()
+        )
         self.config_hash = config.hash
 
     @classmethod
@@ -124,7 +134,7 @@ class InForce:
     def _load(self, detector: str, wanted: str) -> None:
         known = registry.read(self._shelf.find(wanted))
         model: Model = known.model
-        if known.detector != detector or detector not in DETECTORS:
+        if known.detector != detector.removesuffix(".shadow") or detector not in DETECTORS:
             raise TapewatchError(
                 f"model {wanted} is of {known.detector!r}, not {detector!r}", "Promote a model of that detector."
             )
@@ -134,11 +144,21 @@ class InForce:
             self.judges = self.judges._replace(book=model.trees())
         elif isinstance(model, _Peer):
             self.judges = self.judges._replace(peers=peers.with_model(self.judges.peers, model, NAMES))
+        elif isinstance(model, Policy):
+            self._take_policy(detector, model)
         else:
             centres = model.centres_for(_INPUTS[detector])
             judges = self.judges
             self.judges = judges._replace(kmeans=centres) if detector == KMEANS else judges._replace(classic=centres)
         self.models[detector] = wanted
+
+    def _take_policy(self, detector: str, model: Policy) -> None:
+        if policy.problem(model):
+            raise TapewatchError(f"{detector}: {policy.problem(model)}", "Promote a policy that the engine can run.")
+        self._players[detector] = policy.PLAYER.bundle(policy.player(model))
+        policies = self.judges.policies.copy()
+        policies[policy.PLACES.index(detector)] = self._players[detector].words
+        self.judges = self.judges._replace(policies=policies)
 
     def apply(self, control: Control) -> None:
         """Switch to what a control row names; what it does not name stays."""
@@ -153,4 +173,5 @@ class InForce:
         """`detector=hash` of every model in force, and of the configuration for scenarios, for the scores' metadata."""
         scored = {module.NAME: self.config_hash for module in ENGINE if module.MEASURED}
         scored |= {name: self.models[BOOK] for name in book.SCENARIOS if BOOK in self.models}
-        return tuple(f"{detector}={wanted}" for detector, wanted in sorted((scored | self.models).items()))
+        scored |= {name: wanted for name, wanted in self.models.items() if name not in policy.PLACES}
+        return tuple(f"{detector}={wanted}" for detector, wanted in sorted(scored.items()))

@@ -9,14 +9,18 @@ import numpy.typing as npt
 
 from detectors.autoencoder import score as autoencoder
 from detectors.book.features import COUNT as FLOW_COUNT
+from detectors.ddqn.lanes import ACTIONS
+from detectors.ddqn.virtual import PRIVATE
 from detectors.kmeans.score import BLOCK
 from detectors.scenarios.library import SCENARIOS
 from detectors.scenarios.observation import COUNT as OBSERVED
 from streams.engine.features import COUNT as FEATURE_COUNT
+from streams.engine.policy import PLACES as POLICY_PLACES
+from streams.engine.policy import WIDEST_INPUT, WIDEST_LAYER
 
-# counts: int64[8], how much of each buffer is filled; FULL is 1 when a kernel stopped for want of room, CONTROL at a
-# control row.
-FEATURES, SCORES, BARS, SEALED, COVERAGE, EVENTS, FULL, CONTROL = range(8)
+# counts: int64[10], how much of each buffer is filled; FULL is 1 when a kernel stopped for want of room, CONTROL at a
+# control row; DECISIONS are counted only.
+FEATURES, SCORES, BARS, SEALED, COVERAGE, EVENTS, FULL, CONTROL, SIGNALS, DECISIONS = range(10)
 
 VERDICT = 16
 """Evidence and thresholds of a scenario."""
@@ -25,6 +29,12 @@ EVENT_VALUES = VERDICT + 2
 """Of an event: the scenario's evidence and thresholds, how strong it was, and for how many seconds in a row."""
 SCORES_EACH = 6 + len(SCENARIOS)
 """Score rows that one instrument's second can have."""
+POLICY = 4
+"""Which policy acted, the column of `signals`."""
+SIGNALS_EACH = len(POLICY_PLACES)
+HELD, PRICE, Q = range(3)
+SIGNAL_VALUES = Q + len(ACTIONS)
+"""Of a signal: position that the policy saw, price, and the values of its actions, NaN where not allowed."""
 SILENCE, HALT, GAP = 0, 1, 2
 """Why seconds were not watched: the feed was silent, the instrument halted, the venue's ids showed a hole."""
 
@@ -52,6 +62,8 @@ class Output(NamedTuple):
     events : int64[room, 8] scenario, kind, slot, onset, decided, updated (UTC ns), revision, onset offset;
     event_offsets : int64[room, 2]
     work, places : scratch of the kernels, float64[WORK_ROWS, BLOCK] and int64[PLACES]
+    signals : int64[room, 5] slot, time (UTC ns), causing offset, action, policy; signal_values : float64[room,
+    SIGNAL_VALUES]; policy_work, masks, own : scratch of the policy's kernels
     slots, classes : int64[BLOCK], instrument and class of each observation; observations : float64[BLOCK, COUNT];
     strengths : float64[BLOCK], verdicts : float64[BLOCK, VERDICT], of the scenario at hand; network_work,
     forest_inputs : of the autoencoder's and the forest's kernels; all of them scratch too
@@ -79,13 +91,18 @@ class Output(NamedTuple):
     verdicts: npt.NDArray[np.float64]
     network_work: npt.NDArray[np.float32]
     forest_inputs: npt.NDArray[np.float32]
+    signals: npt.NDArray[np.int64]
+    signal_values: npt.NDArray[np.float64]
+    policy_work: npt.NDArray[np.float32]
+    masks: npt.NDArray[np.bool_]
+    own: npt.NDArray[np.float64]
 
 
 def create(instruments: int) -> Output:
     """Buffers with room for the seconds of `instruments` instruments: several of few, at least one of many."""
     room = max(4096, instruments) + _PADDING
     return Output(
-        counts=np.zeros(8, dtype=np.int64),
+        counts=np.zeros(10, dtype=np.int64),
         features=np.zeros((FEATURE_COUNT, room), dtype=np.float32),
         feature_keys=np.zeros((3, room), dtype=np.int64),
         scores=np.zeros((2, SCORES_EACH * room), dtype=np.float32),
@@ -107,4 +124,9 @@ def create(instruments: int) -> Output:
         verdicts=np.zeros((BLOCK, VERDICT)),
         network_work=autoencoder.create_work(),
         forest_inputs=np.zeros(FEATURE_COUNT, dtype=np.float32),
+        signals=np.zeros((SIGNALS_EACH * room, 5), dtype=np.int64),
+        signal_values=np.zeros((SIGNALS_EACH * room, SIGNAL_VALUES)),
+        policy_work=np.zeros((WIDEST_INPUT + 2 * WIDEST_LAYER + len(ACTIONS), BLOCK), dtype=np.float32),
+        masks=np.zeros((BLOCK, len(ACTIONS)), dtype=np.bool_),
+        own=np.zeros(len(PRIVATE)),
     )

@@ -111,6 +111,8 @@ class Totals:
     features: int = 0
     scores: int = 0
     alerts: int = 0
+    signals: int = 0
+    decisions: int = 0
     transactions: int = 0
     aborted: int = 0
     snapshots: int = 0
@@ -128,6 +130,8 @@ class Totals:
         self.features += tally.written["features"]
         self.scores += tally.written["scores"]
         self.alerts += tally.written["alerts"]
+        self.signals += tally.written["signals"]
+        self.decisions += tally.written["decisions"]
         for label, count in tally.rows.items():
             self.by_type[label] = self.by_type.get(label, 0) + count
         for reason, count in tally.refused.items():

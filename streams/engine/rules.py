@@ -21,6 +21,7 @@ from detectors.scenarios.accounts import wash_trades as wash_trades_
 from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.library import ENGINE, SCENARIOS
 from detectors.scenarios.table import Sections
+from streams.engine.policy import PolicySettings, no_players
 
 ALL_SCENARIOS = (*SCENARIOS, *(module.NAME for module in ACCOUNTS))
 """Every scenario that has a section: those of the kernels, then those of the accounts stage."""
@@ -31,7 +32,7 @@ PARAMETERS = max(len(module.Parameters.__struct_fields__) for module in ENGINE)
 class Judges(NamedTuple):
     """What is in force in a partition, as kernels take it. rules : see DetectorConfig.rules; watch : whether scenarios
     are run; ask : whether K-means' peers are asked; floors : float64[1 + classes], fused log odds from which they have
-    score rows
+    score rows; policies : words of what decides, see streams.engine.policy.PLAYER; decide : whether any does; habits : see PolicySettings.habits
     """
 
     kmeans: Centres
@@ -43,6 +44,9 @@ class Judges(NamedTuple):
     watch: bool
     ask: bool
     floors: npt.NDArray[np.float64]
+    policies: npt.NDArray[np.int64]
+    decide: bool
+    habits: npt.NDArray[np.float64]
 
 
 def nobody() -> Judges:
@@ -50,7 +54,8 @@ def nobody() -> Judges:
     rules = np.zeros((1, len(SCENARIOS), PARAMETERS))
     return Judges(
         no_centres(), no_centres(), trees.no_model(), book_trees.no_model(), no_models(), rules,
-        watch=False, ask=False, floors=np.zeros(0),
+        watch=False, ask=False, floors=np.zeros(0), policies=no_players(), decide=False,
+        habits=PolicySettings().habits(),
     )  # fmt: skip
 
 
@@ -61,6 +66,7 @@ class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
     value
     watch : whether scenarios are run; without them the engine writes features and K-means scores, and nobody is alerted
     peers : whether autoencoder, isolation forest and fusion are run beside K-means; they are not without `watch`
+    policy : when the policy acts
     """
 
     classes: dict[str, dict[str, dict[str, float]]] = msgspec.field(default_factory=dict)
@@ -70,6 +76,7 @@ class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
     front_running: front_running_.Parameters = front_running_.Parameters()
     painting_the_tape: painting_the_tape_.Parameters = painting_the_tape_.Parameters()
     peers: bool = True
+    policy: PolicySettings = PolicySettings()
 
     def __post_init__(self) -> None:
         """ValueError where a value is negative or no number, or a class names an unknown scenario or parameter."""
@@ -85,6 +92,8 @@ class DetectorConfig(Sections, frozen=True, forbid_unknown_fields=True):
 
     def problem(self) -> str:
         """Which value is negative or no number; empty where none is."""
+        if self.policy.problem():
+            return self.policy.problem()
         sections = {name: msgspec.to_builtins(getattr(self, name)) for name in ALL_SCENARIOS}
         for name, overrides in self.classes.items():
             sections |= {f"classes.{name}.{scenario}": values for scenario, values in overrides.items()}

@@ -11,6 +11,7 @@ from streams.engine import state as s
 from streams.engine.asking import ask_peers
 from streams.engine.bars import close_bar
 from streams.engine.columns import compute, reference_price
+from streams.engine.deciding import decide
 from streams.engine.hands import opened
 from streams.engine.judging import judge
 from streams.engine.observing import observe
@@ -97,6 +98,8 @@ def seal_second(hands: I8, second: int, offset: int, ends_minute: bool) -> None:
         count = min(S.clock[s.COUNT] - start, BLOCK)
         begin = out.counts[o.FEATURES]
         observed = _features_of_block(hands, start, count, second, offset)
+        if judges.decide:
+            decide(hands, start, count, observed, begin, second, offset)
         distances(out.features, begin, observed, judges.kmeans, out.work, out.work[o.RAW])
         _verdicts_of_block(hands, start, count, begin, second, offset, ends_minute)
         if judges.ask:
@@ -120,6 +123,7 @@ def has_room(S: State, out: Output) -> bool:
         and out.counts[o.BARS] + count <= out.bar_keys.shape[1]
         and out.counts[o.SEALED] < out.sealed.shape[1]
         and out.counts[o.EVENTS] + s.SCENARIOS * count <= out.events.shape[0]
+        and out.counts[o.SIGNALS] + o.SIGNALS_EACH * count <= out.signals.shape[0]
         and out.counts[o.COVERAGE] + count + 1 <= out.coverage.shape[1]
     )
 

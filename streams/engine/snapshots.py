@@ -20,7 +20,7 @@ from streams.engine.task import Task
 from tapewatch.errors import TapewatchError
 
 CHUNK_BYTES = 4 * 1024 * 1024
-FORMAT = 4
+FORMAT = 5
 _DIGEST_BYTES = 32
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from detectors.autoencoder import score as autoencoder
 from detectors.book.state import FIELDS as FLOW_FIELDS
+from detectors.ddqn.virtual import FIELDS as VIRTUAL_FIELDS
 from detectors.pumps.features import FIELDS as PUMP_FIELDS
 from detectors.scenarios.episode import FIELDS as EPISODE_FIELDS
 from detectors.scenarios.library import SCENARIOS as SCENARIO_NAMES
@@ -35,7 +36,7 @@ PRE, ACTIVE, HALTED, CLOSED, IN_AUCTION = 0, 1, 2, 3, 4
 (
     BID, BID_QTY, ASK, ASK_QTY, LAST, CUM_VOLUME, HAS_QUOTE, HAS_TRADE, HAS_BOOK,
     VOL, CNT, SGN, NOTIONAL, RUSH, LAST_BUY_MS, OFI, QUOTES, ADDED, REMOVED, SOLD_SINCE, BOUGHT_SINCE,
-    BID5, ASK5, BID10, ASK10,
+    AWAITED, BID5, ASK5, BID10, ASK10,
     VOL60, CNT60, SGN60, OFI10, OFI60, QTS60, RUSH25, ADD10, REM10, R2_60, R2_300, AMI_SUM, AMI_N,
     EWMA_R2, M_VOL, V_VOL, M_CNT, V_CNT, M_SGN, V_SGN, M_SPREAD,
     SES_NOTIONAL, SES_VOLUME, SES_HIGH, SES_LOW,
@@ -43,8 +44,9 @@ PRE, ACTIVE, HALTED, CLOSED, IN_AUCTION = 0, 1, 2, 3, 4
     AGE, PHASE_OF, HALTED_SINCE, BASE_VOLUME, BASE_RUSH, BASE_R2, VOL25, SGN25, BASE_TRADED,
     OPENED_AT, CLOSES_AT, RAISED, LOWERED, RAISED60, M_QTS, V_QTS,
     HIGH_TEN, LOW_TEN, HIGH_BEFORE, LOW_BEFORE, TEN_HIGHS,
-) = range(79)  # fmt: skip
-"""HIGH_TEN, LOW_TEN : of ln p in the running ten seconds; HIGH_BEFORE, LOW_BEFORE : in the five tens before, each of
+) = range(80)  # fmt: skip
+"""AWAITED : 1 where a virtual order waits for a quote; it stands where every quote looks anyway.
+HIGH_TEN, LOW_TEN : of ln p in the running ten seconds; HIGH_BEFORE, LOW_BEFORE : in the five tens before, each of
 which keeps its own, highs from TEN_HIGHS on, lows from TEN_LOWS on. OPENED_AT, CLOSES_AT : seconds of the epoch.
 """
 TENS = 5
@@ -80,6 +82,13 @@ RESTING, RESTING_FIELDS = 128, 2
 """Places for resting orders by the hash of their id, and what is kept of each: hash, birth (ms); a newer order takes
 the place of one that has it, whose life is then not known."""
 
+TERMS = 2
+"""Of `virtual`: the row behind the policies' positions, with the terms of trade."""
+FIRST_BID, FIRST_ASK, BUY_COST, SELL_COST, SHORTING = range(5)
+"""Of the terms: the first two-sided quote since an order waits, 0 before it; costs as shares of the value; 1 where
+short sales are allowed.
+"""
+
 
 class State(NamedTuple):
     """Arrays of one partition; `capacity` instruments fit. See the names above for the columns.
@@ -92,11 +101,13 @@ class State(NamedTuple):
     open or about to be: the others' fields are not looked at
     pumps : [capacity, PUMP_FIELDS], of the pump detector; flow : [capacity, FLOW_FIELDS], of the book detector; tape :
     [capacity, TAPE, TAPE_FIELDS]; resting : [capacity, RESTING, RESTING_FIELDS]
+    virtual : [capacity, TERMS + 1, VIRTUAL_FIELDS], positions of the policy and of its shadow (detectors.ddqn.virtual),
+    then the terms of trade
     codes : of the autoencoder, 64 instruments a block, see detectors.autoencoder.score.create_state
     klass : int64[capacity], which rules apply; a function of configuration and reference data, not dumped
 
-    Episodes, pumps, flow, tape and resting are zeros at birth and never touched for instruments that have no use for
-    them, so that they take no memory there.
+    Episodes, pumps, flow, tape, resting and virtual are zeros at birth and never touched for instruments that have no
+    use for them, so that they take no memory there.
     """
 
     clock: I8
@@ -109,6 +120,7 @@ class State(NamedTuple):
     flow: F8
     tape: F8
     resting: F8
+    virtual: F8
     codes: F4
     klass: I8
 
@@ -140,11 +152,12 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "flow": (FLOW_FIELDS,),
     "tape": (TAPE, TAPE_FIELDS),
     "resting": (RESTING, RESTING_FIELDS),
+    "virtual": (TERMS + 1, VIRTUAL_FIELDS),
 }
 """What an instrument has in each array but the rings, in the order of a dump."""
 _DTYPES: dict[str, type] = {"live": np.int64, "codes": np.float32}
 """Of the arrays in a dump that are not of float64."""
-_SPARSE = ("episodes", "pumps", "flow", "tape", "resting")
+_SPARSE = ("episodes", "pumps", "flow", "tape", "resting", "virtual")
 """Arrays whose rows stay untouched where they are zeros."""
 
 

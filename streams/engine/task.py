@@ -16,10 +16,13 @@ from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.accounts import Accounts
 from streams.engine.alerts import build_alert
+from streams.engine.deciding import begin_anew
 from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, FrameWriter
 from streams.engine.hands import HANDS, Hands
 from streams.engine.ingest import ingest
 from streams.engine.models import Control, InForce
+from streams.engine.policy import PLACES
+from streams.engine.signals import build_signal
 from streams.engine.state import create, grow
 from streams.engine.texts import beside
 from streams.engine.windows import begin_watching
@@ -160,24 +163,29 @@ class Task:
         count = len(self.admission.names)
         if count == self.state.clock[s.COUNT]:
             return
+        fresh = len(self.kinds)
         self.state = grow(self.state, count)
         self.state.clock[s.COUNT] = count
-        for name in self.admission.names[len(self.kinds) :]:
+        for name in self.admission.names[fresh:]:
             known = self._registry.instruments.get(name)
             self.kinds.append(known.kind if known else "")
-        self._classify()
+        self._classify(fresh)
         if count > self._out.feature_keys.shape[1]:
             self.drain()
             self._out = o.create(s.capacity(self.state))
 
-    def _classify(self) -> None:
-        """Say which rules apply to each instrument."""
+    def _classify(self, fresh: int = 0) -> None:
+        """Say which rules apply to each instrument. fresh : the first that is new to the partition"""
         self.state.klass[: len(self.kinds)] = self.force.config.class_places(self.kinds)
         self.accounts.switch(self.force.config, self.kinds)
+        if self.force.judges.decide:
+            terms = self.force.config.policy.terms(self.admission.names[fresh:], self.kinds[fresh:])
+            self.state.virtual[fresh : len(self.kinds), s.TERMS, s.BUY_COST : s.SHORTING + 1] = terms
 
     def _control(self, offset: int, admitted: Admitted, row: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
         watched, network = self.force.config.watch, self.force.models.get(AUTOENCODER)
+        deciding = self._deciding()
         try:
             detail = str(frames.to_rows(admitted.view.data).columns["detail"][row])
             if admitted.headers.source != CONTROL_SOURCE:
@@ -196,6 +204,15 @@ class Task:
         if self.force.models.get(AUTOENCODER) != network:
             # What lies in its rings another network made.
             restart(self.state.codes)
+        for which, (before, now) in enumerate(zip(deciding, self._deciding(), strict=True)):
+            # A policy takes over its forerunner's position; a shadow begins with its own.
+            if before != now and (not before or PLACES[which] != PLACES[0]):
+                begin_anew(self.state, which)
+
+    def _deciding(self) -> list[str]:
+        """Content hash of the policy and of its shadow, empty where none decides."""
+        force = self.force
+        return [force.models.get(name, "") if force.judges.decide else "" for name in PLACES]
 
     def _refuse(self, offset: int, admitted: Admitted) -> None:
         """Keep every refused row of a frame in the dead letters."""
@@ -237,11 +254,15 @@ class Task:
             self._frames(topics.BARS, "bars", self._bars, [*out.bar_keys, minutes], out.bars, counts[o.BARS])
             self._coverage()
             self._alerts(of_accounts)
+            self._signals()
             self._markers()
         written["features"] += int(out.counts[o.FEATURES])
         written["scores"] += int(out.counts[o.SCORES])
         written["bars"] += int(out.counts[o.BARS])
         written["alerts"] += int(out.counts[o.EVENTS]) + len(of_accounts)
+        if out.counts[o.DECISIONS]:
+            written["decisions"] += int(out.counts[o.DECISIONS])
+            written["signals"] += int((out.signals[: out.counts[o.SIGNALS], o.POLICY] == 0).sum())
         out.counts[:] = 0
 
     def _frames(
@@ -299,6 +320,17 @@ class Task:
                     topics.ALERTS, messages.encode(alert), alert.id.encode(), [*headers], instrument=alert.instrument
                 )
             )
+
+    def _signals(self) -> None:
+        """Write what the policies did, the shadow's on a topic of its own."""
+        out, where = self._out, (self.topic, self.partition)
+        for row in range(int(out.counts[o.SIGNALS])):
+            keys = out.signals[row]
+            signal = build_signal(keys, out.signal_values[row], self.admission.names, where, self.force, self.build)
+            topic = topics.SIGNALS if keys[o.POLICY] == 0 else topics.SHADOW_SIGNALS
+            headers = [("type", b"signal"), ("version", b"1")]
+            key = signal.instrument
+            self._outgoing.append(Outgoing(topic, messages.encode(signal), key.encode(), headers, instrument=key))
 
     def _alert(self, event: np.ndarray, offsets: np.ndarray, values: np.ndarray) -> Alert:
         """The message of one scenario event, under what is in force."""

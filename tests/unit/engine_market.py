@@ -164,7 +164,7 @@ def bits(records: Sequence[Outgoing], with_offsets: bool = True) -> dict[str, An
             for name, values in columns.items()
             if with_offsets or name != "offset"
         }
-    for topic in (topics.ALERTS, topics.COVERAGE) if with_offsets else ():
+    for topic in (topics.ALERTS, topics.SIGNALS, topics.SHADOW_SIGNALS, topics.COVERAGE) if with_offsets else ():
         found[topic] = messages_of(records, topic)
     found["refused"] = [(record.headers, record.value) for record in records if record.topic.endswith(".dlq")]
     return found

@@ -19,6 +19,7 @@ from detectors.scenarios.pump_and_dump import Parameters as PumpParameters
 from streams.driver import Driver
 from streams.engine import snapshots
 from streams.engine.models import KMEANS, KMEANS_CLASSIC, InForce, ModelShelf, shipped
+from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig
 from streams.engine.task import Outgoing, Task
 from tapewatch import topics
@@ -26,6 +27,7 @@ from tapewatch.registry import FixedRegistry
 from tapewatch.rows import StatusKind
 from tests.unit import engine_market as m
 from tests.unit.engine_market import status
+from tests.unit.virtual_policy import EAGER, made
 
 SECONDS = 130
 
@@ -52,8 +54,11 @@ def nervous() -> InForce:
         cooldown_s=20.0,
     )
     fused = FusedParameters(hold_s=1.0, quiet_s=2.0, cooldown_s=4.0)
-    config = DetectorConfig(AnomalyParameters(hold_s=1.0, quiet_s=2.0, cooldown_s=4.0), pump, fused_anomaly=fused)
-    models = {KMEANS: shelf.put(wide.encoded()), KMEANS_CLASSIC: shelf.put(pair.encoded())}
+    config = DetectorConfig(
+        AnomalyParameters(hold_s=1.0, quiet_s=2.0, cooldown_s=4.0), pump, fused_anomaly=fused, policy=EAGER
+    )
+    models = {name: shelf.put(made(seed).encoded()) for name, seed in ((DDQN, 1), (SHADOW, 2))}
+    models |= {KMEANS: shelf.put(wide.encoded()), KMEANS_CLASSIC: shelf.put(pair.encoded())}
     every_second = msgspec.structs.replace(fusion.shipped(), alert=-7.0)
     models |= {name: content_hash(shipped()[name]) for name in (peers.AUTOENCODER, peers.ISOLATION)}
     return InForce(shelf, models | {peers.FUSION: shelf.put(every_second.encoded())}, config)
@@ -96,6 +101,8 @@ def test_market_of_these_tests_brings_everything_to_life() -> None:
     for word in (b"pump_and_dump", b"kmeans_anomaly", b"fused_anomaly", b'"open"', b'"update"', b'"closed"'):
         assert word in alerts
     assert len(found[topics.COVERAGE]) == 3
+    for topic in (topics.SIGNALS, topics.SHADOW_SIGNALS):
+        assert len(found[topic]) > 5
     assert len(found["refused"]) == 1
 
 
