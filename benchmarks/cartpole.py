@@ -50,20 +50,25 @@ class CartPole:
         ends = np.array([terminated]), np.array([truncated])
         return Step(states, self._masks, np.array([reward], dtype=np.float32), *ends, after, self._masks)
 
-    def state(self) -> dict[str, Any]:
-        """Not kept: this check is short."""
-        raise NotImplementedError("CartPole is not resumed")
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Not kept: this check is short."""
-        raise NotImplementedError("CartPole is not resumed")
-
     def _seen(self, found: Any) -> F4:
         return (np.asarray(found, dtype=np.float32) / _SCALE)[None, :]
 
 
-def run_seed(steps: int, seed: int) -> dict[str, Any]:
-    """Train one seed and judge its last network. Runs in a worker."""
+def run_seed(steps: int, keep: Path | None, seed: int) -> dict[str, Any]:
+    """One seed's figures: those kept from a run before, else made and kept. Runs in a worker."""
+    path = keep / f"cartpole-{steps}-{seed}.json" if keep else None
+    if path is not None and path.is_file():
+        found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+        return found
+    found = trained(steps, seed)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode(found))
+    return found
+
+
+def trained(steps: int, seed: int) -> dict[str, Any]:
+    """Train one seed and judge its last network."""
     require_torch()
     from detectors.ddqn.learner import DoubleDQN, Progress
 
@@ -117,11 +122,14 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="first seed (default: 1; the recipe was chosen on 11..14)")
     parser.add_argument("--workers", type=int, default=2, help="seeds learnt at a time (default: 2)")
     parser.add_argument("--steps", type=int, default=100_000, help="default: 100000")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep each seed's figures here; a run broken off goes on"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON document here")
     args = parser.parse_args()
     require_torch()
     with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
-        seeds = list(pool.map(partial(run_seed, args.steps), range(args.first, args.first + args.seeds)))
+        seeds = list(pool.map(partial(run_seed, args.steps, args.keep), range(args.first, args.first + args.seeds)))
     means = [one["mean_return"] for one in seeds]
     document = {
         "benchmark": "CartPole-v1",

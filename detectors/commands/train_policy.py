@@ -1,4 +1,4 @@
-"""`tapewatch train ddqn`: learn a long-or-short policy from daily bars and put it into the registry."""
+"""`tapewatch train ddqn`: learn a policy from daily bars or from seconds, and put it into the registry."""
 
 import argparse
 import sys
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from detectors.autoencoder.training import require_torch
-from detectors.commands import daily_files
+from detectors.commands import daily_files, train_seconds
 from detectors.ddqn import card as policy_card
-from detectors.ddqn import daily_training, model
-from detectors.ddqn.daily_market import Bars
+from detectors.ddqn import daily_training, model, self_play
+from detectors.ddqn.daily_market import ACTIONS, INPUTS, Bars
 from detectors.ddqn.model import Card, Policy
+from detectors.ddqn.played import policy_player
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -30,14 +31,22 @@ _LIMITS = (
 
 def configure(kinds: Any) -> None:
     """Add the policy to the choices of `tapewatch train`. kinds : what argparse's add_subparsers gave."""
-    parser = kinds.add_parser(MODEL, help="a Double DQN on daily bars (needs the extra `train`)")
+    parser = kinds.add_parser(MODEL, help="a Double DQN on daily bars or seconds (needs the extra `train`)")
     parser.epilog = "example: tapewatch train ddqn --daily AAPL.csv MSFT.csv --before 2018-01-01 --curve curve.csv"
-    parser.add_argument(
-        "--daily", nargs="+", type=Path, required=True, metavar="FILE", help="Timestamp,Open,High,Low,Close,Volume"
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--daily", nargs="+", type=Path, metavar="FILE", help="Timestamp,Open,High,Low,Close,Volume: long or short"
     )
+    source.add_argument(
+        "--market", nargs="+", type=Path, metavar="FILE", help="closed seconds, Parquet: as the engine decides"
+    )
+    train_seconds.configure(parser)
     parser.add_argument("--before", metavar="DAY", help="learn only from rows before this day, YYYY-MM-DD")
     parser.add_argument("--steps", type=int, help="decisions to learn from (default: the chosen recipe's)")
     parser.add_argument("--seed", type=int, default=1, help="of everything drawn (default: 1)")
+    parser.add_argument(
+        "--champion", type=Path, metavar="FILE", help="policy that acts while this one learns from it (self-play)"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
     parser.add_argument("--curve", type=Path, metavar="FILE", help="learning curve as CSV, growing while it learns")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="keep all of learning here, every tenth of it")
@@ -49,6 +58,10 @@ def configure(kinds: Any) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Learn, save and describe a policy."""
     require_torch()
+    if args.market:
+        given = train_seconds.prepared(args)
+        _learn(given.learner, args)
+        return _keep(train_seconds.policy_of(given, args), given.learner, args, settings)
     bars = _bars(args)
     learner = _learner(args, bars)
     _learn(learner, args)
@@ -57,8 +70,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         data_hash=daily_files.hashed(args.daily)[:16],
         command=_command(args, learner),
         limits=_LIMITS,
+        recipe={"champion": _champion(args.champion).hash} if args.champion else {},
     )
-    policy = daily_training.policy_of(learner, card)
+    return _keep(daily_training.policy_of(learner, card), learner, args, settings)
+
+
+def _keep(policy: Policy, learner: "DoubleDQN", args: argparse.Namespace, settings: Settings) -> int:
+    """Put the policy into the registry and describe it."""
     saved = settings.data_path / "models" / f"{policy.hash}.safetensors"
     saved.parent.mkdir(parents=True, exist_ok=True)
     for path in (saved, args.out) if args.out else (saved,):
@@ -81,15 +99,21 @@ def _learner(args: argparse.Namespace, bars: dict[str, Bars]) -> "DoubleDQN":
 
     try:
         market = daily_training.market(bars)
+        chosen, behaviour = daily_training.chosen(), None
+        if args.champion:
+            chosen, behaviour = self_play.challenging(chosen), policy_player(_champion(args.champion))
         if args.resume:
-            return DoubleDQN.resume(args.resume.read_bytes(), market, args.device)
-        chosen = daily_training.chosen()
+            return DoubleDQN.resume(args.resume.read_bytes(), market, args.device, behaviour)
         recipe = replace(chosen, seed=args.seed, steps=args.steps or chosen.steps)
-        return DoubleDQN(recipe, market, args.device)
+        return DoubleDQN(recipe, market, args.device, behaviour)
     except (OSError, ValueError) as error:
         raise TapewatchError(
             f"cannot train: {error}", "Give more than a year of daily bars of one instrument."
         ) from error
+
+
+def _champion(path: Path) -> Policy:
+    return self_play.named(path, daily_training.ENVIRONMENT, INPUTS, ACTIONS)
 
 
 def _learn(learner: "DoubleDQN", args: argparse.Namespace) -> None:
@@ -114,7 +138,9 @@ def _learn(learner: "DoubleDQN", args: argparse.Namespace) -> None:
 def _command(args: argparse.Namespace, learner: "DoubleDQN") -> str:
     names = " ".join(path.name for path in args.daily)
     before = f" --before {args.before}" if args.before else ""
-    return f"tapewatch train ddqn --daily {names}{before} --steps {learner.recipe.steps} --seed {learner.recipe.seed}"
+    champion = f" --champion {args.champion.name}" if args.champion else ""
+    recipe = learner.recipe
+    return f"tapewatch train ddqn --daily {names}{before}{champion} --steps {recipe.steps} --seed {recipe.seed}"
 
 
 def _describe(policy: Policy, learner: "DoubleDQN", saved: Path, as_json: bool) -> None:
@@ -122,4 +148,6 @@ def _describe(policy: Policy, learner: "DoubleDQN", saved: Path, as_json: bool) 
         found = model.summary(policy) | {"saved": str(saved), "seed": learner.recipe.seed, "updates": learner.updates}
         print(msgspec.json.encode(found).decode())
     else:
+        champion = policy.card.recipe.get("champion", "hold")
         print(policy_card.markdown(policy) + f"\npolicy {policy.hash} in {saved}")
+        print(f"next: tapewatch evaluate promotion --champion {champion} --challenger {policy.hash} ...")

@@ -16,6 +16,8 @@ from detectors.ddqn.score import choose
 if TYPE_CHECKING:
     from detectors.ddqn.learner import DoubleDQN, Progress, Recipe
 
+ENVIRONMENT = "daily"
+"""What the description of a policy for these states calls its environment."""
 LANES = 16
 _POSITIONS = (-1.0, 0.0, 1.0)
 
@@ -49,12 +51,12 @@ def market(instruments: Mapping[str, Bars]) -> DailyMarket:
 
 
 def policy_of(learner: "DoubleDQN", card: Card) -> Policy:
-    """What a learner holds best by now, as a policy. card : what it learnt from; steps and recipe are filled in"""
+    """What a learner holds best by now, as a policy. card : what it learnt from, without seed and steps"""
     from detectors.ddqn.learner import folded
 
     recipe = learner.recipe
-    full = msgspec.structs.replace(card, seed=recipe.seed, steps=learner.steps, recipe=asdict(recipe))
-    return Policy(Described("daily", INPUTS, ACTIONS, full), folded(learner.online))
+    full = msgspec.structs.replace(card, seed=recipe.seed, steps=learner.steps, recipe=card.recipe | asdict(recipe))
+    return Policy(Described(ENVIRONMENT, INPUTS, ACTIONS, full), folded(learner.online))
 
 
 def train(

@@ -1,6 +1,6 @@
 """What the learner asks of a world: several lanes that step together, masks of what may be done, and its state."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,11 @@ class Environment(Protocol):
     def step(self, actions: I8) -> Step:
         """Act in every lane. actions : int64[lanes], each allowed by the lane's mask."""
         ...
+
+
+@runtime_checkable
+class Resumable(Environment, Protocol):
+    """An environment whose state can be kept, so that learning in it can stop and go on."""
 
     def state(self) -> dict[str, Any]:
         """Everything that `restore` needs to go on from here, as JSON can hold it."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load, save
 
-from detectors.ddqn.environment import F4, I8, Bools, Environment
+from detectors.ddqn.environment import F4, I8, Bools, Environment, Resumable
 from detectors.ddqn.replay import Batch, Replay
 
 Parameters = dict[str, Any]
@@ -135,9 +135,20 @@ def folded(parameters: Mapping[str, Any]) -> dict[str, F4]:
 
 
 class DoubleDQN:
-    """A learner in its environment. device : `cpu` or `cuda`; by default a GPU where there is one."""
+    """A learner in its environment.
 
-    def __init__(self, recipe: Recipe, environment: Environment, device: str | None = None):
+    device : `cpu` or `cuda`; by default a GPU where there is one
+    behaviour : who acts, but for the decisions of chance; by default the online network itself
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        environment: Environment,
+        device: str | None = None,
+        behaviour: Callable[[F4, Bools], I8] | None = None,
+    ):
+        self.behaviour = behaviour or self.act
         torch.use_deterministic_algorithms(True)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.recipe, self.environment = recipe, environment
@@ -201,7 +212,7 @@ class DoubleDQN:
         astray = chance < self.epsilon
         if astray.all():
             return drawn
-        return np.where(astray, drawn, self.act(self.states, self.masks))
+        return np.where(astray, drawn, self.behaviour(self.states, self.masks))
 
     def _account(self, rewards: F4, ended: Bools) -> None:
         self.running += rewards
@@ -242,7 +253,11 @@ class DoubleDQN:
                 value.copy_(self.online[name])
 
     def checkpoint(self) -> bytes:
-        """All that learning goes on from, as safetensors: networks, optimiser, replay, chance, the environment."""
+        """All that learning goes on from, as safetensors: networks, optimiser, replay, chance, the environment.
+
+        TypeError where the environment keeps no state.
+        """
+        world = resumable(self.environment)
         arrays = {f"replay.{name}": array for name, array in self.replay.arrays().items()}
         for number, (name, value) in enumerate(self.online.items()):
             arrays[f"online.{name}"] = value.detach().cpu().numpy()
@@ -252,21 +267,31 @@ class DoubleDQN:
         arrays |= {"states": self.states, "masks": self.masks, "running": self.running, "recent": np.array(self.recent)}
         kept = {name: getattr(self, name) for name in ("steps", "updates", "episodes", "loss", "value")}
         kept |= {"added": self.replay.added, "largest": self.replay.largest, "recipe": asdict(self.recipe)}
-        kept |= {"random": jsonable(self.random), "environment": self.environment.state()}
+        kept |= {"random": jsonable(self.random), "environment": world.state()}
         text = msgspec.json.encode(kept).decode()
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"learner": text})
 
     @classmethod
-    def resume(cls, data: bytes, environment: Environment, device: str | None = None) -> "DoubleDQN":
-        """A learner that goes on from a checkpoint as if it had never stopped; ValueError where it does not fit."""
+    def resume(
+        cls,
+        data: bytes,
+        environment: Environment,
+        device: str | None = None,
+        behaviour: Callable[[F4, Bools], I8] | None = None,
+    ) -> "DoubleDQN":
+        """A learner that goes on from a checkpoint as if it had never stopped.
+
+        ValueError where the checkpoint does not fit; TypeError where the environment keeps no state.
+        """
+        world = resumable(environment)
         header = msgspec.json.decode(data[8 : 8 + int.from_bytes(data[:8], "little")])
         kept, arrays = msgspec.json.decode(header["__metadata__"]["learner"]), load(data)
         recipe = Recipe(**(kept["recipe"] | {"hidden": tuple(kept["recipe"]["hidden"])}))
-        learner = cls(recipe, environment, device)
+        learner = cls(recipe, environment, device, behaviour)
         if arrays["states"].shape != learner.states.shape:
             raise ValueError(f"the checkpoint is of {arrays['states'].shape} states, not {learner.states.shape}")
         learner._fill(arrays, kept)
-        environment.restore(kept["environment"])
+        world.restore(kept["environment"])
         return learner
 
     def _fill(self, arrays: dict[str, Any], kept: dict[str, Any]) -> None:
@@ -289,6 +314,14 @@ class DoubleDQN:
             # JSON has no NaN: a loss that was not there yet comes back as null.
             setattr(self, name, float("nan") if kept[name] is None else kept[name])
         restore_random(self.random, kept["random"])
+
+
+def resumable(environment: Environment) -> Resumable:
+    """The environment as one whose state is kept; TypeError where it is not."""
+    if not isinstance(environment, Resumable):
+        name = type(environment).__name__
+        raise TypeError(f"{name} keeps no state: learning in it cannot be written to a checkpoint nor resumed")
+    return environment
 
 
 def jsonable(random: np.random.Generator) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from detectors.trading import state as s
 
 F8 = npt.NDArray[np.float64]
 
+ENVIRONMENT = "trading"
+"""What the description of a policy for these states calls its environment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -143,7 +146,7 @@ class Trading:
 
     def _rewards(self, before: I8, held: I8) -> F4:
         """Rewards of the step that has just been run, float32[lanes]; keeps peak, drawdown and entry up to date."""
-        unit = self._unit_reward()
+        unit = self.unit_reward()
         self.peak = np.maximum(self.peak, self.equity)
         fall = self.peak - self.equity
         deeper = np.maximum(0, fall - self.drawdown)
@@ -159,7 +162,7 @@ class Trading:
         rewards: F4 = (found - self.rules.drawdown_penalty * deeper / unit).astype(np.float32)
         return rewards
 
-    def _unit_reward(self) -> I8:
+    def unit_reward(self) -> I8:
         """Money steps of a reward of 1, int64[lanes]."""
         found: I8 = np.maximum(1, (self.unit_value * self.rules.reward_unit).astype(np.int64))
         return found
@@ -190,7 +193,7 @@ class Trading:
         rows = np.maximum(self.row[:, None] + back, self.tracks.first[self.session][:, None])
         private = np.zeros((self.lanes, len(PRIVATE)), dtype=np.float32)
         kernels.show_lanes(
-            self.books, self.tracks, self.session, self.row, self.rules.limit, self._unit_reward(), private
+            self.books, self.tracks, self.session, self.row, self.rules.limit, self.unit_reward(), private
         )
         return np.concatenate([self.seen[rows].reshape(self.lanes, -1), private], axis=1)
 
@@ -219,6 +222,19 @@ class Trading:
         given = state["random"]
         numbers = {name: int(value) for name, value in given["state"].items()}
         self._random.bit_generator.state = given | {"state": numbers}
+
+
+def inputs_for(names: Sequence[str], window: int) -> tuple[str, ...]:
+    """Names of the columns of a state; those of earlier rows of the window end in how many rows back they are."""
+    back = [f"{name}@{rows}" if rows else name for rows in range(window - 1, -1, -1) for name in names]
+    return (*back, *PRIVATE)
+
+
+def seen_by(inputs: Sequence[str]) -> tuple[tuple[str, ...], int]:
+    """The features that a policy of such inputs sees, and its window: `inputs_for` the other way round."""
+    seen = inputs[: len(inputs) - len(PRIVATE)]
+    names = tuple(name for name in seen if "@" not in name)
+    return names, max(1, len(seen) // max(1, len(names)))
 
 
 _KEPT = ("books", "session", "row", "begun", "equity", "peak", "drawdown", "entry", "unit_value", "refused")

@@ -15,6 +15,7 @@ WHATS: dict[str, str] = {
     "budget": "thresholds that keep the alert budget over stored history, as a file for `config apply`",
     "drift": "scores over stored history beside those the models were made on: shifts, and discoveries at a held rate",
     "ddqn": "a daily long-or-short policy of a Double DQN beside buying and holding, by the TDQN protocol",
+    "promotion": "a challenger policy against the champion on the same stretches, by a sequential test",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
 """What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""

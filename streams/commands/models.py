@@ -9,7 +9,7 @@ import msgspec
 
 from detectors import registry
 from detectors.model_file import content_hash
-from streams.commands import reproduce
+from streams.commands import promoting, reproduce
 from streams.engine import control
 from streams.engine.control import Change
 from streams.engine.models import DETECTORS, FindsModels, ModelShelf
@@ -22,6 +22,7 @@ from tapewatch.settings import Settings
 _EPILOG = """examples:
   tapewatch models list
   tapewatch models promote 4f2a9c --why 'retrained on March'
+  tapewatch models promote 9c01d7 --report-file report/promotion.json --why 'beats the policy in force'
   tapewatch models rollback kmeans --why 'too many alerts'
   tapewatch models reproduce kmeans_classic
 """
@@ -33,28 +34,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     acts = parser.add_subparsers(dest="act", metavar="list|show|promote|rollback|reproduce", required=True)
     listing = acts.add_parser("list", help="every model: trained here, shipped, promoted once")
     show = acts.add_parser("show", help="a model's card")
-    promoting = acts.add_parser("promote", help="bring a model into force: the engine switches without a restart")
+    bringing = acts.add_parser("promote", help="bring a model into force: the engine switches without a restart")
     rolling = acts.add_parser("rollback", help="bring the model before the present one into force again")
     again = acts.add_parser("reproduce", help="make a shipped model again from its card, and compare the hashes")
     reproduce.configure(again)
-    for act in (show, promoting):
+    promoting.configure(bringing)
+    for act in (show, bringing):
         act.add_argument(
             "model",
             metavar="FILE|HASH",
             help="model file, content hash or its beginning, or a detector (its shipped one)",
         )
     rolling.add_argument("detector", choices=DETECTORS, nargs="?", default="kmeans", help="default: kmeans")
-    for act in (promoting, rolling):
+    for act in (bringing, rolling):
         act.add_argument("--why", required=True, metavar="TEXT", help="reason, kept in the audit log")
         act.add_argument("--who", default="", metavar="NAME", help="who does it (default: the operating system's user)")
-    promoting.add_argument(
-        "--shadow", action="store_true", help="a policy only says what it would do, on the topic signals.shadow"
-    )
-    for act in (listing, show, promoting, rolling, again):
+    for act in (listing, show, bringing, rolling, again):
         act.add_argument("--json", action="store_true", help="one JSON document on standard output")
     listing.epilog = "example: tapewatch models list --json"
     show.epilog = "example: tapewatch models show 4f2a9c"
-    promoting.epilog = "example: tapewatch models promote 4f2a9c --why 'retrained on March'"
+    bringing.epilog = "example: tapewatch models promote 4f2a9c --why 'retrained on March'"
     rolling.epilog = "example: tapewatch models rollback kmeans --why 'too many alerts'"
 
 
@@ -67,9 +66,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.act == "reproduce":
         return reproduce.run(args)
     if args.act == "promote":
-        shelf, _ = reached(settings, must=True)
-        data = _read(args.model, settings, shelf)
-        return told(control.promote(settings, data, args.why, args.who, shadow=args.shadow), args.json)
+        shelf, standing = reached(settings, must=True)
+        data = model_file(args.model, settings, shelf)
+        subject, details = promoting.admitted(args, data, control.models_in_force(standing))
+        return told(control.promote(settings, data, args.why, args.who, subject=subject, details=details), args.json)
     return told(control.rollback(settings, args.detector, args.why, args.who), args.json)
 
 
@@ -102,7 +102,7 @@ def told(change: Change, as_json: bool) -> int:
     return 0
 
 
-def _read(wanted: str, settings: Settings, shelf: FindsModels) -> bytes:
+def model_file(wanted: str, settings: Settings, shelf: FindsModels) -> bytes:
     """A model file by path, a detector's shipped one by its name, or by content hash or its beginning."""
     path = Path(wanted)
     if path.is_file():
@@ -164,7 +164,7 @@ def _entry(
 def _show(args: argparse.Namespace, settings: Settings) -> int:
     """A model's card, or the whole model as JSON."""
     shelf, _ = reached(settings) if not Path(args.model).is_file() else (ModelShelf(), {})
-    data = _read(args.model, settings, shelf)
+    data = model_file(args.model, settings, shelf)
     try:
         known = registry.read(data)
     except ValueError as error:

@@ -90,9 +90,7 @@ class Player(NamedTuple):
 
 
 _PLANE, _LINE = np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.float32)
-PLAYER = Layout(
-    Player(Network(_PLANE, _LINE, _PLANE, _LINE, _PLANE, _LINE), np.zeros(0, dtype=np.int64), _LINE, _LINE)
-)
+PLAYER = Layout(Player(Network(_PLANE, _LINE, _PLANE, _LINE, _PLANE, _LINE), np.zeros(0, dtype=np.int64), _LINE, _LINE))
 """How kernels are handed a policy: only the one that asks it opens it."""
 
 

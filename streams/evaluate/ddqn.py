@@ -25,27 +25,31 @@ from detectors.ddqn import daily_account, daily_training
 from detectors.ddqn.daily_account import CAPITAL, COST, FIRST, LONG, SHORT, Account
 from detectors.ddqn.model import Policy, decode
 from streams.evaluate.ddqn_figures import BLOCK, intervals, shuffled_skill
+from streams.evaluate.strategies import POLICY, RULES
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
 I8 = npt.NDArray[np.int64]
 
-POLICY, BENCHMARK = "policy", "buy_and_hold"
-RULES = (BENCHMARK, "sell_and_hold", "trend_following", "mean_reversion")
+BENCHMARK = RULES[0]
 PUBLISHED = {"buy_and_hold, 30 instruments": 0.369, "TDQN, 30 instruments": 0.404}
 _SHUFFLES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Traded:
-    """One instrument's accounts in the test. rules : by name; policy : one a seed; actions : of the policies"""
+    """One instrument's accounts in the test.
+
+    rules : by name; policy : one a seed; actions : of the policies; wanted : actions of the rules
+    """
 
     instrument: Instrument
     rules: dict[str, Account]
     windows: dict[str, tuple[int, int]]
     policy: list[Account]
     actions: list[I8]
+    wanted: dict[str, I8]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -138,6 +142,7 @@ def trade(one: Instrument, policies: Sequence[Policy]) -> Traded:
         windows,
         [daily_account.account(close, found) for found in actions],
         actions,
+        wanted,
     )
 
 

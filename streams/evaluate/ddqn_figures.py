@@ -20,11 +20,12 @@ DRAWS = 2000
 
 
 def intervals(
-    returns: Mapping[str, F8], policy: str, benchmark: str, seed: int
+    returns: Mapping[str, F8], policy: str, benchmark: str, seed: int, block: int = BLOCK, year: int = YEAR
 ) -> tuple[dict[str, Interval], Interval]:
     """Mean Sharpe ratio of every strategy, and of the policy less the benchmark, with 95 % bootstrap intervals.
 
     returns : by strategy, float64[instruments, seeds, days]; a strategy without chance has one seed
+    block : days drawn together; year : of days, in what a ratio is stated for (a day may be any stretch of time)
     Each draw takes instruments and circular blocks of days with replacement, the same ones for all strategies, so that
     the difference is paired and what instruments have in common on a day stays in common; seeds, where
     there are several, are drawn too.
@@ -33,13 +34,13 @@ def intervals(
     instruments, _, days = next(iter(returns.values())).shape
     draws: dict[str, list[float]] = {name: [] for name in returns}
     for _ in range(DRAWS):
-        starts = random.integers(0, days, -(-days // BLOCK))
-        rows = ((starts[:, None] + np.arange(BLOCK)) % days).ravel()[:days]
+        starts = random.integers(0, days, -(-days // block))
+        rows = ((starts[:, None] + np.arange(block)) % days).ravel()[:days]
         taken = random.integers(0, instruments, instruments)
         for name, found in returns.items():
             seeds = random.integers(0, found.shape[1], found.shape[1])
-            draws[name].append(float(ratios(found[taken][:, seeds][:, :, rows]).mean()))
-    means = {name: float(ratios(found).mean()) for name, found in returns.items()}
+            draws[name].append(float(ratios(found[taken][:, seeds][:, :, rows], year).mean()))
+    means = {name: float(ratios(found, year).mean()) for name, found in returns.items()}
     apart = np.array(draws[policy]) - np.array(draws[benchmark])
     return (
         {name: _interval(means[name], np.array(found)) for name, found in draws.items()},
@@ -47,11 +48,11 @@ def intervals(
     )
 
 
-def ratios(returns: F8) -> F8:
-    """Annualised Sharpe ratios over the last axis; 0 where nothing moved."""
+def ratios(returns: F8, year: int = YEAR) -> F8:
+    """Sharpe ratios over the last axis, annualised by default; 0 where nothing moved. year : returns in a year"""
     spread = returns.std(axis=-1, ddof=1)
     safe = np.where(spread > 0.0, spread, 1.0)
-    found: F8 = np.where(spread > 0.0, np.sqrt(YEAR) * returns.mean(axis=-1) / safe, 0.0)
+    found: F8 = np.where(spread > 0.0, np.sqrt(year) * returns.mean(axis=-1) / safe, 0.0)
     return found
 
 

@@ -99,9 +99,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def finish(
     args: argparse.Namespace,
-    document: dict[str, Any],
+    document: Any,
     report: Callable[[Path], Path],
-    lines: Callable[[dict[str, Any]], str],
+    lines: Callable[[Any], str],
 ) -> int:
     """Write the document where it was asked for."""
     encoded = msgspec.json.encode(document)

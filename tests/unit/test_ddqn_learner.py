@@ -187,6 +187,28 @@ def test_a_checkpoint_of_another_environment_is_refused() -> None:
         DoubleDQN.resume(learner.checkpoint(), Corridor(lanes=3), "cpu")
 
 
+class Forgetful:
+    """A corridor whose state is not kept."""
+
+    lanes, inputs, actions = 2, 5, 2
+
+    def __init__(self) -> None:
+        self._corridor = Corridor()
+        self.reset, self.step = self._corridor.reset, self._corridor.step
+
+
+def test_an_environment_that_keeps_no_state_is_learnt_in_but_not_resumed() -> None:
+    pytest.importorskip("torch", reason=NO_TORCH)
+    from detectors.ddqn.learner import DoubleDQN, Recipe
+
+    learner = DoubleDQN(Recipe(steps=200, hidden=(8, 8), starts=50), Forgetful(), "cpu")
+    learner.learn()
+    with pytest.raises(TypeError, match="Forgetful keeps no state"):
+        learner.checkpoint()
+    with pytest.raises(TypeError, match="Forgetful keeps no state"):
+        DoubleDQN.resume(learnt(steps=200).checkpoint(), Forgetful(), "cpu")
+
+
 def test_curves_are_written_as_they_grow(tmp_path: Any) -> None:
     pytest.importorskip("torch", reason=NO_TORCH)
     from detectors.ddqn.learner import Curve

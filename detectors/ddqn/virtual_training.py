@@ -1,0 +1,169 @@
+"""Learning a policy that acts second by second, and what it and simple rules would have gained on seconds unseen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from detectors.ddqn.environment import F4, I8, Bools
+from detectors.ddqn.lanes import ACTIONS, BUY, HOLD, SELL
+from detectors.ddqn.model import Card, Described, Policy
+from detectors.ddqn.score import choose
+from detectors.ddqn.seconds import Seconds
+from detectors.ddqn.virtual import ENVIRONMENT, PRIVATE
+from detectors.ddqn.virtual_market import Episode, Rules, VirtualMarket
+
+if TYPE_CHECKING:
+    from detectors.ddqn.learner import DoubleDQN, Progress, Recipe
+
+F8 = npt.NDArray[np.float64]
+Decides = Callable[[F4, Bools], I8]
+"""States and masks of lanes -> an action for each."""
+
+LANES = 16
+MARGIN = 0.1
+"""Least advantage over holding (in rewards) at which the engine lets a policy act, by default."""
+FEATURES = (
+    "ret_1s", "ret_5s", "ret_10s", "ret_30s", "ret_60s", "ret_300s", "rv_60s", "imbalance_60s", "volume_z", "trades_z",
+    "imbalance_z", "rush_1s", "rush_25s", "spread_bps", "spread_ratio", "depth_imb_1", "microprice_dev_bps",
+    "quote_rate_1s",
+)  # fmt: skip
+"""What a policy sees of the market by default, by the names of the topic `features`."""
+LEARN = Rules(shorting="half", episode_s=300)
+JUDGE = Rules(starts="opening")
+
+
+def chosen() -> "Recipe":
+    """How a policy of seconds is learnt unless told otherwise."""
+    from detectors.ddqn.learner import Recipe
+
+    return Recipe(
+        steps=100_000,
+        hidden=(32, 32),
+        dueling=True,
+        gamma=0.98,
+        n_step=5,
+        learning_rate=1e-3,
+        batch=128,
+        capacity=100_000,
+        starts=4_000,
+        every=2,
+        updates=2,
+        target_every=250,
+        epsilon_end=0.05,
+        epsilon_share=0.4,
+    )
+
+
+def market(seconds: Seconds, scaling: tuple[F4, F4]) -> VirtualMarket:
+    """Where a policy of seconds learns."""
+    return VirtualMarket(seconds, *scaling, LANES, LEARN)
+
+
+def policy_of(learner: "DoubleDQN", names: tuple[str, ...], scaling: tuple[F4, F4], card: Card) -> Policy:
+    """What a learner holds best by now, as a policy. card : what it learnt from; steps and recipe are filled in"""
+    from detectors.ddqn.learner import folded
+
+    recipe = learner.recipe
+    full = msgspec.structs.replace(card, seed=recipe.seed, steps=learner.steps, recipe=card.recipe | asdict(recipe))
+    arrays = folded(learner.online) | {"center": scaling[0], "scale": scaling[1]}
+    return Policy(Described(ENVIRONMENT, (*names, *PRIVATE), ACTIONS, full), arrays)
+
+
+def train(seconds: Seconds, recipe: "Recipe", card: Card, report: Callable[["Progress"], None] | None = None) -> Policy:
+    """One policy from all these seconds; needs torch."""
+    from detectors.ddqn.learner import DoubleDQN
+
+    scaling = seconds.scaling()
+    learner = DoubleDQN(recipe, market(seconds, scaling), "cpu")
+    learner.learn(report=report, each=max(recipe.steps // 10, 1))
+    return policy_of(learner, seconds.names, scaling, card)
+
+
+def decides(policy: Policy, margin: float = MARGIN) -> Decides:
+    """As the engine lets a policy act: its best action, where that is better than holding by the margin."""
+    network = policy.network()
+
+    def decide(states: F4, masks: Bools) -> I8:
+        q, actions = choose(network, states, masks)
+        advantage = q[np.arange(len(q)), actions] - q[:, HOLD]
+        return np.where(advantage >= margin, actions, HOLD)
+
+    return decide
+
+
+def _towards(wanted: Callable[[F4], Bools]) -> Decides:
+    """Long where it is wanted, else without a position."""
+
+    def decide(states: F4, masks: Bools) -> I8:
+        own = states[:, -len(PRIVATE) :]
+        held, long = own[:, PRIVATE.index("position")] > 0.0, wanted(own[:, PRIVATE.index("trend")])
+        actions = np.where(long & ~held, BUY, np.where(held & ~long, SELL, HOLD))
+        return np.where(masks[np.arange(len(actions)), actions], actions, HOLD)
+
+    return decide
+
+
+RULES: Mapping[str, Decides] = {
+    "hold": _towards(lambda trend: np.ones(len(trend), dtype=np.bool_)),
+    "momentum": _towards(lambda trend: trend > 0.0),
+    "mean_reversion": _towards(lambda trend: trend < 0.0),
+}
+"""What a policy is compared with: bought as soon as possible and held; long while the trend is up; while it is down."""
+
+
+def played(seconds: Seconds, policy: Policy, decide: Decides, rules: Rules = JUDGE) -> list[Episode]:
+    """Every session once, from its first row to its last, in the order of the sessions."""
+    env = VirtualMarket(seconds, policy.arrays["center"], policy.arrays["scale"], len(seconds.first), rules)
+    states, masks = env.reset(0)
+    found: dict[int, Episode] = {}
+    while len(found) < len(seconds.first):
+        step = env.step(decide(states, masks))
+        states, masks = step.states, step.masks
+        for episode in env.finished:
+            found.setdefault(episode.session, episode)
+        env.finished.clear()
+    return [found[session] for session in sorted(found)]
+
+
+def interval(groups: list[F8], seed: int = 0, draws: int = 2000) -> dict[str, float]:
+    """Mean with its 95 % interval: a bootstrap over groups (markets), then over the values in each (instruments)."""
+    random = np.random.default_rng(seed)
+    means = np.zeros(draws)
+    for draw in range(draws):
+        picked = [groups[k] for k in random.integers(0, len(groups), len(groups))]
+        means[draw] = np.mean([np.mean(one[random.integers(0, len(one), len(one))]) for one in picked])
+    low, high = np.quantile(means, (0.025, 0.975))
+    return {"mean": float(np.mean([np.mean(one) for one in groups])), "low": float(low), "high": float(high)}
+
+
+def judged(markets: list[Seconds], policy: Policy) -> dict[str, dict[str, float]]:
+    """Gains (basis points of a unit a session) of the policy and the simple rules, orders, and paired differences."""
+    gains: dict[str, list[F8]] = {}
+    found: dict[str, dict[str, float]] = {}
+    for name, decide in {"policy": decides(policy), **RULES}.items():
+        runs = [played(one, policy, decide) for one in markets]
+        gains[name] = [np.array([1e4 * episode.gain for episode in run]) for run in runs]
+        rows = sum(episode.rows for run in runs for episode in run)
+        orders = sum(episode.orders for run in runs for episode in run)
+        found[name] = interval(gains[name]) | {"orders_an_hour": 3600.0 * orders / rows, "turnover": orders / rows}
+    for name in RULES:
+        paired = [own - other for own, other in zip(gains["policy"], gains[name], strict=True)]
+        found[f"policy less {name}"] = interval(paired)
+    return found
+
+
+def metrics(figures: Mapping[str, dict[str, dict[str, float]]]) -> dict[str, float]:
+    """Figures of `judged`, by market, as a card has them."""
+    found = {}
+    for market, by_name in figures.items():
+        for name, one in by_name.items():
+            for end in ("mean", "low", "high"):
+                word = {"mean": "", "low": ", 2.5 %", "high": ", 97.5 %"}[end]
+                found[f"{market}: {name}, gain in bp of a unit a session{word}"] = round(one[end], 3)
+            if "turnover" in one:
+                found[f"{market}: {name}, orders per 100 decisions"] = round(100.0 * one["turnover"], 4)
+    return found
