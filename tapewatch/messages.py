@@ -342,7 +342,7 @@ class Taken(msgspec.Struct, frozen=True):
     instrument: Annotated[str, Meta(description="instrument id for on and off; else empty")] = ""
     command: Annotated[str, Meta(description="id of the command; empty for settings")] = ""
     settings: Annotated[
-        dict[str, float | bool | str], Meta(description="how it trades from here on; empty for a command")
+        dict[str, int | float | bool | str], Meta(description="how it trades from here on; empty for a command")
     ] = {}
 
 

@@ -76,9 +76,13 @@ def _verify(args: argparse.Namespace, settings: Settings) -> int:
         print(msgspec.json.encode([{**msgspec.structs.asdict(each), "holds": each.holds} for each in found]).decode())
     for each in () if args.json else found:
         counts = ", ".join(f"{count:,} {topic}" for topic, count in each.records.items())
-        verdict = "the same bytes" if each.holds else (
-            f"{each.lost} lost, {each.doubled} doubled, {each.foreign} foreign"
-            f"{'' if each.in_order else ', another order'}"
+        verdict = (
+            "the same bytes"
+            if each.holds
+            else (
+                f"{each.lost} lost, {each.doubled} doubled, {each.foreign} foreign"
+                f"{'' if each.in_order else ', another order'}"
+            )
         )
         print(f"{each.topic}[{each.partition}] to offset {each.next_offset:,}: {counts}; {verdict}")
     return 0 if all(each.holds for each in found) else 1

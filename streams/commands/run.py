@@ -9,8 +9,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from streams.engine.process import Engine
-from streams.paper.process import Paper
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 
@@ -61,7 +59,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _engine(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Callable[[float], str]]:
-    """An engine, and its progress line; a line of nothing new is empty."""
+    """An engine, and its progress line; a line of nothing new is empty. Each stage loads what it needs alone."""
+    from streams.engine.process import Engine
+
     changes = {"instance": args.instance, "batch_frames": args.batch_frames, "feeds": tuple(args.feed or ())}
     engine = Engine(msgspec.structs.replace(settings, engine=_changed(settings.engine, changes)))
     totals, last = engine.totals, 0
@@ -80,6 +80,8 @@ def _engine(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Callab
 
 def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Callable[[float], str]]:
     """A process of the paper broker, and its progress line; a line of nothing new is empty."""
+    from streams.paper.process import Paper
+
     changes = {"instance": args.instance, "feeds": tuple(args.feed or ())}
     paper = Paper(msgspec.structs.replace(settings, paper=_changed(settings.paper, changes)))
     totals, last = paper.totals, 0

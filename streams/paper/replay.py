@@ -1,4 +1,4 @@
-"""The paper broker's books again from the log alone, without its process, and whether the topics hold the same bytes."""
+"""The paper broker's books again from the log alone, without its process, and whether the topics hold the same."""
 
 from collections import Counter
 from typing import Protocol

@@ -115,7 +115,7 @@ class PaperTask:
         self._repeat_before(self.begin)
 
     def _configured(self) -> Taken:
-        settings: dict[str, float | bool | str] = msgspec.to_builtins(self.broker.settings)
+        settings: dict[str, int | float | bool | str] = msgspec.to_builtins(self.broker.settings)
         return Taken(self.begin, "settings", settings=settings)
 
     def _apply(self, taken: Taken) -> None:
