@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ class Follower:
     """Reads on behind the engine, read-committed, in a thread of its own.
 
     rows : used, by type; refused : rows and records, by reason; frames, duplicates : market frames used and dropped
-    features, scores : rows written; clock_ns : the slowest partition's clock after its newest commit, UTC nanoseconds
+    features, scores, signals : written; clock_ns : the slowest partition's clock after its newest commit, UTC ns
     first_score_ns : wall time at which the first score of this feed could be read, 0 before it
     alerts : newest revision by id, in the order in which they were first read
     """
@@ -41,7 +42,7 @@ class Follower:
     def __init__(self, settings: Settings, topic: str) -> None:
         self.rows: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        self.frames = self.duplicates = self.features = self.scores = 0
+        self.frames = self.duplicates = self.features = self.scores = self.signals = 0
         self.first_score_ns = 0
         self.alerts: dict[str, Alert] = {}
         self.error: BaseException | None = None
@@ -49,7 +50,7 @@ class Follower:
         self._clocks: dict[int, int] = {}
         self._newest_scores: dict[bytes, bytes] = {}
         self._stop = threading.Event()
-        self._consumer = _at_the_ends(settings)
+        self._consumer = reader_at_the_ends(settings, FOLLOWED)
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._thread.start()
 
@@ -109,16 +110,17 @@ class Follower:
         self.duplicates += commit.duplicates
         self.features += commit.features
         self.scores += commit.scores
+        self.signals += commit.signals
         if commit.clock is not None:
             self._clocks[commit.partition] = from_rfc3339(commit.clock)
 
 
-def _at_the_ends(settings: Settings) -> Consumer:
-    """A reader of everything that is appended from now on."""
+def reader_at_the_ends(settings: Settings, wanted: Sequence[str]) -> Consumer:
+    """A reader of everything that is appended to these topics from now on."""
     consumer = kafka.consumer(settings, fetch_wait_max_ms=5)
     places = []
     for topic, partitions in kafka.existing_topics(kafka.admin(settings)).items():
-        if topic in FOLLOWED:
+        if topic in wanted:
             ends = (kafka.watermarks(consumer, topic, partition)[1] for partition in range(partitions))
             places += [TopicPartition(topic, partition, end) for partition, end in enumerate(ends)]
     consumer.assign(places)
