@@ -8,12 +8,15 @@ accounts with the fills, to the last unit.
 """
 
 import argparse
+import multiprocessing
+import os
 import signal
-import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +29,7 @@ from benchmarks.paper_log import PaperLog
 from streams.members import committed
 from streams.paper import replay
 from streams.paper.control import tell
+from streams.paper.process import Paper
 from tapewatch import kafka, messages
 from tapewatch.clock import NANOS, WALL
 from tapewatch.messages import Fill, Order, Position
@@ -67,31 +71,40 @@ class Result(msgspec.Struct, frozen=True):
         return self.in_order and self.reconciled and not (self.lost or self.doubled or self.foreign)
 
 
+def serve(settings: bytes) -> None:
+    """`tapewatch run paper` with these settings, in a process of its own."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    Paper(msgspec.json.decode(settings, type=Settings)).run(stop)
+
+
 @dataclass
 class Victim:
-    """`tapewatch run paper` as a process, started again each time that it is killed."""
+    """A process of the paper broker, started again each time that it is killed.
+
+    It is forked from one that has loaded the modules, so that time goes into work.
+    """
 
     settings: Settings
-    process: "subprocess.Popen[bytes] | None" = None
+    process: BaseProcess | None = None
 
     def start(self) -> None:
         """Start it; it takes the place of the one before."""
-        paper = self.settings.paper
-        more = {"PAPER_GROUP": paper.group, "PAPER_FEEDS": paper.feeds[0], "PAPER_STARTED": "true",
-                "PAPER_WARM_S": str(paper.warm_s), "PAPER_COMMIT_MS": str(paper.commit_ms),
-                "LOG_LEVEL": "error"}  # fmt: skip
-        words = stack.command("run", "paper", "--instance", paper.group, "--quiet")
-        self.process = subprocess.Popen(words, env=stack.environment(self.settings, **more))  # noqa: S603 - our words
+        nursery = multiprocessing.get_context("forkserver")
+        nursery.set_forkserver_preload([serve.__module__])
+        self.process = nursery.Process(target=serve, args=(msgspec.json.encode(self.settings),), daemon=True)
+        self.process.start()
 
     def end(self, number: signal.Signals) -> None:
         """Send it a signal, and wait for its end."""
-        if self.process is not None:
-            self.process.send_signal(number)
-            self.process.wait(60)
+        if self.process is not None and self.process.pid is not None:
+            if self.process.is_alive():
+                os.kill(self.process.pid, number)
+            self.process.join(60)
 
     def has_failed(self) -> bool:
         """Whether it ended by itself."""
-        return self.process is not None and self.process.poll() is not None
+        return self.process is not None and not self.process.is_alive()
 
 
 def of_feed(settings: Settings, feed: str) -> Settings:
@@ -103,23 +116,28 @@ def of_feed(settings: Settings, feed: str) -> Settings:
     return msgspec.structs.replace(settings, paper=paper)
 
 
-def position(settings: Settings, log: PaperLog) -> int:
+class Progress:
     """How many market records the broker has worked on, in all partitions."""
-    reader = kafka.consumer(settings, settings.paper.group)
-    try:
-        places = [TopicPartition(log.topic, number) for number in range(log.partitions)]
-        return sum(max(place.offset, 0) for place in committed(reader, places))
-    finally:
-        reader.close()
 
+    def __init__(self, settings: Settings, log: PaperLog) -> None:
+        self._reader = kafka.consumer(settings, settings.paper.group)
+        self._places = [TopicPartition(log.topic, number) for number in range(log.partitions)]
 
-def _wait(settings: Settings, log: PaperLog, victim: Victim, wanted: int) -> None:
-    """Until the broker has worked on so many records."""
-    deadline = WALL.now() + int(PATIENCE_S * NANOS)
-    while position(settings, log) < wanted:
-        if victim.has_failed() or WALL.now() > deadline:
-            raise RuntimeError(f"the paper broker stands at {position(settings, log)} of {wanted}")
-        WALL.sleep(0.05)
+    def now(self) -> int:
+        """Sum of the group's committed offsets."""
+        return sum(max(place.offset, 0) for place in committed(self._reader, self._places))
+
+    def wait(self, wanted: int, has_failed: Callable[[], bool]) -> None:
+        """Until it has worked on so many records. RuntimeError where it fails, or takes more than two minutes."""
+        deadline = WALL.now() + int(PATIENCE_S * NANOS)
+        while (reached := self.now()) < wanted:
+            if has_failed() or WALL.now() > deadline:
+                raise RuntimeError(f"the paper broker stands at {reached} of {wanted}")
+            WALL.sleep(0.03)
+
+    def close(self) -> None:
+        """Give the reader back."""
+        self._reader.close()
 
 
 def run(settings: Settings, feed: str, kills: int, partitions: int = 4, seed: int = 1, command: str = "") -> Result:
@@ -127,20 +145,20 @@ def run(settings: Settings, feed: str, kills: int, partitions: int = 4, seed: in
     own, chance, began = of_feed(settings, feed), np.random.default_rng(seed), WALL.now()
     log, done = PaperLog(own, feed, partitions, seed=seed), threading.Event()
     writing = threading.Thread(target=_write, args=(log, done))
-    victim = Victim(own)
+    victim, progress = Victim(own), Progress(own, log)
     victim.start()
     writing.start()
     at_work = given = 0
     try:
         for number in range(kills):
-            since = position(own, log)
+            since = progress.now()
             if number % 4:
                 # Three of four die at work, the others wherever they are: reading states, joining, replaying.
-                _wait(own, log, victim, since + 1)
+                progress.wait(since + 1, victim.has_failed)
                 WALL.sleep(chance.exponential(1 / 3))
             else:
                 WALL.sleep(chance.uniform(0.0, 2.0))
-            at_work += position(own, log) > since
+            at_work += progress.now() > since
             victim.end(signal.SIGKILL)
             if number % 10 in COMMANDS:
                 tell(own, COMMANDS[number % 10], "", "fault run", "bench", wait_s=0.0)
@@ -149,11 +167,12 @@ def run(settings: Settings, feed: str, kills: int, partitions: int = 4, seed: in
             print(f"\r{number + 1} kills, {log.sequence} frames a partition", end="", file=sys.stderr, flush=True)
         done.set()
         writing.join()
-        _wait(own, log, victim, sum(log.ends()))
+        progress.wait(sum(log.ends()), victim.has_failed)
     finally:
         done.set()
         writing.join()
         victim.end(signal.SIGTERM)
+        progress.close()
         print(file=sys.stderr)
     seconds = (WALL.now() - began) / NANOS
     return _judged(own, log, Result(
@@ -164,7 +183,7 @@ def run(settings: Settings, feed: str, kills: int, partitions: int = 4, seed: in
 
 def _write(log: PaperLog, done: threading.Event) -> None:
     """The market and the engine, until told to stop."""
-    while not done.wait(0.01):
+    while not done.wait(0.03):
         log.step()
     log.commit()
 

@@ -1,7 +1,8 @@
 """The paper broker as a process on a real broker: exactly once over kill -9, commands, restart, settings."""
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -12,8 +13,7 @@ from benchmarks.paper_log import PaperLog
 from streams.paper import replay
 from streams.paper.control import standing, tell
 from streams.paper.process import Paper
-from tapewatch import audit, topics
-from tapewatch.clock import WALL
+from tapewatch import audit, cli
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import PaperCommit
 from tapewatch.registry import Registry
@@ -38,10 +38,7 @@ def broker(settings: Settings, log: PaperLog) -> Iterator[Paper]:
     thread.start()
     try:
         yield paper
-        deadline, target = WALL.now() + int(DEADLINE_S * 1e9), sum(log.ends())
-        while paper_faults.position(settings, log) < target and not failures:
-            assert WALL.now() < deadline
-            WALL.sleep(0.05)
+        _wait_for(settings, log, lambda: bool(failures))
     finally:
         stop.set()
         thread.join(30)
@@ -124,6 +121,31 @@ def test_a_restart_keeps_the_book_of_orders_and_takes_new_settings(settings: Set
     assert all(each.holds for each in verdicts(own, log))
 
 
+def test_the_command_works_until_nothing_comes_and_tells_what_it_did(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = PaperLog(settings, "papercommand", 1)
+    _steps(log, 10)
+    monkeypatch.setenv("TAPEWATCH_KAFKA_BOOTSTRAP", settings.bootstrap())
+    monkeypatch.setenv("TAPEWATCH_PAPER_GROUP", "paper-command-line")
+    words = [
+        "--data",
+        settings.data,
+        "run",
+        "paper",
+        "--feed",
+        "papercommand",
+        "--until-idle",
+        "1",
+        "--quiet",
+        "--json",
+    ]
+    assert cli.main(words) == 0
+    totals = json.loads(capsys.readouterr().out)
+    assert totals["transactions"] > 0
+    assert totals["records"] > 10
+
+
 def test_a_name_that_is_no_instrument_is_refused(settings: Settings) -> None:
     with pytest.raises(TapewatchError, match="not an instrument"):
         tell(settings, "off", "nothing", "a typing error")
@@ -135,9 +157,10 @@ def _steps(log: PaperLog, count: int) -> None:
     log.commit()
 
 
-def _wait_for(settings: Settings, log: PaperLog) -> None:
+def _wait_for(settings: Settings, log: PaperLog, has_failed: Callable[[], bool] = lambda: False) -> None:
     """Until everything is worked on and kept."""
-    deadline, target = WALL.now() + int(DEADLINE_S * 1e9), sum(log.ends())
-    while paper_faults.position(settings, log) < target:
-        assert WALL.now() < deadline, f"{topics.PAPER_COMMITS} do not come"
-        WALL.sleep(0.05)
+    progress = paper_faults.Progress(settings, log)
+    try:
+        progress.wait(sum(log.ends()), has_failed)
+    finally:
+        progress.close()
