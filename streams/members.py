@@ -2,14 +2,15 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.frames import Headers
+from tapewatch.logs import Log
 from tapewatch.settings import Settings
 
 TRANSACTION_TIMEOUT_MS = 4_000
@@ -86,6 +87,24 @@ def enqueue(
             return
         except BufferError:
             producer.poll(0.05)
+
+
+def sound(batch: Iterable[Message], log: Log) -> Iterator[Message]:
+    """The records of a batch; what the consumer says instead of one is logged."""
+    for message in batch:
+        if message.error() is None:
+            yield message
+        elif message.topic() != NO_TOPIC:
+            log.warning("consumer", error=str(message.error()))
+
+
+def abort(producer: Producer, error: KafkaException, log: Log) -> None:
+    """Abort the open transaction. A fatal error is raised: it ends the process."""
+    cause = error.args[0]
+    log.warning("transaction failed", error=str(cause), fatal=cause.fatal())
+    if cause.fatal():
+        raise error
+    producer.abort_transaction(30)
 
 
 def commit(producer: Producer, offsets: list[TopicPartition], member: object) -> None:

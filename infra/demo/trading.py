@@ -1,11 +1,10 @@
 """What is traded on paper in one feed, as it becomes readable: actions, orders, fills and the result so far."""
 
-import threading
 from collections import deque
 
 from confluent_kafka import Message
 
-from infra.demo.follow import reader_at_the_ends
+from infra.demo.behind import Behind
 from tapewatch import messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.messages import Fill, Order, Position, Signal
@@ -17,7 +16,7 @@ NEWEST = 12
 
 
 class Trading:
-    """Reads on behind engine and paper broker, read-committed, in a thread of its own; begins where the topics end.
+    """Reads on behind engine and paper broker, read-committed; begins where the topics end.
 
     orders : ids; standing : those that may still trade; fills : how many; actions : the newest signals that ask for
     something; executions : the newest fills
@@ -29,13 +28,14 @@ class Trading:
         self.fills = 0
         self.actions: deque[Signal] = deque(maxlen=NEWEST)
         self.executions: deque[Fill] = deque(maxlen=NEWEST)
-        self.error: BaseException | None = None
         self._topic = topic
         self._accounts: dict[str, Position] = {}
-        self._stop = threading.Event()
-        self._consumer = reader_at_the_ends(settings, FOLLOWED)
-        self._thread = threading.Thread(target=self._run, name="trading", daemon=True)
-        self._thread.start()
+        self._reader = Behind(settings, FOLLOWED, self._take)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the reading before `close`."""
+        return self._reader.error
 
     @property
     def result(self) -> dict[str, float]:
@@ -52,19 +52,7 @@ class Trading:
 
     def close(self) -> None:
         """Stop reading."""
-        self._stop.set()
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                for message in self._consumer.consume(500, timeout=0.1):
-                    if message.error() is None:
-                        self._take(message)
-        except BaseException as error:
-            self.error = error
-        finally:
-            self._consumer.close()
+        self._reader.close()
 
     def _take(self, message: Message) -> None:
         try:

@@ -22,6 +22,10 @@ class Stage(Protocol):
         """Work until told to stop, or until nothing came for so long."""
 
 
+Told = Callable[[], tuple[int, str]]
+"""How much a stage has taken in so far, and a line that says what it did."""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("stage", choices=["engine", "paper"], help="what to run")
@@ -58,44 +62,32 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _engine(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Callable[[float], str]]:
-    """An engine, and its progress line; a line of nothing new is empty. Each stage loads what it needs alone."""
+def _engine(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
+    """An engine, and its progress line. Each stage loads what it needs alone."""
     from streams.engine.process import Engine
 
     changes = {"instance": args.instance, "batch_frames": args.batch_frames, "feeds": tuple(args.feed or ())}
     engine = Engine(msgspec.structs.replace(settings, engine=_changed(settings.engine, changes)))
-    totals, last = engine.totals, 0
-
-    def told(seconds: float) -> str:
-        nonlocal last
-        news, last = totals.rows - last, totals.rows
-        line = (
-            f"engine  {totals.rows:>12,} rows  {news / seconds:>10,.0f}/s  {totals.features:,} features  "
-            f"{totals.alerts:,} alerts  {totals.refused:,} refused  {totals.transactions:,} transactions"
-        )
-        return line if news else ""
-
-    return engine, told
+    totals = engine.totals
+    return engine, lambda: (
+        totals.rows,
+        f"engine  {totals.rows:>12,} rows  {totals.features:,} features  {totals.alerts:,} alerts  "
+        f"{totals.refused:,} refused  {totals.transactions:,} transactions",
+    )
 
 
-def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Callable[[float], str]]:
-    """A process of the paper broker, and its progress line; a line of nothing new is empty."""
+def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
+    """A process of the paper broker, and its progress line."""
     from streams.paper.process import Paper
 
     changes = {"instance": args.instance, "feeds": tuple(args.feed or ())}
     paper = Paper(msgspec.structs.replace(settings, paper=_changed(settings.paper, changes)))
-    totals, last = paper.totals, 0
-
-    def told(_: float) -> str:
-        nonlocal last
-        news, last = totals.records - last, totals.records
-        line = (
-            f"paper  {totals.records:>10,} records  {totals.orders:,} order messages  {totals.fills:,} fills  "
-            f"{totals.commands:,} commands  {totals.transactions:,} transactions"
-        )
-        return line if news else ""
-
-    return paper, told
+    totals = paper.totals
+    return paper, lambda: (
+        totals.records,
+        f"paper  {totals.records:>10,} records  {totals.orders:,} order messages  {totals.fills:,} fills  "
+        f"{totals.commands:,} commands  {totals.transactions:,} transactions",
+    )
 
 
 def _changed(section: Any, changes: dict[str, Any]) -> Any:
@@ -103,12 +95,12 @@ def _changed(section: Any, changes: dict[str, Any]) -> Any:
     return msgspec.structs.replace(section, **{key: value for key, value in changes.items() if value})
 
 
-def _report(told: Callable[[float], str], stop: threading.Event) -> None:
+def _report(told: Told, stop: threading.Event) -> None:
     """A progress line every two seconds in which something happened."""
-    since = WALL.now()
+    last, since = 0, WALL.now()
     while not stop.wait(2.0):
         now = WALL.now()
-        line = told((now - since) / NANOS)
-        if line:
-            print(line, file=sys.stderr)
-        since = now
+        count, line = told()
+        if count != last:
+            print(f"{line}  {(count - last) / ((now - since) / NANOS):,.0f}/s", file=sys.stderr)
+        last, since = count, now

@@ -17,26 +17,14 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
+from streams import members
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery, feed
 from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
 from streams.engine.task import Outgoing, Tally, Task
 from streams.engine.warm import warm_up
-from streams.members import (
-    NO_TOPIC,
-    TRANSACTION_TIMEOUT_MS,
-    Key,
-    Membership,
-    commit,
-    committed,
-    enqueue,
-    member_consumer,
-    member_producer,
-    own_name,
-    subscribed,
-    unacknowledged,
-)
+from streams.members import Key, Membership
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.messages import Commit, to_rfc3339
@@ -124,7 +112,7 @@ class Engine:
 
     def __init__(self, settings: Settings, clock: Clock = WALL) -> None:
         self._settings, self._clock = settings, clock
-        self.instance = own_name(settings.engine.instance)
+        self.instance = members.own_name(settings.engine.instance)
         self.totals = Totals()
         self._registry = Registry(settings)
         self._shelf = KafkaShelf(settings)
@@ -157,7 +145,7 @@ class Engine:
             self._settle(producer)
             self._parked, self._held, self._lost = self._held, {}, []
 
-        membership = Membership(consumer, subscribed(self._settings.engine.feeds), self._assign, put_down)
+        membership = Membership(consumer, members.subscribed(self._settings.engine.feeds), self._assign, put_down)
         last_work = self._clock.now()
         first_work, first_cpu = 0, 0.0
         try:
@@ -189,7 +177,7 @@ class Engine:
             self._registry.close()
 
     def _producer(self) -> Producer:
-        return member_producer(
+        return members.member_producer(
             self._settings,
             f"{self._settings.engine.group}-{self.instance}",
             # A transaction's records of a partition leave as one batch, at the latest when the commit flushes them.
@@ -200,7 +188,7 @@ class Engine:
         )
 
     def _consumer(self) -> Consumer:
-        return member_consumer(
+        return members.member_consumer(
             self._settings,
             self._settings.engine.group,
             self.instance,
@@ -211,7 +199,7 @@ class Engine:
 
     def _assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Take partitions up: their committed state, from memory where this process has it still."""
-        for place in committed(consumer, given):
+        for place in members.committed(consumer, given):
             key = (place.topic, place.partition)
             done, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
             kept = self._parked.pop(key, None)
@@ -230,11 +218,7 @@ class Engine:
     def _feed(self, batch: Iterable[Message]) -> dict[Key, Held]:
         """Hand a micro-batch to the tasks; returns the partitions it touched."""
         touched: dict[Key, Held] = {}
-        for message in batch:
-            if message.error():
-                if message.topic() != NO_TOPIC:
-                    log.warning("consumer", error=str(message.error()))
-                continue
+        for message in members.sound(batch, log):
             key = (message.topic(), message.partition())
             held = self._held.get(key)
             if held is None or message.offset() < held.task.next_offset:
@@ -260,7 +244,7 @@ class Engine:
         ]
         member = consumer.consumer_group_metadata()
         tallies = [held.task.restart_tally() for held in touched.values()]
-        self._open = (self._committer.submit(commit, producer, offsets, member), tallies)
+        self._open = (self._committer.submit(members.commit, producer, offsets, member), tallies)
 
     def _settle(self, producer: Producer) -> bool:
         """Wait for the open transaction; False where it failed and all that was computed is lost."""
@@ -321,7 +305,7 @@ class Engine:
         partition = task.partition % self._partitions[topics.SNAPSHOTS]
         first: list[int] = []
         for index, part in enumerate(parts):
-            enqueue(
+            members.enqueue(
                 producer,
                 topics.SNAPSHOTS,
                 part,
@@ -330,14 +314,14 @@ class Engine:
                 partition,
                 lambda error, message: None if error else first.append(message.offset()),
             )
-        producer.flush(TRANSACTION_TIMEOUT_MS / 1000)
+        producer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
         if len(first) != len(parts):
-            raise unacknowledged("snapshot chunks")
+            raise members.unacknowledged("snapshot chunks")
         return Pointer(partition, min(first), len(parts), task.next_offset, slot)
 
     def _produce(self, producer: Producer, record: Outgoing, partition: int) -> None:
         target = record.target(partition, self._partition_count(record.topic))
-        enqueue(producer, record.topic, record.value, record.key, record.headers, target)
+        members.enqueue(producer, record.topic, record.value, record.key, record.headers, target)
 
     def _partition_count(self, topic: str) -> int:
         count = self._partitions.get(topic)
@@ -354,12 +338,8 @@ class Engine:
         """Abort the open transaction and drop every task: their state is ahead of the log. A fatal error ends the
         process.
         """
-        cause = error.args[0]
-        log.warning("transaction failed", error=str(cause), fatal=cause.fatal())
-        if cause.fatal():
-            raise error
+        members.abort(producer, error, log)
         self.totals.aborted += 1
-        producer.abort_transaction(30)
         self._lost, self._held, self._parked = list(self._held), {}, {}
 
     def _start_over(self, consumer: Consumer) -> None:

@@ -14,21 +14,9 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
+from streams import members
 from streams.engine.task import Outgoing
-from streams.members import (
-    NO_TOPIC,
-    TRANSACTION_TIMEOUT_MS,
-    Key,
-    Membership,
-    commit,
-    committed,
-    enqueue,
-    member_consumer,
-    member_producer,
-    own_name,
-    subscribed,
-    unacknowledged,
-)
+from streams.members import Key, Membership
 from streams.paper.desk import Desk, Read, companions
 from streams.paper.kept import pointer, read_state, state_key
 from streams.paper.task import PaperTask
@@ -63,7 +51,7 @@ class Paper:
     def __init__(self, settings: Settings, clock: Clock = WALL) -> None:
         self._settings, self._clock = settings, clock
         self._rules = settings.paper.rules()
-        self.instance = own_name(settings.paper.instance)
+        self.instance = members.own_name(settings.paper.instance)
         self.totals = PaperTotals()
         self._registry = Registry(settings)
         self._desks: dict[Key, Desk] = {}
@@ -75,16 +63,16 @@ class Paper:
         paper = self._settings.paper
         kafka.create_topics(self._settings, topics.paper_topics(self._settings.topics))
         self._registry.refresh()
-        producer = member_producer(self._settings, f"{paper.group}-{self.instance}", linger_ms=1)
+        producer = members.member_producer(self._settings, f"{paper.group}-{self.instance}", linger_ms=1)
         producer.init_transactions(30)
-        consumer = member_consumer(self._settings, paper.group, self.instance, fetch_wait_max_ms=5)
+        consumer = members.member_consumer(self._settings, paper.group, self.instance, fetch_wait_max_ms=5)
 
         def put_down() -> None:
             """Keep what was worked out, and let go of all desks."""
             self._write(consumer, producer)
             self._desks = {}
 
-        membership = Membership(consumer, subscribed(paper.feeds), self._take_up, put_down)
+        membership = Membership(consumer, members.subscribed(paper.feeds), self._take_up, put_down)
         last_work = last_write = self._clock.now()
         try:
             while not stop.is_set():
@@ -113,7 +101,7 @@ class Paper:
         self._desks = {}
         reader = kafka.consumer(self._settings)
         try:
-            for place in committed(consumer, given):
+            for place in members.committed(consumer, given):
                 key = (place.topic, place.partition)
                 self._desks[key] = self._desk(reader, key, place)
                 self._desks[key].task.configure(self._rules)
@@ -143,11 +131,7 @@ class Paper:
     def _feed(self, batch: Iterable[Message]) -> int:
         """Hand records to the desks; returns how many were of use."""
         used = 0
-        for message in batch:
-            if message.error():
-                if message.topic() != NO_TOPIC:
-                    log.warning("consumer", error=str(message.error()))
-                continue
+        for message in members.sound(batch, log):
             key = (message.topic(), message.partition())
             appended = message.timestamp()[1] * 1_000_000
             record = Read(key, message.offset(), message.value(), message.headers(), appended)
@@ -182,9 +166,10 @@ class Paper:
             return True
         try:
             producer.begin_transaction()
-            commit(producer, self._produce(producer, dirty), consumer.consumer_group_metadata())
+            members.commit(producer, self._produce(producer, dirty), consumer.consumer_group_metadata())
         except KafkaException as error:
-            self._abort(producer, error)
+            members.abort(producer, error, log)
+            self.totals.aborted += 1
             return False
         self.totals.transactions += 1
         return True
@@ -199,11 +184,11 @@ class Paper:
             for record in desk.take(self.instance):
                 self._count(record)
                 target = record.target(desk.market[1], self._partitions[record.topic])
-                enqueue(producer, record.topic, record.value, record.key, record.headers, target)
+                members.enqueue(producer, record.topic, record.value, record.key, record.headers, target)
             self._write_state(producer, desk, places)
-        producer.flush(TRANSACTION_TIMEOUT_MS / 1000)
+        producer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
         if len(places) != len(dirty):
-            raise unacknowledged("states of the paper broker")
+            raise members.unacknowledged("states of the paper broker")
         return [TopicPartition(*desk.market, desk.task.begin, metadata=places[desk.market]) for desk in dirty]
 
     def _write_state(self, producer: Producer, desk: Desk, places: dict[Key, str]) -> None:
@@ -214,20 +199,11 @@ class Paper:
                 places[desk.market] = pointer(message.partition() or 0, message.offset() or 0)
 
         target = desk.market[1] % self._partitions[topics.PAPER_SNAPSHOTS]
-        enqueue(producer, topics.PAPER_SNAPSHOTS, desk.dump(), state_key(desk.market), [], target, told)
+        members.enqueue(producer, topics.PAPER_SNAPSHOTS, desk.dump(), state_key(desk.market), [], target, told)
 
     def _count(self, record: Outgoing) -> None:
         if record.topic in (topics.ORDERS, topics.FILLS, topics.POSITIONS):
             setattr(self.totals, record.topic, getattr(self.totals, record.topic) + 1)
-
-    def _abort(self, producer: Producer, error: KafkaException) -> None:
-        """Abort the open transaction. A fatal error ends the process."""
-        cause = error.args[0]
-        log.warning("transaction failed", error=str(cause), fatal=cause.fatal())
-        if cause.fatal():
-            raise error
-        self.totals.aborted += 1
-        producer.abort_transaction(30)
 
     def _start_over(self, consumer: Consumer) -> None:
         """Take the desks up again from what is committed."""

@@ -1,7 +1,6 @@
 """The paper broker as a process on a real broker: exactly once over kill -9, commands, restart, settings."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,6 +17,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.messages import PaperCommit
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
+from tests.integration.at_work import at_work
 
 DEADLINE_S = 60.0
 
@@ -25,24 +25,10 @@ DEADLINE_S = 60.0
 @contextmanager
 def broker(settings: Settings, log: PaperLog) -> Iterator[Paper]:
     """A paper broker at work in a thread; on the way out it has worked on everything."""
-    paper, stop, failures = Paper(settings), threading.Event(), list[BaseException]()
-
-    def work() -> None:
-        try:
-            paper.run(stop)
-        except BaseException as failure:
-            failures.append(failure)
-            raise
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    paper = Paper(settings)
+    with at_work(paper.run) as has_failed:
         yield paper
-        _wait_for(settings, log, lambda: bool(failures))
-    finally:
-        stop.set()
-        thread.join(30)
-    assert not failures
+        _wait_for(settings, log, has_failed)
 
 
 def told(settings: Settings, log: PaperLog) -> list[list[PaperCommit]]:
