@@ -22,9 +22,12 @@ _KEYS = {
     "Case": "id",
     "Commit": "market topic and partition",
     "Coverage": "instrument",
-    "Fill": "order",
+    "Fill": "order; the partition is chosen by instrument",
     "News": "id",
-    "Order": "id",
+    "Order": "id; the partition is chosen by instrument",
+    "PaperCommand": "id",
+    "PaperCommit": "market topic",
+    "Position": "instrument",
     "Prediction": "instrument",
     "Ranking": "name",
     "Signal": "instrument",
@@ -158,6 +161,9 @@ def _engine_channels() -> Json:
         ),
         "bars": _channel(topics.BARS, ["bars"], "Minute bars that the engine builds."),
         "scores": _channel(topics.SCORES, ["scores"], "Detector scores of each instrument and second."),
+        "paperSnapshots": _channel(
+            topics.PAPER_SNAPSHOTS, ["snapshot"], "States of the paper broker, compacted; its own."
+        ),
         "snapshots": _channel(topics.SNAPSHOTS, ["snapshot"], "Engine state in chunks, compacted; the engine's own."),
         "instruments": _channel(topics.INSTRUMENTS, ["instrument"], "Reference data, compacted: one record an id."),
         "shadowSignals": _channel(
@@ -170,7 +176,7 @@ def _engine_channels() -> Json:
 def _message_channels() -> Json:
     """One channel a message kind."""
     return {
-        kind.TOPIC.replace("engine.", ""): _channel(kind.TOPIC, [name], inspect.cleandoc(kind.__doc__ or ""))
+        _channel_name(kind.TOPIC): _channel(kind.TOPIC, [name], inspect.cleandoc(kind.__doc__ or ""))
         for name, kind in sorted(KINDS.items())
     }
 
@@ -180,6 +186,12 @@ def _channel(address: str, messages: list[str], description: str, parameters: Js
     channel: Json = {"address": address, "description": description}
     channel["messages"] = {name: {"$ref": f"#/components/messages/{name}"} for name in messages}
     return {**channel, "parameters": parameters} if parameters else channel
+
+
+def _channel_name(topic: str) -> str:
+    """The channel's name: alerts, commits for engine.commits, paperCommits for paper.commits."""
+    first, *rest = topic.removeprefix("engine.").split(".")
+    return first + "".join(part.capitalize() for part in rest)
 
 
 def _operation(channel: str) -> str:
@@ -199,7 +211,10 @@ def _messages() -> Json:
         found[name] = _json_message(name, kind.__doc__, f"UTF-8 text: {_KEYS[kind.__name__]}")
     found["instrument"] = _json_message("instrument", Instrument.__doc__, "UTF-8 text: instrument id")
     found |= {name: _engine_frame(name, columns) for name, columns in _ENGINE_FRAMES.items()}
-    for name, words in (("snapshot", "a chunk of engine state"), ("model", "a model's file")):
+    for name, words in (
+        ("snapshot", "engine state in chunks, or paper broker state"),
+        ("model", "a model's file"),
+    ):
         found[name] = {
             "title": name,
             "summary": f"{words}, opaque to other programs".capitalize(),

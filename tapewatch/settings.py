@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tapewatch.errors import SettingsError
+from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.stack import Addresses
 
 NO_SETTINGS = frozenset({"TAPEWATCH_TEST_DATA"})
@@ -130,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineSettings = EngineSettings()
     sink: SinkSettings = SinkSettings()
     alerts: AlertSettings = AlertSettings()
+    paper: PaperProcessSettings = PaperProcessSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -180,7 +182,7 @@ def load(
         ) from error
 
 
-_LISTS = frozenset({"engine.feeds"})
+_LISTS = frozenset({"engine.feeds", "paper.feeds"})
 """Keys whose environment variable is a comma-separated list."""
 
 

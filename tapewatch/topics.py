@@ -17,6 +17,12 @@ SHADOW_SIGNALS = "signals.shadow"
 COVERAGE = "coverage"
 COMMITS = "engine.commits"
 SNAPSHOTS = "engine.snapshots"
+ORDERS = "orders"
+FILLS = "fills"
+POSITIONS = "positions"
+PAPER_COMMANDS = "paper.commands"
+PAPER_COMMITS = "paper.commits"
+PAPER_SNAPSHOTS = "paper.snapshots"
 
 FEED_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MARKET_PATTERN = r"^market\.[a-z0-9][a-z0-9-]{0,63}$"
@@ -26,6 +32,12 @@ MARKET_PATTERN = r"^market\.[a-z0-9][a-z0-9-]{0,63}$"
 _LARGE = {"max.message.bytes": "16777216"}
 _FOREVER = {"retention.ms": "-1", "cleanup.policy": "delete", **_LARGE}
 _COMPACTED = {"cleanup.policy": "compact", **_LARGE}
+_SNAPSHOTS = {
+    **_COMPACTED,
+    "segment.bytes": "67108864",
+    "min.cleanable.dirty.ratio": "0.3",
+    "max.compaction.lag.ms": "600000",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +88,20 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
         TopicSpec(SHADOW_SIGNALS, many, hours),
         TopicSpec(COVERAGE, many, _FOREVER),
         TopicSpec(COMMITS, many, hours),
-        TopicSpec(
-            SNAPSHOTS,
-            many,
-            {
-                **_COMPACTED,
-                "segment.bytes": "67108864",
-                "min.cleanable.dirty.ratio": "0.3",
-                "max.compaction.lag.ms": "600000",
-            },
-        ),
+        TopicSpec(SNAPSHOTS, many, _SNAPSHOTS),
+    ]
+
+
+def paper_topics(settings: TopicSettings) -> list[TopicSpec]:
+    """Every topic of the paper broker, and those of the engine that it reads."""
+    hours = {"retention.ms": str(settings.market_retention_hours * 3_600_000), **_LARGE}
+    many = settings.market_partitions
+    return [
+        *(spec for spec in shared_topics(settings) if spec.name in (INSTRUMENTS, SIGNALS, COMMITS)),
+        TopicSpec(ORDERS, many, _FOREVER),
+        TopicSpec(FILLS, many, _FOREVER),
+        TopicSpec(POSITIONS, many, hours),
+        TopicSpec(PAPER_COMMANDS, 1, _FOREVER),
+        TopicSpec(PAPER_COMMITS, many, hours),
+        TopicSpec(PAPER_SNAPSHOTS, many, _SNAPSHOTS),
     ]

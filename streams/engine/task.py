@@ -33,6 +33,7 @@ from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert, Cause, Coverage, from_rfc3339, to_rfc3339
+from tapewatch.partitioner import partition_for
 from tapewatch.rows import EVERY_INSTRUMENT, RowType
 
 _NANOS = 1_000_000_000
@@ -48,6 +49,10 @@ class Outgoing:
     key: bytes | None = None
     headers: list[tuple[str, bytes]] = field(default_factory=list)
     instrument: str = ""
+
+    def target(self, partition: int, count: int) -> int:
+        """The partition it goes to. partition : of the input; count : partitions of its topic"""
+        return partition_for(self.instrument, count) if self.instrument else partition % count
 
 
 @dataclass(slots=True)
