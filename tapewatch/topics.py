@@ -13,6 +13,8 @@ BARS = "bars"
 SCORES = "scores"
 ALERTS = "alerts"
 SIGNALS = "signals"
+ORDERS = "orders"
+FILLS = "fills"
 COVERAGE = "coverage"
 COMMITS = "engine.commits"
 SNAPSHOTS = "engine.snapshots"
@@ -72,6 +74,8 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
         TopicSpec(SCORES, many, hours),
         TopicSpec(ALERTS, many, _FOREVER),
         TopicSpec(SIGNALS, many, _FOREVER),
+        TopicSpec(ORDERS, many, _FOREVER),
+        TopicSpec(FILLS, many, _FOREVER),
         TopicSpec(COVERAGE, many, _FOREVER),
         TopicSpec(COMMITS, many, hours),
         TopicSpec(
