@@ -77,7 +77,7 @@ class Faults:
         return await _lost_before(request, act)
 
     async def _delayed(self, act: Act) -> None:
-        await asyncio.sleep(self._patience_s * self._rng.uniform(1.0, 4.0))
+        await asyncio.sleep(self._patience_s * self._rng.uniform(1.0, 2.2))
         act()
 
 

@@ -12,7 +12,7 @@ The protocol of an order, and what a death at each step means:
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -26,8 +26,10 @@ from tapewatch.errors import ContractError, SettingsError
 from tapewatch.messages import Order, decode
 from tapewatch.rfc3339 import from_rfc3339
 
-AT_ONCE = 4
+AT_ONCE = 8
 """Requests under way at a time."""
+
+_LOOK = "look"
 
 _log = logs.get("sink.orders")
 
@@ -61,6 +63,8 @@ class Gateway:
         self._poll_ns, self._clock = int(poll_s * NANOS), clock
         self._active = {entry.id: entry for entry in journal.active()}
         self._polled = 0
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._work: dict[str, asyncio.Future[None]] = {}
         self._strange: set[str] = set()
 
     @property
@@ -137,24 +141,47 @@ class Gateway:
             self._journal.begun()
 
     async def step(self) -> None:
-        """One round: send what is intended, ask after what is unknown, look at what is open."""
-        now = self._clock.now()
-        gate = asyncio.Semaphore(AT_ONCE)
-        due = [entry for entry in self._active.values() if entry.due_ns <= now]
-        urgent = [entry for entry in due if entry.phase != "open" or entry.cancel]
-        await asyncio.gather(*(self._advance(entry, gate) for entry in urgent))
-        if now - self._polled >= self._poll_ns:
-            self._polled = now
-            await self._look({entry.instrument for entry in self._active.values() if entry.phase == "open"})
+        """One round: set to work on every order that is due and not worked on, and look at what is open.
 
-    async def _advance(self, entry: Entry, gate: asyncio.Semaphore) -> None:
+        Nothing waits for another order's answer. What failed in the meantime is raised here.
+        """
+        now = self._clock.now()
+        for entry in list(self._active.values()):
+            if (entry.phase != "open" or entry.cancel) and entry.due_ns <= now:
+                self._begin(entry.id, self._advance(entry))
+        if now - self._polled >= self._poll_ns and _LOOK not in self._work:
+            self._polled = now
+            self._begin(_LOOK, self._look({each.instrument for each in self._active.values() if each.phase == "open"}))
+        await asyncio.sleep(0)
+        for name, task in list(self._work.items()):
+            if task.done():
+                del self._work[name]
+                task.result()
+
+    def _begin(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """Start a piece of work, unless one of that name is under way."""
+        if name in self._work:
+            work.close()
+        else:
+            self._work[name] = asyncio.ensure_future(work)
+
+    async def end(self, patience_s: float = 0.0) -> None:
+        """Give what is under way so long to come to an end, and break off the rest: the journal knows of it."""
+        if self._work and patience_s:
+            await asyncio.wait(self._work.values(), timeout=patience_s)
+        for task in self._work.values():
+            task.cancel()
+        await asyncio.gather(*self._work.values(), return_exceptions=True)
+        self._work.clear()
+
+    async def _advance(self, entry: Entry) -> None:
         """The next step of one order."""
-        async with gate:
+        async with self._gate:
             if entry.phase == "intended":
                 await self._send(entry)
             elif entry.phase == "sent":
                 await self._resolve(entry)
-            else:
+            elif entry.phase == "open":
                 await self._cancel(entry)
 
     async def _send(self, entry: Entry) -> None:
@@ -236,6 +263,8 @@ class Gateway:
             self._notice(instrument, by_id.keys() - self._active.keys())
             mine = [each for each in self._active.values() if (each.instrument, each.phase) == (instrument, "open")]
             for entry in mine:
+                if entry.id in self._work:
+                    continue
                 seen = by_id.get(entry.id)
                 if seen is None or seen.filled != entry.filled or entry.state != "open":
                     await self._inspect(entry)
@@ -265,7 +294,9 @@ class Gateway:
             self._apply(entry, standing)
 
     def _apply(self, entry: Entry, standing: Standing) -> None:
-        """Journal what the venue says of an order, with the records to publish."""
+        """Journal what the venue says of an order, with the records to publish. An older account changes nothing."""
+        if entry.phase == "done" or standing.filled < entry.filled:
+            return
         now = self._clock.now()
         before = (entry.state, entry.venue_order_id, entry.filled)
         with self._journal.transaction():

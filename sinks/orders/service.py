@@ -15,6 +15,7 @@ from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 
 _WAIT_S = 0.02
+_PATIENCE_S = 2.0
 _log = logs.get("sink.orders")
 
 
@@ -63,6 +64,7 @@ async def serve(
             if until_idle is not None and now - moved > until_idle * NANOS:
                 break
     finally:
+        await gateway.end(_PATIENCE_S)
         await venue.close()
     return Progress(venue.name, taken, len(gateway.active), published)
 

@@ -11,27 +11,25 @@ import pytest
 pytest.importorskip("aiohttp")
 
 from benchmarks.venues.faults import ASKING, PLACING, Faults
+from benchmarks.venues.setup import (
+    INSTRUMENTS,
+    PRICES,
+    REFERENCE,
+    STEP,
+    TIMEOUT_S,
+    client,
+    limits,
+    new_order,
+    served,
+    simulator,
+)
 from sinks.orders.gateway import Arrived
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import RefusedError
 from tapewatch.clock import NANOS, WALL
 from tapewatch.messages import encode, stable_id
 from tapewatch.rfc3339 import to_rfc3339
-from tests.unit.order_desk import (
-    INSTRUMENTS,
-    LOG,
-    PRICES,
-    REFERENCE,
-    STEP,
-    TIMEOUT_S,
-    Desk,
-    client,
-    desk,
-    limits,
-    order,
-    served,
-    simulator,
-)
+from tests.unit.order_desk import LOG, Desk, desk
 
 VENUES = pytest.mark.parametrize("name", ["upbit", "binance"])
 
@@ -64,7 +62,7 @@ def test_an_order_is_acknowledged_partly_filled_and_filled(name: str, tmp_path: 
     async def scene() -> None:
         sim = simulator(name, Faults())
         async with desk(name, tmp_path, sim) as made:
-            wanted = order(name, 1)
+            wanted = new_order(name, 1)
             made.take(wanted)
             await made.work(lambda: len(made.orders(wanted.id)) == 1)
             there = sim.account.find(wanted.id)
@@ -90,13 +88,13 @@ def test_a_cancel_ends_a_partly_filled_order_with_what_it_got(name: str, tmp_pat
     async def scene() -> None:
         sim = simulator(name, Faults())
         async with desk(name, tmp_path, sim) as made:
-            wanted = order(name, 1)
+            wanted = new_order(name, 1)
             made.take(wanted)
             await made.work(lambda: bool(made.orders(wanted.id)))
             there = sim.account.find(wanted.id)
             assert there is not None
             sim.account.trade(there, Decimal("0.002"))
-            made.take(order(name, 1, revision=2, request="cancel", state="open"))
+            made.take(new_order(name, 1, revision=2, request="cancel", state="open"))
             await made.work()
             assert (made.last(wanted.id).state, made.last(wanted.id).filled) == ("cancelled", 0.002)
             assert made.last(wanted.id).revision > 2
@@ -109,14 +107,14 @@ def test_a_cancel_of_an_order_that_is_done_says_again_what_became_of_it(name: st
     async def scene() -> None:
         sim = simulator(name, Faults())
         async with desk(name, tmp_path, sim) as made:
-            wanted = order(name, 1)
+            wanted = new_order(name, 1)
             made.take(wanted)
             await made.work(lambda: bool(made.orders(wanted.id)))
             there = sim.account.find(wanted.id)
             assert there is not None
             sim.account.trade(there, there.qty)
             await made.work()
-            made.take(order(name, 1, revision=9, request="cancel", state="open"))
+            made.take(new_order(name, 1, revision=9, request="cancel", state="open"))
             assert (made.last(wanted.id).state, made.last(wanted.id).revision) == ("filled", 10)
 
     asyncio.run(scene())
@@ -130,7 +128,7 @@ def test_every_failure_of_a_placement_leaves_one_order_at_the_venue(name: str, f
         faults.next = [fault]
         sim = simulator(name, faults)
         async with desk(name, tmp_path, sim) as made:
-            wanted = order(name, 1)
+            wanted = new_order(name, 1)
             made.take(wanted)
             await made.work(lambda: bool(made.orders(wanted.id)) and made.last(wanted.id).state == "open")
             await asyncio.sleep(4 * TIMEOUT_S if fault == "late" else 0)
@@ -147,7 +145,7 @@ def test_an_unknown_outcome_is_told_and_then_settled_by_a_question(name: str, tm
         faults.next = ["lost after"]
         sim = simulator(name, faults)
         async with desk(name, tmp_path, sim) as made:
-            wanted = order(name, 1)
+            wanted = new_order(name, 1)
             made.take(wanted)
             await made.work(lambda: len(made.orders(wanted.id)) == 2)
             assert [each.state for each in made.orders(wanted.id)] == ["unknown", "open"]
@@ -161,7 +159,7 @@ def test_a_death_around_the_request_neither_loses_nor_doubles_the_order(name: st
     async def scene() -> None:
         sim = simulator(name, Faults())
         async with desk(name, tmp_path, sim) as made:
-            wanted = order(name, 1)
+            wanted = new_order(name, 1)
             made.take(wanted)
             entry = made.gateway.active[0]
             entry.phase, entry.sends, entry.sent_ns = "sent", 1, WALL.now()
@@ -169,7 +167,7 @@ def test_a_death_around_the_request_neither_loses_nor_doubles_the_order(name: st
                 made.journal.put(entry)
             if sent:
                 sim.account.place(wanted.id, made.venue.symbol(wanted.instrument), "buy", entry.price, entry.qty)
-            made.restart()
+            await made.restart()
             await made.work(lambda: bool(made.orders(wanted.id)))
             assert made.last(wanted.id).state == "open"
             assert at_venue(sim) == {wanted.id: 1}
@@ -183,7 +181,7 @@ def test_binance_is_not_sent_an_order_again_while_the_first_may_still_be_accepte
         faults.next = ["lost before"]
         sim = simulator("binance", faults)
         async with desk("binance", tmp_path, sim) as made:
-            wanted = order("binance", 1)
+            wanted = new_order("binance", 1)
             began = WALL.now()
             made.take(wanted)
             await made.work(lambda: bool(made.orders(wanted.id)) and made.last(wanted.id).state == "open")
@@ -194,13 +192,33 @@ def test_binance_is_not_sent_an_order_again_while_the_first_may_still_be_accepte
     asyncio.run(scene())
 
 
+def test_a_request_that_arrives_late_does_not_double_an_order_filled_in_the_meantime(tmp_path: Path) -> None:
+    # Binance would take the client order id a second time once the first order is done: its window alone prevents it.
+    async def scene() -> None:
+        faults = Faults(seed=5, patience_s=TIMEOUT_S)
+        faults.next = ["late"]
+        sim = simulator("binance", faults)
+        async with desk("binance", tmp_path, sim) as made:
+            wanted = new_order("binance", 1)
+            made.take(wanted)
+            until = WALL.now() + 2 * NANOS
+            while WALL.now() < until:
+                await made.gateway.step()
+                sim.account.trade_at_random()
+                await asyncio.sleep(0.005)
+            assert made.last(wanted.id).state == "filled"
+            assert at_venue(sim) == {wanted.id: 1}
+
+    asyncio.run(scene())
+
+
 @VENUES
 def test_what_the_venue_rejects_is_rejected_with_its_reason(name: str, tmp_path: Path) -> None:
     async def scene() -> None:
         sim = simulator(name, Faults())
         sim._tick = Decimal(7)
         async with desk(name, tmp_path, sim) as made:
-            wanted = order(name, 1)
+            wanted = new_order(name, 1)
             made.take(wanted)
             await made.work()
             reason = made.last(wanted.id).reason
@@ -228,7 +246,7 @@ def test_a_clock_that_is_wrong_by_hours_is_put_right(tmp_path: Path) -> None:
         sim = simulator("binance", Faults())
         async with desk("binance", tmp_path, sim) as made:
             sim.skew_ms = 7_200_000
-            wanted = order("binance", 1)
+            wanted = new_order("binance", 1)
             made.take(wanted)
             await made.work(lambda: bool(made.orders(wanted.id)))
             assert -1021 in sim.refused
@@ -241,7 +259,7 @@ def test_an_order_is_not_done_before_its_last_trade_is_listed(tmp_path: Path) ->
     async def scene() -> None:
         sim = simulator("binance", Faults())
         async with desk("binance", tmp_path, sim) as made:
-            wanted = order("binance", 1)
+            wanted = new_order("binance", 1)
             made.take(wanted)
             await made.work(lambda: bool(made.orders(wanted.id)))
             there = sim.account.find(wanted.id)
@@ -263,9 +281,9 @@ def test_a_lost_journal_asks_the_venue_before_it_sends_anything(tmp_path: Path) 
     async def scene() -> None:
         sim = simulator("binance", Faults())
         async with desk("binance", tmp_path, sim) as made:
-            known, unknown, old = (order("binance", number) for number in range(3))
+            known, unknown, old = (new_order("binance", number) for number in range(3))
             sim.account.place(known.id, "BTCUSDT", "buy", Decimal("64000.25"), Decimal("0.01"))
-            done = order("binance", 2, revision=3, state="filled", filled=0.01)
+            done = new_order("binance", 2, revision=3, state="filled", filled=0.01)
             made.gateway.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((known, unknown, old, done))])
             assert not made.journal.fresh
             await made.work(lambda: bool(made.orders(known.id)) and bool(made.orders(unknown.id)))
@@ -278,7 +296,7 @@ def test_an_order_that_the_venue_holds_after_all_is_taken_up_again(tmp_path: Pat
     async def scene() -> None:
         sim = simulator("upbit", Faults())
         async with desk("upbit", tmp_path, sim) as made:
-            wanted = order("upbit", 1, created=to_rfc3339(WALL.now() - 3600 * NANOS))
+            wanted = new_order("upbit", 1, created=to_rfc3339(WALL.now() - 3600 * NANOS))
             made.take(wanted)
             assert made.last(wanted.id).state == "rejected"
             sim.account.place(wanted.id, "KRW-BTC", "buy", Decimal(90_000_000), Decimal("0.01"))
@@ -298,11 +316,13 @@ def test_a_venue_that_is_down_is_waited_for(tmp_path: Path) -> None:
         venue = client("upbit", address)
         await venue.open()
         made = Desk(tmp_path / "journal.sqlite", venue, limits(instruments=("KRW-BTC.UPBIT",)), REFERENCE)
-        wanted = order("upbit", 1)
+        wanted = new_order("upbit", 1)
         made.take(wanted)
         for _ in range(3):
             await made.gateway.step()
+            await asyncio.sleep(0.05)
         assert [entry.phase for entry in made.gateway.active] == ["intended"]
+        await made.gateway.end()
         await venue.close()
         made.journal.close()
 
@@ -318,17 +338,17 @@ def test_books_agree_after_a_storm_of_failures_and_deaths(name: str, seed: int, 
         sim = simulator(name, Faults(seed, PLACING, ASKING, patience_s=TIMEOUT_S), seed)
         async with desk(name, tmp_path, sim) as made:
             wanted = [
-                order(name, number, rng.choice(["buy", "sell"]), float(STEP * rng.randint(1, 200)))
+                new_order(name, number, rng.choice(["buy", "sell"]), float(STEP * rng.randint(1, 200)))
                 for number in range(30)
             ]
             for each in wanted:
                 made.take(each)
                 if rng.random() < 0.2:
-                    made.take(order(name, wanted.index(each), revision=1, request="cancel"))
+                    made.take(new_order(name, wanted.index(each), revision=1, request="cancel"))
                 await made.gateway.step()
                 sim.account.trade_at_random()
                 if rng.random() < 0.2:
-                    made.restart()
+                    await made.restart()
             deadline = WALL.now() + 60 * NANOS
             while made.gateway.active:
                 assert WALL.now() < deadline, made.gateway.active
@@ -349,7 +369,7 @@ def test_ids_of_fills_follow_from_the_venues_trade_ids(tmp_path: Path) -> None:
     async def scene() -> None:
         sim = simulator("binance", Faults())
         async with desk("binance", tmp_path, sim) as made:
-            wanted = order("binance", 1)
+            wanted = new_order("binance", 1)
             made.take(wanted)
             await made.work(lambda: bool(made.orders(wanted.id)))
             there = sim.account.find(wanted.id)
