@@ -17,7 +17,6 @@ from tapewatch.instruments import Instrument
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
-VENUES = ("upbit", "binance", "fix")
 _EXTRA = {"upbit": ("aiohttp", "orders"), "binance": ("aiohttp", "orders"), "fix": ("quickfix", "fix")}
 
 
@@ -61,7 +60,10 @@ def make_venue(settings: Settings, name: str, secret: Keys) -> Venue:
         from sinks.orders.binance import Binance
 
         return Binance(orders.address, secret, orders.timeout_s)
-    raise TapewatchError(f"there is no gateway to {name}", f"Choose one of {', '.join(VENUES)}.")
+    from sinks.orders.fix import Fix
+
+    folder = settings.data_path / "orders" / "fix"
+    return Fix(orders.address, orders.sender, orders.target, secret, folder, orders.timeout_s)
 
 
 async def _serve(
