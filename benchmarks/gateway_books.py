@@ -50,15 +50,18 @@ class Published:
         return {order_id: order for (order_id, _), order in sorted(self.orders.items())}
 
 
-def compare(wanted: Iterable[str], published: Published, journal: Path, books: dict[str, Any]) -> list[str]:
+def compare(
+    wanted: Iterable[str], forbidden: set[str], published: Published, journal: Path, books: dict[str, Any]
+) -> list[str]:
     """Every disagreement, in words; empty where the books agree.
 
-    wanted : ids of the orders that were streamed; books : as benchmarks.venues.serve tells them
+    wanted : ids of the orders that were streamed; forbidden : those of them that must not be sent; books : as benchmarks.venues.serve tells them
     """
     last = published.last()
     troubles = list(published.troubles)
     sent = Counter(order["client_id"] for order in books["orders"])
     troubles += [f"{each}: {count} orders at the venue" for each, count in sent.items() if count > 1]
+    troubles += [f"{each}: sent, although off its lot" for each in forbidden & sent.keys()]
     troubles += [f"{each}: no end was published" for each in wanted if not _is_done(last.get(each))]
     troubles += [f"{each}: at the venue, never asked for" for each in sent if each not in last]
     fills: dict[str, list[Fill]] = {}

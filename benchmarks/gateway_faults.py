@@ -25,13 +25,14 @@ ORDERS_A_SECOND = 12.0
 
 
 class Stream(threading.Thread):
-    """Writes orders, a fifth of them with a wish to cancel soon after, until it is told to stop."""
+    """Writes orders until it is told to stop: one in fifty off its lot, to be refused; to one in five a wish to cancel."""
 
     def __init__(self, venue: str, file: Path, seed: int) -> None:
         super().__init__(daemon=True)
         self._venue, self._file, self._rng = venue, file, random.Random(seed)  # noqa: S311 - no secret is drawn
         self._ended = threading.Event()
         self.ids: list[str] = []
+        self.off_lot: set[str] = set()
         file.touch()
 
     def run(self) -> None:
@@ -39,17 +40,15 @@ class Stream(threading.Thread):
         with self._file.open("ab") as file:
             while not self._ended.wait(self._rng.expovariate(ORDERS_A_SECOND)):
                 number = len(self.ids)
-                made = new_order(self._venue, number, self._rng.choice(("buy", "sell")), self._qty())
+                off_lot = self._rng.random() < 0.02
+                qty = STEP * self._rng.randint(1, 200) + (STEP / 2 if off_lot else 0)
+                made = new_order(self._venue, number, self._rng.choice(("buy", "sell")), float(qty))
                 self.ids.append(made.id)
+                self.off_lot.update([made.id] if off_lot else [])
                 self._write(file, encode(made))
                 if number > 5 and self._rng.random() < 0.2:
                     back = number - self._rng.randint(0, 5)
                     self._write(file, encode(new_order(self._venue, back, revision=1, request="cancel")))
-
-    def _qty(self) -> float:
-        """Most on the lot; one in fifty off it, to be refused."""
-        steps = self._rng.randint(1, 200)
-        return float(STEP * steps) if self._rng.random() > 0.02 else float(STEP * steps + STEP / 2)
 
     @staticmethod
     def _write(file: Any, line: bytes) -> None:
@@ -76,7 +75,9 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return line
 
 
-def kill_at_random(command: list[str], journal: Path, kills: int, rng: random.Random) -> Counter[str]:
+def kill_at_random(
+    exchange: subprocess.Popen[str], command: list[str], journal: Path, kills: int, rng: random.Random
+) -> Counter[str]:
     """Start, let it work for a random while, kill -9, again; what it was in the middle of, over all kills."""
     struck: Counter[str] = Counter()
     for done in range(kills):
@@ -90,6 +91,8 @@ def kill_at_random(command: list[str], journal: Path, kills: int, rng: random.Ra
             time.sleep(rng.uniform(0.0, 0.6) if rng.random() < 0.8 else rng.uniform(1.0, 3.0))
         process.kill()
         process.wait()
+        if exchange.poll() is not None:
+            raise RuntimeError(f"the venue ended with {exchange.returncode}")
         for name, count in moment(journal).items():
             struck[name] += count > 0
         if done % 10 == 9:
@@ -106,24 +109,25 @@ def run(venue: str, kills: int, seed: int, folder: Path) -> dict[str, Any]:
         stream = Stream(venue, folder / "orders.jsonl", seed)
         stream.start()
         journal = folder / "journal.sqlite"
-        struck = kill_at_random(command, journal, kills, random.Random(seed))  # noqa: S311 - no secret is drawn
+        rng = random.Random(seed)  # noqa: S311 - no secret is drawn
+        struck = kill_at_random(exchange, command, journal, kills, rng)
         stream.end()
         last = start(*command, "--until-idle", "2")
         if last.wait(300):
-            raise RuntimeError("the gateway did not come to an end")
+            raise RuntimeError(f"the last gateway ended with {last.returncode}")
         with urllib.request.urlopen(f"{address}/books") as answer:  # noqa: S310 - our own process on the loopback
             books = read_books(answer.read())
     finally:
         exchange.kill()
         exchange.wait()
-    return _report(venue, kills, seed, stream.ids, struck, journal, folder, books)
+    return _report(venue, kills, seed, stream, struck, journal, folder, books)
 
 
 def _report(
     venue: str,
     kills: int,
     seed: int,
-    ids: list[str],
+    stream: Stream,
     struck: Counter[str],
     journal: Path,
     folder: Path,
@@ -137,14 +141,14 @@ def _report(
         "seed": seed,
         "kills": kills,
         "kills_while": dict(sorted(struck.items())),
-        "orders": len(ids),
+        "orders": len(stream.ids),
         "orders_by_end": dict(sorted(states.items())),
         "venue_orders": len(books["orders"]),
         "venue_trades": sum(len(order["trades"]) for order in books["orders"]),
         "venue_faults": dict(sorted(books["faults"].items())),
         "fills": len(published.fills),
         "records_published_twice": published.repeated,
-        "troubles": compare(ids, published, journal, books),
+        "troubles": compare(stream.ids, stream.off_lot, published, journal, books),
     }
 
 
@@ -165,6 +169,7 @@ def main() -> int:
     for venue in venues:
         with tempfile.TemporaryDirectory() as folder:
             runs.append(run(venue, args.kills // len(venues), args.seed, Path(folder)))
+        print(json.dumps(runs[-1]), file=sys.stderr, flush=True)
     report = {"command": f"python -m benchmarks.gateway_faults --kills {args.kills} --seed {args.seed}", "runs": runs}
     text = json.dumps(report, indent=2)
     print(text)

@@ -100,5 +100,6 @@ class Account:
         if not waiting:
             return
         order = self._rng.choice(waiting)
-        steps = int((order.qty - order.filled) / self._step)
-        self.trade(order, self._step * (steps if self._rng.random() < 0.3 else self._rng.randint(1, steps)))
+        steps = max(1, int((order.qty - order.filled) / self._step))
+        qty = self._step * (steps if self._rng.random() < 0.3 else self._rng.randint(1, steps))
+        self.trade(order, min(qty, order.qty - order.filled))

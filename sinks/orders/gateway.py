@@ -103,7 +103,7 @@ class Gateway:
             entry.cancel, entry.due_ns = True, 0
             self._journal.put(entry)
 
-    def _admit(self, order: Order) -> None:
+    def _admit(self, order: Order) -> Entry:
         """Let a new order through the limits, or refuse it."""
         now = self._clock.now()
         entry = _entry(order, now)
@@ -117,28 +117,39 @@ class Gateway:
         else:
             self._journal.put(entry)
             self._active[entry.id] = entry
+        return entry
 
     def adopt(self, backlog: list[Arrived]) -> None:
-        """Take in a topic as a journal finds it that knows nothing of the past: with the newest record of each order.
+        """Take in a topic as a journal finds it that knows nothing of the past.
 
-        An order that is not done may have been sent by whoever wrote its records, so the venue is asked first.
+        An order that is not done may have been sent by whoever held the last journal, so the venue is asked first.
         """
-        newest: dict[str, Order] = {}
+        past: dict[str, list[Order]] = {}
         with self._journal.transaction():
             for record in backlog:
                 order = _order(record)
-                if order is not None and order.mode == "live" and order.instrument in self._limits.instruments:
-                    known = newest.get(order.id)
-                    newest[order.id] = order if known is None or order.revision >= known.revision else known
+                if order is not None and order.mode == "live" and self._limits.routes(order.instrument):
+                    past.setdefault(order.id, []).append(order)
                 self._journal.read_to(record.log, record.following)
-            for order in newest.values():
-                if order.state in ("pending", "open", "unknown") and order.kind == "limit":
-                    entry = _entry(order, self._clock.now())
-                    entry.phase, entry.sends, entry.cancel = "sent", 1, order.request == "cancel"
-                    entry.sent_ns = self._clock.now()
-                    self._journal.put(entry)
-                    self._active[entry.id] = entry
+            for records in past.values():
+                self._adopt(records)
             self._journal.begun()
+
+    def _adopt(self, records: list[Order]) -> None:
+        """Take in an order by all its records. The limits are for those that no gateway has answered yet."""
+        asked = min(records, key=lambda order: order.revision)
+        told = [order for order in records if order.revision > 0 and not order.request]
+        newest = max(told, key=lambda order: order.revision, default=asked)
+        if newest.state not in ("pending", "open", "unknown") or asked.request or asked.instrument not in self._symbols:
+            return
+        entry = _entry(newest, self._clock.now()) if told else self._admit(asked)
+        if entry.phase == "done" or not entry.price:
+            return
+        entry.phase, entry.sends, entry.sent_ns = "sent", 1, self._clock.now()
+        entry.cancel = any(order.request for order in records)
+        entry.revision = max(entry.revision, *(order.revision for order in records))
+        self._journal.put(entry)
+        self._active[entry.id] = entry
 
     async def step(self) -> None:
         """One round: set to work on every order that is due and not worked on, and look at what is open.

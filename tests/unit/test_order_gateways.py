@@ -292,6 +292,21 @@ def test_a_lost_journal_asks_the_venue_before_it_sends_anything(tmp_path: Path) 
     asyncio.run(scene())
 
 
+def test_a_new_journal_holds_what_waited_for_it_to_the_limits(tmp_path: Path) -> None:
+    async def scene() -> None:
+        sim = simulator("binance", Faults())
+        async with desk("binance", tmp_path, sim) as made:
+            off_lot, cancelled = new_order("binance", 1, qty=0.01005), new_order("binance", 2)
+            wish = new_order("binance", 2, qty=0.02, revision=1, request="cancel")
+            made.gateway.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((off_lot, cancelled, wish))])
+            await made.work()
+            assert "off the lot" in made.last(off_lot.id).reason
+            assert (made.last(cancelled.id).state, made.last(cancelled.id).qty) == ("cancelled", 0.01)
+            assert not sim.account.orders
+
+    asyncio.run(scene())
+
+
 def test_an_order_that_the_venue_holds_after_all_is_taken_up_again(tmp_path: Path) -> None:
     async def scene() -> None:
         sim = simulator("upbit", Faults())
