@@ -55,7 +55,8 @@ def compare(
 ) -> list[str]:
     """Every disagreement, in words; empty where the books agree.
 
-    wanted : ids of the orders that were streamed; forbidden : those of them that must not be sent; books : as benchmarks.venues.serve tells them
+    wanted : ids of the orders that were streamed; forbidden : those of them that must not be sent
+    books : as benchmarks.venues.serve tells them
     """
     last = published.last()
     troubles = list(published.troubles)

@@ -25,7 +25,7 @@ ORDERS_A_SECOND = 12.0
 
 
 class Stream(threading.Thread):
-    """Writes orders until it is told to stop: one in fifty off its lot, to be refused; to one in five a wish to cancel."""
+    """Writes orders until it is told to stop: one in fifty off its lot, and to one in five a wish to cancel."""
 
     def __init__(self, venue: str, file: Path, seed: int) -> None:
         super().__init__(daemon=True)
