@@ -271,6 +271,10 @@ class Order(Message, frozen=True, kw_only=True):
         Meta(description="unknown: the venue did not answer and has to be asked before anything is sent again"),
     ]
     reason: Annotated[str, Meta(description="why it was rejected or cancelled")] = ""
+    request: Annotated[
+        Literal["", "cancel"],
+        Meta(description="cancel: the writer of this record asks the gateway to cancel the order; empty otherwise"),
+    ] = ""
     venue_order_id: Annotated[str, Meta(description="the venue's own id; empty until known")] = ""
     signal: Annotated[str, Meta(description="id of the signal that asked for it; empty for a manual order")] = ""
     created: Annotated[Time, Meta(description="when the order was made")]

@@ -86,10 +86,15 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
         TopicSpec(ALERTS, many, _FOREVER),
         TopicSpec(SIGNALS, many, _FOREVER),
         TopicSpec(SHADOW_SIGNALS, many, hours),
+        TopicSpec(ORDERS, many, _FOREVER),
+        TopicSpec(FILLS, many, _FOREVER),
         TopicSpec(COVERAGE, many, _FOREVER),
         TopicSpec(COMMITS, many, hours),
         TopicSpec(SNAPSHOTS, many, _SNAPSHOTS),
     ]
+
+
+_OF_PAPER = (INSTRUMENTS, SIGNALS, COMMITS, ORDERS, FILLS)
 
 
 def paper_topics(settings: TopicSettings) -> list[TopicSpec]:
@@ -97,9 +102,7 @@ def paper_topics(settings: TopicSettings) -> list[TopicSpec]:
     hours = {"retention.ms": str(settings.market_retention_hours * 3_600_000), **_LARGE}
     many = settings.market_partitions
     return [
-        *(spec for spec in shared_topics(settings) if spec.name in (INSTRUMENTS, SIGNALS, COMMITS)),
-        TopicSpec(ORDERS, many, _FOREVER),
-        TopicSpec(FILLS, many, _FOREVER),
+        *(spec for spec in shared_topics(settings) if spec.name in _OF_PAPER),
         TopicSpec(POSITIONS, many, hours),
         TopicSpec(PAPER_COMMANDS, 1, _FOREVER),
         TopicSpec(PAPER_COMMITS, many, hours),

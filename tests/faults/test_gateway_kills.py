@@ -1,0 +1,20 @@
+"""The gateways' one promise: whatever dies, one order at the venue for one on the topic, and books that agree."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("aiohttp")
+
+from benchmarks.gateway_faults import run
+
+pytestmark = pytest.mark.slow  # real processes, killed and started again: about 2 s a kill
+
+
+@pytest.mark.parametrize("venue", ["upbit", "binance"])
+def test_eight_kills_neither_lose_nor_double_an_order(venue: str, tmp_path: Path) -> None:
+    report = run(venue, kills=8, seed=11, folder=tmp_path)
+    assert report["troubles"] == []
+    assert report["venue_orders"] > 20
+    assert report["kills_while"]["sent"] > 2, "kills must fall into unanswered requests for this test to say anything"
+    assert sum(report["orders_by_end"].values()) == report["orders"]
