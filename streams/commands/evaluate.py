@@ -16,6 +16,7 @@ WHATS: dict[str, str] = {
     "drift": "scores over stored history beside those the models were made on: shifts, and discoveries at a held rate",
     "ddqn": "a daily long-or-short policy of a Double DQN beside buying and holding, by the TDQN protocol",
     "promotion": "a challenger policy against the champion on the same stretches, by a sequential test",
+    "ranking": "the coin desk: probability to reach a target before a stop, and regimes, on held-out weeks of minutes",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
 """What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""
