@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from detectors import feeds
 from detectors.autoencoder import inputs as i
 from detectors.autoencoder.score import SHAPES, Network
 from detectors.model_file import (
@@ -19,8 +20,10 @@ from detectors.model_file import (
     unfit_knots,
 )
 
-DETECTOR = "autoencoder"
-CLASSES = ("stock", "crypto")
+DETECTORS = {"stock": "autoencoder", "crypto": "autoencoder_crypto"}
+"""Name of the detector by instrument class: each class has a model of its own in force."""
+CLASSES = tuple(DETECTORS)
+DETECTOR, CRYPTO_DETECTOR = DETECTORS["stock"], DETECTORS["crypto"]
 
 
 class Card(Origin, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +44,8 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of a model but its weights.
 
     instrument_class : whose usual trading it has learnt; inputs, sources : as in `inputs`
-    knots : error and probability pairs, increasing; alert : error at which the alert budget is spent
+    knots : error and probability pairs, increasing; alert : error at which the alert budget is spent, whatever the
+    feed; alerts : for each kind of feed, in the order of detectors.feeds
     conformal, conformal_rows : errors of usual rows at rarer and rarer levels, from which p-values come; of how many
     drift_edges, drift_shares : reference bins of the error, for the drift monitor
     """
@@ -58,15 +62,17 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     card: Card = Card()
     detector: str = DETECTOR
     version: str = "1.0"
+    alerts: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def problem(self) -> str:
         """What is wrong; empty where nothing is."""
-        found = foreign(self.detector, self.version, DETECTOR) | {
+        found = foreign(self.detector, self.version, DETECTORS.get(self.instrument_class, DETECTOR)) | {
             f"class {self.instrument_class!r} is none of {', '.join(CLASSES)}": self.instrument_class not in CLASSES,
             "inputs are not those of this build": self.inputs != i.INPUTS or self.sources != i.SOURCES,
         }
         improbable = {"a probability is not within 0 and 1": any(not 0.0 <= knot[1] <= 1.0 for knot in self.knots)}
-        return first_problem(found | unfit_knots(self.knots, (self.alert,), "error") | improbable)
+        known = first_problem(found | unfit_knots(self.knots, (self.alert,), "error") | improbable)
+        return known or feeds.problem(self.alerts, self.alert)
 
 
 class AutoencoderModel(TensorFile[Described], frozen=True):
@@ -101,6 +107,13 @@ def decode(data: bytes) -> AutoencoderModel:
     """Read a model file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
     text, arrays = decode_tensors(data)
     return sound(AutoencoderModel(msgspec.json.decode(text, type=Described), arrays))
+
+
+def described(instrument_class: str) -> Described:
+    """The description of a model of this build that is not calibrated yet."""
+    return Described(
+        instrument_class, i.INPUTS, i.SOURCES, ((0.0, 0.0),), 0.0, detector=DETECTORS[instrument_class]
+    )
 
 
 @cache

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from detectors.autoencoder import batch, inputs, training
 from detectors.autoencoder import model as autoencoder
-from detectors.autoencoder.model import AutoencoderModel, Card, Described
+from detectors.autoencoder.model import AutoencoderModel, Card, described
 from detectors.commands import training_rows
 from detectors.isolation import model as isolation
 from detectors.isolation import training as isolation_training
@@ -116,7 +116,7 @@ def _labelled(rows: Sample) -> tuple[Sample | None, float]:
 def _network(args: argparse.Namespace, older: Sample, newer: Sample, card: Card) -> AutoencoderModel:
     recipe = training.Recipe(args.instrument_class, args.steps, args.seed, args.budget)
     arrays = training.fit(older, recipe, lambda done, loss: print(f"batch {done}: loss {loss:.4f}", file=sys.stderr))
-    bare = Described(args.instrument_class, inputs.INPUTS, inputs.SOURCES, ((0.0, 0.0),), 0.0)
+    bare = described(args.instrument_class)
     network = AutoencoderModel(bare, arrays).network(older.names)
     found = thresholds(
         lambda rows: batch.score_rows(network, rows), newer, *_labelled(newer), args.budget, training.TIERS

@@ -14,6 +14,7 @@ WHATS: dict[str, str] = {
     "what-if": "alerts over stored history under a changed configuration or model, beside those in force",
     "budget": "thresholds that keep the alert budget over stored history, as a file for `config apply`",
     "ddqn": "a daily long-or-short policy of a Double DQN beside buying and holding, by the TDQN protocol",
+    "abnormal-days": "abnormal moves of the next day from daily bars: the autoencoder beside plain volatility",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
 """What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""

@@ -25,7 +25,9 @@ from streams.engine.rules import DetectorConfig, nobody
 from tapewatch.errors import TapewatchError
 
 KMEANS, KMEANS_CLASSIC, PUMPS, BOOK = "kmeans", "kmeans_classic", pumps.DETECTOR, book.DETECTOR
-DETECTORS = (KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, peers.AUTOENCODER, peers.ISOLATION, peers.FUSION)
+DETECTORS = (
+    KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, peers.AUTOENCODER, peers.AUTOENCODER_CRYPTO, peers.ISOLATION, peers.FUSION,
+)  # fmt: skip
 """Detectors that a model can be promoted for."""
 
 _INPUTS = {KMEANS: NAMES, KMEANS_CLASSIC: PAIR}

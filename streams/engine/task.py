@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from detectors.autoencoder.score import restart
-from detectors.peers import AUTOENCODER
+from detectors.peers import AUTOENCODER, AUTOENCODER_CRYPTO, COINS
 from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.accounts import Accounts
@@ -173,11 +173,12 @@ class Task:
     def _classify(self) -> None:
         """Say which rules apply to each instrument."""
         self.state.klass[: len(self.kinds)] = self.force.config.class_places(self.kinds)
+        self.state.coin[: len(self.kinds)] = [kind in COINS for kind in self.kinds]
         self.accounts.switch(self.force.config, self.kinds)
 
     def _control(self, offset: int, admitted: Admitted, row: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
-        watched, network = self.force.config.watch, self.force.models.get(AUTOENCODER)
+        watched, networks = self.force.config.watch, self._networks()
         try:
             detail = str(frames.to_rows(admitted.view.data).columns["detail"][row])
             if admitted.headers.source != CONTROL_SOURCE:
@@ -193,9 +194,13 @@ class Task:
                     (self.topic, self.partition, offset), "bad_control", str(error), admitted.view.data
                 )
             )
-        if self.force.models.get(AUTOENCODER) != network:
-            # What lies in its rings another network made.
+        if self._networks() != networks:
+            # What lies in their rings another network made.
             restart(self.state.codes)
+
+    def _networks(self) -> tuple[str | None, ...]:
+        """Hashes of the autoencoders in force."""
+        return tuple(self.force.models.get(name) for name in (AUTOENCODER, AUTOENCODER_CRYPTO))
 
     def _refuse(self, offset: int, admitted: Admitted) -> None:
         """Keep every refused row of a frame in the dead letters."""
@@ -303,7 +308,9 @@ class Task:
     def _alert(self, event: np.ndarray, offsets: np.ndarray, values: np.ndarray) -> Alert:
         """The message of one scenario event, under what is in force."""
         where = (self.topic, self.partition)
-        return build_alert(event, offsets, values, self.admission.names, where, self.force, self.build)
+        slot = int(event[2])
+        named = self.admission.names[slot], self.kinds[slot]
+        return build_alert(event, offsets, values, named, where, self.force, self.build)
 
     def restart_tally(self) -> Tally:
         """What happened since the last call."""
