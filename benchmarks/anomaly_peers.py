@@ -147,7 +147,9 @@ def poorer_feeds(models: Mapping[str, Peer], rows: Sample) -> dict[str, dict[str
     found: dict[str, dict[str, tuple[int, float]]] = {}
     for name, model in models.items():
         pairs = zip(LACKING[name].items(), limits_of(model), strict=False)
-        found[name] = {feed: _counted(model, rows.masked(missing), limit) for (feed, missing), limit in pairs if missing}
+        found[name] = {
+            feed: _counted(model, rows.masked(missing), limit) for (feed, missing), limit in pairs if missing
+        }
     return found
 
 

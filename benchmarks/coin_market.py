@@ -1,5 +1,5 @@
-"""Synthetic markets of coins: all day without auctions or halts, wilder and more alike than shares, with clustered order
-flow; busy, usual and thin ones.
+"""Synthetic markets of coins: no auctions or halts, wilder and more alike than shares, with clustered order flow; busy,
+usual and thin ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,9 +42,7 @@ def configs(eventful: float) -> Iterator[SyntheticConfig]:
 
 def rows(folder: Path, seeds: Sequence[int], eventful: float) -> Marked:
     """The feature rows of all markets of the seeds, one behind the other. folder : keeps them"""
-    return joined(
-        [rows_of(*cached(folder, config, seed, CRYPTO)) for config in configs(eventful) for seed in seeds]
-    )
+    return joined([rows_of(*cached(folder, config, seed, CRYPTO)) for config in configs(eventful) for seed in seeds])
 
 
 def markets(seeds: Sequence[int], eventful: float) -> Iterator[SyntheticMarket]:

@@ -55,7 +55,9 @@ def _lstm(torch: Any, seed: int) -> tuple[list[Any], Callable[[Any], tuple[Any, 
     torch.manual_seed(seed)
     encoder = torch.nn.LSTM(COUNT, CELLS, batch_first=True)
     code = torch.nn.Linear(CELLS, CODE)
-    decoder = torch.nn.Sequential(torch.nn.Linear(CODE, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, PATCH * COUNT))
+    decoder = torch.nn.Sequential(
+        torch.nn.Linear(CODE, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, PATCH * COUNT)
+    )
     parameters = [each for part in (encoder, code, decoder) for each in part.parameters()]
 
     def told(given: Any) -> tuple[Any, Any]:
@@ -153,9 +155,7 @@ def measure(cache: Path, seeds: int, steps: int) -> dict[str, Any]:
     fixed = {"kmeans": kmeans.decode(KMEANS.read_bytes()), "isolation": isolation.shipped()}
     others = [{name: score_of(model)(part.rows) for name, model in fixed.items()} for part in tests]
     random = np.random.default_rng(99)
-    usual = np.concatenate(
-        [training.drawn_windows(values, ends, random, training.DROPPED) for _ in range(_MEASURED)]
-    )
+    usual = np.concatenate([training.drawn_windows(values, ends, random, training.DROPPED) for _ in range(_MEASURED)])
     for seed in range(seeds):
         for name in NETWORKS:
             nets[name].append(trained(name, values, ends, steps, seed))

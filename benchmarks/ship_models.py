@@ -150,7 +150,9 @@ def make(folder: Path, recipe: Recipe, take: Take) -> KMeansModel:
     figures |= _held_out_alerts(model, held_out.rows)
     for rate in RATES:
         part = markets(folder, HELD_OUT, 1.0, take, (rate,)).rows
-        figures[f"false_alerts_per_day, {rate:g} rows/s"] = _per_day(model, part, feeds.by_feed(model.alerts, model.alert)[0])
+        figures[f"false_alerts_per_day, {rate:g} rows/s"] = _per_day(
+            model, part, feeds.by_feed(model.alerts, model.alert)[0]
+        )
         seen = markets(folder, MEASURE, EVENTFUL, take, (rate,))
         figures[f"auroc, {rate:g} rows/s"] = quality.measure(model, seen.rows, seen.scenarios, (), prior)["auroc"]
     return msgspec.structs.replace(

@@ -57,7 +57,9 @@ def generate(config: SyntheticConfig, seed: int, listing: Listing = SHARES) -> t
     nobody = InForce(ModelShelf(), {}, DetectorConfig(watch=False))
     parts: dict[str, list[dict[str, Any]]] = {"features": [], "bars": []}
     last = None
-    for count, (driver, _) in enumerate(run_source(market, Driver(FixedRegistry(market.instruments), force=nobody)), start=1):
+    for count, (driver, _) in enumerate(
+        run_source(market, Driver(FixedRegistry(market.instruments), force=nobody)), start=1
+    ):
         last = driver
         if count % _DRAIN_CHUNKS == 0:
             _take(driver.task.take(), parts)
@@ -108,9 +110,7 @@ def label_rows(
     return marks, scenarios
 
 
-def cached(
-    folder: Path, config: SyntheticConfig, seed: int, listing: Listing = SHARES
-) -> tuple[pa.Table, pa.Table]:
+def cached(folder: Path, config: SyntheticConfig, seed: int, listing: Listing = SHARES) -> tuple[pa.Table, pa.Table]:
     """`generate`, kept in `folder` under the market's fingerprint and that of the programs that make market and
     features: what an earlier build kept is made anew.
     """

@@ -1,4 +1,4 @@
-"""Kinds of feeds, by what an instrument's data hold: each has its own share of strange rows, and its own alert limit."""
+"""Kinds of feeds, by what an instrument's data hold: each has its own share of strange rows and its own alert limit."""
 
 from collections.abc import Sequence
 

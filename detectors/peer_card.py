@@ -1,6 +1,6 @@
 """The card of an autoencoder, an isolation forest or a fusion as a page, from its file alone."""
 
-from detectors.autoencoder.model import AutoencoderModel
+from detectors.autoencoder.model import DAILY, AutoencoderModel
 from detectors.autoencoder.score import CHANNELS, CODE, HIDDEN, PATCH, WINDOW
 from detectors.card_page import limits, measured, named, origin, page
 from detectors.feeds import sentence
@@ -12,6 +12,7 @@ Model = AutoencoderModel | IsolationModel | FusionModel
 _TITLES = {
     "autoencoder": "Autoencoder over windows of feature rows",
     "autoencoder_crypto": "Autoencoder over windows of feature rows, for coins",
+    "autoencoder_daily": "Autoencoder over windows of daily bars",
     "isolation": "Isolation forest over feature rows",
     "fusion": "Fusion of K-means, autoencoder and isolation forest",
 }
@@ -50,9 +51,11 @@ def _made_of(model: Model) -> dict[str, str]:
         shape = (
             f"{PATCH} s x 16 inputs to {CHANNELS}, 4 patches to {CHANNELS}, 2 to a code of {CODE}; {HIDDEN}; {PATCH} s"
         )
+        step = "days" if model.described.instrument_class == DAILY else "s"
+        shape = shape.replace(" s", f" {step}")
         return {
             "Class": model.described.instrument_class,
-            "Network": f"causal temporal convolution over {WINDOW} s: {shape}",
+            "Network": f"causal temporal convolution over {WINDOW} {step}: {shape}",
             "Inputs": named(model.described.inputs),
         }
     if isinstance(model, IsolationModel):

@@ -26,14 +26,6 @@ QUANTILE = 0.95
 DECAY = 0.94
 """Of the exponentially weighted variance (RiskMetrics 1996)."""
 
-INPUTS = (
-    "return / deviation 20d before", "open return / deviation 20d before", "mid return / deviation 20d before",
-    "return 5d / deviation", "return 20d / deviation", "return 60d / deviation 60d",
-    "ln range / mean range 20d", "ln range / mean range 250d", "(open - mid) / range",
-    "ln volume / mean volume 20d", "ln volume / mean volume 120d",
-    "ln deviation 5d / 20d", "ln deviation 20d / 60d", "ln deviation 60d / 250d",
-    "ln close / highest 60d / deviation", "ln close / lowest 60d / deviation",
-)  # fmt: skip
 _TINY = 1e-8
 
 
@@ -86,7 +78,7 @@ def _sum(returns: F8, days: int) -> F8:
 
 
 def _inputs(bars: Bars) -> F8:
-    """float64[rows, 16] in the order of INPUTS, NaN before the windows are full."""
+    """float64[rows, 16] in the order of DAILY_INPUTS, NaN before the windows are full."""
     mid, spread = 0.5 * (bars.high + bars.low), np.maximum(bars.high - bars.low, _TINY * bars.high)
     span, close = np.log1p(spread / mid), _returns(bars.close)
     at = {days: _deviation(close, days) for days in (5, 20, 60, 250)}

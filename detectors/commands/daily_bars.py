@@ -1,4 +1,4 @@
-"""Daily bars of any folder of CSV files: one instrument a file, or the parts of one under names with the same beginning."""
+"""Daily bars of any folder of CSV files: one instrument a file, or its parts under names with the same beginning."""
 
 import csv
 from collections import defaultdict

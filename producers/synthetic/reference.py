@@ -54,7 +54,6 @@ TICK_CLASSES = (
 )
 
 
-
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A kind of market: its instruments' kind, currency and id, its tick tables and how many instruments have which.

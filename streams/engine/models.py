@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from detectors import peers, registry
-from detectors.autoencoder.model import AutoencoderModel
+from detectors.autoencoder.model import DAILY, AutoencoderModel
 from detectors.book import model as book
 from detectors.book.model import BookModel
 from detectors.fusion import FusionModel
@@ -88,6 +88,8 @@ def problem(model: Model) -> str:
     if isinstance(model, PumpModel | BookModel):
         return model.problem()
     if isinstance(model, _Peer):
+        if isinstance(model, AutoencoderModel) and model.described.instrument_class == DAILY:
+            return "it judges daily bars, which the engine does not"
         return peers.problem(model, NAMES)
     if model.detector not in _INPUTS:
         return f"there is no detector {model.detector!r}"

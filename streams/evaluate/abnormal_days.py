@@ -53,7 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--daily", nargs="+", type=Path, required=True, metavar="DIR", help="folders of daily bars, CSV with a header"
     )
-    parser.add_argument("--from-year", type=int, metavar="YEAR", help="first year judged (default: the sixth with days)")
+    parser.add_argument(
+        "--from-year", type=int, metavar="YEAR", help="first year judged (default: the sixth with days)"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="networks a year (default: 3)")
     parser.add_argument("--steps", type=int, default=600, help="batches a network is fitted with (default: 600)")
 

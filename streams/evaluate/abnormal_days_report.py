@@ -29,7 +29,10 @@ def write_report(
     right.set(xlabel="false positive rate", ylabel="recall")
     left.legend()
     rows = [
-        [name, *(f"{one[key]['mean']:.3f} ({one[key]['low']:.3f} to {one[key]['high']:.3f})" for key in ("auroc", "ap"))]
+        [
+            name,
+            *(f"{one[key]['mean']:.3f} ({one[key]['low']:.3f} to {one[key]['high']:.3f})" for key in ("auroc", "ap")),
+        ]
         for name, one in document.items()
         if isinstance(one, Mapping)
     ]
