@@ -19,13 +19,11 @@ from benchmarks.ship_models import EVENTFUL, RATES, ROOT, Marked, markets
 from benchmarks.ship_peers import COLUMNS, KMEANS, PEERS, Peer, knots_of, rows_of, score_of
 from detectors import calibration, fusion
 from detectors.autoencoder import model as autoencoder
-from detectors.autoencoder import training
 from detectors.autoencoder.model import AutoencoderModel
 from detectors.calibration import Reliability, probabilities
 from detectors.feeds import by_feed
 from detectors.isolation import model as isolation
 from detectors.kmeans import model as kmeans
-from detectors.kmeans import training as kmeans_training
 from detectors.kmeans.budget import DAY_S, false_episodes
 from detectors.kmeans.sample import Sample, build, concatenated
 from producers.feed import FrameEncoder, RecordedFrames
@@ -39,7 +37,7 @@ from tapewatch.registry import FixedRegistry
 
 F8 = npt.NDArray[np.float64]
 
-TEST, USUAL = (8401, 8402, 8403), (8501, 8502, 8503, 8504)
+TEST, USUAL = (8401, 8402, 8403), (8501, 8502)
 """Seeds of the eventful and of the usual markets: apart from those of every model, test and other benchmark."""
 NAMES = (*PEERS, "fusion")
 _FALSE_POSITIVES = 0.01
@@ -132,33 +130,6 @@ def false_alerts(name: str, scored: Scored, limit: float) -> tuple[int, float]:
     return false_episodes(scored.rows, found, limit), days
 
 
-LACKING = {
-    "kmeans": kmeans_training.TIERS,
-    "autoencoder": training.TIERS,
-    "isolation": kmeans_training.TIERS,
-}
-"""By detector: kinds of feeds, and the inputs that each lacks."""
-
-
-def poorer_feeds(models: Mapping[str, Peer], rows: Sample) -> dict[str, dict[str, tuple[int, float]]]:
-    """False alerts and instrument-days on the same usual rows as poorer feeds would give them, by detector and feed,
-    each at its own limit.
-    """
-    found: dict[str, dict[str, tuple[int, float]]] = {}
-    for name, model in models.items():
-        pairs = zip(LACKING[name].items(), limits_of(model), strict=False)
-        found[name] = {
-            feed: _counted(model, rows.masked(missing), limit) for (feed, missing), limit in pairs if missing
-        }
-    return found
-
-
-def _counted(model: Peer, rows: Sample, limit: float) -> tuple[int, float]:
-    found = score_of(model)(rows)
-    days = float(np.count_nonzero(~np.isnan(found) & rows.normal)) * rows.step_s / DAY_S
-    return false_episodes(rows, found, limit), days
-
-
 def recorded(paths: Sequence[Path]) -> Sample:
     """Feature rows of recordings, each by itself, through the brokerless driver."""
     parts = []
@@ -205,7 +176,6 @@ def measured(
     seeds: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
     diagrams: dict[str, list[Reliability]] = {name: [] for name in NAMES}
     counts = {name: [0, 0.0] for name in NAMES}
-    poorer: dict[str, dict[str, list[float]]] = {name: {} for name in PEERS}
     usual_rows = 0
     manipulated = 0
     for seed in seeds_of["usual"]:
@@ -216,10 +186,6 @@ def measured(
             episodes, days = false_alerts(name, scored, shipped[name])
             counts[name][0] += episodes
             counts[name][1] += days
-        for name, feeds in poorer_feeds(dict(zip(PEERS, models, strict=True)), scored.rows).items():
-            for feed, pair in feeds.items():
-                known = poorer[name].get(feed, [0.0, 0.0])
-                poorer[name][feed] = [a + b for a, b in zip(known, pair, strict=True)]
         print(f"usual seed {seed} scored", file=sys.stderr)
     prior = manipulated / usual_rows
     for seed in seeds_of["eventful"]:
@@ -232,8 +198,6 @@ def measured(
             diagrams[name].append(even)
         print(f"eventful seed {seed} scored", file=sys.stderr)
     found = {name: _document(name, seeds[name], counts[name], diagrams[name]) for name in NAMES}
-    for name, feeds in poorer.items():
-        found[name]["poorer_feeds"] = {feed: _rate(*pair) for feed, pair in feeds.items()}
     document: dict[str, Any] = {
         "seeds": seeds_of,
         "manipulated_share": prior,
@@ -252,7 +216,7 @@ def _document(
     """One detector's figures: intervals over the seeds, counts, and the reliability diagram of the first seed."""
     return {
         **{figure: interval([seed[figure] for seed in seeds]) for figure in seeds[0]},
-        **_rate(*counted),
+        **rate_of(*counted),
         "reliability_even_odds": {
             "chance": [round(x, 4) for x in diagrams[0].chance],
             "share": [round(x, 4) for x in diagrams[0].share],
@@ -261,9 +225,9 @@ def _document(
     }
 
 
-def _rate(episodes: float, days: float) -> dict[str, Any]:
+def rate_of(episodes: float, days: float) -> dict[str, Any]:
     """False alerts, what was watched, and their rate with an exact Poisson interval."""
-    rate = intervals.poisson_rate(int(episodes), days)
+    rate = intervals.poissonrate_of(int(episodes), days)
     return {
         "false_alerts_per_instrument_day": {key: round(value, 4) for key, value in rate.items()},
         "false_alerts": int(episodes),

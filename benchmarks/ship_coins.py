@@ -13,9 +13,11 @@ from benchmarks import coin_market
 from benchmarks.ship_models import EVENTFUL, SECONDS
 from benchmarks.ship_peers import fitted_network, hash_of, kept
 from detectors.autoencoder.model import Card
+from detectors.autoencoder.training import Recipe
 
 FIT, HELD_OUT, CALIBRATE = (6001, 6002), (6101, 6102, 6103, 6104), (6201,)
 """Seeds: to fit, for the alert limit, and eventful ones for the probability."""
+STEPS = 1200
 COMMAND = "python -m benchmarks.ship_coins"
 _LIMITS = (
     "Trained on synthetic coins alone, and tried on some minutes of one recorded pair: what is usual there is not "
@@ -54,7 +56,7 @@ def main() -> int:
     fit, held_out = (coin_market.rows(args.cache, seeds, 1.0).rows for seeds in (FIT, HELD_OUT))
     labelled = coin_market.rows(args.cache, CALIBRATE, EVENTFUL).rows
     prior = float(np.mean(held_out.labels == 1)) if held_out.labels is not None else 0.0
-    model = fitted_network("crypto", fit, held_out, labelled, prior, origin())
+    model = fitted_network(Recipe("crypto", STEPS), fit, held_out, labelled, prior, origin())
     return 0 if kept("autoencoder_crypto", model, args.check) or not args.check else 1
 
 

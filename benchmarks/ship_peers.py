@@ -108,12 +108,11 @@ def hash_of(markets_used: Iterable[SyntheticMarket]) -> str:
 
 
 def fitted_network(
-    instrument_class: str, fit: Sample, held_out: Sample, labelled: Sample, prior: float, card: Card
+    recipe: training.Recipe, fit: Sample, held_out: Sample, labelled: Sample, prior: float, card: Card
 ) -> AutoencoderModel:
     """An autoencoder fitted to some rows and calibrated on others. card : without what is found here"""
-    recipe = training.Recipe(instrument_class, steps=STEPS)
     arrays = training.fit(fit, recipe, lambda done, loss: print(f"batch {done}: loss {loss:.4f}", file=sys.stderr))
-    bare = AutoencoderModel(described(instrument_class), arrays)
+    bare = AutoencoderModel(described(recipe.instrument_class), arrays)
     found = thresholds(score_of(bare), held_out, labelled, prior, recipe.per_day, training.TIERS)
     full = msgspec.structs.replace(card, rows=len(fit), calibration=found.calibration, budget=found.budget)
     return AutoencoderModel(finished(bare.described, found, full), arrays)
@@ -243,7 +242,9 @@ def main() -> int:
     fit, held_out = take(FIT, 1.0), take(HELD_OUT, 1.0)
     calibrate, weigh, choose = take(CALIBRATE[:1], EVENTFUL), take(CALIBRATE[1:], EVENTFUL), take(MEASURE[:1], EVENTFUL)
     prior = float(np.mean(held_out.labels == 1)) if held_out.labels is not None else 0.0
-    autoencoder = fitted_network("stock", fit, held_out, calibrate, prior, _origin("autoencoder"))
+    autoencoder = fitted_network(
+        training.Recipe("stock", STEPS), fit, held_out, calibrate, prior, _origin("autoencoder")
+    )
     same = kept("autoencoder", autoencoder, args.check)
     isolation = make_isolation(fit, held_out, calibrate, prior)
     same = kept("isolation", isolation, args.check) and same

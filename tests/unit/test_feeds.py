@@ -8,7 +8,7 @@ from detectors import feeds
 from detectors.autoencoder import training
 from detectors.kmeans import model as kmeans
 from detectors.kmeans import training as kmeans_training
-from detectors.kmeans.budget import budgets_by_feed
+from detectors.kmeans.budget import budgets_by_feed, false_episodes
 from detectors.kmeans.sample import Sample, build
 
 LIMITS = (3.0, 4.0, 5.0, 2.0)
@@ -65,3 +65,11 @@ def test_every_feed_gets_a_limit_at_which_it_spends_its_own_budget() -> None:
     found = budgets_by_feed(score, rows, 12.0, {"both": (), "narrow": ("wide",)})
     assert found["narrow"].distance < 0.5 * found["both"].distance
     assert all(0.5 < budget.episodes / (12.0 * budget.days) <= 1.0 for budget in found.values())
+
+
+def test_episodes_are_counted_above_a_negative_limit_too() -> None:
+    rng = np.random.default_rng(4)
+    rows = build(np.full(7200, "S", dtype=object), np.arange(7200), ("x",), rng.normal(0.0, 1.0, (7200, 1)))
+    level = rows.values[:, 0]
+    for shift in (0.0, -10.0):
+        assert false_episodes(rows, level + shift, 0.5 + shift) == false_episodes(rows, level + 10.0, 10.5) > 0
