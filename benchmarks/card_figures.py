@@ -30,6 +30,8 @@ _EVENTS = re.compile(r"^(?P<what>.*) \((?P<count>\d+) events\)$")
 _HOURS = re.compile(r"^(?P<what>.*: false alerts an instrument-hour) \((?P<h>[\d.]+) h\)$")
 _AT_ALERT = ": event recall at the alert probability"
 _ALERTED = "alerted_"
+_PEERS = {"autoencoder_crypto": "coins"}
+"""Results that are not those of the market of shares."""
 
 
 def figures(detector: str, data: bytes) -> Measured:
@@ -83,10 +85,11 @@ def _result(name: str) -> dict[str, Any]:
 
 def _of_peers(detector: str, model: str) -> Iterator[Figure]:
     """Ranking, calibration and false alerts on fresh seeds of the synthetic market."""
-    result = _result("anomaly-peers")
+    file = _PEERS.get(detector, "anomaly-peers")
+    result = _result(file)
     if result["models"].get(detector) != model:
         return
-    source = "[anomaly-peers](../results/anomaly-peers.json)"
+    source = f"[{file}](../results/{file}.json)"
     found = result["detectors"][detector]
     over = f"normal, over {len(result['seeds']['eventful'])} seeds"
     for name, value in found.items():

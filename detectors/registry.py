@@ -66,9 +66,16 @@ KINDS: dict[str, Kind] = {
 } | {
     pumps.DETECTOR: Kind("detectors.pumps", ("pumps.json",), pumps.decode, _boosted, pumps_card.markdown),
     book.DETECTOR: Kind("detectors.book", ("book.json",), book.decode, _boosted, book_card.markdown),
-    "autoencoder": Kind(
-        "detectors.autoencoder", ("stock.safetensors",), autoencoder.decode, autoencoder.summary, peer_card.markdown
-    ),
+    **{
+        name: Kind(
+            "detectors.autoencoder",
+            (f"{instrument_class}.safetensors",),
+            autoencoder.decode,
+            autoencoder.summary,
+            peer_card.markdown,
+        )
+        for instrument_class, name in autoencoder.DETECTORS.items()
+    },
     "isolation": Kind(
         "detectors.isolation", ("isolation.json",), isolation.decode, isolation.summary, peer_card.markdown
     ),

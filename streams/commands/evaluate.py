@@ -17,6 +17,7 @@ WHATS: dict[str, str] = {
     "ddqn": "a daily long-or-short policy of a Double DQN beside buying and holding, by the TDQN protocol",
     "promotion": "a challenger policy against the champion on the same stretches, by a sequential test",
     "ranking": "the coin desk: probability to reach a target before a stop, and regimes, on held-out weeks of minutes",
+    "abnormal-days": "abnormal moves of the next day from daily bars: the autoencoder beside plain volatility",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
 """What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from detectors import peers, registry
-from detectors.autoencoder.model import AutoencoderModel
+from detectors.autoencoder.model import DAILY, AutoencoderModel
 from detectors.book import model as book
 from detectors.book.model import BookModel
 from detectors.ddqn.model import Policy
@@ -29,7 +29,10 @@ from tapewatch.bundles import Bundle
 from tapewatch.errors import TapewatchError
 
 KMEANS, KMEANS_CLASSIC, PUMPS, BOOK = "kmeans", "kmeans_classic", pumps.DETECTOR, book.DETECTOR
-DETECTORS = (KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, peers.AUTOENCODER, peers.ISOLATION, peers.FUSION, DDQN, SHADOW)
+DETECTORS = (
+    KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, peers.AUTOENCODER, peers.AUTOENCODER_CRYPTO, peers.ISOLATION, peers.FUSION,
+    DDQN, SHADOW,
+)  # fmt: skip
 """Detectors that a model can be promoted for."""
 
 _INPUTS = {KMEANS: NAMES, KMEANS_CLASSIC: PAIR}
@@ -92,6 +95,8 @@ def problem(model: Model) -> str:
     if isinstance(model, Policy):
         return policy.problem(model)
     if isinstance(model, _Peer):
+        if isinstance(model, AutoencoderModel) and model.described.instrument_class == DAILY:
+            return "it judges daily bars, which the engine does not"
         return peers.problem(model, NAMES)
     if model.detector not in _INPUTS:
         return f"there is no detector {model.detector!r}"

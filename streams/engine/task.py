@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from detectors.autoencoder.score import restart
-from detectors.peers import AUTOENCODER
+from detectors.peers import AUTOENCODER, AUTOENCODER_CRYPTO, COINS
 from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.accounts import Accounts
@@ -182,6 +182,7 @@ class Task:
     def _classify(self, fresh: int = 0) -> None:
         """Say which rules apply to each instrument. fresh : the first that is new to the partition"""
         self.state.klass[: len(self.kinds)] = self.force.config.class_places(self.kinds)
+        self.state.coin[: len(self.kinds)] = [kind in COINS for kind in self.kinds]
         self.accounts.switch(self.force.config, self.kinds)
         if self.force.judges.decide:
             terms = self.force.config.policy.terms(self.admission.names[fresh:], self.kinds[fresh:])
@@ -189,7 +190,7 @@ class Task:
 
     def _control(self, offset: int, admitted: Admitted, row: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
-        watched, network = self.force.config.watch, self.force.models.get(AUTOENCODER)
+        watched, networks = self.force.config.watch, self._networks()
         deciding = self._deciding()
         try:
             detail = str(frames.to_rows(admitted.view.data).columns["detail"][row])
@@ -206,8 +207,8 @@ class Task:
                     (self.topic, self.partition, offset), "bad_control", str(error), admitted.view.data
                 )
             )
-        if self.force.models.get(AUTOENCODER) != network:
-            # What lies in its rings another network made.
+        if self._networks() != networks:
+            # What lies in their rings another network made.
             restart(self.state.codes)
         for which, (before, now) in enumerate(zip(deciding, self._deciding(), strict=True)):
             # A policy takes over its forerunner's position; a shadow begins with its own.
@@ -218,6 +219,10 @@ class Task:
         """Content hash of the policy and of its shadow, empty where none decides."""
         force = self.force
         return [force.models.get(name, "") if force.judges.decide else "" for name in PLACES]
+
+    def _networks(self) -> tuple[str | None, ...]:
+        """Hashes of the autoencoders in force."""
+        return tuple(self.force.models.get(name) for name in (AUTOENCODER, AUTOENCODER_CRYPTO))
 
     def _refuse(self, offset: int, admitted: Admitted) -> None:
         """Keep every refused row of a frame in the dead letters."""
@@ -340,7 +345,9 @@ class Task:
     def _alert(self, event: np.ndarray, offsets: np.ndarray, values: np.ndarray) -> Alert:
         """The message of one scenario event, under what is in force."""
         where = (self.topic, self.partition)
-        return build_alert(event, offsets, values, self.admission.names, where, self.force, self.build)
+        slot = int(event[2])
+        named = self.admission.names[slot], self.kinds[slot]
+        return build_alert(event, offsets, values, named, where, self.force, self.build)
 
     def restart_tally(self) -> Tally:
         """What happened since the last call."""
