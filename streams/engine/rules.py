@@ -32,8 +32,8 @@ PARAMETERS = max(len(module.Parameters.__struct_fields__) for module in ENGINE)
 class Judges(NamedTuple):
     """What is in force in a partition, as kernels take it. rules : see DetectorConfig.rules; watch : whether scenarios
     are run; ask : whether K-means' peers are asked; floors : float64[1 + classes], fused log odds from which they have
-    score rows; policies : words of what decides, see streams.engine.policy.PLAYER;
-    decide : whether any does; habits : see PolicySettings.habits
+    score rows; policies : words of what decides, see streams.engine.policy.PLAYER; decide : whether any does; habits :
+    see PolicySettings.habits
     """
 
     kmeans: Centres

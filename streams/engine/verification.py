@@ -17,9 +17,13 @@ from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 
+class UnknownAlertError(TapewatchError):
+    """The topic has no such alert."""
+
+
 @dataclass(slots=True)
 class Finding:
-    """What was found for one record of the alert.
+    """What was found for one record of the alert or signal.
 
     identical : every byte equals the recomputed one; differences : field paths that differ, or one sentence
     same_build : this program is the one that decided; otherwise the comparison leaves the build's name out
@@ -48,13 +52,13 @@ class Proof:
 
 
 def find_records(settings: Settings, alert: str) -> list[Message]:
-    """All records of an alert on the `alerts` topic, in order; TapewatchError where there is none."""
+    """All records of an alert on the `alerts` topic, in order; UnknownAlertError where there is none."""
     found: list[Message] = []
     kafka.read_all(
         settings, topics.ALERTS, lambda message: found.append(message) if message.key() == alert.encode() else None
     )
     if not found:
-        raise TapewatchError(f"there is no alert {alert} on the topic", "See `tapewatch tail alerts` for ids.")
+        raise UnknownAlertError(f"there is no alert {alert} on the topic", "See `tapewatch tail alerts` for ids.")
     return found
 
 
@@ -78,7 +82,8 @@ def verify(settings: Settings, alert: str) -> Proof:
             if (each.provenance.topic, each.provenance.partition) == (topic, partition)
         ]
         start, end = min(each.decided_offset for each in offsets), max(each.updated_offset for each in offsets)
-        recomputed, count = _recompute(settings, topic, partition, start, end, alert)
+        task, count = replayed_task(settings, topic, partition, start, end)
+        recomputed = _alerts_of(task, alert)
         found_here = [_compare(record, recomputed) for record in mine]
         missing = sorted(set(recomputed) - {finding.revision for finding in found_here})
         findings += found_here
@@ -112,10 +117,8 @@ def _decode(record: Message) -> Alert | None:
         return None
 
 
-def _recompute(
-    settings: Settings, topic: str, partition: int, first: int, last: int, alert: str
-) -> tuple[dict[int, bytes], int]:
-    """The alert's records by revision as the log between two offsets gives them, and how many records were replayed."""
+def replayed_task(settings: Settings, topic: str, partition: int, first: int, last: int) -> tuple[Task, int]:
+    """A task over a partition that holds what the log between two offsets gives, and how many records were replayed."""
     registry = Registry(settings)
     recovery = Recovery(settings, registry, KafkaShelf(settings), build_hash())
     group = kafka.consumer(settings, settings.engine.group)
@@ -123,7 +126,7 @@ def _recompute(
     try:
         if partition >= kafka.existing_topics(kafka.admin(settings)).get(topic, 0):
             raise TapewatchError(
-                f"the alert's input {topic}[{partition}] is not on this broker",
+                f"the input {topic}[{partition}] is not on this broker",
                 "Connect to the broker whose log it came from.",
             )
         place = group.committed([TopicPartition(topic, partition)], timeout=15)[0]
@@ -131,7 +134,7 @@ def _recompute(
         _, end = kafka.watermarks(reader, topic, partition)
         task = recovery.nearest(topic, partition, min(first, end), Pointers.decoded(place.metadata))
         replayed = _feed_range(reader, task, min(last, end - 1))
-        return _alerts_of(task, alert), replayed
+        return task, replayed
     finally:
         for client in (group, reader):
             client.close()
@@ -172,10 +175,15 @@ def _compare(record: Message, recomputed: dict[int, bytes]) -> Finding:
         # Another build decided: its name differs by right, nothing else may.
         provenance = msgspec.structs.replace(wanted.provenance, build=found.provenance.build)
         expected = messages.encode(msgspec.structs.replace(wanted, provenance=provenance))
+    return settled(finding, value, expected)
+
+
+def settled(finding: Finding, value: bytes, expected: bytes) -> Finding:
+    """The finding with what comes of comparing a record's value with the recomputed one."""
     finding.identical = value == expected
     if not finding.identical:
-        finding.differences = _differences(msgspec.json.decode(value), msgspec.json.decode(expected), "")
-        finding.differences = finding.differences or ["the bytes differ, the content does not"]
+        told = _differences(msgspec.json.decode(value), msgspec.json.decode(expected), "")
+        finding.differences = told or ["the bytes differ, the content does not"]
     return finding
 
 

@@ -10,6 +10,7 @@ from confluent_kafka import Message, TopicPartition
 
 from producers.feed import open_feed
 from streams.driver import Driver
+from streams.engine.models import FindsModels
 from streams.engine.process import Engine
 from streams.engine.recovery import feed
 from streams.engine.snapshots import Pointers
@@ -103,16 +104,17 @@ class Feed:
         def keep(message: Message) -> None:
             headers = dict(message.headers() or ())
             origin = headers.get("feed") == self.name.encode() or topic.startswith(self.topic)
-            if origin or (headers.get("type") == b"alert" and self._is_mine(message)):
+            if origin or (headers.get("type") in (b"alert", b"signal") and self._is_mine(message)):
                 found.append(message)
 
         kafka.read_all(self.settings, topic, keep)
         return found
 
     def _is_mine(self, message: Message) -> bool:
-        """Whether an alert is of this feed; tests of verification leave damaged ones in the topic."""
+        """Whether an alert or signal is of this feed; tests of verification leave damaged ones in the topic."""
         try:
-            return bool(alert_of(message)["provenance"]["topic"] == self.topic)
+            said = alert_of(message)
+            return bool((said.get("provenance") or said["cause"])["topic"] == self.topic)
         except (msgspec.DecodeError, KeyError):
             return False
 
@@ -123,10 +125,10 @@ class Feed:
             for message in self.written(topic)
         ]
 
-    def driven(self) -> list[Outgoing]:
-        """What the brokerless driver makes of the same log."""
+    def driven(self, shelf: FindsModels | None = None) -> list[Outgoing]:
+        """What the brokerless driver makes of the same log. shelf : where it finds promoted models"""
         registry, reader = Registry(self.settings), kafka.consumer(self.settings)
-        driver = Driver(registry, self.topic, 0)
+        driver = Driver(registry, self.topic, 0, shelf)
         for message in kafka.read_range(reader, self.topic, 0, 0, self.end()):
             feed(driver.task, message)
         reader.close()

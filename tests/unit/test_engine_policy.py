@@ -18,7 +18,7 @@ from streams.driver import Driver
 from streams.engine import control
 from streams.engine import state as s
 from streams.engine.features import NAMES
-from streams.engine.models import Control, InForce
+from streams.engine.models import KMEANS, Control, InForce, shipped
 from streams.engine.policy import DDQN, SHADOW, PolicySettings, problem
 from streams.engine.rules import DetectorConfig
 from streams.engine.signals import size_of
@@ -29,6 +29,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.frames import FrameHeaders
 from tapewatch.messages import Signal, from_rfc3339
 from tapewatch.rows import RowType, StatusKind
+from tapewatch.settings import Settings
 from tests.unit import engine_market as m
 from tests.unit.virtual_policy import EAGER, FEATURES, acting, made
 
@@ -231,6 +232,11 @@ def test_policies_that_the_engine_cannot_run_are_refused() -> None:
     assert "it must end with position" in problem(made(1, inputs=(*FEATURES, *reversed(PRIVATE))))
     with pytest.raises(TapewatchError, match="learnt in the environment"):
         acting(models={DDQN: daily})
+
+
+def test_only_policies_have_a_shadow() -> None:
+    with pytest.raises(TapewatchError, match="a model of kmeans has no shadow"):
+        control.promote(Settings(), shipped()[KMEANS], "to see", shadow=True)
 
 
 def test_a_policy_may_use_every_feature() -> None:
