@@ -9,7 +9,7 @@ import msgspec
 from benchmarks.training_data import START_NS, market_config
 from detectors.commands import second_files
 from detectors.ddqn.seconds import Seconds
-from producers.recordings import RecordingOptions, open_recording
+from producers.recordings import open_recording
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.virtual_seconds import seconds_of
 from tapewatch.kernels import source_hash
@@ -41,7 +41,7 @@ def synthetic(config: SyntheticConfig, seed: int, folder: Path | None = None) ->
 
 def recorded(paths: list[Path]) -> Seconds:
     """All instruments of a recording."""
-    source: RowSource = open_recording(paths, RecordingOptions())
+    source: RowSource = open_recording(paths)
     return seconds_of(source)
 
 

@@ -24,12 +24,14 @@ class Rules:
     wait_s : seconds after an action before which there is no other, as in the engine
     shorting : where more may be sold than is held: on no session, on every second one, or on all
     episode_s : rows after which an episode is cut off, 0 for never
+    reward_limit : largest reward of a step either way, 0 for none: a few leaps of a price do not drown all else
     starts : lanes begin at a row drawn at random, or at the first row of one session after another
     """
 
     wait_s: float = 10.0
     shorting: Literal["none", "half", "all"] = "none"
     episode_s: int = 0
+    reward_limit: float = 0.0
     starts: Literal["random", "opening"] = "random"
 
 
@@ -87,7 +89,8 @@ class VirtualMarket:
         close_lanes(self.positions, self.rows, self.row, last)
         before = self.equity.copy()
         equity_lanes(self.positions, self.equity)
-        rewards: F4 = ((self.equity - before) / virtual.REWARD_UNIT).astype(np.float32)
+        limit = self.rules.reward_limit or np.inf
+        rewards: F4 = np.clip((self.equity - before) / virtual.REWARD_UNIT, -limit, limit).astype(np.float32)
         terminated = last & self.seconds.has_hours[self.session]
         truncated = (last | ((self.rules.episode_s > 0) & (self.age >= self.rules.episode_s))) & ~terminated
         next_states, next_masks = self._seen()

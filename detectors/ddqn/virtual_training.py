@@ -32,7 +32,7 @@ FEATURES = (
     "quote_rate_1s",
 )  # fmt: skip
 """What a policy sees of the market by default, by the names of the topic `features`."""
-LEARN = Rules(shorting="half", episode_s=300)
+LEARN = Rules(shorting="half", episode_s=300, reward_limit=20.0)
 JUDGE = Rules(starts="opening")
 
 
@@ -81,6 +81,17 @@ def train(seconds: Seconds, recipe: "Recipe", card: Card, report: Callable[["Pro
     learner = DoubleDQN(recipe, market(seconds, scaling), "cpu")
     learner.learn(report=report, each=max(recipe.steps // 10, 1))
     return policy_of(learner, seconds.names, scaling, card)
+
+
+def reserved(policy: Policy, reserve: float) -> Policy:
+    """The policy with the value of buying lowered by `reserve`: it buys only where that is better by as much.
+
+    What a network errs by is of the size of a trade's cost; without a reserve it would pay that cost for its errors.
+    """
+    bias = policy.arrays["b"].copy()
+    bias[BUY] -= np.float32(reserve)
+    card = msgspec.structs.replace(policy.card, recipe=policy.card.recipe | {"reserve": reserve})
+    return Policy(msgspec.structs.replace(policy.described, card=card), policy.arrays | {"b": bias})
 
 
 def decides(policy: Policy, margin: float = MARGIN) -> Decides:
@@ -138,6 +149,11 @@ def interval(groups: list[F8], seed: int = 0, draws: int = 2000) -> dict[str, fl
         means[draw] = np.mean([np.mean(one[random.integers(0, len(one), len(one))]) for one in picked])
     low, high = np.quantile(means, (0.025, 0.975))
     return {"mean": float(np.mean([np.mean(one) for one in groups])), "low": float(low), "high": float(high)}
+
+
+def mean_gain(seconds: Seconds, policy: Policy) -> float:
+    """Of the policy as the engine lets it act, in basis points of a unit a session."""
+    return 1e4 * float(np.mean([one.gain for one in played(seconds, policy, decides(policy))]))
 
 
 def judged(markets: list[Seconds], policy: Policy) -> dict[str, dict[str, float]]:

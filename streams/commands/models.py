@@ -68,8 +68,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.act == "promote":
         shelf, standing = reached(settings, must=True)
         data = model_file(args.model, settings, shelf)
-        subject, details = promoting.admitted(args, data, control.models_in_force(standing))
-        return told(control.promote(settings, data, args.why, args.who, subject=subject, details=details), args.json)
+        details = promoting.admitted(args, data, control.models_in_force(standing))
+        return told(control.promote(settings, data, args.why, args.who, shadow=args.shadow, details=details), args.json)
     return told(control.rollback(settings, args.detector, args.why, args.who), args.json)
 
 

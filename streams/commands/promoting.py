@@ -10,7 +10,6 @@ from detectors.ddqn import promotion
 from detectors.ddqn.model import DETECTOR
 from detectors.ddqn.promotion import NOBODY
 from detectors.model_file import content_hash
-from streams.engine.policy import SHADOW
 from tapewatch.errors import TapewatchError
 
 
@@ -21,12 +20,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="of a policy: without a report; stands in the audit log")
     parser.add_argument(
-        "--shadow", action="store_true", help="of a policy: let it say what it would do, beside the one in force"
+        "--shadow", action="store_true", help="of a policy: it only says what it would do, on signals.shadow"
     )
 
 
-def admitted(args: argparse.Namespace, data: bytes, in_force: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """What the model is promoted as, and what the audit log is to say of it beside the usual.
+def admitted(args: argparse.Namespace, data: bytes, in_force: Mapping[str, str]) -> dict[str, Any]:
+    """What the audit log is to say of the model beside the usual.
 
     in_force : content hash by detector. TapewatchError where a policy comes without what it needs; whether a file is
     any model at all is not judged here.
@@ -40,13 +39,13 @@ def admitted(args: argparse.Namespace, data: bytes, in_force: Mapping[str, str])
             raise TapewatchError(
                 "--report-file, --force and --shadow are for policies", "Other models are tried with evaluate what-if."
             )
-        return detector, {}
+        return {}
     if args.shadow:
-        return SHADOW, {"shadow": True}
+        return {"shadow": True}
     if args.report_file:
-        return DETECTOR, _by_report(args.report_file, in_force.get(DETECTOR, NOBODY), content_hash(data))
+        return _by_report(args.report_file, in_force.get(DETECTOR, NOBODY), content_hash(data))
     if args.force:
-        return DETECTOR, {"forced": True}
+        return {"forced": True}
     champion = in_force.get(DETECTOR, NOBODY)
     raise TapewatchError(
         "a policy is promoted only with a report that it is better",

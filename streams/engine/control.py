@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from detectors import registry
 from detectors.model_file import content_hash
 from streams.engine.models import FindsModels, Model, decode, shipped
 from streams.engine.models import problem as problem_of
+from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig
 from streams.engine.shelf import KafkaShelf
 from tapewatch import audit, control_rows, kafka, topics
@@ -65,20 +65,22 @@ def promote(
     who: str = "",
     clock: Clock = WALL,
     action: str = "models.promote",
-    subject: str = "",
+    shadow: bool = False,
     details: Mapping[str, Any] | None = None,
 ) -> Change:
     """Bring a model into force everywhere, from each partition's control row on.
 
-    subject : what it is in force as, its detector where empty; details : what the audit entry says beside the usual
+    shadow : a policy only says what it would do, on a topic of its own
+    details : what the audit entry says beside the usual
     """
-    checked(data)
-    value, subject = content_hash(data), subject or registry.read(data).detector
+    model, value = checked(data), content_hash(data)
+    if shadow and model.detector != DDQN:
+        raise TapewatchError(f"a model of {model.detector} has no shadow", "Only policies (ddqn) have one.")
     _topics(settings)
     producer = kafka.producer(settings, linger_ms=0)
     producer.produce(topics.MODELS, key=value.encode(), value=data)
     _flush(producer)
-    return _order(settings, subject, value, None, (action, why, who), clock, details)
+    return _order(settings, SHADOW if shadow else model.detector, value, None, (action, why, who), clock, details)
 
 
 def rollback(settings: Settings, detector: str, why: str, who: str = "", clock: Clock = WALL) -> Change:
@@ -87,7 +89,7 @@ def rollback(settings: Settings, detector: str, why: str, who: str = "", clock: 
     if standing is None or not standing.previous:
         raise TapewatchError(f"there is no earlier model of {detector}", "See `tapewatch models list`.")
     data = KafkaShelf(settings).find(standing.previous[0])
-    return promote(settings, data, why, who, clock, "models.rollback", detector)
+    return promote(settings, data, why, who, clock, "models.rollback", detector == SHADOW)
 
 
 def apply_config(settings: Settings, config: DetectorConfig, why: str, who: str = "", clock: Clock = WALL) -> Change:

@@ -160,7 +160,9 @@ class MarketStage:
     @property
     def names(self) -> list[str]:
         """Of the instruments that have rows."""
-        return sorted({name for part in self.rows for name in np.asarray(part.instruments)[part.columns["instrument"]]})
+        each = (np.unique(part.columns["instrument"]) for part in self.rows)
+        texts = {str(part.instruments[code]) for part, codes in zip(self.rows, each, strict=True) for code in codes}
+        return sorted(texts)
 
     def told(self) -> dict[str, Any]:
         """Names and the files' hash."""

@@ -8,7 +8,7 @@ import pytest
 
 from detectors import registry
 from detectors.ddqn.promotion import NOBODY, Curve, compared
-from streams.commands.promoting import SHADOW, admitted
+from streams.commands.promoting import admitted
 from tapewatch.cli import main
 from tapewatch.errors import TapewatchError
 from tests.unit.policies import daily_follower
@@ -33,15 +33,14 @@ def written(path: Path, champion: str, challenger: str, share: float = 0.8) -> P
 
 def test_a_report_of_these_two_lets_the_challenger_in_and_goes_into_the_audit_log(tmp_path: Path) -> None:
     report = written(tmp_path / "r.json", "0123456789abcdef", POLICY.hash)
-    subject, details = admitted(asked(report), DATA, {"ddqn": "0123456789abcdef"})
-    assert subject == "ddqn"
+    details = admitted(asked(report), DATA, {"ddqn": "0123456789abcdef"})
     assert details["champion"] == "0123456789abcdef"
     assert len(details["report"]) == 16
     assert details["p_value"] <= 0.025
 
 
 def test_the_first_policy_is_compared_with_holding(tmp_path: Path) -> None:
-    assert admitted(asked(written(tmp_path / "r.json", NOBODY, POLICY.hash)), DATA, {})[0] == "ddqn"
+    assert admitted(asked(written(tmp_path / "r.json", NOBODY, POLICY.hash)), DATA, {})["champion"] == NOBODY
 
 
 @pytest.mark.parametrize(
@@ -74,13 +73,13 @@ def test_without_a_report_the_command_that_makes_one_is_named() -> None:
 
 
 def test_force_and_shadow_are_told_to_the_audit_log() -> None:
-    assert admitted(asked(force=True), DATA, {}) == ("ddqn", {"forced": True})
-    assert admitted(asked(shadow=True), DATA, {}) == (SHADOW, {"shadow": True})
+    assert admitted(asked(force=True), DATA, {}) == {"forced": True}
+    assert admitted(asked(shadow=True), DATA, {}) == {"shadow": True}
 
 
 def test_other_models_need_nothing_and_take_none_of_it() -> None:
     data = registry.shipped()["kmeans"]
-    assert admitted(asked(), data, {}) == ("kmeans", {})
+    assert admitted(asked(), data, {}) == {}
     with pytest.raises(TapewatchError, match="for policies"):
         admitted(asked(force=True), data, {})
 
