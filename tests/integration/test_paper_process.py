@@ -32,14 +32,15 @@ def broker(settings: Settings, log: PaperLog) -> Iterator[Paper]:
 
 
 def told(settings: Settings, log: PaperLog) -> list[list[PaperCommit]]:
-    return [each for key, each in replay.commits(settings).items() if key[0] == log.topic]
+    return [each.told for each in replay.books(settings) if each.market[0] == log.topic]
 
 
 def verdicts(settings: Settings, log: PaperLog) -> list[replay.Verdict]:
     registry = Registry(settings)
     registry.refresh()
     try:
-        return [replay.verify(settings, registry, each) for each in told(settings, log)]
+        kept = [each for each in replay.books(settings) if each.market[0] == log.topic]
+        return [replay.verify(settings, registry, each) for each in kept]
     finally:
         registry.close()
 
