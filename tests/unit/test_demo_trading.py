@@ -82,7 +82,8 @@ def test_the_panel_shows_counts_the_newest_action_and_fill() -> None:
     text = shown(
         after(signal("hold", 1.0, 2), signal("buy", 2.0, 3), order(0, "open"), fill(), account("A.SIMX", "USD", 2.5))
     )
-    assert "5 signals, 1 orders (1 open), 1 fills" in text
+    assert "5 signals, 1 orders (1 open)" in text
+    assert "1 fills, 1 positions" in text
     assert "+2.50 USD" in text
     assert "signal buy" in text
     assert "buy 2" in text
