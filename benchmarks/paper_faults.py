@@ -192,13 +192,13 @@ def _judged(settings: Settings, log: PaperLog, so_far: Result) -> Result:
     """The result with its comparison."""
     registry = Registry(settings)
     registry.refresh()
-    told = {key: each for key, each in replay.commits(settings).items() if key[0] == log.topic}
-    verdicts = [replay.verify(settings, registry, each) for each in told.values()]
+    kept = [each for each in replay.books(settings) if each.market[0] == log.topic]
+    verdicts = [replay.verify(settings, registry, each) for each in kept]
     registry.close()
     reached = sorted(verdict.next_offset for verdict in verdicts) == sorted(log.ends())
     return msgspec.structs.replace(
         so_far,
-        transactions=sum(len(each) for each in told.values()),
+        transactions=sum(len(each.told) for each in kept),
         records={topic: sum(verdict.records[topic] for verdict in verdicts) for topic in replay.WRITTEN},
         lost=sum(verdict.lost for verdict in verdicts),
         doubled=sum(verdict.doubled for verdict in verdicts),
@@ -250,7 +250,7 @@ def _exact(value: float) -> Fraction:
 
 def _of(settings: Settings, kind: type[M], topic: str) -> list[M]:
     """The messages of a kind that a market topic caused."""
-    found = [messages.decode(kind, value) for _, value in replay.written(settings, kind.TOPIC)]
+    found = [messages.decode(kind, value) for _, value in replay.records(settings, kind.TOPIC)]
     return [each for each in found if each.cause is not None and each.cause.topic == topic]
 
 

@@ -12,12 +12,13 @@ from types import FrameType
 import msgspec
 
 from infra import embedded
+from infra.demo.behind import Behind
 from infra.demo.children import Child, Family
 from infra.demo.follow import Follower
 from infra.demo.gauges import Gauges
 from infra.demo.plan import PARTITIONS, Plan, Wishes, plan
 from infra.demo.summary import Ending, Produced, Summary, summarise, told_of
-from infra.demo.trading import Trading
+from infra.demo.trading import FOLLOWED, Trading
 from infra.demo.view import Screen, State
 from infra.embedded.layout import Layout, locked
 from tapewatch import kafka, topics
@@ -135,8 +136,8 @@ class _Demo:
         finally:
             gauges.close()
             seen.close()
-            if state.trading is not None:
-                state.trading.close()
+            if state.behind is not None:
+                state.behind.close()
 
     def _begin_to_keep(self, course: Plan, family: Family, screen: Screen) -> None:
         """Start the paper broker, and the sink once its tables are there.
@@ -147,7 +148,8 @@ class _Demo:
         self._until(lambda: screen.state.seen.first_score_ns > 0 or WALL.now() > until, family, screen)
         if not self._stop.is_set():
             kafka.create_topics(self._settings, topics.paper_topics(self._settings.topics))
-            screen.state.trading = Trading(self._settings, course.topic)
+            screen.state.trading = Trading(course.topic)
+            screen.state.behind = Behind(self._settings, FOLLOWED, screen.state.trading.take)
             family.launch("paper", ["run", "paper", "--instance", INSTANCE, "--feed", course.feed, "--quiet", "--json"])
             migration = family.launch("migrate", ["db", "migrate"])
             self._until(lambda: migration.has_ended, family, screen)
@@ -206,7 +208,7 @@ class _Demo:
 def _check(family: Family, state: State) -> None:
     """Raise what has failed: a child, or one of our own readers."""
     family.check()
-    for error in (state.seen.error, state.gauges.error, state.trading.error if state.trading else None):
+    for error in (state.seen.error, state.gauges.error, state.behind.error if state.behind else None):
         if error is not None:
             raise error
 

@@ -4,11 +4,9 @@ from collections import deque
 
 from confluent_kafka import Message
 
-from infra.demo.behind import Behind
 from tapewatch import messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.messages import Fill, Order, Position, Signal
-from tapewatch.settings import Settings
 
 FOLLOWED = (topics.SIGNALS, topics.ORDERS, topics.FILLS, topics.POSITIONS)
 STANDING = ("pending", "open", "unknown")
@@ -16,13 +14,13 @@ NEWEST = 12
 
 
 class Trading:
-    """Reads on behind engine and paper broker, read-committed; begins where the topics end.
+    """What is known after the records that were taken. topic : the market topic whose trading it is
 
     orders : ids; standing : those that may still trade; fills : how many; actions : the newest signals that ask for
     something; executions : the newest fills
     """
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, topic: str) -> None:
         self.orders: set[str] = set()
         self.standing: set[str] = set()
         self.fills = 0
@@ -30,12 +28,6 @@ class Trading:
         self.executions: deque[Fill] = deque(maxlen=NEWEST)
         self._topic = topic
         self._accounts: dict[str, Position] = {}
-        self._reader = Behind(settings, FOLLOWED, self._take)
-
-    @property
-    def error(self) -> BaseException | None:
-        """What ended the reading before `close`."""
-        return self._reader.error
 
     @property
     def result(self) -> dict[str, float]:
@@ -50,11 +42,8 @@ class Trading:
         """Instruments that something is held of, or owed."""
         return sum(account.position != 0.0 for account in list(self._accounts.values()))
 
-    def close(self) -> None:
-        """Stop reading."""
-        self._reader.close()
-
-    def _take(self, message: Message) -> None:
+    def take(self, message: Message) -> None:
+        """Take note of a record; what is no message, or another feed's, is passed over."""
         try:
             said = messages.decode(messages.BY_TOPIC[message.topic() or ""], message.value() or b"")
         except ContractError:

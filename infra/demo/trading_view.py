@@ -30,10 +30,11 @@ def trading_panel(signals: int, trading: Trading | None, lag: int) -> Panel:
     """Counts, then the newest actions and fills, by time. lag : market frames that the broker has not used yet"""
     if trading is None:
         return panel(Text("not started yet", style="dim"), "paper trading")
-    told = Text(f"{signals:,} signals, {len(trading.orders):,} orders ({len(trading.standing):,} open), ", no_wrap=True)
-    told.append(f"{trading.fills:,} fills, lag {lag:,}")
-    result = Text("P&L ", no_wrap=True).append(result_of(trading)).append(f"{trading.open_positions} positions")
-    return panel(Group(told, result, _newest(trading)), "paper trading")
+    asked = f"{signals:,} signals, {len(trading.orders):,} orders ({len(trading.standing):,} open)"
+    done = f"{trading.fills:,} fills, {trading.open_positions:,} positions, lag {lag:,}"
+    result = Text("P&L ", style="bold", no_wrap=True).append(result_of(trading))
+    lines = Group(Text(asked, no_wrap=True), Text(done, style="dim", no_wrap=True), result, _newest(trading))
+    return panel(lines, "paper trading")
 
 
 def _newest(trading: Trading) -> Table:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.demo import labels
+from infra.demo.behind import Behind
 from infra.demo.follow import Follower
 from infra.demo.gauges import Gauges
 from infra.demo.labels import DETECTED_BY, Verdict
@@ -57,6 +58,7 @@ class State:
         self.plan, self.is_recording, self.seconds = plan, is_recording, seconds
         self.seen, self.gauges = seen, gauges
         self.trading: Trading | None = None
+        self.behind: Behind | None = None
         self.is_draining = False
         self.rates = Rates()
         self._begun_ns = begun_ns

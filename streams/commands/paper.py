@@ -70,7 +70,7 @@ def _verify(args: argparse.Namespace, settings: Settings) -> int:
     """Compare every market partition; 1 where a record is lost, doubled, foreign or out of order."""
     registry = Registry(settings)
     registry.refresh()
-    found = [replay.verify(settings, registry, told) for told in replay.commits(settings).values()]
+    found = [replay.verify(settings, registry, kept) for kept in replay.books(settings)]
     registry.close()
     if args.json:
         print(msgspec.json.encode([{**msgspec.structs.asdict(each), "holds": each.holds} for each in found]).decode())

@@ -118,7 +118,10 @@ class Paper:
             task = PaperTask(*key, self._registry, self._rules)
             task.start_at(kafka.watermarks(reader, *key)[0])
             return Desk(task, beside)
-        return read_state(reader, place, self._registry, beside)
+        desk, low = read_state(reader, place, self._registry, beside), kafka.watermarks(reader, *key)[0]
+        if low > desk.next_market:
+            log.error("market records expired unread", topic=key[0], partition=key[1], first=desk.next_market, next=low)
+        return desk
 
     def _starts(self) -> dict[Key, int]:
         """Where each partition is read on: at the least offset that any desk asks for."""

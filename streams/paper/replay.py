@@ -1,7 +1,8 @@
 """The paper broker's books again from the log alone, without its process, and whether the topics hold the same."""
 
 from collections import Counter
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 from confluent_kafka import Message
@@ -11,7 +12,7 @@ from streams.members import Key
 from streams.paper.task import PaperTask
 from tapewatch import kafka, messages, topics
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Cause, PaperCommit, Taken
+from tapewatch.messages import Cause, Commit, PaperCommit
 from tapewatch.paper_settings import PaperSettings
 from tapewatch.settings import Settings
 
@@ -40,13 +41,35 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.in_order and not (self.lost or self.doubled or self.foreign)
 
 
-class _Caused(Protocol):
-    """A message of an order, a fill or an account."""
+class Caused(NamedTuple):
+    """A record of an output topic. cause : offset of the market record that caused it"""
 
-    cause: Cause | None
+    topic: str
+    partition: int
+    cause: int
+    value: bytes
 
 
-def written(settings: Settings, topic: str) -> list[tuple[int, bytes]]:
+@dataclass
+class Books:
+    """What lies in the topics for one market partition, each in its order.
+
+    told : the paper broker's commit records; commits, signals : the engine's; written : what the paper broker wrote
+    """
+
+    market: Key
+    told: list[PaperCommit] = field(default_factory=list)
+    commits: list[bytes] = field(default_factory=list)
+    signals: list[bytes] = field(default_factory=list)
+    written: list[Caused] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        """Market offset up to which the paper broker has worked, exclusive."""
+        return self.told[-1].next_offset
+
+
+def records(settings: Settings, topic: str) -> list[tuple[int, bytes]]:
     """Partition and value of every committed record of a topic."""
     found: list[tuple[int, bytes]] = []
 
@@ -57,85 +80,99 @@ def written(settings: Settings, topic: str) -> list[tuple[int, bytes]]:
     return found
 
 
-def commits(settings: Settings) -> dict[Key, list[PaperCommit]]:
-    """The paper broker's commit records by market partition, in their order."""
-    found: dict[Key, list[PaperCommit]] = {}
-    for _, value in written(settings, topics.PAPER_COMMITS):
-        commit = messages.decode(PaperCommit, value)
-        found.setdefault((commit.topic, commit.partition), []).append(commit)
-    return found
+def books(settings: Settings) -> list[Books]:
+    """Every market partition that the paper broker has worked on."""
+    found: dict[Key, Books] = {}
+    for _, value in records(settings, topics.PAPER_COMMITS):
+        told = messages.decode(PaperCommit, value)
+        market = (told.topic, told.partition)
+        found.setdefault(market, Books(market)).told.append(told)
+    for _, value in records(settings, topics.COMMITS):
+        commit = messages.decode(Commit, value)
+        if (commit.topic, commit.partition) in found:
+            found[commit.topic, commit.partition].commits.append(value)
+    for topic in (topics.SIGNALS, *WRITTEN):
+        for partition, value in records(settings, topic):
+            cause = _cause(topic, value)
+            if cause is None or (cause.topic, cause.partition) not in found:
+                continue
+            place = found[cause.topic, cause.partition]
+            if topic == topics.SIGNALS:
+                place.signals.append(value)
+            else:
+                place.written.append(Caused(topic, partition, cause.offset, value))
+    return list(found.values())
 
 
-def replayed(settings: Settings, registry: ReferenceData, told: list[PaperCommit]) -> list[Outgoing]:
+def _cause(topic: str, value: bytes) -> Cause | None:
+    """The market record that caused a message; None for that of a live order."""
+    message = messages.decode(messages.BY_TOPIC[topic], value)
+    cause: Cause | None = getattr(message, "cause", None)
+    return cause
+
+
+def replayed(settings: Settings, registry: ReferenceData, kept: Books) -> list[Outgoing]:
     """Everything that the broker should have written for a market partition up to its last commit record.
 
     TapewatchError where the market log no longer begins where the broker began.
     """
-    market, end = (told[0].topic, told[0].partition), told[-1].next_offset
-    taken = [each for commit in told for each in commit.taken]
-    task = _begun(market, registry, taken)
-    for _, value in written(settings, topics.COMMITS):
+    task = _begun(registry, kept)
+    for value in kept.commits:
         task.commit(value)
-    for _, value in written(settings, topics.SIGNALS):
+    for value in kept.signals:
         task.signal(value)
     reader = kafka.consumer(settings)
     try:
-        if kafka.watermarks(reader, *market)[0] > task.begin:
-            raise TapewatchError(
-                f"the log of {market[0]}[{market[1]}] no longer begins at offset {task.begin}",
-                "What is older than topics.market_retention_hours cannot be compared.",
-            )
-        for message in kafka.read_range(reader, *market, task.begin, end):
+        if kafka.watermarks(reader, *kept.market)[0] > task.begin:
+            raise _cut(kept.market, "log")
+        for message in kafka.read_range(reader, *kept.market, task.begin, kept.end):
             task.market(message.offset(), message.value(), message.headers(), message.timestamp()[1] * 1_000_000)
     finally:
         reader.close()
-    task.read_to(end)
+    task.read_to(kept.end)
     return task.take()
 
 
-def _begun(market: Key, registry: ReferenceData, taken: list[Taken]) -> PaperTask:
+def _begun(registry: ReferenceData, kept: Books) -> PaperTask:
     """A task as the broker's first transaction found it, that takes again what the broker took."""
+    taken = [each for commit in kept.told for each in commit.taken]
     if not taken or taken[0].action != "settings":
-        raise TapewatchError(
-            f"the commit records of {market[0]}[{market[1]}] no longer begin where the broker began",
-            "What is older than topics.market_retention_hours cannot be compared.",
-        )
-    task = PaperTask(*market, registry, msgspec.convert(taken[0].settings, PaperSettings))
+        raise _cut(kept.market, "commit records")
+    task = PaperTask(*kept.market, registry, msgspec.convert(taken[0].settings, PaperSettings))
     task.start_at(taken[0].before)
     for each in taken[1:]:
         task.repeat(each)
     return task
 
 
-def verify(settings: Settings, registry: ReferenceData, told: list[PaperCommit]) -> Verdict:
+def _cut(market: Key, what: str) -> TapewatchError:
+    return TapewatchError(
+        f"the {what} of {market[0]}[{market[1]}] no longer reach back to where the paper broker began",
+        "What is older than topics.market_retention_hours cannot be compared.",
+    )
+
+
+def verify(settings: Settings, registry: ReferenceData, kept: Books) -> Verdict:
     """Compare the topics with the log for one market partition, up to its last commit record."""
-    market, end = (told[0].topic, told[0].partition), told[-1].next_offset
     count = kafka.existing_topics(kafka.admin(settings))
     wanted: dict[tuple[str, int], list[bytes]] = {}
-    for record in replayed(settings, registry, told):
-        wanted.setdefault((record.topic, record.target(market[1], count[record.topic])), []).append(record.value)
+    for record in replayed(settings, registry, kept):
+        wanted.setdefault((record.topic, record.target(kept.market[1], count[record.topic])), []).append(record.value)
     found: dict[tuple[str, int], list[bytes]] = {}
-    for topic in WRITTEN:
-        for partition, value in written(settings, topic):
-            if _is_of(topic, value, market, end):
-                found.setdefault((topic, partition), []).append(value)
-    books, kept = _counted(wanted), _counted(found)
+    for each in kept.written:
+        if each.cause < kept.end:
+            found.setdefault((each.topic, each.partition), []).append(each.value)
+    right, there = _counted(wanted), _counted(found)
     return Verdict(
-        *market, end,
+        *kept.market,
+        kept.end,
         records={topic: sum(len(each) for (name, _), each in found.items() if name == topic) for topic in WRITTEN},
-        lost=(books - kept).total(),
-        doubled=sum(count - books[value] for value, count in kept.items() if count > books[value] > 0),
-        foreign=sum(count for value, count in kept.items() if not books[value]),
+        lost=(right - there).total(),
+        doubled=sum(count - right[value] for value, count in there.items() if count > right[value] > 0),
+        foreign=sum(count for value, count in there.items() if not right[value]),
         in_order=wanted == found,
-    )  # fmt: skip
+    )
 
 
-def _counted(records: dict[tuple[str, int], list[bytes]]) -> Counter[tuple[str, int, bytes]]:
-    return Counter((*place, value) for place, values in records.items() for value in values)
-
-
-def _is_of(topic: str, value: bytes, market: Key, end: int) -> bool:
-    """Whether a market record before `end` caused this message."""
-    message: _Caused = messages.decode(messages.BY_TOPIC[topic], value)  # type: ignore[assignment]
-    cause = message.cause
-    return cause is not None and (cause.topic, cause.partition) == market and cause.offset < end
+def _counted(found: dict[tuple[str, int], list[bytes]]) -> Counter[tuple[str, int, bytes]]:
+    return Counter((*place, value) for place, values in found.items() for value in values)

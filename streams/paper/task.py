@@ -15,9 +15,10 @@ from streams.paper.stored import Stored, restored, stored
 from tapewatch import frames, messages
 from tapewatch.admission import CONTROL_SOURCE, Admission
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.frames import Headers
+from tapewatch.frames import Headers, View
 from tapewatch.messages import Commit, Fill, Message, Order, PaperCommand, Position, Signal, Taken
 from tapewatch.paper_settings import PaperSettings
+from tapewatch.rows import RowType
 
 
 class Record(NamedTuple):
@@ -59,6 +60,7 @@ class PaperTask:
         self.gate: Gate[Record] = Gate()
         self.taken = [self._configured()]
         self._later: deque[Taken] = deque()
+        self._dictionaries: dict[RowType, tuple[bytes, list[str]]] = {}
         self._seen = 0
 
     @property
@@ -147,10 +149,18 @@ class PaperTask:
             return
         if admitted is None or record.value is None or admitted.headers.source == CONTROL_SOURCE:
             return
-        rows = frames.to_rows(record.value)
+        rows = frames.numbers(admitted.view, self._names_of(admitted.view))
         kept = rows.take(admitted.reasons == 0) if admitted.refused else rows
         if len(kept):
             self.broker.frame(offset, kept)
+
+    def _names_of(self, view: View) -> list[str]:
+        """The texts of a frame's dictionary: most frames have that of the one before of their type."""
+        known, names = self._dictionaries.get(view.type, (b"", []))
+        if known != view.dictionary:
+            names = view.names()
+            self._dictionaries[view.type] = (view.dictionary, names)
+        return names
 
     def take(self) -> list[Outgoing]:
         """Records of the topics `orders`, `fills` and `positions`, since the last call."""

@@ -32,14 +32,15 @@ def broker(settings: Settings, log: PaperLog) -> Iterator[Paper]:
 
 
 def told(settings: Settings, log: PaperLog) -> list[list[PaperCommit]]:
-    return [each for key, each in replay.commits(settings).items() if key[0] == log.topic]
+    return [each.told for each in replay.books(settings) if each.market[0] == log.topic]
 
 
 def verdicts(settings: Settings, log: PaperLog) -> list[replay.Verdict]:
     registry = Registry(settings)
     registry.refresh()
     try:
-        return [replay.verify(settings, registry, each) for each in told(settings, log)]
+        kept = [each for each in replay.books(settings) if each.market[0] == log.topic]
+        return [replay.verify(settings, registry, each) for each in kept]
     finally:
         registry.close()
 
@@ -130,6 +131,11 @@ def test_the_command_works_until_nothing_comes_and_tells_what_it_did(
     totals = json.loads(capsys.readouterr().out)
     assert totals["transactions"] > 0
     assert totals["records"] > 10
+    assert cli.main(["--data", settings.data, "paper", "status"]) == 0
+    assert "market.papercommand[0]" in capsys.readouterr().out
+    assert cli.main(["--data", settings.data, "paper", "verify", "--json"]) == 0
+    verdicts_of = {each["topic"]: each for each in json.loads(capsys.readouterr().out)}
+    assert verdicts_of["market.papercommand"]["next_offset"] == log.ends()[0]
 
 
 def test_a_name_that_is_no_instrument_is_refused(settings: Settings) -> None:
