@@ -6,7 +6,7 @@ from typing import Protocol
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from sinks.orders.gateway import Arrived
+from sinks.orders.intake import Arrived
 from sinks.orders.journal import Log, Outgoing
 from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
@@ -87,6 +87,7 @@ class KafkaOrderLog:
             )
         left = await asyncio.to_thread(self._writer.flush, 30)
         if left or failed:
+            self._writer.purge()
             raise TapewatchError(
                 f"Kafka did not take {left + len(failed)} records of the gateway",
                 "Run `tapewatch status`. Nothing is lost: they are in the journal.",

@@ -23,7 +23,8 @@ from benchmarks.venues.setup import (
     served,
     simulator,
 )
-from sinks.orders.gateway import Arrived
+from sinks.orders import Arrived
+from sinks.orders.binance import signature
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import RefusedError
 from tapewatch.clock import NANOS, WALL
@@ -161,7 +162,7 @@ def test_a_death_around_the_request_neither_loses_nor_doubles_the_order(name: st
         async with desk(name, tmp_path, sim) as made:
             wanted = new_order(name, 1)
             made.take(wanted)
-            entry = made.gateway.active[0]
+            entry = next(iter(made.gateway.active.values()))
             entry.phase, entry.sends, entry.sent_ns = "sent", 1, WALL.now()
             with made.journal.transaction():
                 made.journal.put(entry)
@@ -284,7 +285,7 @@ def test_a_lost_journal_asks_the_venue_before_it_sends_anything(tmp_path: Path) 
             known, unknown, old = (new_order("binance", number) for number in range(3))
             sim.account.place(known.id, "BTCUSDT", "buy", Decimal("64000.25"), Decimal("0.01"))
             done = new_order("binance", 2, revision=3, state="filled", filled=0.01)
-            made.gateway.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((known, unknown, old, done))])
+            made.intake.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((known, unknown, old, done))])
             assert not made.journal.fresh
             await made.work(lambda: bool(made.orders(known.id)) and bool(made.orders(unknown.id)))
             assert at_venue(sim) == {known.id: 1, unknown.id: 1}
@@ -298,7 +299,7 @@ def test_a_new_journal_holds_what_waited_for_it_to_the_limits(tmp_path: Path) ->
         async with desk("binance", tmp_path, sim) as made:
             off_lot, cancelled = new_order("binance", 1, qty=0.01005), new_order("binance", 2)
             wish = new_order("binance", 2, qty=0.02, revision=1, request="cancel")
-            made.gateway.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((off_lot, cancelled, wish))])
+            made.intake.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((off_lot, cancelled, wish))])
             await made.work()
             assert "off the lot" in made.last(off_lot.id).reason
             assert (made.last(cancelled.id).state, made.last(cancelled.id).qty) == ("cancelled", 0.01)
@@ -318,7 +319,7 @@ def test_an_order_that_the_venue_holds_after_all_is_taken_up_again(tmp_path: Pat
             sim.account.place("somebody-else", "KRW-BTC", "buy", Decimal(90_000_000), Decimal("0.01"))
             await made.gateway.reconcile()
             assert made.last(wanted.id).state == "open"
-            assert "somebody-else" not in {each.id for each in made.gateway.active}
+            assert "somebody-else" not in {each.id for each in made.gateway.active.values()}
 
     asyncio.run(scene())
 
@@ -336,7 +337,7 @@ def test_a_venue_that_is_down_is_waited_for(tmp_path: Path) -> None:
         for _ in range(3):
             await made.gateway.step()
             await asyncio.sleep(0.05)
-        assert [entry.phase for entry in made.gateway.active] == ["intended"]
+        assert [entry.phase for entry in made.gateway.active.values()] == ["intended"]
         await made.gateway.end()
         await venue.close()
         made.journal.close()
@@ -394,3 +395,11 @@ def test_ids_of_fills_follow_from_the_venues_trade_ids(tmp_path: Path) -> None:
             assert [each.id for each in made.fills()] == [stable_id(wanted.id, "1")]
 
     asyncio.run(scene())
+
+
+def test_binance_signs_as_its_documentation_does_by_example() -> None:
+    keys = Keys("", "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j")
+    query = (
+        "symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=0.1&recvWindow=5000&timestamp=1499827319559"
+    )
+    assert signature(keys, query) == "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"
