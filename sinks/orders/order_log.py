@@ -43,7 +43,9 @@ class KafkaOrderLog:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         kafka.create_topics(settings, topics.shared_topics(settings.topics))
-        self._reader, self._writer = kafka.consumer(settings), kafka.producer(settings, linger_ms=2)
+        # As the Java client chooses partitions by default, so that all records of an order lie in one.
+        self._writer = kafka.producer(settings, linger_ms=2, partitioner="murmur2_random")
+        self._reader = kafka.consumer(settings)
         self._partitions = range(kafka.existing_topics(kafka.admin(settings))[topics.ORDERS])
 
     def backlog(self) -> list[Arrived]:

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
+from benchmarks.venues.account import VenueOrder
 from benchmarks.venues.faults import ASKING, PLACING, Faults
 from benchmarks.venues.setup import (
     INSTRUMENTS,
@@ -17,6 +18,7 @@ from benchmarks.venues.setup import (
     REFERENCE,
     STEP,
     TIMEOUT_S,
+    Simulator,
     client,
     limits,
     new_order,
@@ -28,19 +30,29 @@ from sinks.orders.binance import signature
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import RefusedError
 from tapewatch.clock import NANOS, WALL
-from tapewatch.messages import encode, stable_id
+from tapewatch.messages import Order, encode, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 from tests.unit.order_desk import LOG, Desk, desk
 
 VENUES = pytest.mark.parametrize("name", ["upbit", "binance"])
 
 
-def at_venue(sim) -> Counter[str]:
+def at_venue(sim: Simulator) -> Counter[str]:
     """How many orders the venue has had, by client order id."""
     return Counter(each.client_id for each in sim.account.orders.values())
 
 
-def assert_books_agree(made: Desk, sim) -> None:
+async def acknowledged(made: Desk, sim: Simulator, name: str) -> tuple[Order, VenueOrder]:
+    """An order that the venue has acknowledged, and how the venue keeps it."""
+    wanted = new_order(name, 1)
+    made.take(wanted)
+    await made.work(lambda: bool(made.orders(wanted.id)))
+    there = sim.account.find(wanted.id)
+    assert there is not None
+    return wanted, there
+
+
+def assert_books_agree(made: Desk, sim: Simulator) -> None:
     """Orders, fills, fees and holdings are the venue's, to the last unit."""
     assert set(at_venue(sim).values()) <= {1}
     by_id = {each.client_id: each for each in sim.account.orders.values()}
@@ -63,11 +75,7 @@ def test_an_order_is_acknowledged_partly_filled_and_filled(name: str, tmp_path: 
     async def scene() -> None:
         sim = simulator(name, Faults())
         async with desk(name, tmp_path, sim) as made:
-            wanted = new_order(name, 1)
-            made.take(wanted)
-            await made.work(lambda: len(made.orders(wanted.id)) == 1)
-            there = sim.account.find(wanted.id)
-            assert there is not None
+            wanted, there = await acknowledged(made, sim, name)
             sim.account.trade(there, Decimal("0.003"))
             await made.work(lambda: len(made.orders(wanted.id)) == 2)
             sim.account.trade(there, Decimal("0.007"))
@@ -89,11 +97,7 @@ def test_a_cancel_ends_a_partly_filled_order_with_what_it_got(name: str, tmp_pat
     async def scene() -> None:
         sim = simulator(name, Faults())
         async with desk(name, tmp_path, sim) as made:
-            wanted = new_order(name, 1)
-            made.take(wanted)
-            await made.work(lambda: bool(made.orders(wanted.id)))
-            there = sim.account.find(wanted.id)
-            assert there is not None
+            wanted, there = await acknowledged(made, sim, name)
             sim.account.trade(there, Decimal("0.002"))
             made.take(new_order(name, 1, revision=2, request="cancel", state="open"))
             await made.work()
@@ -108,11 +112,7 @@ def test_a_cancel_of_an_order_that_is_done_says_again_what_became_of_it(name: st
     async def scene() -> None:
         sim = simulator(name, Faults())
         async with desk(name, tmp_path, sim) as made:
-            wanted = new_order(name, 1)
-            made.take(wanted)
-            await made.work(lambda: bool(made.orders(wanted.id)))
-            there = sim.account.find(wanted.id)
-            assert there is not None
+            wanted, there = await acknowledged(made, sim, name)
             sim.account.trade(there, there.qty)
             await made.work()
             made.take(new_order(name, 1, revision=9, request="cancel", state="open"))
@@ -260,11 +260,7 @@ def test_an_order_is_not_done_before_its_last_trade_is_listed(tmp_path: Path) ->
     async def scene() -> None:
         sim = simulator("binance", Faults())
         async with desk("binance", tmp_path, sim) as made:
-            wanted = new_order("binance", 1)
-            made.take(wanted)
-            await made.work(lambda: bool(made.orders(wanted.id)))
-            there = sim.account.find(wanted.id)
-            assert there is not None
+            wanted, there = await acknowledged(made, sim, "binance")
             sim.lag = 1
             sim.account.trade(there, Decimal("0.004"))
             sim.account.trade(there, Decimal("0.006"))
@@ -385,11 +381,7 @@ def test_ids_of_fills_follow_from_the_venues_trade_ids(tmp_path: Path) -> None:
     async def scene() -> None:
         sim = simulator("binance", Faults())
         async with desk("binance", tmp_path, sim) as made:
-            wanted = new_order("binance", 1)
-            made.take(wanted)
-            await made.work(lambda: bool(made.orders(wanted.id)))
-            there = sim.account.find(wanted.id)
-            assert there is not None
+            wanted, there = await acknowledged(made, sim, "binance")
             sim.account.trade(there, there.qty)
             await made.work()
             assert [each.id for each in made.fills()] == [stable_id(wanted.id, "1")]
