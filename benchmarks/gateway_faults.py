@@ -7,6 +7,7 @@ venue loses answers, answers late, fails and limits; topics are files, the rest 
 import argparse
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ from benchmarks.venues.setup import STEP, new_order
 from tapewatch.messages import encode
 
 ORDERS_A_SECOND = 12.0
+ORDERS_A_LIFE = 8
+"""How many orders a gateway gets between two kills, so that it can keep up on a slow machine too."""
 
 
 class Stream(threading.Thread):
@@ -31,6 +34,7 @@ class Stream(threading.Thread):
         super().__init__(daemon=True)
         self._venue, self._file, self._rng = venue, file, random.Random(seed)  # noqa: S311 - no secret is drawn
         self._ended = threading.Event()
+        self.allowed = 0
         self.ids: list[str] = []
         self.off_lot: set[str] = set()
         file.touch()
@@ -40,6 +44,8 @@ class Stream(threading.Thread):
         with self._file.open("ab") as file:
             while not self._ended.wait(self._rng.expovariate(ORDERS_A_SECOND)):
                 number = len(self.ids)
+                if number >= self.allowed:
+                    continue
                 off_lot = self._rng.random() < 0.02
                 qty = STEP * self._rng.randint(1, 200) + (STEP / 2 if off_lot else 0)
                 made = new_order(self._venue, number, self._rng.choice(("buy", "sell")), float(qty))
@@ -76,11 +82,17 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def kill_at_random(
-    exchange: subprocess.Popen[str], command: list[str], journal: Path, kills: int, rng: random.Random
+    exchange: subprocess.Popen[str],
+    stream: Stream,
+    command: list[str],
+    journal: Path,
+    kills: int,
+    rng: random.Random,
 ) -> Counter[str]:
     """Start, let it work for a random while, kill -9, again; what it was in the middle of, over all kills."""
     struck: Counter[str] = Counter()
     for done in range(kills):
+        stream.allowed += ORDERS_A_LIFE
         process = start(*command)
         if rng.random() < 0.15:
             time.sleep(rng.uniform(0.0, 0.6))
@@ -102,20 +114,20 @@ def kill_at_random(
 
 def run(venue: str, kills: int, seed: int, folder: Path) -> dict[str, Any]:
     """One run; the report, with `troubles` empty where nothing was lost, doubled or booked otherwise."""
-    exchange = start("benchmarks.venues.serve", venue, "--seed", str(seed))
+    exchange = start("benchmarks.venues.serve", venue, "--seed", str(seed), "--folder", str(folder / "broker"))
     try:
-        address = first_line(exchange)
+        address, told_at = first_line(exchange).split()
         command = ["benchmarks.venues.gateway", venue, address, str(folder)]
         stream = Stream(venue, folder / "orders.jsonl", seed)
         stream.start()
         journal = folder / "journal.sqlite"
         rng = random.Random(seed)  # noqa: S311 - no secret is drawn
-        struck = kill_at_random(exchange, command, journal, kills, rng)
+        struck = kill_at_random(exchange, stream, command, journal, kills, rng)
         stream.end()
         last = start(*command, "--until-idle", "2")
         if last.wait(300):
             raise RuntimeError(f"the last gateway ended with {last.returncode}")
-        with urllib.request.urlopen(f"{address}/books") as answer:  # noqa: S310 - our own process on the loopback
+        with urllib.request.urlopen(f"{told_at}/books") as answer:  # noqa: S310 - our own process on the loopback
             books = read_books(answer.read())
     finally:
         exchange.kill()
@@ -135,7 +147,9 @@ def _report(
 ) -> dict[str, Any]:
     """The figures of a run."""
     published = Published(folder / "published.jsonl")
-    states = Counter(order.state for order in published.last().values())
+    last = published.last().values()
+    states = Counter(order.state for order in last)
+    reasons = Counter(re.sub(r"[\d.]+", "N", order.reason) for order in last if order.reason)
     return {
         "venue": venue,
         "seed": seed,
@@ -143,6 +157,7 @@ def _report(
         "kills_while": dict(sorted(struck.items())),
         "orders": len(stream.ids),
         "orders_by_end": dict(sorted(states.items())),
+        "reasons": dict(sorted(reasons.items())),
         "venue_orders": len(books["orders"]),
         "venue_trades": sum(len(order["trades"]) for order in books["orders"]),
         "venue_faults": dict(sorted(books["faults"].items())),
@@ -159,7 +174,7 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=200, help="over all venues (default: 200)")
     parser.add_argument(
-        "--venue", action="append", choices=["upbit", "binance"], help="default: both, half of the kills each"
+        "--venue", action="append", choices=["upbit", "binance", "fix"], help="default: both, half of the kills each"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="write the report there, as JSON")

@@ -94,12 +94,13 @@ class Account:
         if order.filled == order.qty:
             order.state = "filled"
 
-    def trade_at_random(self) -> None:
-        """Let the market take a part of one open order, now and then all that is left of it."""
+    def trade_at_random(self) -> VenueOrder | None:
+        """Let the market take a part of one open order, now and then all that is left of it; the order it was."""
         waiting = [order for order in self.orders.values() if order.state == "open"]
         if not waiting:
-            return
+            return None
         order = self._rng.choice(waiting)
         steps = max(1, int((order.qty - order.filled) / self._step))
         qty = self._step * (steps if self._rng.random() < 0.3 else self._rng.randint(1, steps))
         self.trade(order, min(qty, order.qty - order.filled))
+        return order

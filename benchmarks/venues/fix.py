@@ -1,7 +1,9 @@
 """A simulated broker: a FIX 4.4 acceptor on QuickFIX with the books of `Account`, and mishaps on demand."""
 
+import random
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -10,20 +12,28 @@ from typing import Any
 import quickfix
 
 from benchmarks.venues.account import Account, DuplicateError, VenueOrder
+from benchmarks.venues.setup import FIX_SESSION
 
-SENDER, TARGET = "TAPEWATCH", "BROKER"
+SENDER, TARGET = FIX_SESSION
 _SIDES = {"1": "buy", "2": "sell"}
 _CODES = {"buy": "1", "sell": "2"}
 _STATES = {"filled": "2", "cancelled": "4"}
 
 
 class Broker(quickfix.Application):  # type: ignore[misc]
-    """The acceptor. mishaps : for the next new orders, one each: "", "ignored", "accepted silently"."""
+    """The acceptor.
 
-    def __init__(self, folder: Path, account: Account, tick: Decimal = Decimal("0.01")) -> None:
+    mishaps : for the next new orders, one each: "", "ignored", "accepted silently"; drawn after that, at `rate`
+    """
+
+    def __init__(
+        self, folder: Path, account: Account, tick: Decimal = Decimal("0.01"), rate: float = 0.0, seed: int = 0
+    ) -> None:
         super().__init__()
         self.account, self._tick, self._lock = account, tick, threading.RLock()
+        self._rate, self._rng = rate, random.Random(seed)  # noqa: S311 - no secret is drawn
         self.mishaps: list[str] = []
+        self.happened: Counter[str] = Counter()
         self.logons: list[tuple[str, str]] = []
         self.orders_received = 0
         self._executions = 0
@@ -65,10 +75,28 @@ class Broker(quickfix.Application):  # type: ignore[misc]
             if order is None:
                 raise KeyError(client_id)
             self.account.trade(order, qty)
-            trade = order.trades[-1]
-            self._report(
-                order, {150: "F", 31: str(trade.price), 32: str(trade.qty), 12: str(trade.fee), 13: "3", 15: "USD"}
-            )
+            self._tell_trade(order)
+
+    def trade_at_random(self) -> None:
+        """Let the market take a part of one open order, and report it."""
+        with self._lock:
+            order = self.account.trade_at_random()
+            if order is not None:
+                self._tell_trade(order)
+
+    def _tell_trade(self, order: VenueOrder) -> None:
+        trade = order.trades[-1]
+        more = {31: str(trade.price), 32: str(trade.qty), 12: str(trade.fee), 13: "3", 15: "USD"}
+        self._report(order, {150: "F", **more})
+
+    def _mishap(self) -> str:
+        """What happens to the next new order."""
+        if self.mishaps:
+            found = self.mishaps.pop(0)
+        else:
+            found = self._rng.choice(("ignored", "accepted silently")) if self._rng.random() < self._rate else ""
+        self.happened.update([found] if found else [])
+        return found
 
     def onCreate(self, session: object) -> None:  # noqa: N802
         """Nothing is to be done."""
@@ -98,7 +126,7 @@ class Broker(quickfix.Application):  # type: ignore[misc]
 
     def _place(self, message: object) -> None:
         self.orders_received += 1
-        mishap = self.mishaps.pop(0) if self.mishaps else ""
+        mishap = self._mishap()
         if mishap == "ignored":
             return
         client_id, price, qty = _text(message, 11), Decimal(_text(message, 44)), Decimal(_text(message, 38))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.venues.setup import INSTRUMENTS, REFERENCE, client, limits
-from sinks.orders import Arrived, Gateway, Journal, serve
+from sinks.orders import Arrived, Gateway, Intake, Journal, serve
 from sinks.orders.journal import Log, Outgoing
 from tapewatch import logs, topics
 from tapewatch.settings import LogSettings
@@ -74,10 +74,12 @@ class FileOrderLog:
 async def work(name: str, address: str, folder: Path, until_idle: float | None) -> None:
     """Run the gateway; the line `ready` goes out when it begins."""
     journal = Journal(folder / "journal.sqlite")
-    venue = client(name, address)
-    gateway = Gateway(venue, journal, limits(instruments=(INSTRUMENTS[name],)), REFERENCE, poll_s=0.1)
+    venue = client(name, address, folder=folder / "fix")
+    bounds = limits(instruments=(INSTRUMENTS[name],))
+    gateway = Gateway(venue, journal, bounds, poll_s=0.1)
+    intake = Intake(journal, bounds, REFERENCE, gateway.active)
     print("ready", flush=True)
-    await serve(gateway, journal, venue, FileOrderLog(folder), asyncio.Event(), until_idle)
+    await serve(gateway, intake, journal, venue, FileOrderLog(folder), asyncio.Event(), until_idle)
     journal.close()
 
 

@@ -3,16 +3,19 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from aiohttp import web
 
+from benchmarks.venues.account import Account
 from benchmarks.venues.faults import ASKING, PLACING, Faults
-from benchmarks.venues.setup import TIMEOUT_S, Simulator, served, simulator
+from benchmarks.venues.setup import INSTRUMENTS, STEP, TIMEOUT_S, served, simulator
 
-TRADES_A_SECOND = 200.0
+TRADES_A_SECOND = 40.0
 
 
-def books(venue: Simulator) -> dict[str, object]:
+def books(account: Account, happened: Mapping[str, int]) -> dict[str, object]:
     """Everything the venue knows, decimals as text."""
     orders = [
         {
@@ -22,35 +25,54 @@ def books(venue: Simulator) -> dict[str, object]:
             "state": order.state,
             "trades": [[str(trade.price), str(trade.qty), str(trade.fee)] for trade in order.trades],
         }
-        for order in venue.account.orders.values()
+        for order in account.orders.values()
     ]
-    held = {symbol: str(qty) for symbol, qty in venue.account.held.items()}
-    return {"orders": orders, "held": held, "faults": dict(venue.faults.happened)}
+    held = {symbol: str(qty) for symbol, qty in account.held.items()}
+    return {"orders": orders, "held": held, "faults": dict(happened)}
 
 
-async def serve(name: str, seed: int) -> None:
-    """Serve for ever, trading now and then."""
-    venue = simulator(name, Faults(seed, PLACING, ASKING, TIMEOUT_S), seed)
-    app = venue.app()
+async def serve(name: str, seed: int, folder: Path) -> None:
+    """Serve for ever, trading now and then. The first line: the venue's address, and where its books are told."""
+    if name == "fix":
+        from benchmarks.venues.fix import Broker
+
+        broker = Broker(folder, Account(seed, STEP, once=True), rate=0.08, seed=seed)
+        broker.start()
+        await _tell(web.Application(), broker.account, broker.happened, broker.trade_at_random, broker.address)
+    else:
+        venue = simulator(name, Faults(seed, PLACING, ASKING, TIMEOUT_S), seed)
+        account = venue.account
+        await _tell(venue.app(), account, venue.faults.happened, account.trade_at_random)
+
+
+async def _tell(
+    app: web.Application,
+    account: Account,
+    happened: Mapping[str, int],
+    trade: Callable[[], object],
+    address: str = "",
+) -> None:
+    """Serve the books beside whatever else `app` serves."""
 
     async def tell(_: web.Request) -> web.Response:
-        return web.json_response(books(venue))
+        return web.json_response(books(account, happened))
 
     app.router.add_get("/books", tell)
-    async with served(app) as address:
-        print(address, flush=True)
+    async with served(app) as told_at:
+        print(address or told_at, told_at, flush=True)
         while True:
             await asyncio.sleep(1.0 / TRADES_A_SECOND)
-            venue.account.trade_at_random()
+            trade()
 
 
 def main() -> int:
     """Run the venue."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("venue", choices=["upbit", "binance"])
+    parser.add_argument("venue", choices=sorted(INSTRUMENTS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=Path("broker"), help="for the files of a FIX session")
     args = parser.parse_args()
-    asyncio.run(serve(args.venue, args.seed))
+    asyncio.run(serve(args.venue, args.seed, args.folder))
     return 0
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -25,14 +26,17 @@ from tapewatch.settings import OrderSettings
 Simulator = UpbitSimulator | BinanceSimulator
 
 KEYS = Keys("the-key", "the-secret")
-INSTRUMENTS = {"upbit": "KRW-BTC.UPBIT", "binance": "BTCUSDT.BINANCE"}
+INSTRUMENTS = {"upbit": "KRW-BTC.UPBIT", "binance": "BTCUSDT.BINANCE", "fix": "AAPL.XNAS"}
 REFERENCE = {
     "KRW-BTC.UPBIT": Instrument("KRW-BTC.UPBIT", ticks=(Tick(0.0, 1.0), Tick(1_000_000.0, 1000.0)), lot=0.0001),
     "BTCUSDT.BINANCE": Instrument("BTCUSDT.BINANCE", ticks=(Tick(0.0, 0.01),), lot=0.0001),
+    "AAPL.XNAS": Instrument("AAPL.XNAS", ticks=(Tick(0.0, 0.01),), lot=0.0001),
 }
-PRICES = {"upbit": 90_000_000.0, "binance": 64_000.25}
+PRICES = {"upbit": 90_000_000.0, "binance": 64_000.25, "fix": 180.25}
 STEP = Decimal("0.0001")
 TIMEOUT_S = 0.3
+FIX_SESSION = ("TAPEWATCH", "BROKER")
+"""SenderCompID and TargetCompID, from the gateway's side."""
 WINDOW_MS = 600
 """Binance's recvWindow, short so that what waits for its end does not wait long."""
 
@@ -77,10 +81,14 @@ def simulator(name: str, faults: Faults, seed: int = 0) -> Simulator:
     return BinanceSimulator(KEYS.access, KEYS.secret, account, faults)
 
 
-def client(name: str, address: str, keys: Keys = KEYS) -> Venue:
-    """The gateway's side of a venue."""
+def client(name: str, address: str, keys: Keys = KEYS, folder: Path | None = None) -> Venue:
+    """The gateway's side of a venue. folder : of the session's files, for FIX"""
     if name == "upbit":
         return Upbit(address, keys, TIMEOUT_S)
+    if name == "fix" and folder is not None:
+        from sinks.orders.fix import Fix
+
+        return Fix(address, *FIX_SESSION, keys, folder, TIMEOUT_S)
     return Binance(address, keys, TIMEOUT_S, WINDOW_MS)
 
 

@@ -13,18 +13,15 @@ The protocol of an order, and what a death at each step means:
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
-from sinks.orders.journal import Entry, Journal, Log
-from sinks.orders.limits import MINUTE_NS, Book, KnowsReference, Limits
+from sinks.orders.journal import Entry, Journal
+from sinks.orders.limits import Limits
 from sinks.orders.records import book, revise, shared_out
-from sinks.orders.venue import NotSentError, RefusedError, Standing, Ticket, UnansweredError, Venue, VenueError, exact
+from sinks.orders.venue import NotSentError, RefusedError, Standing, Ticket, UnansweredError, Venue, VenueError
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.errors import ContractError, SettingsError
-from tapewatch.messages import Order, decode
-from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.errors import SettingsError
 
 AT_ONCE = 8
 """Requests under way at a time."""
@@ -34,18 +31,10 @@ _LOOK = "look"
 _log = logs.get("sink.orders")
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A record of the topic `orders`. following : the offset after it"""
-
-    log: Log
-    following: int
-    value: bytes
-
-
 class Gateway:
-    """Takes orders in, and brings each to its end at the venue.
+    """Brings each order that was taken in to its end at the venue.
 
+    active : orders that are not done, by id; `Intake` adds to them
     SettingsError where the venue has no such instrument as the limits allow.
     """
 
@@ -54,102 +43,17 @@ class Gateway:
         venue: Venue,
         journal: Journal,
         limits: Limits,
-        reference: KnowsReference,
         poll_s: float = 1.0,
         clock: Clock = WALL,
     ) -> None:
-        self._venue, self._journal, self._limits, self._reference = venue, journal, limits, reference
+        self._venue, self._journal, self._limits = venue, journal, limits
         self._symbols = {each: _symbol(venue, each) for each in limits.instruments}
         self._poll_ns, self._clock = int(poll_s * NANOS), clock
-        self._active = {entry.id: entry for entry in journal.active()}
+        self.active: dict[str, Entry] = {entry.id: entry for entry in journal.active()}
         self._polled = 0
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._work: dict[str, asyncio.Future[None]] = {}
         self._strange: set[str] = set()
-
-    @property
-    def active(self) -> list[Entry]:
-        """Orders that are not done."""
-        return list(self._active.values())
-
-    def take(self, arrived: list[Arrived]) -> None:
-        """Journal new orders and requests to cancel, with the offsets up to which the topic was read."""
-        if not arrived:
-            return
-        with self._journal.transaction():
-            for record in arrived:
-                order = _order(record)
-                if order is not None and order.mode == "live" and self._limits.routes(order.instrument):
-                    self._take(order)
-                self._journal.read_to(record.log, record.following)
-
-    def _take(self, order: Order) -> None:
-        """Journal one record of a live order: a new one, or the wish to cancel one that is known."""
-        entry = self._active.get(order.id) or self._journal.get(order.id)
-        if entry is not None:
-            if order.request == "cancel":
-                self._wish(entry, order)
-        elif order.request == "cancel" or order.revision > 0 or order.state != "pending":
-            _log.warning("order of another journal left alone", order=order.id, state=order.state)
-        else:
-            self._admit(order)
-
-    def _wish(self, entry: Entry, order: Order) -> None:
-        """Note that a cancel is wished for. An order that is done says so again, above the wish's own revision."""
-        entry.revision = max(entry.revision, order.revision)
-        if entry.phase == "done":
-            revise(self._journal, entry, self._clock.now())
-        else:
-            entry.cancel, entry.due_ns = True, 0
-            self._journal.put(entry)
-
-    def _admit(self, order: Order) -> Entry:
-        """Let a new order through the limits, or refuse it."""
-        now = self._clock.now()
-        entry = _entry(order, now)
-        minute = self._journal.taken_since(now - MINUTE_NS)
-        standing = Book(self._journal.position(order.instrument), tuple(self._active.values()), minute)
-        entry.reason = self._limits.objection(order, self._reference, standing, now)
-        if entry.reason:
-            entry.phase, entry.state = "done", "rejected"
-            revise(self._journal, entry, now)
-            _log.warning("order refused", order=entry.id, instrument=entry.instrument, reason=entry.reason)
-        else:
-            self._journal.put(entry)
-            self._active[entry.id] = entry
-        return entry
-
-    def adopt(self, backlog: list[Arrived]) -> None:
-        """Take in a topic as a journal finds it that knows nothing of the past.
-
-        An order that is not done may have been sent by whoever held the last journal, so the venue is asked first.
-        """
-        past: dict[str, list[Order]] = {}
-        with self._journal.transaction():
-            for record in backlog:
-                order = _order(record)
-                if order is not None and order.mode == "live" and self._limits.routes(order.instrument):
-                    past.setdefault(order.id, []).append(order)
-                self._journal.read_to(record.log, record.following)
-            for records in past.values():
-                self._adopt(records)
-            self._journal.begun()
-
-    def _adopt(self, records: list[Order]) -> None:
-        """Take in an order by all its records. The limits are for those that no gateway has answered yet."""
-        asked = min(records, key=lambda order: order.revision)
-        told = [order for order in records if order.revision > 0 and not order.request]
-        newest = max(told, key=lambda order: order.revision, default=asked)
-        if newest.state not in ("pending", "open", "unknown") or asked.request or asked.instrument not in self._symbols:
-            return
-        entry = _entry(newest, self._clock.now()) if told else self._admit(asked)
-        if entry.phase == "done" or not entry.price:
-            return
-        entry.phase, entry.sends, entry.sent_ns = "sent", 1, self._clock.now()
-        entry.cancel = any(order.request for order in records)
-        entry.revision = max(entry.revision, *(order.revision for order in records))
-        self._journal.put(entry)
-        self._active[entry.id] = entry
 
     async def step(self) -> None:
         """One round: set to work on every order that is due and not worked on, and look at what is open.
@@ -157,12 +61,12 @@ class Gateway:
         Nothing waits for another order's answer. What failed in the meantime is raised here.
         """
         now = self._clock.now()
-        for entry in list(self._active.values()):
+        for entry in list(self.active.values()):
             if (entry.phase != "open" or entry.cancel) and entry.due_ns <= now:
                 self._begin(entry.id, self._advance(entry))
         if now - self._polled >= self._poll_ns and _LOOK not in self._work:
             self._polled = now
-            self._begin(_LOOK, self._look({each.instrument for each in self._active.values() if each.phase == "open"}))
+            self._begin(_LOOK, self._look({each.instrument for each in self.active.values() if each.phase == "open"}))
         await asyncio.sleep(0)
         for name, task in list(self._work.items()):
             if task.done():
@@ -271,8 +175,8 @@ class Gateway:
                 _log.warning("open orders not answered", instrument=instrument, reason=error.reason)
                 continue
             by_id = {standing.client_id: standing for standing in listed}
-            self._notice(instrument, by_id.keys() - self._active.keys())
-            mine = [each for each in self._active.values() if (each.instrument, each.phase) == (instrument, "open")]
+            self._notice(instrument, by_id.keys() - self.active.keys())
+            mine = [each for each in self.active.values() if (each.instrument, each.phase) == (instrument, "open")]
             for entry in mine:
                 if entry.id in self._work:
                     continue
@@ -289,7 +193,7 @@ class Gateway:
                 _log.warning("open order that is not this gateway's", instrument=instrument, order=client_id)
             else:
                 entry.phase = "open"
-                self._active[entry.id] = entry
+                self.active[entry.id] = entry
                 _log.warning("order thought done is open", instrument=instrument, order=client_id, state=entry.state)
 
     async def _inspect(self, entry: Entry) -> None:
@@ -324,7 +228,7 @@ class Gateway:
             else:
                 self._journal.put(entry)
         if entry.phase == "done":
-            self._active.pop(entry.id, None)
+            self.active.pop(entry.id, None)
 
     def _book(self, entry: Entry, standing: Standing) -> None:
         """Book the executions that are new."""
@@ -343,7 +247,7 @@ class Gateway:
         entry.state = "cancelled" if state == "cancelled" else "rejected"
         with self._journal.transaction():
             revise(self._journal, entry, self._clock.now())
-        self._active.pop(entry.id, None)
+        self.active.pop(entry.id, None)
         _log.warning("order not sent", order=entry.id, instrument=entry.instrument, reason=reason)
 
     def _is_unknown(self, entry: Entry, error: VenueError) -> None:
@@ -357,7 +261,7 @@ class Gateway:
     def _back_off(self, entry: Entry, error: VenueError) -> None:
         """Leave an order alone for a while: as long as the venue asks for, or longer with each failure up to 5 s."""
         wait = error.wait_s if isinstance(error, NotSentError) else 0.0
-        pause = wait or min(5.0, 0.05 * 2.0**entry.failures)
+        pause = wait or min(5.0, 0.05 * 2.0 ** min(entry.failures, 10))
         entry.failures += 1
         entry.due_ns = self._clock.now() + int(pause * NANOS)
         _log.info("waiting", order=entry.id, seconds=round(pause, 2), reason=error.reason)
@@ -378,30 +282,3 @@ def _symbol(venue: Venue, instrument: str) -> str:
         return venue.symbol(instrument)
     except ValueError as error:
         raise SettingsError(str(error), "Leave it out of orders.instruments, or choose its venue.") from None
-
-
-def _order(record: Arrived) -> Order | None:
-    """The order in a record; None where it holds none."""
-    try:
-        order = decode(Order, record.value)
-        from_rfc3339(order.created)
-    except (ContractError, ValueError) as error:
-        _log.warning("record skipped", topic=record.log[0], offset=record.following - 1, reason=str(error))
-        return None
-    return order
-
-
-def _entry(order: Order, now_ns: int) -> Entry:
-    """An order as it enters the journal."""
-    return Entry(
-        id=order.id,
-        instrument=order.instrument,
-        side=order.side,
-        price=exact(order.price) if order.price is not None else Decimal(0),
-        qty=exact(order.qty),
-        signal=order.signal,
-        created=order.created,
-        taken_ns=now_ns,
-        revision=order.revision,
-        venue_order_id=order.venue_order_id,
-    )

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from sinks.orders.gateway import Arrived
+from sinks.orders.intake import Arrived
 from sinks.orders.journal import Log, Outgoing
 from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
@@ -43,7 +43,9 @@ class KafkaOrderLog:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         kafka.create_topics(settings, topics.shared_topics(settings.topics))
-        self._reader, self._writer = kafka.consumer(settings), kafka.producer(settings, linger_ms=2)
+        # As the Java client chooses partitions by default, so that all records of an order lie in one.
+        self._writer = kafka.producer(settings, linger_ms=2, partitioner="murmur2_random")
+        self._reader = kafka.consumer(settings)
         self._partitions = range(kafka.existing_topics(kafka.admin(settings))[topics.ORDERS])
 
     def backlog(self) -> list[Arrived]:
@@ -87,6 +89,7 @@ class KafkaOrderLog:
             )
         left = await asyncio.to_thread(self._writer.flush, 30)
         if left or failed:
+            self._writer.purge()
             raise TapewatchError(
                 f"Kafka did not take {left + len(failed)} records of the gateway",
                 "Run `tapewatch status`. Nothing is lost: they are in the journal.",

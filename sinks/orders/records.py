@@ -30,7 +30,7 @@ def revise(journal: Journal, entry: Entry, now_ns: int) -> None:
         created=entry.created,
         updated=to_rfc3339(now_ns),
     )
-    journal.send(topics.ORDERS, entry.instrument, encode(message))
+    journal.send(topics.ORDERS, entry.id, encode(message))
 
 
 def book(journal: Journal, entry: Entry, execution: Execution, fee: Decimal) -> None:
@@ -49,7 +49,7 @@ def book(journal: Journal, entry: Entry, execution: Execution, fee: Decimal) -> 
         currency=execution.currency,
         at=to_rfc3339(execution.at),
     )
-    journal.send(topics.FILLS, entry.instrument, encode(message))
+    journal.send(topics.FILLS, entry.id, encode(message))
 
 
 def shared_out(executions: list[Execution], fees: Decimal | None, booked: Decimal) -> list[Decimal]:

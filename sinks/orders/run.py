@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from sinks.orders.gateway import Gateway
+from sinks.orders.intake import Intake
 from sinks.orders.journal import Journal
 from sinks.orders.limits import Limits
 from sinks.orders.order_log import KafkaOrderLog
@@ -80,8 +81,9 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     log, registry = KafkaOrderLog(settings), Registry(settings)
     try:
-        gateway = Gateway(venue, journal, limits, Reference(registry), settings.orders.poll_s)
-        return await serve(gateway, journal, venue, log, stop, until_idle, on_progress)
+        gateway = Gateway(venue, journal, limits, settings.orders.poll_s)
+        intake = Intake(journal, limits, Reference(registry), gateway.active)
+        return await serve(gateway, intake, journal, venue, log, stop, until_idle, on_progress)
     finally:
         log.close()
         registry.close()

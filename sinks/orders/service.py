@@ -7,6 +7,7 @@ from contextlib import suppress
 import msgspec
 
 from sinks.orders.gateway import Gateway
+from sinks.orders.intake import Intake
 from sinks.orders.journal import Journal
 from sinks.orders.order_log import OrderLog
 from sinks.orders.venue import RefusedError, Venue, VenueError
@@ -30,6 +31,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 async def serve(
     gateway: Gateway,
+    intake: Intake,
     journal: Journal,
     venue: Venue,
     log: OrderLog,
@@ -41,32 +43,75 @@ async def serve(
 
     on_progress : called about every two seconds. TapewatchError where the venue refuses the keys.
     """
-    taken = published = 0
+    taken = 0
     await _connect(venue, stop)
+    out = _Publisher(journal, log)
     try:
         if journal.fresh:
-            gateway.adopt(log.backlog())
+            intake.adopt(log.backlog())
         log.start(journal.offsets())
         await gateway.reconcile()
         moved = told = WALL.now()
         while not stop.is_set():
-            # An order under way is looked at again soon; with none, there is nothing to do but to wait for one.
             arrived = await log.read(_WAIT_S)
-            gateway.take(arrived)
+            intake.take(arrived)
             await gateway.step()
-            sent = await _publish(journal, log)
-            taken, published = taken + len(arrived), published + sent
+            out.check()
+            taken += len(arrived)
             now = WALL.now()
-            moved = now if arrived or sent or gateway.active else moved
+            moved = now if arrived or gateway.active or out.waits else moved
             if on_progress and now - told > 2 * NANOS:
                 told = now
-                on_progress(Progress(venue.name, taken, len(gateway.active), published))
+                on_progress(Progress(venue.name, taken, len(gateway.active), out.published))
             if until_idle is not None and now - moved > until_idle * NANOS:
                 break
     finally:
         await gateway.end(_PATIENCE_S)
         await venue.close()
-    return Progress(venue.name, taken, len(gateway.active), published)
+        await out.end()
+    return Progress(venue.name, taken, len(gateway.active), out.published)
+
+
+class _Publisher:
+    """Writes what the journal has to say beside the work on orders, which does not wait for it."""
+
+    def __init__(self, journal: Journal, log: OrderLog) -> None:
+        self._journal, self._log = journal, log
+        self.published = 0
+        self._task = asyncio.ensure_future(self._run())
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is left to write."""
+        return bool(self._journal.outbox(1))
+
+    def check(self) -> None:
+        """Raise what has ended the work, if anything."""
+        if self._task.done():
+            self._task.result()
+
+    async def _run(self) -> None:
+        """Write on and on; a broker that does not take it is tried again."""
+        while True:
+            try:
+                await self._write()
+                await asyncio.sleep(_WAIT_S)
+            except TapewatchError as error:
+                _log.warning("records wait in the journal", reason=error.message)
+                await asyncio.sleep(1.0)
+
+    async def _write(self) -> None:
+        while records := self._journal.outbox():
+            await self._log.publish(records)
+            self._journal.published(records[-1].seq)
+            self.published += len(records)
+
+    async def end(self) -> None:
+        """Write the rest. TapewatchError where that is not taken: it stays in the journal."""
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        await self._write()
 
 
 async def _connect(venue: Venue, stop: asyncio.Event) -> None:
@@ -89,13 +134,3 @@ async def _connect(venue: Venue, stop: asyncio.Event) -> None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), wait)
             wait = min(wait * 2, 10.0)
-
-
-async def _publish(journal: Journal, log: OrderLog) -> int:
-    """Write what the journal has to say; returns how many records."""
-    count = 0
-    while records := journal.outbox():
-        await log.publish(records)
-        journal.published(records[-1].seq)
-        count += len(records)
-    return count

@@ -11,10 +11,12 @@ from benchmarks.gateway_faults import run
 pytestmark = pytest.mark.slow  # real processes, killed and started again: about 2 s a kill
 
 
-@pytest.mark.parametrize("venue", ["upbit", "binance"])
-def test_eight_kills_neither_lose_nor_double_an_order(venue: str, tmp_path: Path) -> None:
-    report = run(venue, kills=8, seed=11, folder=tmp_path)
+@pytest.mark.parametrize("venue", ["upbit", "binance", "fix"])
+def test_five_kills_neither_lose_nor_double_an_order(venue: str, tmp_path: Path) -> None:
+    if venue == "fix":
+        pytest.importorskip("quickfix", reason="the extra `fix` is not installed")
+    report = run(venue, kills=5, seed=11, folder=tmp_path)
     assert report["troubles"] == []
-    assert report["venue_orders"] > 20
-    assert report["kills_while"]["sent"] > 2, "kills must fall into unanswered requests for this test to say anything"
+    assert report["venue_orders"] > 15
+    assert report["kills_while"]["sent"] > 1, "kills must fall into unanswered requests for this test to say anything"
     assert sum(report["orders_by_end"].values()) == report["orders"]

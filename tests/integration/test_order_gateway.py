@@ -57,9 +57,9 @@ class VenueThread(threading.Thread):
 
 
 def write(settings: Settings, orders: list[Order]) -> None:
-    producer = kafka.producer(settings)
+    producer = kafka.producer(settings, partitioner="murmur2_random")
     for order in orders:
-        producer.produce(topics.ORDERS, key=order.instrument.encode(), value=encode(order))
+        producer.produce(topics.ORDERS, key=order.id.encode(), value=encode(order))
     assert producer.flush(30) == 0
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from benchmarks.venues.setup import INSTRUMENTS, KEYS, REFERENCE, Simulator, client, limits, served
-from sinks.orders import Arrived, Gateway, Journal, Limits
+from sinks.orders import Arrived, Gateway, Intake, Journal, Limits
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import Venue
 from tapewatch import topics
@@ -27,7 +27,8 @@ class Desk:
         self._begin()
 
     def _begin(self) -> None:
-        self.gateway = Gateway(self.venue, self.journal, self._bounds, self._reference, poll_s=0.01)
+        self.gateway = Gateway(self.venue, self.journal, self._bounds, poll_s=0.01)
+        self.intake = Intake(self.journal, self._bounds, self._reference, self.gateway.active)
 
     async def restart(self) -> None:
         """Forget all that is in memory, in the middle of whatever is under way."""
@@ -40,7 +41,7 @@ class Desk:
         """Orders arrive."""
         arrived = [Arrived(LOG, self._next + each + 1, encode(made)) for each, made in enumerate(orders)]
         self._next += len(orders)
-        self.gateway.take(arrived)
+        self.intake.take(arrived)
 
     async def work(self, until: Callable[[], bool] | None = None, seconds: float = 30.0) -> None:
         """Rounds until the condition holds; by default, until no order is active."""

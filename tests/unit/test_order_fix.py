@@ -177,7 +177,7 @@ def test_without_a_session_nothing_is_sent(tmp_path: Path) -> None:
             await made.gateway.step()
             await asyncio.sleep(0.1)
             await made.gateway.step()
-            assert [entry.phase for entry in made.gateway.active] == ["intended"]
+            assert [entry.phase for entry in made.gateway.active.values()] == ["intended"]
             assert broker.orders_received == 0
 
     asyncio.run(scene())

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
+from benchmarks.venues.account import VenueOrder
 from benchmarks.venues.faults import ASKING, PLACING, Faults
 from benchmarks.venues.setup import (
     INSTRUMENTS,
@@ -17,29 +18,41 @@ from benchmarks.venues.setup import (
     REFERENCE,
     STEP,
     TIMEOUT_S,
+    Simulator,
     client,
     limits,
     new_order,
     served,
     simulator,
 )
-from sinks.orders.gateway import Arrived
+from sinks.orders import Arrived
+from sinks.orders.binance import signature
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import RefusedError
 from tapewatch.clock import NANOS, WALL
-from tapewatch.messages import encode, stable_id
+from tapewatch.messages import Order, encode, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 from tests.unit.order_desk import LOG, Desk, desk
 
 VENUES = pytest.mark.parametrize("name", ["upbit", "binance"])
 
 
-def at_venue(sim) -> Counter[str]:
+def at_venue(sim: Simulator) -> Counter[str]:
     """How many orders the venue has had, by client order id."""
     return Counter(each.client_id for each in sim.account.orders.values())
 
 
-def assert_books_agree(made: Desk, sim) -> None:
+async def acknowledged(made: Desk, sim: Simulator, name: str) -> tuple[Order, VenueOrder]:
+    """An order that the venue has acknowledged, and how the venue keeps it."""
+    wanted = new_order(name, 1)
+    made.take(wanted)
+    await made.work(lambda: bool(made.orders(wanted.id)))
+    there = sim.account.find(wanted.id)
+    assert there is not None
+    return wanted, there
+
+
+def assert_books_agree(made: Desk, sim: Simulator) -> None:
     """Orders, fills, fees and holdings are the venue's, to the last unit."""
     assert set(at_venue(sim).values()) <= {1}
     by_id = {each.client_id: each for each in sim.account.orders.values()}
@@ -62,11 +75,7 @@ def test_an_order_is_acknowledged_partly_filled_and_filled(name: str, tmp_path: 
     async def scene() -> None:
         sim = simulator(name, Faults())
         async with desk(name, tmp_path, sim) as made:
-            wanted = new_order(name, 1)
-            made.take(wanted)
-            await made.work(lambda: len(made.orders(wanted.id)) == 1)
-            there = sim.account.find(wanted.id)
-            assert there is not None
+            wanted, there = await acknowledged(made, sim, name)
             sim.account.trade(there, Decimal("0.003"))
             await made.work(lambda: len(made.orders(wanted.id)) == 2)
             sim.account.trade(there, Decimal("0.007"))
@@ -88,11 +97,7 @@ def test_a_cancel_ends_a_partly_filled_order_with_what_it_got(name: str, tmp_pat
     async def scene() -> None:
         sim = simulator(name, Faults())
         async with desk(name, tmp_path, sim) as made:
-            wanted = new_order(name, 1)
-            made.take(wanted)
-            await made.work(lambda: bool(made.orders(wanted.id)))
-            there = sim.account.find(wanted.id)
-            assert there is not None
+            wanted, there = await acknowledged(made, sim, name)
             sim.account.trade(there, Decimal("0.002"))
             made.take(new_order(name, 1, revision=2, request="cancel", state="open"))
             await made.work()
@@ -107,11 +112,7 @@ def test_a_cancel_of_an_order_that_is_done_says_again_what_became_of_it(name: st
     async def scene() -> None:
         sim = simulator(name, Faults())
         async with desk(name, tmp_path, sim) as made:
-            wanted = new_order(name, 1)
-            made.take(wanted)
-            await made.work(lambda: bool(made.orders(wanted.id)))
-            there = sim.account.find(wanted.id)
-            assert there is not None
+            wanted, there = await acknowledged(made, sim, name)
             sim.account.trade(there, there.qty)
             await made.work()
             made.take(new_order(name, 1, revision=9, request="cancel", state="open"))
@@ -161,7 +162,7 @@ def test_a_death_around_the_request_neither_loses_nor_doubles_the_order(name: st
         async with desk(name, tmp_path, sim) as made:
             wanted = new_order(name, 1)
             made.take(wanted)
-            entry = made.gateway.active[0]
+            entry = next(iter(made.gateway.active.values()))
             entry.phase, entry.sends, entry.sent_ns = "sent", 1, WALL.now()
             with made.journal.transaction():
                 made.journal.put(entry)
@@ -259,11 +260,7 @@ def test_an_order_is_not_done_before_its_last_trade_is_listed(tmp_path: Path) ->
     async def scene() -> None:
         sim = simulator("binance", Faults())
         async with desk("binance", tmp_path, sim) as made:
-            wanted = new_order("binance", 1)
-            made.take(wanted)
-            await made.work(lambda: bool(made.orders(wanted.id)))
-            there = sim.account.find(wanted.id)
-            assert there is not None
+            wanted, there = await acknowledged(made, sim, "binance")
             sim.lag = 1
             sim.account.trade(there, Decimal("0.004"))
             sim.account.trade(there, Decimal("0.006"))
@@ -284,7 +281,7 @@ def test_a_lost_journal_asks_the_venue_before_it_sends_anything(tmp_path: Path) 
             known, unknown, old = (new_order("binance", number) for number in range(3))
             sim.account.place(known.id, "BTCUSDT", "buy", Decimal("64000.25"), Decimal("0.01"))
             done = new_order("binance", 2, revision=3, state="filled", filled=0.01)
-            made.gateway.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((known, unknown, old, done))])
+            made.intake.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((known, unknown, old, done))])
             assert not made.journal.fresh
             await made.work(lambda: bool(made.orders(known.id)) and bool(made.orders(unknown.id)))
             assert at_venue(sim) == {known.id: 1, unknown.id: 1}
@@ -298,7 +295,7 @@ def test_a_new_journal_holds_what_waited_for_it_to_the_limits(tmp_path: Path) ->
         async with desk("binance", tmp_path, sim) as made:
             off_lot, cancelled = new_order("binance", 1, qty=0.01005), new_order("binance", 2)
             wish = new_order("binance", 2, qty=0.02, revision=1, request="cancel")
-            made.gateway.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((off_lot, cancelled, wish))])
+            made.intake.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((off_lot, cancelled, wish))])
             await made.work()
             assert "off the lot" in made.last(off_lot.id).reason
             assert (made.last(cancelled.id).state, made.last(cancelled.id).qty) == ("cancelled", 0.01)
@@ -318,7 +315,7 @@ def test_an_order_that_the_venue_holds_after_all_is_taken_up_again(tmp_path: Pat
             sim.account.place("somebody-else", "KRW-BTC", "buy", Decimal(90_000_000), Decimal("0.01"))
             await made.gateway.reconcile()
             assert made.last(wanted.id).state == "open"
-            assert "somebody-else" not in {each.id for each in made.gateway.active}
+            assert "somebody-else" not in {each.id for each in made.gateway.active.values()}
 
     asyncio.run(scene())
 
@@ -336,7 +333,7 @@ def test_a_venue_that_is_down_is_waited_for(tmp_path: Path) -> None:
         for _ in range(3):
             await made.gateway.step()
             await asyncio.sleep(0.05)
-        assert [entry.phase for entry in made.gateway.active] == ["intended"]
+        assert [entry.phase for entry in made.gateway.active.values()] == ["intended"]
         await made.gateway.end()
         await venue.close()
         made.journal.close()
@@ -384,13 +381,17 @@ def test_ids_of_fills_follow_from_the_venues_trade_ids(tmp_path: Path) -> None:
     async def scene() -> None:
         sim = simulator("binance", Faults())
         async with desk("binance", tmp_path, sim) as made:
-            wanted = new_order("binance", 1)
-            made.take(wanted)
-            await made.work(lambda: bool(made.orders(wanted.id)))
-            there = sim.account.find(wanted.id)
-            assert there is not None
+            wanted, there = await acknowledged(made, sim, "binance")
             sim.account.trade(there, there.qty)
             await made.work()
             assert [each.id for each in made.fills()] == [stable_id(wanted.id, "1")]
 
     asyncio.run(scene())
+
+
+def test_binance_signs_as_its_documentation_does_by_example() -> None:
+    keys = Keys("", "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j")
+    query = (
+        "symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=0.1&recvWindow=5000&timestamp=1499827319559"
+    )
+    assert signature(keys, query) == "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"
