@@ -15,6 +15,8 @@ ALERTS = "alerts"
 SIGNALS = "signals"
 COVERAGE = "coverage"
 COMMITS = "engine.commits"
+RANKINGS = "rankings"
+DESK_STATE = "desk.state"
 SNAPSHOTS = "engine.snapshots"
 
 FEED_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -74,6 +76,8 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
         TopicSpec(SIGNALS, many, _FOREVER),
         TopicSpec(COVERAGE, many, _FOREVER),
         TopicSpec(COMMITS, many, hours),
+        TopicSpec(RANKINGS, 1, hours),
+        TopicSpec(DESK_STATE, 1, {**_COMPACTED, "max.compaction.lag.ms": "600000"}),
         TopicSpec(
             SNAPSHOTS,
             many,

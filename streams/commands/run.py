@@ -1,4 +1,4 @@
-"""`tapewatch run engine`: one engine process of the consumer group."""
+"""`tapewatch run engine|desk`: one engine process of the consumer group, or the coin desk."""
 
 import argparse
 import signal
@@ -7,6 +7,7 @@ import threading
 
 import msgspec
 
+from streams.desk import running as desk
 from streams.engine.process import Engine, Totals
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
@@ -14,7 +15,7 @@ from tapewatch.settings import Settings
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("stage", choices=["engine"], help="what to run")
+    parser.add_argument("stage", choices=["engine", "desk"], help="what to run")
     parser.add_argument(
         "--instance", metavar="NAME", help="static member id, unique in the group (default: host and process id)"
     )
@@ -30,19 +31,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-frames", type=int, metavar="N", help="frames of one transaction at most")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     parser.add_argument("--json", action="store_true", help="print totals as one JSON document at the end")
-    parser.epilog = "example: tapewatch run engine --instance engine-1"
+    desk.add_arguments(parser)
+    parser.epilog = "example: tapewatch run engine --instance engine-1; tapewatch run desk --min-turnover 100000"
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Run the engine until SIGINT or SIGTERM, or until it is idle."""
+    """Run the stage until SIGINT or SIGTERM, or until it is idle."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return desk.run(args, settings, stop) if args.stage == "desk" else _engine(args, settings, stop)
+
+
+def _engine(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
     changes = {"instance": args.instance, "batch_frames": args.batch_frames, "feeds": tuple(args.feed or ())}
     engine_settings = msgspec.structs.replace(
         settings.engine, **{key: value for key, value in changes.items() if value}
     )
     engine = Engine(msgspec.structs.replace(settings, engine=engine_settings))
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     if not args.quiet:
         threading.Thread(target=_report, args=(engine.totals, stop), daemon=True).start()
     engine.run(stop, args.until_idle)
