@@ -57,7 +57,7 @@ _DEAD_LETTER_HEADERS = {
 }
 
 _ENGINE_HEADERS = {
-    "type": "features, sealed, scores or bars",
+    "type": "features, sealed, scores, bars or sealed-minutes",
     "version": "contract version; a reader refuses a major number that it does not know",
     "feed": "feed whose market topic the rows come from",
     "partition": "decimal; partition of that market topic",
@@ -77,6 +77,7 @@ _ENGINE_KEYS = {
 _ENGINE_FRAMES = {
     "features": "one float32 column a feature (docs/features.md), NaN until its window is warm",
     "sealed": "instruments, how many have a row; no later row of the partition has this second or an earlier one",
+    "sealed-minutes": "as sealed, in bars, of seconds that end a minute: its bars lie before it",
     "scores": "detector (a code into the schema metadata tapewatch.detectors), raw score, calibrated probability",
     "bars": "interval_s, open, high, low, close, volume, trades",
 }
@@ -159,7 +160,9 @@ def _engine_channels() -> Json:
         "features": _channel(
             topics.FEATURES, ["features", "sealed"], "Features by instrument and second; sealed-second markers."
         ),
-        "bars": _channel(topics.BARS, ["bars"], "Minute bars that the engine builds."),
+        "bars": _channel(
+            topics.BARS, ["bars", "sealed-minutes"], "Minute bars that the engine builds; markers of sealed minutes."
+        ),
         "scores": _channel(topics.SCORES, ["scores"], "Detector scores of each instrument and second."),
         "paperSnapshots": _channel(
             topics.PAPER_SNAPSHOTS, ["snapshot"], "States of the paper broker, compacted; its own."

@@ -197,6 +197,26 @@ class Ranked(msgspec.Struct, frozen=True):
     instrument: Annotated[str, Meta(description="instrument id")]
     probability: Annotated[Unit, Meta(description="calibrated probability to reach the target before the stop")]
     regime: Annotated[str, Meta(description="bull, bear or empty where not assessed")] = ""
+    regimes: Annotated[dict[str, str], Meta(description="bull or bear by horizon: 1h, 6h, 12h, 24h")] = {}
+    hourly_return: Annotated[float | None, Meta(description="log return of the last hour")] = None
+    win_rate: Annotated[
+        Unit | None, Meta(description="share of the last day's decided entries that reached the target; null for none")
+    ] = None
+    buys: Annotated[float | None, Meta(description="buys of the last hour; null where the bars do not tell")] = None
+    sells: Annotated[float | None, Meta(description="sells of the last hour; null where the bars do not tell")] = None
+    volatility: Annotated[
+        float | None, Meta(description="root mean square of one-minute log returns of the last hour")
+    ] = None
+    volatility_level: Annotated[float | None, Meta(description="volatility of the last hour over the last day's")] = (
+        None
+    )
+    high_line: Annotated[float | None, Meta(description="highest price of the last day")] = None
+    low_line: Annotated[float | None, Meta(description="lowest price of the last day")] = None
+    position: Annotated[
+        Unit | None, Meta(description="where the price lies between low line (0) and high line (1)")
+    ] = None
+    averages: Annotated[dict[str, float], Meta(description="average price by window, 1m to 30d")] = {}
+    volumes: Annotated[dict[str, float], Meta(description="volume by window, 1m to 30d")] = {}
 
 
 class Ranking(Message, frozen=True, kw_only=True):

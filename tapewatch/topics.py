@@ -16,6 +16,8 @@ SIGNALS = "signals"
 SHADOW_SIGNALS = "signals.shadow"
 COVERAGE = "coverage"
 COMMITS = "engine.commits"
+RANKINGS = "rankings"
+DESK_STATE = "desk.state"
 SNAPSHOTS = "engine.snapshots"
 ORDERS = "orders"
 FILLS = "fills"
@@ -90,6 +92,8 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
         TopicSpec(FILLS, many, _FOREVER),
         TopicSpec(COVERAGE, many, _FOREVER),
         TopicSpec(COMMITS, many, hours),
+        TopicSpec(RANKINGS, 1, hours),
+        TopicSpec(DESK_STATE, 1, {**_COMPACTED, "max.compaction.lag.ms": "600000"}),
         TopicSpec(SNAPSHOTS, many, _SNAPSHOTS),
     ]
 

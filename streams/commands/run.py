@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from streams.desk import options
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 
@@ -28,7 +29,7 @@ Told = Callable[[], tuple[int, str]]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("stage", choices=["engine", "paper"], help="what to run")
+    parser.add_argument("stage", choices=["engine", "paper", "desk"], help="what to run")
     parser.add_argument(
         "--instance", metavar="NAME", help="static member id, unique in the group (default: host and process id)"
     )
@@ -44,12 +45,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-frames", type=int, metavar="N", help="the engine's: frames of one transaction at most")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     parser.add_argument("--json", action="store_true", help="print totals as one JSON document at the end")
-    parser.epilog = "example: tapewatch run engine --instance engine-1"
+    options.add_arguments(parser)
+    parser.epilog = "example: tapewatch run engine --instance engine-1; tapewatch run desk --min-turnover 100000"
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run the stage until SIGINT or SIGTERM, or until it is idle."""
-    stage, told = _engine(args, settings) if args.stage == "engine" else _paper(args, settings)
+    stage, told = {"engine": _engine, "paper": _paper, "desk": _desk}[args.stage](args, settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -87,6 +89,19 @@ def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
         totals.records,
         f"paper  {totals.records:>10,} records  {totals.orders:,} order messages  {totals.fills:,} fills  "
         f"{totals.commands:,} commands  {totals.transactions:,} transactions",
+    )
+
+
+def _desk(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
+    """The coin desk, and its progress line."""
+    from streams.desk.running import desk_of
+
+    desk = desk_of(args, settings)
+    totals = desk.totals
+    return desk, lambda: (
+        totals.minutes,
+        f"desk  {totals.minutes:,} minutes  {totals.coins:,} coins  {totals.rankings:,} rankings  "
+        f"{totals.late:,} bars too late  {totals.snapshots} snapshots",
     )
 
 

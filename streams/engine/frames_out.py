@@ -44,6 +44,7 @@ BARS = _schema(
     ),
 )
 SEALED = _schema("sealed", (*_KEYS, ("instruments", pa.int64())))
+SEALED_MINUTES = _schema("sealed-minutes", (*_KEYS, ("instruments", pa.int64())))
 
 _PACKED_FROM = 64
 """Rows from which columns are packed: below, the work outweighs the bytes."""

@@ -133,8 +133,9 @@ class InForce:
 
     @classmethod
     def default(cls, shelf: FindsModels) -> "InForce":
-        """The shipped models and thresholds."""
-        return cls(shelf, {name: content_hash(data) for name, data in shipped().items()}, DetectorConfig())
+        """The shipped models that the engine asks, and the shipped thresholds."""
+        asked = {name: content_hash(data) for name, data in shipped().items() if name in DETECTORS}
+        return cls(shelf, asked, DetectorConfig())
 
     def _load(self, detector: str, wanted: str) -> None:
         known = registry.read(self._shelf.find(wanted))

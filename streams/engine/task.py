@@ -17,7 +17,7 @@ from streams.engine import state as s
 from streams.engine.accounts import Accounts
 from streams.engine.alerts import build_alert
 from streams.engine.deciding import begin_anew
-from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, FrameWriter
+from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, SEALED_MINUTES, FrameWriter
 from streams.engine.hands import HANDS, Hands
 from streams.engine.ingest import ingest
 from streams.engine.models import Control, InForce
@@ -98,6 +98,7 @@ class Task:
         self._outgoing: list[Outgoing] = []
         self._features, self._scores = FrameWriter(FEATURES), FrameWriter(SCORES)
         self._bars, self._sealed = FrameWriter(BARS), FrameWriter(SEALED)
+        self._sealed_minutes = FrameWriter(SEALED_MINUTES)
         self._origin = [("feed", topic.removeprefix("market.").encode()), ("partition", str(partition).encode())]
 
     def feed(self, offset: int, value: bytes | None, headers: Headers | None, appended_ns: int) -> None:
@@ -293,6 +294,16 @@ class Task:
             keys = [np.zeros(count, dtype=np.int32), ends, offsets]
             value = self._sealed.write([EVERY_INSTRUMENT], keys, self._out.sealed[1:2], 0, count)
             self._write(topics.FEATURES, "sealed", value)
+            self._minutes(ends[:count], offsets[:count])
+
+    def _minutes(self, ends: np.ndarray, offsets: np.ndarray) -> None:
+        """Mark whole minutes among the bars too: who reads only those need not read every second."""
+        whole = np.flatnonzero(ends % (60 * _NANOS) == 0)
+        if len(whole):
+            keys = [np.zeros(len(whole), dtype=np.int32), ends[whole], offsets[whole]]
+            table = np.ascontiguousarray(self._out.sealed[1:2, whole])
+            value = self._sealed_minutes.write([EVERY_INSTRUMENT], keys, table, 0, len(whole))
+            self._write(topics.BARS, "sealed-minutes", value)
 
     def _write(self, topic: str, kind: str, value: bytes) -> None:
         headers = [("type", kind.encode()), ("version", b"1"), *self._origin]

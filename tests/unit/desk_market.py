@@ -10,7 +10,11 @@ from detectors.desk.batch import History
 F8 = npt.NDArray[np.float64]
 
 
-def coin(rows: int, seed: int = 0, start: int = 27_000_003, volatility: float = 0.001, gaps: bool = False) -> History:
+START = 27_000_003
+"""Minute of the epoch at which a coin begins."""
+
+
+def coin(rows: int, seed: int = 0, start: int = START, volatility: float = 0.001, gaps: bool = False) -> History:
     """A random walk with trades; `gaps` leaves minutes out."""
     rng = np.random.default_rng(seed)
     close = 100.0 * np.exp(np.cumsum(volatility * rng.standard_normal(rows)))

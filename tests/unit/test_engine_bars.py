@@ -22,6 +22,15 @@ def bars(driver: Driver, instrument: str = "A.SIMX") -> dict[int, tuple[float, .
     return dict(zip(minutes.astype(int).tolist(), zip(*columns, strict=True), strict=True))
 
 
+def test_whole_minutes_are_marked_as_sealed_behind_their_bars() -> None:
+    driver = run(in_order([trade("A.SIMX", when, 100.0) for when in (5, 70)], heartbeats(130)))
+    kinds = [dict(record.headers)["type"] for record in driver.collect()["bars"]]
+    assert kinds.index(b"bars") < kinds.index(b"sealed-minutes")
+    sealed = table(driver.collect()["bars"], "sealed-minutes")
+    assert ((sealed["ts"] // NANOS - START) / 60).tolist() == [1.0, 2.0]
+    assert set(sealed["instrument"]) == {"*"}
+
+
 def test_bar_is_first_highest_lowest_and_last_trade_of_the_minute() -> None:
     prices = [(5, 100.0, 1.0), (20, 104.0, 2.0), (40, 97.0, 3.0), (59.9, 101.0, 4.0), (60, 500.0, 1.0)]
     driver = run(in_order([trade("A.SIMX", when, price, qty) for when, price, qty in prices], heartbeats(61)))
