@@ -79,7 +79,7 @@ _ENGINE_FRAMES = {
     "sealed": "instruments, how many have a row; no later row of the partition has this second or an earlier one",
     "sealed-minutes": "as sealed, in bars, of seconds that end a minute: its bars lie before it",
     "scores": "detector (a code into the schema metadata tapewatch.detectors), raw score, calibrated probability",
-    "bars": "interval_s, open, high, low, close, volume, trades",
+    "bars": "interval_s, open, high, low, close, volume, trades, buys and sells (trades by aggressor side)",
 }
 """What the engine's frames hold beside these keys."""
 

@@ -40,7 +40,7 @@ BARS = _schema(
     (
         *_KEYS,
         ("interval_s", pa.int32()),
-        *((name, pa.float64()) for name in ("open", "high", "low", "close", "volume", "trades")),
+        *((name, pa.float64()) for name in ("open", "high", "low", "close", "volume", "trades", "buys", "sells")),
     ),
 )
 SEALED = _schema("sealed", (*_KEYS, ("instruments", pa.int64())))

@@ -58,6 +58,8 @@ TEN_LOWS = TEN_HIGHS + TENS
     DELETED_QTY, EXECUTED_QTY, ORDERS_GONE, SHORT_LIVED, DELETED60, EXECUTED60, GONE60, SHORT60,
 ) = range(TEN_LOWS + TENS, TEN_LOWS + TENS + 36)  # fmt: skip
 """What only instruments with trade or order rows need; the second's HIGH and LOW are 0 without a trade."""
+BAR_BUYS, BAR_SELLS = SHORT60 + 1, SHORT60 + 2
+"""Of the minute: trades by aggressor side; those of unknown side are in neither."""
 ACCUMULATORS = 128
 
 RING_PRICE, RING_MINUTE, RING_AMIHUD, RING_RUSH, RING_DEPTH = 901, 61, 301, 26, 11

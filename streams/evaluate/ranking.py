@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         ],
     }
     if args.report:
-        document["report"] = str(ranking_report.write_report(args.report, document, coins, judged, regimes))
+        ranking_report.write_report(args.report, document, coins, judged, regimes)
     encoded = msgspec.json.encode(document)
     if args.out:
         args.out.write_bytes(encoded + b"\n")

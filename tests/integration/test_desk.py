@@ -47,10 +47,10 @@ class Market:
         assert self._producer.flush(30) == 0
 
     def _frame(self, partition: int, rows: np.ndarray) -> None:
-        high, low, close, volume, trades = self.coins[partition].bars[rows, :5].T
+        high, low, close, *counts = self.coins[partition].bars[rows].T
         ends = (START + rows + 1) * MINUTE_NS
         zero = np.zeros(len(rows), dtype=np.int64)
-        table = np.array([close, high, low, close, volume, trades])
+        table = np.array([close, high, low, close, *counts])
         keys = [zero, ends, zero, np.full(len(rows), 60)]
         value = FrameWriter(BARS).write([COINS[partition][0]], keys, table, 0, len(rows))
         self._send("bars", partition, value)
@@ -70,8 +70,6 @@ class Market:
         found = []
         for row in range(stop):
             bars = [Bar(COINS[place][0], seen.bars[row], (0, 0)) for place, seen in self.coins.items()]
-            for bar in bars:
-                bar.values[5:] = 0.0
             desk.add(START + row, bars)
             found.append(messages.encode(desk.ranking(START + row)))
         return found

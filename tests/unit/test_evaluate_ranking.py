@@ -67,7 +67,7 @@ def written(path: Path, days: int) -> Path:
 
 def test_document_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
-    # Ten seeds of a month at four horizons take twenty seconds.
+    # Ten seeds of a month at four horizons take twenty seconds; two of ten days, and six pictures, still some.
     monkeypatch.setattr(planted, "SEEDS", range(2))
     monkeypatch.setattr(planted, "DAYS", 10)
     file = written(tmp_path / "made_1m_x.csv.gz", 7)
