@@ -56,17 +56,24 @@ class Account:
         self._rng, self._step, self._once = random.Random(seed), step, once  # noqa: S311 - no secret is drawn
         self.orders: dict[int, VenueOrder] = {}
         self._newest: dict[str, VenueOrder] = {}
+        self._used: set[str] = set()
         self._trades = 0
         self.held: dict[str, Decimal] = {}
 
     def place(self, client_id: str, symbol: str, side: str, price: Decimal, qty: Decimal) -> VenueOrder:
         """Accept a limit order; DuplicateError where its client id is taken."""
         known = self._newest.get(client_id)
-        if known is not None and (self._once or known.state == "open"):
+        if client_id in self._used or (known is not None and known.state == "open"):
             raise DuplicateError(client_id)
+        self.use_up(client_id)
         order = VenueOrder(len(self.orders) + 1, client_id, symbol, side, price, qty, WALL.now())
         self.orders[order.number] = self._newest[client_id] = order
         return order
+
+    def use_up(self, client_id: str) -> None:
+        """Take note of a client order id that may not be used again, also where no order came of it."""
+        if self._once:
+            self._used.add(client_id)
 
     def find(self, client_id: str) -> VenueOrder | None:
         """The newest order of a client id."""

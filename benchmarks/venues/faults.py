@@ -37,12 +37,16 @@ class Faults:
         self.next: list[str] = []
         """Faults of the next requests that place an order, before any is drawn; empty text for none."""
 
-    async def around(self, request: web.Request, act: Act, places: bool) -> web.StreamResponse:
-        """Answer a request by `act`, or fail at it."""
+    async def around(
+        self, request: web.Request, act: Act, places: bool, seen: Callable[[], None] = lambda: None
+    ) -> web.StreamResponse:
+        """Answer a request by `act`, or fail at it. seen : called where it came in, and nothing more was done"""
         name = self._draw(places)
         if not name:
             return act()
         self.happened[name] += 1
+        if name == "error before":
+            seen()
         return await self._outcomes()[name](request, act)
 
     def _draw(self, places: bool) -> str:

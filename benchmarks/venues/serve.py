@@ -12,7 +12,7 @@ from benchmarks.venues.account import Account
 from benchmarks.venues.faults import ASKING, PLACING, Faults
 from benchmarks.venues.setup import INSTRUMENTS, STEP, TIMEOUT_S, served, simulator
 
-TRADES_A_SECOND = 40.0
+TRADES_A_SECOND = 14.0
 
 
 def books(account: Account, happened: Mapping[str, int]) -> dict[str, object]:

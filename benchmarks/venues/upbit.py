@@ -39,21 +39,31 @@ class UpbitSimulator:
     async def _place(self, request: web.Request) -> web.StreamResponse:
         fields = json.loads(await request.text())
         denied = self._denied(request, "&".join(f"{name}={value}" for name, value in fields.items()))
-        return denied or await self.faults.around(request, lambda: self._accept(fields), places=True)
+        return denied or await self.faults.around(
+            request, lambda: self._accept(fields), True, lambda: self.account.use_up(fields["identifier"])
+        )
 
     def _accept(self, fields: dict[str, str]) -> web.Response:
+        """The venue's answer; an identifier is used up by every request, also by one that fails."""
+        refusal = self._refusal(fields)
+        if refusal:
+            self.account.use_up(fields["identifier"])
+            return self._error(400, refusal)
         price, qty = Decimal(fields["price"]), Decimal(fields["volume"])
-        if fields["ord_type"] != "limit" or fields["side"] not in _SIDES:
-            return self._error(400, "validation_error")
-        if price % self._tick:
-            return self._error(400, "invalid_price_bid")
-        if price * qty < 5000:
-            return self._error(400, "under_min_total_bid")
         try:
             order = self.account.place(fields["identifier"], fields["market"], _SIDES[fields["side"]], price, qty)
         except DuplicateError:
             return self._error(400, "create_bid_error")
         return web.json_response(_row(order), status=201)
+
+    def _refusal(self, fields: dict[str, str]) -> str:
+        """Why an order is none; empty where it is one."""
+        price, qty = Decimal(fields["price"]), Decimal(fields["volume"])
+        if fields["ord_type"] != "limit" or fields["side"] not in _SIDES:
+            return "validation_error"
+        if price % self._tick:
+            return "invalid_price_bid"
+        return "under_min_total_bid" if price * qty < 5000 else ""
 
     async def _find(self, request: web.Request) -> web.StreamResponse:
         def act() -> web.Response:

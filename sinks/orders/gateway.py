@@ -136,6 +136,7 @@ class Gateway:
 
     async def _resolve(self, entry: Entry, refusal: str = "") -> None:
         """Ask the venue what became of an order whose answer is not known. refusal : why it says it did not take it."""
+        asked = self._clock.now()
         try:
             standing = await self._venue.find(self._ticket(entry))
         except VenueError as error:
@@ -145,8 +146,8 @@ class Gateway:
             self._apply(entry, standing)
         elif refusal:
             self._end(entry, "rejected", refusal)
-        elif self._clock.now() - entry.sent_ns < self._venue.in_flight_s * NANOS:
-            # It may still be on its way: the venue's no is no proof yet.
+        elif asked - entry.sent_ns < self._venue.in_flight_s * NANOS:
+            # It may still have been on its way when the venue looked: its no is no proof yet.
             entry.due_ns = entry.sent_ns + int(self._venue.in_flight_s * NANOS)
         else:
             entry.phase, entry.due_ns = "intended", 0
@@ -170,7 +171,7 @@ class Gateway:
         """Compare open orders with the venue's list of them, and inspect those that differ."""
         for instrument in sorted(instruments):
             try:
-                listed = await self._venue.open_orders(self._symbols[instrument])
+                listed = await self._venue.open_orders(self._symbol(instrument))
             except VenueError as error:
                 _log.warning("open orders not answered", instrument=instrument, reason=error.reason)
                 continue
@@ -266,10 +267,14 @@ class Gateway:
         entry.due_ns = self._clock.now() + int(pause * NANOS)
         _log.info("waiting", order=entry.id, seconds=round(pause, 2), reason=error.reason)
 
+    def _symbol(self, instrument: str) -> str:
+        """The venue's spelling, also of an instrument that was allowed once and has an order under way."""
+        return self._symbols.get(instrument) or _symbol(self._venue, instrument)
+
     def _ticket(self, entry: Entry) -> Ticket:
         return Ticket(
             entry.id,
-            self._symbols.get(entry.instrument) or _symbol(self._venue, entry.instrument),
+            self._symbol(entry.instrument),
             entry.side,
             entry.price,
             entry.qty,

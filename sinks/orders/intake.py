@@ -110,11 +110,7 @@ class Intake:
         asked = min(records, key=lambda order: order.revision)
         told = [order for order in records if order.revision > 0 and not order.request]
         newest = max(told, key=lambda order: order.revision, default=asked)
-        if (
-            newest.state not in ("pending", "open", "unknown")
-            or asked.request
-            or asked.instrument not in self._limits.instruments
-        ):
+        if newest.state not in ("pending", "open", "unknown") or asked.request:
             return
         if told and asked.instrument not in self._limits.instruments:
             _log.warning("order of an instrument no longer allowed left alone", order=asked.id, state=newest.state)

@@ -1,7 +1,7 @@
 """Upbit's exchange API over REST: limit orders, their executions, accounts.
 
 Signed with a JSON Web Token (HMAC-SHA512) that carries the SHA-512 of the query. `identifier` is the client order id:
-one value is accepted once for good, whatever became of the order.
+one value is taken once for good, whatever became of the request.
 """
 
 import base64

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from benchmarks.venues.setup import KEYS, REFERENCE, client, limits, new_order, 
 from sinks.orders import Arrived, Gateway, Intake, Journal, serve
 from sinks.orders.journal import Log, Outgoing
 from sinks.orders.secrets import Keys
+from sinks.orders.venue import Standing, Ticket, UnansweredError
+from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import Order, encode
-from tests.unit.order_desk import LOG
+from tests.unit.order_desk import LOG, Desk, desk
 
 BOUNDS = {"instruments": ("BTCUSDT.BINANCE",)}
 
@@ -84,6 +87,61 @@ def test_a_second_life_reads_on_and_sends_nothing_twice(tmp_path: Path) -> None:
     log.records.append(Arrived(LOG, 3, encode(new_order("binance", 3))))
     asyncio.run(live(tmp_path, log, sim))
     assert len(sim.account.orders) == 3
+
+
+class SlowVenue:
+    """A venue that accepts a request some time after it came, and answers questions late, as of when they came."""
+
+    name, in_flight_s, accepts_after_s, answers_after_s = "binance", 0.3, 0.2, 0.4
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+
+    def symbol(self, instrument: str) -> str:
+        return instrument
+
+    async def place(self, ticket: Ticket) -> Standing:
+        self.sent.append(WALL.now())
+        raise UnansweredError("lost")
+
+    async def find(self, ticket: Ticket) -> Standing | None:
+        asked = WALL.now()
+        await asyncio.sleep(self.answers_after_s)
+        accepted = self.sent[0] + int(self.accepts_after_s * NANOS)
+        return Standing(ticket.client_id, "1", "open", Decimal(0)) if asked > accepted else None
+
+    async def open_orders(self, symbol: str) -> list[Standing]:
+        return []
+
+
+def test_a_no_counts_from_when_it_was_asked_for_not_from_when_it_came(tmp_path: Path) -> None:
+    async def scene() -> None:
+        made = Desk(tmp_path / "journal.sqlite", SlowVenue(), limits(**BOUNDS), REFERENCE)
+        wanted = new_order("binance", 1)
+        made.take(wanted)
+        await made.work(lambda: bool(made.orders(wanted.id)) and made.last(wanted.id).state == "open")
+        assert len(made.venue.sent) == 1
+        await made.gateway.end()
+        made.journal.close()
+
+    asyncio.run(scene())
+
+
+def test_an_order_of_an_instrument_that_is_not_allowed_any_more_is_watched_to_its_end(tmp_path: Path) -> None:
+    async def scene() -> None:
+        sim = simulator("binance", Faults())
+        async with desk("binance", tmp_path, sim) as made:
+            wanted = new_order("binance", 1)
+            made.take(wanted)
+            await made.work(lambda: bool(made.orders(wanted.id)))
+            made._bounds = limits(instruments=("ETHUSDT.BINANCE",))
+            await made.restart()
+            there = sim.account.find(wanted.id)
+            sim.account.trade(there, there.qty)
+            await made.work()
+            assert made.last(wanted.id).state == "filled"
+
+    asyncio.run(scene())
 
 
 def test_keys_that_the_venue_refuses_end_the_gateway_with_a_hint(tmp_path: Path) -> None:
