@@ -42,6 +42,8 @@ def figures(detector: str, data: bytes) -> Measured:
     found += _of_peers(detector, known.hash)
     if detector == "pumps":
         found += [*_of_streams(known.hash), *_of_onsets()]
+    if detector == "ddqn":
+        found += _of_policy(known.hash)
     return Measured(known.hash, tuple(found))
 
 
@@ -125,6 +127,20 @@ def _of_onsets() -> Iterator[Figure]:
                 f"{title} against natural spikes, {window['window_s']} s, cross-validated by coin",
                 value["mean"], value["low"], value["high"], f"bootstrap, {window['pumps']} pumps",
                 "[onset](../results/onset.json)",
+            )  # fmt: skip
+
+
+def _of_policy(model: str) -> Iterator[Figure]:
+    """Gains of the shipped policy and of simple rules on markets that it never saw."""
+    result = _result("ddqn-policy")
+    if result["policy"] != model:
+        return
+    for market, by_name in result["markets"].items():
+        for name, one in by_name.items():
+            yield Figure(
+                f"{market}: {name}, gain in bp of a unit a session",
+                one["mean"], one["low"], one["high"], "bootstrap, markets and instruments",
+                "[ddqn-policy](../results/ddqn-policy.json)",
             )  # fmt: skip
 
 

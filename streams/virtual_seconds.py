@@ -66,7 +66,10 @@ class _Watched:
 def by_second(chunk: Chunk) -> Iterator[Chunk]:
     """The chunk cut at every whole second in which it has rows."""
     present = [rows for rows in chunk.rows if len(rows)]
-    seconds = np.unique(np.concatenate([np.unique(rows.ts_recv // NANOS) for rows in present])) if present else []
+    if not present:
+        yield chunk
+        return
+    seconds = np.unique(np.concatenate([np.unique(rows.ts_recv // NANOS) for rows in present]))
     if len(seconds) < 2:
         yield chunk
         return
@@ -81,7 +84,8 @@ def seconds_of(source: RowSource, names: Sequence[str] = NAMES, hours: bool = Fa
     names : features to keep; hours : every second session counts as one whose end is known
     warm_s : seconds of each session in which nothing may be placed
     """
-    watched, parts, last = _Watched(source), [], None
+    watched, last = _Watched(source), None
+    parts: list[dict[str, npt.NDArray[Any]]] = []
     for count, (driver, _) in enumerate(run_source(watched), start=1):
         last = driver
         if count % _DRAIN_CHUNKS == 0:

@@ -41,7 +41,7 @@ def chosen() -> "Recipe":
     from detectors.ddqn.learner import Recipe
 
     return Recipe(
-        steps=100_000,
+        steps=80_000,
         hidden=(32, 32),
         dueling=True,
         gamma=0.98,
@@ -172,14 +172,12 @@ def judged(markets: list[Seconds], policy: Policy) -> dict[str, dict[str, float]
     return found
 
 
-def metrics(figures: Mapping[str, dict[str, dict[str, float]]]) -> dict[str, float]:
+def metrics(figures: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, float]:
     """Figures of `judged`, by market, as a card has them."""
     found = {}
     for market, by_name in figures.items():
         for name, one in by_name.items():
-            for end in ("mean", "low", "high"):
-                word = {"mean": "", "low": ", 2.5 %", "high": ", 97.5 %"}[end]
-                found[f"{market}: {name}, gain in bp of a unit a session{word}"] = round(one[end], 3)
+            found[f"{market}: {name}, gain in bp of a unit a session"] = round(one["mean"], 3)
             if "turnover" in one:
                 found[f"{market}: {name}, orders per 100 decisions"] = round(100.0 * one["turnover"], 4)
     return found

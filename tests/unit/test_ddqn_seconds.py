@@ -198,5 +198,5 @@ def test_the_command_learns_from_a_file_and_resumes(tmp_path: Path, capsys: pyte
     again = json.loads(capsys.readouterr().out)
     assert first["hash"] == again["hash"]
     known = registry.read(Path(first["saved"]).read_bytes())
-    assert "held out: policy less hold" in known.markdown()
+    assert "held out: policy less hold, gain" in known.markdown()
     assert known.model.described.environment == virtual.ENVIRONMENT

@@ -11,6 +11,7 @@ from detectors.commands.daily_files import TEST, TRAINING
 from detectors.ddqn.daily_account import LONG, account, sharpe
 from detectors.ddqn.daily_market import Bars
 from tapewatch.cli import main
+from tests.unit import virtual_policy
 
 NO_TORCH = "the extra `train` is not installed"
 
@@ -128,3 +129,15 @@ def test_without_torch_the_extra_is_named(tmp_path: Path, capsys: pytest.Capture
         assert "tapewatch[train]" in capsys.readouterr().err
     else:
         pytest.skip("torch is installed")
+
+
+def test_a_policy_of_the_data_folder_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy, folder = virtual_policy.made(1), tmp_path / "models"
+    folder.mkdir()
+    (folder / f"{policy.hash}.safetensors").write_bytes(policy.encoded())
+    (folder / "note.txt").write_text("no model")
+    assert main(["--data", str(tmp_path), "models", "list", "--json"]) == 0
+    listed = {row["hash"]: row for row in json.loads(capsys.readouterr().out)["models"]}
+    assert listed[policy.hash]["places"] == ["trained"]
+    assert listed[policy.hash]["detector"] == "ddqn"
+    assert len(listed) == len(registry.shipped()) + 1

@@ -14,7 +14,7 @@ from detectors.ddqn.model import Described, Policy
 from detectors.ddqn.score import choose
 from detectors.ddqn.virtual import PRIVATE
 from detectors.ddqn.virtual_lanes import Rows, act_lanes, close_lanes, create_lanes, scaled_rows, see_lanes
-from streams.driver import Driver
+from streams.driver import FOREVER_NS, Driver
 from streams.engine import control
 from streams.engine import state as s
 from streams.engine.features import NAMES
@@ -22,12 +22,16 @@ from streams.engine.models import KMEANS, Control, InForce, shipped
 from streams.engine.policy import DDQN, SHADOW, PolicySettings, problem
 from streams.engine.rules import DetectorConfig
 from streams.engine.signals import size_of
+from streams.paper.settings import PaperSettings
+from streams.paper.task import PaperTask
 from tapewatch import control_rows, messages, topics
 from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import FrameHeaders
-from tapewatch.messages import Signal, from_rfc3339
+from tapewatch.instruments import Instrument, Tick
+from tapewatch.messages import Commit, Order, Signal, from_rfc3339
+from tapewatch.registry import FixedRegistry
 from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.unit import engine_market as m
@@ -196,6 +200,28 @@ def test_a_shadow_has_its_own_position_and_topic_and_changes_nothing() -> None:
         msgspec.structs.replace(each, id=wanted[0].id) for each in wanted
     ]
     assert both.task.tally.written["signals"] == alone.task.tally.written["signals"]
+
+
+def test_the_paper_broker_trades_on_the_signals() -> None:
+    names, driver = m.names_in(events()), m.new_driver(m.names_in(events()), acting())
+    registry = FixedRegistry([Instrument(name, currency="USD", ticks=(Tick(0.0, 0.01),), lot=0.125) for name in names])
+    paper = PaperTask(driver.task.topic, 0, registry, PaperSettings(warm_s=2, risk_share=0.0001))
+    for number, part in enumerate(m.frames_of(events())):
+        value, headers = m.frame(part, names), FrameHeaders(part[0].type.label, "test", 0, number, 0).to_kafka()
+        driver.record(value, headers)
+        paper.market(number, value, headers, FOREVER_NS)
+    out = m.messages_of(driver.outgoing(), topics.SIGNALS)
+    for each in out:
+        paper.signal(each)
+    end = driver.task.next_offset
+    commit = Commit(
+        topic=driver.task.topic, partition=0, first_offset=0, next_offset=end, frames=end, rows={}, refused={},
+        signals=len(out),
+    )  # fmt: skip
+    paper.commit(messages.encode(commit))
+    orders = [messages.decode(Order, each.value) for each in paper.take()[0] if each.topic == "orders"]
+    assert {order.signal for order in orders} & {messages.decode(Signal, each).id for each in out}
+    assert any(order.state == "filled" for order in orders)
 
 
 def test_a_session_ends_flat_and_nothing_waits() -> None:
