@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add both players, what they play on, and the rule."""
     rule, veto = Rule(), Veto()
     parser.epilog = (
-        "example: tapewatch evaluate promotion --champion hold --challenger 4f2a9c --market DIR --report report/"
+        "example: tapewatch evaluate promotion --champion ddqn --challenger 4f2a9c --market DIR --report report/"
     )
     name = "FILE|HASH"
     parser.add_argument("--champion", required=True, metavar=name, help=f"in force now, or `{NOBODY}`: no policy")

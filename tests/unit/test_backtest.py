@@ -94,5 +94,6 @@ def test_no_policy_is_no_back_test(tmp_path: Path, capsys: pytest.CaptureFixture
     file = str(bars_file(tmp_path / "X.csv", trending(900, 1)))
     assert main(["backtest", "--policy", "hold", "--daily", file, "--from", DAY]) == 1
     assert "no policy" in capsys.readouterr().err
+    # The shipped policy acts on seconds.
     assert main(["backtest", "--policy", "ddqn", "--daily", file, "--from", DAY]) == 1
-    assert "no model ddqn" in capsys.readouterr().err
+    assert "for 'virtual', this is for 'daily'" in capsys.readouterr().err
