@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from detectors import peers, registry
 from detectors.autoencoder.model import DAILY, AutoencoderModel
@@ -41,7 +42,9 @@ Model = KMeansModel | PumpModel | BookModel | _Peer | Policy
 
 
 class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a control row's detail says: models by detector (content hashes), and the detector configuration."""
+    """What a control row's detail says: models by detector (content hashes, empty for a shadow that is taken away), and
+    the detector configuration.
+    """
 
     models: dict[str, str] = {}
     config: DetectorConfig | None = None
@@ -162,14 +165,27 @@ class InForce:
         if policy.problem(model):
             raise TapewatchError(f"{detector}: {policy.problem(model)}", "Promote a policy that the engine can run.")
         self._players[detector] = policy.PLAYER.bundle(policy.player(model))
+        self._place(detector, self._players[detector].words)
+
+    def _withdraw(self, detector: str) -> None:
+        if detector != SHADOW:
+            raise TapewatchError(f"{detector} cannot do without a model", "Promote another one.")
+        self.models.pop(detector, None)
+        self._place(detector, 0)
+
+    def _place(self, detector: str, words: npt.NDArray[np.int64] | int) -> None:
+        """Hand kernels a policy, or none."""
         policies = self.judges.policies.copy()
-        policies[policy.PLACES.index(detector)] = self._players[detector].words
+        policies[policy.PLACES.index(detector)] = words
         self.judges = self.judges._replace(policies=policies)
 
     def apply(self, control: Control) -> None:
         """Switch to what a control row names; what it does not name stays."""
         for detector, wanted in sorted(control.models.items()):
-            self._load(detector, wanted)
+            if wanted:
+                self._load(detector, wanted)
+            else:
+                self._withdraw(detector)
         if control.config is not None:
             self.config = control.config
         self._switch()

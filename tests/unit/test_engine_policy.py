@@ -260,6 +260,15 @@ def test_policies_that_the_engine_cannot_run_are_refused() -> None:
         acting(models={DDQN: daily})
 
 
+def test_a_shadow_that_is_taken_away_says_nothing_more() -> None:
+    force = acting(models={DDQN: made(1), SHADOW: made(4)})
+    driver = switched(200, Control(models={SHADOW: ""}), force=force)
+    assert max(from_rfc3339(each.ts) for each in signals_of(driver, topics.SHADOW_SIGNALS)) <= (m.START + 199) * NANOS
+    assert max(from_rfc3339(each.ts) for each in signals_of(driver)) > (m.START + 200) * NANOS
+    assert SHADOW not in driver.task.force.models
+    assert not driver.task.state.virtual[:, 1].any()
+
+
 def test_only_policies_have_a_shadow() -> None:
     with pytest.raises(TapewatchError, match="a model of kmeans has no shadow"):
         control.promote(Settings(), shipped()[KMEANS], "to see", shadow=True)
