@@ -21,7 +21,7 @@ from detectors.autoencoder import model as autoencoder
 from detectors.isolation import model as isolation
 from detectors.kmeans import model as kmeans
 
-TEST, USUAL = (6401, 6402, 6403), (6501, 6502, 6503)
+TEST, USUAL = (6401, 6402), (6501, 6502)
 """Seeds of the eventful and of the usual markets: apart from those of the model."""
 _SHOWN = ("auroc", "event_recall_at_1pct", "ece", "ece_even_odds", "false_alerts_per_instrument_day")
 
