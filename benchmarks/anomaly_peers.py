@@ -227,7 +227,7 @@ def _document(
 
 def rate_of(episodes: float, days: float) -> dict[str, Any]:
     """False alerts, what was watched, and their rate with an exact Poisson interval."""
-    rate = intervals.poissonrate_of(int(episodes), days)
+    rate = intervals.poisson_rate(int(episodes), days)
     return {
         "false_alerts_per_instrument_day": {key: round(value, 4) for key, value in rate.items()},
         "false_alerts": int(episodes),
