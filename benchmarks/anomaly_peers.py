@@ -125,9 +125,13 @@ def reliabilities(name: str, scored: Scored, prior: float) -> tuple[Reliability,
 
 def false_alerts(name: str, scored: Scored, limit: float) -> tuple[int, float]:
     """Episodes of usual rows at a limit (three seconds beyond it, one in ten minutes), and instrument-days watched."""
-    found = scored.scores[name]
-    days = float(np.count_nonzero(~np.isnan(found) & scored.rows.normal)) * scored.rows.step_s / DAY_S
-    return false_episodes(scored.rows, found, limit), days
+    return false_alerts_of(scored.scores[name], scored.rows, limit)
+
+
+def false_alerts_of(found: F8, rows: Sample, limit: float) -> tuple[int, float]:
+    """The same for scores. found : float64[rows]"""
+    days = float(np.count_nonzero(~np.isnan(found) & rows.normal)) * rows.step_s / DAY_S
+    return false_episodes(rows, found, limit), days
 
 
 def recorded(paths: Sequence[Path]) -> Sample:
@@ -227,7 +231,7 @@ def _document(
 
 def rate_of(episodes: float, days: float) -> dict[str, Any]:
     """False alerts, what was watched, and their rate with an exact Poisson interval."""
-    rate = intervals.poissonrate_of(int(episodes), days)
+    rate = intervals.poisson_rate(int(episodes), days)
     return {
         "false_alerts_per_instrument_day": {key: round(value, 4) for key, value in rate.items()},
         "false_alerts": int(episodes),

@@ -40,9 +40,13 @@ def configs(eventful: float) -> Iterator[SyntheticConfig]:
         )
 
 
-def rows(folder: Path, seeds: Sequence[int], eventful: float) -> Marked:
-    """The feature rows of all markets of the seeds, one behind the other. folder : keeps them"""
-    return joined([rows_of(*cached(folder, config, seed, CRYPTO)) for config in configs(eventful) for seed in seeds])
+def rows(folder: Path, seeds: Sequence[int], eventful: float, rates: Sequence[float] = ()) -> Marked:
+    """The feature rows of the seeds' markets, one behind the other. folder : keeps them; rates : of the markets, all by
+    default
+    """
+    pairs = zip(MARKETS, configs(eventful), strict=True)
+    chosen = [config for (rate, _), config in pairs if not rates or rate in rates]
+    return joined([rows_of(*cached(folder, config, seed, CRYPTO)) for config in chosen for seed in seeds])
 
 
 def markets(seeds: Sequence[int], eventful: float) -> Iterator[SyntheticMarket]:

@@ -1,8 +1,7 @@
-"""Detectors on coins that nothing was fitted, calibrated or chosen on: K-means, isolation forest and fusion of shares,
-with the autoencoder of coins and, for comparison, with that of shares.
+"""The autoencoder of coins beside that of shares, on synthetic coins that nothing was fitted, calibrated or chosen on.
 
-Run as `python -m benchmarks.coin_peers --recording spot_btcusdt_20240808.gz`; recordings are real trading of a coin, in
-which every alert counts as false.
+Run as `python -m benchmarks.coin_peers --out docs/results/coins.json`; `--rates` takes some of the markets only.
+Intervals are Student's over five groups of coins.
 """
 
 import argparse
@@ -12,38 +11,71 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from benchmarks import coin_market
-from benchmarks.anomaly_peers import measured
-from benchmarks.ship_models import ROOT, Marked
-from benchmarks.ship_peers import KMEANS, Peer
+from benchmarks.anomaly_peers import auroc, false_alerts_of, labels_of, rate_of
+from benchmarks.sequence_networks import interval
+from benchmarks.ship_models import EVENTFUL, Marked
+from benchmarks.ship_peers import knots_of, score_of
+from detectors import calibration
 from detectors.autoencoder import model as autoencoder
-from detectors.isolation import model as isolation
-from detectors.kmeans import model as kmeans
+from detectors.autoencoder.model import AutoencoderModel
+from detectors.feeds import by_feed
+from producers.synthetic.config import MANIPULATIONS
 
-TEST, USUAL = (6401, 6402, 6403), (6501, 6502, 6503)
+F8 = npt.NDArray[np.float64]
+
+TEST, USUAL = (6401,), (6501,)
 """Seeds of the eventful and of the usual markets: apart from those of the model."""
-_SHOWN = ("auroc", "event_recall_at_1pct", "ece", "ece_even_odds", "false_alerts_per_instrument_day")
+GROUPS = 5
 
 
-def document(cache: Path, recordings: Sequence[Path]) -> dict[str, Any]:
-    """All figures: those of coins, and the two detectors that differ where shares' network is asked instead."""
-    forest, centres = isolation.shipped(), kmeans.decode(KMEANS.read_bytes())
+def separation(found: F8, part: Marked) -> dict[str, dict[str, float]]:
+    """AUROC over all manipulated seconds and for each manipulation, over groups of coins."""
+    rows, labels = part.rows, labels_of(part.rows)
+    group = np.repeat(np.arange(len(rows.starts) - 1), np.diff(rows.starts)) % GROUPS
+    there = ~np.isnan(found)
+    usual, bad = there & (labels == 0), there & (labels == 1)
+    kinds = {"auroc": bad} | {f"auroc_{name}": bad & (part.scenarios == name) for name in MANIPULATIONS}
+    figures = {}
+    for name, of in kinds.items():
+        each = [auroc(found, usual & (group == number), of & (group == number)) for number in range(GROUPS)]
+        known = [value for value in each if not np.isnan(value)]
+        if len(known) > 1:
+            figures[name] = interval(known)
+    return figures
 
-    def load(seeds: Sequence[int], eventful: float) -> Marked:
-        return coin_market.rows(cache, seeds, eventful)
 
-    found = {}
-    for name in autoencoder.CLASSES:
-        models: list[Peer] = [centres, autoencoder.shipped(name), forest]
-        found[name] = measured(models, load, {"eventful": TEST, "usual": USUAL}, recordings)
-    ours, theirs = found["crypto"], found["stock"]
-    for part in ("models", "limits", "detectors"):
-        ours[part][autoencoder.CRYPTO_DETECTOR] = ours[part].pop(autoencoder.DETECTOR)
-    busy = ", ".join(f"{count} at {rate:g} rows/s" for rate, count in coin_market.MARKETS)
-    other = {name: theirs["detectors"][name] for name in (autoencoder.DETECTOR, "fusion")}
-    with_shares = {"detectors": other} | ({"recordings": theirs["recordings"]} if recordings else {})
-    return {"data": f"synthetic markets of coins, {busy}"} | ours | {"with_the_network_of_shares": with_shares}
+def judged(model: AutoencoderModel, eventful: Marked, usual: Marked) -> dict[str, Any]:
+    """Separation, calibration and false alerts at the limit of feeds with trades, quotes and books."""
+    found = score_of(model)(eventful.rows)
+    labels = labels_of(eventful.rows)
+    known = ~np.isnan(found) & (labels >= 0)
+    positive = labels[known] == 1
+    prior = float(np.mean(labels_of(usual.rows) == 1))
+    chance = np.clip(calibration.probabilities(found[known], knots_of(model)), 1e-9, 1.0 - 1e-9)
+    reliability = calibration.reliability(chance, positive, calibration.prior_weights(positive, prior))
+    limit = by_feed(model.described.alerts, model.described.alert)[0]
+    counted = false_alerts_of(score_of(model)(usual.rows), usual.rows, limit)
+    return separation(found, eventful) | rate_of(*counted) | {"calibration_error": round(reliability.error, 5)}
+
+
+def document(cache: Path, rates: Sequence[float]) -> dict[str, Any]:
+    """All figures, of both networks on the same rows."""
+    eventful = coin_market.rows(cache, TEST, EVENTFUL, rates)
+    usual = coin_market.rows(cache, USUAL, 1.0, rates)
+    models = {autoencoder.DETECTORS[name]: autoencoder.shipped(name) for name in autoencoder.CLASSES}
+    shown = ", ".join(
+        f"{count} at {rate:g} rows/s" for rate, count in coin_market.MARKETS if not rates or rate in rates
+    )
+    return {
+        "data": f"synthetic markets of coins, {shown}",
+        "seeds": {"eventful": TEST, "usual": USUAL},
+        "models": {name: model.hash for name, model in models.items()},
+        "detectors": {name: judged(model, eventful, usual) for name, model in models.items()},
+    }
 
 
 def main() -> int:
@@ -52,16 +84,18 @@ def main() -> int:
         prog="python -m benchmarks.coin_peers",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python -m benchmarks.coin_peers --recording spot_btcusdt_20240808.gz",
+        epilog="example: python -m benchmarks.coin_peers --rates 10 --out docs/results/coins.json",
     )
     parser.add_argument("--cache", type=Path, default=Path(".tapewatch/training"), help="keeps the markets' features")
-    parser.add_argument("--recording", nargs="*", type=Path, default=[], metavar="FILE", help="real recordings")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "coins.json", metavar="FILE")
+    parser.add_argument(
+        "--rates", type=float, nargs="*", default=[], help="rows/s of the markets (default: all)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON document to a file too")
     args = parser.parse_args()
-    made = document(args.cache, args.recording)
-    args.out.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
-    for name, figures in [*made["detectors"].items(), *made["with_the_network_of_shares"]["detectors"].items()]:
-        print(name, " ".join(f"{key} {figures[key]['mean']:.4g}" for key in _SHOWN), file=sys.stderr)
+    encoded = msgspec.json.format(msgspec.json.encode(document(args.cache, args.rates)), indent=1)
+    if args.out:
+        args.out.write_bytes(encoded + b"\n")
+    print(encoded.decode())
     return 0
 
 

@@ -20,7 +20,7 @@ from scipy.stats import t as student
 
 from benchmarks.anomaly_peers import auroc, labels_of
 from benchmarks.ship_models import EVENTFUL, FIT, Marked, markets
-from benchmarks.ship_peers import KMEANS, rows_of, score_of
+from benchmarks.ship_peers import KMEANS, Peer, rows_of, score_of
 from detectors.autoencoder import training
 from detectors.autoencoder.inputs import COUNT
 from detectors.autoencoder.score import CODE, HIDDEN, PATCH, WINDOW
@@ -156,7 +156,7 @@ def measure(cache: Path, seeds: int, steps: int) -> dict[str, Any]:
     windows = [(rows, at[::EVERY]) for rows, at in windows]
     nets: dict[str, list[Trained]] = {name: [] for name in NETWORKS}
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in (*NETWORKS, "kmeans", "isolation")}
-    fixed = {"kmeans": kmeans.decode(KMEANS.read_bytes()), "isolation": isolation.shipped()}
+    fixed: dict[str, Peer] = {"kmeans": kmeans.decode(KMEANS.read_bytes()), "isolation": isolation.shipped()}
     others = [{name: score_of(model)(part.rows) for name, model in fixed.items()} for part in tests]
     random = np.random.default_rng(99)
     usual = np.concatenate([training.drawn_windows(values, ends, random, training.DROPPED) for _ in range(_MEASURED)])

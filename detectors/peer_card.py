@@ -2,8 +2,7 @@
 
 from detectors.autoencoder.model import DAILY, AutoencoderModel
 from detectors.autoencoder.score import CHANNELS, CODE, HIDDEN, PATCH, WINDOW
-from detectors.card_page import limits, measured, named, origin, page
-from detectors.feeds import sentence
+from detectors.card_page import by_kind, limits, measured, named, origin, page
 from detectors.fusion import FusionModel
 from detectors.isolation.model import IsolationModel
 
@@ -42,7 +41,7 @@ def _by_feed(model: Model) -> dict[str, str]:
     if isinstance(model, FusionModel):
         return {}
     described = model.described if isinstance(model, AutoencoderModel) else model
-    return {"By kind of feed": sentence(described.alerts)}
+    return by_kind(described.alerts)
 
 
 def _made_of(model: Model) -> dict[str, str]:

@@ -83,7 +83,7 @@ def thresholds(
     return Thresholds(
         knots,
         max(limits.values()),
-        feeds.ordered(limits),
+        feeds.ordered(list(limits.items())),
         calibration.rounded(np.array(calibration.conformal_levels(usual))),
         len(usual),
         edges,

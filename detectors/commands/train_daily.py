@@ -12,6 +12,7 @@ from detectors import calibration, drift
 from detectors.autoencoder import daily
 from detectors.autoencoder.daily import Days
 from detectors.autoencoder.model import DAILY, AutoencoderModel, Card, described
+from detectors.autoencoder.score import WINDOW
 from detectors.autoencoder.training import Recipe
 from detectors.commands.daily_bars import read_folders
 from detectors.kmeans.calibration import short
@@ -32,9 +33,9 @@ def model(args: argparse.Namespace) -> AutoencoderModel:
     bars, strange = read_folders(args.daily)
     if strange:
         print(f"no daily bars: {', '.join(strange)}", file=sys.stderr)
-    parts = [daily.days_of(each) for each in bars.values() if len(each) >= daily.WARM + 2 * daily.WINDOW]
+    parts = [daily.days_of(each) for each in bars.values() if len(each) >= daily.WARM + 2 * WINDOW]
     if not parts:
-        raise TapewatchError("too few daily bars", f"Give at least {daily.WARM + 2 * daily.WINDOW} of an instrument.")
+        raise TapewatchError("too few daily bars", f"Give at least {daily.WARM + 2 * WINDOW} of an instrument.")
     split = np.sort(np.concatenate([part.dates for part in parts]))[
         int((1.0 - args.held_out) * sum(len(part.dates) for part in parts))
     ]

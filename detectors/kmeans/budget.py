@@ -91,6 +91,9 @@ def budgets_by_feed(
 def said(budgets: Mapping[str, Budget]) -> str:
     """How limits were found, in words."""
     days = max(budget.days for budget in budgets.values())
+    if len(budgets) == 1:
+        name, budget = next(iter(budgets.items()))
+        return f"{budget.method} ({days:.1f} instrument-days; {name} decide)"
     methods = sorted({budget.method for budget in budgets.values()})
     return f"each kind of feed, {' or '.join(methods)} ({days:.1f} instrument-days)"
 

@@ -116,7 +116,7 @@ def train(
     )
     limits = {name: short(each.distance) for name, each in budgets.items()}
     return msgspec.structs.replace(
-        fitted, knots=knots, alert=max(limits.values()), alerts=feeds.ordered(limits), card=described
+        fitted, knots=knots, alert=max(limits.values()), alerts=feeds.ordered(list(limits.items())), card=described
     )
 
 

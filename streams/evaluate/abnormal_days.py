@@ -22,6 +22,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from detectors.autoencoder import daily
 from detectors.autoencoder.daily import Days
+from detectors.autoencoder.score import WINDOW
 from detectors.autoencoder.training import Recipe
 from detectors.commands.daily_bars import read_folders
 from streams.evaluate.abnormal_days_report import write_report
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.seeds < 1 or args.steps < 1:
         raise TapewatchError("--seeds and --steps must be at least 1", "See `tapewatch evaluate abnormal-days --help`.")
     bars, strange = read_folders(args.daily)
-    parts = {name: daily.days_of(each) for name, each in bars.items() if len(each) >= daily.WARM + 2 * daily.WINDOW}
+    parts = {name: daily.days_of(each) for name, each in bars.items() if len(each) >= daily.WARM + 2 * WINDOW}
     years = sorted({int(str(day)[:4]) for part in parts.values() for day in part.dates.astype("datetime64[Y]")})
     first = args.from_year or (years[5] if len(years) > 5 else 0)
     judged_years = [year for year in years if year >= first > 0]
@@ -105,7 +106,7 @@ def walked(parts: Sequence[Days], years: Sequence[int], seeds: int, steps: int) 
         begin, end = np.datetime64(f"{year}-01-01"), np.datetime64(f"{year + 1}-01-01")
         # The last day before the year is left out too: its target is a return of the year.
         older = [_cut(part, part.dates < begin, -1) for part in parts]
-        older = [part for part in older if len(part.values) >= daily.WINDOW]
+        older = [part for part in older if len(part.values) >= WINDOW]
         if not older:
             continue
         nets = [daily.fit(older, Recipe("stock", steps, seed)) for seed in range(seeds)]
