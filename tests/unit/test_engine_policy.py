@@ -22,7 +22,6 @@ from streams.engine.models import KMEANS, Control, InForce, shipped
 from streams.engine.policy import DDQN, SHADOW, PolicySettings, problem
 from streams.engine.rules import DetectorConfig
 from streams.engine.signals import size_of
-from streams.paper.settings import PaperSettings
 from streams.paper.task import PaperTask
 from tapewatch import control_rows, messages, topics
 from tapewatch.admission import CONTROL_SOURCE
@@ -31,6 +30,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument, Tick
 from tapewatch.messages import Commit, Order, Signal, from_rfc3339
+from tapewatch.paper_settings import PaperSettings
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
