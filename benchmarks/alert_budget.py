@@ -1,6 +1,8 @@
 """How well a proposed alert budget is kept: set on synthetic markets of some seeds, counted on others.
 
 Run as `python -m benchmarks.alert_budget --json`; with `--out docs/results/alert-budget.json` it writes the result.
+`--detectors` counts instead what K-means, autoencoder, isolation forest and fusion open at their own limits on markets
+that these were not set on, for every kind of feed: one false alert an instrument and day is their budget.
 """
 
 import argparse
@@ -12,7 +14,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from benchmarks.anomaly_peers import false_alerts_of, limits_of, rate_of
+from benchmarks.ship_models import markets
+from benchmarks.ship_peers import KMEANS, Peer, chances, rows_of, score_of
 from benchmarks.training_data import START_NS, WARMUP_S, market_config
+from detectors import fusion
+from detectors.autoencoder import model as autoencoder
+from detectors.autoencoder import training
+from detectors.feeds import FEEDS
+from detectors.isolation import model as isolation
+from detectors.kmeans import model as kmeans
+from detectors.kmeans import training as kmeans_training
 from detectors.model_file import content_hash
 from producers.synthetic import SyntheticMarket
 from streams.driver import FOREVER_NS
@@ -32,6 +44,9 @@ SET_ON, COUNTED_ON = (9101, 9102), (9201, 9202)
 INSTRUMENTS, SECONDS, RATE = 100, 2400, 2.0
 FACTOR = 2.0
 """Kept means within this factor of the budget, or below it."""
+FRESH = (8501,)
+"""Of the detectors' own budgets."""
+DETECTORS_COMMAND = "python -m benchmarks.alert_budget --detectors --out docs/results/detector-budgets.json"
 COMMAND = "python -m benchmarks.alert_budget --out docs/results/alert-budget.json"
 
 
@@ -116,6 +131,39 @@ def measure(wanted: float, seconds: int, rate: float) -> dict[str, Any]:
     }
 
 
+def detectors(cache: Path, seeds: Sequence[int]) -> dict[str, Any]:
+    """False alerts of every detector on usual markets, by kind of feed, each at its own limit."""
+    models: dict[str, Peer] = {
+        "kmeans": kmeans.decode(KMEANS.read_bytes()),
+        "autoencoder": autoencoder.shipped("stock"),
+        "isolation": isolation.shipped(),
+    }
+    fused = fusion.shipped()
+    scores = {name: score_of(model) for name, model in models.items()}
+    limits = {name: dict(zip(FEEDS, limits_of(model), strict=False)) for name, model in models.items()}
+    lacking = {"kmeans": kmeans_training.TIERS, "autoencoder": training.TIERS, "isolation": kmeans_training.TIERS}
+    scores["fusion"] = lambda rows: fusion.fused(chances(list(models.values()), rows), fused)
+    limits["fusion"], lacking["fusion"] = {FEEDS[0]: fused.alert}, {FEEDS[0]: ()}
+    counted: dict[str, dict[str, list[float]]] = {name: {} for name in scores}
+    for seed in seeds:
+        rows = markets(cache, (seed,), 1.0, rows_of).rows
+        for name, score in scores.items():
+            for feed, limit in limits[name].items():
+                given = rows.masked(lacking[name][feed]) if lacking[name][feed] else rows
+                pair = false_alerts_of(score(given), given, limit)
+                known = counted[name].get(feed, [0.0, 0.0])
+                counted[name][feed] = [a + b for a, b in zip(known, pair, strict=True)]
+        print(f"usual seed {seed} counted", file=sys.stderr, flush=True)
+    return {
+        "bench": "detectors' alert budgets",
+        "command": DETECTORS_COMMAND,
+        "budget": 1.0,
+        "seeds": list(seeds),
+        "models": {name: model.hash for name, model in models.items()} | {"fusion": fused.hash},
+        "detectors": {name: {feed: rate_of(*pair) for feed, pair in by.items()} for name, by in counted.items()},
+    }
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.alert_budget", description=__doc__)
@@ -125,7 +173,15 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON document to a file too")
     parser.epilog = f"example: {COMMAND}"
+    parser.add_argument("--detectors", action="store_true", help="what each detector opens at its own limits instead")
+    parser.add_argument("--cache", type=Path, default=Path(".tapewatch/training"), help="keeps the markets' features")
     args = parser.parse_args()
+    if args.detectors:
+        encoded = msgspec.json.format(msgspec.json.encode(detectors(args.cache, FRESH)), indent=1)
+        if args.out:
+            args.out.write_bytes(encoded + b"\n")
+        print(encoded.decode())
+        return 0
     document = measure(args.budget, args.seconds, args.rate)
     encoded = msgspec.json.encode(document)
     if args.out:

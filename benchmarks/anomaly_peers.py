@@ -6,7 +6,7 @@ probabilities, usual ones the alert budget; `--recording` adds real rows, in whi
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.ship_models import EVENTFUL, RATES, ROOT, markets
+from benchmarks.ship_models import EVENTFUL, RATES, ROOT, Marked, markets
 from benchmarks.ship_peers import COLUMNS, KMEANS, PEERS, Peer, knots_of, rows_of, score_of
 from detectors import calibration, fusion
 from detectors.autoencoder import model as autoencoder
 from detectors.autoencoder.model import AutoencoderModel
 from detectors.calibration import Reliability, probabilities
+from detectors.feeds import by_feed
 from detectors.isolation import model as isolation
 from detectors.kmeans import model as kmeans
 from detectors.kmeans.budget import DAY_S, false_episodes
@@ -29,6 +30,7 @@ from producers.feed import FrameEncoder, RecordedFrames
 from producers.recordings import open_recording
 from producers.synthetic.config import MANIPULATIONS
 from streams.driver import Driver, table
+from streams.evaluate import intervals
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
 from tapewatch.registry import FixedRegistry
@@ -55,38 +57,43 @@ class Scored:
 
 
 def limits(models: Sequence[Peer], fused: fusion.FusionModel) -> dict[str, float]:
-    """The shipped alert limits."""
-    found = {
-        name: model.described.alert if isinstance(model, AutoencoderModel) else model.alert
-        for name, model in zip(PEERS, models, strict=True)
-    }
+    """The shipped alert limits on feeds with trades, quotes and books."""
+    found = {name: limits_of(model)[0] for name, model in zip(PEERS, models, strict=True)}
     return found | {"fusion": fused.alert}
+
+
+def limits_of(model: Peer) -> tuple[float, ...]:
+    """The alert limits of a detector as detectors.feeds.by_feed has them."""
+    described = model.described if isinstance(model, AutoencoderModel) else model
+    return by_feed(described.alerts, described.alert)
 
 
 def separation(name: str, scored: Scored, scenarios: npt.NDArray[np.object_]) -> dict[str, float]:
     """AUROC over all manipulated and usual seconds and for each manipulation, and the share of events any of whose
     seconds lies beyond the score that 1 % of the usual seconds reach.
     """
-    found, labels = scored.scores[name], _labels(scored.rows)
+    found, labels = scored.scores[name], labels_of(scored.rows)
     there = ~np.isnan(np.column_stack(list(scored.scores.values()))).any(axis=1)
     usual, bad = there & (labels == 0), there & (labels == 1)
-    figures = {"auroc": _auroc(found, usual, bad)}
+    figures = {"auroc": auroc(found, usual, bad)}
     limit = float(np.quantile(found[usual], 1.0 - _FALSE_POSITIVES))
     hits: list[bool] = []
     for scenario in MANIPULATIONS:
         of = bad & (scenarios == scenario)
-        figures[f"auroc_{scenario}"] = _auroc(found, usual, of)
+        figures[f"auroc_{scenario}"] = auroc(found, usual, of)
         each = [bool((found[event] > limit).any()) for event in _events(of, scored.rows)]
         figures[f"event_recall_at_1pct_{scenario}"] = float(np.mean(each)) if each else float("nan")
         hits += each
     return figures | {"event_recall_at_1pct": float(np.mean(hits))}
 
 
-def _labels(rows: Sample) -> npt.NDArray[np.int8]:
+def labels_of(rows: Sample) -> npt.NDArray[np.int8]:
+    """Labels, all usual where there are none."""
     return rows.labels if rows.labels is not None else np.zeros(len(rows), dtype=np.int8)
 
 
-def _auroc(found: F8, usual: npt.NDArray[np.bool_], bad: npt.NDArray[np.bool_]) -> float:
+def auroc(found: F8, usual: npt.NDArray[np.bool_], bad: npt.NDArray[np.bool_]) -> float:
+    """Of manipulated against usual rows, NaN where there are none of either."""
     used = usual | bad
     return float(roc_auc_score(bad[used], found[used])) if bad.any() and usual.any() else float("nan")
 
@@ -104,7 +111,7 @@ def reliabilities(name: str, scored: Scored, prior: float) -> tuple[Reliability,
     """At the usual share of manipulated seconds, in bins of equal width and of equal mass; and as if half of all
     seconds were manipulated, where probabilities spread over the whole range.
     """
-    chance, labels = scored.chances[name], _labels(scored.rows)
+    chance, labels = scored.chances[name], labels_of(scored.rows)
     known = ~np.isnan(chance) & (labels >= 0)
     chance, positive = np.clip(chance[known], 1e-9, 1.0 - 1e-9), labels[known] == 1
     weight = calibration.prior_weights(positive, prior)
@@ -118,9 +125,13 @@ def reliabilities(name: str, scored: Scored, prior: float) -> tuple[Reliability,
 
 def false_alerts(name: str, scored: Scored, limit: float) -> tuple[int, float]:
     """Episodes of usual rows at a limit (three seconds beyond it, one in ten minutes), and instrument-days watched."""
-    found = scored.scores[name]
-    days = float(np.count_nonzero(~np.isnan(found) & scored.rows.normal)) * scored.rows.step_s / DAY_S
-    return false_episodes(scored.rows, found, limit), days
+    return false_alerts_of(scored.scores[name], scored.rows, limit)
+
+
+def false_alerts_of(found: F8, rows: Sample, limit: float) -> tuple[int, float]:
+    """The same for scores. found : float64[rows]"""
+    days = float(np.count_nonzero(~np.isnan(found) & rows.normal)) * rows.step_s / DAY_S
+    return false_episodes(rows, found, limit), days
 
 
 def recorded(paths: Sequence[Path]) -> Sample:
@@ -154,9 +165,16 @@ def interval(values: Sequence[float]) -> dict[str, float]:
     return {"mean": round(mean, 4), "low": round(mean - spread, 4), "high": round(mean + spread, 4)}
 
 
-def measured(cache: Path, recordings: Sequence[Path]) -> dict[str, Any]:
-    """All figures, as they go into the document."""
-    models: list[Peer] = [kmeans.decode(KMEANS.read_bytes()), autoencoder.shipped("stock"), isolation.shipped()]
+def measured(
+    models: Sequence[Peer],
+    load: Callable[[Sequence[int], float], Marked],
+    seeds_of: Mapping[str, Sequence[int]],
+    recordings: Sequence[Path],
+) -> dict[str, Any]:
+    """All figures, as they go into the document.
+
+    models : in the order of PEERS; load : rows of markets by seeds and how eventful; seeds_of : `eventful` and `usual`
+    """
     fused = fusion.shipped()
     shipped = limits(models, fused)
     seeds: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
@@ -164,9 +182,9 @@ def measured(cache: Path, recordings: Sequence[Path]) -> dict[str, Any]:
     counts = {name: [0, 0.0] for name in NAMES}
     usual_rows = 0
     manipulated = 0
-    for seed in USUAL:
-        scored = Scored(models, fused, markets(cache, (seed,), 1.0, rows_of).rows)
-        manipulated += int(np.count_nonzero(_labels(scored.rows) == 1))
+    for seed in seeds_of["usual"]:
+        scored = Scored(models, fused, load((seed,), 1.0).rows)
+        manipulated += int(np.count_nonzero(labels_of(scored.rows) == 1))
         usual_rows += len(scored.rows)
         for name in NAMES:
             episodes, days = false_alerts(name, scored, shipped[name])
@@ -174,8 +192,8 @@ def measured(cache: Path, recordings: Sequence[Path]) -> dict[str, Any]:
             counts[name][1] += days
         print(f"usual seed {seed} scored", file=sys.stderr)
     prior = manipulated / usual_rows
-    for seed in TEST:
-        part = markets(cache, (seed,), EVENTFUL, rows_of)
+    for seed in seeds_of["eventful"]:
+        part = load((seed,), EVENTFUL)
         scored = Scored(models, fused, part.rows)
         for name in NAMES:
             one = separation(name, scored, part.scenarios)
@@ -185,8 +203,7 @@ def measured(cache: Path, recordings: Sequence[Path]) -> dict[str, Any]:
         print(f"eventful seed {seed} scored", file=sys.stderr)
     found = {name: _document(name, seeds[name], counts[name], diagrams[name]) for name in NAMES}
     document: dict[str, Any] = {
-        "data": f"synthetic market at {', '.join(f'{rate:g}' for rate in RATES)} rows/s and instrument",
-        "seeds": {"eventful": TEST, "usual": USUAL},
+        "seeds": seeds_of,
         "manipulated_share": prior,
         "models": dict(zip(PEERS, (model.hash for model in models), strict=True)) | {"fusion": fused.hash},
         "limits": shipped,
@@ -201,19 +218,24 @@ def _document(
     name: str, seeds: Sequence[Mapping[str, float]], counted: Sequence[float], diagrams: Sequence[Reliability]
 ) -> dict[str, Any]:
     """One detector's figures: intervals over the seeds, counts, and the reliability diagram of the first seed."""
-    episodes, days = counted
-    spread = 1.96 * max(episodes, 1.0) ** 0.5
-    alerts = {"mean": episodes / days, "low": max(0.0, episodes - spread) / days, "high": (episodes + spread) / days}
     return {
         **{figure: interval([seed[figure] for seed in seeds]) for figure in seeds[0]},
-        "false_alerts_per_instrument_day": {key: round(value, 4) for key, value in alerts.items()},
-        "false_alerts": episodes,
-        "instrument_days": round(days, 2),
+        **rate_of(*counted),
         "reliability_even_odds": {
             "chance": [round(x, 4) for x in diagrams[0].chance],
             "share": [round(x, 4) for x in diagrams[0].share],
             "weight": [round(x, 4) for x in diagrams[0].weight],
         },
+    }
+
+
+def rate_of(episodes: float, days: float) -> dict[str, Any]:
+    """False alerts, what was watched, and their rate with an exact Poisson interval."""
+    rate = intervals.poisson_rate(int(episodes), days)
+    return {
+        "false_alerts_per_instrument_day": {key: round(value, 4) for key, value in rate.items()},
+        "false_alerts": int(episodes),
+        "instrument_days": round(days, 2),
     }
 
 
@@ -253,7 +275,13 @@ def main() -> int:
         help="JSON to write",
     )
     args = parser.parse_args()
-    document = measured(args.cache, args.recording)
+    models: list[Peer] = [kmeans.decode(KMEANS.read_bytes()), autoencoder.shipped("stock"), isolation.shipped()]
+
+    def load(seeds: Sequence[int], eventful: float) -> Marked:
+        return markets(args.cache, seeds, eventful, rows_of)
+
+    data = f"synthetic market at {', '.join(f'{rate:g}' for rate in RATES)} rows/s and instrument"
+    document = {"data": data} | measured(models, load, {"eventful": TEST, "usual": USUAL}, args.recording)
     args.out.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
     for name, figures in document["detectors"].items():
         shown = ("auroc", "event_recall_at_1pct", "ece", "ece_even_odds", "false_alerts_per_instrument_day")

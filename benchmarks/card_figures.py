@@ -6,7 +6,6 @@ wherever the file tells of how many; intervals over seeds and of bootstraps are 
 result of another model's hash is left out.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -19,7 +18,9 @@ import msgspec
 from detectors import registry
 from detectors.figures import Figure, Measured, recorded, section
 from streams.evaluate import intervals
+from tapewatch import generated
 
+MODULE = "benchmarks.card_figures"
 ROOT = Path(__file__).resolve().parent.parent
 FILE, CARDS, RESULTS = ROOT / "detectors" / "figures.json", ROOT / "docs" / "cards", ROOT / "docs" / "results"
 
@@ -29,6 +30,8 @@ _EVENTS = re.compile(r"^(?P<what>.*) \((?P<count>\d+) events\)$")
 _HOURS = re.compile(r"^(?P<what>.*: false alerts an instrument-hour) \((?P<h>[\d.]+) h\)$")
 _AT_ALERT = ": event recall at the alert probability"
 _ALERTED = "alerted_"
+_PEERS = {"autoencoder_crypto": "coins"}
+"""Results that are not those of the market of shares."""
 
 
 def figures(detector: str, data: bytes) -> Measured:
@@ -84,10 +87,11 @@ def _result(name: str) -> dict[str, Any]:
 
 def _of_peers(detector: str, model: str) -> Iterator[Figure]:
     """Ranking, calibration and false alerts on fresh seeds of the synthetic market."""
-    result = _result("anomaly-peers")
+    file = _PEERS.get(detector, "anomaly-peers")
+    result = _result(file)
     if result["models"].get(detector) != model:
         return
-    source = "[anomaly-peers](../results/anomaly-peers.json)"
+    source = f"[{file}](../results/{file}.json)"
     found = result["detectors"][detector]
     over = f"normal, over {len(result['seeds']['eventful'])} seeds"
     for name, value in found.items():
@@ -141,32 +145,22 @@ def _of_policy(model: str) -> Iterator[Figure]:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Write the figures and the cards, or check them; 1 where --check finds one out of step."""
-    parser = argparse.ArgumentParser(
-        description="Figures with intervals for the models' cards.",
-        epilog="example: python -m benchmarks.card_figures --write",
-    )
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--check", action="store_true", help="change nothing; exit with 1 when the data are out of step")
-    mode.add_argument("--write", action="store_true", help="write detectors/figures.json and docs/cards")
-    args = parser.parse_args(words)
+    """Write the figures and the cards, or check the figures; 1 where --check finds them out of step."""
+    args = generated.options(MODULE, "Figures with intervals for the models' cards.").parse_args(words)
     shipped = registry.shipped()
     found = {detector: figures(detector, data) for detector, data in sorted(shipped.items())}
     wanted = msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
-    if args.check:
-        return 0 if FILE.exists() and FILE.read_bytes() == wanted else _told()
-    FILE.write_bytes(wanted)
+    code = generated.settle({FILE: wanted.decode()}, MODULE, args.write)
+    return code if args.check else _write_cards(shipped, found)
+
+
+def _write_cards(shipped: Mapping[str, bytes], found: Mapping[str, Measured]) -> int:
     recorded.cache_clear()
     for detector, data in shipped.items():
         (CARDS / f"{detector}.md").write_text(registry.read(data).markdown(), encoding="utf-8")
         if not section(detector, found[detector].model):
             sys.stderr.write(f"{detector}: no figure has an interval\n")
     return 0
-
-
-def _told() -> int:
-    sys.stderr.write("detectors/figures.json is out of step\n  next: python -m benchmarks.card_figures --write\n")
-    return 1
 
 
 if __name__ == "__main__":

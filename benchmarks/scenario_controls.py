@@ -46,6 +46,11 @@ def trashed(market: Market) -> None:
     _push(market, AT, AT + 20, -0.05, 0.1, rate=40.0, size=3.0)
 
 
+def pumped(market: Market) -> None:
+    """A rush of buyers up by 5 % in 20 s."""
+    _push(market, AT, AT + 20, 0.05, 0.9, rate=40.0, size=3.0)
+
+
 def opened(market: Market) -> None:
     """Buyers push the first minutes up by 3 %."""
     market.opens = True
@@ -208,6 +213,7 @@ TRUE: dict[str, Control] = {
     "unusual_order_size": walled,
     "wash_like_prints": mirrored,
     "squeeze": squeezed,
+    "pump_and_dump": pumped,
 }
 """Scenario -> what makes a quiet market its true case."""
 
@@ -229,6 +235,7 @@ LOOK_ALIKE: dict[str, Control] = {
     "unusual_order_size": large_order,
     "wash_like_prints": busy,
     "squeeze": bull_market,
+    "pump_and_dump": lambda market: _news(market, AT, 0.05),
 }
 """Scenario -> what looks like it and is not."""
 

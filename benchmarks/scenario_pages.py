@@ -2,7 +2,6 @@
 of each scenario: `python -m benchmarks.scenario_pages --check|--write`.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -20,13 +19,15 @@ from detectors.scenarios import observation as at
 from detectors.scenarios.accounts.ring import NANOS
 from detectors.scenarios.accounts.watch import ACCOUNTS, create, on_trade
 from detectors.scenarios.library import ENGINE
-from tapewatch import messages, topics
+from tapewatch import generated, messages, topics
 from tapewatch.messages import Alert, from_rfc3339
 from tapewatch.rows import RowType
 
+MODULE = "benchmarks.scenario_pages"
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES, IMAGES = DOCS / "scenarios", DOCS / "images" / "scenarios"
 RATES = DOCS / "results" / "scenario-rates.json"
+ANOMALIES = ("kmeans_anomaly", "fused_anomaly")
 _PARAMETER = re.compile(r"^\s*([a-z_0-9]+) : (.+?) \(([^()]+)\)$", re.MULTILINE)
 
 
@@ -77,7 +78,7 @@ def filled(text: str, mark: str, content: str) -> str:
 def page(module: ModuleType) -> str:
     """A scenario's page with its generated parts as they should be."""
     text = filled((PAGES / f"{module.NAME}.md").read_text(encoding="utf-8"), "parameters", parameters(module))
-    return filled(text, "rates", rates(module.NAME)) if module.MEASURED and RATES.exists() else text
+    return filled(text, "rates", rates(module.NAME)) if "<!-- rates -->" in text and RATES.exists() else text
 
 
 def engine_pictures() -> dict[str, str]:
@@ -89,11 +90,12 @@ def engine_pictures() -> dict[str, str]:
     }
     driver = control_market.run(markets)
     alerts = [messages.decode(Alert, record.value) for record in driver.collect()[topics.ALERTS]]
-    return {name: _engine_picture(name, alerts) for name in scenario_controls.TRUE}
+    shown = {name: name for name in scenario_controls.TRUE} | dict.fromkeys(ANOMALIES, "pump_and_dump")
+    return {name: _engine_picture(name, control, alerts) for name, control in shown.items()}
 
 
-def _engine_picture(name: str, alerts: Sequence[Alert]) -> str:
-    own, market = scenario_controls.instrument(name, True), scenario_controls.market(name, True)
+def _engine_picture(name: str, control: str, alerts: Sequence[Alert]) -> str:
+    own, market = scenario_controls.instrument(control, True), scenario_controls.market(control, True)
     alert = next(each for each in alerts if each.scenario == name and each.instrument == own)
     onset, decided = (from_rfc3339(when) / NANOS - control_market.START for when in (alert.onset, alert.decided))
     span = 1100 if name == "squeeze" else 240
@@ -152,24 +154,13 @@ def pictures() -> dict[str, str]:
 
 def main(words: list[str] | None = None) -> int:
     """Check the pages' tables, or write them and the pictures; 1 where --check finds one out of step."""
-    parser = argparse.ArgumentParser(
-        description="Generated parts of the scenario pages.",
-        epilog="example: python -m benchmarks.scenario_pages --write",
-    )
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--check", action="store_true", help="change nothing; exit with 1 when a table is out of step")
-    mode.add_argument("--write", action="store_true", help="write tables and pictures")
-    args = parser.parse_args(words)
-    wrong = [module.NAME for module in modules() if page(module) != (PAGES / f"{module.NAME}.md").read_text("utf-8")]
-    if args.check:
-        sys.stderr.writelines(f"out of step: docs/scenarios/{name}.md\n" for name in wrong)
-        return 1 if wrong else 0
-    for module in modules():
-        (PAGES / f"{module.NAME}.md").write_text(page(module), encoding="utf-8")
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    for name, drawn in pictures().items():
-        (IMAGES / f"{name}.svg").write_text(drawn, encoding="utf-8")
-    return 0
+    args = generated.options(MODULE, "Generated parts of the scenario pages.").parse_args(words)
+    code = generated.settle({PAGES / f"{module.NAME}.md": page(module) for module in modules()}, MODULE, args.write)
+    if args.write:
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        for name, drawn in pictures().items():
+            (IMAGES / f"{name}.svg").write_text(drawn, encoding="utf-8")
+    return code
 
 
 if __name__ == "__main__":

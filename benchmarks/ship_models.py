@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from benchmarks.training_data import START_NS, WARMUP_S, cached, market_config
+from detectors import feeds
 from detectors.kmeans import quality
 from detectors.kmeans.budget import DAY_S, false_episodes
 from detectors.kmeans.card import markdown
@@ -99,11 +100,17 @@ Take = Callable[[pa.Table, pa.Table], Marked]
 
 def markets(folder: Path, seeds: Sequence[int], eventful: float, take: Take, rates: Sequence[float] = RATES) -> Marked:
     """The rows of several markets one behind the other."""
-    parts = [
-        take(*cached(folder, market_config(INSTRUMENTS, SECONDS, eventful, rate), seed))
-        for rate in rates
-        for seed in seeds
-    ]
+    return joined(
+        [
+            take(*cached(folder, market_config(INSTRUMENTS, SECONDS, eventful, rate), seed))
+            for rate in rates
+            for seed in seeds
+        ]
+    )
+
+
+def joined(parts: Sequence[Marked]) -> Marked:
+    """Samples one behind the other; an instrument of one is not that of another."""
     return Marked(concatenated([part.rows for part in parts]), np.concatenate([part.scenarios for part in parts]))
 
 
@@ -143,7 +150,9 @@ def make(folder: Path, recipe: Recipe, take: Take) -> KMeansModel:
     figures |= _held_out_alerts(model, held_out.rows)
     for rate in RATES:
         part = markets(folder, HELD_OUT, 1.0, take, (rate,)).rows
-        figures[f"false_alerts_per_day, {rate:g} rows/s"] = _per_day(model, part)
+        figures[f"false_alerts_per_day, {rate:g} rows/s"] = _per_day(
+            model, part, feeds.by_feed(model.alerts, model.alert)[0]
+        )
         seen = markets(folder, MEASURE, EVENTFUL, take, (rate,))
         figures[f"auroc, {rate:g} rows/s"] = quality.measure(model, seen.rows, seen.scenarios, (), prior)["auroc"]
     return msgspec.structs.replace(
@@ -154,14 +163,18 @@ def make(folder: Path, recipe: Recipe, take: Take) -> KMeansModel:
 def _held_out_alerts(model: KMeansModel, rows: Sample) -> dict[str, float]:
     """False alerts a day and instrument on the usual market, by kind of feed."""
     tiers = TIERS if model.detector == "kmeans" else {"bars": ()}
-    return {f"false_alerts_per_day, {name}": _per_day(model, rows.masked(missing)) for name, missing in tiers.items()}
+    limits = dict(zip(tiers, feeds.by_feed(model.alerts, model.alert), strict=False))
+    return {
+        f"false_alerts_per_day, {name}": _per_day(model, rows.masked(missing), limits[name])
+        for name, missing in tiers.items()
+    }
 
 
-def _per_day(model: KMeansModel, rows: Sample) -> float:
+def _per_day(model: KMeansModel, rows: Sample, limit: float) -> float:
     """Episodes of normal rows a day and instrument; NaN where no row has a score."""
     found = score_rows(model, rows)
     days = float(np.count_nonzero(~np.isnan(found) & rows.normal)) * rows.step_s / DAY_S
-    return round(false_episodes(rows, found, model.alert) / days, 4) if days else float("nan")
+    return round(false_episodes(rows, found, limit) / days, 4) if days else float("nan")
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ fuse is chosen on a third. None of these seeds is used by `benchmarks.anomaly_pe
 import argparse
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -34,7 +34,7 @@ from benchmarks.ship_models import _marked as marked
 from benchmarks.training_data import START_NS, WARMUP_S, market_config
 from detectors import calibration, fusion
 from detectors.autoencoder import batch, inputs, training
-from detectors.autoencoder.model import AutoencoderModel, Card, Described
+from detectors.autoencoder.model import AutoencoderModel, Card, described
 from detectors.autoencoder.score import WINDOW
 from detectors.calibration import probabilities
 from detectors.fusion import FusionModel
@@ -57,6 +57,7 @@ PEERS = ("kmeans", "autoencoder", "isolation")
 KMEANS = ROOT / "detectors" / "kmeans" / "shipped" / "kmeans.json"
 SHIPPED = {
     "autoencoder": ROOT / "detectors" / "autoencoder" / "shipped" / "stock.safetensors",
+    "autoencoder_crypto": ROOT / "detectors" / "autoencoder" / "shipped" / "crypto.safetensors",
     "isolation": ROOT / "detectors" / "isolation" / "shipped" / "isolation.json",
     "fusion": ROOT / "detectors" / "shipped" / "fusion.json",
 }
@@ -89,17 +90,35 @@ def rows_of(features: pa.Table, _: pa.Table) -> Marked:
 
 
 def data_hash(parts: Sequence[tuple[Sequence[int], float]]) -> str:
-    """Names markets: version, settings, seeds and start of each. parts : seeds and how eventful they are."""
+    """Names the markets of shares. parts : seeds and how eventful they are."""
+    return hash_of(
+        SyntheticMarket(market_config(INSTRUMENTS, SECONDS, eventful, rate), seed, START_NS)
+        for seeds, eventful in parts
+        for rate in RATES
+        for seed in seeds
+    )
+
+
+def hash_of(markets_used: Iterable[SyntheticMarket]) -> str:
+    """Names markets: version, settings, seeds and start of each."""
     digest = hashlib.sha256()
-    for seeds, eventful in parts:
-        for rate in RATES:
-            config = market_config(INSTRUMENTS, SECONDS, eventful, rate)
-            for seed in seeds:
-                digest.update(SyntheticMarket(config, seed, START_NS).fingerprint.encode())
+    for market in markets_used:
+        digest.update(market.fingerprint.encode())
     return digest.hexdigest()[:16]
 
 
-def _card(name: str, rows: int, found: Thresholds) -> Card:
+def fitted_network(
+    recipe: training.Recipe, fit: Sample, held_out: Sample, labelled: Sample, prior: float, card: Card
+) -> AutoencoderModel:
+    """An autoencoder fitted to some rows and calibrated on others. card : without what is found here"""
+    arrays = training.fit(fit, recipe, lambda done, loss: print(f"batch {done}: loss {loss:.4f}", file=sys.stderr))
+    bare = AutoencoderModel(described(recipe.instrument_class), arrays)
+    found = thresholds(score_of(bare), held_out, labelled, prior, recipe.per_day, training.TIERS)
+    full = msgspec.structs.replace(card, rows=len(fit), calibration=found.calibration, budget=found.budget)
+    return AutoencoderModel(finished(bare.described, found, full), arrays)
+
+
+def _origin(name: str) -> Card:
     return Card(
         data=(
             f"synthetic market, {len(RATES) * INSTRUMENTS} instruments x {SECONDS // 60} minutes a seed, a third each "
@@ -109,21 +128,12 @@ def _card(name: str, rows: int, found: Thresholds) -> Card:
         ),
         data_hash=data_hash(((FIT, 1.0), (HELD_OUT, 1.0), (CALIBRATE, EVENTFUL), (MEASURE[:1], EVENTFUL))),
         command=COMMAND,
-        rows=rows,
-        calibration=found.calibration,
-        budget=found.budget,
         limits=_LIMITS[name],
     )
 
 
-def make_autoencoder(fit: Sample, held_out: Sample, labelled: Sample, prior: float) -> AutoencoderModel:
-    """Fit and calibrate the autoencoder."""
-    recipe = training.Recipe(steps=STEPS)
-    arrays = training.fit(fit, recipe, lambda done, loss: print(f"batch {done}: loss {loss:.4f}", file=sys.stderr))
-    bare = AutoencoderModel(Described("stock", inputs.INPUTS, inputs.SOURCES, ((0.0, 0.0),), 0.0), arrays)
-    score = score_of(bare)
-    found = thresholds(score, held_out, labelled, prior, recipe.per_day, training.TIERS)
-    return AutoencoderModel(finished(bare.described, found, _card("autoencoder", len(fit), found)), arrays)
+def _card(name: str, rows: int, found: Thresholds) -> Card:
+    return msgspec.structs.replace(_origin(name), rows=rows, calibration=found.calibration, budget=found.budget)
 
 
 def make_isolation(fit: Sample, held_out: Sample, labelled: Sample, prior: float) -> IsolationModel:
@@ -210,7 +220,7 @@ def kept(name: str, model: AutoencoderModel | IsolationModel | FusionModel, chec
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         (ROOT / "docs" / "cards" / f"{name}.md").write_text(markdown(model))
-    print(f"{name} {model.hash}, {len(data):,} bytes", file=sys.stderr)
+    print(f"{name} {model.hash}", file=sys.stderr)
     return same
 
 
@@ -232,7 +242,9 @@ def main() -> int:
     fit, held_out = take(FIT, 1.0), take(HELD_OUT, 1.0)
     calibrate, weigh, choose = take(CALIBRATE[:1], EVENTFUL), take(CALIBRATE[1:], EVENTFUL), take(MEASURE[:1], EVENTFUL)
     prior = float(np.mean(held_out.labels == 1)) if held_out.labels is not None else 0.0
-    autoencoder = make_autoencoder(fit, held_out, calibrate, prior)
+    autoencoder = fitted_network(
+        training.Recipe("stock", STEPS), fit, held_out, calibrate, prior, _origin("autoencoder")
+    )
     same = kept("autoencoder", autoencoder, args.check)
     isolation = make_isolation(fit, held_out, calibrate, prior)
     same = kept("isolation", isolation, args.check) and same

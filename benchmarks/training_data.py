@@ -14,11 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from producers.synthetic import Label, SyntheticConfig, SyntheticMarket
-from streams.driver import run_source, table
+from producers.synthetic import SHARES, Label, Listing, SyntheticConfig, SyntheticMarket
+from streams.driver import Driver, run_source, table
 from streams.engine.features import NAMES
+from streams.engine.models import InForce, ModelShelf
+from streams.engine.rules import DetectorConfig
 from tapewatch.clock import NANOS
 from tapewatch.kernels import source_hash
+from tapewatch.registry import FixedRegistry
 
 START_NS = 1_735_689_600 * NANOS
 """First row of every training market: 2025-01-01T00:00:00Z."""
@@ -45,15 +48,18 @@ def market_config(instruments: int, seconds: int, eventful: float = 1.0, rate: f
     return msgspec.structs.replace(usual, warmup_s=WARMUP_S, **changes, **rates)
 
 
-def generate(config: SyntheticConfig, seed: int) -> tuple[pa.Table, pa.Table]:
-    """Feature rows with their labels, and minute bars, of one market.
+def generate(config: SyntheticConfig, seed: int, listing: Listing = SHARES) -> tuple[pa.Table, pa.Table]:
+    """Feature rows with their labels, and minute bars, of one market. Features depend on no model: none is run.
 
     Both have instrument, ts (close of the second or minute), label (see `label_rows`) and scenario (empty for none).
     """
-    market = SyntheticMarket(config, seed, START_NS)
+    market = SyntheticMarket(config, seed, START_NS, listing)
+    nobody = InForce(ModelShelf(), {}, DetectorConfig(watch=False))
     parts: dict[str, list[dict[str, Any]]] = {"features": [], "bars": []}
     last = None
-    for count, (driver, _) in enumerate(run_source(market), start=1):
+    for count, (driver, _) in enumerate(
+        run_source(market, Driver(FixedRegistry(market.instruments), force=nobody)), start=1
+    ):
         last = driver
         if count % _DRAIN_CHUNKS == 0:
             _take(driver.task.take(), parts)
@@ -104,16 +110,16 @@ def label_rows(
     return marks, scenarios
 
 
-def cached(folder: Path, config: SyntheticConfig, seed: int) -> tuple[pa.Table, pa.Table]:
+def cached(folder: Path, config: SyntheticConfig, seed: int, listing: Listing = SHARES) -> tuple[pa.Table, pa.Table]:
     """`generate`, kept in `folder` under the market's fingerprint and that of the programs that make market and
     features: what an earlier build kept is made anew.
     """
     programs = source_hash(("tapewatch", "producers", "streams"))
-    name = f"{SyntheticMarket(config, seed, START_NS).fingerprint[:16]}-{programs[:8]}"
+    name = f"{SyntheticMarket(config, seed, START_NS, listing).fingerprint[:16]}-{programs[:8]}"
     paths = [folder / f"{name}-{kind}.parquet" for kind in ("features", "bars")]
     if not all(path.exists() for path in paths):
         folder.mkdir(parents=True, exist_ok=True)
-        for path, made in zip(paths, generate(config, seed), strict=True):
+        for path, made in zip(paths, generate(config, seed, listing), strict=True):
             pq.write_table(made, path)
         print(f"made features of seed {seed}", file=sys.stderr)
     features, bars = (pq.read_table(path) for path in paths)

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from msgspec import UnsetType
+
+from detectors.feeds import Limits, sentence
 from detectors.model_file import Origin
 
 
@@ -41,3 +44,8 @@ def measured(metrics: Mapping[str, float]) -> str:
 def limits(text: str) -> str:
     """The section of what the model cannot do; empty without any."""
     return f"## Limits\n\n{text}" if text else ""
+
+
+def by_kind(alerts: Limits) -> dict[str, str]:
+    """Alert limits by kind of feed, where a model has them."""
+    return {} if isinstance(alerts, UnsetType) else {"By kind of feed": sentence(alerts)}

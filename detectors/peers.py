@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.autoencoder import score as autoencoder
+from detectors.autoencoder.model import CRYPTO_DETECTOR as AUTOENCODER_CRYPTO
 from detectors.autoencoder.model import DETECTOR as AUTOENCODER
 from detectors.autoencoder.model import AutoencoderModel
 from detectors.autoencoder.score import Network
@@ -19,6 +20,8 @@ from tapewatch.kernels import inlined
 
 __all__ = [
     "AUTOENCODER",
+    "AUTOENCODER_CRYPTO",
+    "COINS",
     "DETECTORS",
     "FUSION",
     "ISOLATION",
@@ -34,7 +37,12 @@ F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 
 DETECTORS = ("kmeans", AUTOENCODER, ISOLATION)
-"""What can be fused; a fusion's inputs are some of them."""
+"""What can be fused; a fusion's inputs are some of them. The probability of a coin's own autoencoder goes in as the
+autoencoder's.
+"""
+
+COINS = ("spot", "perpetual")
+"""Kinds of instruments, as reference data has them, that the autoencoder of class crypto judges."""
 
 _FOREST = 2
 
@@ -50,8 +58,9 @@ _SLACK = 1e-9
 class Peers(NamedTuple):
     """The models in force.
 
-    network_knots, forest_knots, knots : float64[2, m], calibration of the autoencoder's error, the forest's score, and
-    the fused log odds
+    network, crypto : autoencoders of shares and other instruments, and of coins
+    network_knots, crypto_knots, forest_knots, knots : float64[2, m], calibration of the autoencoders' errors, the
+    forest's score, and the fused log odds
     inputs : int64[n], places of the fusion's inputs in DETECTORS; table : FusionModel.table(); both empty without one
     reach : float64[2, m], log odds that the forest's score stands for at its knots, and the path length beyond which
     the score is below the knot before
@@ -61,6 +70,8 @@ class Peers(NamedTuple):
 
     network: Network
     network_knots: F8
+    crypto: Network
+    crypto_knots: F8
     forest: Forest
     forest_knots: F8
     inputs: I8
@@ -74,8 +85,9 @@ def no_models() -> Peers:
     """Nothing in force."""
     none, nothing = np.zeros(0, dtype=np.int64), np.zeros((2, 0))
     limits = np.array([np.inf, 0.0, 0.0])
+    network = autoencoder.no_model()
     return Peers(
-        autoencoder.no_model(), nothing, isolation.no_model(), nothing, none, nothing, nothing, nothing, limits
+        network, nothing, network, nothing, isolation.no_model(), nothing, none, nothing, nothing, nothing, limits
     )
 
 
@@ -93,7 +105,10 @@ def problem(model: Model, names: tuple[str, ...]) -> str:
 def with_model(peers: Peers, model: Model, names: tuple[str, ...]) -> Peers:
     """With one of the models replaced. names : of the features, in their order"""
     if isinstance(model, AutoencoderModel):
-        return peers._replace(network=model.network(names), network_knots=_table(model.described.knots))
+        network, knots = model.network(names), _table(model.described.knots)
+        if model.detector == AUTOENCODER_CRYPTO:
+            return peers._replace(crypto=network, crypto_knots=knots)
+        return peers._replace(network=network, network_knots=knots)
     if isinstance(model, IsolationModel):
         forest, knots = model.forest(names), _table(model.knots)
         before = np.concatenate([[0.0], knots[0, :-1]])

@@ -23,6 +23,10 @@ from detectors.kmeans import model as kmeans
 from detectors.model_file import content_hash, decode_tensors
 from detectors.pumps import card as pumps_card
 from detectors.pumps import model as pumps
+from detectors.ranking import card as ranking_card
+from detectors.ranking import model as ranking
+from detectors.regime import card as regime_card
+from detectors.regime import model as regime
 
 MAX_SHIPPED_BYTES = 2_000_000
 """All shipped model files together stay below this."""
@@ -62,13 +66,24 @@ KINDS: dict[str, Kind] = {
 } | {
     pumps.DETECTOR: Kind("detectors.pumps", ("pumps.json",), pumps.decode, _boosted, pumps_card.markdown),
     book.DETECTOR: Kind("detectors.book", ("book.json",), book.decode, _boosted, book_card.markdown),
-    "autoencoder": Kind(
-        "detectors.autoencoder", ("stock.safetensors",), autoencoder.decode, autoencoder.summary, peer_card.markdown
-    ),
+    **{
+        name: Kind(
+            "detectors.autoencoder",
+            (f"{instrument_class}.safetensors",),
+            autoencoder.decode,
+            autoencoder.summary,
+            peer_card.markdown,
+        )
+        for instrument_class, name in autoencoder.DETECTORS.items()
+    },
     "isolation": Kind(
         "detectors.isolation", ("isolation.json",), isolation.decode, isolation.summary, peer_card.markdown
     ),
     ddqn.DETECTOR: Kind("detectors.ddqn", ("ddqn.safetensors",), ddqn.decode, ddqn.summary, policy_card.markdown),
+    ranking.DETECTOR: Kind(
+        "detectors.ranking", ("ranking.json",), ranking.decode, ranking.summary, ranking_card.markdown
+    ),
+    regime.DETECTOR: Kind("detectors.regime", ("regime.json",), regime.decode, regime.summary, regime_card.markdown),
     fusion.DETECTOR: Kind("detectors", ("fusion.json",), fusion.decode, fusion.summary, peer_card.markdown),
 }
 """By detector."""

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors import calibration, drift
+from detectors import calibration, drift, feeds
 from detectors.autoencoder.model import Card
 from detectors.calibration import Knots
-from detectors.kmeans.budget import alert_distance
+from detectors.kmeans.budget import budgets_by_feed, said
 from detectors.kmeans.calibration import short, tail_knots
 from detectors.kmeans.sample import Sample
 
@@ -26,6 +26,7 @@ class Thresholds:
 
     knots: Knots
     alert: float
+    alerts: feeds.Limits
     conformal: tuple[float, ...]
     conformal_rows: int
     drift_edges: tuple[float, ...]
@@ -36,8 +37,10 @@ class Thresholds:
 
 def finished(bare: M, found: Thresholds, card: Card) -> M:
     """The model with its thresholds and card. bare : with fields of these names (a fusion, a forest, a description)"""
+    by_feed = {} if isinstance(found.alerts, msgspec.UnsetType) else {"alerts": found.alerts}
     return msgspec.structs.replace(
         bare,
+        **by_feed,
         knots=found.knots,
         alert=found.alert,
         conformal=found.conformal,
@@ -61,12 +64,13 @@ def thresholds(
     score : float64[rows] of a sample, larger is stranger, NaN where not assessable
     held_out : usual rows, for the alert limit, p-values and drift; labelled : rows with labels for the probability,
     weighted to a share of `prior` manipulated rows; without them the probability is the share of usual rows within
-    per_day : false alerts an instrument and day; tiers : inputs that each kind of feed lacks, all of which must keep it
+    per_day : false alerts an instrument and day; tiers : inputs that each kind of feed lacks
     ValueError where there are too few rows.
     """
     usual = score(held_out)[held_out.normal]
     usual = usual[~np.isnan(usual)]
-    limit, method = _alert(score, held_out, per_day, tiers)
+    budgets = budgets_by_feed(score, held_out, per_day, tiers)
+    limits = {name: short(budget.distance) for name, budget in budgets.items()}
     if labelled is None or labelled.labels is None:
         knots, how = tail_knots(usual), "share of held-out rows that are less strange (no labels were used)"
     else:
@@ -78,23 +82,12 @@ def thresholds(
     edges, shares = drift.reference(usual)
     return Thresholds(
         knots,
-        short(limit),
+        max(limits.values()),
+        feeds.ordered(list(limits.items())),
         calibration.rounded(np.array(calibration.conformal_levels(usual))),
         len(usual),
         edges,
         tuple(short(share) for share in shares),
         how,
-        f"{per_day:g} a day and instrument, {method}",
+        f"{per_day:g} a day and instrument, {said(budgets)}",
     )
-
-
-def _alert(score: Score, held_out: Sample, per_day: float, tiers: Mapping[str, Sequence[str]]) -> tuple[float, str]:
-    """The largest limit that any kind of feed needs, and how it was found."""
-    found = []
-    for name, missing in tiers.items():
-        rows = held_out.masked(missing) if missing else held_out
-        scores = score(rows)
-        if not np.isnan(scores).all():
-            budget = alert_distance(rows, scores, per_day)
-            found.append((budget.distance, f"{budget.method} ({budget.days:.1f} instrument-days; {name} decide)"))
-    return max(found)

@@ -22,9 +22,12 @@ _KEYS = {
     "Case": "id",
     "Commit": "market topic and partition",
     "Coverage": "instrument",
-    "Fill": "order",
+    "Fill": "order; the partition is chosen by instrument",
     "News": "id",
-    "Order": "id",
+    "Order": "id; the partition is chosen by instrument",
+    "PaperCommand": "id",
+    "PaperCommit": "market topic",
+    "Position": "instrument",
     "Prediction": "instrument",
     "Ranking": "name",
     "Signal": "instrument",
@@ -54,7 +57,7 @@ _DEAD_LETTER_HEADERS = {
 }
 
 _ENGINE_HEADERS = {
-    "type": "features, sealed, scores or bars",
+    "type": "features, sealed, scores, bars or sealed-minutes",
     "version": "contract version; a reader refuses a major number that it does not know",
     "feed": "feed whose market topic the rows come from",
     "partition": "decimal; partition of that market topic",
@@ -74,8 +77,9 @@ _ENGINE_KEYS = {
 _ENGINE_FRAMES = {
     "features": "one float32 column a feature (docs/features.md), NaN until its window is warm",
     "sealed": "instruments, how many have a row; no later row of the partition has this second or an earlier one",
+    "sealed-minutes": "as sealed, in bars, of seconds that end a minute: its bars lie before it",
     "scores": "detector (a code into the schema metadata tapewatch.detectors), raw score, calibrated probability",
-    "bars": "interval_s, open, high, low, close, volume, trades",
+    "bars": "interval_s, open, high, low, close, volume, trades, buys and sells (trades by aggressor side)",
 }
 """What the engine's frames hold beside these keys."""
 
@@ -156,8 +160,13 @@ def _engine_channels() -> Json:
         "features": _channel(
             topics.FEATURES, ["features", "sealed"], "Features by instrument and second; sealed-second markers."
         ),
-        "bars": _channel(topics.BARS, ["bars"], "Minute bars that the engine builds."),
+        "bars": _channel(
+            topics.BARS, ["bars", "sealed-minutes"], "Minute bars that the engine builds; markers of sealed minutes."
+        ),
         "scores": _channel(topics.SCORES, ["scores"], "Detector scores of each instrument and second."),
+        "paperSnapshots": _channel(
+            topics.PAPER_SNAPSHOTS, ["snapshot"], "States of the paper broker, compacted; its own."
+        ),
         "snapshots": _channel(topics.SNAPSHOTS, ["snapshot"], "Engine state in chunks, compacted; the engine's own."),
         "instruments": _channel(topics.INSTRUMENTS, ["instrument"], "Reference data, compacted: one record an id."),
         "shadowSignals": _channel(
@@ -170,7 +179,7 @@ def _engine_channels() -> Json:
 def _message_channels() -> Json:
     """One channel a message kind."""
     return {
-        kind.TOPIC.replace("engine.", ""): _channel(kind.TOPIC, [name], inspect.cleandoc(kind.__doc__ or ""))
+        _channel_name(kind.TOPIC): _channel(kind.TOPIC, [name], inspect.cleandoc(kind.__doc__ or ""))
         for name, kind in sorted(KINDS.items())
     }
 
@@ -180,6 +189,12 @@ def _channel(address: str, messages: list[str], description: str, parameters: Js
     channel: Json = {"address": address, "description": description}
     channel["messages"] = {name: {"$ref": f"#/components/messages/{name}"} for name in messages}
     return {**channel, "parameters": parameters} if parameters else channel
+
+
+def _channel_name(topic: str) -> str:
+    """The channel's name: alerts, commits for engine.commits, paperCommits for paper.commits."""
+    first, *rest = topic.removeprefix("engine.").split(".")
+    return first + "".join(part.capitalize() for part in rest)
 
 
 def _operation(channel: str) -> str:
@@ -199,7 +214,10 @@ def _messages() -> Json:
         found[name] = _json_message(name, kind.__doc__, f"UTF-8 text: {_KEYS[kind.__name__]}")
     found["instrument"] = _json_message("instrument", Instrument.__doc__, "UTF-8 text: instrument id")
     found |= {name: _engine_frame(name, columns) for name, columns in _ENGINE_FRAMES.items()}
-    for name, words in (("snapshot", "a chunk of engine state"), ("model", "a model's file")):
+    for name, words in (
+        ("snapshot", "engine state in chunks, or paper broker state"),
+        ("model", "a model's file"),
+    ):
         found[name] = {
             "title": name,
             "summary": f"{words}, opaque to other programs".capitalize(),

@@ -197,6 +197,26 @@ class Ranked(msgspec.Struct, frozen=True):
     instrument: Annotated[str, Meta(description="instrument id")]
     probability: Annotated[Unit, Meta(description="calibrated probability to reach the target before the stop")]
     regime: Annotated[str, Meta(description="bull, bear or empty where not assessed")] = ""
+    regimes: Annotated[dict[str, str], Meta(description="bull or bear by horizon: 1h, 6h, 12h, 24h")] = {}
+    hourly_return: Annotated[float | None, Meta(description="log return of the last hour")] = None
+    win_rate: Annotated[
+        Unit | None, Meta(description="share of the last day's decided entries that reached the target; null for none")
+    ] = None
+    buys: Annotated[float | None, Meta(description="buys of the last hour; null where the bars do not tell")] = None
+    sells: Annotated[float | None, Meta(description="sells of the last hour; null where the bars do not tell")] = None
+    volatility: Annotated[
+        float | None, Meta(description="root mean square of one-minute log returns of the last hour")
+    ] = None
+    volatility_level: Annotated[float | None, Meta(description="volatility of the last hour over the last day's")] = (
+        None
+    )
+    high_line: Annotated[float | None, Meta(description="highest price of the last day")] = None
+    low_line: Annotated[float | None, Meta(description="lowest price of the last day")] = None
+    position: Annotated[
+        Unit | None, Meta(description="where the price lies between low line (0) and high line (1)")
+    ] = None
+    averages: Annotated[dict[str, float], Meta(description="average price by window, 1m to 30d")] = {}
+    volumes: Annotated[dict[str, float], Meta(description="volume by window, 1m to 30d")] = {}
 
 
 class Ranking(Message, frozen=True, kw_only=True):
@@ -271,6 +291,10 @@ class Order(Message, frozen=True, kw_only=True):
         Meta(description="unknown: the venue did not answer and has to be asked before anything is sent again"),
     ]
     reason: Annotated[str, Meta(description="why it was rejected or cancelled")] = ""
+    request: Annotated[
+        Literal["", "cancel"],
+        Meta(description="cancel: the writer of this record asks the gateway to cancel the order; empty otherwise"),
+    ] = ""
     venue_order_id: Annotated[str, Meta(description="the venue's own id; empty until known")] = ""
     signal: Annotated[str, Meta(description="id of the signal that asked for it; empty for a manual order")] = ""
     created: Annotated[Time, Meta(description="when the order was made")]
@@ -298,6 +322,73 @@ class Fill(Message, frozen=True, kw_only=True):
     cause: Annotated[Cause | None, Meta(description="market record that filled it; null for a live fill")] = None
 
 
+class Position(Message, frozen=True, kw_only=True):
+    """The paper account of one instrument at the end of a second; money in its currency."""
+
+    TOPIC: ClassVar[str] = "positions"
+
+    mode: Annotated[Mode, Meta(description="paper")] = "paper"
+    instrument: Annotated[str, Meta(description="instrument id")]
+    ts: Annotated[Time, Meta(description="end of the second")]
+    currency: Annotated[str, Meta(description="currency of all amounts")]
+    position: Annotated[float, Meta(description="quantity held; negative: sold short")]
+    cost: Annotated[float, Meta(description="what the open position cost, without fees; negative: brought in")]
+    cash: Annotated[float, Meta(description="paid in less paid out since the start")]
+    realised: Annotated[float, Meta(description="result of what was closed, before fees and taxes")]
+    unrealised: Annotated[float, Meta(description="result if the position were closed at the best price now")]
+    fees: Annotated[float, Meta(description="fees so far")]
+    taxes: Annotated[float, Meta(description="transaction taxes so far")]
+    result: Annotated[float, Meta(description="realised and unrealised less fees and taxes")]
+    cause: Annotated[Cause, Meta(description="the market record that ended the second")]
+
+
+class PaperCommand(Message, frozen=True, kw_only=True):
+    """What somebody tells the paper broker; every partition takes it at a place that its commit record names."""
+
+    TOPIC: ClassVar[str] = "paper.commands"
+
+    id: Annotated[Id, Meta(description="stable_id(who, at, action, instrument)")]
+    action: Annotated[
+        Literal["start", "stop", "kill", "on", "off"],
+        Meta(description="stop: no new orders; kill: all orders are cancelled too; on, off: one instrument"),
+    ]
+    instrument: Annotated[str, Meta(description="instrument id for on and off; else empty")] = ""
+    who: Annotated[str, Meta(description="account that gave it")]
+    why: Annotated[str, Meta(description="reason given")]
+    at: Annotated[Time, Meta(description="when it was given")]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A command or a change of settings, and where it took effect: before any market record from there on."""
+
+    before: Annotated[Count, Meta(description="offset of the market partition")]
+    action: Annotated[Literal["start", "stop", "kill", "on", "off", "settings"], Meta(description="what changed")]
+    instrument: Annotated[str, Meta(description="instrument id for on and off; else empty")] = ""
+    command: Annotated[str, Meta(description="id of the command; empty for settings")] = ""
+    settings: Annotated[
+        dict[str, int | float | bool | str], Meta(description="how it trades from here on; empty for a command")
+    ] = {}
+
+
+class PaperCommit(Message, frozen=True, kw_only=True):
+    """One transaction of the paper broker for one market partition: how far it has come, what it took and wrote."""
+
+    TOPIC: ClassVar[str] = "paper.commits"
+
+    topic: Annotated[str, Meta(description="market topic")]
+    partition: Annotated[Count, Meta(description="partition of the market topic")]
+    next_offset: Annotated[Count, Meta(description="first market offset that is not worked on yet")]
+    taken: Annotated[tuple[Taken, ...], Meta(description="what took effect in this transaction, in order")] = ()
+    running: Annotated[Literal["start", "stop", "kill"], Meta(description="the last of these commands")]
+    switched: Annotated[dict[str, bool], Meta(description="instruments that were switched on or off")] = {}
+    standing: Annotated[Count, Meta(description="orders under way or resting after it")] = 0
+    orders: Annotated[Count, Meta(description="order messages written since the first transaction")] = 0
+    fills: Annotated[Count, Meta(description="fill messages written since the first transaction")] = 0
+    skipped: Annotated[Counts, Meta(description="signals that led to no order so far, by reason")] = {}
+    clock: Annotated[Time | None, Meta(description="the partition's clock; null before the first row")] = None
+    instance: Annotated[str, Meta(description="static member id of the process")] = ""
+
+
 class News(Message, frozen=True, kw_only=True):
     """A headline, with its sentiment once it has been scored."""
 
@@ -322,7 +413,21 @@ class News(Message, frozen=True, kw_only=True):
 M = TypeVar("M", bound=Message)
 KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
-    for kind in (Alert, Case, Commit, Coverage, Fill, News, Order, Prediction, Ranking, Signal)
+    for kind in (
+        Alert,
+        Case,
+        Commit,
+        Coverage,
+        Fill,
+        News,
+        Order,
+        PaperCommand,
+        PaperCommit,
+        Position,
+        Prediction,
+        Ranking,
+        Signal,
+    )
 }
 """Message kinds by name."""
 

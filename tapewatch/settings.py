@@ -14,10 +14,13 @@ from typing import Annotated, Any
 import msgspec
 
 from tapewatch.errors import SettingsError
+from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.stack import Addresses
 
-NO_SETTINGS = frozenset({"TAPEWATCH_TEST_DATA"})
-"""Variables of the environment that begin as ours do and are none: where the tests find recordings."""
+NO_SETTINGS = frozenset({"TAPEWATCH_TEST_DATA", "TAPEWATCH_VENUE_KEY", "TAPEWATCH_VENUE_SECRET"})
+"""Variables of the environment that begin as ours do and are none: where the tests find recordings, and a venue's keys,
+which no setting holds so that nothing that prints settings can print them.
+"""
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
@@ -112,6 +115,38 @@ class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     per_instrument_day: PositiveFloat = 1.0
 
 
+class OrderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order gateway. It starts only with every limit set.
+
+    address : the venue's base address, https://... (FIX: host:port); never guessed
+    key_file, secret_file : files with the venue's access key and secret (FIX: user name and password)
+    instruments : instrument ids that may be traded
+    max_order_value : largest price times quantity of an order, quote currency; 0 is not set
+    max_open_orders : orders open at a time; 0 is not set
+    max_position_value : largest long or short holding from this gateway's fills, open orders counted as filled, at the
+    order's price, quote currency; 0 is not set
+    max_orders_minute : new orders within 60 s; 0 is not set
+    max_age_s : an order made longer ago than this is refused, not sent
+    timeout_s : a request without an answer for that long has an unknown outcome
+    poll_s : how often open orders are looked at
+    sender, target : SenderCompID and TargetCompID of the FIX session
+    """
+
+    address: str = ""
+    key_file: str = ""
+    secret_file: str = ""
+    instruments: tuple[str, ...] = ()
+    max_order_value: NotNegative = 0.0
+    max_open_orders: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_position_value: NotNegative = 0.0
+    max_orders_minute: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_age_s: PositiveFloat = 30.0
+    timeout_s: PositiveFloat = 5.0
+    poll_s: PositiveFloat = 1.0
+    sender: str = ""
+    target: str = ""
+
+
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Structured logs. level : debug, info, warning or error; format : json or text."""
 
@@ -130,6 +165,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: EngineSettings = EngineSettings()
     sink: SinkSettings = SinkSettings()
     alerts: AlertSettings = AlertSettings()
+    paper: PaperProcessSettings = PaperProcessSettings()
+    orders: OrderSettings = OrderSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -180,7 +217,7 @@ def load(
         ) from error
 
 
-_LISTS = frozenset({"engine.feeds"})
+_LISTS = frozenset({"engine.feeds", "paper.feeds", "orders.instruments"})
 """Keys whose environment variable is a comma-separated list."""
 
 

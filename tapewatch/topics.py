@@ -16,7 +16,15 @@ SIGNALS = "signals"
 SHADOW_SIGNALS = "signals.shadow"
 COVERAGE = "coverage"
 COMMITS = "engine.commits"
+RANKINGS = "rankings"
+DESK_STATE = "desk.state"
 SNAPSHOTS = "engine.snapshots"
+ORDERS = "orders"
+FILLS = "fills"
+POSITIONS = "positions"
+PAPER_COMMANDS = "paper.commands"
+PAPER_COMMITS = "paper.commits"
+PAPER_SNAPSHOTS = "paper.snapshots"
 
 FEED_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MARKET_PATTERN = r"^market\.[a-z0-9][a-z0-9-]{0,63}$"
@@ -26,6 +34,12 @@ MARKET_PATTERN = r"^market\.[a-z0-9][a-z0-9-]{0,63}$"
 _LARGE = {"max.message.bytes": "16777216"}
 _FOREVER = {"retention.ms": "-1", "cleanup.policy": "delete", **_LARGE}
 _COMPACTED = {"cleanup.policy": "compact", **_LARGE}
+_SNAPSHOTS = {
+    **_COMPACTED,
+    "segment.bytes": "67108864",
+    "min.cleanable.dirty.ratio": "0.3",
+    "max.compaction.lag.ms": "600000",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +88,27 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
         TopicSpec(ALERTS, many, _FOREVER),
         TopicSpec(SIGNALS, many, _FOREVER),
         TopicSpec(SHADOW_SIGNALS, many, hours),
+        TopicSpec(ORDERS, many, _FOREVER),
+        TopicSpec(FILLS, many, _FOREVER),
         TopicSpec(COVERAGE, many, _FOREVER),
         TopicSpec(COMMITS, many, hours),
-        TopicSpec(
-            SNAPSHOTS,
-            many,
-            {
-                **_COMPACTED,
-                "segment.bytes": "67108864",
-                "min.cleanable.dirty.ratio": "0.3",
-                "max.compaction.lag.ms": "600000",
-            },
-        ),
+        TopicSpec(RANKINGS, 1, hours),
+        TopicSpec(DESK_STATE, 1, {**_COMPACTED, "max.compaction.lag.ms": "600000"}),
+        TopicSpec(SNAPSHOTS, many, _SNAPSHOTS),
+    ]
+
+
+_OF_PAPER = (INSTRUMENTS, SIGNALS, COMMITS, ORDERS, FILLS)
+
+
+def paper_topics(settings: TopicSettings) -> list[TopicSpec]:
+    """Every topic of the paper broker, and those of the engine that it reads."""
+    hours = {"retention.ms": str(settings.market_retention_hours * 3_600_000), **_LARGE}
+    many = settings.market_partitions
+    return [
+        *(spec for spec in shared_topics(settings) if spec.name in _OF_PAPER),
+        TopicSpec(POSITIONS, many, hours),
+        TopicSpec(PAPER_COMMANDS, 1, _FOREVER),
+        TopicSpec(PAPER_COMMITS, many, hours),
+        TopicSpec(PAPER_SNAPSHOTS, many, _SNAPSHOTS),
     ]

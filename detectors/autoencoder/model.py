@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from detectors import feeds
 from detectors.autoencoder import inputs as i
 from detectors.autoencoder.score import SHAPES, Network
 from detectors.model_file import (
@@ -19,8 +20,24 @@ from detectors.model_file import (
     unfit_knots,
 )
 
-DETECTOR = "autoencoder"
 CLASSES = ("stock", "crypto")
+DAILY = "daily"
+"""In place of a class: a model over windows of daily bars, of any instruments."""
+DETECTORS = {"stock": "autoencoder", "crypto": "autoencoder_crypto", DAILY: "autoencoder_daily"}
+"""Name of the detector by instrument class: each class has a model of its own in force; that of days is not the
+engine's.
+"""
+DETECTOR, CRYPTO_DETECTOR = DETECTORS["stock"], DETECTORS["crypto"]
+
+DAILY_INPUTS = (
+    "return / deviation 20d before", "open return / deviation 20d before", "mid return / deviation 20d before",
+    "return 5d / deviation", "return 20d / deviation", "return 60d / deviation 60d",
+    "ln range / mean range 20d", "ln range / mean range 250d", "(open - mid) / range",
+    "ln volume / mean volume 20d", "ln volume / mean volume 120d",
+    "ln deviation 5d / 20d", "ln deviation 20d / 60d", "ln deviation 60d / 250d",
+    "ln close / highest 60d / deviation", "ln close / lowest 60d / deviation",
+)  # fmt: skip
+"""Of a model over daily bars, see detectors.autoencoder.daily."""
 
 
 class Card(Origin, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +58,8 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of a model but its weights.
 
     instrument_class : whose usual trading it has learnt; inputs, sources : as in `inputs`
-    knots : error and probability pairs, increasing; alert : error at which the alert budget is spent
+    knots : error and probability pairs, increasing; alert : error at which the alert budget is spent, whatever the
+    feed; alerts : for each kind of feed, in the order of detectors.feeds
     conformal, conformal_rows : errors of usual rows at rarer and rarer levels, from which p-values come; of how many
     drift_edges, drift_shares : reference bins of the error, for the drift monitor
     """
@@ -58,15 +76,23 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     card: Card = Card()
     detector: str = DETECTOR
     version: str = "1.0"
+    alerts: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def problem(self) -> str:
         """What is wrong; empty where nothing is."""
-        found = foreign(self.detector, self.version, DETECTOR) | {
-            f"class {self.instrument_class!r} is none of {', '.join(CLASSES)}": self.instrument_class not in CLASSES,
-            "inputs are not those of this build": self.inputs != i.INPUTS or self.sources != i.SOURCES,
+        found = foreign(self.detector, self.version, DETECTORS.get(self.instrument_class, DETECTOR)) | {
+            f"class {self.instrument_class!r} is none of {', '.join(DETECTORS)}": self.instrument_class
+            not in DETECTORS,
+            "inputs are not those of this build": (self.inputs, self.sources) != _inputs(self.instrument_class),
         }
         improbable = {"a probability is not within 0 and 1": any(not 0.0 <= knot[1] <= 1.0 for knot in self.knots)}
-        return first_problem(found | unfit_knots(self.knots, (self.alert,), "error") | improbable)
+        known = first_problem(found | unfit_knots(self.knots, (self.alert,), "error") | improbable)
+        return known or feeds.problem(self.alerts, self.alert)
+
+
+def _inputs(instrument_class: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Inputs and sources of a model of this build."""
+    return (DAILY_INPUTS, ()) if instrument_class == DAILY else (i.INPUTS, i.SOURCES)
 
 
 class AutoencoderModel(TensorFile[Described], frozen=True):
@@ -101,6 +127,12 @@ def decode(data: bytes) -> AutoencoderModel:
     """Read a model file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
     text, arrays = decode_tensors(data)
     return sound(AutoencoderModel(msgspec.json.decode(text, type=Described), arrays))
+
+
+def described(instrument_class: str) -> Described:
+    """The description of a model of this build that is not calibrated yet."""
+    inputs, sources = _inputs(instrument_class)
+    return Described(instrument_class, inputs, sources, ((0.0, 0.0),), 0.0, detector=DETECTORS[instrument_class])
 
 
 @cache

@@ -3,7 +3,7 @@
 torch is in the `train` extra and nowhere else: scoring is compiled from the weights alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,12 @@ TIERS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Kinds of feed, and the sources each lacks."""
 
-_DROPPED: tuple[tuple[int, ...], ...] = ((), (10, 11), (8, 9, 10, 11, 12, 13, 14, 15), (4, 5, 6, 7, 15))
+Dropped = tuple[tuple[int, ...], ...]
+
+DROPPED: Dropped = ((), (10, 11), (8, 9, 10, 11, 12, 13, 14, 15), (4, 5, 6, 7, 15))
 """The inputs that each kind of feed lacks, in the order of TIERS."""
-_BATCH = 1024
-_LEARNING_RATE = 2e-3
+BATCH = 1024
+LEARNING_RATE = 2e-3
 _SHARE_DROPPED = 0.25
 _MEASURED = 30
 """Batches of windows from which the code's spread and the inputs' errors are taken."""
@@ -124,21 +126,37 @@ def fit(rows: Sample, recipe: Recipe, report: Callable[[int, float], None] | Non
     report : called now and then with the batches done and the loss; ValueError where there are too few windows.
     Some windows lose the inputs that a poorer feed lacks, so that the model holds for those feeds as well.
     """
-    torch = require_torch()
+    require_torch()
     scaling = input_scaling(rows)
     values, ends = windows(rows, scaling)
-    if len(ends) < 10 * _BATCH:
+    if len(ends) < 10 * BATCH:
         raise ValueError(f"{len(ends)} windows of {score.WINDOW} usual seconds are too few")
+    return fit_windows(values, ends, recipe, DROPPED, report) | {"scaling": scaling}
+
+
+def fit_windows(
+    values: F4,
+    ends: I8,
+    recipe: Recipe,
+    dropped: Dropped,
+    report: Callable[[int, float], None] | None = None,
+) -> dict[str, F4]:
+    """Weights fitted to windows.
+
+    values : float32[rows, 16], scaled inputs; ends : int64[windows], the rows at which they end
+    dropped : the inputs that each kind of feed lacks, first that which lacks none
+    """
+    torch = require_torch()
     parameters = initial(torch, recipe.seed)
-    optimiser = torch.optim.Adam(list(parameters.values()), lr=_LEARNING_RATE)
+    optimiser = torch.optim.Adam(list(parameters.values()), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
     random = np.random.default_rng(recipe.seed)
     smoothed = 0.0
     for number in range(recipe.steps):
-        taken = _drawn(values, ends, random)
+        taken = drawn_windows(values, ends, random, dropped)
         given = torch.from_numpy(np.nan_to_num(taken))
-        wanted = given[:, : score.PATCH].reshape(_BATCH, -1)
-        mask = torch.from_numpy(~np.isnan(taken[:, : score.PATCH])).reshape(_BATCH, -1)
+        wanted = given[:, : score.PATCH].reshape(BATCH, -1)
+        mask = torch.from_numpy(~np.isnan(taken[:, : score.PATCH])).reshape(BATCH, -1)
         loss = (torch.square(reconstruct(torch, parameters, given)[0] - wanted) * mask).sum() / mask.sum()
         optimiser.zero_grad()
         loss.backward()
@@ -148,30 +166,32 @@ def fit(rows: Sample, recipe: Recipe, report: Callable[[int, float], None] | Non
         if report is not None and (number + 1) % 250 == 0:
             report(number + 1, smoothed)
     arrays = {name: value.detach().numpy().astype(np.float32) for name, value in parameters.items()}
-    return _finished(torch, arrays, values, ends, random) | {"scaling": scaling}
+    drawn = [drawn_windows(values, ends, random, dropped) for _ in range(_MEASURED)]
+    return _finished(torch, arrays, drawn)
 
 
-def _drawn(values: F4, ends: I8, random: np.random.Generator) -> F4:
+def drawn_windows(values: F4, ends: I8, random: np.random.Generator, dropped: Dropped) -> F4:
     """A batch of windows, float32[1024, WINDOW, 16], newest first, some of them as a poorer feed would give them."""
-    at = ends[random.integers(0, len(ends), _BATCH)]
+    at = ends[random.integers(0, len(ends), BATCH)]
     taken: F4 = values[at[:, None] - np.arange(score.WINDOW)[None, :]]
-    kind = np.where(random.random(_BATCH) < _SHARE_DROPPED, random.integers(1, len(_DROPPED), _BATCH), 0)
-    for number, dropped in enumerate(_DROPPED):
-        if dropped:
-            taken[np.ix_(kind == number, np.arange(score.WINDOW), np.array(dropped))] = np.nan
+    if len(dropped) == 1:
+        return taken
+    kind = np.where(random.random(BATCH) < _SHARE_DROPPED, random.integers(1, len(dropped), BATCH), 0)
+    for number, lacking in enumerate(dropped):
+        if lacking:
+            taken[np.ix_(kind == number, np.arange(score.WINDOW), np.array(lacking))] = np.nan
     return taken
 
 
-def _finished(torch: Any, arrays: dict[str, F4], values: F4, ends: I8, random: np.random.Generator) -> dict[str, F4]:
+def _finished(torch: Any, arrays: dict[str, F4], drawn: Sequence[F4]) -> dict[str, F4]:
     """The same network with a code that is white on usual windows, and the weight of each input: the inverse of its
     mean squared error there, so that all count alike.
     """
     parameters = {name: torch.from_numpy(array) for name, array in arrays.items()}
     total, there, codes = np.zeros(COUNT), np.zeros(COUNT), []
-    for _ in range(_MEASURED):
-        taken = _drawn(values, ends, random)
+    for taken in drawn:
         found, code = (each.numpy() for each in reconstruct(torch, parameters, torch.from_numpy(np.nan_to_num(taken))))
-        apart = np.square(found.reshape(_BATCH, score.PATCH, COUNT) - taken[:, : score.PATCH])
+        apart = np.square(found.reshape(BATCH, score.PATCH, COUNT) - taken[:, : score.PATCH])
         total += np.nansum(apart, axis=(0, 1))
         there += (~np.isnan(apart)).sum(axis=(0, 1))
         codes.append(code.astype(np.float64))

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from detectors.autoencoder import batch, inputs, training
 from detectors.autoencoder import model as autoencoder
-from detectors.autoencoder.model import AutoencoderModel, Card, Described
-from detectors.commands import training_rows
+from detectors.autoencoder.model import AutoencoderModel, Card, described
+from detectors.commands import train_daily, training_rows
 from detectors.isolation import model as isolation
 from detectors.isolation import training as isolation_training
 from detectors.isolation.model import IsolationModel
@@ -30,7 +30,10 @@ MODELS = ("autoencoder", "isolation")
 def configure(kinds: Any) -> None:
     """Add the models to the choices of `tapewatch train`. kinds : what argparse's add_subparsers gave."""
     network = kinds.add_parser("autoencoder", help="reconstruction error of feature windows (needs the extra `train`)")
-    network.epilog = "example: tapewatch train autoencoder --features features.parquet --class stock"
+    network.epilog = (
+        "examples:\n  tapewatch train autoencoder --features features.parquet --class stock\n"
+        "  tapewatch train autoencoder --daily daily_us/ --steps 600"
+    )
     network.add_argument(
         "--class", dest="instrument_class", choices=autoencoder.CLASSES, default="stock", help="default: stock"
     )
@@ -40,6 +43,14 @@ def configure(kinds: Any) -> None:
     forest.add_argument("--trees", type=int, default=48, help="default: 48")
     for parser in (network, forest):
         source = parser.add_mutually_exclusive_group(required=True)
+        if parser is network:
+            source.add_argument(
+                "--daily",
+                nargs="+",
+                type=Path,
+                metavar="DIR",
+                help="folders of daily bars: abnormal moves of the next day",
+            )
         source.add_argument("--features", nargs="+", type=Path, metavar="FILE", help="feature rows, Parquet or CSV")
         source.add_argument("--topic", choices=("features",), help="read the topic instead")
         parser.add_argument(
@@ -61,6 +72,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if not args.budget > 0.0 or not 0.0 < args.held_out < 1.0:
         raise TapewatchError("--budget must be positive, --held-out between 0 and 1", "See `tapewatch train --help`.")
     columns = inputs.SOURCES if args.model == "autoencoder" else kmeans_training.INPUTS
+    if args.model == "autoencoder" and args.daily:
+        return _saved(args, settings, train_daily.model(args))
     rows, data_hash = _rows(args, settings, columns)
     print(f"{len(rows):,} rows of {len(rows.starts) - 1} instruments", file=sys.stderr)
     where = args.topic or ", ".join(path.name for path in args.features)
@@ -72,6 +85,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise TapewatchError(
             f"cannot train: {error}", "Give more rows: at least some hours of several instruments."
         ) from error
+    return _saved(args, settings, model)
+
+
+def _saved(args: argparse.Namespace, settings: Settings, model: AutoencoderModel | IsolationModel) -> int:
+    """Put a model into the registry and describe it."""
     suffix = "safetensors" if isinstance(model, AutoencoderModel) else "json"
     saved = settings.data_path / "models" / f"{model.hash}.{suffix}"
     saved.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +134,7 @@ def _labelled(rows: Sample) -> tuple[Sample | None, float]:
 def _network(args: argparse.Namespace, older: Sample, newer: Sample, card: Card) -> AutoencoderModel:
     recipe = training.Recipe(args.instrument_class, args.steps, args.seed, args.budget)
     arrays = training.fit(older, recipe, lambda done, loss: print(f"batch {done}: loss {loss:.4f}", file=sys.stderr))
-    bare = Described(args.instrument_class, inputs.INPUTS, inputs.SOURCES, ((0.0, 0.0),), 0.0)
+    bare = described(args.instrument_class)
     network = AutoencoderModel(bare, arrays).network(older.names)
     found = thresholds(
         lambda rows: batch.score_rows(network, rows), newer, *_labelled(newer), args.budget, training.TIERS

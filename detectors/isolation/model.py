@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.autoencoder.model import Card
+from detectors.feeds import problem
 from detectors.isolation.score import Forest, laid_out
 from detectors.model_file import ModelFile, first_problem, foreign, sound, unfit_knots
 
@@ -20,7 +21,8 @@ class IsolationModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     inputs : names of the features; location : stand-ins for missing ones; depth : cuts of every path
     feature, threshold : all inner nodes of all trees, tree by tree, level by level; length : all leaves
     scale : mean path length of an unsuccessful search among a tree's training rows
-    knots : score and probability pairs, increasing; alert : score at which the alert budget is spent
+    knots : score and probability pairs, increasing; alert : score at which the alert budget is spent, whatever the
+    feed; alerts : for each kind of feed, in the order of detectors.feeds
     conformal, conformal_rows, drift_edges, drift_shares : as in the autoencoder's file
     """
 
@@ -40,6 +42,7 @@ class IsolationModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     card: Card = Card()
     detector: str = DETECTOR
     version: str = "1.0"
+    alerts: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def trees(self) -> int:
@@ -72,7 +75,7 @@ class IsolationModel(ModelFile, frozen=True, forbid_unknown_fields=True):
             "location does not match the inputs": len(self.location) != len(self.inputs),
             "scale must be positive": not self.scale > 0.0,
         }
-        return first_problem(found | unfit_knots(self.knots, numbers, "score"))
+        return first_problem(found | unfit_knots(self.knots, numbers, "score")) or problem(self.alerts, self.alert)
 
 
 def decode(data: bytes) -> IsolationModel:

@@ -46,7 +46,9 @@ def episodes(found: F8, seconds: I8, starts: I8, limit: float, rule: F8) -> int:
     for i in range(starts.size - 1):
         e = np.zeros(FIELDS)
         for row in range(starts[i], starts[i + 1]):
-            count += step(e, found[row] / limit, seconds[row], 0, rule) == OPENED
+            # Not their ratio: the limit of a sum of log odds may be negative.
+            strength = 1.0 if found[row] >= limit else 0.0
+            count += step(e, strength, seconds[row], 0, rule) == OPENED
     return count
 
 

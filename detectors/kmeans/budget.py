@@ -1,5 +1,6 @@
 """The alert distance: where the rule `kmeans_anomaly` opens as many false episodes a day and instrument as it may."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,36 @@ def alert_distance(sample: Sample, found: F8, per_day: float) -> Budget:
     else:
         distance, method = _extrapolated(sample, normal, per_day * days, rule)
     return Budget(distance, days, false_episodes(sample, found, distance), method)
+
+
+def budgets_by_feed(
+    score: Callable[[Sample], F8], held_out: Sample, per_day: float, lacking: Mapping[str, Sequence[str]]
+) -> dict[str, Budget]:
+    """`alert_distance` for every kind of feed that has a score.
+
+    score : float64[rows] of a sample; lacking : by kind of feed, the inputs that it lacks
+    One limit for all would have to be the largest, and would leave most of the budget of the others unspent. ValueError
+    where no feed has a score.
+    """
+    found = {}
+    for name, missing in lacking.items():
+        rows = held_out.masked(missing) if missing else held_out
+        scores = score(rows)
+        if not np.isnan(scores).all():
+            found[name] = alert_distance(rows, scores, per_day)
+    if not found:
+        raise ValueError("no row has a score")
+    return found
+
+
+def said(budgets: Mapping[str, Budget]) -> str:
+    """How limits were found, in words."""
+    days = max(budget.days for budget in budgets.values())
+    if len(budgets) == 1:
+        name, budget = next(iter(budgets.items()))
+        return f"{budget.method} ({days:.1f} instrument-days; {name} decide)"
+    methods = sorted({budget.method for budget in budgets.values()})
+    return f"each kind of feed, {' or '.join(methods)} ({days:.1f} instrument-days)"
 
 
 def false_episodes(sample: Sample, found: F8, distance: float) -> int:

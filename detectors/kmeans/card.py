@@ -1,6 +1,6 @@
 """A model's card as a page: what it is, what it was trained on, how well it does, and what it cannot do."""
 
-from detectors.card_page import limits, measured, origin, page
+from detectors.card_page import by_kind, limits, measured, origin, page
 from detectors.kmeans.model import KMeansModel
 
 _TITLES = {
@@ -19,6 +19,7 @@ def markdown(model: KMeansModel) -> str:
         "Scaling": f"{card.scaling}, cut at {model.clip:g}",
         "Probability": card.calibration,
         "Alert distance": f"{model.alert:g}: {card.budget}",
+        **by_kind(model.alerts),
     }
     clusters = (
         "## Clusters\n\nCentres in the inputs' own units; `normal` clusters are what a row's distance is taken to.\n\n"

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from detectors import feeds
 from detectors.kmeans.score import Centres
 from detectors.model_file import ModelFile, Origin, first_problem
 
@@ -39,7 +40,8 @@ class KMeansModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     detector : kmeans (many features) or kmeans_classic (the pair of one-minute changes)
     inputs : names of the inputs, d of them; location, scale : scaled = (x - location) x scale, cut at +-clip
     centres : k lists of d, scaled; sizes : training rows of each; normal : which centres are normal trading
-    knots : distance and probability pairs, increasing; alert : distance at which the alert budget is spent
+    knots : distance and probability pairs, increasing; alert : distance at which the alert budget is spent, whatever
+    the feed; alerts : for each kind of feed, in the order of detectors.feeds
     """
 
     detector: str
@@ -54,6 +56,7 @@ class KMeansModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     alert: float
     card: Card = Card()
     version: str = "1.0"
+    alerts: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def centres_for(self, names: tuple[str, ...]) -> Centres:
         """As the kernels take it, for inputs that come in the order of `names`; ValueError where one is missing."""
@@ -63,7 +66,8 @@ class KMeansModel(ModelFile, frozen=True, forbid_unknown_fields=True):
             scaling=np.array([self.location, self.scale], dtype=np.float64).reshape(2, -1),
             centres=np.ascontiguousarray(centres.T),
             knots=np.ascontiguousarray(np.array(self.knots, dtype=np.float64).reshape(-1, 2).T),
-            limits=np.array([self.clip, self.alert], dtype=np.float64),
+            limits=np.array([self.clip], dtype=np.float64),
+            alerts=np.array(feeds.by_feed(self.alerts, self.alert), dtype=np.float64),
         )
 
     def raw_centres(self) -> list[list[float]]:
@@ -101,7 +105,7 @@ class KMeansModel(ModelFile, frozen=True, forbid_unknown_fields=True):
             "knots must increase in distance": any(b <= a for a, b in pairwise(distances)),
             "a probability is not within 0 and 1": any(not 0.0 <= knot[1] <= 1.0 for knot in self.knots),
         }
-        return first_problem(found)
+        return first_problem(found) or feeds.problem(self.alerts, self.alert)
 
 
 def decode(data: bytes) -> KMeansModel:

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
+from detectors.feeds import by_feed
 from detectors.kmeans.batch import held, probabilities
 from detectors.kmeans.budget import DAY_S, false_episodes, rule_for
 from detectors.kmeans.model import KMeansModel
@@ -31,15 +32,16 @@ def measure(
     figures = {"auroc": _auroc(found, normal, bad)}
     for scenario in manipulations:
         figures[f"auroc_{scenario}"] = _auroc(found, normal, bad & (scenarios == scenario))
+    limit = by_feed(model.alerts, model.alert)[0]
     level = held(found, rows.steps, rows.starts, int(rule_for(rows.step_s).hold_s))
     for scenario in sorted(set(scenarios.tolist()) - {""}):
         events = _events(scenarios == scenario, rows)
         figures[f"alerted_{scenario}"] = float(
-            np.mean([np.nanmax(level[event], initial=0.0) >= model.alert for event in events])
+            np.mean([np.nanmax(level[event], initial=0.0) >= limit for event in events])
         )
         figures[f"events_{scenario}"] = float(len(events))
     days = float(normal.sum()) * rows.step_s / DAY_S
-    figures["false_alerts_per_day"] = false_episodes(rows, found, model.alert) / days
+    figures["false_alerts_per_day"] = false_episodes(rows, found, limit) / days
     figures["calibration_error"] = _calibration_error(model, found[normal | bad], bad[normal | bad], prior)
     return {name: round(value, 4) for name, value in figures.items() if not np.isnan(value)}
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors.feeds import COUNT
 from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]
@@ -17,8 +18,8 @@ I8 = npt.NDArray[np.int64]
 BLOCK = 64
 """Rows that `distances` takes at once at most."""
 
-CLIP, ALERT = 0, 1
-"""Fields of `limits`."""
+CLIP = 0
+"""Field of `limits`."""
 
 
 class Centres(NamedTuple):
@@ -27,7 +28,8 @@ class Centres(NamedTuple):
     index : int64[d], which inputs it uses; scaling : float64[2, d], location and factor of the robust scaling
     centres : float64[d, k], scaled, one column for each centre of normal trading
     knots : float64[2, m], calibration: distance (increasing) and probability
-    limits : float64[2], where scaled values are cut, and the distance at which the alert budget is spent
+    limits : float64[1], where scaled values are cut
+    alerts : float64[feeds + 1], distances at which the alert budget is spent, as detectors.feeds.by_feed has them
     """
 
     index: I8  # type: ignore[assignment]  # a field by that name hides tuple.index, which nothing calls
@@ -35,12 +37,14 @@ class Centres(NamedTuple):
     centres: F8
     knots: F8
     limits: F8
+    alerts: F8
 
 
 def no_model() -> Centres:
     """A model without centres: every score is NaN."""
     nothing = np.zeros((2, 0))
-    return Centres(np.zeros(0, dtype=np.int64), nothing, np.zeros((0, 0)), nothing, np.array([20.0, np.inf]))
+    nowhere = np.full(COUNT + 1, np.inf)
+    return Centres(np.zeros(0, dtype=np.int64), nothing, np.zeros((0, 0)), nothing, np.array([20.0]), nowhere)
 
 
 @inlined

@@ -6,9 +6,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from detectors import feeds
 from detectors.kmeans import calibration
 from detectors.kmeans.batch import distances
-from detectors.kmeans.budget import alert_distance
+from detectors.kmeans.budget import budgets_by_feed, said
 from detectors.kmeans.calibration import Knots, short
 from detectors.kmeans.fitting import Clusters, Scaling, cluster, matched, scaled, scaling_of
 from detectors.kmeans.model import PAIR, Card, KMeansModel
@@ -49,7 +50,7 @@ TIERS: dict[str, tuple[str, ...]] = {
     ),
     "quotes and books": ("volume_z", "trades_z", "imbalance_z", "imbalance_60s", "volume_change_1m_pct"),
 }
-"""Kinds of feed, and the inputs each lacks: the alert distance keeps the budget for all of them."""
+"""Kinds of feed (detectors.feeds), and the inputs each lacks: each has an alert distance that keeps the budget."""
 
 MANY_CLUSTERS, CLASSIC_CLUSTERS = 8, 3
 _CLIP = {"kmeans": 10.0, "kmeans_classic": 1e9}
@@ -103,16 +104,20 @@ def train(
         clusters = matched(clusters, previous, location, scale)
     fitted = _model(recipe, clusters, location, scale, clip)
     knots = _knots(fitted, held_out, labelled, prior)
-    distance, method = _alert(fitted, held_out, recipe.per_day)
+    tiers = TIERS if recipe.detector == "kmeans" else {"bars": ()}
+    budgets = budgets_by_feed(lambda given: score_rows(fitted, given), held_out, recipe.per_day, tiers)
     described = msgspec.structs.replace(
         card or Card(),
         rows=len(values),
         seed=recipe.seed,
         scaling=recipe.scaling,
         calibration=_CALIBRATION[labelled is not None].format(prior=100.0 * prior),
-        budget=f"{recipe.per_day:g} a day and instrument, {method}",
+        budget=f"{recipe.per_day:g} a day and instrument, {said(budgets)}",
     )
-    return msgspec.structs.replace(fitted, knots=knots, alert=short(distance), card=described)
+    limits = {name: short(each.distance) for name, each in budgets.items()}
+    return msgspec.structs.replace(
+        fitted, knots=knots, alert=max(limits.values()), alerts=feeds.ordered(list(limits.items())), card=described
+    )
 
 
 _CALIBRATION = {
@@ -166,16 +171,3 @@ def _knots(model: KMeansModel, held_out: Sample, labelled: Sample | None, prior:
     found = score_rows(model, labelled)
     known = ~np.isnan(found) & (labelled.labels >= 0)
     return calibration.isotonic_knots(found[known], labelled.labels[known] == 1, prior)
-
-
-def _alert(model: KMeansModel, held_out: Sample, per_day: float) -> tuple[float, str]:
-    """The largest alert distance that any kind of feed needs, and how it was found."""
-    tiers = TIERS if model.detector == "kmeans" else {"bars": ()}
-    found = []
-    for name, missing in tiers.items():
-        rows = held_out.masked(missing)
-        distance = score_rows(model, rows)
-        if not np.isnan(distance).all():
-            budget = alert_distance(rows, distance, per_day)
-            found.append((budget.distance, f"{budget.method} ({budget.days:.1f} instrument-days; {name} decide)"))
-    return max(found)

@@ -56,18 +56,17 @@ _DUMPED, _START, _TOP = WORK, WORK + 1, WORK + 2
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds of `pump_and_dump`.
 
-    min_rise : log return over 25 s at least; rise_deviations : and this many standard deviations of a 25 s return (own
-    volatility, half-life 30 min)
-    min_rush : distinct milliseconds with aggressive buys in 25 s at least; rush_ratio : and this multiple of their own
-    mean
-    volume_ratio : volume of 25 s over its own mean at least; buy_share : (bought - sold)/traded of 25 s at least
-    explosive_ratio : from this multiple of the mean volume on no buy_share is asked: in a small coin's thousandfold
-    rush sellers meet every buyer
-    warm_s : seconds an instrument must have been watched; cooldown_s : an episode lasts this long, and no second one
-    opens in it
-    dump_share : the dump has begun when this share of the rise is given back
-    dense_share : share of seconds with trades (half-life 30 min) from which these thresholds decide; below, where a
-    usual window of 25 s has fewer than five such seconds, the pump model does
+    min_rise : least rise over 25 s (log return)
+    rise_deviations : least rise against the instrument's own volatility, half-life 30 min (standard deviations)
+    min_rush : least number of distinct milliseconds with aggressive buys in 25 s (count)
+    rush_ratio : least rush against its own mean (ratio)
+    volume_ratio : least volume of 25 s against its own mean (ratio)
+    buy_share : least net share of buyers, (bought - sold) / traded of 25 s (-1..1)
+    explosive_ratio : volume from which it is not asked: in a small coin's rush sellers meet every buyer (ratio)
+    warm_s : least time watched (s)
+    cooldown_s : length of an episode; no second one opens in it (s)
+    dump_share : of the rise given back when the dump has begun (share)
+    dense_share : share of seconds with trades from which these thresholds decide, below it the pump model (share)
     """
 
     min_rise: float = 0.02

@@ -2,14 +2,15 @@
 (`python -m detectors.scenarios.table_source --check|--write`).
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from detectors.scenarios.library import ENGINE, MOST
+from tapewatch import generated
 
+MODULE = "detectors.scenarios.table_source"
 TABLE = Path(__file__).with_name("table.py")
 
 _HEAD = '''"""Every scenario of the library written out: its section of the configuration and its part of the kernel.
@@ -73,22 +74,8 @@ def source(modules: Sequence[ModuleType] = ENGINE) -> str:
 
 def main(words: list[str] | None = None) -> int:
     """Check the table or write it; 1 where --check finds it out of step."""
-    parser = argparse.ArgumentParser(
-        description="The scenarios written out.",
-        epilog="example: python -m detectors.scenarios.table_source --write",
-    )
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--check", action="store_true", help="change nothing; exit with 1 when the table is out of step")
-    mode.add_argument("--write", action="store_true", help="write the table")
-    args = parser.parse_args(words)
-    wanted = source()
-    if args.write:
-        TABLE.write_text(wanted, encoding="utf-8")
-        return 0
-    if TABLE.exists() and TABLE.read_text(encoding="utf-8") == wanted:
-        return 0
-    sys.stderr.write(f"out of step with library.py: {TABLE}\n  next: {parser.epilog}\n".replace("example: ", ""))
-    return 1
+    args = generated.options(MODULE, "The scenarios written out.").parse_args(words)
+    return generated.settle({TABLE: source()}, MODULE, args.write)
 
 
 if __name__ == "__main__":

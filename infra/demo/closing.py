@@ -42,9 +42,15 @@ def _facts(summary: Summary) -> list[tuple[str, Text]]:
         ("alert latency", Text(f"live: {_latency(summary.latency_live_ms)}; all: {_latency(summary.latency_ms)}"))
     )
     facts.append(("first score", Text(first)))
+    facts.append(("paper trading", Text(_traded(summary))))
     if summary.duplicates:
         facts.append(("seen before", Text(f"{summary.duplicates:,} frames, which add nothing")))
     return facts
+
+
+def _traded(summary: Summary) -> str:
+    result = ", ".join(f"{amount:+,.2f} {currency}" for currency, amount in summary.paper_pnl.items())
+    return f"{summary.signals:,} signals, {summary.orders:,} orders, {summary.fills:,} fills, result {result or 'none'}"
 
 
 def _counts(counts: dict[str, int]) -> str:

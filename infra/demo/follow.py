@@ -1,15 +1,15 @@
 """What the engine writes, as it becomes readable: commit records, scores and alerts of one feed."""
 
-import threading
 from collections import Counter
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Message
 
-from tapewatch import frames, kafka, messages, topics
+from infra.demo.behind import Behind
+from tapewatch import frames, messages, topics
 from tapewatch.clock import WALL
 from tapewatch.errors import ContractError
 from tapewatch.messages import Alert, Commit
@@ -30,10 +30,10 @@ class Score(msgspec.Struct, frozen=True):
 
 
 class Follower:
-    """Reads on behind the engine, read-committed, in a thread of its own.
+    """Reads on behind the engine, read-committed.
 
     rows : used, by type; refused : rows and records, by reason; frames, duplicates : market frames used and dropped
-    features, scores : rows written; clock_ns : the slowest partition's clock after its newest commit, UTC nanoseconds
+    features, scores, signals : written; clock_ns : the slowest partition's clock after its newest commit, UTC ns
     first_score_ns : wall time at which the first score of this feed could be read, 0 before it
     alerts : newest revision by id, in the order in which they were first read
     """
@@ -41,17 +41,18 @@ class Follower:
     def __init__(self, settings: Settings, topic: str) -> None:
         self.rows: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
-        self.frames = self.duplicates = self.features = self.scores = 0
+        self.frames = self.duplicates = self.features = self.scores = self.signals = 0
         self.first_score_ns = 0
         self.alerts: dict[str, Alert] = {}
-        self.error: BaseException | None = None
         self._topic, self._feed = topic, topic.removeprefix("market.").encode()
         self._clocks: dict[int, int] = {}
         self._newest_scores: dict[bytes, bytes] = {}
-        self._stop = threading.Event()
-        self._consumer = _at_the_ends(settings)
-        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
-        self._thread.start()
+        self._reader = Behind(settings, FOLLOWED, self._take)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the reading before `close`."""
+        return self._reader.error
 
     @property
     def clock_ns(self) -> int:
@@ -60,8 +61,7 @@ class Follower:
 
     def close(self) -> None:
         """Stop reading."""
-        self._stop.set()
-        self._thread.join(5)
+        self._reader.close()
 
     def top_scores(self, count: int) -> list[Score]:
         """The highest of the newest scores: by probability, then by raw score."""
@@ -71,17 +71,6 @@ class Follower:
                 newest[score.instrument, score.detector] = score
         ranked = sorted(newest.values(), key=lambda score: (-_or_zero(score.probability), -_or_zero(score.raw)))
         return ranked[:count]
-
-    def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                for message in self._consumer.consume(500, timeout=0.05):
-                    if message.error() is None:
-                        self._take(message)
-        except BaseException as error:
-            self.error = error
-        finally:
-            self._consumer.close()
 
     def _take(self, message: Message) -> None:
         topic, value = message.topic(), message.value() or b""
@@ -109,20 +98,9 @@ class Follower:
         self.duplicates += commit.duplicates
         self.features += commit.features
         self.scores += commit.scores
+        self.signals += commit.signals
         if commit.clock is not None:
             self._clocks[commit.partition] = from_rfc3339(commit.clock)
-
-
-def _at_the_ends(settings: Settings) -> Consumer:
-    """A reader of everything that is appended from now on."""
-    consumer = kafka.consumer(settings, fetch_wait_max_ms=5)
-    places = []
-    for topic, partitions in kafka.existing_topics(kafka.admin(settings)).items():
-        if topic in FOLLOWED:
-            ends = (kafka.watermarks(consumer, topic, partition)[1] for partition in range(partitions))
-            places += [TopicPartition(topic, partition, end) for partition, end in enumerate(ends)]
-    consumer.assign(places)
-    return consumer
 
 
 def _last_second(value: bytes) -> list[Score]:

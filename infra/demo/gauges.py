@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 
 import psycopg2
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tapewatch import kafka, topics
 from tapewatch.settings import Settings
@@ -20,6 +20,9 @@ KEPT = (
     topics.ALERTS,
     topics.SIGNALS,
     topics.COVERAGE,
+    topics.ORDERS,
+    topics.FILLS,
+    topics.POSITIONS,
 )
 """What the sink keeps beside market topics."""
 
@@ -30,24 +33,29 @@ LEFT JOIN pg_inherits link ON link.inhrelid = leaf.relid
 LEFT JOIN pg_class parent ON parent.oid = link.inhparent
 GROUP BY 1
 """
-TABLES = ("quotes", "trades", "books", "orders", "status", "bars", "features", "scores", "alerts", "coverage")
+TABLES = (
+    *("quotes", "trades", "books", "orders", "status", "bars", "features", "scores", "alerts", "coverage"),
+    *("signals", "own_orders", "own_fills", "own_positions"),
+)
 """Tables whose rows are counted."""
 
 
 class Gauges:
     """Looks twice a second, in a thread of its own.
 
-    produced : market frames in the log; engine_lag, sink_lag : market frames not yet used, not yet in PostgreSQL
+    produced : market frames in the log; engine_lag, paper_lag, sink_lag : market frames that the engine and the paper
+    broker have not used yet, and that are not yet in PostgreSQL
     inserted : rows that came into PostgreSQL since the start, by table, as its own statistics tell a little late
     """
 
     def __init__(self, settings: Settings, topic: str) -> None:
-        self.produced = self.engine_lag = self.sink_lag = 0
+        self.produced = self.engine_lag = self.paper_lag = self.sink_lag = 0
         self.inserted: dict[str, int] = {}
         self.error: BaseException | None = None
         self._settings, self._topic = settings, topic
         self._admin = kafka.admin(settings)
         self._group = kafka.consumer(settings, settings.engine.group)
+        self._paper = kafka.consumer(settings, settings.paper.group)
         self._reader = kafka.consumer(settings)
         self._before: dict[str, int] | None = None
         self._empty: set[tuple[Place, int, int]] = set()
@@ -60,14 +68,18 @@ class Gauges:
         self._stop.set()
         self._thread.join(5)
         self._group.close()
+        self._paper.close()
         self._reader.close()
 
     def is_drained(self) -> bool:
-        """Whether engine and sink have taken everything that can be read. Call it once the producer has ended."""
+        """Whether engine, paper broker and sink have taken everything that can be read. Call it once the producer has
+        ended.
+        """
         ends = self._ends([self._topic])
-        committed = self._committed(ends)
-        if any(self._is_left(place, committed.get(place, 0), end) for place, end in ends.items()):
-            return False
+        for group in (self._group, self._paper):
+            done = _committed(group, ends)
+            if any(self._is_left(place, done.get(place, 0), end) for place, end in ends.items()):
+                return False
         every = self._ends([self._topic, *KEPT])
         with closing(connect(self._settings)) as session:
             kept = sink_offsets(session)
@@ -94,9 +106,11 @@ class Gauges:
 
     def _look(self) -> None:
         ends = self._ends([self._topic])
-        committed = self._committed(ends)
         self.produced = sum(ends.values())
-        self.engine_lag = sum(max(end - committed.get(place, 0), 0) for place, end in ends.items())
+        self.engine_lag, self.paper_lag = (
+            sum(max(end - done.get(place, 0), 0) for place, end in ends.items())
+            for done in (_committed(group, ends) for group in (self._group, self._paper))
+        )
         with closing(connect(self._settings)) as session, session.cursor() as cursor:
             cursor.execute("SELECT to_regclass('sink_offsets') IS NOT NULL")
             if cursor.fetchone() != (True,):
@@ -114,11 +128,12 @@ class Gauges:
         places = [(topic, number) for topic in wanted for number in range(found.get(topic, 0))]
         return {place: kafka.watermarks(self._reader, *place)[1] for place in places}
 
-    def _committed(self, places: Iterable[Place]) -> dict[Place, int]:
-        """The engine group's offsets."""
-        asked = [TopicPartition(*place) for place in places]
-        found = self._group.committed(asked, timeout=kafka.TIMEOUT_S) if asked else []
-        return {(place.topic, place.partition): max(int(place.offset), 0) for place in found}
+
+def _committed(group: Consumer, places: Iterable[Place]) -> dict[Place, int]:
+    """A group's offsets."""
+    asked = [TopicPartition(*place) for place in places]
+    found = group.committed(asked, timeout=kafka.TIMEOUT_S) if asked else []
+    return {(place.topic, place.partition): max(int(place.offset), 0) for place in found}
 
 
 def connect(settings: Settings) -> "psycopg2.extensions.connection":

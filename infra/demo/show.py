@@ -12,11 +12,13 @@ from types import FrameType
 import msgspec
 
 from infra import embedded
+from infra.demo.behind import Behind
 from infra.demo.children import Child, Family
 from infra.demo.follow import Follower
 from infra.demo.gauges import Gauges
 from infra.demo.plan import PARTITIONS, Plan, Wishes, plan
-from infra.demo.summary import Ending, Produced, Summary, summarise
+from infra.demo.summary import Ending, Produced, Summary, summarise, told_of
+from infra.demo.trading import FOLLOWED, Trading
 from infra.demo.view import Screen, State
 from infra.embedded.layout import Layout, locked
 from tapewatch import kafka, topics
@@ -80,7 +82,11 @@ class _Demo:
         """Start everything at once: the commands get ready while the servers come up."""
         course = plan(self._settings, self._wishes)
         course.folder.mkdir(parents=True, exist_ok=True)
-        environment = {"TAPEWATCH_EMBEDDED_WAIT_S": str(WAIT_S), "TAPEWATCH_SINK_BATCH_ROWS": str(SINK_ROWS)}
+        environment = {
+            "TAPEWATCH_EMBEDDED_WAIT_S": str(WAIT_S),
+            "TAPEWATCH_SINK_BATCH_ROWS": str(SINK_ROWS),
+            "TAPEWATCH_PAPER_STARTED": "true",
+        }
         family = Family(course.common, self._settings.data_path / "logs", environment)
         try:
             family.launch(
@@ -110,7 +116,7 @@ class _Demo:
         try:
             with Screen(self._stream, state) as screen:
                 shown_ns = WALL.now()
-                self._begin_to_keep(family, screen)
+                self._begin_to_keep(course, family, screen)
                 self._until(lambda: self._is_over(producer, shown_ns), family, screen)
                 drained = self._drain(family, producer, screen)
             produced = _told(producer)
@@ -123,21 +129,28 @@ class _Demo:
                 first_score_s=first,
                 stack_s=self._stack_s,
                 seconds=round((WALL.now() - shown_ns) / NANOS, 3),
+                traded=told_of(seen.signals, state.trading),
                 caught_up_ns=self._caught_up_ns,
             )
             return summarise(self._settings, course, seen, ending)
         finally:
             gauges.close()
             seen.close()
+            if state.behind is not None:
+                state.behind.close()
 
-    def _begin_to_keep(self, family: Family, screen: Screen) -> None:
-        """Start the sink, once its tables are there.
+    def _begin_to_keep(self, course: Plan, family: Family, screen: Screen) -> None:
+        """Start the paper broker, and the sink once its tables are there.
 
-        It waits for the first score: on a small machine it would take the processor from those who make one.
+        They wait for the first score: on a small machine they would take the processor from those who make one.
         """
         until = WALL.now() + int(KEEP_AFTER_S * NANOS)
         self._until(lambda: screen.state.seen.first_score_ns > 0 or WALL.now() > until, family, screen)
         if not self._stop.is_set():
+            kafka.create_topics(self._settings, topics.paper_topics(self._settings.topics))
+            screen.state.trading = Trading(course.topic)
+            screen.state.behind = Behind(self._settings, FOLLOWED, screen.state.trading.take)
+            family.launch("paper", ["run", "paper", "--instance", INSTANCE, "--feed", course.feed, "--quiet", "--json"])
             migration = family.launch("migrate", ["db", "migrate"])
             self._until(lambda: migration.has_ended, family, screen)
         if not self._stop.is_set():
@@ -167,25 +180,25 @@ class _Demo:
             self._caught_up_ns = WALL.now()
 
     def _drain(self, family: Family, producer: Child, screen: Screen) -> bool:
-        """After the producer's end wait for engine and sink; False where the user did not want to wait."""
+        """After the producer's end wait for engine, broker and sink; False where the user did not want to wait."""
         state = screen.state
         if self._stop.is_set():
             family.ask()
             producer.end(HASTE_S)
             return False
         state.is_draining = True
-        moved_ns, last = WALL.now(), (-1, -1)
+        moved_ns, last = WALL.now(), (-1, -1, -1)
         while not state.gauges.is_drained():
             self._stop.wait(TICK_S)
             if self._stop.is_set():
                 family.ask()
                 return False
-            now = (state.gauges.engine_lag, state.gauges.sink_lag)
+            now = (state.gauges.engine_lag, state.gauges.paper_lag, state.gauges.sink_lag)
             if now != last:
                 moved_ns, last = WALL.now(), now
             if WALL.now() - moved_ns > STUCK_S * NANOS:
                 raise TapewatchError(
-                    f"engine or sink have stood still for {STUCK_S} s", "See the logs in the data folder."
+                    f"engine, paper broker or sink have stood still for {STUCK_S} s", "See the logs in the data folder."
                 )
             _check(family, state)
             screen.refresh()
@@ -195,7 +208,7 @@ class _Demo:
 def _check(family: Family, state: State) -> None:
     """Raise what has failed: a child, or one of our own readers."""
     family.check()
-    for error in (state.seen.error, state.gauges.error):
+    for error in (state.seen.error, state.gauges.error, state.behind.error if state.behind else None):
         if error is not None:
             raise error
 

@@ -12,6 +12,7 @@ from infra.demo.follow import Follower
 from infra.demo.gauges import TABLES, connect
 from infra.demo.labels import Found, LookAlike, Verdict
 from infra.demo.plan import Plan
+from infra.demo.trading import Trading
 from tapewatch import kafka, messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.frames import FrameHeaders
@@ -27,6 +28,22 @@ class Produced(msgspec.Struct, frozen=True):
     frames: int = 0
     followed: str = ""
     refused: dict[str, int] = {}
+
+
+class Traded(msgspec.Struct, frozen=True):
+    """Paper trading of this run. signals : actions of policies; result : by currency"""
+
+    signals: int
+    orders: int
+    fills: int
+    result: dict[str, float]
+
+
+def told_of(signals: int, trading: Trading | None) -> Traded:
+    """What was traded; nothing where the paper broker was never started."""
+    if trading is None:
+        return Traded(signals, 0, 0, {})
+    return Traded(signals, len(trading.orders), trading.fills, trading.result)
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -56,6 +73,8 @@ class Summary(msgspec.Struct, frozen=True):
 
     rows_in : rows that the producer sent, by type, heartbeats among the status rows; refused : by reason, lines of a
         recording included; duplicates : frames that the engine had seen before; rows_used : by type
+    signals, orders, fills : of policies and of the paper broker in this run; paper_pnl : realised and unrealised less
+        fees and taxes, by currency
     tables : rows of this feed in PostgreSQL; counted : False where they are only what PostgreSQL's statistics tell
     alerts_in_topic, alerts_in_postgres : distinct ids of this feed; alert_ids_equal : whether these are the same ids at
         the same revisions, None where engine or sink had not come to the end; differing : ids that are not
@@ -63,7 +82,7 @@ class Summary(msgspec.Struct, frozen=True):
         for a recording, which has no labels; false_alerts_by_scenario : the same by the alerts' scenario
     latency_ms : of all alerts of this run; latency_live_ms : of those decided once the engine had caught up
     first_score_s : from the start of this process to the first readable score, None where there was none
-    seconds : the show's length, s; drained : whether engine and sink had taken everything
+    seconds : the show's length, s; drained : whether engine, paper broker and sink had taken everything
     """
 
     feed: str
@@ -76,6 +95,10 @@ class Summary(msgspec.Struct, frozen=True):
     rows_used: dict[str, int]
     features: int
     scores: int
+    signals: int
+    orders: int
+    fills: int
+    paper_pnl: dict[str, float]
     tables: dict[str, int]
     counted: bool
     alerts_in_topic: int
@@ -173,8 +196,9 @@ def _produced_at_ns(reader: Consumer, alert: Alert) -> int:
 class Ending(msgspec.Struct, frozen=True):
     """What the show knows at its end.
 
-    drained : whether engine and sink had taken everything; inserted : rows by table, as PostgreSQL's statistics tell
-    caught_up_ns : when the engine first had taken all there was, 0 if never
+    drained : whether engine, paper broker and sink had taken everything
+    inserted : rows by table, as PostgreSQL's statistics tell
+    caught_up_ns : when the engine first had taken all there was, 0 if never; traded : on paper
     """
 
     produced: Produced
@@ -184,6 +208,7 @@ class Ending(msgspec.Struct, frozen=True):
     first_score_s: float | None
     stack_s: float
     seconds: float
+    traded: Traded
     caught_up_ns: int
 
 
@@ -210,6 +235,10 @@ def summarise(settings: Settings, plan: Plan, seen: Follower, ending: Ending) ->
         rows_used=dict(sorted(seen.rows.items())),
         features=seen.features,
         scores=seen.scores,
+        signals=ending.traded.signals,
+        orders=ending.traded.orders,
+        fills=ending.traded.fills,
+        paper_pnl=ending.traded.result,
         tables=stored.tables,
         counted=ending.drained,
         alerts_in_topic=len(revisions),

@@ -3,7 +3,6 @@
 from types import TracebackType
 from typing import TextIO
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.layout import Layout
 from rich.live import Live
@@ -12,10 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.demo import labels
+from infra.demo.behind import Behind
 from infra.demo.follow import Follower
 from infra.demo.gauges import Gauges
 from infra.demo.labels import DETECTED_BY, Verdict
 from infra.demo.plan import Plan
+from infra.demo.trading import Trading
+from infra.demo.trading_view import panel, result_of, trading_panel
 from tapewatch.clock import NANOS, WALL
 from tapewatch.logs import printable
 from tapewatch.messages import Alert
@@ -55,6 +57,8 @@ class State:
     ) -> None:
         self.plan, self.is_recording, self.seconds = plan, is_recording, seconds
         self.seen, self.gauges = seen, gauges
+        self.trading: Trading | None = None
+        self.behind: Behind | None = None
         self.is_draining = False
         self.rates = Rates()
         self._begun_ns = begun_ns
@@ -158,7 +162,13 @@ def _line(state: State) -> str:
         f"postgres {rates['kept']:,.0f} rows/s, lag {gauges.sink_lag:,}",
         f"{seen.scores:,} scores",
         f"{len(seen.alerts)} alerts",
+        f"{seen.signals:,} signals",
     ]
+    trading = state.trading
+    if trading is not None:
+        parts.append(
+            f"paper {len(trading.orders)} orders, {trading.fills} fills, P&L {result_of(trading).plain.strip()}"
+        )
     if not state.is_recording:
         pumps = state.judge().episodes.get("pump_and_dump")
         parts += [f"pumps found {pumps.detected} of {pumps.injected}"] if pumps else []
@@ -176,11 +186,12 @@ def _page(state: State, width: int, height: int) -> RenderableType:
     top = 13 if roomy else 7
     page = Layout()
     parts = [Layout(_header(state), size=1, name="header"), Layout(name="top", size=top)]
-    if not state.is_recording:
-        parts.append(Layout(_episodes(state), size=9, name="episodes"))
+    parts.append(Layout(size=9, name="middle"))
     parts.append(Layout(_alerts(state, width, roomy), name="alerts"))
     page.split_column(*parts)
     page["top"].split_row(Layout(_flow(state), ratio=1), Layout(_scores(state, top - 3), ratio=1))
+    trading = Layout(trading_panel(state.seen.signals, state.trading, state.gauges.paper_lag), ratio=1)
+    page["middle"].split_row(*([] if state.is_recording else [Layout(_episodes(state), ratio=1)]), trading)
     return page
 
 
@@ -193,10 +204,6 @@ def _header(state: State) -> Text:
     line.append("   Ctrl-C ends", style="dim")
     line.no_wrap = True
     return line
-
-
-def _panel(content: RenderableType, title: str) -> Panel:
-    return Panel(content, title=title, title_align="left", border_style="bright_black", box=box.ROUNDED, padding=(0, 1))
 
 
 def _flow(state: State) -> Panel:
@@ -213,7 +220,7 @@ def _flow(state: State) -> Panel:
     told.append(f"{refused:,} refused", style="red" if refused else "dim")
     told.append(f", {seen.duplicates:,} repeated, ", style="dim")
     told.append(f"{_short(seen.features)} features", style="dim")
-    return _panel(Group(table, told), "rates and lag (frames)")
+    return panel(Group(table, told), "rates and lag (frames)")
 
 
 def _lag(frames: int) -> Text:
@@ -237,8 +244,8 @@ def _scores(state: State, rows: int) -> Panel:
         probability = Text(f"{score.probability:.3f}" if score.probability == score.probability else "-", style=high)
         table.add_row(printable(score.instrument), score.detector, probability, f"{score.raw:.2f}")
     if not table.row_count:
-        return _panel(Text("none yet", style="dim"), "newest scores")
-    return _panel(table, "newest scores, highest first")
+        return panel(Text("none yet", style="dim"), "newest scores")
+    return panel(table, "newest scores, highest first")
 
 
 def _episodes(state: State) -> Panel:
@@ -258,7 +265,7 @@ def _episodes(state: State) -> Panel:
     told = Text(f"look-alikes {alike}, alerted {alerted} (news {news.alerted} of {news.injected})")
     told.append(f" · false alerts {sum(verdict.false_alerts.values())}, of pumps {pumps}")
     told.no_wrap = True
-    return _panel(Group(table, told), "recall against the labels so far")
+    return panel(Group(table, told), "recall against the labels so far")
 
 
 def _detected(found: labels.Found) -> Text:
@@ -277,4 +284,4 @@ def _alerts(state: State, width: int, roomy: bool) -> Panel:
     for alert in reversed(alerts[-12:]):
         sentence = Text(f"{alert.scenario} ", style="bold").append(printable(alert.sentence), style="not bold")
         table.add_row(alert.decided[11:19], Text(alert.severity, style=_COLOURS[alert.severity]), sentence)
-    return _panel(table, f"alerts ({len(alerts)})")
+    return panel(table, f"alerts ({len(alerts)})")

@@ -3,5 +3,6 @@
 from producers.synthetic.config import Planned, SyntheticConfig
 from producers.synthetic.labels import Label, write_labels
 from producers.synthetic.market import SyntheticMarket
+from producers.synthetic.reference import CRYPTO, SHARES, Listing
 
-__all__ = ["Label", "Planned", "SyntheticConfig", "SyntheticMarket", "write_labels"]
+__all__ = ["CRYPTO", "SHARES", "Label", "Listing", "Planned", "SyntheticConfig", "SyntheticMarket", "write_labels"]

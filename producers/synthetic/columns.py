@@ -24,6 +24,12 @@ def _common(records: Records, latency_us: float, rng: Random) -> dict[str, npt.N
     return {"instrument": records["instrument"].copy(), "ts_event": ts - latency.astype(np.int64), "ts_recv": ts}
 
 
+def _units(universe: Universe, lots: npt.NDArray[Any], instrument: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Lots as quantities."""
+    whole = (lots * universe.arrays["lot"][instrument]).astype(np.float64)
+    return np.asarray(whole / universe.arrays["parts"][instrument])
+
+
 def status_rows(universe: Universe, statuses: list[Status], latency_ns: int) -> Rows:
     """Status rows of one second."""
     ordered = sorted(statuses, key=lambda status: status[:2])
@@ -49,7 +55,7 @@ def trade_rows(
     ids[:] = [str(number) for number in range(first_id, first_id + len(records))]
     columns = _common(records, latency_us, rng) | {
         "price": universe.grid[records["price"]],
-        "qty": (records["lots"] * universe.arrays["lot"][records["instrument"]]).astype(np.float64),
+        "qty": _units(universe, records["lots"], records["instrument"]),
         "aggressor_side": records["side"].copy(),
         "condition": records["condition"].copy(),
         "trade_id": ids,
@@ -60,14 +66,13 @@ def trade_rows(
 def quote_rows(universe: Universe, records: Records, latency_us: float, rng: Random) -> Rows:
     """Quote rows of one second."""
     records = _by_time(records)
-    lot = universe.arrays["lot"][records["instrument"]].astype(np.float64)
     columns = _common(records, latency_us, rng) | {
         "bid_price": universe.grid[records["bid"]],
-        "bid_qty": records["bid_lots"] * lot,
+        "bid_qty": _units(universe, records["bid_lots"], records["instrument"]),
         "ask_price": universe.grid[records["ask"]],
-        "ask_qty": records["ask_lots"] * lot,
+        "ask_qty": _units(universe, records["ask_lots"], records["instrument"]),
         "last_price": universe.grid[records["last"]],
-        "volume": records["volume"] * lot,
+        "volume": _units(universe, records["volume"], records["instrument"]),
     }
     return Rows(RowType.QUOTE, universe.ids, columns)
 
@@ -77,12 +82,12 @@ def book_rows(universe: Universe, records: Records, latency_us: float, rng: Rand
     order = np.argsort(records["ts"], kind="stable")
     narrow = records[["instrument", "ts"]][order]
     ladder = records["ladder"][order]
-    lot = universe.arrays["lot"][narrow["instrument"]].astype(np.float64)[:, None]
+    of = narrow["instrument"][:, None]
     columns = _common(narrow, latency_us, rng) | {
         "sequence": records["sequence"][order],
         "bid_price": universe.grid[ladder[:, 0, 0]],
-        "bid_qty": ladder[:, 0, 1] * lot,
+        "bid_qty": _units(universe, ladder[:, 0, 1], of),
         "ask_price": universe.grid[ladder[:, 1, 0]],
-        "ask_qty": ladder[:, 1, 1] * lot,
+        "ask_qty": _units(universe, ladder[:, 1, 1], of),
     }
     return Rows(RowType.BOOK, universe.ids, columns)

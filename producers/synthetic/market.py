@@ -14,7 +14,7 @@ from producers.synthetic.columns import Status, book_rows, quote_rows, status_ro
 from producers.synthetic.config import SyntheticConfig
 from producers.synthetic.labels import Label, write_labels
 from producers.synthetic.records import ACTION, BOOK_ROW, DRIVE, NAME, QUOTE_ROW, TRADE_ROW, UNCROSS
-from producers.synthetic.reference import Universe, build_universe
+from producers.synthetic.reference import SHARES, Listing, Universe, build_universe
 from producers.synthetic.scenarios import Event, Usual
 from producers.synthetic.schedule import Schedule
 from producers.synthetic.seconds import MAX_EVENTS, TRADE_SHARE, Tape, simulate_second
@@ -41,22 +41,24 @@ Array = npt.NDArray[np.float64]
 class SyntheticMarket:
     """A market simulator with labelled manipulation; a `tapewatch.rows.RowSource`.
 
-    config : see `SyntheticConfig`; seed : of everything drawn
+    config : see `SyntheticConfig`; seed : of everything drawn; listing : which kind of instruments
     start_ns : UTC nanoseconds of the first row, cut to the whole second
-    The same three give the same rows, bit for bit, on one machine and build.
+    The same four give the same rows, bit for bit, on one machine and build.
     """
 
-    def __init__(self, config: SyntheticConfig, seed: int, start_ns: int) -> None:
+    def __init__(self, config: SyntheticConfig, seed: int, start_ns: int, listing: Listing = SHARES) -> None:
         self._config = config
+        self._listing = listing
         self._seed = seed
         self._start_ns = start_ns - start_ns % NANOS
-        self._universe = build_universe(config, np.random.Generator(np.random.PCG64([seed, 0])))
+        self._universe = build_universe(config, np.random.Generator(np.random.PCG64([seed, 0])), listing)
         self._run: _Run | None = None
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of version, settings, seed and start."""
-        what = msgspec.json.encode([VERSION, self._config, self._seed, self._start_ns])
+        """SHA-256 (hex) of version, settings, seed and start, and of what is listed where it is not shares."""
+        listed = [] if self._listing is SHARES else [self._listing]
+        what = msgspec.json.encode([VERSION, self._config, self._seed, self._start_ns, *listed])
         return hashlib.sha256(b"synthetic:" + what).hexdigest()
 
     @property

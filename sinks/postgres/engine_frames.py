@@ -18,7 +18,7 @@ from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.instruments import is_instrument_id
 
-KINDS = {topics.FEATURES: ("features", "sealed"), topics.SCORES: ("scores",), topics.BARS: ("bars",)}
+KINDS = {topics.FEATURES: ("features", "sealed"), topics.SCORES: ("scores",), topics.BARS: ("bars", "sealed-minutes")}
 """What may lie in a topic. Sealed-second markers are for readers of the log, not for tables."""
 
 ENGINE = 0
@@ -38,7 +38,7 @@ class EngineFrames:
         ContractError with the dead-letter reason where it is no such frame.
         """
         batch, kind = _open(topic, value, headers)
-        if kind == "sealed" or not batch.num_rows:
+        if kind.startswith("sealed") or not batch.num_rows:
             return None
         columns = {"instrument_id": self._instruments(batch), "ts_ns": _numbers(batch, "ts")}
         columns |= self._origin(batch, headers)

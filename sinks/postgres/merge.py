@@ -1,4 +1,6 @@
-"""JSON messages into their tables: alerts merged by id and revision, signals by id, instruments by name, coverage."""
+"""JSON messages into their tables: alerts merged by id and revision, signals by id, instruments by name, coverage;
+our own orders, fills and positions.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,6 +10,7 @@ import msgspec
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
 from psycopg2.extras import execute_values
 
+from sinks.postgres import own_trading
 from sinks.postgres.batch import JsonRecord
 from sinks.postgres.keys import Keys
 from sinks.postgres.tables import DAY
@@ -82,6 +85,12 @@ def _placed(message: messages.Message, keys: Keys) -> tuple[str, int] | None:
         _cause(message.cause, keys)
         _time(message.end)
         return "coverage", _time(message.start) // DAY
+    if isinstance(message, messages.Order | messages.Fill | messages.Position):
+        _number(message.instrument, keys)
+        if message.cause is not None:
+            _cause(message.cause, keys)
+        days = [_time(time) // DAY for time in own_trading.times(message)]
+        return ("own_positions", days[0]) if isinstance(message, messages.Position) else None
     raise ValueError(f"no table for {type(message).__name__}")
 
 
@@ -125,6 +134,9 @@ def merge(cursor: Cursor, keys: Keys, records: Sequence[JsonRecord]) -> None:
         topics.ALERTS: _alerts,
         topics.SIGNALS: _signals,
         topics.COVERAGE: _coverage,
+        topics.ORDERS: own_trading.merge_orders,
+        topics.FILLS: own_trading.merge_fills,
+        topics.POSITIONS: own_trading.insert_positions,
     }
     for topic, write in writers.items():
         chosen = [record for record in records if record.topic == topic]

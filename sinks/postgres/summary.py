@@ -11,7 +11,7 @@ from sinks.postgres.batch import Batch
 class Summary(msgspec.Struct, frozen=True):
     """The end of a run.
 
-    rows : rows written by table (messages by topic)
+    rows : rows written by table (messages by topic, our own trading by table)
     refused : market rows and frames that do not count, by reason
     duplicates : market frames seen before; dead_letters : records sent to dead-letter topics, by reason
     retries : how often database or broker failed and the work was taken up again

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-REVISION = "0001"
+REVISION = "0002"
 """The schema revision that these tables have; `tapewatch db migrate` makes it."""
 
 DAY = 86_400_000_000_000
@@ -111,5 +111,8 @@ def features(names: Sequence[str]) -> Table:
     return Table("features", "ts_ns", (*FEATURE_KEYS, *_each(REAL, names)))
 
 
-PARTITIONED = ("quotes", "trades", "books", "orders", "status", "bars", "features", "scores", "signals", "coverage")
+PARTITIONED = (
+    *("quotes", "trades", "books", "orders", "status", "bars", "features", "scores", "signals", "coverage"),
+    "own_positions",
+)
 """Tables with a partition a day."""

@@ -13,8 +13,11 @@ WHATS: dict[str, str] = {
     "cross-market": "one market pushed for the sake of another: pairs of instruments over stored history",
     "what-if": "alerts over stored history under a changed configuration or model, beside those in force",
     "budget": "thresholds that keep the alert budget over stored history, as a file for `config apply`",
+    "drift": "scores over stored history beside those the models were made on: shifts, and discoveries at a held rate",
     "ddqn": "a daily long-or-short policy of a Double DQN beside buying and holding, by the TDQN protocol",
     "promotion": "a challenger policy against the champion on the same stretches, by a sequential test",
+    "ranking": "the coin desk: probability to reach a target before a stop, and regimes, on held-out weeks of minutes",
+    "abnormal-days": "abnormal moves of the next day from daily bars: the autoencoder beside plain volatility",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
 """What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""

@@ -79,7 +79,7 @@ def reached(settings: Settings, must: bool = False) -> tuple[ModelShelf, dict[st
         standing = control_rows.orders(settings)
         shelf: ModelShelf = KafkaShelf(settings)
         for order in standing.values():
-            if order.content is None:
+            if order.content is None and order.value:
                 shelf.find(order.value)
         return shelf, standing
     except TapewatchError as error:
@@ -95,7 +95,7 @@ def told(change: Change, as_json: bool) -> int:
         print(msgspec.json.encode(change).decode())
         return 0
     count = sum(len(partitions) for partitions in change.rows.values())
-    print(f"{change.subject}: {change.before or 'as shipped'} -> {change.value}, audit {change.audit[:16]}")
+    print(f"{change.subject}: {change.before or 'as shipped'} -> {change.value or 'none'}, audit {change.audit[:16]}")
     print(f"control rows in {count} partitions of {len(change.rows)} market topics")
     for topic, partitions in change.rows.items():
         print(f"  {topic}  " + "  ".join(f"{partition}@{offset}" for partition, offset in sorted(partitions.items())))

@@ -1,20 +1,35 @@
-"""`tapewatch run engine`: one engine process of the consumer group."""
+"""`tapewatch run STAGE`: one process of a stage's consumer group."""
 
 import argparse
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import msgspec
 
-from streams.engine.process import Engine, Totals
+from streams.desk import options
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 
 
+class Stage(Protocol):
+    """A process of a stage."""
+
+    totals: Any
+
+    def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
+        """Work until told to stop, or until nothing came for so long."""
+
+
+Told = Callable[[], tuple[int, str]]
+"""How much a stage has taken in so far, and a line that says what it did."""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("stage", choices=["engine"], help="what to run")
+    parser.add_argument("stage", choices=["engine", "paper", "desk"], help="what to run")
     parser.add_argument(
         "--instance", metavar="NAME", help="static member id, unique in the group (default: host and process id)"
     )
@@ -27,41 +42,80 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="work on this feed only; may be given again (default: every feed)",
     )
-    parser.add_argument("--batch-frames", type=int, metavar="N", help="frames of one transaction at most")
+    parser.add_argument("--batch-frames", type=int, metavar="N", help="the engine's: frames of one transaction at most")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     parser.add_argument("--json", action="store_true", help="print totals as one JSON document at the end")
-    parser.epilog = "example: tapewatch run engine --instance engine-1"
+    options.add_arguments(parser)
+    parser.epilog = "example: tapewatch run engine --instance engine-1; tapewatch run desk --min-turnover 100000"
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Run the engine until SIGINT or SIGTERM, or until it is idle."""
-    changes = {"instance": args.instance, "batch_frames": args.batch_frames, "feeds": tuple(args.feed or ())}
-    engine_settings = msgspec.structs.replace(
-        settings.engine, **{key: value for key, value in changes.items() if value}
-    )
-    engine = Engine(msgspec.structs.replace(settings, engine=engine_settings))
+    """Run the stage until SIGINT or SIGTERM, or until it is idle."""
+    stage, told = {"engine": _engine, "paper": _paper, "desk": _desk}[args.stage](args, settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     if not args.quiet:
-        threading.Thread(target=_report, args=(engine.totals, stop), daemon=True).start()
-    engine.run(stop, args.until_idle)
+        threading.Thread(target=_report, args=(told, stop), daemon=True).start()
+    stage.run(stop, args.until_idle)
     stop.set()
     if args.json:
-        print(msgspec.json.encode(engine.totals).decode())
+        print(msgspec.json.encode(stage.totals).decode())
     return 0
 
 
-def _report(totals: Totals, stop: threading.Event) -> None:
+def _engine(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
+    """An engine, and its progress line. Each stage loads what it needs alone."""
+    from streams.engine.process import Engine
+
+    changes = {"instance": args.instance, "batch_frames": args.batch_frames, "feeds": tuple(args.feed or ())}
+    engine = Engine(msgspec.structs.replace(settings, engine=_changed(settings.engine, changes)))
+    totals = engine.totals
+    return engine, lambda: (
+        totals.rows,
+        f"engine  {totals.rows:>12,} rows  {totals.features:,} features  {totals.alerts:,} alerts  "
+        f"{totals.refused:,} refused  {totals.transactions:,} transactions",
+    )
+
+
+def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
+    """A process of the paper broker, and its progress line."""
+    from streams.paper.process import Paper
+
+    changes = {"instance": args.instance, "feeds": tuple(args.feed or ())}
+    paper = Paper(msgspec.structs.replace(settings, paper=_changed(settings.paper, changes)))
+    totals = paper.totals
+    return paper, lambda: (
+        totals.records,
+        f"paper  {totals.records:>10,} records  {totals.orders:,} order messages  {totals.fills:,} fills  "
+        f"{totals.commands:,} commands  {totals.transactions:,} transactions",
+    )
+
+
+def _desk(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
+    """The coin desk, and its progress line."""
+    from streams.desk.running import desk_of
+
+    desk = desk_of(args, settings)
+    totals = desk.totals
+    return desk, lambda: (
+        totals.minutes,
+        f"desk  {totals.minutes:,} minutes  {totals.coins:,} coins  {totals.rankings:,} rankings  "
+        f"{totals.late:,} bars too late  {totals.snapshots} snapshots",
+    )
+
+
+def _changed(section: Any, changes: dict[str, Any]) -> Any:
+    """A section of the settings with those changes that say anything."""
+    return msgspec.structs.replace(section, **{key: value for key, value in changes.items() if value})
+
+
+def _report(told: Told, stop: threading.Event) -> None:
     """A progress line every two seconds in which something happened."""
     last, since = 0, WALL.now()
     while not stop.wait(2.0):
         now = WALL.now()
-        if totals.rows != last:
-            rate = (totals.rows - last) / ((now - since) / NANOS)
-            print(
-                f"engine  {totals.rows:>12,} rows  {rate:>10,.0f}/s  {totals.features:,} features  "
-                f"{totals.alerts:,} alerts  {totals.refused:,} refused  {totals.transactions:,} transactions",
-                file=sys.stderr,
-            )
-        last, since = totals.rows, now
+        count, line = told()
+        if count != last:
+            print(f"{line}  {(count - last) / ((now - since) / NANOS):,.0f}/s", file=sys.stderr)
+        last, since = count, now

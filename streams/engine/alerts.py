@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.book import trees as book
-from detectors.peers import AUTOENCODER, FUSION, ISOLATION
+from detectors.peers import AUTOENCODER, AUTOENCODER_CRYPTO, COINS, FUSION, ISOLATION
 from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.episode import CLOSED, OPENED, UPDATED
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS
@@ -57,6 +57,12 @@ _MODELS = {
 """Models that a scenario rests on."""
 
 
+def _models(scenario: int, kind: str) -> tuple[str, ...]:
+    """Models that a scenario rests on for an instrument of a kind."""
+    found = _MODELS.get(scenario, ())
+    return tuple(AUTOENCODER_CRYPTO if name == AUTOENCODER else name for name in found) if kind in COINS else found
+
+
 def _evidence(scenario: int, v: Sequence[float]) -> tuple[Evidence, ...]:
     """The scenario's values against their thresholds, and the seconds in a row.
 
@@ -76,7 +82,7 @@ def build_alert(
     event: npt.NDArray[np.int64],
     offsets: npt.NDArray[np.int64],
     values: F8,
-    names: Sequence[str],
+    named: tuple[str, str],
     where: tuple[str, int],
     force: InForce,
     build: str,
@@ -84,10 +90,10 @@ def build_alert(
     """The message of one scenario event.
 
     event : int64[8], offsets : int64[2], values : float64[EVENT_VALUES], as streams.engine.output.Output documents
-    where : topic and partition
+    named : the instrument and its kind; where : topic and partition
     """
-    scenario, kind, slot, onset, decided, updated, revision, onset_offset = (int(field) for field in event)
-    instrument = names[slot]
+    scenario, kind, _, onset, decided, updated, revision, onset_offset = (int(field) for field in event)
+    instrument = named[0]
     v = [float(value) for value in values]
     module, score = MODULES[scenario], strength(v[o.STRENGTH], 1.0)
     if scenario == PUMP_AND_DUMP and kind == UPDATED:
@@ -115,7 +121,7 @@ def build_alert(
             decided_offset=int(offsets[0]),
             updated_offset=int(offsets[1]),
             configuration=force.config_hash,
-            models={name: force.models[name] for name in _MODELS.get(scenario, ()) if name in force.models},
+            models={name: force.models[name] for name in _models(scenario, named[1]) if name in force.models},
             build=build,
         ),
     )

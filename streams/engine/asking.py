@@ -11,10 +11,12 @@ from detectors.peers import Peers
 from detectors.scenarios import observation as x_
 from streams.engine import output as o
 from streams.engine.hands import opened
-from streams.engine.judging import AUTOENCODER, FUSION, ISOLATION, score
+from streams.engine.judging import AUTOENCODER, CRYPTO, FUSION, ISOLATION, score
 from streams.engine.output import Output
+from streams.engine.state import State
 from tapewatch.kernels import inlined, kernel
 
+F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 
 
@@ -29,29 +31,50 @@ def ask_peers(hands: I8, rows: int, begin: int, second: int, offset: int) -> Non
     """
     S, judges, out = opened(hands)
     peers, floors, errors = judges.peers, judges.floors, out.work[o.ERRORS]
-    if rows > 0 and autoencoder.is_there(peers.network):
-        autoencoder.step(
-            out.features, begin, rows, out.slots, 0, second, peers.network, S.codes, out.network_work, errors
-        )
-    else:
-        for row in range(rows):
-            errors[row] = np.nan
+    _ask_networks(S, begin, rows, second, peers, out, errors)
     for row in range(rows):
-        x, floor = out.observations[row], floors[out.classes[row]]
-        x[x_.AUTOENCODER_PROBABILITY] = probability(errors[row], peers.network_knots)
+        x, floor, coin = out.observations[row], floors[out.classes[row]], S.coin[out.slots[row]]
+        x[x_.AUTOENCODER_PROBABILITY] = probability(errors[row], peers.crypto_knots if coin else peers.network_knots)
         x[x_.FUSED], x[x_.FUSED_ALERT] = -np.inf, peers.limits[p.ALERT]
         most = p.longest_path(x[x_.DISTANCE_PROBABILITY], x[x_.AUTOENCODER_PROBABILITY], floor, peers)
         if most > 0.0:
             path = isolation.score_of(out.features, begin + row, peers.forest, most, out.forest_inputs)
             if path != 0.0:
-                _tell(row, second, offset, errors[row], path, floor, peers, out)
+                _tell(row, second, offset, CRYPTO if coin else AUTOENCODER, errors[row], path, floor, peers, out)
+
+
+@inlined
+def _ask_networks(S: State, begin: int, rows: int, second: int, peers: Peers, out: Output, errors: F8) -> None:
+    """The autoencoders' errors of a block, NaN where there is no network: neighbours of one class go together."""
+    first = 0
+    while first < rows:
+        coin, count = S.coin[out.slots[first]], 1
+        while first + count < rows and S.coin[out.slots[first + count]] == coin:
+            count += 1
+        network, found = peers.crypto if coin else peers.network, errors[first:]
+        if autoencoder.is_there(network):
+            autoencoder.step(
+                out.features, begin + first, count, out.slots, first, second, network, S.codes, out.network_work, found
+            )
+        else:
+            for row in range(count):
+                found[row] = np.nan
+        first += count
 
 
 @inlined
 def _tell(
-    row: int, second: int, offset: int, error: float, path: float, floor: float, peers: Peers, out: Output
+    row: int,
+    second: int,
+    offset: int,
+    detector: int,
+    error: float,
+    path: float,
+    floor: float,
+    peers: Peers,
+    out: Output,
 ) -> None:
-    """What all peers say of a row that may be written."""
+    """What all peers say of a row that may be written. detector : the autoencoder that was asked"""
     x, slot = out.observations[row], out.slots[row]
     kmeans, network, forest = x[x_.DISTANCE_PROBABILITY], x[x_.AUTOENCODER_PROBABILITY], np.nan
     forest = probability(path, peers.forest_knots)
@@ -61,7 +84,7 @@ def _tell(
     if not fused >= floor:
         return
     if not np.isnan(error):
-        score(out, slot, second, offset, AUTOENCODER, error, network)
+        score(out, slot, second, offset, detector, error, network)
     if not np.isnan(path):
         score(out, slot, second, offset, ISOLATION, path, forest)
     score(out, slot, second, offset, FUSION, fused, chance)

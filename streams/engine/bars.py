@@ -26,6 +26,7 @@ def close_bar(S: State, i: int, second: int, offset: int, price: float, classic:
     keys[0, row], keys[1, row], keys[2, row] = i, (last + 1) * NANOS, offset
     bars[0, row], bars[1, row], bars[2, row] = a[s.BAR_OPEN], a[s.BAR_HIGH], a[s.BAR_LOW]
     bars[3, row], bars[4, row], bars[5, row] = a[s.BAR_CLOSE], a[s.BAR_VOLUME], a[s.BAR_TRADES]
+    bars[6, row], bars[7, row] = a[s.BAR_BUYS], a[s.BAR_SELLS]
     pair[0] = (a[s.BAR_CLOSE] / a[s.BAR_PREV_CLOSE] - 1.0) * 100.0
     pair[1] = (a[s.BAR_VOLUME] / a[s.BAR_PREV_VOLUME] - 1.0) * 100.0 if a[s.BAR_PREV_VOLUME] > 0.0 else np.nan
     if classic.index.size > 0:
@@ -34,4 +35,4 @@ def close_bar(S: State, i: int, second: int, offset: int, price: float, classic:
         score(out, i, last, offset, KMEANS_CLASSIC, raw, probability(raw, classic.knots))
     a[s.BAR_PREV_CLOSE], a[s.BAR_PREV_VOLUME] = a[s.BAR_CLOSE], a[s.BAR_VOLUME]
     a[s.BAR_OPEN] = a[s.BAR_HIGH] = a[s.BAR_LOW] = a[s.BAR_CLOSE] = np.nan
-    a[s.BAR_VOLUME] = a[s.BAR_TRADES] = 0.0
+    a[s.BAR_VOLUME] = a[s.BAR_TRADES] = a[s.BAR_BUYS] = a[s.BAR_SELLS] = 0.0

@@ -84,8 +84,10 @@ def promote(
 
 
 def rollback(settings: Settings, detector: str, why: str, who: str = "", clock: Clock = WALL) -> Change:
-    """Bring the model before the present one into force again; twice goes back two."""
+    """Bring the model before the present one into force again; twice goes back two. Behind the first shadow is none."""
     standing = control_rows.orders(settings).get(detector)
+    if detector == SHADOW and standing is not None and standing.value and not standing.previous:
+        return _order(settings, SHADOW, "", None, ("models.rollback", why, who), clock)
     if standing is None or not standing.previous:
         raise TapewatchError(f"there is no earlier model of {detector}", "See `tapewatch models list`.")
     data = KafkaShelf(settings).find(standing.previous[0])
@@ -106,7 +108,7 @@ def config_in_force(standing: Mapping[str, Order]) -> DetectorConfig:
 def models_in_force(standing: Mapping[str, Order]) -> dict[str, str]:
     """Content hash by detector: those promoted, else the shipped ones."""
     hashes = {name: content_hash(data) for name, data in shipped().items()}
-    return hashes | {name: order.value for name, order in standing.items() if name != CONFIG}
+    return hashes | {name: order.value for name, order in standing.items() if name != CONFIG and order.value}
 
 
 def seed_new_feed(settings: Settings, topic: str, clock: Clock = WALL) -> int:

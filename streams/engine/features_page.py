@@ -1,12 +1,13 @@
 """docs/features.md, generated from the list of features (`python -m streams.engine.features_page --check|--write`)."""
 
-import argparse
 import sys
 from pathlib import Path
 
 from streams.engine.features import FEATURES, Feature
 from streams.engine.seal import MAX_SILENCE_S
+from tapewatch import generated
 
+MODULE = "streams.engine.features_page"
 PAGE = Path("docs/features.md")
 
 _HEAD = f"""# Features
@@ -47,24 +48,10 @@ def _row(number: int, feature: Feature) -> str:
 
 def main(words: list[str] | None = None) -> int:
     """Check the page or write it; 1 where --check finds it out of step."""
-    parser = argparse.ArgumentParser(
-        description="The page of features.", epilog="example: python -m streams.engine.features_page --write"
-    )
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--check", action="store_true", help="change nothing; exit with 1 when the page is out of step")
-    mode.add_argument("--write", action="store_true", help="write the page")
+    parser = generated.options(MODULE, "The page of features.")
     parser.add_argument("--page", type=Path, default=PAGE, metavar="FILE", help=f"where it lies (default: {PAGE})")
     args = parser.parse_args(words)
-    wanted = page()
-    if args.write:
-        args.page.write_text(wanted, encoding="utf-8")
-        return 0
-    if args.page.exists() and args.page.read_text(encoding="utf-8") == wanted:
-        return 0
-    sys.stderr.write(
-        f"out of step with the code: {args.page}\n  next: python -m streams.engine.features_page --write\n"
-    )
-    return 1
+    return generated.settle({args.page: page()}, MODULE, args.write)
 
 
 if __name__ == "__main__":

@@ -40,10 +40,11 @@ BARS = _schema(
     (
         *_KEYS,
         ("interval_s", pa.int32()),
-        *((name, pa.float64()) for name in ("open", "high", "low", "close", "volume", "trades")),
+        *((name, pa.float64()) for name in ("open", "high", "low", "close", "volume", "trades", "buys", "sells")),
     ),
 )
 SEALED = _schema("sealed", (*_KEYS, ("instruments", pa.int64())))
+SEALED_MINUTES = _schema("sealed-minutes", (*_KEYS, ("instruments", pa.int64())))
 
 _PACKED_FROM = 64
 """Rows from which columns are packed: below, the work outweighs the bytes."""

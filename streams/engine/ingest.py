@@ -121,6 +121,8 @@ def _count_trade(a: F8, price: float, qty: float, side: int) -> None:
     a[s.BAR_HIGH], a[s.BAR_LOW], a[s.BAR_CLOSE] = max(a[s.BAR_HIGH], price), min(a[s.BAR_LOW], price), price
     a[s.BAR_VOLUME] += qty
     a[s.BAR_TRADES] += 1.0
+    a[s.BAR_BUYS] += 1.0 if side > 0 else 0.0
+    a[s.BAR_SELLS] += 1.0 if side < 0 else 0.0
 
 
 @inlined

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.peers import AUTOENCODER as AUTOENCODER_NAME
+from detectors.peers import AUTOENCODER_CRYPTO as CRYPTO_NAME
 from detectors.peers import FUSION as FUSION_NAME
 from detectors.peers import ISOLATION as ISOLATION_NAME
 from detectors.scenarios import episode, pump_and_dump
@@ -22,10 +23,12 @@ I8 = npt.NDArray[np.int64]
 
 KMEANS, KMEANS_CLASSIC, PUMPS = 0, 1, 2
 _OF_SCENARIO = 3
-DETECTORS = ("kmeans", "kmeans_classic", "pumps", *SCENARIOS, AUTOENCODER_NAME, ISOLATION_NAME, FUSION_NAME)
+DETECTORS = (
+    "kmeans", "kmeans_classic", "pumps", *SCENARIOS, AUTOENCODER_NAME, ISOLATION_NAME, FUSION_NAME, CRYPTO_NAME,
+)  # fmt: skip
 """Detector names by the number that score rows carry."""
 
-AUTOENCODER, ISOLATION, FUSION = (_OF_SCENARIO + len(SCENARIOS) + place for place in range(3))
+AUTOENCODER, ISOLATION, FUSION, CRYPTO = (_OF_SCENARIO + len(SCENARIOS) + place for place in range(4))
 
 REPORTED = 0.5
 """Strength from which a scenario of measured rates has a score row: an alert threshold is 1."""

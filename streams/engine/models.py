@@ -5,9 +5,10 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from detectors import peers, registry
-from detectors.autoencoder.model import AutoencoderModel
+from detectors.autoencoder.model import DAILY, AutoencoderModel
 from detectors.book import model as book
 from detectors.book.model import BookModel
 from detectors.ddqn.model import Policy
@@ -29,7 +30,10 @@ from tapewatch.bundles import Bundle
 from tapewatch.errors import TapewatchError
 
 KMEANS, KMEANS_CLASSIC, PUMPS, BOOK = "kmeans", "kmeans_classic", pumps.DETECTOR, book.DETECTOR
-DETECTORS = (KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, peers.AUTOENCODER, peers.ISOLATION, peers.FUSION, DDQN, SHADOW)
+DETECTORS = (
+    KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, peers.AUTOENCODER, peers.AUTOENCODER_CRYPTO, peers.ISOLATION, peers.FUSION,
+    DDQN, SHADOW,
+)  # fmt: skip
 """Detectors that a model can be promoted for."""
 
 _INPUTS = {KMEANS: NAMES, KMEANS_CLASSIC: PAIR}
@@ -38,7 +42,9 @@ Model = KMeansModel | PumpModel | BookModel | _Peer | Policy
 
 
 class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a control row's detail says: models by detector (content hashes), and the detector configuration."""
+    """What a control row's detail says: models by detector (content hashes, empty for a shadow that is taken away), and
+    the detector configuration.
+    """
 
     models: dict[str, str] = {}
     config: DetectorConfig | None = None
@@ -92,6 +98,8 @@ def problem(model: Model) -> str:
     if isinstance(model, Policy):
         return policy.problem(model)
     if isinstance(model, _Peer):
+        if isinstance(model, AutoencoderModel) and model.described.instrument_class == DAILY:
+            return "it judges daily bars, which the engine does not"
         return peers.problem(model, NAMES)
     if model.detector not in _INPUTS:
         return f"there is no detector {model.detector!r}"
@@ -128,8 +136,9 @@ class InForce:
 
     @classmethod
     def default(cls, shelf: FindsModels) -> "InForce":
-        """The shipped models and thresholds."""
-        return cls(shelf, {name: content_hash(data) for name, data in shipped().items()}, DetectorConfig())
+        """The shipped models that the engine asks, and the shipped thresholds."""
+        asked = {name: content_hash(data) for name, data in shipped().items() if name in DETECTORS}
+        return cls(shelf, asked, DetectorConfig())
 
     def _load(self, detector: str, wanted: str) -> None:
         known = registry.read(self._shelf.find(wanted))
@@ -156,14 +165,27 @@ class InForce:
         if policy.problem(model):
             raise TapewatchError(f"{detector}: {policy.problem(model)}", "Promote a policy that the engine can run.")
         self._players[detector] = policy.PLAYER.bundle(policy.player(model))
+        self._place(detector, self._players[detector].words)
+
+    def _withdraw(self, detector: str) -> None:
+        if detector != SHADOW:
+            raise TapewatchError(f"{detector} cannot do without a model", "Promote another one.")
+        self.models.pop(detector, None)
+        self._place(detector, 0)
+
+    def _place(self, detector: str, words: npt.NDArray[np.int64] | int) -> None:
+        """Hand kernels a policy, or none."""
         policies = self.judges.policies.copy()
-        policies[policy.PLACES.index(detector)] = self._players[detector].words
+        policies[policy.PLACES.index(detector)] = words
         self.judges = self.judges._replace(policies=policies)
 
     def apply(self, control: Control) -> None:
         """Switch to what a control row names; what it does not name stays."""
         for detector, wanted in sorted(control.models.items()):
-            self._load(detector, wanted)
+            if wanted:
+                self._load(detector, wanted)
+            else:
+                self._withdraw(detector)
         if control.config is not None:
             self.config = control.config
         self._switch()

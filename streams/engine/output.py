@@ -56,8 +56,8 @@ class Output(NamedTuple):
 
     feature_keys, score_keys, bar_keys : int64[3, room] slot, time (UTC ns), causing offset (scores: [4, room], then
     detector)
-    bars : float64[6, room] open, high, low, close, volume, trades; sealed : int64[3, room] second's end, instruments,
-    offset
+    bars : float64[8, room] open, high, low, close, volume, trades, buys, sells
+    sealed : int64[3, room] second's end, instruments, offset
     coverage : int64[6, room] slot or -1, from second, to second, reason, offset, instruments
     events : int64[room, 8] scenario, kind, slot, onset, decided, updated (UTC ns), revision, onset offset;
     event_offsets : int64[room, 2]
@@ -107,7 +107,7 @@ def create(instruments: int) -> Output:
         feature_keys=np.zeros((3, room), dtype=np.int64),
         scores=np.zeros((2, SCORES_EACH * room), dtype=np.float32),
         score_keys=np.zeros((4, SCORES_EACH * room), dtype=np.int64),
-        bars=np.zeros((6, room), dtype=np.float64),
+        bars=np.zeros((8, room), dtype=np.float64),
         bar_keys=np.zeros((3, room), dtype=np.int64),
         sealed=np.zeros((3, 4096), dtype=np.int64),
         coverage=np.zeros((6, 2 * room), dtype=np.int64),

@@ -9,62 +9,35 @@ and 2 of the next batch. A failed transaction is aborted and the tasks are rebui
 
 import ctypes
 import gc
-import os
-import socket
 import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
+from streams import members
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery, feed
 from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
 from streams.engine.task import Outgoing, Tally, Task
 from streams.engine.warm import warm_up
+from streams.members import Key, Membership
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.messages import Commit, to_rfc3339
-from tapewatch.partitioner import partition_for
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 log = logs.get("engine")
 
-TRANSACTION_TIMEOUT_MS = 4_000
-SESSION_TIMEOUT_MS = 6_000
 SNAPSHOT_SHARE = 0.02
 """At most this share of the wall time goes into snapshots."""
 
-_NO_TOPIC = r"^market\.$"
-"""A subscription that matches no topic's name."""
-
 _MALLOC = {-1: 256 * 1024 * 1024, -2: 16 * 1024 * 1024, -3: 32 * 1024 * 1024}
 """glibc's M_TRIM_THRESHOLD (free memory kept), M_TOP_PAD (steps in which more is asked for) and M_MMAP_THRESHOLD."""
-
-Key = tuple[str, int]
-
-
-def _commit(producer: Producer, offsets: list[TopicPartition], member: object) -> None:
-    """Add the input offsets and commit; flushes first. Runs beside the computation of the next batch."""
-    producer.send_offsets_to_transaction(offsets, member, 10)
-    producer.commit_transaction(10)
-
-
-def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
-    """The group's committed offsets; a coordinator that moves or still loads is waited for, 30 s at most."""
-    deadline = WALL.now() + 30 * NANOS
-    while True:
-        try:
-            return list(consumer.committed(places, timeout=10))
-        except KafkaException as error:
-            passing = error.args[0].retriable() or error.args[0].code() == KafkaError._TIMED_OUT
-            if not passing or WALL.now() > deadline:
-                raise
-            WALL.sleep(0.1)
 
 
 def _keep_memory() -> None:
@@ -143,7 +116,7 @@ class Engine:
 
     def __init__(self, settings: Settings, clock: Clock = WALL) -> None:
         self._settings, self._clock = settings, clock
-        self.instance = settings.engine.instance or f"{socket.gethostname()}-{os.getpid()}"
+        self.instance = members.own_name(settings.engine.instance)
         self.totals = Totals()
         self._registry = Registry(settings)
         self._shelf = KafkaShelf(settings)
@@ -154,7 +127,6 @@ class Engine:
         self._committer = ThreadPoolExecutor(1, "commit")
         self._lost: list[Key] = []
         self._open: tuple[Future[None], list[Tally]] | None = None
-        self._joined = False
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
@@ -169,29 +141,20 @@ class Engine:
         self._shelf.publish_shipped()
         fenced.result()
         consumer = self._consumer()
-        feeds = [topics.market(feed) for feed in self._settings.engine.feeds] or [topics.MARKET_PATTERN]
 
-        def put_down(_: Consumer, __: list[TopicPartition]) -> None:
+        def put_down() -> None:
             """Put every partition down, once what was computed on them is committed; they may come back with the next
             assignment.
             """
             self._settle(producer)
             self._parked, self._held, self._lost = self._held, {}, []
 
-        def join(names: list[str]) -> None:
-            consumer.subscribe(names, on_assign=self._assign, on_revoke=put_down, on_lost=put_down)
-
-        join(feeds)
-        joined_again = False
+        membership = Membership(consumer, members.subscribed(self._settings.engine.feeds), self._assign, put_down)
         last_work = self._clock.now()
         first_work, first_cpu = 0, 0.0
         try:
             while not stop.is_set():
-                if self._joined and not joined_again:
-                    # A static member that comes back is handed its last assignment, which lacks the feeds made since:
-                    # it is not worked on, and a changed subscription makes the group assign anew.
-                    joined_again = True
-                    join([*feeds, _NO_TOPIC])
+                membership.settle_in()
                 batch = consumer.consume(
                     self._settings.engine.batch_frames, timeout=self._settings.engine.poll_ms / 1000
                 )
@@ -218,31 +181,21 @@ class Engine:
             self._registry.close()
 
     def _producer(self) -> Producer:
-        return kafka.producer(
+        return members.member_producer(
             self._settings,
-            transactional_id=f"{self._settings.engine.group}-{self.instance}",
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            f"{self._settings.engine.group}-{self.instance}",
             # A transaction's records of a partition leave as one batch, at the latest when the commit flushes them.
             # With more records waiting than librdkafka keeps in flight for a partition (five), its thread would spin
             # until the broker answers: a third of the engine's CPU time.
             linger_ms=1,
             batch_size=15_000_000,
-            # A transaction that begins while the broker completes the one before is answered "try again": the default
-            # wait is 100 ms.
-            retry_backoff_ms=2,
-            retry_backoff_max_ms=200,
-            message_timeout_ms=TRANSACTION_TIMEOUT_MS,
         )
 
     def _consumer(self) -> Consumer:
-        return kafka.consumer(
+        return members.member_consumer(
             self._settings,
             self._settings.engine.group,
-            group_instance_id=self.instance,
-            session_timeout_ms=SESSION_TIMEOUT_MS,
-            heartbeat_interval_ms=1_500,
-            partition_assignment_strategy="roundrobin",
-            topic_metadata_refresh_interval_ms=1_000,
+            self.instance,
             queued_min_messages=2_000,
             queued_max_messages_kbytes=65_536,
             fetch_wait_max_ms=5,
@@ -250,16 +203,12 @@ class Engine:
 
     def _assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Take partitions up: their committed state, from memory where this process has it still."""
-        if not self._joined:
-            self._joined = True
-            consumer.assign([])
-            return
-        for place in _committed(consumer, given):
+        for place in members.committed(consumer, given):
             key = (place.topic, place.partition)
-            committed, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
+            done, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
             kept = self._parked.pop(key, None)
-            if kept is None or kept.task.next_offset != committed:
-                task = self._recovery.task(*key, committed, pointers)
+            if kept is None or kept.task.next_offset != done:
+                task = self._recovery.task(*key, done, pointers)
                 kept = Held(task, pointers, self._snapshot_due())
             self._held[key] = kept
         self._parked.clear()
@@ -273,11 +222,7 @@ class Engine:
     def _feed(self, batch: Iterable[Message]) -> dict[Key, Held]:
         """Hand a micro-batch to the tasks; returns the partitions it touched."""
         touched: dict[Key, Held] = {}
-        for message in batch:
-            if message.error():
-                if message.topic() != _NO_TOPIC:
-                    log.warning("consumer", error=str(message.error()))
-                continue
+        for message in members.sound(batch, log):
             key = (message.topic(), message.partition())
             held = self._held.get(key)
             if held is None or message.offset() < held.task.next_offset:
@@ -303,7 +248,7 @@ class Engine:
         ]
         member = consumer.consumer_group_metadata()
         tallies = [held.task.restart_tally() for held in touched.values()]
-        self._open = (self._committer.submit(_commit, producer, offsets, member), tallies)
+        self._open = (self._committer.submit(members.commit, producer, offsets, member), tallies)
 
     def _settle(self, producer: Producer) -> bool:
         """Wait for the open transaction; False where it failed and all that was computed is lost."""
@@ -325,8 +270,8 @@ class Engine:
         task = held.task
         for record in task.take():
             self._produce(producer, record, task.partition)
-        commit = self._commit_record(task)
-        self._produce(producer, Outgoing(topics.COMMITS, messages.encode(commit), task.topic.encode()), task.partition)
+        written = messages.encode(self._commit_record(task))
+        self._produce(producer, Outgoing(topics.COMMITS, written, task.topic.encode()), task.partition)
 
     def _snapshot(self, producer: Producer, held: Held) -> None:
         """Write a snapshot of the task's state; the outputs it still holds leave in the same transaction."""
@@ -364,7 +309,7 @@ class Engine:
         partition = task.partition % self._partitions[topics.SNAPSHOTS]
         first: list[int] = []
         for index, part in enumerate(parts):
-            self._enqueue(
+            members.enqueue(
                 producer,
                 topics.SNAPSHOTS,
                 part,
@@ -373,17 +318,14 @@ class Engine:
                 partition,
                 lambda error, message: None if error else first.append(message.offset()),
             )
-        producer.flush(TRANSACTION_TIMEOUT_MS / 1000)
+        producer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
         if len(first) != len(parts):
-            raise KafkaException(
-                KafkaError(KafkaError._MSG_TIMED_OUT, "snapshot chunks were not acknowledged", False, True, True)
-            )
+            raise members.unacknowledged("snapshot chunks")
         return Pointer(partition, min(first), len(parts), task.next_offset, slot)
 
     def _produce(self, producer: Producer, record: Outgoing, partition: int) -> None:
-        count = self._partition_count(record.topic)
-        target = partition_for(record.instrument, count) if record.instrument else partition % count
-        self._enqueue(producer, record.topic, record.value, record.key, record.headers, target, None)
+        target = record.target(partition, self._partition_count(record.topic))
+        members.enqueue(producer, record.topic, record.value, record.key, record.headers, target)
 
     def _partition_count(self, topic: str) -> int:
         count = self._partitions.get(topic)
@@ -396,26 +338,12 @@ class Engine:
             count = self._partitions[topic]
         return count
 
-    @staticmethod
-    def _enqueue(producer, topic, value, key, headers, partition, on_delivery) -> None:  # type: ignore[no-untyped-def]
-        """Hand a record to the producer; a full queue is waited for."""
-        while True:
-            try:
-                producer.produce(topic, value, key, partition, headers=headers, on_delivery=on_delivery)
-                return
-            except BufferError:
-                producer.poll(0.05)
-
     def _abort(self, producer: Producer, error: KafkaException) -> None:
         """Abort the open transaction and drop every task: their state is ahead of the log. A fatal error ends the
         process.
         """
-        cause = error.args[0]
-        log.warning("transaction failed", error=str(cause), fatal=cause.fatal())
-        if cause.fatal():
-            raise error
+        members.abort(producer, error, log)
         self.totals.aborted += 1
-        producer.abort_transaction(30)
         self._lost, self._held, self._parked = list(self._held), {}, {}
 
     def _start_over(self, consumer: Consumer) -> None:

@@ -58,6 +58,8 @@ TEN_LOWS = TEN_HIGHS + TENS
     DELETED_QTY, EXECUTED_QTY, ORDERS_GONE, SHORT_LIVED, DELETED60, EXECUTED60, GONE60, SHORT60,
 ) = range(TEN_LOWS + TENS, TEN_LOWS + TENS + 36)  # fmt: skip
 """What only instruments with trade or order rows need; the second's HIGH and LOW are 0 without a trade."""
+BAR_BUYS, BAR_SELLS = SHORT60 + 1, SHORT60 + 2
+"""Of the minute: trades by aggressor side; those of unknown side are in neither."""
 ACCUMULATORS = 128
 
 RING_PRICE, RING_MINUTE, RING_AMIHUD, RING_RUSH, RING_DEPTH = 901, 61, 301, 26, 11
@@ -104,7 +106,8 @@ class State(NamedTuple):
     virtual : [capacity, TERMS + 1, VIRTUAL_FIELDS], positions of the policy and of its shadow (detectors.ddqn.virtual),
     then the terms of trade
     codes : of the autoencoder, 64 instruments a block, see detectors.autoencoder.score.create_state
-    klass : int64[capacity], which rules apply; a function of configuration and reference data, not dumped
+    klass, coin : int64[capacity], which rules apply, and 1 for a coin; functions of configuration and reference data,
+    not dumped
 
     Episodes, pumps, flow, tape, resting and virtual are zeros at birth and never touched for instruments that have no
     use for them, so that they take no memory there.
@@ -123,6 +126,7 @@ class State(NamedTuple):
     virtual: F8
     codes: F4
     klass: I8
+    coin: I8
 
 
 _NAN_AT_BIRTH = (
@@ -199,6 +203,7 @@ def create(capacity: int = 64 + _PADDING) -> State:
         live=np.zeros(capacity, dtype=np.int64),
         codes=autoencoder.create_state(capacity),
         klass=np.zeros(capacity, dtype=np.int64),
+        coin=np.zeros(capacity, dtype=np.int64),
         **{name: _zeros((capacity, *_SHAPES[name]), sparse=True) for name in _SPARSE},
     )
 
@@ -277,4 +282,4 @@ def tiers(state: State, slot: int) -> tuple[str, ...]:
 
 def bytes_per_instrument() -> int:
     """Memory of one instrument that uses all of it, bytes."""
-    return 8 * (sum(math.prod(shape) for shape in _SHAPES.values()) + RING_ROWS + 1) + 4 * autoencoder.STATE_ROWS
+    return 8 * (sum(math.prod(shape) for shape in _SHAPES.values()) + RING_ROWS + 2) + 4 * autoencoder.STATE_ROWS

@@ -11,13 +11,13 @@ import msgspec
 import numpy as np
 
 from detectors.autoencoder.score import restart
-from detectors.peers import AUTOENCODER
+from detectors.peers import AUTOENCODER, AUTOENCODER_CRYPTO, COINS
 from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.accounts import Accounts
 from streams.engine.alerts import build_alert
 from streams.engine.deciding import begin_anew
-from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, FrameWriter
+from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, SEALED_MINUTES, FrameWriter
 from streams.engine.hands import HANDS, Hands
 from streams.engine.ingest import ingest
 from streams.engine.models import Control, InForce
@@ -33,6 +33,7 @@ from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert, Cause, Coverage, from_rfc3339, to_rfc3339
+from tapewatch.partitioner import partition_for
 from tapewatch.rows import EVERY_INSTRUMENT, RowType
 
 _NANOS = 1_000_000_000
@@ -48,6 +49,10 @@ class Outgoing:
     key: bytes | None = None
     headers: list[tuple[str, bytes]] = field(default_factory=list)
     instrument: str = ""
+
+    def target(self, partition: int, count: int) -> int:
+        """The partition it goes to. partition : of the input; count : partitions of its topic"""
+        return partition_for(self.instrument, count) if self.instrument else partition % count
 
 
 @dataclass(slots=True)
@@ -93,6 +98,7 @@ class Task:
         self._outgoing: list[Outgoing] = []
         self._features, self._scores = FrameWriter(FEATURES), FrameWriter(SCORES)
         self._bars, self._sealed = FrameWriter(BARS), FrameWriter(SEALED)
+        self._sealed_minutes = FrameWriter(SEALED_MINUTES)
         self._origin = [("feed", topic.removeprefix("market.").encode()), ("partition", str(partition).encode())]
 
     def feed(self, offset: int, value: bytes | None, headers: Headers | None, appended_ns: int) -> None:
@@ -177,6 +183,7 @@ class Task:
     def _classify(self, fresh: int = 0) -> None:
         """Say which rules apply to each instrument. fresh : the first that is new to the partition"""
         self.state.klass[: len(self.kinds)] = self.force.config.class_places(self.kinds)
+        self.state.coin[: len(self.kinds)] = [kind in COINS for kind in self.kinds]
         self.accounts.switch(self.force.config, self.kinds)
         if self.force.judges.decide:
             terms = self.force.config.policy.terms(self.admission.names[fresh:], self.kinds[fresh:])
@@ -184,7 +191,7 @@ class Task:
 
     def _control(self, offset: int, admitted: Admitted, row: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
-        watched, network = self.force.config.watch, self.force.models.get(AUTOENCODER)
+        watched, networks = self.force.config.watch, self._networks()
         deciding = self._deciding()
         try:
             detail = str(frames.to_rows(admitted.view.data).columns["detail"][row])
@@ -201,8 +208,8 @@ class Task:
                     (self.topic, self.partition, offset), "bad_control", str(error), admitted.view.data
                 )
             )
-        if self.force.models.get(AUTOENCODER) != network:
-            # What lies in its rings another network made.
+        if self._networks() != networks:
+            # What lies in their rings another network made.
             restart(self.state.codes)
         for which, (before, now) in enumerate(zip(deciding, self._deciding(), strict=True)):
             # A policy takes over its forerunner's position; a shadow begins with its own.
@@ -213,6 +220,10 @@ class Task:
         """Content hash of the policy and of its shadow, empty where none decides."""
         force = self.force
         return [force.models.get(name, "") if force.judges.decide else "" for name in PLACES]
+
+    def _networks(self) -> tuple[str | None, ...]:
+        """Hashes of the autoencoders in force."""
+        return tuple(self.force.models.get(name) for name in (AUTOENCODER, AUTOENCODER_CRYPTO))
 
     def _refuse(self, offset: int, admitted: Admitted) -> None:
         """Keep every refused row of a frame in the dead letters."""
@@ -283,6 +294,16 @@ class Task:
             keys = [np.zeros(count, dtype=np.int32), ends, offsets]
             value = self._sealed.write([EVERY_INSTRUMENT], keys, self._out.sealed[1:2], 0, count)
             self._write(topics.FEATURES, "sealed", value)
+            self._minutes(ends[:count], offsets[:count])
+
+    def _minutes(self, ends: np.ndarray, offsets: np.ndarray) -> None:
+        """Mark whole minutes among the bars too: who reads only those need not read every second."""
+        whole = np.flatnonzero(ends % (60 * _NANOS) == 0)
+        if len(whole):
+            keys = [np.zeros(len(whole), dtype=np.int32), ends[whole], offsets[whole]]
+            table = np.ascontiguousarray(self._out.sealed[1:2, whole])
+            value = self._sealed_minutes.write([EVERY_INSTRUMENT], keys, table, 0, len(whole))
+            self._write(topics.BARS, "sealed-minutes", value)
 
     def _write(self, topic: str, kind: str, value: bytes) -> None:
         headers = [("type", kind.encode()), ("version", b"1"), *self._origin]
@@ -335,7 +356,9 @@ class Task:
     def _alert(self, event: np.ndarray, offsets: np.ndarray, values: np.ndarray) -> Alert:
         """The message of one scenario event, under what is in force."""
         where = (self.topic, self.partition)
-        return build_alert(event, offsets, values, self.admission.names, where, self.force, self.build)
+        slot = int(event[2])
+        named = self.admission.names[slot], self.kinds[slot]
+        return build_alert(event, offsets, values, named, where, self.force, self.build)
 
     def restart_tally(self) -> Tally:
         """What happened since the last call."""

@@ -6,7 +6,8 @@ import numpy.typing as npt
 from detectors.book import features as book_features
 from detectors.book import flow
 from detectors.book import trees as book_trees
-from detectors.kmeans.score import ALERT, Centres, probability
+from detectors.feeds import feed_of
+from detectors.kmeans.score import Centres, probability
 from detectors.pumps import features as pump_features
 from detectors.pumps import trees
 from detectors.scenarios import observation as x_
@@ -39,8 +40,9 @@ def ask_models(
     """
     x[x_.DISTANCE], x[x_.DISTANCE_PROBABILITY] = raw, chance
     x[x_.FUSED] = np.nan
-    x[x_.ALERT_DISTANCE], x[x_.PUMP_ALERT] = judges.kmeans.limits[ALERT], judges.pumps.limits[trees.ALERT]
     a = S.acc[i]
+    feed = feed_of(a[s.HAS_TRADE], a[s.HAS_QUOTE], a[s.HAS_BOOK])
+    x[x_.ALERT_DISTANCE], x[x_.PUMP_ALERT] = judges.kmeans.alerts[feed], judges.pumps.limits[trees.ALERT]
     x[x_.PUMP_CHANCE] = 0.0 if a[s.TRADES_SEEN] > 0.0 else np.nan
     if a[s.BUYS] > 0.0:
         a[s.BUYS] = 0.0

@@ -6,18 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streams.driver import table
-from streams.engine.models import InForce, ModelShelf
-from streams.engine.rules import DetectorConfig
+from streams.evaluate import history_features
 from streams.evaluate.history import History, Partition, Span
 from streams.evaluate.replayed import silent
-from tapewatch import topics
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 
 COLUMNS = ("ret_1s", "volume_1s", "signed_volume_1s")
-_TAKE_RECORDS = 500
-_BEHIND_NS = 5 * NANOS
 
 Parts = dict[str, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]]
 
@@ -58,25 +53,19 @@ def read(
 def _read(
     partition: Partition, span: Span, wanted: Collection[str], say: Callable[[int, int], None], before: int
 ) -> tuple[Parts, int]:
-    """One partition, its engine without models and scenarios."""
-    task = partition.task(InForce(ModelShelf(), {}, DetectorConfig(watch=False)))
+    """One partition."""
     found: Parts = {}
+    count = [0]
 
-    def take() -> None:
-        columns = table((one for one in task.take() if one.topic == topics.FEATURES), "features")
+    def counted(rows: int, clock_ns: int) -> None:
+        count[0] = rows
+        say(before + rows, clock_ns)
+
+    for columns in history_features.tables(partition, span, counted):
         for name in wanted:
-            mine = columns["instrument"] == name if columns else np.zeros(0, dtype=bool)
+            mine = columns["instrument"] == name
             if mine.any():
                 rows = np.stack([columns[column][mine].astype(np.float64) for column in COLUMNS], axis=1)
                 # A row is stamped with the end of its second.
                 found.setdefault(name, []).append((columns["ts"][mine] // NANOS - 1, rows))
-
-    for number, record in enumerate(partition.records(), start=1):
-        task.feed(record.offset, record.value, record.headers, record.appended_ns)
-        if number % _TAKE_RECORDS == 0:
-            take()
-            say(before + sum(task.tally.rows.values()), task.clock_ns)
-        if task.clock_ns >= span.end_ns + _BEHIND_NS:
-            break
-    take()
-    return found, sum(task.tally.rows.values())
+    return found, count[0]

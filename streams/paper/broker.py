@@ -1,7 +1,7 @@
 """The paper broker: a function of the market log, the signals and the commands, in the order of their offsets."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -11,36 +11,16 @@ from detectors.trading.orders import REFUSALS, cancel, flatten, held_for_buys, p
 from detectors.trading.tape import Tape, run_log
 from streams.paper.lanes import Lanes
 from streams.paper.records import OrderBook, Record
-from streams.paper.settings import PaperSettings
 from streams.paper.sizing import affordable, limit_price, order_qty
 from tapewatch.clock import NANOS
 from tapewatch.instruments import Instrument
-from tapewatch.messages import Cause, Fill, Order, Signal, stable_id
-from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.messages import Cause, Fill, Order, Position, Signal, stable_id
+from tapewatch.paper_settings import PaperSettings
+from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
 
 _EVENT_ROOM = 4096
 _MARKET_ROWS = (RowType.TRADE, RowType.QUOTE, RowType.BOOK)
-
-
-class Account(NamedTuple):
-    """An instrument's account at the end of a second; money in its currency, as float64 of exact amounts.
-
-    ts : UTC ns; cash : paid in and out since the start; cost : of the open position, negative for one sold short
-    result : realised and unrealised less fees and taxes
-    """
-
-    ts: int
-    instrument: str
-    currency: str
-    position: float
-    cost: float
-    cash: float
-    realised: float
-    unrealised: float
-    fees: float
-    taxes: float
-    result: float
 
 
 Command = Literal["start", "stop", "kill"]
@@ -52,7 +32,8 @@ class PaperBroker:
     A signal comes after the frame whose offset is its cause and before the next one, so that what comes out is the same
     however frames and signals were fetched. `skipped` counts signals that led to no order, by reason.
 
-    stop : no new orders, those that stand stay. kill : every order is cancelled too, and nothing starts again but by
+    It is stopped until somebody says `start`, unless its settings say otherwise. stop : no new orders, those that stand
+    stay. kill : every order is cancelled too, and nothing starts again but by
     `start`. switch : one instrument.
     """
 
@@ -60,16 +41,16 @@ class PaperBroker:
         self.settings, self.reference, self.topic, self.partition = settings, reference, topic, partition
         self.lanes = Lanes()
         self.book = OrderBook(self.lanes)
-        self.accounts: list[Account] = []
+        self.accounts: list[Position] = []
         self.skipped: dict[str, int] = {}
-        self.running: Command = "start"
+        self.running: Command = "start" if settings.started else "stop"
         self.switched: dict[str, bool] = {}
         self.offset = -1
         self.clock = 0
         self._events = np.zeros((_EVENT_ROOM, s.EVENT_WIDTH), dtype=np.int64)
         self._counts = np.zeros(1, dtype=np.int64)
 
-    def take(self) -> tuple[list[Order | Fill], list[Account]]:
+    def take(self) -> tuple[list[Order | Fill], list[Position]]:
         """Orders and fills, and accounts, since the last call."""
         messages, accounts = self.book.messages, self.accounts
         self.book.messages, self.accounts = [], []
@@ -114,6 +95,26 @@ class PaperBroker:
         if not on and instrument in self.lanes.place:
             for side in (s.BUY, s.SELL):
                 self._cancel(self.lanes.place[instrument], side, "switched off")
+
+    def account(self, lane: int, at: int) -> Position:
+        """A lane's account as of a time, UTC ns."""
+        p, units = self.lanes.state[lane], self.lanes.units[lane]
+        open_result = int(unrealised(p))
+        result = int(p[s.REALISED]) + open_result - int(p[s.FEES]) - int(p[s.TAXES])
+        return Position(
+            instrument=self.lanes.ids[lane],
+            ts=to_rfc3339(at),
+            currency=self.lanes.currencies[lane],
+            position=units.quantity(int(p[s.POSITION])),
+            cost=units.money(int(p[s.COST])),
+            cash=units.money(int(p[s.CASH])),
+            realised=units.money(int(p[s.REALISED])),
+            unrealised=units.money(open_result),
+            fees=units.money(int(p[s.FEES])),
+            taxes=units.money(int(p[s.TAXES])),
+            result=units.money(result),
+            cause=Cause(self.topic, self.partition, self.offset),
+        )
 
     def _obstacle(self, signal: Signal) -> str:
         """Why a signal leads to nothing; empty where it may."""
@@ -188,22 +189,11 @@ class PaperBroker:
         """At the first row of a later second: volatility, accounts, orders that have stood too long."""
         self.lanes.second_passed(elapsed, self.settings.half_life_s)
         end = (self.clock // NANOS + 1) * NANOS
-        for lane in np.flatnonzero(self.lanes.state[:, s.BOUGHT] + self.lanes.state[:, s.SOLD]):
-            self.accounts.append(self._account(int(lane), end))
+        self.accounts += [self.account(lane, end) for lane in self.lanes.traded()]
         oldest = end - round(self.settings.lifetime_s * NANOS)
         for record in list(self.book.standing.values()):
             if record.created <= oldest and not record.cancelled_for:
                 self._cancel(record.lane, record.side, "lifetime")
-
-    def _account(self, lane: int, at: int) -> Account:
-        p, units = self.lanes.state[lane], self.lanes.units[lane]
-        open_result = int(unrealised(p))
-        money = [int(p[k]) for k in (s.COST, s.CASH, s.REALISED)] + [open_result, int(p[s.FEES]), int(p[s.TAXES])]
-        cost, cash, realised, still_open, fees, taxes = (units.money(each) for each in money)
-        return Account(
-            at, self.lanes.ids[lane], self.lanes.currencies[lane], units.quantity(int(p[s.POSITION])), cost, cash,
-            realised, still_open, fees, taxes, units.money(money[2] + open_result - money[4] - money[5]),
-        )  # fmt: skip
 
     def _cancel(self, lane: int, side: int, reason: str) -> None:
         """Ask for a side's orders to be cancelled."""

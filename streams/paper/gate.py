@@ -1,5 +1,6 @@
 """The order in which the broker hears of things: each frame, then the signals that it caused, whatever came first."""
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
@@ -17,11 +18,17 @@ class Span(NamedTuple):
     signals: int
 
 
+def _place(signal: Signal) -> tuple[int, str, str]:
+    """Where a signal stands among others."""
+    return signal.cause.offset, signal.ts, signal.instrument
+
+
 class Gate(Generic[Frame]):
     """One partition's frames, signals and commits, read from three topics in any interleaving, in one order.
 
     A frame waits until the engine has committed a transaction over it and all signals of that transaction are here;
-    frames before offset `begin`, the end of a transaction, are the past. Each topic by itself is read in order.
+    frames before offset `begin`, the end of a transaction, are the past. Frames and commits are read in their order;
+    signals may lie in several partitions, and are put in the order of cause, time and instrument.
     """
 
     def __init__(self, begin: int = 0):
@@ -38,16 +45,18 @@ class Gate(Generic[Frame]):
             self._frames.append((offset, frame))
 
     def signal(self, signal: Signal) -> None:
-        """A signal was read. ValueError where their causes go back."""
-        if self._signals and signal.cause.offset < self._signals[-1].cause.offset:
-            raise ValueError(f"signal of {signal.cause.offset} after one of {self._signals[-1].cause.offset}")
+        """A signal was read."""
         if signal.cause.offset >= self.begin:
-            self._signals.append(signal)
+            insort(self._signals, signal, key=_place)
 
     def commit(self, commit: Commit) -> None:
         """A commit record was read."""
         if commit.next_offset > self.begin:
             self._spans.append(Span(commit.first_offset, commit.next_offset, commit.signals))
+
+    def waiting(self) -> tuple[int, int, int]:
+        """How many frames, signals and commits were read and wait for the others."""
+        return len(self._frames), len(self._signals), len(self._spans)
 
     def held(self) -> tuple[list[Signal], list[Span]]:
         """Signals and spans that were read and still wait: a restart that reads on behind them needs them."""
@@ -73,7 +82,7 @@ class Gate(Generic[Frame]):
             self.begin = max(self.begin, span.end)
 
     def _arrived(self, span: Span) -> bool:
-        return sum(signal.cause.offset < span.end for signal in self._signals) >= span.signals
+        return sum(span.first <= signal.cause.offset < span.end for signal in self._signals) >= span.signals
 
     def _caused_by(self, offset: int) -> list[Signal]:
         found = []

@@ -155,6 +155,11 @@ class Lanes:
             books = np.concatenate(sides, axis=1)
         return values, books
 
+    def traded(self) -> list[int]:
+        """Lanes in which anything was ever bought or sold."""
+        found: list[int] = np.flatnonzero(self.state[:, s.BOUGHT] + self.state[:, s.SOLD]).tolist()
+        return found
+
     def second_passed(self, elapsed: int, half_life_s: float) -> None:
         """Take the change of each middle price since the last second into its variance. elapsed : seconds"""
         bid, ask = self.state[:, s.MARK_BID].astype(np.float64), self.state[:, s.MARK_ASK].astype(np.float64)

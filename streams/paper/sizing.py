@@ -10,7 +10,7 @@ from detectors.trading.account import mark
 from detectors.trading.ticks import ceil_price, floor_price, moved_price
 from detectors.trading.units import LOT
 from streams.paper.lanes import Lanes
-from streams.paper.settings import PaperSettings
+from tapewatch.paper_settings import PaperSettings
 
 I8 = npt.NDArray[np.int64]
 

@@ -12,9 +12,9 @@ from detectors.trading.venues import VenueRules
 from streams.paper.broker import Command, PaperBroker
 from streams.paper.lanes import Known
 from streams.paper.records import Record
-from streams.paper.settings import PaperSettings
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
+from tapewatch.paper_settings import PaperSettings
 
 VERSION = 1
 

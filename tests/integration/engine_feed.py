@@ -1,6 +1,5 @@
 """A feed of the test's own on the real broker, an engine over it, and what the engine wrote."""
 
-import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
+from tests.integration.at_work import at_work
 from tests.unit import engine_market as m
 
 DEADLINE_S = 60.0
@@ -92,24 +92,10 @@ class Feed:
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """An engine at work in a thread; on the way out it has committed what was sent."""
-        engine, stop, failures = Engine(self.settings), threading.Event(), []
-
-        def work() -> None:
-            try:
-                engine.run(stop)
-            except BaseException as failure:
-                failures.append(failure)
-                raise
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
+        engine = Engine(self.settings)
+        with at_work(engine.run):
             yield engine
             self.wait()
-        finally:
-            stop.set()
-            thread.join(30)
-        assert not failures
 
     def written(self, topic: str) -> list[Message]:
         """Records of this feed on an output topic, read committed."""

@@ -74,6 +74,8 @@ def test_demo_ends_with_the_same_alerts_in_topic_and_database(data):
     assert told["features"] == tables["features"] > 0
     assert told["scores"] == tables["scores"] > 0
     assert told["first_score_s"] > 0
+    kept = {"signals": "signals", "orders": "own_orders", "fills": "own_fills"}
+    assert {key: told[key] for key in kept} == {key: tables[table] for key, table in kept.items()}
     assert not told["refused"]
     pumps = told["episodes"]["pump_and_dump"]
     assert 1 <= pumps["detected"] <= pumps["injected"]

@@ -19,6 +19,7 @@ from detectors.kmeans.model import KMeansModel
 from streams.engine import control
 from streams.engine.build import build_hash
 from streams.engine.models import InForce, shipped
+from streams.engine.policy import SHADOW
 from streams.engine.process import Engine
 from streams.engine.recovery import feed
 from streams.engine.rules import DetectorConfig
@@ -26,6 +27,7 @@ from streams.engine.shelf import KafkaShelf
 from streams.engine.task import Task
 from tapewatch import audit, cli, control_rows, frames, kafka, topics
 from tapewatch.clock import WALL
+from tapewatch.errors import TapewatchError
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
 from tapewatch.partitioner import partition_for
@@ -33,6 +35,7 @@ from tapewatch.registry import FixedRegistry, register
 from tapewatch.rows import Rows, RowType
 from tapewatch.settings import KafkaSettings, Settings
 from tapewatch.stack import Addresses
+from tests.unit.virtual_policy import made
 
 AT = 1_700_000_000_000_000_000
 NANOS = 1_000_000_000
@@ -253,3 +256,28 @@ def _json(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     assert out.count("\n") == 1
     tree: dict[str, Any] = json.loads(out)
     return tree
+
+
+def test_a_policy_runs_as_a_shadow_until_it_is_taken_back(clean: Settings) -> None:
+    first, second = made(1), made(2)
+    market = Feed(clean, f"t{uuid.uuid4().hex[:10]}")
+    for policy in (first, second):
+        change = control.promote(clean, policy.encoded(), "on trial", shadow=True)
+        assert (change.subject, change.value) == (SHADOW, policy.hash)
+        assert len(change.rows[market.topic]) == PARTITIONS
+    assert control.models_in_force(control_rows.orders(clean))[SHADOW] == second.hash
+    assert control.rollback(clean, SHADOW, "no better").value == first.hash
+    assert control.rollback(clean, SHADOW, "no better either").value == ""
+    assert SHADOW not in control.models_in_force(control_rows.orders(clean))
+    with pytest.raises(TapewatchError, match="no earlier model"):
+        control.rollback(clean, SHADOW, "nothing left")
+    market.write(2)
+    assert cli.main(["--data", clean.data, "models", "list", "--json"]) == 0
+    task = Task(market.topic, 0, FixedRegistry([]), InForce.default(KafkaShelf(clean)), build_hash())
+    reader = kafka.consumer(clean)
+    for message in kafka.read_range(reader, market.topic, 0, 0, 4):
+        feed(task, message)
+        task.take()
+    reader.close()
+    assert SHADOW not in task.force.models
+    assert "bad_control" not in task.tally.refused

@@ -354,6 +354,50 @@ def test_signals_and_coverage_are_kept(ours, feed):
     assert query(ours, f"SELECT instrument, reason, seconds FROM v_coverage {where}") == [("*", "gap", 5)]
 
 
+def own_order(feed: str, revision: int, **changes) -> messages.Order:
+    at = to_rfc3339(START + revision)
+    body = {
+        "id": messages.stable_id(feed), "revision": revision, "mode": "paper", "instrument": "AAA.XTST", "side": "buy",
+        "kind": "limit", "price": 10.5, "qty": 3.0, "state": "open", "created": to_rfc3339(START), "updated": at,
+        "cause": messages.Cause(topics.market(feed), 0, 7 + revision),
+    }  # fmt: skip
+    return messages.Order(**(body | changes))
+
+
+def test_own_orders_fills_and_positions_are_kept(ours, feed):
+    kafka.create_topics(ours, topics.paper_topics(ours.topics))
+    producer, cause = kafka.producer(ours), messages.Cause(topics.market(feed), 0, 9)
+    order = messages.stable_id(feed)
+    fill = messages.Fill(
+        id=messages.stable_id(order, 0), order=order, mode="paper", instrument="AAA.XTST", side="buy", price=10.5,
+        qty=1.0, liquidity="maker", fee=0.01, currency="USD", at=to_rfc3339(START + 1), cause=cause,
+    )  # fmt: skip
+    account = messages.Position(
+        instrument="AAA.XTST", ts=to_rfc3339(START), currency="USD", position=1.0, cost=10.5, cash=-10.51,
+        realised=0.0, unrealised=-0.1, fees=0.01, taxes=0.0, result=-0.11, cause=cause,
+    )  # fmt: skip
+    newest = own_order(feed, 2, state="open", filled=1.0)
+    live = own_order(feed, 0, id=messages.stable_id(feed, "live"), mode="live", cause=None, price=None, kind="market")
+    for message in (own_order(feed, 0), newest, own_order(feed, 1, state="pending"), live, fill, fill, account):
+        producer.produce(message.TOPIC, messages.encode(message), partition=0)
+    producer.flush()
+    summary = keep(ours)
+    assert all(summary.rows[table] for table in ("own_orders", "own_fills", "own_positions"))
+    where = f"WHERE topic = '{topics.market(feed)}'"
+    assert query(ours, f"SELECT instrument, revision, state, filled, log_offset FROM v_own_orders {where}") == [
+        ("AAA.XTST", 2, "open", 1.0, 9)
+    ]
+    assert query(ours, "SELECT mode, price, log_id FROM own_orders WHERE id = %s", live.id) == [("live", None, None)]
+    assert query(ours, f"SELECT order_id, qty, fee, liquidity FROM v_own_fills {where}") == [
+        (order, 1.0, 0.01, "maker")
+    ]
+    assert query(ours, f"SELECT position, cash, result FROM v_own_positions {where}") == [(1.0, -10.51, -0.11)]
+    producer.produce(topics.ORDERS, messages.encode(own_order(feed, 1, state="pending")), partition=0)
+    producer.flush()
+    keep(ours)
+    assert query(ours, f"SELECT revision FROM v_own_orders {where}") == [(2,)]
+
+
 def test_tables_of_the_sink_are_those_of_the_newest_migration(ours):
     assert migrations.head() == tables.REVISION
     layouts = [tables.QUOTES, tables.TRADES, tables.BOOKS, tables.ORDERS, tables.STATUS, tables.BARS, tables.SCORES]
@@ -486,4 +530,5 @@ def test_topic_that_appears_while_the_sink_runs_is_taken_up(ours):
 
 
 def test_sink_reads_every_topic_that_has_a_table():
-    assert set(TOPICS) == {"instruments", "features", "scores", "bars", "alerts", "signals", "coverage"}
+    engine = {"instruments", "features", "scores", "bars", "alerts", "signals", "coverage"}
+    assert set(TOPICS) == engine | {"orders", "fills", "positions"}

@@ -1,9 +1,10 @@
 """Small markets for the engine's tests: rows one at a time in log order, and the frames in which they are sent."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -118,14 +119,22 @@ def names_in(events: Iterable[Event]) -> list[str]:
     return [EVERY_INSTRUMENT, *sorted({event.instrument for event in events} - {EVERY_INSTRUMENT})]
 
 
-def new_driver(names: Iterable[str], force: InForce | None = None) -> Driver:
-    return Driver(FixedRegistry([Instrument(name) for name in names]), force=force)
+def new_driver(
+    names: Iterable[str], force: InForce | None = None, kinds: Mapping[str, str] = MappingProxyType({})
+) -> Driver:
+    """A driver of shares, and of instruments whose kinds are named."""
+    return Driver(FixedRegistry([Instrument(name, kind=kinds.get(name, "share")) for name in names]), force=force)
 
 
-def run(events: Sequence[Event], cuts: Iterable[int] = (), force: InForce | None = None) -> Driver:
+def run(
+    events: Sequence[Event],
+    cuts: Iterable[int] = (),
+    force: InForce | None = None,
+    kinds: Mapping[str, str] = MappingProxyType({}),
+) -> Driver:
     """A driver that was fed the log."""
     names = names_in(events)
-    driver = new_driver(names, force)
+    driver = new_driver(names, force, kinds)
     for part in frames_of(events, cuts):
         send(driver, part, names)
     return driver

@@ -16,9 +16,10 @@ from streams.evaluate.changes import with_values
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import to_rfc3339
-from tapewatch.rows import Rows, RowType
+from tapewatch.rows import Rows
 from tapewatch.settings import Settings
 from tests.unit.test_what_if import stored
+from tests.unit.trade_rows import trade_rows
 
 START = 1_750_000_000
 NAMES = ("LEAD.SIMX", "TAIL.SIMY", "ELSE.SIMX")
@@ -46,17 +47,7 @@ def rows(lag: int = 3, given_back: float = 0.008, taken: float = -0.8, seconds: 
                 at = (START + second) * NANOS + (2 * place + (side > 0)) * 1_000_000
                 made.append((at, place, price, size[place] * (1 + side * net[place]), side))
     made.sort()
-    times = np.array([each[0] for each in made], dtype=np.int64)
-    columns: dict[str, Any] = {
-        "instrument": np.array([each[1] for each in made], dtype=np.int32),
-        "ts_event": times,
-        "ts_recv": times,
-        "price": np.array([each[2] for each in made]),
-        "qty": np.array([each[3] for each in made]),
-        "aggressor_side": np.array([each[4] for each in made], dtype=np.int8),
-        "condition": np.zeros(len(made), dtype=np.int8),
-    }
-    return Rows(RowType.TRADE, NAMES, columns)
+    return trade_rows(NAMES, made)
 
 
 def run(

@@ -22,6 +22,22 @@ def bars(driver: Driver, instrument: str = "A.SIMX") -> dict[int, tuple[float, .
     return dict(zip(minutes.astype(int).tolist(), zip(*columns, strict=True), strict=True))
 
 
+def test_whole_minutes_are_marked_as_sealed_behind_their_bars() -> None:
+    driver = run(in_order([trade("A.SIMX", when, 100.0) for when in (5, 70)], heartbeats(130)))
+    kinds = [dict(record.headers)["type"] for record in driver.collect()["bars"]]
+    assert kinds.index(b"bars") < kinds.index(b"sealed-minutes")
+    sealed = table(driver.collect()["bars"], "sealed-minutes")
+    assert ((sealed["ts"] // NANOS - START) / 60).tolist() == [1.0, 2.0]
+    assert set(sealed["instrument"]) == {"*"}
+
+
+def test_bar_counts_buys_and_sells_by_aggressor_side() -> None:
+    sides = [(5, 1), (6, 1), (7, -1), (8, 0), (61, -1)]
+    driver = run(in_order([trade("A.SIMX", when, 100.0, 1.0, side) for when, side in sides], heartbeats(121)))
+    found = table(driver.outgoing(), "bars")
+    assert (found["buys"].tolist(), found["sells"].tolist()) == ([2.0, 0.0], [1.0, 1.0])
+
+
 def test_bar_is_first_highest_lowest_and_last_trade_of_the_minute() -> None:
     prices = [(5, 100.0, 1.0), (20, 104.0, 2.0), (40, 97.0, 3.0), (59.9, 101.0, 4.0), (60, 500.0, 1.0)]
     driver = run(in_order([trade("A.SIMX", when, price, qty) for when, price, qty in prices], heartbeats(61)))

@@ -115,6 +115,41 @@ def test_engine_writes_the_scores_of_the_batch_functions_bit_for_bit(alert: floa
         assert scores_of(driven(alert), detector) == rows
 
 
+def of_coins() -> autoencoder.AutoencoderModel:
+    """Another network, as a model of coins."""
+    described = msgspec.structs.replace(
+        autoencoder.shipped("stock").described, instrument_class="crypto", detector=peers.AUTOENCODER_CRYPTO
+    )
+    return autoencoder.AutoencoderModel(described, other_network().arrays)
+
+
+def test_coins_are_scored_by_their_own_network_and_shares_by_theirs() -> None:
+    usual = in_force()
+    shelf = usual._shelf
+    models = usual.models | {peers.AUTOENCODER_CRYPTO: shelf.put(of_coins().encoded())}
+    kinds = {"QUOTED.SIMX": "spot", "DEEP.SIMX": "perpetual"}
+    driver = m.run(events(), force=InForce(shelf, models, usual.config), kinds=kinds)
+    rows, keys = sample(driver)
+    errors = dict(zip(keys, batch.score_rows(of_coins().network(rows.names), rows), strict=True))
+    coins, shares = scores_of(driver, peers.AUTOENCODER_CRYPTO), scores_of(driver, peers.AUTOENCODER)
+    assert {name for name, _ in coins} == {"QUOTED.SIMX", "DEEP.SIMX"}
+    assert {key: raw for key, (raw, _) in coins.items()} == {
+        key: np.float32(error) for key, error in errors.items() if key[0] in kinds and not np.isnan(error)
+    }
+    assert shares == {
+        key: told for key, told in scores_of(driven(LOW), peers.AUTOENCODER).items() if key[0] not in kinds
+    }
+
+
+def test_without_a_network_of_coins_the_others_judge_them_alone() -> None:
+    usual = in_force()
+    models = {name: known for name, known in usual.models.items() if name != peers.AUTOENCODER_CRYPTO}
+    force = InForce(usual._shelf, models, usual.config)
+    driver = m.run(events()[:3000], force=force, kinds={"BOOKS.SIMX": "spot"})
+    assert "BOOKS.SIMX" not in {name for name, _ in scores_of(driver, peers.AUTOENCODER)}
+    assert "BOOKS.SIMX" in {name for name, _ in scores_of(driver, peers.FUSION)}
+
+
 def test_fusion_of_the_engine_is_that_of_whole_arrays() -> None:
     rng = np.random.default_rng(3)
     chances = rng.uniform(0.0, 1.0, (50, 3))

@@ -22,7 +22,6 @@ from streams.engine.models import KMEANS, Control, InForce, shipped
 from streams.engine.policy import DDQN, SHADOW, PolicySettings, problem
 from streams.engine.rules import DetectorConfig
 from streams.engine.signals import size_of
-from streams.paper.settings import PaperSettings
 from streams.paper.task import PaperTask
 from tapewatch import control_rows, messages, topics
 from tapewatch.admission import CONTROL_SOURCE
@@ -31,6 +30,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument, Tick
 from tapewatch.messages import Commit, Order, Signal, from_rfc3339
+from tapewatch.paper_settings import PaperSettings
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
@@ -258,6 +258,15 @@ def test_policies_that_the_engine_cannot_run_are_refused() -> None:
     assert "it must end with position" in problem(made(1, inputs=(*FEATURES, *reversed(PRIVATE))))
     with pytest.raises(TapewatchError, match="learnt in the environment"):
         acting(models={DDQN: daily})
+
+
+def test_a_shadow_that_is_taken_away_says_nothing_more() -> None:
+    force = acting(models={DDQN: made(1), SHADOW: made(4)})
+    driver = switched(200, Control(models={SHADOW: ""}), force=force)
+    assert max(from_rfc3339(each.ts) for each in signals_of(driver, topics.SHADOW_SIGNALS)) <= (m.START + 199) * NANOS
+    assert max(from_rfc3339(each.ts) for each in signals_of(driver)) > (m.START + 200) * NANOS
+    assert SHADOW not in driver.task.force.models
+    assert not driver.task.state.virtual[:, 1].any()
 
 
 def test_only_policies_have_a_shadow() -> None:

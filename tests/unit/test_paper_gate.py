@@ -1,5 +1,6 @@
 """Frames and signals reach the broker in one order, however the three topics were read."""
 
+import itertools
 import random
 from typing import Any
 
@@ -87,11 +88,27 @@ def test_a_frame_waits_for_the_signals_of_its_transaction() -> None:
     assert [(offset, len(caused)) for offset, _, caused in gate.released(1)] == [(0, 1)]
 
 
-def test_topics_that_go_back_are_an_error() -> None:
+def test_frames_that_go_back_are_an_error() -> None:
     gate: Gate[Rows] = Gate()
     gate.frame(3, LOG.frames[0])
     with pytest.raises(ValueError, match="after 3"):
         gate.frame(3, LOG.frames[0])
-    gate.signal(signal("buy", 0, 5))
-    with pytest.raises(ValueError, match="one of 5"):
-        gate.signal(signal("buy", 0, 4))
+
+
+def test_signals_of_several_partitions_are_put_in_one_order() -> None:
+    said = [signal("buy", 1, 0, "B.SIMX"), signal("sell", 1, 0, "A.SIMX"), signal("buy", 0, 0, "B.SIMX")]
+    for order in itertools.permutations(said):
+        gate: Gate[Rows] = Gate()
+        gate.frame(0, LOG.frames[0])
+        gate.commit(commit(0, 1, 3))
+        for each in order:
+            gate.signal(each)
+        assert [caused for _, _, caused in gate.released(1)] == [said[::-1]]
+
+
+def test_signals_from_before_a_transaction_do_not_count_for_it() -> None:
+    gate: Gate[Rows] = Gate()
+    gate.frame(5, LOG.frames[0])
+    gate.signal(signal("buy", 0, 2))
+    gate.commit(commit(5, 6, 1))
+    assert list(gate.released(6)) == []

@@ -6,6 +6,7 @@ import pytest
 
 from tapewatch import settings
 from tapewatch.errors import SettingsError
+from tapewatch.paper_settings import PaperSettings
 
 
 def test_flags_win_over_the_environment_and_the_environment_over_the_file(tmp_path: Path) -> None:
@@ -25,12 +26,23 @@ def test_flags_win_over_the_environment_and_the_environment_over_the_file(tmp_pa
         ({"TAPEWATCH_NOTHING": "x"}, "nothing"),
         ({"TAPEWATCH_ENGINE_POLL_MS": "0"}, "poll_ms"),
         ({"TAPEWATCH_SINK_BATCH_ROWS": "many"}, "batch_rows"),
+        ({"TAPEWATCH_PAPER_CAPITAL": "-1"}, "capital"),
+        ({"TAPEWATCH_PAPER_POSITION_SHARE": "1.5"}, "position_share"),
+        ({"TAPEWATCH_PAPER_ORDER": "iceberg"}, "order"),
     ],
 )
 def test_an_unknown_key_and_a_bad_value_are_refused_by_name(environment: dict[str, str], named: str) -> None:
     with pytest.raises(SettingsError) as refused:
         settings.load(None, environment)
     assert named in refused.value.message
+
+
+def test_how_the_paper_broker_trades_is_a_part_of_its_settings() -> None:
+    environment = {"TAPEWATCH_PAPER_CAPITAL": "5000", "TAPEWATCH_PAPER_FEEDS": "twse, upbit"}
+    paper = settings.load(None, environment).paper
+    assert paper.feeds == ("twse", "upbit")
+    assert paper.rules() == PaperSettings(capital=5000.0)
+    assert not paper.rules().started
 
 
 def test_a_secret_is_read_from_the_file_that_the_variable_names(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tapewatch.frames import FrameHeaders
 from tapewatch.messages import Alert, Provenance, alert_id, to_rfc3339
 from tapewatch.rows import Rows, RowType
 from tapewatch.settings import Settings
+from tests.unit.trade_rows import trade_rows
 
 START = 1_750_000_000
 SPAN = Span(START * NANOS, (START + 3600) * NANOS, 0.0)
@@ -118,17 +119,7 @@ def trades(rises: dict[int, float], seconds: int = 1500) -> Rows:
         times = (START + second) * NANOS + np.arange(1, count + 1) * 40_000_000
         parts.append([(int(at), price, 10.0 if pump else 0.5, side) for at in times])
     rows = [row for part in parts for row in part]
-    times = np.array([row[0] for row in rows], dtype=np.int64)
-    columns = {
-        "instrument": np.zeros(len(rows), dtype=np.int32),
-        "ts_event": times,
-        "ts_recv": times,
-        "price": np.array([row[1] for row in rows]),
-        "qty": np.array([row[2] for row in rows]),
-        "aggressor_side": np.array([row[3] for row in rows], dtype=np.int8),
-        "condition": np.zeros(len(rows), dtype=np.int8),
-    }
-    return Rows(RowType.TRADE, ("COIN.SIMX",), columns)
+    return trade_rows(("COIN.SIMX",), [(at, 0, *rest) for at, *rest in rows])
 
 
 def stored(folder: Path, rows: Rows) -> Path:

@@ -18,6 +18,7 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders; a signal's own price comes first
     latency_ms : from the log time of a signal to the market; lifetime_s : a resting order is cancelled after it
     half_life_s, warm_s : of the volatility, and seconds before it is trusted; least_volatility : a second, a floor
+    started : whether it trades before anybody says `start`
     auto : whether instruments trade unless they are switched off; day_trading : flat when an instrument's session ends
     """
 
@@ -32,6 +33,7 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     half_life_s: Positive = 300.0
     warm_s: Annotated[int, Meta(ge=1)] = 60
     least_volatility: Positive = 1e-5
+    started: bool = False
     auto: bool = True
     day_trading: bool = True
 
@@ -39,3 +41,24 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def latency_ns(self) -> int:
         """Latency in nanoseconds."""
         return round(self.latency_ms * 1e6)
+
+
+class PaperProcessSettings(PaperSettings, frozen=True, forbid_unknown_fields=True):
+    """The paper broker's process, and how it trades.
+
+    group, instance : consumer group, and static member id in it; empty takes host name and process id
+    feeds : names of the feeds it trades on; empty means every feed there is
+    batch_records : records read at once at most; poll_ms : longest wait for the first one, ms
+    commit_ms : wall time between transactions, ms
+    """
+
+    group: str = "tapewatch-paper"
+    instance: str = ""
+    feeds: tuple[str, ...] = ()
+    batch_records: Annotated[int, Meta(ge=1)] = 500
+    poll_ms: Annotated[int, Meta(ge=1)] = 20
+    commit_ms: Annotated[int, Meta(ge=1)] = 100
+
+    def rules(self) -> PaperSettings:
+        """How it trades."""
+        return PaperSettings(**{name: getattr(self, name) for name in PaperSettings.__struct_fields__})

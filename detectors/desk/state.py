@@ -1,0 +1,106 @@
+"""All that the desk remembers of a coin, and the kernel that adds a minute to it."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.desk import outcomes, windows
+from detectors.ranking import features
+from detectors.regime import rules
+from detectors.regime.rules import Regimes
+from tapewatch.kernels import allocating_kernel, kernel
+
+F8 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.int64]
+
+HIGH, LOW, CLOSE, VOLUME, TRADES, BUYS, SELLS = range(7)
+BAR = 7
+"""Of a minute."""
+COUNT_OF_WINDOWS = len(windows.WINDOWS)
+
+
+class Coin(NamedTuple):
+    """One coin's state. head : float64[2] newest minute and its close, NaN at birth; pending : of `outcomes`;
+    regime : of `rules`
+    """
+
+    rings: F8
+    head: F8
+    pending: F8
+    regime: F8
+
+
+class Seen(NamedTuple):
+    """What one minute's close gives: a summary of each window, the ranking model's inputs, and each rule's calls."""
+
+    windows: F8
+    inputs: F8
+    regime: F8
+    scratch: F8
+
+
+class Barriers(NamedTuple):
+    """What is asked of a coin. horizon : minutes; target, stop : returns, the latter negative"""
+
+    horizon: int
+    target: float
+    stop: float
+
+
+def new_coin(horizon: int) -> Coin:
+    """A coin of which nothing is known."""
+    return Coin(
+        np.full((windows.ROOM, windows.FIELDS), np.nan),
+        np.full(2, np.nan),
+        np.full((horizon, outcomes.PENDING), np.nan),
+        np.full((len(rules.HORIZONS), rules.FIELDS), np.nan),
+    )
+
+
+def coin_bytes(horizon: int) -> int:
+    """Size of a coin's state, whatever its age."""
+    return sum(part.nbytes for part in new_coin(horizon))
+
+
+def new_seen() -> Seen:
+    """Room for what a minute gives."""
+    return Seen(
+        np.zeros((COUNT_OF_WINDOWS, windows.SUMMARY)),
+        np.zeros(features.COUNT),
+        np.zeros((len(rules.HORIZONS), len(rules.RULES))),
+        np.zeros(windows.FIELDS),
+    )
+
+
+@kernel
+def step(coin: Coin, minute: int, bar: F8, asked: Barriers, regimes: Regimes, out: Seen) -> None:
+    """Add a minute that is later than any before. minute : since the epoch; bar : float64[BAR]"""
+    close = bar[CLOSE]
+    change = math.log(close / coin.head[1]) if coin.head[1] > 0.0 else 0.0
+    decided = out.scratch[:2]
+    outcomes.decide(coin.pending, minute, bar[HIGH], bar[LOW], decided)
+    windows.add(coin.rings, minute, bar, change, decided[0], decided[1])
+    outcomes.enter(coin.pending, minute, close, asked.target, asked.stop)
+    coin.head[0], coin.head[1] = minute, close
+    for window in range(COUNT_OF_WINDOWS):
+        windows.summary(coin.rings, minute, window, out.windows[window], out.scratch)
+    features.inputs(out.windows, asked.horizon, asked.target, asked.stop, out.inputs)
+    rules.observe(coin.regime, minute, close, out.windows, regimes, out.regime)
+
+
+@allocating_kernel
+def steps(coin: Coin, minutes: I8, bars: F8, asked: Barriers, regimes: Regimes, out: Seen) -> tuple[F8, F8, F8]:
+    """Add a history. minutes : int64[rows], increasing; bars : float64[rows, BAR]
+
+    Returns inputs float64[rows, inputs], calls float64[rows, 4, 3] and summaries float64[rows, windows, SUMMARY].
+    """
+    rows = len(minutes)
+    inputs = np.empty((rows, out.inputs.size))
+    calls = np.empty((rows, *out.regime.shape))
+    summaries = np.empty((rows, *out.windows.shape))
+    for row in range(rows):
+        step(coin, minutes[row], bars[row], asked, regimes, out)
+        inputs[row], calls[row], summaries[row] = out.inputs, out.regime, out.windows
+    return inputs, calls, summaries

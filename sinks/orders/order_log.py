@@ -1,0 +1,105 @@
+"""The topics `orders` and `fills` as a gateway reads and writes them."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+from sinks.orders.intake import Arrived
+from sinks.orders.journal import Log, Outgoing
+from tapewatch import kafka, topics
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+
+
+class OrderLog(Protocol):
+    """Where orders come from and where their revisions and fills go."""
+
+    def backlog(self) -> list[Arrived]:
+        """Everything there is, from the beginning."""
+        ...
+
+    def start(self, offsets: Mapping[Log, int]) -> None:
+        """Read on from these offsets; from the beginning where there is none."""
+        ...
+
+    async def read(self, wait_s: float) -> list[Arrived]:
+        """What has come; waits for it for so long at most."""
+        ...
+
+    async def publish(self, records: list[Outgoing]) -> None:
+        """Write records in their order; returns once they are acknowledged."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class KafkaOrderLog:
+    """The topics on Kafka. One gateway reads every partition; its offsets are in its journal."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        kafka.create_topics(settings, topics.shared_topics(settings.topics))
+        # As the Java client chooses partitions by default, so that all records of an order lie in one.
+        self._writer = kafka.producer(settings, linger_ms=2, partitioner="murmur2_random")
+        self._reader = kafka.consumer(settings)
+        self._partitions = range(kafka.existing_topics(kafka.admin(settings))[topics.ORDERS])
+
+    def backlog(self) -> list[Arrived]:
+        """Everything there is, from the beginning."""
+        found: list[Arrived] = []
+        for partition in self._partitions:
+            low, high = kafka.watermarks(self._reader, topics.ORDERS, partition)
+            found.extend(
+                _arrived(partition, message.offset(), message.value())
+                for message in kafka.read_range(self._reader, topics.ORDERS, partition, low, high)
+            )
+        return found
+
+    def start(self, offsets: Mapping[Log, int]) -> None:
+        """Read on from these offsets; from the beginning where there is none."""
+        self._reader.assign(
+            [
+                TopicPartition(topics.ORDERS, each, offsets.get((topics.ORDERS, each), OFFSET_BEGINNING))
+                for each in self._partitions
+            ]
+        )
+
+    async def read(self, wait_s: float) -> list[Arrived]:
+        """What has come; waits for it for so long at most. Errors of the broker pass by: the client reconnects."""
+        messages = await asyncio.to_thread(self._reader.consume, 500, wait_s)
+        return [
+            _arrived(message.partition(), message.offset(), message.value())
+            for message in messages
+            if not message.error()
+        ]
+
+    async def publish(self, records: list[Outgoing]) -> None:
+        """Write records in their order; TapewatchError where the broker does not take them within 30 s."""
+        failed: list[str] = []
+        for record in records:
+            self._writer.produce(
+                record.topic,
+                key=record.key.encode(),
+                value=record.value,
+                on_delivery=lambda error, _: failed.append(str(error)) if error else None,
+            )
+        left = await asyncio.to_thread(self._writer.flush, 30)
+        if left or failed:
+            self._writer.purge()
+            raise TapewatchError(
+                f"Kafka did not take {left + len(failed)} records of the gateway",
+                "Run `tapewatch status`. Nothing is lost: they are in the journal.",
+            )
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._reader.close()
+
+
+def _arrived(partition: int, offset: int, value: bytes | None) -> Arrived:
+    """A message as it is taken in; an empty one is no order."""
+    return Arrived((topics.ORDERS, partition), offset + 1, value or b"")

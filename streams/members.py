@@ -1,0 +1,157 @@
+"""What every process of a consumer group shares: its clients, its static membership, its transactions' few acts."""
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from tapewatch import kafka, topics
+from tapewatch.clock import NANOS, WALL
+from tapewatch.frames import Headers
+from tapewatch.logs import Log
+from tapewatch.settings import Settings
+
+TRANSACTION_TIMEOUT_MS = 4_000
+SESSION_TIMEOUT_MS = 6_000
+
+NO_TOPIC = r"^market\.$"
+"""A subscription that matches no topic's name."""
+
+Key = tuple[str, int]
+"""A partition: topic and number."""
+
+
+def own_name(chosen: str) -> str:
+    """The static member id: what was chosen, else host name and process id."""
+    return chosen or f"{socket.gethostname()}-{os.getpid()}"
+
+
+def member_producer(settings: Settings, transactional_id: str, **properties: Any) -> Producer:
+    """A transactional producer whose dead predecessor is fenced, and whose transactions end within 4 s."""
+    return kafka.producer(
+        settings,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+        # A transaction that begins while the broker completes the one before is answered "try again": the default
+        # wait is 100 ms.
+        retry_backoff_ms=2,
+        retry_backoff_max_ms=200,
+        message_timeout_ms=TRANSACTION_TIMEOUT_MS,
+        **properties,
+    )
+
+
+def member_consumer(settings: Settings, group: str, instance: str, **properties: Any) -> Consumer:
+    """A consumer with static membership."""
+    return kafka.consumer(
+        settings,
+        group,
+        group_instance_id=instance,
+        session_timeout_ms=SESSION_TIMEOUT_MS,
+        heartbeat_interval_ms=1_500,
+        partition_assignment_strategy="roundrobin",
+        topic_metadata_refresh_interval_ms=1_000,
+        **properties,
+    )
+
+
+def subscribed(feeds: tuple[str, ...]) -> list[str]:
+    """What a group works on: the market topics of these feeds, or every market topic."""
+    return [topics.market(feed) for feed in feeds] or [topics.MARKET_PATTERN]
+
+
+def committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+    """The group's committed offsets; a coordinator that moves or still loads is waited for, 30 s at most."""
+    deadline = WALL.now() + 30 * NANOS
+    while True:
+        try:
+            return list(consumer.committed(places, timeout=10))
+        except KafkaException as error:
+            passing = error.args[0].retriable() or error.args[0].code() == KafkaError._TIMED_OUT
+            if not passing or WALL.now() > deadline:
+                raise
+            WALL.sleep(0.1)
+
+
+def enqueue(
+    producer: Producer, topic: str, value: bytes, key: bytes | None, headers: Headers, partition: int,
+    on_delivery: Callable[[Any, Any], None] | None = None,
+) -> None:  # fmt: skip
+    """Hand a record to the producer; a full queue is waited for."""
+    more: dict[str, Any] = {"on_delivery": on_delivery} if on_delivery else {}
+    while True:
+        try:
+            producer.produce(topic, value, key, partition, headers=headers, **more)
+            return
+        except BufferError:
+            producer.poll(0.05)
+
+
+def sound(batch: Iterable[Message], log: Log) -> Iterator[Message]:
+    """The records of a batch; what the consumer says instead of one is logged."""
+    for message in batch:
+        if message.error() is None:
+            yield message
+        elif message.topic() != NO_TOPIC:
+            log.warning("consumer", error=str(message.error()))
+
+
+def abort(producer: Producer, error: KafkaException, log: Log) -> None:
+    """Abort the open transaction. A fatal error is raised: it ends the process."""
+    cause = error.args[0]
+    log.warning("transaction failed", error=str(cause), fatal=cause.fatal())
+    if cause.fatal():
+        raise error
+    producer.abort_transaction(30)
+
+
+def commit(producer: Producer, offsets: list[TopicPartition], member: object) -> None:
+    """Add the input offsets to the open transaction and commit it; flushes first."""
+    producer.send_offsets_to_transaction(offsets, member, 10)
+    producer.commit_transaction(10)
+
+
+def unacknowledged(what: str) -> KafkaException:
+    """The error of records that the broker has not taken in time: the transaction has to be aborted."""
+    return KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, f"{what} were not acknowledged", False, True, True))
+
+
+class Membership:
+    """A static member of a group over market topics.
+
+    take_up : called with the partitions that are given; put_down : before they are taken away
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        names: list[str],
+        take_up: Callable[[Consumer, list[TopicPartition]], None],
+        put_down: Callable[[], None],
+    ) -> None:
+        self._consumer, self._names, self._take_up, self._put_down = consumer, names, take_up, put_down
+        self._joined = self._joined_again = False
+        self._subscribe(names)
+
+    def settle_in(self) -> None:
+        """Call it before every poll. A static member that comes back is handed its last assignment, which lacks the
+        feeds made since: it is not worked on, and a changed subscription makes the group assign anew.
+        """
+        if self._joined and not self._joined_again:
+            self._joined_again = True
+            self._subscribe([*self._names, NO_TOPIC])
+
+    def _subscribe(self, names: list[str]) -> None:
+        self._consumer.subscribe(names, on_assign=self._given, on_revoke=self._taken, on_lost=self._taken)
+
+    def _given(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        if not self._joined:
+            self._joined = True
+            consumer.assign([])
+            return
+        self._take_up(consumer, places)
+
+    def _taken(self, _: Consumer, __: list[TopicPartition]) -> None:
+        self._put_down()

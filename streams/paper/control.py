@@ -1,0 +1,138 @@
+"""What people do with the paper broker from outside: tell it something, and see where it stands."""
+
+import re
+
+import msgspec
+from confluent_kafka import Consumer, TopicPartition
+
+from streams.members import committed
+from streams.paper.desk import Desk
+from streams.paper.kept import read_state
+from tapewatch import audit, kafka, messages, topics
+from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.errors import TapewatchError
+from tapewatch.instruments import is_instrument_id
+from tapewatch.messages import PaperCommand, Position, stable_id
+from tapewatch.registry import FixedRegistry
+from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.settings import Settings
+
+NO_INSTRUMENTS = FixedRegistry(())
+COMMANDS = (topics.PAPER_COMMANDS, 0)
+
+
+class PartitionState(msgspec.Struct, frozen=True):
+    """A market partition as the last transaction left it. commands : offset of the first command it has not taken"""
+
+    topic: str
+    partition: int
+    next_offset: int
+    clock: str | None
+    running: str
+    standing: int
+    orders: int
+    fills: int
+    commands: int
+
+
+class PaperState(msgspec.Struct, frozen=True):
+    """Where paper trading stands. result : of all instruments, by currency"""
+
+    partitions: list[PartitionState]
+    switched: dict[str, bool]
+    skipped: dict[str, int]
+    accounts: list[Position]
+    result: dict[str, float]
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A command that was written. taken : partitions that have taken it so far; of : partitions that have a state"""
+
+    command: PaperCommand
+    offset: int
+    taken: int
+    of: int
+
+
+def tell(
+    settings: Settings, action: str, instrument: str, why: str, who: str = "", wait_s: float = 5.0, clock: Clock = WALL
+) -> Given:
+    """Write a command into the log, after the audit log, and wait until every partition has taken it.
+
+    action : start, stop, kill, on or off; instrument : for on and off
+    TapewatchError for a name that is no instrument's, or where the command was not acknowledged.
+    """
+    if instrument and not is_instrument_id(instrument):
+        raise TapewatchError(f"{instrument!r} is not an instrument id", "Ids are SYMBOL.VENUE in capitals.")
+    kafka.create_topics(settings, topics.paper_topics(settings.topics))
+    entry = audit.append(
+        audit.folder(settings.data_path), action=f"paper.{action}", subject=instrument or "all", why=why, who=who,
+        clock=clock,
+    )  # fmt: skip
+    at = to_rfc3339(clock.now())
+    body = {"id": stable_id(entry.who, at, action, instrument), "action": action, "instrument": instrument}
+    command = msgspec.convert({**body, "who": entry.who, "why": why, "at": at}, PaperCommand)
+    offset = _write(settings, command)
+    deadline = clock.now() + int(wait_s * NANOS)
+    while True:
+        found = [state.commands > offset for state in standing(settings).partitions]
+        if (found and all(found)) or clock.now() >= deadline:
+            return Given(command, offset, sum(found), len(found))
+        clock.sleep(0.2)
+
+
+def _write(settings: Settings, command: PaperCommand) -> int:
+    """The command's offset in its topic."""
+    offsets: list[int] = []
+    producer = kafka.producer(settings, linger_ms=1)
+    producer.produce(
+        topics.PAPER_COMMANDS, messages.encode(command), command.id.encode(), 0,
+        on_delivery=lambda error, message: None if error else offsets.append(int(message.offset() or 0)),
+    )  # fmt: skip
+    if producer.flush(kafka.TIMEOUT_S) or not offsets:
+        raise TapewatchError("the command was not acknowledged", "Run `tapewatch status`; then give it again.")
+    return offsets[0]
+
+
+def standing(settings: Settings) -> PaperState:
+    """Where every partition stands, by its last committed state."""
+    reader = kafka.consumer(settings, settings.paper.group)
+    try:
+        desks = _desks(settings, reader)
+    finally:
+        reader.close()
+    brokers = [desk.task.broker for desk in desks]
+    accounts = [broker.account(lane, broker.clock) for broker in brokers for lane in broker.lanes.traded()]
+    switched: dict[str, bool] = {}
+    skipped: dict[str, int] = {}
+    result: dict[str, float] = {}
+    for broker in brokers:
+        switched |= broker.switched
+        for reason, count in broker.skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + count
+    for account in accounts:
+        result[account.currency] = result.get(account.currency, 0.0) + account.result
+    return PaperState([_state(desk) for desk in desks], switched, skipped, accounts, result)
+
+
+def _state(desk: Desk) -> PartitionState:
+    broker = desk.task.broker
+    clock = to_rfc3339(broker.clock) if broker.clock else None
+    return PartitionState(
+        *desk.market, desk.task.begin, clock, broker.running, len(broker.book.standing), desk.orders, desk.fills,
+        desk.reads.get(COMMANDS, 0),
+    )  # fmt: skip
+
+
+def _desks(settings: Settings, reader: Consumer) -> list[Desk]:
+    """The committed state of every market partition that has one."""
+    counts = kafka.existing_topics(kafka.admin(settings))
+    feeds = {topics.market(feed) for feed in settings.paper.feeds}
+    places = [
+        TopicPartition(topic, partition)
+        for topic, count in sorted(counts.items())
+        if re.fullmatch(topics.MARKET_PATTERN, topic) and (topic in feeds or not feeds)
+        for partition in range(count)
+    ]
+    found = committed(reader, places) if places else []
+    return [read_state(reader, place, NO_INSTRUMENTS, []) for place in found if place.offset >= 0]

@@ -1,0 +1,163 @@
+"""One market partition in a process's hands: its task, how far the other topics were read for it, what to write."""
+
+import hashlib
+from typing import NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from streams.engine.task import Outgoing, ReferenceData
+from streams.members import Key
+from streams.paper.task import PaperTask, StoredTask
+from tapewatch import messages, topics
+from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.frames import Headers
+from tapewatch.messages import PaperCommand, PaperCommit
+from tapewatch.rfc3339 import to_rfc3339
+
+_DIGEST_BYTES = 32
+_SIZE_BYTES = 8
+
+
+class Read(NamedTuple):
+    """A record as it was read. appended_ns : the broker's time of it"""
+
+    key: Key
+    offset: int
+    value: bytes | None
+    headers: Headers | None
+    appended_ns: int
+
+
+class StoredDesk(msgspec.Struct, forbid_unknown_fields=True):
+    """What a restart goes on from. reads : topic, partition and next offset of the topics beside the market's."""
+
+    task: StoredTask
+    reads: list[tuple[str, int, int]]
+    orders: int
+    fills: int
+
+
+def companions(market: Key, counts: dict[str, int]) -> list[Key]:
+    """The partitions that belong to a market partition. counts : partitions of each topic
+
+    The engine puts its commit records into the partition of the same number, and signals where their instrument
+    belongs: also there the same number, where both topics have as many partitions.
+    """
+    topic, partition = market
+    signals = counts[topics.SIGNALS]
+    which = [partition] if signals == counts[topic] else range(signals)
+    return [
+        (topics.COMMITS, partition % counts[topics.COMMITS]),
+        *((topics.SIGNALS, number) for number in which),
+        (topics.PAPER_COMMANDS, 0),
+    ]
+
+
+class Desk:
+    """Reads a market partition's records and those beside it; what comes out waits for the next transaction.
+
+    reads : next offset of each topic beside the market's; next_market : of the market's; refused : records of them that
+    are no messages
+    """
+
+    def __init__(self, task: PaperTask, beside: list[Key]) -> None:
+        self.task = task
+        self.market: Key = (task.topic, task.partition)
+        self.reads = dict.fromkeys(beside, 0)
+        self.next_market = task.begin
+        self.orders = self.fills = self.refused = 0
+        self._written_to = -1 if task.taken else task.begin
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is anything that a transaction should keep."""
+        return self.task.begin != self._written_to or bool(self.task.taken)
+
+    def read(self, record: Read) -> bool:
+        """Take a record in; False where it is another desk's, or was read before."""
+        if record.key == self.market:
+            if record.offset < self.next_market:
+                return False
+            self.next_market = record.offset + 1
+            self.task.market(record.offset, record.value, record.headers, record.appended_ns)
+            return True
+        if record.offset < self.reads.get(record.key, record.offset + 1):
+            return False
+        self.reads[record.key] = record.offset + 1
+        try:
+            self._said(record.key[0], record.value or b"")
+        except ContractError:
+            self.refused += 1
+        return True
+
+    def _said(self, topic: str, value: bytes) -> None:
+        if topic == topics.SIGNALS:
+            self.task.signal(value)
+        elif topic == topics.COMMITS:
+            self.task.commit(value)
+        else:
+            self.task.command(messages.decode(PaperCommand, value))
+
+    def read_to(self, offset: int) -> None:
+        """The market partition was read up to an offset, exclusive; what lies before it is no record."""
+        if offset > self.next_market:
+            self.next_market = offset
+            self.task.read_to(offset)
+
+    def waiting(self, topic: str) -> int:
+        """How many records of a topic were read and wait for those of the others."""
+        frames, signals, spans = self.task.gate.waiting()
+        return {self.market[0]: frames, topics.SIGNALS: signals, topics.COMMITS: spans}.get(topic, 0)
+
+    def take(self, instance: str) -> list[Outgoing]:
+        """Everything that the next transaction writes, the commit record last. `dump` the state after it."""
+        out = self.task.take()
+        self.orders += sum(each.topic == topics.ORDERS for each in out)
+        self.fills += sum(each.topic == topics.FILLS for each in out)
+        commit = messages.encode(self._commit(instance))
+        self.task.taken, self._written_to = [], self.task.begin
+        return [*out, Outgoing(topics.PAPER_COMMITS, commit, self.market[0].encode())]
+
+    def _commit(self, instance: str) -> PaperCommit:
+        broker = self.task.broker
+        return PaperCommit(
+            topic=self.market[0],
+            partition=self.market[1],
+            next_offset=self.task.begin,
+            taken=tuple(self.task.taken),
+            running=broker.running,
+            switched=dict(broker.switched),
+            standing=len(broker.book.standing),
+            orders=self.orders,
+            fills=self.fills,
+            skipped=dict(broker.skipped),
+            clock=to_rfc3339(broker.clock) if broker.clock else None,
+            instance=instance,
+        )
+
+    def dump(self) -> bytes:
+        """The state, with its SHA-256 and size before it, in LZ4."""
+        reads = [(topic, partition, offset) for (topic, partition), offset in sorted(self.reads.items())]
+        whole = msgspec.json.encode(StoredDesk(self.task.stored(), reads, self.orders, self.fills))
+        size = len(whole).to_bytes(_SIZE_BYTES, "little")
+        return hashlib.sha256(whole).digest() + size + bytes(pa.compress(whole, codec="lz4", asbytes=True))
+
+
+def load(data: bytes, registry: ReferenceData, beside: list[Key]) -> Desk:
+    """A desk that goes on where `dump` was taken; TapewatchError where the bytes are no such state."""
+    digest, size = data[:_DIGEST_BYTES], int.from_bytes(data[_DIGEST_BYTES : _DIGEST_BYTES + _SIZE_BYTES], "little")
+    packed = data[_DIGEST_BYTES + _SIZE_BYTES :]
+    try:
+        whole = bytes(pa.decompress(packed, decompressed_size=size, codec="lz4", asbytes=True))
+        if hashlib.sha256(whole).digest() != digest:
+            raise TapewatchError("the paper broker's state does not match its digest", "Restore the topic's backup.")
+        found = msgspec.json.decode(whole, type=StoredDesk)
+    except (msgspec.MsgspecError, pa.ArrowException, OSError, ValueError) as error:
+        raise TapewatchError(
+            f"the paper broker's state cannot be read: {error}", "Start it with the build that wrote it."
+        ) from error
+    desk = Desk(PaperTask.restored(found.task, registry), beside)
+    desk.reads |= {(topic, partition): offset for topic, partition, offset in found.reads}
+    desk.orders, desk.fills = found.orders, found.fills
+    return desk

@@ -1,0 +1,218 @@
+"""The paper broker's process: a member of a consumer group that turns signals into orders and fills, exactly once.
+
+The protocol, step by step:
+1 read market records, signals, the engine's commit records and commands, and feed them to the desks; 2 begin a
+transaction; 3 write each changed desk's state, and wait until the broker has it; 4 write orders, fills, positions and a
+commit record; 5 add the market offsets, with the state's place as metadata; 6 commit.
+If we die before 6, none of it is there: the next one goes on from the state before. A failed transaction is
+aborted, and the desks are read again. Where the other topics are read on lies in the state itself.
+"""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+
+from streams import members
+from streams.engine.task import Outgoing
+from streams.members import Key, Membership
+from streams.paper.desk import Desk, Read, companions
+from streams.paper.kept import pointer, read_state, state_key
+from streams.paper.task import PaperTask
+from tapewatch import kafka, logs, topics
+from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.registry import Registry
+from tapewatch.settings import Settings
+
+log = logs.get("paper")
+
+MOST_WAITING = 5_000
+"""With so many records of a topic waiting for those of another, the topic is not read on."""
+
+
+@dataclass(slots=True)
+class PaperTotals:
+    """What this process has done so far. orders, fills, positions : messages; commands : taken, a partition each"""
+
+    records: int = 0
+    orders: int = 0
+    fills: int = 0
+    positions: int = 0
+    commands: int = 0
+    refused: int = 0
+    transactions: int = 0
+    aborted: int = 0
+
+
+class Paper:
+    """One process of the paper broker."""
+
+    def __init__(self, settings: Settings, clock: Clock = WALL) -> None:
+        self._settings, self._clock = settings, clock
+        self._rules = settings.paper.rules()
+        self.instance = members.own_name(settings.paper.instance)
+        self.totals = PaperTotals()
+        self._registry = Registry(settings)
+        self._desks: dict[Key, Desk] = {}
+        self._partitions: dict[str, int] = {}
+        self._paused: set[Key] = set()
+
+    def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
+        """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
+        paper = self._settings.paper
+        kafka.create_topics(self._settings, topics.paper_topics(self._settings.topics))
+        self._registry.refresh()
+        producer = members.member_producer(self._settings, f"{paper.group}-{self.instance}", linger_ms=1)
+        producer.init_transactions(30)
+        consumer = members.member_consumer(self._settings, paper.group, self.instance, fetch_wait_max_ms=5)
+
+        def put_down() -> None:
+            """Keep what was worked out, and let go of all desks."""
+            self._write(consumer, producer)
+            self._desks = {}
+
+        membership = Membership(consumer, members.subscribed(paper.feeds), self._take_up, put_down)
+        last_work = last_write = self._clock.now()
+        try:
+            while not stop.is_set():
+                membership.settle_in()
+                batch = consumer.consume(paper.batch_records, timeout=paper.poll_ms / 1000)
+                self._registry.stale = True
+                now = self._clock.now()
+                if self._feed(batch):
+                    last_work = now
+                elif until_idle_s and self._desks and now - last_work > until_idle_s * NANOS:
+                    break
+                self._read_to_positions(consumer)
+                if now - last_write >= paper.commit_ms * 1_000_000:
+                    if not self._write(consumer, producer):
+                        self._start_over(consumer)
+                    self._breathe(consumer)
+                    last_write = now
+            self._write(consumer, producer)
+        finally:
+            consumer.close()
+            self._registry.close()
+
+    def _take_up(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        """Take partitions up where the last transaction over them left off."""
+        self._partitions = kafka.existing_topics(kafka.admin(self._settings))
+        self._desks = {}
+        reader = kafka.consumer(self._settings)
+        try:
+            for place in members.committed(consumer, given):
+                key = (place.topic, place.partition)
+                self._desks[key] = self._desk(reader, key, place)
+                self._desks[key].task.configure(self._rules)
+        finally:
+            reader.close()
+        self._paused = set()
+        consumer.assign([TopicPartition(*key, offset) for key, offset in self._starts().items()])
+        log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._desks])
+
+    def _desk(self, reader: Consumer, key: Key, place: TopicPartition) -> Desk:
+        """A partition's desk: its committed state, or an empty one."""
+        beside = companions(key, self._partitions)
+        if place.offset < 0:
+            task = PaperTask(*key, self._registry, self._rules)
+            task.start_at(kafka.watermarks(reader, *key)[0])
+            return Desk(task, beside)
+        desk, low = read_state(reader, place, self._registry, beside), kafka.watermarks(reader, *key)[0]
+        if low > desk.next_market:
+            log.error("market records expired unread", topic=key[0], partition=key[1], first=desk.next_market, next=low)
+        return desk
+
+    def _starts(self) -> dict[Key, int]:
+        """Where each partition is read on: at the least offset that any desk asks for."""
+        starts: dict[Key, int] = {}
+        for desk in self._desks.values():
+            for key, offset in ((desk.market, desk.next_market), *desk.reads.items()):
+                starts[key] = min(offset, starts.get(key, offset))
+        return starts
+
+    def _feed(self, batch: Iterable[Message]) -> int:
+        """Hand records to the desks; returns how many were of use."""
+        used = 0
+        for message in members.sound(batch, log):
+            key = (message.topic(), message.partition())
+            appended = message.timestamp()[1] * 1_000_000
+            record = Read(key, message.offset(), message.value(), message.headers(), appended)
+            own = self._desks.get(key)
+            heard = [desk.read(record) for desk in ([own] if own else self._desks.values())]
+            used += any(heard)
+        self.totals.records += used
+        return used
+
+    def _read_to_positions(self, consumer: Consumer) -> None:
+        """Tell the desks how far their market partitions were read: ends of transactions take offsets too."""
+        if self._desks:
+            for place in consumer.position([TopicPartition(*key) for key in self._desks]):
+                self._desks[place.topic, place.partition].read_to(place.offset)
+
+    def _breathe(self, consumer: Consumer) -> None:
+        """Stop reading what waits for other topics in great number, and read on once it no longer does."""
+        crowded = {
+            key
+            for key in self._starts()
+            if key[0] != topics.PAPER_COMMANDS
+            and any(desk.waiting(key[0]) > MOST_WAITING for desk in self._desks.values() if _reads(desk, key))
+        }
+        consumer.pause([TopicPartition(*key) for key in crowded - self._paused])
+        consumer.resume([TopicPartition(*key) for key in self._paused - crowded])
+        self._paused = crowded
+
+    def _write(self, consumer: Consumer, producer: Producer) -> bool:
+        """All that was worked out, in one transaction; False where it failed and the desks are ahead of the log."""
+        dirty = [desk for desk in self._desks.values() if desk.is_dirty]
+        if not dirty:
+            return True
+        try:
+            producer.begin_transaction()
+            members.commit(producer, self._produce(producer, dirty), consumer.consumer_group_metadata())
+        except KafkaException as error:
+            members.abort(producer, error, log)
+            self.totals.aborted += 1
+            return False
+        self.totals.transactions += 1
+        return True
+
+    def _produce(self, producer: Producer, dirty: list[Desk]) -> list[TopicPartition]:
+        """Write outputs and states; returns the market offsets, each with the place of its state."""
+        places: dict[Key, str] = {}
+        for desk in dirty:
+            self.totals.commands += sum(taken.action != "settings" for taken in desk.task.taken)
+            self.totals.refused += desk.refused
+            desk.refused = 0
+            for record in desk.take(self.instance):
+                self._count(record)
+                target = record.target(desk.market[1], self._partitions[record.topic])
+                members.enqueue(producer, record.topic, record.value, record.key, record.headers, target)
+            self._write_state(producer, desk, places)
+        producer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
+        if len(places) != len(dirty):
+            raise members.unacknowledged("states of the paper broker")
+        return [TopicPartition(*desk.market, desk.task.begin, metadata=places[desk.market]) for desk in dirty]
+
+    def _write_state(self, producer: Producer, desk: Desk, places: dict[Key, str]) -> None:
+        """Write a desk's state; where it has come to lie stands in `places` once the broker has it."""
+
+        def told(error: object, message: Message) -> None:
+            if not error:
+                places[desk.market] = pointer(message.partition() or 0, message.offset() or 0)
+
+        target = desk.market[1] % self._partitions[topics.PAPER_SNAPSHOTS]
+        members.enqueue(producer, topics.PAPER_SNAPSHOTS, desk.dump(), state_key(desk.market), [], target, told)
+
+    def _count(self, record: Outgoing) -> None:
+        if record.topic in (topics.ORDERS, topics.FILLS, topics.POSITIONS):
+            setattr(self.totals, record.topic, getattr(self.totals, record.topic) + 1)
+
+    def _start_over(self, consumer: Consumer) -> None:
+        """Take the desks up again from what is committed."""
+        mine = {(place.topic, place.partition) for place in consumer.assignment()}
+        self._take_up(consumer, [TopicPartition(*key) for key in self._desks if key in mine])
+
+
+def _reads(desk: Desk, key: Key) -> bool:
+    return key == desk.market or key in desk.reads
