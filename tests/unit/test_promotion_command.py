@@ -32,6 +32,7 @@ def daily(tmp_path: Path) -> list[str]:
 def test_a_better_daily_policy_is_promoted_with_a_report_that_holds(
     tmp_path: Path, daily: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     old, new = (kept(tmp_path / str(sign), daily_follower(sign)) for sign in (-1.0, 1.0))
     assert main(compare(tmp_path, old, new, *daily, "--report", str(tmp_path / "report"))) == 0
     document = json.loads(capsys.readouterr().out)
@@ -40,7 +41,7 @@ def test_a_better_daily_policy_is_promoted_with_a_report_that_holds(
     assert report.data["instruments"] == ["1", "2"]
     assert len(report.data["sha256"]) == 64
     assert promotion.unfit(report, daily_follower(-1.0).hash, daily_follower().hash) == ""
-    assert "svg" not in (tmp_path / "report" / "promotion.html").read_text()[:1000]
+    assert "wins its pairs" in (tmp_path / "report" / "promotion.html").read_text()
 
 
 def test_the_worse_policy_is_refused(tmp_path: Path, daily: list[str], capsys: pytest.CaptureFixture[str]) -> None:
