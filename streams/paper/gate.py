@@ -1,6 +1,6 @@
 """The order in which the broker hears of things: each frame, then the signals that it caused, whatever came first."""
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
@@ -21,6 +21,11 @@ class Span(NamedTuple):
 def _place(signal: Signal) -> tuple[int, str, str]:
     """Where a signal stands among others."""
     return signal.cause.offset, signal.ts, signal.instrument
+
+
+def _cause(signal: Signal) -> int:
+    """The offset of the frame that caused a signal."""
+    return signal.cause.offset
 
 
 class Gate(Generic[Frame]):
@@ -82,7 +87,8 @@ class Gate(Generic[Frame]):
             self.begin = max(self.begin, span.end)
 
     def _arrived(self, span: Span) -> bool:
-        return sum(span.first <= signal.cause.offset < span.end for signal in self._signals) >= span.signals
+        first, end = (bisect_left(self._signals, offset, key=_cause) for offset in (span.first, span.end))
+        return end - first >= span.signals
 
     def _caused_by(self, offset: int) -> list[Signal]:
         found = []
