@@ -185,7 +185,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             runs.append(run(venue, args.kills // len(venues), args.seed, Path(folder)))
         print(json.dumps(runs[-1]), file=sys.stderr, flush=True)
-    report = {"command": f"python -m benchmarks.gateway_faults --kills {args.kills} --seed {args.seed}", "runs": runs}
+    chosen = "".join(f" --venue {venue}" for venue in args.venue or [])
+    command = f"python -m benchmarks.gateway_faults --kills {args.kills}{chosen} --seed {args.seed}"
+    report = {"command": command, "runs": runs}
     text = json.dumps(report, indent=2)
     print(text)
     if args.output:
