@@ -25,9 +25,9 @@ STEPS_A_SECOND = 2
 TICK = 0.01
 
 
-def instruments_of(partition: int, partitions: int, count: int) -> list[Instrument]:
-    """So many instruments that lie in a partition; every other one may be sold short."""
-    names = (f"P{number}.SIMX" for number in range(1_000_000))
+def instruments_of(feed: str, partition: int, partitions: int, count: int) -> list[Instrument]:
+    """So many instruments of a feed that lie in a partition; every other one may be sold short."""
+    names = (f"{feed.upper()}{number}.SIMX" for number in range(1_000_000))
     chosen = [name for name, _ in zip(_in(names, partition, partitions), range(count), strict=False)]
     kinds = ("perpetual", "share")
     return [
@@ -120,10 +120,9 @@ class PaperLog:
 
     def __post_init__(self) -> None:
         seeds = np.random.SeedSequence(self.seed).spawn(self.partitions + 1)
-        self.walks = [
-            Walk(instruments_of(number, self.partitions, self.instruments), np.random.default_rng(seeds[number]))
-            for number in range(self.partitions)
-        ]
+        for number in range(self.partitions):
+            traded = instruments_of(self.feed, number, self.partitions, self.instruments)
+            self.walks.append(Walk(traded, np.random.default_rng(seeds[number])))
         self._rng = np.random.default_rng(seeds[-1])
         open_feed(self.settings, self.feed, [each for walk in self.walks for each in walk.instruments], self.partitions)
         kafka.create_topics(self.settings, topics.paper_topics(self.settings.topics))
