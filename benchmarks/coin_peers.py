@@ -88,9 +88,7 @@ def main() -> int:
         epilog="example: python -m benchmarks.coin_peers --rates 10 --out docs/results/coins.json",
     )
     parser.add_argument("--cache", type=Path, default=Path(".tapewatch/training"), help="keeps the markets' features")
-    parser.add_argument(
-        "--rates", type=float, nargs="*", default=[], help="rows/s of the markets (default: all)"
-    )
+    parser.add_argument("--rates", type=float, nargs="*", default=[], help="rows/s of the markets (default: all)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON document to a file too")
     args = parser.parse_args()
     encoded = msgspec.json.format(msgspec.json.encode(document(args.cache, args.rates)), indent=1)
