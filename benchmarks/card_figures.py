@@ -94,6 +94,8 @@ def _of_peers(detector: str, model: str) -> Iterator[Figure]:
     source = f"[{file}](../results/{file}.json)"
     found = result["detectors"][detector]
     over = f"normal, over {len(result['seeds']['eventful'])} seeds"
+    if "groups" in result:
+        over = f"Student's t, over {result['groups']} groups of coins"
     for name, value in found.items():
         if isinstance(value, dict) and set(value) == {"mean", "low", "high"} and not name.startswith("false_alerts"):
             low, high = (min(max(value[side], 0.0), 1.0) for side in ("low", "high"))

@@ -73,6 +73,7 @@ def document(cache: Path, rates: Sequence[float]) -> dict[str, Any]:
     return {
         "data": f"synthetic markets of coins, {shown}",
         "seeds": {"eventful": TEST, "usual": USUAL},
+        "groups": GROUPS,
         "models": {name: model.hash for name, model in models.items()},
         "detectors": {name: judged(model, eventful, usual) for name, model in models.items()},
     }

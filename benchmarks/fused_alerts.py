@@ -83,7 +83,7 @@ def measure(seeds: Sequence[int], ratios: Sequence[float], seconds: int = SECOND
             print(f"seed {seed}, {rate:g} rows/s: {days:.1f} instrument-days so far", file=sys.stderr, flush=True)
     return {
         "bench": "fused alerts",
-        "command": COMMAND,
+        "command": f"{COMMAND} --seeds {shown(seeds)} --ratios {shown(ratios)}",
         "seeds": list(seeds),
         "instrument_days": days,
         "by_odds_ratio": {
@@ -95,6 +95,11 @@ def measure(seeds: Sequence[int], ratios: Sequence[float], seconds: int = SECOND
             for ratio in ratios
         },
     }
+
+
+def shown(numbers: Sequence[float]) -> str:
+    """Numbers as words of a command."""
+    return " ".join(f"{number:g}" for number in numbers)
 
 
 def main() -> int:

@@ -20,11 +20,10 @@ FIT, HELD_OUT, CALIBRATE = (6001, 6002), (6101, 6102), (6201,)
 STEPS = 1200
 COMMAND = "python -m benchmarks.ship_coins"
 _LIMITS = (
-    "Trained on synthetic coins alone, and tried on some minutes of one recorded pair: what is usual there is not "
-    "usual everywhere. Retrain with `tapewatch train autoencoder --class crypto` on the market's own features before "
-    "relying on the alert limit. It needs 32 consecutive seconds. K-means, isolation forest and the weights of the "
-    "fusion are those of shares. A manipulation that looks like usual trading second by second, and genuine news, are "
-    "beyond it."
+    "Trained on synthetic coins alone: what is usual there is not usual everywhere. Retrain with `tapewatch train "
+    "autoencoder --class crypto` on the market's own features before relying on the alert limit. It needs 32 "
+    "consecutive seconds. K-means, isolation forest and the weights of the fusion are those of shares. A manipulation "
+    "that looks like usual trading second by second, and genuine news, are beyond it."
 )
 
 
