@@ -31,8 +31,8 @@ F8 = npt.NDArray[np.float64]
 
 COMMAND = "python -m benchmarks.book_training --recordings DIR"
 
-FIT_SEEDS, FIT_STRENGTHS = range(1001, 1025), (2.0, 3.0, 5.0, 8.0, 12.0)
-JUDGED_SEEDS, JUDGED_STRENGTHS = range(2000, 2006), (3.0, 8.0)
+FIT_SEEDS, FIT_STRENGTHS = range(1001, 1041), (2.0, 3.0, 5.0, 8.0, 12.0)
+JUDGED_SEEDS, JUDGED_STRENGTHS = range(3000, 3008), (3.0, 8.0)
 INSTRUMENTS, SECONDS, EVENTFUL, RATES = 20, 1500, 40.0, (40.0, 8.0)
 MARKET_FIT, MARKET_CHOOSE = 8101, 8102
 MARKET_WEIGHT = 0.1
@@ -104,14 +104,14 @@ class Chosen(msgspec.Struct, frozen=True):
             ]
             own = [self.examples[place] for place in kept]
             scores = [self.scores[scenario][place] for place in kept]
-            found.append(training.alert_level(own, scores, recipe.budget / len(SCENARIOS), recipe.gap_s))
-        return max(found) + recipe.margin
+            found.append(training.alert_level(own, scores, recipe.budget * recipe.parts[scenario], recipe.gap_s))
+        return max(found) + recipe.margins[scenario]
 
-    def line(self, scenario: int) -> tuple[float, float]:
+    def line(self) -> tuple[float, float]:
         """Calibration, by the recordings with manipulation in them."""
         kept = [place for place, group in enumerate(self.groups) if group == "injected"]
         return training.calibration(
-            [self.examples[place] for place in kept], [self.scores[scenario][place] for place in kept], scenario
+            [self.examples[place] for place in kept], [[own[place] for place in kept] for own in self.scores]
         )
 
 
@@ -131,7 +131,8 @@ def make(folder: Path, recipe: Recipe) -> BookModel:
         for scenario in range(len(SCENARIOS))
     ]
     chosen = Chosen([*fitting, *plain, *other], scores, groups)
-    boosters = tuple(_finished(whole[scenario], scenario, chosen, recipe) for scenario in range(len(SCENARIOS)))
+    line = chosen.line()
+    boosters = tuple(_finished(trees, scenario, line, chosen, recipe) for scenario, trees in enumerate(whole))
     judged = [one for strength in JUDGED_STRENGTHS for one in _recorded(markets, (strength,), JUDGED_SEEDS)]
     metrics = _measured(boosters, folds, chosen, judged, fitting, recipe)
     rows = {
@@ -151,9 +152,10 @@ def make(folder: Path, recipe: Recipe) -> BookModel:
         seed=recipe.seed,
         rows=rows,
         threshold=(
-            f"{recipe.budget:g} false alerts an instrument-hour of all three together, counted apart on injected "
-            "recordings, untouched ones (both by trees that had not seen the recording) and a further synthetic "
-            f"market; the highest of these levels, and {recipe.margin:g} in log odds above it"
+            f"{recipe.budget:g} false alerts an instrument-hour of all three together, of which "
+            f"{_listed(recipe.parts)} for {', '.join(SCENARIOS)}, counted apart on injected recordings, untouched ones "
+            "(both by trees that had not seen the recording) and a further synthetic market; the highest of these "
+            f"levels, and {_listed(recipe.margins)} in log odds above it"
         ),
         metrics=metrics,
         limits=_LIMITS,
@@ -161,9 +163,13 @@ def make(folder: Path, recipe: Recipe) -> BookModel:
     return BookModel(NAMES, boosters, card)
 
 
-def _finished(fitted: Fitted, scenario: int, chosen: Chosen, recipe: Recipe) -> Booster:
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _finished(fitted: Fitted, scenario: int, line: tuple[float, float], chosen: Chosen, recipe: Recipe) -> Booster:
     """The exported trees with calibration and alert probability."""
-    slope, shift = chosen.line(scenario)
+    slope, shift = line
     probability = 1.0 / (1.0 + np.exp(-(slope * chosen.level(scenario, recipe) + shift)))
     alert = float(min(1.0, np.ceil(1e6 * probability) / 1e6))
     return msgspec.structs.replace(training.export(fitted), slope=slope, shift=shift, alert=alert)

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from detectors.book import state as s
 from detectors.book.features import NAMES, close_second
-from detectors.book.orders import fill, place, run_over, settle, withdraw
+from detectors.book.orders import LEVELS, fill, place, run_over, seen_again, settle, withdraw
 from detectors.book.state import FIELDS
 from tapewatch.kernels import inlined, kernel
 
@@ -13,7 +13,6 @@ F8 = npt.NDArray[np.float64]
 
 __all__ = ["FIELDS", "NAMES", "close_second", "create", "on_book", "on_quote", "on_trade"]
 
-LEVELS = 10
 ADD_MEMORY = 2000.0
 """Growths over which their mean is taken."""
 LEAST_ADDS = 50.0
@@ -190,12 +189,13 @@ def on_book(p: F8, old_book: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8,
     settle(p, now)
     if p[s.ROWS] > 0.0 and now - p[s.NEWEST] <= STALE_S:
         if _elsewhere(old_book, bids, asks, first):
-            run_over(p, bids[first], asks[first])
+            run_over(p, bids[first], asks[first], now)
         else:
             _losses(p, old_book, bids, bid_qtys, first, 0, now)
             _losses(p, old_book, asks, ask_qtys, first, 1, now)
             _gains(p, old_book, bids, bid_qtys, first, 0, now)
             _gains(p, old_book, asks, ask_qtys, first, 1, now)
+        seen_again(p, bids, bid_qtys, asks, ask_qtys, first, now)
     p[s.BOUGHT_SINCE] = p[s.SOLD_SINCE] = 0.0
     _look(p, bids, bid_qtys, asks, ask_qtys, first)
     p[s.ROWS] += 1.0

@@ -13,6 +13,8 @@ from tapewatch.kernels import inlined, kernel
 
 F8 = npt.NDArray[np.float64]
 
+LEVELS = 10
+"""Levels of a book."""
 LEAST = -1.6
 """Weight from which a growth is followed: log of its size over the bar of its place, see flow.BARS."""
 PART = 1.0
@@ -27,6 +29,8 @@ ALIKE = 0.12
 """Share by which the quantity of an order that moved may differ."""
 SIMILAR = 2.0
 """Factor by which an order may differ from one that it replaces."""
+LEFT = 0.35
+"""Share of an order below which what is left of it counts as nothing."""
 TOGETHER_S = 1.5
 FLEETING_S = 0.2
 """An order that lived shorter counts as fleeting, not as withdrawn."""
@@ -92,8 +96,8 @@ def withdraw(p: F8, key: float, qty: float, left: float, level: int, now: float)
         if left < own:
             p[at + s.QTY] = max(left, 1e-9)
         first = p[at + s.FIRST]
-        in_parts = p[at + s.CUT] >= 0.7 * first and left <= p[at + s.BASE] + 0.35 * first
-        if in_parts or left < 0.35 * first:
+        in_parts = p[at + s.CUT] >= 0.7 * first and left <= p[at + s.BASE] + LEFT * first
+        if in_parts or left < LEFT * first:
             _leave(p, at, level, abs(p[at + s.CUT] - first) / first, now)
         return
 
@@ -225,17 +229,57 @@ def settle(p: F8, now: float) -> None:
             p[at + s.KEY] = 0.0
 
 
-@kernel
-def run_over(p: F8, bid: float, ask: float) -> None:
-    """Follow no standing order any longer that the price jumped over: nobody knows whether it was traded.
+@inlined
+def _jumped_over(p: F8, at: int, now: float) -> None:
+    """The price jumped over a standing order: what trades at or through its price do not explain was withdrawn."""
+    key = p[at + s.KEY]
+    since = s.SOLD_SINCE if key < 0.0 else s.BOUGHT_SINCE
+    reached = p[s.LOWEST_SELL] <= -key if key < 0.0 else p[s.HIGHEST_BUY] >= key
+    if p[since] > 0.0 and reached:
+        taken = min(p[at + s.QTY], p[since])
+        p[since] -= taken
+        p[at + s.QTY] -= taken
+        p[at + s.FILLED] += taken
+    if p[at + s.QTY] < LEFT * p[at + s.FIRST]:
+        p[at + s.KEY] = 0.0
+    else:
+        _leave(p, at, 0, 1.0, now)
 
-    bid, ask : best prices now; NaN where a side is empty
+
+@kernel
+def run_over(p: F8, bid: float, ask: float, now: float) -> None:
+    """Settle with the standing orders that the price jumped over. bid, ask : best prices now; NaN where empty"""
+    for slot in range(s.FOLLOWED):
+        at = s.ORDERS + slot * s.STRIDE
+        key = p[at + s.KEY]
+        if key != 0.0 and p[at + s.GONE] == 0.0 and (-key > bid if key < 0.0 else key < ask):
+            _jumped_over(p, at, now)
+
+
+@inlined
+def _shown(key: float, prices: F8, qtys: F8, first: int) -> float:
+    """What a side shows at an order's price; -1 where the price lies beyond its last level."""
+    for level in range(first, first + LEVELS):
+        beyond = prices[level] + key if key < 0.0 else key - prices[level]
+        if beyond <= 0.0:
+            return float(qtys[level]) if beyond == 0.0 else 0.0
+    return -1.0
+
+
+@kernel
+def seen_again(p: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8, first: int, now: float) -> None:
+    """Orders whose prices come back into sight without them were withdrawn while nobody saw it.
+
+    bids .. ask_qtys : the new book, as in `flow.on_book`; the state's edges are still those of the old one
     """
     for slot in range(s.FOLLOWED):
         at = s.ORDERS + slot * s.STRIDE
         key = p[at + s.KEY]
-        if p[at + s.GONE] == 0.0 and (-key > bid if key < 0.0 else key < ask):
-            p[at + s.KEY] = 0.0
+        if key == 0.0 or p[at + s.GONE] != 0.0 or visible(p, key):
+            continue
+        left = _shown(key, bids, bid_qtys, first) if key < 0.0 else _shown(key, asks, ask_qtys, first)
+        if 0.0 <= left < LEFT * p[at + s.FIRST]:
+            _leave(p, at, LEVELS - 1, 1.0, now)
 
 
 @inlined

@@ -79,8 +79,9 @@ class Recipe:
 
     trees, rate, leaves, least_rows, shrinkage, bins : of the gradient boosting
     proof_trees, proof_leaves, proof_rows : number, leaves and rows a leaf of the trees that judge withdrawals
-    budget : false alerts of all scenarios together an instrument-hour; margin : log odds by which a level is raised
-    above what the budget asks, since levels do not carry over well from one recording to another
+    budget : false alerts of all scenarios together an instrument-hour; parts : each scenario's share of it; margins :
+    log odds by which each scenario's level is raised above what its part asks, since the levels of spoofing do not
+    carry over from one recording to another
     gap_s : an alert within so many seconds of the last of its scenario is the same one
     """
 
@@ -95,7 +96,8 @@ class Recipe:
     proof_leaves: int = 5
     proof_rows: int = 30
     budget: float = 0.5
-    margin: float = 0.3
+    parts: tuple[float, ...] = (0.1, 0.2, 0.7)
+    margins: tuple[float, ...] = (0.8, 0.0, 0.0)
     gap_s: int = 60
 
 
@@ -256,17 +258,21 @@ def _gate(flat: Flat) -> None:
     flat.node(-1)
 
 
-def calibration(examples: Sequence[Example], scores: Sequence[F8], scenario: int) -> tuple[float, float]:
-    """Slope and shift that turn log odds into ones that hold. scores : of models that have not seen the examples"""
-    name = SCENARIOS[scenario]
+def calibration(examples: Sequence[Example], scores: Sequence[Sequence[F8]]) -> tuple[float, float]:
+    """Slope and shift that turn log odds into ones that hold: the same for all scenarios, so that the largest
+    probability of a second ranks seconds as the largest log odds do.
+
+    scores : of each scenario, of each example, by models that have not seen the example
+    """
     x, y = [], []
-    for one, score in zip(examples, scores, strict=True):
-        own = one.during((name,)) & one.warm
-        if scenario != STUFFING:
-            own = own | one.shown(name)
-        used = own | one.ordinary()
-        x.append(score[used])
-        y.append(own[used])
+    for scenario, name in enumerate(SCENARIOS):
+        for one, score in zip(examples, scores[scenario], strict=True):
+            own = one.during((name,)) & one.warm
+            if scenario != STUFFING:
+                own = own | one.shown(name)
+            used = own | one.ordinary()
+            x.append(score[used])
+            y.append(own[used])
     line = LogisticRegression(C=1e6).fit(np.concatenate(x)[:, None], np.concatenate(y))
     return float(f"{max(0.0, line.coef_[0, 0]):.6g}"), float(f"{line.intercept_[0]:.6g}")
 

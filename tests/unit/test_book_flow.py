@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from detectors.book import flow
+from detectors.book import state as s
 from detectors.book.batch import Tape, features
+from detectors.book.orders import place, seen_again
 from detectors.book.state import FIELDS
-from tests.unit.book_tape import ASK, BID, Order, Trade, column, tape
+from tests.unit.book_tape import ASK, BID, Order, Trade, column, prices, tape
 
 SPOOF = Order(BID, 3, 40.0, 30.2, 33.4)
 
@@ -35,6 +37,35 @@ def test_order_that_is_traded_away_is_not_withdrawn() -> None:
     executed, cancelled = seconds([SPOOF], eaten), seconds([SPOOF])
     assert column(executed, "gone_largest")[33:36].max() < column(cancelled, "gone_largest")[33:36].max() - 1.0
     assert column(executed, "taken")[33] > 2.0
+
+
+def shifted(own: Tape, begin: float, end: float, by: float) -> Tape:
+    """Every price moved between two times, in seconds since the start."""
+    low, high = (own.book_ns[0] + round(when * 1e9) for when in (begin, end))
+    books = own.books.copy()
+    moved = np.flatnonzero((own.book_ns >= low) & (own.book_ns < high))
+    books[np.ix_(moved, [*range(10), *range(20, 30)])] += by
+    return Tape(own.trade_ns, own.trades, own.quote_ns, own.quotes, own.book_ns, np.round(books, 2))
+
+
+def test_order_that_the_price_jumped_over_without_trades_was_withdrawn() -> None:
+    jumped = features(shifted(tape([SPOOF], []), 32.5, 60.0, -0.5))[1]
+    assert np.nanmax(column(jumped, "gone_largest")[32:34]) > 2.0
+    eaten = tape([SPOOF], [Trade(32.45, BID, 9, 60.0)])
+    traded = features(shifted(eaten, 32.5, 60.0, -0.5))[1]
+    assert np.nanmax(column(traded, "gone_largest")[32:34]) < np.nanmax(column(jumped, "gone_largest")[32:34]) - 1.0
+
+
+def test_order_that_is_missing_when_its_price_comes_back_into_sight_was_withdrawn() -> None:
+    bids, asks, qtys = prices(BID), prices(ASK), np.full(10, 5.0)
+    for stands, gone in ((0.0, 33.0), (40.0, 0.0)):
+        own = flow.create(1)[0]
+        own[[s.EDGE_BID, s.EDGE_ASK]] = bids[7], asks[9]
+        place(own, -bids[8], 40.0, 5.0, 40.0, 1.1, 8, 30.0)
+        shown = qtys.copy()
+        shown[8] += stands
+        seen_again(own, bids, shown, asks, qtys, 0, 33.0)
+        assert own[s.ORDERS + s.GONE] == gone
 
 
 def test_order_that_stays_is_forgotten() -> None:
