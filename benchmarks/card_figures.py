@@ -44,6 +44,10 @@ def figures(detector: str, data: bytes) -> Measured:
         found += [*_of_streams(known.hash), *_of_onsets()]
     if detector == "ddqn":
         found += _of_policy(known.hash)
+    if detector == "ranking":
+        found += _of_ranking(known.hash)
+    if detector == "regime":
+        found += _of_regimes(known.hash)
     return Measured(known.hash, tuple(found))
 
 
@@ -130,6 +134,40 @@ def _of_onsets() -> Iterator[Figure]:
                 value["mean"], value["low"], value["high"], f"bootstrap, {window['pumps']} pumps",
                 "[onset](../results/onset.json)",
             )  # fmt: skip
+
+
+def _of_ranking(model: str) -> Iterator[Figure]:
+    """What the ranking is worth on weeks that it was not fitted to."""
+    result = _result("ranking")
+    if result["models"]["ranking"] != model:
+        return
+    titles = {
+        "ece": "calibration error, 15 bins",
+        "auc": "AUC",
+        "brier_less_base_rate": "Brier score less the base rate's",
+    }
+    for case in result["ranking"]:
+        asked = f"{case['coin']}, {case['target']:.2%} before {case['stop']:.2%}"
+        for name, title in titles.items():
+            if case[name]:
+                yield _over_days(f"{asked}: {title}", case[name], case["days"])
+
+
+def _of_regimes(model: str) -> Iterator[Figure]:
+    """How far the volatility of the next hours differs from bull to bear, by the rule in force and the naive one."""
+    result = _result("ranking")
+    if result["models"]["regime"] != model:
+        return
+    days = {case["coin"]: case["days"] for case in result["ranking"]}
+    for case in result["regimes"]:
+        for rule in dict.fromkeys((case["in_force"], "naive")):
+            name = f"{case['coin']}, {case['hours']} h, {rule}: next log volatility, bull less bear"
+            yield _over_days(name, case["rules"][rule]["next_log_volatility"], days[case["coin"]])
+
+
+def _over_days(name: str, value: Mapping[str, float], days: int) -> Figure:
+    said = f"bootstrap, {days} days"
+    return Figure(name, value["mean"], value["low"], value["high"], said, "[ranking](../results/ranking.json)")
 
 
 def _of_policy(model: str) -> Iterator[Figure]:

@@ -18,7 +18,6 @@ from detectors.kmeans.model import PAIR, KMeansModel
 from detectors.model_file import content_hash
 from detectors.pumps import model as pumps
 from detectors.pumps.model import PumpModel
-from detectors.registry import shipped as shipped
 from detectors.scenarios.fused_anomaly import ODDS_RATIO
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY
 from streams.engine import policy
@@ -35,6 +34,12 @@ DETECTORS = (
     DDQN, SHADOW,
 )  # fmt: skip
 """Detectors that a model can be promoted for."""
+
+
+def shipped() -> dict[str, bytes]:
+    """Files of the shipped models that the engine asks, by detector; others are of stages beside it."""
+    return {name: data for name, data in registry.shipped().items() if name in DETECTORS}
+
 
 _INPUTS = {KMEANS: NAMES, KMEANS_CLASSIC: PAIR}
 _Peer = AutoencoderModel | IsolationModel | FusionModel
@@ -137,7 +142,7 @@ class InForce:
     @classmethod
     def default(cls, shelf: FindsModels) -> "InForce":
         """The shipped models that the engine asks, and the shipped thresholds."""
-        asked = {name: content_hash(data) for name, data in shipped().items() if name in DETECTORS}
+        asked = {name: content_hash(data) for name, data in shipped().items()}
         return cls(shelf, asked, DetectorConfig())
 
     def _load(self, detector: str, wanted: str) -> None:

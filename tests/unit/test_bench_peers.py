@@ -54,7 +54,8 @@ def test_a_peers_distance_equals_the_engines(peer_features, tmp_path):
         scaling=np.array([model["location"], model["scale"]]),
         centres=np.ascontiguousarray(centres.T),
         knots=np.zeros((2, 0)),
-        limits=np.array([model["clip"], np.inf]),
+        limits=np.array([model["clip"]]),
+        alerts=np.full(4, np.inf),
     )
     for values in peer_features[[0, 50, 299]]:
         found = peer.distance([None if np.isnan(value) else float(value) for value in values])

@@ -205,7 +205,7 @@ def test_a_shadow_has_its_own_position_and_topic_and_changes_nothing() -> None:
 def test_the_paper_broker_trades_on_the_signals() -> None:
     names, driver = m.names_in(events()), m.new_driver(m.names_in(events()), acting())
     registry = FixedRegistry([Instrument(name, currency="USD", ticks=(Tick(0.0, 0.01),), lot=0.125) for name in names])
-    paper = PaperTask(driver.task.topic, 0, registry, PaperSettings(warm_s=2, risk_share=0.0001))
+    paper = PaperTask(driver.task.topic, 0, registry, PaperSettings(warm_s=2, risk_share=0.0001, started=True))
     for number, part in enumerate(m.frames_of(events())):
         value, headers = m.frame(part, names), FrameHeaders(part[0].type.label, "test", 0, number, 0).to_kafka()
         driver.record(value, headers)
@@ -219,7 +219,7 @@ def test_the_paper_broker_trades_on_the_signals() -> None:
         signals=len(out),
     )  # fmt: skip
     paper.commit(messages.encode(commit))
-    orders = [messages.decode(Order, each.value) for each in paper.take()[0] if each.topic == "orders"]
+    orders = [messages.decode(Order, each.value) for each in paper.take() if each.topic == "orders"]
     assert {order.signal for order in orders} & {messages.decode(Signal, each).id for each in out}
     assert any(order.state == "filled" for order in orders)
 
