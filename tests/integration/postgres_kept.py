@@ -1,0 +1,116 @@
+"""What tests of the PostgreSQL sink share: a database and a feed of their own, frames to send, and questions to ask."""
+
+import os
+import sys
+import threading
+from contextlib import closing, contextmanager
+
+import numpy as np
+import psycopg2
+import pyarrow as pa
+from sqlalchemy.engine import make_url
+
+from sinks.postgres import PostgresSink, tables
+from tapewatch import kafka, topics
+from tapewatch.frames import FrameHeaders, encode
+from tapewatch.rows import REQUIRED, Rows, RowType, numpy_dtype
+from tapewatch.settings import Settings
+
+START = 1_700_000_000_000_000_000
+DAY = tables.DAY
+NAMES = ["AAA.XTST", "BBB.XTST"]
+
+
+def dsn(settings: Settings) -> str:
+    return make_url(settings.postgres.url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@contextmanager
+def superuser(settings: Settings):
+    session = psycopg2.connect(dsn(settings))
+    session.autocommit = True
+    try:
+        with session.cursor() as cursor:
+            yield cursor
+    finally:
+        session.close()
+
+
+def column(kind: pa.DataType, count: int):
+    if pa.types.is_fixed_size_list(kind):
+        return np.full((count, 10), np.nan)
+    if pa.types.is_string(kind):
+        return np.array([f"x{number}" for number in range(count)], dtype=object)
+    return np.ones(count, dtype=numpy_dtype(kind))
+
+
+def rows(row_type: RowType, count: int, first: int = 0, **columns) -> Rows:
+    """`count` sound rows, a millisecond apart from START + `first` ms on."""
+    made = {name: column(arrow, count) for name, arrow in REQUIRED[row_type][3:]}
+    times = START + (np.arange(count) + first) * 1_000_000
+    common = {"instrument": np.arange(count, dtype=np.int32) % 2, "ts_event": times, "ts_recv": times}
+    if row_type is RowType.BOOK:
+        for level in range(3):
+            made["bid_price"][:, level], made["ask_price"][:, level] = 99 - level, 100 + level
+            made["bid_qty"][:, level] = made["ask_qty"][:, level] = 1.0
+    return Rows(row_type, NAMES, {**common, **made, **columns})
+
+
+class Sender:
+    """Sends frames of one source to a feed."""
+
+    def __init__(self, settings: Settings, feed: str, source: str = "test") -> None:
+        self.producer, self.topic, self.source = kafka.producer(settings), topics.market(feed), source
+        self.sequence = [0, 0]
+
+    def send(self, frame: Rows, partition: int = 0, sequence: int | None = None) -> None:
+        number = self.sequence[partition] if sequence is None else sequence
+        headers = FrameHeaders(frame.type.label, self.source, 0, number, 0).to_kafka()
+        self.producer.produce(self.topic, encode(frame), partition=partition, headers=headers)
+        self.sequence[partition] = number + 1
+
+    def quotes(self, frames: int, each: int) -> int:
+        """Quotes over both partitions; how many."""
+        for number in range(frames):
+            self.send(rows(RowType.QUOTE, each, number * each), number % 2)
+        self.producer.flush()
+        return frames * each
+
+
+def keep(settings: Settings):
+    """Run the sink until everything is kept."""
+    return PostgresSink(settings).run(threading.Event(), until_idle=0.2)
+
+
+def query(settings: Settings, statement: str, *values):
+    with closing(psycopg2.connect(dsn(settings))) as session, session.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchall()
+
+
+def counted(settings: Settings, table: str, feed: str) -> int:
+    statement = f"SELECT count(*) FROM {table} t JOIN logs l ON l.id = t.log_id WHERE l.topic = %s"
+    return query(settings, statement, topics.market(feed))[0][0]
+
+
+def distinct(settings: Settings, feed: str) -> int:
+    statement = (
+        "SELECT count(*) FROM (SELECT DISTINCT log_id, log_offset, ts_recv_ns FROM quotes) q "
+        "JOIN logs l ON l.id = q.log_id WHERE l.topic = %s"
+    )
+    return query(settings, statement, topics.market(feed))[0][0]
+
+
+def importable(*words: str) -> list[str]:
+    return [sys.executable, "-c", "import sys; from tapewatch.cli import main; sys.exit(main())", *words]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        **os.environ,
+        "TAPEWATCH_KAFKA_BOOTSTRAP": settings.kafka.bootstrap,
+        "TAPEWATCH_POSTGRES_URL": settings.postgres.url,
+        "TAPEWATCH_DATA": settings.data,
+        "TAPEWATCH_SINK_BATCH_ROWS": str(settings.sink.batch_rows),
+        "TAPEWATCH_SINK_RETENTION_DAYS": str(settings.sink.retention_days),
+    }
