@@ -105,11 +105,20 @@ class Paper:
                 key = (place.topic, place.partition)
                 self._desks[key] = self._desk(reader, key, place)
                 self._desks[key].task.configure(self._rules)
+            self._hear(reader)
         finally:
             reader.close()
         self._paused = set()
         consumer.assign([TopicPartition(*key, offset) for key, offset in self._starts().items()])
         log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._desks])
+
+    def _hear(self, reader: Consumer) -> None:
+        """Take every command that has been given so far, before any market record: a stop holds from the first one."""
+        key = (topics.PAPER_COMMANDS, 0)
+        start = min((desk.reads[key] for desk in self._desks.values()), default=0)
+        low, end = kafka.watermarks(reader, *key)
+        for message in kafka.read_range(reader, *key, max(start, low), end):
+            self._feed([message])
 
     def _desk(self, reader: Consumer, key: Key, place: TopicPartition) -> Desk:
         """A partition's desk: its committed state, or an empty one."""

@@ -156,3 +156,20 @@ def _wait_for(settings: Settings, log: PaperLog, has_failed: Callable[[], bool] 
         progress.wait(sum(log.ends()), has_failed)
     finally:
         progress.close()
+
+
+def test_a_kill_given_while_no_process_runs_holds_before_the_next_market_record(settings: Settings) -> None:
+    own = paper_faults.of_feed(settings, "paperdown")
+    log = PaperLog(own, "paperdown", 1)
+    tell(own, "start", "", "trade", "ann", wait_s=0.0)
+    with broker(own, log):
+        _steps(log, 40)
+    before = standing(own).partitions[0]
+    assert before.orders > 0
+    tell(own, "kill", "", "nobody watches", "ann", wait_s=0.0)
+    _steps(log, 20)
+    with broker(own, log):
+        pass
+    last = [each for commit in told(own, log)[0] for each in commit.taken][-1]
+    assert (last.action, last.before) == ("kill", before.next_offset)
+    assert standing(own).partitions[0].standing == 0
