@@ -32,8 +32,8 @@ def _facts(summary: Summary) -> list[tuple[str, Text]]:
         ("alerts", _alerts(summary)),
     ]
     for name, found in summary.episodes.items():
-        verdict = "no detector yet" if found.detected is None else f"{found.detected} detected"
-        facts.append((f"  {name}", Text(f"{found.injected} injected, {verdict}, {found.anomalies} with an anomaly")))
+        fared = f"{found.injected} injected, {found.detected} detected, {found.anomalies} with an anomaly"
+        facts.append((f"  {name}", Text(fared)))
     for name, like in summary.look_alikes.items():
         facts.append((f"  {name}", Text(f"{like.injected} look-alikes, {like.alerted} alerted", style="dim")))
     if summary.false_alerts is not None:

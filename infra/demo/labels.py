@@ -9,8 +9,11 @@ import msgspec
 from tapewatch.messages import Alert
 from tapewatch.rfc3339 import from_rfc3339
 
-DETECTED_BY = {"pump_and_dump": "pump_and_dump"}
-"""The scenario of alerts that is built to find an injected scenario; the others have no detector of their own yet."""
+PRICE_PUSHED = ("pump_and_dump", "ramping")
+"""Injected scenarios that move the price: an alert on price or volume meanwhile is no false one, whatever its name."""
+
+OF_ORDERS = ("spoofing", "layering", "quote_stuffing")
+"""Injected scenarios of the order book: an alert of one on another is no false alert."""
 
 ANY_MANIPULATION = ("kmeans_anomaly", "fused_anomaly")
 """Alerts of these scenarios mean no manipulation in particular: any injected one is their finding."""
@@ -40,18 +43,18 @@ class Found(msgspec.Struct):
     """How one injected scenario fared.
 
     injected : begun so far; running : of these, not yet over when last looked
-    detected : found by the detector of that scenario, None where there is none yet
+    detected : found by the scenario of that name
     anomalies : on which a scenario of ANY_MANIPULATION alerted
     """
 
     injected: int = 0
     running: int = 0
-    detected: int | None = None
+    detected: int = 0
     anomalies: int = 0
 
 
 class LookAlike(msgspec.Struct):
-    """How one kind of look-alike fared. alerted : by a detector of manipulation; anomalies : by ANY_MANIPULATION."""
+    """How a kind of look-alike fared. alerted : by a scenario that is injected too; anomalies : by ANY_MANIPULATION."""
 
     injected: int = 0
     alerted: int = 0
@@ -81,17 +84,16 @@ def judge(alerts: Sequence[Alert], injected: Sequence[Episode], look_alikes: Seq
     """Compare. now_ns : UTC nanoseconds up to which the market has come."""
     episodes: dict[str, Found] = {}
     for episode in injected:
-        found = episodes.setdefault(episode.scenario, Found(detected=0 if episode.scenario in DETECTED_BY else None))
+        found = episodes.setdefault(episode.scenario, Found())
         found.injected += 1
         found.running += episode.end_ns > now_ns
         found.anomalies += _alerted(episode, alerts, ANY_MANIPULATION)
-        if found.detected is not None:
-            found.detected += _alerted(episode, alerts, [DETECTED_BY[episode.scenario]])
+        found.detected += _alerted(episode, alerts, [episode.scenario])
     likes: dict[str, LookAlike] = {}
     for episode in look_alikes:
         like = likes.setdefault(episode.scenario, LookAlike())
         like.injected += 1
-        like.alerted += _alerted(episode, alerts, DETECTED_BY.values())
+        like.alerted += _alerted(episode, alerts, (*PRICE_PUSHED, *OF_ORDERS))
         like.anomalies += _alerted(episode, alerts, ANY_MANIPULATION)
     return Verdict(dict(sorted(episodes.items())), dict(sorted(likes.items())), _false(alerts, injected))
 
@@ -105,10 +107,12 @@ def _false(alerts: Sequence[Alert], injected: Sequence[Episode]) -> dict[str, in
     """False alerts by scenario; a scenario that alerted at all is listed."""
     counts: dict[str, int] = {}
     for alert in alerts:
-        explained = any(
-            episode.overlaps(alert)
-            for episode in injected
-            if alert.scenario in (*ANY_MANIPULATION, DETECTED_BY.get(episode.scenario))
-        )
+        explained = any(_explains(episode, alert) for episode in injected)
         counts[alert.scenario] = counts.get(alert.scenario, 0) + (not explained)
     return dict(sorted(counts.items()))
+
+
+def _explains(episode: Episode, alert: Alert) -> bool:
+    """Whether an alert on an injected episode's instrument and time is of its kind."""
+    kind = (alert.scenario in OF_ORDERS) == (episode.scenario in OF_ORDERS)
+    return (kind or alert.scenario in ANY_MANIPULATION) and episode.overlaps(alert)

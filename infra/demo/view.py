@@ -14,7 +14,7 @@ from infra.demo import labels
 from infra.demo.behind import Behind
 from infra.demo.follow import Follower
 from infra.demo.gauges import Gauges
-from infra.demo.labels import DETECTED_BY, Verdict
+from infra.demo.labels import Verdict
 from infra.demo.plan import Plan
 from infra.demo.trading import Trading
 from infra.demo.trading_view import panel, result_of, trading_panel
@@ -261,7 +261,7 @@ def _episodes(state: State) -> Panel:
     alike = sum(like.injected for like in verdict.look_alikes.values())
     alerted = sum(like.alerted for like in verdict.look_alikes.values())
     news = verdict.look_alikes.get("news_jump", labels.LookAlike())
-    pumps = verdict.false_alerts.get(DETECTED_BY["pump_and_dump"], 0)
+    pumps = verdict.false_alerts.get("pump_and_dump", 0)
     told = Text(f"look-alikes {alike}, alerted {alerted} (news {news.alerted} of {news.injected})")
     told.append(f" · false alerts {sum(verdict.false_alerts.values())}, of pumps {pumps}")
     told.no_wrap = True
@@ -269,8 +269,6 @@ def _episodes(state: State) -> Panel:
 
 
 def _detected(found: labels.Found) -> Text:
-    if found.detected is None:
-        return Text("no detector yet", style="dim")
     return Text(f"{found.detected} of {found.injected}  ({100 * found.detected / found.injected:.0f} %)", style="green")
 
 
