@@ -20,11 +20,12 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from detectors.desk.state import BAR
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
+from streams import members
 from streams.desk import stored, waiting
 from streams.desk.desk import MINUTE_NS, Desk, Question
 from streams.desk.stored import Position, Released
 from streams.desk.waiting import Bar, Source, Waiting
-from tapewatch import frames, kafka, logs, messages, topics
+from tapewatch import control_rows, frames, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.registry import Registry
@@ -151,13 +152,11 @@ class DeskProcess:
         """Partitions of market topics that hold something: their engine will seal their seconds."""
         reader = kafka.consumer(self._settings)
         try:
-            known = kafka.existing_topics(kafka.admin(self._settings))
             found = []
-            for name, partitions in sorted(known.items()):
-                prefix, _, feed = name.partition(".")
-                if prefix == "market" and topics.FEED_NAME.fullmatch(feed) and self._wanted(feed):
-                    ends = ((each, kafka.watermarks(reader, name, each)[1]) for each in range(partitions))
-                    found += [(feed, each) for each, end in ends if end > 0]
+            for name, partitions in control_rows.market_partitions(self._settings).items():
+                feed = name.removeprefix("market.")
+                if self._wanted(feed):
+                    found += [(feed, each) for each in partitions if kafka.watermarks(reader, name, each)[1] > 0]
             return found
         finally:
             reader.close()
@@ -245,7 +244,7 @@ class DeskProcess:
             headers = [("type", b"ranking"), ("version", b"1")]
             for _, ranking in rankings:
                 value = messages.encode(ranking)
-                _produce(producer, topics.RANKINGS, ranking.name.encode(), value, headers)
+                members.enqueue(producer, topics.RANKINGS, value, ranking.name.encode(), headers, 0)
             if rankings:
                 self._out = rankings[-1][0]
                 self._keep(producer, stored.RELEASED, msgspec.json.encode(Released(self._out)))
@@ -263,23 +262,13 @@ class DeskProcess:
             self._snapshot_due = self._clock.now() + int(self._options.snapshot_s * NANOS)
 
     def _keep(self, producer: Producer, key: bytes, value: bytes) -> None:
-        _produce(producer, topics.DESK_STATE, self._options.name.encode() + b"/" + key, value, [])
+        members.enqueue(producer, topics.DESK_STATE, value, self._options.name.encode() + b"/" + key, [], 0)
 
     def _position(self) -> Position:
         offsets = self._offsets | self._waiting.needed()
         return Position(
             offsets, self._waiting.stored(), self._options.question, self._desk.asked.horizon, len(self._desk.coins)
         )
-
-
-def _produce(producer: Producer, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-    """Hand a record to the producer; a full queue is waited for."""
-    while True:
-        try:
-            producer.produce(topic, value, key, 0, headers=headers)
-            return
-        except BufferError:
-            producer.poll(0.05)
 
 
 def _into(kept: dict[bytes, bytes], name: str) -> Callable[[Message], None]:

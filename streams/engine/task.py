@@ -29,6 +29,7 @@ from streams.engine.windows import begin_watching
 from tapewatch import dead_letters, frames, messages, topics
 from tapewatch.admission import CONTROL_SOURCE, Admission, Admitted, KnowsInstruments
 from tapewatch.checks import Reason
+from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.instruments import Instrument
@@ -36,7 +37,6 @@ from tapewatch.messages import Alert, Cause, Coverage, from_rfc3339, to_rfc3339
 from tapewatch.partitioner import partition_for
 from tapewatch.rows import EVERY_INSTRUMENT, RowType
 
-_NANOS = 1_000_000_000
 _COVERAGE_REASONS = {o.SILENCE: "silent", o.HALT: "halt", o.GAP: "gap"}
 
 
@@ -298,7 +298,7 @@ class Task:
 
     def _minutes(self, ends: np.ndarray, offsets: np.ndarray) -> None:
         """Mark whole minutes among the bars too: who reads only those need not read every second."""
-        whole = np.flatnonzero(ends % (60 * _NANOS) == 0)
+        whole = np.flatnonzero(ends % (60 * NANOS) == 0)
         if len(whole):
             keys = [np.zeros(len(whole), dtype=np.int32), ends[whole], offsets[whole]]
             table = np.ascontiguousarray(self._out.sealed[1:2, whole])
@@ -317,8 +317,8 @@ class Task:
             name = EVERY_INSTRUMENT if slot < 0 else self.admission.names[slot]
             record = Coverage(
                 instrument=name,
-                start=to_rfc3339(int(start) * _NANOS),
-                end=to_rfc3339(int(end) * _NANOS),
+                start=to_rfc3339(int(start) * NANOS),
+                end=to_rfc3339(int(end) * NANOS),
                 reason=_COVERAGE_REASONS[int(reason)],
                 seconds=int((end - start) * instruments),
                 cause=Cause(self.topic, self.partition, int(offset)),

@@ -1,14 +1,12 @@
 """What people do with the paper broker from outside: tell it something, and see where it stands."""
 
-import re
-
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from streams.members import committed
 from streams.paper.desk import Desk
 from streams.paper.kept import read_state
-from tapewatch import audit, kafka, messages, topics
+from tapewatch import audit, control_rows, kafka, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import is_instrument_id
@@ -126,13 +124,12 @@ def _state(desk: Desk) -> PartitionState:
 
 def _desks(settings: Settings, reader: Consumer) -> list[Desk]:
     """The committed state of every market partition that has one."""
-    counts = kafka.existing_topics(kafka.admin(settings))
     feeds = {topics.market(feed) for feed in settings.paper.feeds}
     places = [
         TopicPartition(topic, partition)
-        for topic, count in sorted(counts.items())
-        if re.fullmatch(topics.MARKET_PATTERN, topic) and (topic in feeds or not feeds)
-        for partition in range(count)
+        for topic, partitions in control_rows.market_partitions(settings).items()
+        if topic in feeds or not feeds
+        for partition in partitions
     ]
     found = committed(reader, places) if places else []
     return [read_state(reader, place, NO_INSTRUMENTS, []) for place in found if place.offset >= 0]

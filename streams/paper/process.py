@@ -105,7 +105,8 @@ class Paper:
                 key = (place.topic, place.partition)
                 self._desks[key] = self._desk(reader, key, place)
                 self._desks[key].task.configure(self._rules)
-            self._hear(reader)
+            if self._desks:
+                self._hear(reader)
         finally:
             reader.close()
         self._paused = set()
@@ -115,7 +116,7 @@ class Paper:
     def _hear(self, reader: Consumer) -> None:
         """Take every command that has been given so far, before any market record: a stop holds from the first one."""
         key = (topics.PAPER_COMMANDS, 0)
-        start = min((desk.reads[key] for desk in self._desks.values()), default=0)
+        start = min(desk.reads[key] for desk in self._desks.values())
         low, end = kafka.watermarks(reader, *key)
         for message in kafka.read_range(reader, *key, max(start, low), end):
             self._feed([message])
