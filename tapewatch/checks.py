@@ -53,7 +53,7 @@ _STATUS, _TRADE, _ORDER, _QUOTE, _BOOK, _BAR = (
 )
 _CONTROL = int(StatusKind.CONTROL)
 _LAST_KIND = int(StatusKind.CONTROL)
-_LAST_CONDITION = int(Condition.CORRECT)
+_LAST_CONDITION = int(Condition.LATE)
 (
     _UNREGISTERED,
     _MALFORMED,

@@ -410,6 +410,34 @@ class News(Message, frozen=True, kw_only=True):
     duplicate_of: Annotated[str, Meta(description="id of the item it repeats; empty for none")] = ""
 
 
+class Factor(Message, frozen=True, kw_only=True):
+    """One value of a daily or slow series: institutions' flows, margin, exchange rates, indices, macro data."""
+
+    TOPIC: ClassVar[str] = "factors"
+
+    id: Annotated[
+        Id,
+        Meta(description="stable_id(source, series, instrument, period, revision): the same each time it is fetched"),
+    ]
+    source: Annotated[str, Meta(description="where it came from, such as twse or yahoo")]
+    series: Annotated[str, Meta(description="name of the series, such as foreign_net_buy, margin_balance, close")]
+    instrument: Annotated[
+        str, Meta(description="instrument id it speaks of; empty for a series of the whole market")
+    ] = ""
+    period: Annotated[
+        str, Meta(description="what the value is of: a date (YYYY-MM-DD), or the RFC 3339 begin of a shorter bar")
+    ]
+    published_at: Annotated[Time, Meta(description="when it was public: nothing uses it earlier")]
+    received: Annotated[Time, Meta(description="when the producer received it")]
+    value: Annotated[float, Meta(description="the value")]
+    unit: Annotated[
+        str, Meta(description="unit of the value, such as shares, TWD, points; empty for a pure number")
+    ] = ""
+    revision: Annotated[
+        Count, Meta(description="0 for the first value of a period, one higher for each correction")
+    ] = 0
+
+
 M = TypeVar("M", bound=Message)
 KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
@@ -418,6 +446,7 @@ KINDS: dict[str, type[Message]] = {
         Case,
         Commit,
         Coverage,
+        Factor,
         Fill,
         News,
         Order,

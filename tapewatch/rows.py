@@ -40,7 +40,10 @@ class RowType(IntEnum):
 
 
 class Condition(IntEnum):
-    """Trade conditions. Only REGULAR and AUCTION trades move prices and volumes."""
+    """Trade conditions. Only REGULAR and AUCTION trades move prices and volumes.
+
+    LATE is a trade that a feed fetched after a hole: it happened before rows that lie in the log already.
+    """
 
     REGULAR = 0
     AUCTION = 1
@@ -48,6 +51,7 @@ class Condition(IntEnum):
     ODD_LOT = 3
     CANCEL = 4
     CORRECT = 5
+    LATE = 6
 
 
 class OrderAction(IntEnum):

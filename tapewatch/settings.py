@@ -16,6 +16,7 @@ import msgspec
 from tapewatch.errors import SettingsError
 from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.stack import Addresses
+from tapewatch.venue_settings import ProduceSettings, VenueSettings
 
 NO_SETTINGS = frozenset({"TAPEWATCH_TEST_DATA", "TAPEWATCH_VENUE_KEY", "TAPEWATCH_VENUE_SECRET"})
 """Variables of the environment that begin as ours do and are none: where the tests find recordings, and a venue's keys,
@@ -167,6 +168,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alerts: AlertSettings = AlertSettings()
     paper: PaperProcessSettings = PaperProcessSettings()
     orders: OrderSettings = OrderSettings()
+    produce: ProduceSettings = ProduceSettings()
+    venues: VenueSettings = VenueSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -217,7 +220,7 @@ def load(
         ) from error
 
 
-_LISTS = frozenset({"engine.feeds", "paper.feeds", "orders.instruments"})
+_LISTS = frozenset({"engine.feeds", "paper.feeds", "orders.instruments", "venues.news.feeds"})
 """Keys whose environment variable is a comma-separated list."""
 
 
@@ -228,10 +231,20 @@ def _words(value: str) -> list[str]:
 
 def _dotted(key: str) -> str:
     """TAPEWATCH_KAFKA_BOOTSTRAP -> kafka.bootstrap; a key without a section stays whole."""
-    name = key.removeprefix("TAPEWATCH_").lower()
-    section, _, rest = name.partition("_")
-    sections = {field.name for field in msgspec.structs.fields(Settings) if field.name != "data"}
-    return f"{section}.{rest}" if rest and section in sections else name
+    return _within(Settings, key.removeprefix("TAPEWATCH_").lower())
+
+
+def _within(section: type[msgspec.Struct], name: str) -> str:
+    """The dotted form of a name within a section: venues_binance_usdm_rest -> venues.binance_usdm.rest."""
+    inner = {
+        field.name: field.type
+        for field in msgspec.structs.fields(section)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+    }
+    for prefix in sorted(inner, key=len, reverse=True):
+        if name.startswith(f"{prefix}_"):
+            return f"{prefix}.{_within(inner[prefix], name.removeprefix(f'{prefix}_'))}"
+    return name
 
 
 def _from_file(value: str) -> str:

@@ -15,6 +15,9 @@ ALERTS = "alerts"
 SIGNALS = "signals"
 SHADOW_SIGNALS = "signals.shadow"
 COVERAGE = "coverage"
+FACTORS = "factors"
+NEWS = "news"
+PRODUCER_STATE = "producers.state"
 COMMITS = "engine.commits"
 RANKINGS = "rankings"
 DESK_STATE = "desk.state"
@@ -95,6 +98,16 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
         TopicSpec(RANKINGS, 1, hours),
         TopicSpec(DESK_STATE, 1, {**_COMPACTED, "max.compaction.lag.ms": "600000"}),
         TopicSpec(SNAPSHOTS, many, _SNAPSHOTS),
+    ]
+
+
+def source_topics(settings: TopicSettings) -> list[TopicSpec]:
+    """Topics of slow sources: factors, news and their dead letters, and how far each source has come."""
+    names = (FACTORS, NEWS)
+    return [
+        *(TopicSpec(name, 1, _FOREVER) for name in names),
+        *(TopicSpec(dead_letters(name), 1, _FOREVER) for name in names),
+        TopicSpec(PRODUCER_STATE, 1, _COMPACTED),
     ]
 
 

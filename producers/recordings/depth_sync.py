@@ -3,15 +3,11 @@
 Source: Binance API documentation, "How to manage a local order book correctly", spot and USD-M futures.
 """
 
-from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from tapewatch.rows import BOOK_LEVELS
-
-Level = tuple[float, float]
-"""Price and absolute quantity; 0 removes the level."""
+from producers.base.ladder import Ladder, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +32,6 @@ class Outcome(Enum):
     STALE = auto()
     WAITS = auto()
     GAP = auto()
-
-
-class Ladder:
-    """One side of a book: prices in ascending order and the quantity at each."""
-
-    def __init__(self) -> None:
-        self.prices: list[float] = []
-        self.quantity: dict[float, float] = {}
-
-    def update(self, levels: list[Level]) -> None:
-        """Set, add and remove levels."""
-        # A sorted list moves a few kilobytes a change; with some thousand levels that is faster than a tree of lists.
-        quantity = self.quantity
-        prices = self.prices
-        for price, qty in levels:
-            if qty == 0.0:
-                if quantity.pop(price, None) is not None:
-                    del prices[bisect_left(prices, price)]
-            else:
-                if price not in quantity:
-                    insort(prices, price)
-                quantity[price] = qty
-
-    def highest(self, count: int = BOOK_LEVELS) -> list[Level]:
-        """Levels from the highest price down."""
-        return [(price, self.quantity[price]) for price in self.prices[: -count - 1 : -1]]
-
-    def lowest(self, count: int = BOOK_LEVELS) -> list[Level]:
-        """Levels from the lowest price up."""
-        return [(price, self.quantity[price]) for price in self.prices[:count]]
 
 
 class DepthSync:

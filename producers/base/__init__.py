@@ -1,0 +1,1 @@
+"""What every live connector stands on."""

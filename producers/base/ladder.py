@@ -1,0 +1,76 @@
+"""A price ladder, and the two that make a book, with the check that every rebuilt book has to pass."""
+
+from bisect import bisect_left, insort
+
+from producers.recordings.columns import ABSENT_LEVELS
+from tapewatch.rows import BOOK_LEVELS
+
+Level = tuple[float, float]
+"""Price and absolute quantity; 0 removes the level."""
+
+
+class Ladder:
+    """One side of a book: prices in ascending order and the quantity at each."""
+
+    def __init__(self) -> None:
+        self.prices: list[float] = []
+        self.quantity: dict[float, float] = {}
+
+    def update(self, levels: list[Level]) -> None:
+        """Set, add and remove levels."""
+        # A sorted list moves a few kilobytes a change; with some thousand levels that is faster than a tree of lists.
+        quantity = self.quantity
+        prices = self.prices
+        for price, qty in levels:
+            if qty == 0.0:
+                if quantity.pop(price, None) is not None:
+                    del prices[bisect_left(prices, price)]
+            else:
+                if price not in quantity:
+                    insort(prices, price)
+                quantity[price] = qty
+
+    def highest(self, count: int = BOOK_LEVELS) -> list[Level]:
+        """Levels from the highest price down."""
+        return [(price, self.quantity[price]) for price in self.prices[: -count - 1 : -1]]
+
+    def lowest(self, count: int = BOOK_LEVELS) -> list[Level]:
+        """Levels from the lowest price up."""
+        return [(price, self.quantity[price]) for price in self.prices[:count]]
+
+
+class Book:
+    """Both sides of a book that differences keep up to date."""
+
+    def __init__(self) -> None:
+        self.bids = Ladder()
+        self.asks = Ladder()
+
+    def clear(self) -> None:
+        """Forget every level."""
+        self.bids, self.asks = Ladder(), Ladder()
+
+    def violation(self) -> str:
+        """What is wrong with the book: crossed, bad_quantity or unsorted; empty where it is sound."""
+        bids, asks = self.bids, self.asks
+        if bids.prices and asks.prices and bids.prices[-1] >= asks.prices[0]:
+            return "crossed"
+        for side, levels in ((1, bids.highest()), (-1, asks.lowest())):
+            previous = float("inf") * side
+            for price, qty in levels:
+                if not qty > 0.0:
+                    return "bad_quantity"
+                if not (previous - price) * side > 0.0 or not price > 0.0:
+                    return "unsorted"
+                previous = price
+        return ""
+
+    def row(self) -> tuple[list[float], list[float], list[float], list[float]]:
+        """Bid prices and quantities, ask prices and quantities: ten levels each, absent ones NaN."""
+        return (*padded(self.bids.highest()), *padded(self.asks.lowest()))
+
+
+def padded(levels: list[Level]) -> tuple[list[float], list[float]]:
+    """Prices and quantities of ten levels, best first; absent ones NaN."""
+    absent = ABSENT_LEVELS[len(levels) : BOOK_LEVELS]
+    return [price for price, _ in levels] + absent, [qty for _, qty in levels] + absent
