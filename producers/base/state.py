@@ -125,11 +125,17 @@ class Ledger:
                 self._clock.sleep(min(0.1 * 2**attempt, 10.0))
 
     def register(self, instruments: Iterable[Instrument]) -> None:
-        """Register reference data before its first row; between transactions."""
+        """Register reference data before its first row; between transactions. AbortedError where that fails."""
         fresh = {each.id: each for each in instruments if self._instruments.get(each.id) != each}
         if not fresh:
             return
-        register(self._settings, fresh.values(), self._clock)
+        try:
+            register(self._settings, fresh.values(), self._clock)
+        except KafkaException as error:
+            self._drop()
+            raise AbortedError(
+                f"{self.source} cannot register instruments: {error}", "Run `tapewatch status`."
+            ) from error
         self._instruments |= fresh
         if self._opened is not None and self._opened.live is not None:
             newest, writer = self._opened.live.newest_ns, self._opened.live.writer

@@ -18,6 +18,7 @@ from producers.live import Show, ShowSummary, run_synthetic
 from producers.recordings import Recording, RecordingOptions, kind_names, open_recording
 from producers.replay import MAX_SPEED, ReplaySummary, feed_name, replay, source_name
 from producers.synthetic import SyntheticConfig
+from producers.venues.bridge import command as bridge
 from tapewatch import topics
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -37,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sources.add_parser("replay", help="recordings, at recorded speed, N times, or as fast as it goes")
     )
     _configure_synthetic(sources.add_parser("synthetic", help="a simulated market with labelled manipulation"))
+    bridge.configure(sources.add_parser("kafka", help="messages of a topic that others write, by a map file"))
 
 
 def _configure_replay(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +91,8 @@ def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Send the source until its end or a signal."""
     stop = until_signal()
+    if args.what == "kafka":
+        return bridge.run(args, settings, stop)
     return _replay(args, settings, stop) if args.what == "replay" else _synthetic(args, settings, stop)
 
 

@@ -1,0 +1,112 @@
+"""`tapewatch produce kafka`: arguments, dry run and summary of the bridge."""
+
+import argparse
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from producers.venues.bridge.inlet import Inlet
+from producers.venues.bridge.map import BridgeMap, load_map
+from producers.venues.bridge.process import Bridge, BridgeSummary, log
+from producers.venues.bridge.screen import screened
+from producers.venues.bridge.translate import Refused, Translator
+from tapewatch import frames, readable
+from tapewatch.clock import WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.logs import printable
+from tapewatch.settings import Settings
+
+DRY_MESSAGES = 20
+_EMPTY_POLLS = 20
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the bridge."""
+    parser.epilog = "example: tapewatch produce kafka --topic opt10080 --map opt10080.toml --dry-run"
+    parser.add_argument("--topic", required=True, metavar="T", help="topic whose messages others write")
+    parser.add_argument("--map", required=True, type=Path, metavar="FILE", help="TOML file: fields to columns")
+    parser.add_argument("--feed", default="", help="feed to fill (default: the map's)")
+    parser.add_argument(
+        "--from", dest="start", choices=("beginning", "now"), default="beginning",
+        help="where a topic that was never read is begun (default: beginning)",
+    )  # fmt: skip
+    parser.add_argument("--until-end", action="store_true", help="end when everything that lies there has been taken")
+    parser.add_argument("--dry-run", action="store_true", help="print rows as they would be; send and commit nothing")
+    parser.add_argument("--limit", type=int, default=DRY_MESSAGES, metavar="N",
+                        help=f"messages of a dry run (default: {DRY_MESSAGES})")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print a summary, or the dry run, as one JSON document")
+
+
+def run(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
+    """Run the bridge until a signal, or print a dry run."""
+    bridge = load_map(args.map, args.feed)
+    if args.dry_run:
+        _dry_run(args, settings, bridge)
+        return 0
+    work = Bridge(settings, bridge, args.topic, from_end=args.start == "now")
+    print(f"{args.topic} -> market.{bridge.feed}", file=sys.stderr, flush=True)
+    summary = work.run(stop, args.until_end)
+    print(msgspec.json.encode(summary).decode() if args.json else _told(summary), flush=True)
+    return 0
+
+
+def _told(summary: BridgeSummary) -> str:
+    rows = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.rows.items())) or "no rows"
+    refused = ", ".join(f"{count:,} {reason}" for reason, count in sorted(summary.refused.items())) or "none"
+    return (
+        f"{summary.topic} -> market.{summary.feed}: {summary.messages:,} messages, {rows}; refused: {refused}; "
+        f"{summary.registered:,} instruments registered; {summary.transactions:,} transactions, "
+        f"{summary.aborted:,} aborted"
+    )
+
+
+def _dry_run(args: argparse.Namespace, settings: Settings, bridge: BridgeMap) -> None:
+    """Print what the first messages give."""
+    if args.limit < 1:
+        raise TapewatchError("--limit is 1 or more", "Give the number of messages to look at.")
+    translator = Translator(bridge, lambda *_: True)
+    inlet = Inlet(settings, bridge.input, args.topic, "tapewatch-dry-run", WALL, log, None, args.start == "now")
+    taken, empty = 0, 0
+    try:
+        while taken < args.limit and empty < _EMPTY_POLLS:
+            found = inlet.poll(0.1)
+            empty = 0 if found else empty + 1
+            for message in found[: args.limit - taken]:
+                stamped = message.timestamp()[1] * 1_000_000 or WALL.now()
+                origin = (message.topic(), message.partition(), message.offset())
+                translator.message(origin, message.value(), stamped)
+                taken += 1
+    finally:
+        inlet.close()
+    rows, refused = _rows(translator)
+    if args.json:
+        print(
+            json.dumps({"topic": args.topic, "messages": taken, "rows": rows, "refused": refused}, ensure_ascii=False)
+        )
+        return
+    for each in [*rows, *refused]:
+        print(printable(json.dumps(each, ensure_ascii=False)))
+    print(f"{taken} messages, {len(rows)} rows, {len(refused)} refused; nothing was sent", file=sys.stderr)
+
+
+def _rows(translator: Translator) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows and refusals as plain values."""
+    batches, refused = translator.take()
+    rows: list[dict[str, Any]] = []
+    for batch in batches:
+        good, bad = screened(batch)
+        refused += bad
+        for each in good:
+            content = readable.read(frames.encode(each))
+            rows += [{"type": each.type.label, **row} for row in content.rows] if content else []
+    return rows, [_plain(each) for each in refused]
+
+
+def _plain(refused: Refused) -> dict[str, Any]:
+    topic, partition, offset = refused.origin
+    place = f"{topic}[{partition}]@{offset}" + (f" row {refused.row}" if refused.row >= 0 else "")
+    return {"refused": refused.reason, "detail": refused.detail, "origin": place}
