@@ -21,7 +21,6 @@ from tapewatch.logs import printable
 from tapewatch.settings import Settings
 
 DRY_MESSAGES = 20
-_EMPTY_POLLS = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,11 +69,12 @@ def _dry_run(args: argparse.Namespace, settings: Settings, bridge: BridgeMap) ->
         raise TapewatchError("--limit is 1 or more", "Give the number of messages to look at.")
     translator = Translator(bridge, lambda *_: True)
     inlet = Inlet(settings, bridge.input, args.topic, "tapewatch-dry-run", WALL, log, None, args.start == "now")
-    taken, empty = 0, 0
+    taken = 0
     try:
-        while taken < args.limit and empty < _EMPTY_POLLS:
+        while taken < args.limit:
             found = inlet.poll(0.1)
-            empty = 0 if found else empty + 1
+            if not found and inlet.at_end():
+                break
             for message in found[: args.limit - taken]:
                 stamped = message.timestamp()[1] * 1_000_000 or WALL.now()
                 origin = (message.topic(), message.partition(), message.offset())
