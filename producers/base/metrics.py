@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from producers.base.collector import Collector
 from producers.base.exposition import Sample, family, sample_line
-from producers.base.latency import Latencies
+from producers.base.histogram import Latencies
 from producers.base.offset import ClockOffset
 from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
 

@@ -9,7 +9,7 @@ import pytest
 
 from producers.base.collector import Collector
 from producers.base.exposition import MetricsServer, escaped, sample_line
-from producers.base.latency import Latencies
+from producers.base.histogram import Latencies
 from producers.base.metrics import FeedMetrics
 from producers.base.offset import ClockOffset
 from tapewatch.clock import NANOS
