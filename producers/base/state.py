@@ -83,8 +83,8 @@ class Ledger:
         """All or nothing of what is done with the transaction; committed where the block ends.
 
         AbortedError where that fails: `position` says where to go on. FencedError where another instance has taken
-        over. The block's own errors abort too, and are raised as they are. Do nothing slow inside: after 4 s the broker
-        aborts.
+        over. The block's own errors abort too, and are raised as they are. Do nothing slow inside: after 4 s the
+        broker aborts.
         """
         opened = self._opened
         if opened is None:
@@ -125,17 +125,11 @@ class Ledger:
                 self._clock.sleep(min(0.1 * 2**attempt, 10.0))
 
     def register(self, instruments: Iterable[Instrument]) -> None:
-        """Register reference data before its first row; between transactions. AbortedError where that fails."""
+        """Register reference data before its first row; between transactions."""
         fresh = {each.id: each for each in instruments if self._instruments.get(each.id) != each}
         if not fresh:
             return
-        try:
-            register(self._settings, fresh.values(), self._clock)
-        except KafkaException as error:
-            self._drop()
-            raise AbortedError(
-                f"{self.source} cannot register instruments: {error}", "Run `tapewatch status`."
-            ) from error
+        register(self._settings, fresh.values(), self._clock)
         self._instruments |= fresh
         if self._opened is not None and self._opened.live is not None:
             newest, writer = self._opened.live.newest_ns, self._opened.live.writer

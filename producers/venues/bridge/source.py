@@ -1,9 +1,10 @@
 """`tapewatch produce kafka`: arguments, dry run and summary of the bridge."""
 
 import argparse
+import asyncio
 import json
-import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 
 from producers.venues.bridge.inlet import Inlet
 from producers.venues.bridge.map import BridgeMap, load_map
-from producers.venues.bridge.process import Bridge, BridgeSummary, log
+from producers.venues.bridge.process import Bridge, log
 from producers.venues.bridge.screen import screened
 from producers.venues.bridge.translate import Refused, Translator
 from tapewatch import frames, readable
@@ -34,37 +35,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="where a topic that was never read is begun (default: beginning)",
     )  # fmt: skip
     parser.add_argument("--until-end", action="store_true", help="end when everything that lies there has been taken")
-    parser.add_argument("--dry-run", action="store_true", help="print rows as they would be; send and commit nothing")
     parser.add_argument("--limit", type=int, default=DRY_MESSAGES, metavar="N",
                         help=f"messages of a dry run (default: {DRY_MESSAGES})")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print a summary, or the dry run, as one JSON document")
 
 
-def run(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
-    """Run the bridge until a signal, or print a dry run."""
+async def pull(
+    settings: Settings, args: argparse.Namespace, stop: asyncio.Event, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run the bridge until `stop`, or print a dry run; a summary."""
     bridge = load_map(args.map, args.feed)
     if args.dry_run:
-        _dry_run(args, settings, bridge)
-        return 0
+        return await asyncio.to_thread(_dry_run, args, settings, bridge)
     work = Bridge(settings, bridge, args.topic, from_end=args.start == "now")
-    print(f"{args.topic} -> market.{bridge.feed}", file=sys.stderr, flush=True)
-    summary = work.run(stop, args.until_end)
-    print(msgspec.json.encode(summary).decode() if args.json else _told(summary), flush=True)
-    return 0
+    say(f"{args.topic} -> market.{bridge.feed}")
+    ended = threading.Event()
+    relay = asyncio.create_task(_relay(stop, ended))
+    try:
+        summary = await asyncio.to_thread(work.run, ended, args.until_end)
+    finally:
+        ended.set()
+        relay.cancel()
+    return msgspec.to_builtins(summary)  # type: ignore[no-any-return]
 
 
-def _told(summary: BridgeSummary) -> str:
-    rows = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.rows.items())) or "no rows"
-    refused = ", ".join(f"{count:,} {reason}" for reason, count in sorted(summary.refused.items())) or "none"
-    return (
-        f"{summary.topic} -> market.{summary.feed}: {summary.messages:,} messages, {rows}; refused: {refused}; "
-        f"{summary.registered:,} instruments registered; {summary.transactions:,} transactions, "
-        f"{summary.aborted:,} aborted"
-    )
+async def _relay(stop: asyncio.Event, ended: threading.Event) -> None:
+    await stop.wait()
+    ended.set()
 
 
-def _dry_run(args: argparse.Namespace, settings: Settings, bridge: BridgeMap) -> None:
-    """Print what the first messages give."""
+def _dry_run(args: argparse.Namespace, settings: Settings, bridge: BridgeMap) -> dict[str, Any]:
+    """Print what the first messages give, or hand it back where one document is asked for."""
     if args.limit < 1:
         raise TapewatchError("--limit is 1 or more", "Give the number of messages to look at.")
     translator = Translator(bridge, lambda *_: True)
@@ -84,13 +84,10 @@ def _dry_run(args: argparse.Namespace, settings: Settings, bridge: BridgeMap) ->
         inlet.close()
     rows, refused = _rows(translator)
     if args.json:
-        print(
-            json.dumps({"topic": args.topic, "messages": taken, "rows": rows, "refused": refused}, ensure_ascii=False)
-        )
-        return
+        return {"topic": args.topic, "messages": taken, "rows": rows, "refused": refused}
     for each in [*rows, *refused]:
-        print(printable(json.dumps(each, ensure_ascii=False)))
-    print(f"{taken} messages, {len(rows)} rows, {len(refused)} refused; nothing was sent", file=sys.stderr)
+        print(printable(json.dumps(each, ensure_ascii=False)), flush=True)
+    return {"messages": taken, "rows": len(rows), "refused": len(refused), "sent": "nothing"}
 
 
 def _rows(translator: Translator) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
