@@ -44,4 +44,10 @@ SOURCES: dict[str, Source] = {
         pull="pull",
         needs="a map file",
     ),
+    "news": Source(
+        "headlines of cnyes, RSS and Atom, to the topic news",
+        "producers.venues.news.source",
+        pull="pull",
+        simulator="news",
+    ),
 }
