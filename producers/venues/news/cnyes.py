@@ -16,7 +16,9 @@ LIST = "/media/api/v1/newslist/category/"
 """Path of a list; a category follows, such as headline, tw_stock, wd_stock."""
 PAGE_ITEMS = 30
 """Items of a page: the site itself asks for no more."""
-PAGE = "https://news.cnyes.com/news/id/"
+ARTICLE = "/news/id/"
+"""Path of an article's page."""
+PAGE = f"https://news.cnyes.com{ARTICLE}"
 CATEGORY = re.compile(r"[a-z0-9_]{1,40}")
 
 _ARTICLE = re.compile(r"<(article|main)\b[^>]{0,2000}>(.{0,400000}?)</\1>", re.DOTALL | re.IGNORECASE)
@@ -88,6 +90,7 @@ def _item(entry: _Entry, received: int) -> Item:
         received=received,
         body=entry.content or entry.summary or "",
         codes=tuple(mark[:40] for mark in marks[:50]),
+        whole=bool(entry.content),
     )
 
 

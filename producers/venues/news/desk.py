@@ -34,6 +34,10 @@ class NewsDesk:
         for news in sent:
             self._seen.add(news)
 
+    def is_new(self, item: Item) -> bool:
+        """Whether the item was not sent before."""
+        return item.id not in self._seen
+
     def sort(self, items: Iterable[Item], counts: Counter[str]) -> tuple[list[News], list[RefusedMessage]]:
         """New items as messages in the order given, and what gives none; `counts` is kept.
 

@@ -24,6 +24,7 @@ class Item:
 
     source : cnyes, or a feed's host; own_id : the source's id; published : UTC ns, 0 where it does not say
     language : as the source says, may be empty; codes : marked codes that came beside the text
+    whole : whether the body is the whole text, not a summary
     """
 
     source: str
@@ -35,6 +36,7 @@ class Item:
     body: str = ""
     language: str = ""
     codes: tuple[str, ...] = ()
+    whole: bool = True
 
     @property
     def id(self) -> str:

@@ -5,6 +5,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from producers.venues.news.syndication import FEED_LIMIT, HostileFeedError, entr
 from tapewatch import kafka, topics
 from tapewatch.clock import WALL, Clock
 from tapewatch.errors import TapewatchError
+from tapewatch.instruments import Instrument
 from tapewatch.messages import News, encode
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
@@ -80,6 +82,14 @@ class Poller:
         feeds = [word.strip() for word in args.feeds.split(",") if word.strip()] or list(settings.venues.news.feeds)
         options: dict[str, Any] = {"clock": clock, "attempts": 3}
         self._cnyes = Http(settings.produce, settings.venues.news.cnyes, bucket=TokenBucket(PER_SECOND, 2.0), **options)
+        self._pages = Http(
+            settings.produce,
+            settings.venues.news.cnyes_pages,
+            bucket=self._cnyes.bucket,
+            expect_json=False,
+            body_limit=FEED_LIMIT,
+            **options,
+        )
         self._feeds = {feed: _feed(settings, feed, options) for feed in feeds}
         if not feeds and not self._categories:
             raise TapewatchError("no list and no feed to look at", "Give --categories or --feeds.")
@@ -89,6 +99,10 @@ class Poller:
         self.desk = NewsDesk(self._bodies)
         self.counts: Counter[str] = Counter()
         self.printed: list[Any] = []
+
+    def know(self, instruments: Iterable[Instrument]) -> None:
+        """Find these instruments; those of the registry take their place once it has been read."""
+        self.desk.know(instruments)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look at once and then every so often. FencedError where a second one was started."""
@@ -110,6 +124,7 @@ class Poller:
     async def close(self) -> None:
         """End all connections."""
         await self._cnyes.close()
+        await self._pages.close()
         for service, _ in self._feeds.values():
             await service.close()
         if self._registry is not None:
@@ -169,7 +184,21 @@ class Poller:
                 f"news: {category} went on for more than {PAGES} pages since the last look: older items are missing"
             )
         reached = max([newest, *(int(item.own_id) for item in items)])
+        if self._bodies:
+            items = [await self._whole(item) for item in items]
         await self._write(items[::-1], refused, {**self._position.newest, category: reached})
+
+    async def _whole(self, item: Item) -> Item:
+        """The item with its article's text, where the list did not carry it and the page can be had."""
+        if item.whole or not self.desk.is_new(item):
+            return item
+        try:
+            answer = await self._pages.get(f"{cnyes.ARTICLE}{item.own_id}")
+        except HttpError as error:
+            self._failed(f"article {item.own_id}", error.reason)
+            return item
+        self.counts["articles"] += 1
+        return replace(item, body=cnyes.article_text(answer.body.decode("utf-8", "replace")) or item.body)
 
     async def _feed(self, address: str, service: Http, path: str) -> None:
         host = urlsplit(address).hostname or ""

@@ -61,18 +61,20 @@ class SymbolFinder:
 
         In the body only what is marked as a code, and names, count: its numbers are too many.
         """
-        found: dict[str, None] = {}
-        for code in codes:
-            self._marked(f" {code} ", found)
         title = unicodedata.normalize("NFKC", headline)
+        found: dict[str, int] = {}
         self._marked(title, found)
         self._bare(title, found)
         self._named(title, found)
-        if body:
-            text = unicodedata.normalize("NFKC", body)
-            self._marked(text, found)
-            self._named(text, found)
-        return tuple(found)
+        beside: dict[str, int] = {}
+        self._marked(unicodedata.normalize("NFKC", " , ".join(codes)), beside)
+        within: dict[str, int] = {}
+        text = unicodedata.normalize("NFKC", body)
+        self._marked(text, within)
+        self._named(text, within)
+        return tuple(
+            dict.fromkeys([id_ for each in (found, beside, within) for id_ in sorted(each, key=each.__getitem__)])
+        )
 
     def _learn(self, instrument: Instrument) -> None:
         name = unicodedata.normalize("NFKC", instrument.name).strip()
@@ -86,19 +88,19 @@ class SymbolFinder:
             # Two instruments of one name: neither is meant more than the other.
             known[key] = instrument.id if known.get(key, instrument.id) == instrument.id else ""
 
-    def _marked(self, text: str, found: dict[str, None]) -> None:
+    def _marked(self, text: str, found: dict[str, int]) -> None:
         """Codes with their venue, cash tags, and codes in parentheses."""
         for match in _MARKED.finditer(text):
-            self._take(match[1], VENUES[match[2]], found)
+            self._take(match[1], VENUES[match[2]], match.start(), found)
         for match in _PREFIXED.finditer(text):
-            self._take(match[2], VENUES[match[1]], found)
+            self._take(match[2], VENUES[match[1]], match.start(), found)
         for match in _TAG.finditer(text):
-            self._take(match[1], _US, found)
+            self._take(match[1], _US, match.start(), found)
         for match in _PARENTHESES.finditer(text):
             if not _is_year(match[1]):
-                self._take(match[1], self._home, found)
+                self._take(match[1], self._home, match.start(), found)
 
-    def _bare(self, text: str, found: dict[str, None]) -> None:
+    def _bare(self, text: str, found: dict[str, int]) -> None:
         """Codes that stand alone: beside the instrument's own name, called a code, or with a zero in front.
 
         In 39,278 recorded headlines, other four digits were years, amounts and names of goods nine times in ten.
@@ -107,7 +109,7 @@ class SymbolFinder:
             code = match[1]
             zero = code.startswith("0") and not _UNIT.match(text, match.end())
             if zero or _CALLED.search(text[: match.start()]) or self._beside_its_name(text, match.start(), code):
-                self._take(code, self._home, found)
+                self._take(code, self._home, match.start(), found)
 
     def _beside_its_name(self, text: str, start: int, code: str) -> bool:
         for venue in self._home:
@@ -117,7 +119,7 @@ class SymbolFinder:
                 return True
         return False
 
-    def _named(self, text: str, found: dict[str, None]) -> None:
+    def _named(self, text: str, found: dict[str, int]) -> None:
         """Names, the longest first; of two Chinese characters only at a beginning, Latin ones as whole words."""
         folded = text.casefold()
         if len(folded) != len(text):
@@ -128,7 +130,7 @@ class SymbolFinder:
             place += length or 1
             named = place if length else named
 
-    def _name_at(self, text: str, folded: str, place: int, begins: bool, found: dict[str, None]) -> int:
+    def _name_at(self, text: str, folded: str, place: int, begins: bool, found: dict[str, int]) -> int:
         """Length of the longest name that lies at a place, 0 for none. begins : another name ends there"""
         for source in (text, folded):
             known = self._names.get(source[place : place + 2])
@@ -138,14 +140,19 @@ class SymbolFinder:
             if fits:
                 name = max(fits, key=len)
                 if known[name]:
-                    found.setdefault(known[name])
+                    _note(known[name], place, found)
                 return len(name)
         return 0
 
-    def _take(self, code: str, venues: Iterable[str], found: dict[str, None]) -> None:
+    def _take(self, code: str, venues: Iterable[str], place: int, found: dict[str, int]) -> None:
         listed = [f"{code}.{venue}" for venue in venues if f"{code}.{venue}" in self._ids]
         if len(listed) == 1:
-            found.setdefault(listed[0])
+            _note(listed[0], place, found)
+
+
+def _note(instrument: str, place: int, found: dict[str, int]) -> None:
+    """Note an instrument at its first place."""
+    found[instrument] = min(place, found.get(instrument, place))
 
 
 def _is_year(code: str) -> bool:
