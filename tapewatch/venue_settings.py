@@ -19,7 +19,7 @@ class ProduceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     universe_at : local time (HH:MM) of the daily look at what is listed
     """
 
-    flush_ms: PositiveFloat = 4.0
+    flush_ms: PositiveFloat = 8.0
     unacknowledged: Positive = 4_000
     connect_timeout_s: PositiveFloat = 10.0
     request_timeout_s: PositiveFloat = 15.0

@@ -7,6 +7,8 @@ from tapewatch.rows import BOOK_LEVELS
 
 Level = tuple[float, float]
 """Price and absolute quantity; 0 removes the level."""
+Side = tuple[list[float], list[float]]
+"""Prices and quantities, best first."""
 Levels = tuple[list[float], list[float], list[float], list[float]]
 """Bid prices and quantities, ask prices and quantities."""
 
@@ -32,13 +34,17 @@ class Ladder:
                     insort(prices, price)
                 quantity[price] = qty
 
-    def highest(self, count: int = BOOK_LEVELS) -> list[Level]:
-        """Levels from the highest price down."""
-        return [(price, self.quantity[price]) for price in self.prices[: -count - 1 : -1]]
+    def highest(self, count: int = BOOK_LEVELS) -> Side:
+        """Prices and quantities from the highest price down."""
+        prices = self.prices[: -count - 1 : -1]
+        quantity = self.quantity
+        return prices, [quantity[price] for price in prices]
 
-    def lowest(self, count: int = BOOK_LEVELS) -> list[Level]:
-        """Levels from the lowest price up."""
-        return [(price, self.quantity[price]) for price in self.prices[:count]]
+    def lowest(self, count: int = BOOK_LEVELS) -> Side:
+        """Prices and quantities from the lowest price up."""
+        prices = self.prices[:count]
+        quantity = self.quantity
+        return prices, [quantity[price] for price in prices]
 
 
 class Book:
@@ -72,7 +78,10 @@ class Book:
         return ""
 
 
-def padded(levels: list[Level]) -> tuple[list[float], list[float]]:
+def padded(side: Side) -> Side:
     """Prices and quantities of ten levels, best first; absent ones NaN."""
-    absent = ABSENT_LEVELS[len(levels) : BOOK_LEVELS]
-    return [price for price, _ in levels] + absent, [qty for _, qty in levels] + absent
+    prices, quantities = side
+    if len(prices) == BOOK_LEVELS:
+        return side
+    absent = ABSENT_LEVELS[len(prices) : BOOK_LEVELS]
+    return prices + absent, quantities + absent

