@@ -16,7 +16,7 @@ from producers.simulators.market import VenueMarket
 from producers.simulators.server import SimulatorServer
 from tapewatch.errors import TapewatchError
 
-BATCH_S = 0.002
+BATCH_S = 0.004
 MOST_A_BATCH = 2_000
 """Messages made before the sockets get their turn; what is due beyond them waits for the next batch."""
 MILLISECOND = 1_000_000
