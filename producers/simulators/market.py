@@ -41,10 +41,8 @@ class MarketBook:
     """
 
     __slots__ = (
-        "_prices",
         "_random",
-        "_sizes",
-        "_times",
+        "_trades",
         "asks",
         "best_ask",
         "best_bid",
@@ -62,12 +60,11 @@ class MarketBook:
     )
 
     def __init__(
-        self, symbol: str, seed: int, *, depth: int = 50, tick: int = 2, lot: int = 3, kept: int = 10_000
+        self, symbol: str, source: random.Random, *, depth: int = 50, tick: int = 2, lot: int = 3, kept: int = 10_000
     ) -> None:
         self.symbol = symbol
         if depth < NEAR:
             raise ValueError(f"a book has at least {NEAR} levels a side")
-        source = random.Random(f"{seed} {symbol}")  # noqa: S311 - a market is no secret
         self._random = source.random
         self.depth, self.tick, self.lot = depth, tick, lot
         self.best_bid = 10_000 + source.randrange(8_000)
@@ -80,7 +77,8 @@ class MarketBook:
         self.volume = 0
         self.listed = True
         self.kept = kept
-        self._prices, self._sizes, self._times = (array("q", bytes(8 * kept)) for _ in range(3))
+        # Price, quantity (negative where the aggressor sells) and time side by side: one cache line a trade.
+        self._trades = array("q", bytes(24 * kept))
 
     def trade(self, now: int = 0) -> MarketTrade:
         """A trade at the best price of a side. now : its time, kept with it"""
@@ -90,10 +88,9 @@ class MarketBook:
         quantity = 1 + int(draw * 2_000)
         self.volume += quantity
         price = self.best_bid if seller else self.best_ask
-        place = self.trade_id % self.kept
-        self._prices[place] = price
-        self._sizes[place] = -quantity if seller else quantity
-        self._times[place] = now
+        place = self.trade_id % self.kept * 3
+        trades = self._trades
+        trades[place], trades[place + 1], trades[place + 2] = price, -quantity if seller else quantity, now
         return MarketTrade(self.trade_id, price, quantity, seller)
 
     def fetch(self, start: int, limit: int) -> list[tuple[MarketTrade, int]]:
@@ -102,9 +99,9 @@ class MarketBook:
         start = max(oldest, start if start >= 0 else self.trade_id - limit + 1)
         found = []
         for number in range(start, min(start + limit, self.trade_id + 1)):
-            place = number % self.kept
-            size = self._sizes[place]
-            found.append((MarketTrade(number, self._prices[place], abs(size), size < 0), self._times[place]))
+            place = number % self.kept * 3
+            price, size, now = self._trades[place : place + 3]
+            found.append((MarketTrade(number, price, abs(size), size < 0), now))
         return found
 
     def change(self) -> MarketChange:
@@ -182,12 +179,15 @@ class MarketBook:
 
 
 class VenueMarket:
-    """Several symbols, each with its own seed, so that a symbol's events do not depend on the others'."""
+    """Several symbols, all drawn from one source: the same events in the same order for the same seed."""
 
     def __init__(self, symbols: Sequence[str], *, seed: int = 0, depth: int = 50, tick: int = 2, lot: int = 3) -> None:
         kept = max(1_000, min(100_000, KEPT_TRADES // max(1, len(symbols))))
-        self.books = {name: MarketBook(name, seed, depth=depth, tick=tick, lot=lot, kept=kept) for name in symbols}
+        # One generator for all: a thousand of them, 2.5 KB each, would push everything else out of the cache.
         self.random = random.Random(seed)  # noqa: S311 - a market is no secret
+        self.books = {
+            name: MarketBook(name, self.random, depth=depth, tick=tick, lot=lot, kept=kept) for name in symbols
+        }
 
     @property
     def symbols(self) -> list[str]:
