@@ -171,7 +171,9 @@ class Link:
             await self._say(connection, self._subscribe)
         self._current = connection
         if self._opened is not None:
-            self._opened(self._station.now())
+            at = self._station.now()
+            self._station.tape_opened(self.name, sorted(self.symbols), at)
+            self._opened(at)
         return connection
 
     async def _say(self, connection: _Connection, texts: Sequence[str]) -> None:

@@ -84,6 +84,7 @@ class LiveRun:
         self.ready = asyncio.Event()
         self.held = 0
         self._settings, self._connector, self._outlet, self._clock, self._say = settings, connector, outlet, clock, say
+        self._tape = tape
         self._collector = connector.decoder.collector
         self.metrics = metrics or FeedMetrics(connector.feed)
         self.metrics.collector = self._collector
@@ -165,7 +166,7 @@ class LiveRun:
         await self._outlet.open(self._connector.feed, [one.instrument for one in chosen])
         self._after_a_break()
         station, connector = self.station, self._connector
-        await connector.follow(station, chosen)
+        await self._follow(chosen)
         station.spawn(connector.run(station), "connector")
         station.spawn(self._flush(), "flush")
         station.spawn(self._look_daily(), "universe")
@@ -174,6 +175,12 @@ class LiveRun:
             station.spawn(self._keep_sessions(), "sessions")
         self._say(f"{connector.feed}: following {len(chosen):,} instruments")
         self.ready.set()
+
+    async def _follow(self, listings: Sequence[Listing]) -> None:
+        """Let the connector follow these and no others."""
+        if self._tape is not None:
+            self._tape.follow(listings, self._clock.now())
+        await self._connector.follow(self.station, listings)
 
     def _left_out(self) -> str:
         """Why nothing is left, in words."""
@@ -206,7 +213,7 @@ class LiveRun:
             self._collector.status(0, StatusKind.GAP, f"no producer for {(now - newest) / NANOS:.1f} s", now)
 
     async def _flush(self) -> None:
-        """Send what was received every few milliseconds; stop reading sockets while Kafka cannot keep up."""
+        """Send what was received every few milliseconds; read no sockets while Kafka or the tape cannot keep up."""
         step_s, limit, gate = (
             self.station.produce.flush_ms / 1e3,
             self.station.produce.unacknowledged,
@@ -219,10 +226,11 @@ class LiveRun:
             self._outlet.flush(self._clock.now(), self._open)
             if self._connector.decoder.wants:
                 self.station.wanted.set()
-            if gate.is_set() and self._outlet.waiting > limit:
+            behind = self._tape is not None and self._tape.behind
+            if gate.is_set() and (behind or self._outlet.waiting > limit):
                 gate.clear()
                 self.held += 1
-            elif not gate.is_set() and self._outlet.waiting <= limit // 2:
+            elif not gate.is_set() and not behind and self._outlet.waiting <= limit // 2:
                 gate.set()
             await asyncio.sleep(max(0.0, due - loop.time()))
 
@@ -255,7 +263,7 @@ class LiveRun:
             code = self._collector.code(one.instrument.id)
             self._collector.status(code, StatusKind.CLOSE, "no longer followed", now)
         self.listings = chosen
-        await self._connector.follow(self.station, chosen)
+        await self._follow(chosen)
         self._say(f"{self._connector.feed}: {len(found.added)} instruments more, {len(found.removed)} fewer")
 
     def _seconds_to_look(self) -> float:

@@ -17,6 +17,7 @@ from producers.base.decoder import Decoder, Want
 from producers.base.http import Http
 from producers.base.link import Link
 from producers.base.offset import ClockOffset
+from producers.base.universe import Listing
 from tapewatch import logs
 from tapewatch.clock import WALL, Clock
 from tapewatch.instruments import Instrument
@@ -39,6 +40,19 @@ class Tape(Protocol):
 
     def lost(self, link: str, symbols: Sequence[str], reason: str, received: int) -> None:
         """A connection broke."""
+        ...
+
+    def opened(self, link: str, symbols: Collection[str], received: int) -> None:
+        """A connection carries these symbols now."""
+        ...
+
+    def follow(self, listings: Sequence[Listing], received: int) -> None:
+        """These are followed from now on, and no others."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """Whether sockets had better not be read for a while."""
         ...
 
 
@@ -102,6 +116,11 @@ class Station:
         """Let the tape know that a connection broke."""
         if self._tape is not None:
             self._tape.lost(link, symbols, reason, received)
+
+    def tape_opened(self, link: str, symbols: Collection[str], received: int) -> None:
+        """Let the tape know what a connection carries."""
+        if self._tape is not None:
+            self._tape.opened(link, symbols, received)
 
     async def register(self, instruments: Sequence[Instrument]) -> None:
         """Register reference data; rows of these may follow when it returns."""

@@ -10,8 +10,12 @@ from producers.base.decoder import Decoder
 from producers.base.universe import Listing
 from tapewatch.errors import TapewatchError
 
-DECODERS: dict[str, str] = {}
-"""Venue on the tape -> module with `make_decoder(collector, settings) -> Taped`, imported when a tape is read."""
+DECODERS: dict[str, str] = {
+    "binance": "producers.venues.binance.taped",
+    "binance-usdm": "producers.venues.binance.taped",
+    "binance-coinm": "producers.venues.binance.taped",
+}
+"""Venue on the tape, which is the source's name, -> module with `make_decoder(collector, settings) -> Taped`."""
 
 
 def _nothing(symbols: Collection[str], at: int) -> None:
