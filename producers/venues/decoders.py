@@ -15,7 +15,7 @@ DECODERS: dict[str, str] = {
     "binance-usdm": "producers.venues.binance.taped",
     "binance-coinm": "producers.venues.binance.taped",
 }
-"""Venue on the tape, which is the source's name, -> module with `make_decoder(collector, settings) -> Taped`."""
+"""Venue on the tape, which is the source's name, -> module with `make_decoder`, as below."""
 
 
 def _nothing(symbols: Collection[str], at: int) -> None:
@@ -35,11 +35,14 @@ class Taped:
 
 
 def make_decoder(venue: str, collector: Collector, settings: Mapping[str, Any]) -> Taped:
-    """The decoder of a venue's tape; `settings` as the tape's first line has them. TapewatchError for other venues."""
+    """The decoder of a venue's tape; TapewatchError for other venues.
+
+    settings : what the decoder depends on besides, as the tape's first line has it: the connector's `tape_settings`
+    """
     module = DECODERS.get(venue)
     if module is None:
         raise TapewatchError(
             f"there is no decoder for tapes of {venue!r}", f"Tapes can be read of: {', '.join(sorted(DECODERS))}."
         )
-    made: Taped = importlib.import_module(module).make_decoder(collector, settings)
+    made: Taped = importlib.import_module(module).make_decoder(venue, collector, settings)
     return made

@@ -34,7 +34,7 @@ def test_tape_of_a_recorded_day_replays_as_the_rows_of_the_live_decoder(tmp_path
     collector = Collector()
     live = BinanceDecoder(collector, futures=False)
     live.watch([(BTC.symbol, BTC.instrument.id)])
-    tape = Tape(tmp_path / "day.tape.gz", "binance", settings={"futures": False})
+    tape = Tape(tmp_path / "day.tape.gz", "binance")
     tape.follow([BTC], 1)
     newest = 0
     for line in gzip.decompress((DATA / "binance" / "spot_btcusdt_20240808.gz").read_bytes()).splitlines():

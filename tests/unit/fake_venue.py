@@ -52,6 +52,6 @@ class FakeDecoder:
             self.collector.status(self._codes[symbol], StatusKind.GAP, reason, received)
 
 
-def make_decoder(collector: Collector, settings: Mapping[str, Any]) -> Taped:
+def make_decoder(_venue: str, collector: Collector, settings: Mapping[str, Any]) -> Taped:
     decoder = FakeDecoder(collector, float(settings.get("scale", 1.0)))
     return Taped(decoder, decoder.follow, decoder.opened)

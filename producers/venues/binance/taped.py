@@ -9,9 +9,9 @@ from producers.venues.binance.decoder import BinanceDecoder
 from producers.venues.decoders import Taped
 
 
-def make_decoder(collector: Collector, settings: Mapping[str, Any]) -> Taped:
-    """The decoder of a tape. settings : `futures` as in the live session"""
-    decoder = BinanceDecoder(collector, futures=bool(settings.get("futures", False)))
+def make_decoder(venue: str, collector: Collector, _settings: Mapping[str, Any]) -> Taped:
+    """The decoder of a tape of binance, binance-usdm or binance-coinm."""
+    decoder = BinanceDecoder(collector, futures=venue != "binance")
 
     def follow(listings: Sequence[Listing]) -> None:
         wanted = {one.symbol: one.instrument.id for one in listings}
