@@ -109,8 +109,9 @@ class Link:
 
     def _lose(self, reason: str) -> None:
         at = self._station.now()
-        self._station.tape_lost(self.name, sorted(self.symbols), reason, at)
-        self._decoder.lost(self.symbols, f"{self.name}: {reason}", at)
+        symbols = sorted(self.symbols)
+        self._station.tape_lost(self.name, symbols, reason, at)
+        self._decoder.lost(symbols, f"{self.name}: {reason}", at)
 
     async def _carry(self, connection: _Connection) -> str:
         """Read until the connection breaks; replace it in time. Returns why it broke."""
