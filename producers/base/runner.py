@@ -22,7 +22,7 @@ from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import StatusKind
+from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
 
 END_S = 3.0
@@ -90,6 +90,7 @@ class LiveRun:
         self.metrics.collector = self._collector
         self.station = Station(settings, connector.feed, self._collector, self._register, clock, tape)
         self.metrics.offset = self.station.offset
+        self.metrics.links, self.metrics.services = self.station.links, self.station.services
         self._calendar = SessionCalendar(connector.calendar)
         self._open = self._calendar.is_open(clock.now())
         self._begun = clock.now()
@@ -240,6 +241,9 @@ class LiveRun:
         if rows:
             for part in rows:
                 self.metrics.rows(part)
+                if part.type is RowType.TRADE:
+                    # The one row whose time is always the venue's own.
+                    self.station.offset.events(part.columns["ts_event"], part.ts_recv)
             self._outlet.write(rows)
         refused = self._collector.take_refused()
         if refused:
@@ -309,3 +313,7 @@ class LiveRun:
                 f"{sum(self._collector.refused.values()):,} refused, {self._outlet.waiting:,} frames unacknowledged"
             )
             before, at = total, now
+            if self.station.offset.exceeded:
+                self.station.log.warning(
+                    "the venue's clock and ours are far apart", clock=self.station.offset.as_dict()
+                )

@@ -61,7 +61,8 @@ class Station:
 
     collector : where rows go; gate : clear while Kafka cannot keep up, and then sockets are not read
     wanted : set when the decoder has questions; offset : the venue's clock against ours
-    failures : of timed work and questions, by reason; links : every websocket
+    failures : of timed work and questions, by reason; links, services : every websocket and
+    web service
     """
 
     def __init__(
@@ -86,14 +87,14 @@ class Station:
         self.tape_message = tape.message if tape is not None else None
         self._tape, self._register = tape, register
         self._tasks: set[asyncio.Task[None]] = set()
-        self._https: list[Http] = []
+        self.services: list[Http] = []
         self._session: aiohttp.ClientSession | None = None
 
     def http(self, address: str, *, per_second: float = 0.0, burst: float = 1.0, **options: Any) -> Http:
         """A web service of the venue; `options` as of Http. per_second, burst : its limit, in weights; 0 is none"""
         options.setdefault("bucket", TokenBucket(per_second, burst))
         service = Http(self.produce, address, clock=self.clock, on_answer=self._answered, **options)
-        self._https.append(service)
+        self.services.append(service)
         return service
 
     def link(
@@ -192,7 +193,7 @@ class Station:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for service in self._https:
+        for service in self.services:
             await service.close()
         if self._session is not None:
             await self._session.close()
