@@ -111,8 +111,9 @@ class Link:
 
     def _lose(self, reason: str) -> None:
         at = self._station.now()
-        self._station.tape_lost(self.name, sorted(self.symbols), reason, at)
-        self._decoder.lost(self.symbols, f"{self.name}: {reason}", at)
+        symbols = sorted(self.symbols)
+        self._station.tape_lost(self.name, symbols, reason, at)
+        self._decoder.lost(symbols, f"{self.name}: {reason}", at)
 
     async def _carry(self, connection: _Connection) -> str:
         """Read until the connection breaks; replace it in time. Returns why it broke."""
@@ -173,7 +174,9 @@ class Link:
             await self._say(connection, self._subscribe)
         self._current = connection
         if self._opened is not None:
-            self._opened(self._station.now())
+            at = self._station.now()
+            self._station.tape_opened(self.name, sorted(self.symbols), at)
+            self._opened(at)
         return connection
 
     async def _say(self, connection: _Connection, texts: Sequence[str]) -> None:

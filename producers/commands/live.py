@@ -18,6 +18,7 @@ from producers.base.exposition import MetricsServer
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet, Outlet, ScreenOutlet
 from producers.base.runner import LiveRun, LiveSummary
+from producers.base.tape import Tape
 from producers.base.universe import choice_of, configure_choice
 from producers.simulators.catalogue import SimulatorOptions, simulated
 from producers.simulators.faults import FaultPlan
@@ -115,6 +116,9 @@ async def live(
     )
     async with AsyncExitStack() as beside:
         tape = None
+        if args.record is not None:
+            tape = Tape(args.record, name, settings=getattr(connector, "tape_settings", None))
+            beside.push_async_callback(asyncio.to_thread, tape.close)
         run = LiveRun(settings, connector, outlet, choice_of(args), tape=tape, metrics=metrics, say=say)
         if args.metrics:
             server = MetricsServer(args.metrics, metrics.exposition)
