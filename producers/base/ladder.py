@@ -52,18 +52,7 @@ class Book:
 
     def violation(self) -> str:
         """What is wrong with the book: crossed, bad_quantity or unsorted; empty where it is sound."""
-        bids, asks = self.bids, self.asks
-        if bids.prices and asks.prices and bids.prices[-1] >= asks.prices[0]:
-            return "crossed"
-        for side, levels in ((1, bids.highest()), (-1, asks.lowest())):
-            previous = float("inf") * side
-            for price, qty in levels:
-                if not qty > 0.0:
-                    return "bad_quantity"
-                if not (previous - price) * side > 0.0 or not price > 0.0:
-                    return "unsorted"
-                previous = price
-        return ""
+        return levels_violation(self.bids.highest(), self.asks.lowest())
 
     def row(self) -> tuple[list[float], list[float], list[float], list[float]]:
         """Bid prices and quantities, ask prices and quantities: ten levels each, absent ones NaN."""
@@ -74,3 +63,18 @@ def padded(levels: list[Level]) -> tuple[list[float], list[float]]:
     """Prices and quantities of ten levels, best first; absent ones NaN."""
     absent = ABSENT_LEVELS[len(levels) : BOOK_LEVELS]
     return [price for price, _ in levels] + absent, [qty for _, qty in levels] + absent
+
+
+def levels_violation(bids: list[Level], asks: list[Level]) -> str:
+    """What is wrong with levels given best first: crossed, bad_quantity or unsorted; empty where they are sound."""
+    if bids and asks and bids[0][0] >= asks[0][0]:
+        return "crossed"
+    for side, levels in ((1, bids), (-1, asks)):
+        previous = float("inf") * side
+        for price, qty in levels:
+            if not qty > 0.0:
+                return "bad_quantity"
+            if not (previous - price) * side > 0.0 or not price > 0.0:
+                return "unsorted"
+            previous = price
+    return ""
