@@ -4,7 +4,7 @@ from math import nan
 
 from producers.base.collector import Collector
 from producers.base.ladder import Level, padded
-from producers.recordings.columns import decimal_float
+from producers.columns import decimal_float
 from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
 from tapewatch.rows import BOOK_LEVELS, Condition, StatusKind
