@@ -1,5 +1,6 @@
 """One coin while its feed is followed: touch, last price and traded volume, the rows they make, and what was missed."""
 
+from functools import lru_cache
 from math import nan
 
 from producers.base.collector import Collector
@@ -7,6 +8,7 @@ from producers.base.ladder import Level, padded
 from producers.columns import decimal_float
 from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
+from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.rows import BOOK_LEVELS, Condition, StatusKind
 
 QUANTITY_DECIMALS = 10
@@ -34,9 +36,26 @@ def number(value: object) -> float:
     return nan
 
 
+@lru_cache(maxsize=64)
+def _second(text: str) -> int:
+    return from_rfc3339(text + "Z")
+
+
+def utc_ns(text: str) -> int:
+    """UTC nanoseconds of an RFC 3339 time in UTC (Z); ValueError for anything else."""
+    fraction = text[20:-1]
+    if text[19:20] != "." or text[-1:] != "Z" or not fraction.isdecimal():
+        return from_rfc3339(text)
+    return _second(text[:19]) + int(fraction.ljust(9, "0")[:9])
+
+
 def settled_time(event: int, received: int) -> int:
     """The venue's time of a state that still holds: the receipt time where nothing has changed for many minutes."""
     return event if abs(received - event) <= MAX_SKEW_NS else received
+
+
+Touch = tuple[float, float, float, float]
+"""Best bid price and quantity, best ask price and quantity."""
 
 
 class Coin:
@@ -61,7 +80,7 @@ class Coin:
         self._collector = collector
         self._missed_since = 0
         self._reason = ""
-        self._touch: tuple[float, float, float, float] = (nan, nan, nan, nan)
+        self._touch: Touch = (nan, nan, nan, nan)
         self._shown: tuple[list[Level], list[Level]] = ([], [])
 
     @property
@@ -91,6 +110,14 @@ class Coin:
             return False
         self._collector.quotes.append((self.code, event, received, *self._touch, self.last_price, self.volume))
         return True
+
+    def show_ticker(self, event: int, received: int, touch: Touch, last_price: float) -> None:
+        """A quote row of the newest book's touch, or of the ticker's own while there is no book."""
+        if last_price == last_price and self.last_price != self.last_price:
+            self.last_price = last_price
+        if not self.book_due:
+            touch = self._touch
+        self._collector.quotes.append((self.code, event, received, *touch, self.last_price, self.volume))
 
     def show_trade(
         self, event: int, received: int, price: float, qty: float, side: int, trade_id: str, condition: int

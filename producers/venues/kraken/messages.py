@@ -166,7 +166,7 @@ Message = BookMessage | TradeMessage | TickerMessage | InstrumentMessage | Statu
 
 MESSAGES: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message, float_hook=exact_or_nan)
 NOTICES = msgspec.json.Decoder(Notice)
-TRADES_ANSWERS = msgspec.json.Decoder(TradesAnswer, float_hook=exact_or_nan)
+TRADES_ANSWERS = msgspec.json.Decoder(TradesAnswer, float_hook=str)
 ASSET_PAIRS = msgspec.json.Decoder(AssetPairsAnswer)
 DAY_TICKERS = msgspec.json.Decoder(DayTickersAnswer)
 TEXTS = msgspec.json.Decoder(BookMessage, float_hook=str)

@@ -10,7 +10,7 @@ from producers.base.collector import Collector
 from producers.base.decoder import Want
 from producers.base.ladder import Level, levels_violation
 from producers.venues.coin import LATE, REGULAR, Coin, number, settled_time
-from producers.venues.trade_ids import Seen, UniqueIds
+from producers.venues.upbit.ids import UniqueIds
 from producers.venues.upbit.messages import (
     FRAMES,
     NOTICES,
@@ -131,6 +131,7 @@ class UpbitDecoder:
         bids, asks, sound = _levels(frame.orderbook_units)
         reason = levels_violation(bids, asks) if sound else "not_exact_float"
         if reason:
+            self.collector.violations[reason] += 1
             self.collector.refuse(reason, "orderbook", data, received)
             market.gap(f"book {reason}", received, book=True, trades=False)
             return
@@ -157,8 +158,7 @@ class UpbitDecoder:
         if frame.stream_type == "SNAPSHOT":
             self._last_trade(market, frame, received)
             return
-        seen = market.ids.take(frame.sequential_id)
-        if seen is Seen.REPEATED:
+        if not market.ids.take(frame.sequential_id):
             self.collector.dropped["repeated"] += 1
             return
         # Ids do not tell the order of trades: one that is not the highest is as regular as the others.
@@ -190,7 +190,7 @@ class UpbitDecoder:
             self.collector.refuse("malformed_record", "trades", b"", received)
 
     def _take_past(self, market: Market, trade: PastTrade, event: int, received: int) -> None:
-        if market.ids.take(trade.sequential_id) is Seen.REPEATED:
+        if not market.ids.take(trade.sequential_id):
             self.collector.dropped["repeated"] += 1
         elif received - event > MAX_SKEW_NS:
             self.collector.dropped["too_old"] += 1
