@@ -207,7 +207,7 @@ def test_hole_in_trade_ids_is_asked_for_and_filled_with_late_trades() -> None:
     made.message(trades(13), NOW + SECOND)
     assert kinds(made) == [(StatusKind.GAP, "trades 11 to 12 missing")]
     (want,) = made.wants
-    assert want == Want("trades", "BTC/USD", from_rfc3339(TIME) - 1)
+    assert want == Want("trades", "BTC/USD", from_rfc3339(TIME))
     made.answer(want, page(10, 11, 12, 13), NOW + 2 * SECOND)
     late = int(Condition.LATE)
     assert [(row[7], row[6]) for row in made.collector.trades] == [("10", 0), ("13", 0), ("11", late), ("12", late)]

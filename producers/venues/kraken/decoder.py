@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from math import nan
 from typing import Any
 
 import msgspec
@@ -9,10 +10,10 @@ import msgspec
 from producers.base.collector import Collector
 from producers.base.decoder import Want
 from producers.columns import decimal_float
-from producers.venues.coin import LATE, REGULAR, number, settled_time, utc_ns
+from producers.venues.coin import LATE, number, settled_time, utc_ns
+from producers.venues.counted_coin import REPEATED
 from producers.venues.kraken import messages
 from producers.venues.kraken.pair import TRADES, UNKNOWN, Pair
-from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
 
 SIDES = {"buy": 1, "sell": -1, "b": 1, "s": -1}
@@ -65,8 +66,8 @@ class KrakenDecoder:
             if past:
                 self._start(reversed(trades))
             self._each("trade", trades, self._trade_before if past else self._trade, data, received)
-            for symbol in {trade.symbol for trade in message.data}:
-                self._after_trades(symbol, received)
+            for symbol in {trade.symbol for trade in message.data} & self._pairs.keys():
+                self._pairs[symbol].after_trades(self.wants, received)
         elif isinstance(message, messages.TickerMessage):
             self._each("ticker", message.data, self._ticker, data, received)
         else:
@@ -79,22 +80,17 @@ class KrakenDecoder:
             return
         trades, last = self._page(data, received)
         found = sum([self._fetched(pair, trade, received) for trade in trades])
-        if not pair.asked:
-            return  # the connection broke again meanwhile, and its trades are asked for anew
-        if pair.ids.missing and found and len(trades) >= PAGE:
+        if pair.asked and pair.ids.missing and found and len(trades) >= PAGE:
             self.wants.append(Want("trades", want.symbol, last))
             return
-        pair.given_up += pair.ids.give_up(pair.ids.last)
-        pair.trades_due = pair.asked = False
-        pair.settle(received)
+        pair.conclude(received)
 
     def lost(self, symbols: Collection[str], reason: str, received: int) -> None:
         """A connection broke: books come again with the subscription, trades with its snapshot or by a question."""
         for symbol in symbols:
             pair = self._pairs.get(symbol)
             if pair is not None:
-                pair.asked = False
-                pair.gap(reason, received, book=True, trades=pair.ids.last >= 0)
+                pair.lose(reason, received)
 
     def _each(
         self,
@@ -160,61 +156,32 @@ class KrakenDecoder:
         pair.settle(received)
 
     def _trade(self, pair: Pair, trade: messages.Trade, data: bytes | str, received: int) -> None:
-        newest = pair.ids.last
-        if not pair.take(trade.trade_id):
-            self.collector.dropped["repeated"] += 1
-            return
-        if pair.ids.missing and not pair.missing:
-            pair.gap(f"trades {newest + 1} to {trade.trade_id - 1} missing", received, book=False, trades=True)
-        condition = LATE if trade.trade_id < newest else REGULAR
-        self._show(pair, trade, utc_ns(trade.timestamp), condition, data, received)
+        self._show(pair, trade, utc_ns(trade.timestamp), pair.live(trade.trade_id, received), data, received)
 
     def _trade_before(self, pair: Pair, trade: messages.Trade, data: bytes | str, received: int) -> None:
-        """A trade that lies before the subscription: one that was missed is late, the others are known."""
-        if not pair.trades_due:
-            self._trade(pair, trade, data, received)
-        elif pair.take(trade.trade_id):
-            self._show(pair, trade, utc_ns(trade.timestamp), LATE, data, received)
-        else:
-            self.collector.dropped["repeated"] += 1
+        self._show(pair, trade, utc_ns(trade.timestamp), pair.past(trade.trade_id, received), data, received)
 
     def _start(self, trades: Iterable[messages.Trade]) -> None:
         """Begin a pair's ids at its newest trade of a first snapshot. trades : newest first"""
         for trade in trades:
             pair = self._pairs.get(trade.symbol)
-            if pair is not None and pair.ids.last < 0:
-                pair.ids.take(trade.trade_id)
-                price = trade.price
-                pair.last_price = price if type(price) is float else pair.last_price
-
-    def _after_trades(self, symbol: str, received: int) -> None:
-        """Ask for the trades that are missing, or say that none is."""
-        pair = self._pairs.get(symbol)
-        if pair is None or not pair.missing:
-            return
-        if not pair.ids.missing:
-            pair.trades_due = pair.asked = False
-            pair.settle(received)
-        elif not pair.asked:
-            pair.asked = True
-            # The question excludes its start; one nanosecond before lets the trade itself come too, and no other go.
-            self.wants.append(Want("trades", symbol, pair.before_hole_ns - 1))
+            if pair is not None:
+                pair.begin(trade.trade_id, trade.price if type(trade.price) is float else nan)
 
     def _show(
         self, pair: Pair, trade: messages.Trade, event: int, condition: int, data: bytes | str, received: int
     ) -> None:
+        if condition == REPEATED:
+            self.collector.dropped["repeated"] += 1
+            return
         price, qty, side = number(trade.price), number(trade.qty), SIDES.get(trade.side)
         if price != price or qty != qty:
             self.collector.refuse("not_exact_float", "trade", data, received)
         elif side is None or not price > 0.0 or not qty > 0.0:
             self.collector.refuse("malformed_record", "trade", data, received)
-        elif condition == LATE and received - event > MAX_SKEW_NS:
-            self.collector.dropped["too_old"] += 1
-            pair.given_up += 1
+        elif reason := pair.show(event, received, price, qty, side, trade.trade_id, condition):
+            self.collector.dropped[reason] += 1
         else:
-            pair.trade_ns = max(event, pair.trade_ns)
-            pair.add_volume(qty)
-            pair.show_trade(event, received, price, qty, side, str(trade.trade_id), condition)
             self.given["trade"] += 1
 
     def _fetched(self, pair: Pair, trade: messages.Trade, received: int) -> bool:

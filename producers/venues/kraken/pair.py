@@ -3,9 +3,9 @@
 from collections import deque
 
 from producers.base.collector import Collector
-from producers.base.holes import Ids
 from producers.base.ladder import Book, Ladder, Level, levels_violation
-from producers.venues.coin import Coin, number
+from producers.venues.coin import number
+from producers.venues.counted_coin import CountedCoin
 from producers.venues.kraken import messages
 from producers.venues.kraken.checksum import checksum
 
@@ -16,8 +16,8 @@ TRADES = frozenset({"online", "limit_only", "post_only"})
 UNKNOWN = -1
 
 
-class Pair(Coin):
-    """A coin with its ladder, decimals and ids.
+class Pair(CountedCoin):
+    """A counted coin with its ladder and decimals.
 
     price_decimals, qty_decimals : precision at which the checksum writes numbers, UNKNOWN until it is told
     state : the venue's word on trading
@@ -25,26 +25,14 @@ class Pair(Coin):
 
     def __init__(self, collector: Collector, symbol: str, depth: int) -> None:
         super().__init__(collector, symbol, instrument_id(symbol))
-        self.ids = Ids()
         self.price_decimals = self.qty_decimals = UNKNOWN
         self.state = "online"
-        self.asked = False
-        self.trade_ns = 0
-        self.before_hole_ns = 0
         self.snapshot_ns = self.newest_ns = 0
         self.sequence = 0
         self._book = Book()
         self._depth = depth
         self._recent: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
         self._known: set[tuple[int, int]] = set()
-
-    def take(self, trade_id: int) -> bool:
-        """Take a trade's id; False where it was seen before. Notes the time of the last trade before a hole."""
-        whole = not self.ids.missing
-        taken = self.ids.take(trade_id)
-        if whole and self.ids.missing:
-            self.before_hole_ns = self.trade_ns
-        return taken
 
     def learn(self, texts: messages.Book) -> None:
         """Take the precision from a snapshot's texts: Kraken writes numbers in full."""
