@@ -110,7 +110,7 @@ def test_number_that_jumps_is_a_gap_and_fresh_snapshots_are_the_resync() -> None
     made.message(trades(1, 10), NOW)
     made.message(book(4, "update", [("bid", "68900.00", "9")]), NOW + SECOND)
     assert kinds(made) == [(StatusKind.GAP, "2 messages missing")]
-    assert list(made.wants) == [Want("subscribe", "BTC-USD")]
+    assert list(made.wants) == [Want("reconnect", "*")]
     assert made.collector.dropped == {"before_snapshot": 1}
     made.message(book(5, "snapshot", BOOK), NOW + 2 * SECOND)
     assert len(kinds(made)) == 1
@@ -173,7 +173,7 @@ def test_first_message_that_is_not_number_0_is_a_gap() -> None:
     made = decoder()
     made.message(book(3, "update", BOOK), NOW)
     assert kinds(made) == [(StatusKind.GAP, "3 messages missing")]
-    assert list(made.wants) == [Want("subscribe", "BTC-USD")]
+    assert list(made.wants) == [Want("reconnect", "*")]
 
 
 def test_crossed_book_and_inexact_level_are_refused_and_asked_for_anew() -> None:

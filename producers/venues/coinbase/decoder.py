@@ -9,9 +9,9 @@ from producers.base.collector import Collector
 from producers.base.decoder import Want
 from producers.base.ladder import Book, Level
 from producers.columns import decimal_float
-from producers.venues.coin import LATE, settled_time, utc_ns
+from producers.venues.coin import LATE, exact_or_nan, settled_time, utc_ns
 from producers.venues.coinbase import messages
-from producers.venues.coinbase.fields import price_or_nan, sides_of, trade_number
+from producers.venues.coinbase.fields import sides_of, trade_number
 from producers.venues.coinbase.sequences import REPEATED as SEEN
 from producers.venues.coinbase.sequences import Sequences
 from producers.venues.counted_coin import REPEATED, CountedCoin
@@ -102,12 +102,16 @@ class CoinbaseDecoder:
             if product is not None:
                 product.lose(reason, received)
 
+    def out_of_step(self) -> set[str]:
+        """Products whose book has to come anew."""
+        return {symbol for symbol, product in self._products.items() if product.book_due}
+
     def _missed(self, stream: int, missing: int, received: int) -> None:
-        """Messages of a connection are missing, of whichever product: all of its books are built anew."""
+        """Messages of a connection are missing, of whichever product: all is built anew by a new connection."""
         for product in self._products.values():
             if product.stream == stream or product.book_due:
                 product.lose(f"{missing} messages missing", received)
-                self.wants.append(Want("subscribe", product.symbol))
+        self.wants.append(Want("reconnect", "*"))
 
     def _book(
         self, each: messages.BookEvent, stream: int, sequence: int, event: int, data: bytes | str, received: int
@@ -196,7 +200,7 @@ class CoinbaseDecoder:
         for number, trade in reversed(numbered):
             product = self._products.get(trade.product_id)
             if product is not None and number >= 0:
-                product.begin(number, price_or_nan(trade.price))
+                product.begin(number, exact_or_nan(trade.price))
 
     def _show(
         self,
@@ -245,12 +249,12 @@ class CoinbaseDecoder:
             self.collector.refuse("other_symbol", "ticker", data, received)
             return
         touch = (
-            price_or_nan(ticker.best_bid),
-            price_or_nan(ticker.best_bid_quantity),
-            price_or_nan(ticker.best_ask),
-            price_or_nan(ticker.best_ask_quantity),
+            exact_or_nan(ticker.best_bid),
+            exact_or_nan(ticker.best_bid_quantity),
+            exact_or_nan(ticker.best_ask),
+            exact_or_nan(ticker.best_ask_quantity),
         )
-        last = price_or_nan(ticker.price)
+        last = exact_or_nan(ticker.price)
         total = sum(touch) + last
         if total != total or not 0.0 < touch[0] <= touch[2] or not last > 0.0 or touch[1] < 0.0 or touch[3] < 0.0:
             self.collector.refuse("malformed_record", "ticker", data, received)

@@ -1,7 +1,6 @@
 """What stands in the text fields of Coinbase's messages."""
 
 from collections.abc import Iterable
-from math import nan
 
 from producers.base.ladder import Level
 from producers.columns import decimal_float
@@ -12,14 +11,6 @@ SIDES = {"bid": 0, "offer": 1, "buy": 0, "sell": 1}
 def trade_number(text: str) -> int:
     """A trade's id as a number, -1 where it is none."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
-
-
-def price_or_nan(text: str) -> float:
-    """An exact price, NaN where the text is none."""
-    try:
-        return decimal_float(text)
-    except ValueError:
-        return nan
 
 
 def sides_of(updates: Iterable[tuple[str, str, str]]) -> tuple[list[Level], list[Level]]:

@@ -92,6 +92,10 @@ class KrakenDecoder:
             if pair is not None:
                 pair.lose(reason, received)
 
+    def out_of_step(self) -> set[str]:
+        """Pairs whose book has to come anew."""
+        return {symbol for symbol, pair in self._pairs.items() if pair.book_due}
+
     def _each(
         self,
         kind: str,

@@ -120,6 +120,10 @@ class UpbitDecoder:
             # A frame of the new connection may repeat the last one of the old: it is news that the book still stands.
             market.book_ms = market.book_frame = 0
 
+    def out_of_step(self) -> set[str]:
+        """Markets whose book has to come anew."""
+        return {symbol for symbol, market in self._markets.items() if market.book_due}
+
     def _orderbook(self, market: Market, frame: Orderbook, data: bytes | str, received: int) -> None:
         fingerprint = hash(data)
         if frame.timestamp < market.book_ms:
