@@ -38,4 +38,10 @@ SOURCES: dict[str, Source] = {
     "binance-coinm": Source(
         "trades, quotes, books of futures in coins", _BINANCE, connect="coinm", simulator="binance_coinm"
     ),
+    "kafka": Source(
+        "frames from messages that others write to a topic",
+        "producers.venues.bridge.source",
+        pull="pull",
+        needs="a map file",
+    ),
 }
