@@ -417,25 +417,19 @@ class Factor(Message, frozen=True, kw_only=True):
 
     id: Annotated[
         Id,
-        Meta(description="stable_id(source, series, instrument, period, revision): the same each time it is fetched"),
+        Meta(description="stable_id(source, series, instrument, period, revision)"),
     ]
     source: Annotated[str, Meta(description="where it came from, such as twse or yahoo")]
     series: Annotated[str, Meta(description="name of the series, such as foreign_net_buy, margin_balance, close")]
-    instrument: Annotated[
-        str, Meta(description="instrument id it speaks of; empty for a series of the whole market")
-    ] = ""
+    instrument: Annotated[str, Meta(description="instrument id; empty for a series of the whole market")] = ""
     period: Annotated[
         str, Meta(description="what the value is of: a date (YYYY-MM-DD), or the RFC 3339 begin of a shorter bar")
     ]
     published_at: Annotated[Time, Meta(description="when it was public: nothing uses it earlier")]
     received: Annotated[Time, Meta(description="when the producer received it")]
     value: Annotated[float, Meta(description="the value")]
-    unit: Annotated[
-        str, Meta(description="unit of the value, such as shares, TWD, points; empty for a pure number")
-    ] = ""
-    revision: Annotated[
-        Count, Meta(description="0 for the first value of a period, one higher for each correction")
-    ] = 0
+    unit: Annotated[str, Meta(description="such as shares, TWD, points; empty for a pure number")] = ""
+    revision: Annotated[Count, Meta(description="one higher for each correction of a period")] = 0
 
 
 M = TypeVar("M", bound=Message)

@@ -43,6 +43,8 @@ _SNAPSHOTS = {
     "min.cleanable.dirty.ratio": "0.3",
     "max.compaction.lag.ms": "600000",
 }
+# A few small records that are replaced many times a second: read whole at each start.
+_POSITIONS = {**_COMPACTED, "segment.bytes": "16777216", "max.compaction.lag.ms": "600000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def source_topics(settings: TopicSettings) -> list[TopicSpec]:
     return [
         *(TopicSpec(name, 1, _FOREVER) for name in names),
         *(TopicSpec(dead_letters(name), 1, _FOREVER) for name in names),
-        TopicSpec(PRODUCER_STATE, 1, _COMPACTED),
+        TopicSpec(PRODUCER_STATE, 1, _POSITIONS),
     ]
 
 

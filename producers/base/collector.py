@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from producers.recordings.columns import rows_of
+from producers.columns import rows_of
 from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
 
 RAW_LIMIT = 65_536
@@ -30,11 +30,12 @@ class Collector:
     Tuples begin with the instrument's code (see `code`), ts_event and ts_recv, UTC nanoseconds. Trades end with
     trade_id (str or None). Hot paths may append to the lists themselves.
 
+    first : how the dictionary begins; code 0 is every instrument
     refused : counts by reason; messages : messages seen by kind; dropped : by reason, what was rightly left out (a
-    repeated id, a row of the upstream that is not in charge)
+    repeated id, a row of the upstream that is not in charge); violations : rebuilt books that were not sound, by kind
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: tuple[str, ...] = (EVERY_INSTRUMENT,)) -> None:
         self.trades: list[tuple[Any, ...]] = []
         self.quotes: list[tuple[Any, ...]] = []
         self.books: list[tuple[Any, ...]] = []
@@ -43,9 +44,10 @@ class Collector:
         self.messages: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.violations: Counter[str] = Counter()
         self._refused: list[RefusedMessage] = []
-        self._codes: dict[str, int] = {EVERY_INSTRUMENT: 0}
-        self._names: tuple[str, ...] = (EVERY_INSTRUMENT,)
+        self._codes = {name: code for code, name in enumerate(first)}
+        self._names = first
 
     def code(self, instrument: str) -> int:
         """The instrument's code in the rows' dictionary; an id that was not known is added to it."""

@@ -2,11 +2,13 @@
 
 from bisect import bisect_left, insort
 
-from producers.recordings.columns import ABSENT_LEVELS
+from producers.columns import ABSENT_LEVELS
 from tapewatch.rows import BOOK_LEVELS
 
 Level = tuple[float, float]
 """Price and absolute quantity; 0 removes the level."""
+Levels = tuple[list[float], list[float], list[float], list[float]]
+"""Bid prices and quantities, ask prices and quantities."""
 
 
 class Ladder:
@@ -50,24 +52,24 @@ class Book:
         """Forget every level."""
         self.bids, self.asks = Ladder(), Ladder()
 
-    def violation(self) -> str:
-        """What is wrong with the book: crossed, bad_quantity or unsorted; empty where it is sound."""
-        bids, asks = self.bids, self.asks
-        if bids.prices and asks.prices and bids.prices[-1] >= asks.prices[0]:
-            return "crossed"
-        for side, levels in ((1, bids.highest()), (-1, asks.lowest())):
-            previous = float("inf") * side
-            for price, qty in levels:
-                if not qty > 0.0:
-                    return "bad_quantity"
-                if not (previous - price) * side > 0.0 or not price > 0.0:
-                    return "unsorted"
-                previous = price
-        return ""
-
-    def row(self) -> tuple[list[float], list[float], list[float], list[float]]:
+    def row(self) -> Levels:
         """Bid prices and quantities, ask prices and quantities: ten levels each, absent ones NaN."""
         return (*padded(self.bids.highest()), *padded(self.asks.lowest()))
+
+    def violation(self, row: Levels) -> str:
+        """What is wrong with the book: crossed, bad_quantity or unsorted; empty where it is sound. row : of `row()`"""
+        bids, asks = self.bids.prices, self.asks.prices
+        if bids and asks and bids[-1] >= asks[0]:
+            return "crossed"
+        for prices, quantities, held, descends in ((*row[:2], len(bids), True), (*row[2:], len(asks), False)):
+            shown = prices[: min(held, BOOK_LEVELS)]
+            if not shown:
+                continue
+            if not min(quantities[: len(shown)]) > 0.0:
+                return "bad_quantity"
+            if len(set(shown)) != len(shown) or sorted(shown, reverse=descends) != shown or not min(shown) > 0.0:
+                return "unsorted"
+        return ""
 
 
 def padded(levels: list[Level]) -> tuple[list[float], list[float]]:

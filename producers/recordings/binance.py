@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from producers.recordings.binance_session import BinanceSession, Frame
+from producers.recordings.binance_session import BinanceSession
 from producers.recordings.files import line_blocks
 from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import Blocks, Head, Series
+from producers.venues.binance.records import Frame
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument, is_instrument_id
 

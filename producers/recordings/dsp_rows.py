@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producers.recordings.columns import rows_of, ten_levels
+from producers.columns import rows_of, ten_levels
 from producers.recordings.dsp_spool import CODE, number
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import never_back

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from producers.recordings.columns import parsed_lines
+from producers.columns import parsed_lines
 from producers.recordings.files import line_blocks
 from producers.recordings.lobster_rows import HALT, LobsterState
 from producers.recordings.options import RecordingOptions

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from producers.recordings.columns import columns_of, ten_levels
+from producers.columns import columns_of, ten_levels
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import never_back
 from tapewatch.clock import NANOS

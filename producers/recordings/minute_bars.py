@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from producers.columns import columns_of, exact_column, parsed_lines
 from producers.recordings.bar_times import BarTimes, zone_of
-from producers.recordings.columns import columns_of, exact_column, parsed_lines
 from producers.recordings.files import line_blocks
 from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport

@@ -18,7 +18,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.rows import Chunk
 
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 """Raised whenever the same files give other rows than before; part of every fingerprint."""
 
 KINDS: tuple[Kind, ...] = tuple(

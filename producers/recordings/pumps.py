@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from producers.recordings.columns import columns_of, exact_column, parsed_lines
+from producers.columns import columns_of, exact_column, parsed_lines
 from producers.recordings.files import line_blocks
 from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport

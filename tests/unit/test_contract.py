@@ -46,6 +46,17 @@ EXAMPLES: list[messages.Message] = [
         topic="market.twse", partition=0, first_offset=0, next_offset=9, frames=9, rows={"quote": 9}, clock=AT
     ),
     messages.Coverage(instrument="*", start=AT, end=AT, reason="silent", seconds=3, cause=CAUSE),
+    messages.Factor(
+        id=ID,
+        source="twse",
+        series="foreign_net_buy",
+        instrument="2330.XTAI",
+        period="2026-07-31",
+        published_at=AT,
+        received=AT,
+        value=-5.0,
+        unit="shares",
+    ),
     messages.Fill(
         id=ID, order=ID, mode="paper", instrument="2330.XTAI", side="buy", price=1.0, qty=1.0, at=AT, cause=CAUSE
     ),

@@ -65,14 +65,14 @@ def test_the_settings_table_has_every_key_with_its_default() -> None:
     assert table == {key: shown(value) for key, value in flat(Settings())}
 
 
-def flat(settings: Settings) -> Iterator[tuple[str, object]]:
+def flat(settings: msgspec.Struct, within: str = "") -> Iterator[tuple[str, object]]:
     """Dotted keys and defaults."""
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if isinstance(value, msgspec.Struct):
-            yield from ((f"{name}.{key}", getattr(value, key)) for key in value.__struct_fields__)
+            yield from flat(value, f"{within}{name}.")
         else:
-            yield name, value
+            yield f"{within}{name}", value
 
 
 def shown(value: object) -> str:

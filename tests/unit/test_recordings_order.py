@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers.columns import columns_of, decimal_float
 from producers.recordings import RecordingOptions, merged_order, open_recording
-from producers.recordings.columns import columns_of, decimal_float
 from producers.recordings.order import merged_chunks
 from producers.recordings.series import in_chunks
 from tapewatch.errors import TapewatchError

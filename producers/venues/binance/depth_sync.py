@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from producers.base.ladder import Ladder, Level
+from producers.base.ladder import Book, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Outcome(Enum):
     GAP = auto()
 
 
-class DepthSync:
+class DepthSync(Book):
     """A local book, in step with the exchange or waiting for a snapshot.
 
     futures : check each event's `pu` against the last `u` (USD-M); otherwise `U` against the last `u` + 1 (spot)
@@ -42,8 +42,7 @@ class DepthSync:
     """
 
     def __init__(self, *, futures: bool) -> None:
-        self.bids = Ladder()
-        self.asks = Ladder()
+        super().__init__()
         self.last_id = -1
         self.in_step = False
         self.waiting: deque[Diff] = deque()
@@ -58,8 +57,7 @@ class DepthSync:
         if self._stale(diff):
             return Outcome.STALE
         if not self._follows(diff, self.last_id):
-            self.bids, self.asks = Ladder(), Ladder()
-            self.in_step = False
+            self.lose()
             self.waiting.append(diff)
             return Outcome.GAP
         self.bids.update(diff.bids)
@@ -78,7 +76,7 @@ class DepthSync:
         newer = [diff for diff in self.waiting if diff.last_id > last_id]
         if newer and not self._covers(newer[0], last_id):
             return None
-        self.bids, self.asks = Ladder(), Ladder()
+        self.clear()
         self.bids.update(bids)
         self.asks.update(asks)
         self.last_id = last_id
@@ -86,6 +84,11 @@ class DepthSync:
         again = list(self.waiting)
         self.waiting.clear()
         return again
+
+    def lose(self) -> None:
+        """Throw the book away; events wait for a snapshot from here on."""
+        self.clear()
+        self.in_step = False
 
     def _stale(self, diff: Diff) -> bool:
         # The futures rules keep the event that ends exactly at the snapshot, since the next one's pu names it.
