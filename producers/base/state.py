@@ -6,52 +6,31 @@ The protocol of a transaction, and what happens if the process dies there:
 3. the transaction is committed: records and position are visible together, and the next start goes on from there
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
 
-from producers.base.collector import Collector, RefusedMessage
+from producers.base.positions import committed_position
+from producers.base.transaction import AbortedError, FencedError, Transaction, refused_letter
 from producers.feed import FeedWriter, LiveWriter, open_feed, read_tail
-from tapewatch import dead_letters, kafka, messages, topics
+from tapewatch import kafka, logs, topics
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.dead_letters import DeadLetter
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.registry import register
-from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import Rows
 from tapewatch.settings import Settings
+
+__all__ = ["AbortedError", "FencedError", "Ledger", "Transaction", "committed_position", "refused_letter"]
 
 TRANSACTION_TIMEOUT_MS = 4_000
 """A dead instance keeps readers waiting no longer."""
-STATE_VERSION = 1
-NOWHERE = -1
-"""Origin partition and offset of a message that was no record."""
+
+log = logs.get("producers.ledger")
 
 _WAIT_S = 30.0
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
-
-
-class Aborted(TapewatchError):
-    """The transaction did not happen: read the position again and go on from there."""
-
-
-class Fenced(TapewatchError):
-    """Another instance of the source has taken over: end."""
-
-
-class StateRecord(msgspec.Struct, frozen=True):
-    """A record of `producers.state`; its key is the source's name.
-
-    version : of this structure; at : when it was written; position : JSON of the source's own
-    """
-
-    version: int
-    at: str
-    position: msgspec.Raw
 
 
 @dataclass(slots=True)
@@ -59,69 +38,6 @@ class _Opened:
     producer: Producer
     live: LiveWriter | None
     position: bytes | None
-
-
-class Transaction:
-    """What goes out together. Get one from `Ledger.transaction`."""
-
-    def __init__(self, producer: Producer, live: LiveWriter | None, source: str, clock: Clock) -> None:
-        self._producer, self._live, self._source, self._clock = producer, live, source, clock
-        self._offsets: tuple[list[TopicPartition], object] | None = None
-        self.kept: bytes | None = None
-
-    def rows(self, rows: Rows) -> None:
-        """Rows of one type for the feed, in receipt order; they leave at the commit or when many wait."""
-        if self._live is None:
-            raise ValueError("this ledger has no feed")
-        self._live.add(rows)
-        if self._live.full:
-            self._flush(self._live)
-
-    def message(self, message: messages.Message, key: bytes = b"") -> None:
-        """A message for its topic."""
-        self._send(message.TOPIC, messages.encode(message), key)
-
-    def refuse(self, letter: DeadLetter) -> None:
-        """A dead letter."""
-        self._send(letter.topic, letter.value, b"", letter.headers)
-
-    def take(self, collector: Collector, topic: str) -> None:
-        """Everything that waits in a collector. topic : whose dead letters take what was refused"""
-        for rows in collector.take():
-            self.rows(rows)
-        for refused in collector.take_refused():
-            self.refuse(refused_letter(topic, self._source, refused))
-
-    def position(self, position: bytes) -> None:
-        """How far the source has come once this is committed: JSON."""
-        record = StateRecord(STATE_VERSION, to_rfc3339(self._clock.now()), msgspec.Raw(position))
-        msgspec.json.decode(position)
-        self._send(topics.PRODUCER_STATE, msgspec.json.encode(record), self._source.encode())
-        self.kept = position
-
-    def offsets(self, places: list[TopicPartition], member: object) -> None:
-        """Consumed offsets of the same cluster. member : the consumer's group metadata"""
-        self._offsets = (places, member)
-
-    def finish(self) -> None:
-        """Send what waits, with the heartbeat that is due, and the offsets."""
-        if self._live is not None:
-            self._flush(self._live)
-        if self._offsets is not None:
-            self._producer.send_offsets_to_transaction(*self._offsets, 10)
-
-    def _flush(self, live: LiveWriter) -> None:
-        try:
-            live.flush(self._clock.now())
-        except TapewatchError as error:
-            raise Aborted(error.message, error.hint) from error
-
-    def _send(self, topic: str, value: bytes, key: bytes, headers: list[tuple[str, bytes]] | None = None) -> None:
-        while True:
-            try:
-                return self._producer.produce(topic, value, key or None, headers=headers or [])
-            except BufferError:
-                self._producer.poll(0.05)
 
 
 class Ledger:
@@ -152,21 +68,21 @@ class Ledger:
         """The committed position (JSON), None at the very first start; begins the source's work where it has not begun
         or a transaction was aborted, after which no other instance can commit.
 
-        Aborted where Kafka does not answer.
+        AbortedError where Kafka does not answer.
         """
         if self._opened is None:
             try:
                 self._opened = self._open()
             except (KafkaException, TapewatchError) as error:
                 hint = error.hint if isinstance(error, TapewatchError) else "Run `tapewatch status`."
-                raise Aborted(f"{self.source} cannot begin: {error}", hint) from error
+                raise AbortedError(f"{self.source} cannot begin: {error}", hint) from error
         return self._opened.position
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """All or nothing of what is done with the transaction; committed where the block ends.
 
-        Aborted where that fails: `position` says where to go on. Fenced where another instance has taken over. The
+        AbortedError where that fails: `position` says where to go on. FencedError where another instance has taken over. The
         block's own errors abort too, and are raised as they are. Do nothing slow inside: after 4 s the broker aborts.
         """
         opened = self._opened
@@ -179,13 +95,33 @@ class Ledger:
             yield transaction
             transaction.finish()
             _commit(opened.producer, self._clock)
-        except (KafkaException, Aborted) as error:
+        except (KafkaException, AbortedError) as error:
             raise self._failed(error, begun) from error
         except BaseException:
             self._drop()
             raise
         if transaction.kept is not None:
             opened.position = transaction.kept
+
+    def write(self, work: Callable[[Transaction], None], attempts: int = 8) -> None:
+        """Commit what `work` does with a transaction; it is called again where a transaction was aborted.
+
+        `work` must do the same each time, and set a new position: that tells whether a commit without an answer was
+        one. AbortedError after so many attempts. FencedError as in `transaction`.
+        """
+        before = self.position()
+        for attempt in range(attempts):
+            try:
+                if self.position() != before:
+                    return
+                with self.transaction() as transaction:
+                    work(transaction)
+                return
+            except AbortedError as error:
+                log.warning("transaction aborted", source=self.source, attempt=attempt, error=error.message)
+                if attempt + 1 == attempts:
+                    raise
+                self._clock.sleep(min(0.1 * 2**attempt, 10.0))
 
     def register(self, instruments: Iterable[Instrument]) -> None:
         """Register reference data before its first row; between transactions."""
@@ -225,9 +161,7 @@ class Ledger:
         producer.init_transactions(_WAIT_S)
         live = None
         if self.feed:
-            partitions = open_feed(
-                self._settings, self.feed, self._instruments.values(), self._partitions, self._clock
-            )
+            partitions = open_feed(self._settings, self.feed, self._instruments.values(), self._partitions, self._clock)
             tail = read_tail(self._settings, self.feed)
             self._epoch = max(self._epoch, tail.epochs.get(self.source, -1))
             live = self._writer(producer, partitions, tail.newest_ns)
@@ -238,9 +172,7 @@ class Ledger:
     def _writer(self, producer: Producer, partitions: int, newest_ns: int) -> LiveWriter:
         """A writer of a new epoch: sequences that were aborted are never looked for."""
         self._epoch = max(self._clock.now(), self._epoch + 1)
-        writer = FeedWriter(
-            producer, self.feed, self.source, self._epoch, partitions, self._instruments, self._clock
-        )
+        writer = FeedWriter(producer, self.feed, self.source, self._epoch, partitions, self._instruments, self._clock)
         return LiveWriter(writer, newest_ns)
 
     def _failed(self, error: BaseException, begun: int) -> TapewatchError:
@@ -249,58 +181,21 @@ class Ledger:
         fenced = any(_code(each) in _FENCED for each in errors if each is not None)
         # The broker raises the producer's epoch too when it aborts a transaction that took too long.
         if fenced and self._clock.now() - begun < TRANSACTION_TIMEOUT_MS * NANOS // 1000 * 3 // 4:
-            return Fenced(f"another instance of {self.source} has taken over", "Run one instance of a source.")
-        return Aborted(f"a transaction of {self.source} was aborted: {error}", "Go on from the committed position.")
+            return FencedError(f"another instance of {self.source} has taken over", "Run one instance of a source.")
+        return AbortedError(
+            f"a transaction of {self.source} was aborted: {error}", "Go on from the committed position."
+        )
 
     def _drop(self) -> BaseException | None:
         """Abort what is open and give the producer up; the error of that, if any."""
         opened, self._opened = self._opened, None
-        try:
-            if opened is not None:
+        failure: BaseException | None = None
+        if opened is not None:
+            try:
                 opened.producer.abort_transaction(10)
-        except KafkaException as error:
-            return error
-        return None
-
-
-def committed_position(settings: Settings, source: str) -> bytes | None:
-    """The position of a source as it is committed, JSON; None where there is none.
-
-    TapewatchError for a record of a newer version.
-    """
-    found: list[bytes] = []
-    key = source.encode()
-
-    def take(message: Message) -> None:
-        if message.key() == key and message.value() is not None:
-            found[:] = [bytes(message.value())]
-
-    kafka.read_all(settings, topics.PRODUCER_STATE, take)
-    if not found:
-        return None
-    try:
-        record = msgspec.json.decode(found[0], type=StateRecord)
-    except msgspec.DecodeError as error:
-        raise _unreadable(source, str(error)) from error
-    if record.version != STATE_VERSION:
-        raise _unreadable(source, f"version {record.version}, this build reads {STATE_VERSION}")
-    return bytes(record.position)
-
-
-def refused_letter(topic: str, source: str, refused: RefusedMessage) -> DeadLetter:
-    """A refused message as a dead letter of `topic`. It was no record: its origin has no offset, but says `where`."""
-    letter = dead_letters.of_record((topic, NOWHERE, NOWHERE), refused.reason, refused.where, refused.raw)
-    named = {"source": source, "where": refused.where[:500], "received": to_rfc3339(refused.received)}
-    return DeadLetter(
-        letter.topic, letter.value, letter.headers + [(name, text.encode()) for name, text in named.items()]
-    )
-
-
-def _unreadable(source: str, why: str) -> TapewatchError:
-    return TapewatchError(
-        f"the position of {source} in {topics.PRODUCER_STATE} cannot be read: {why}",
-        "Use the build that wrote it, or delete the record to begin anew.",
-    )
+            except KafkaException as error:
+                failure = error
+        return failure
 
 
 def _commit(producer: Producer, clock: Clock) -> None:
@@ -308,7 +203,8 @@ def _commit(producer: Producer, clock: Clock) -> None:
     deadline = clock.now() + int(_WAIT_S * NANOS)
     while True:
         try:
-            return producer.commit_transaction(10)
+            producer.commit_transaction(10)
+            return
         except KafkaException as error:
             if not error.args[0].retriable() or clock.now() > deadline:
                 raise

@@ -8,14 +8,14 @@ import pytest
 from confluent_kafka import Message
 
 from producers.base.collector import Collector
-from producers.base.state import Aborted, Fenced, Ledger, committed_position
+from producers.base.state import AbortedError, FencedError, Ledger, Transaction, committed_position, refused_letter
 from producers.feed import read_tail
 from tapewatch import kafka, messages, topics
 from tapewatch.clock import WALL
 from tapewatch.frames import FrameHeaders, to_rows
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Factor, stable_id, to_rfc3339
-from tapewatch.rows import RowType, Rows
+from tapewatch.rows import Rows, RowType
 from tapewatch.settings import Settings
 
 NAME = "2330.XTAI"
@@ -66,10 +66,17 @@ def test_rows_messages_letters_and_position_are_visible_together(settings: Setti
     collector = Collector()
     trades(collector, 3)
     collector.refuse("no_price", "table trades, key 7", b"{}", WALL.now())
-    with ledger.transaction() as one:
-        one.take(collector, topics.market(name))
+    rows, refused = collector.take(), collector.take_refused()
+
+    def work(one: Transaction) -> None:
+        for each in rows:
+            one.rows(each)
+        for each in refused:
+            one.refuse(refused_letter(topics.market(name), name, each))
         one.message(factor(name, "2024-01-02"), b"close")
         one.position(b'{"key":7}')
+
+    ledger.write(work)
     assert prices(settings, topics.market(name)) == [100.0, 101.0, 102.0]
     letters = log(settings, topics.dead_letters(topics.market(name)))
     assert [dict(letter.headers())["where"] for letter in letters] == [b"table trades, key 7"]
@@ -117,7 +124,7 @@ def test_second_instance_fences_the_first_and_aborts_what_it_has_begun(settings:
     first.position()
     collector = Collector()
     second = Ledger(settings, name, feed=name)
-    with pytest.raises(Fenced, match="taken over"), first.transaction() as one:
+    with pytest.raises(FencedError, match="taken over"), first.transaction() as one:
         trades(collector, 5000)
         one.take(collector, topics.market(name))
         assert second.position() is None
@@ -134,7 +141,7 @@ def test_transaction_that_takes_too_long_is_aborted_and_begun_again(settings: Se
     name = source()
     ledger = Ledger(settings, name)
     ledger.position()
-    with pytest.raises(Aborted), ledger.transaction() as one:
+    with pytest.raises(AbortedError), ledger.transaction() as one:
         one.message(factor(name, "2024-01-04"))
         one.position(b"1")
         # The broker looks for transactions that are over their 4 s once a second: no shorter wait can show it.
@@ -143,6 +150,22 @@ def test_transaction_that_takes_too_long_is_aborted_and_begun_again(settings: Se
     with ledger.transaction() as one:
         one.position(b"2")
     assert ledger.position() == b"2"
+
+
+def test_write_does_the_work_again_after_an_abort(settings: Settings) -> None:
+    name, calls = source(), list[int]()
+    ledger = Ledger(settings, name)
+
+    def work(one: Transaction) -> None:
+        one.message(factor(name, f"2024-02-0{len(calls) + 1}"))
+        calls.append(1)
+        if len(calls) < 3:
+            raise AbortedError("as if the broker had said so")
+        one.position(b"1")
+
+    ledger.write(work)
+    sent = [json.loads(each.value()) for each in log(settings, topics.FACTORS)]
+    assert [each["period"] for each in sent if each["source"] == name] == ["2024-02-03"]
 
 
 def test_receipt_times_never_go_back_over_a_restart(settings: Settings) -> None:

@@ -1,0 +1,95 @@
+"""What a source sends together: rows, messages, dead letters and its position."""
+
+from confluent_kafka import Producer, TopicPartition
+
+from producers.base.collector import Collector, RefusedMessage
+from producers.base.positions import state_record
+from producers.feed import LiveWriter
+from tapewatch import dead_letters, messages, topics
+from tapewatch.clock import Clock
+from tapewatch.dead_letters import DeadLetter
+from tapewatch.errors import TapewatchError
+from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.rows import Rows
+
+NOWHERE = -1
+"""Origin partition and offset of a message that was no record."""
+
+
+class AbortedError(TapewatchError):
+    """The transaction did not happen: read the position again and go on from there."""
+
+
+class FencedError(TapewatchError):
+    """Another instance of the source has taken over: end."""
+
+
+class Transaction:
+    """What goes out together. Get one from `Ledger.transaction`."""
+
+    def __init__(self, producer: Producer, live: LiveWriter | None, source: str, clock: Clock) -> None:
+        self._producer, self._live, self._source, self._clock = producer, live, source, clock
+        self._offsets: tuple[list[TopicPartition], object] | None = None
+        self.kept: bytes | None = None
+
+    def rows(self, rows: Rows) -> None:
+        """Rows of one type for the feed, in receipt order; they leave at the commit or when many wait."""
+        if self._live is None:
+            raise ValueError("this ledger has no feed")
+        self._live.add(rows)
+        if self._live.full:
+            self._flush(self._live)
+
+    def message(self, message: messages.Message, key: bytes = b"") -> None:
+        """A message for its topic."""
+        self._send(message.TOPIC, messages.encode(message), key)
+
+    def refuse(self, letter: DeadLetter) -> None:
+        """A dead letter."""
+        self._send(letter.topic, letter.value, b"", letter.headers)
+
+    def take(self, collector: Collector, topic: str) -> None:
+        """Everything that waits in a collector. topic : whose dead letters take what was refused"""
+        for rows in collector.take():
+            self.rows(rows)
+        for refused in collector.take_refused():
+            self.refuse(refused_letter(topic, self._source, refused))
+
+    def position(self, position: bytes) -> None:
+        """How far the source has come once this is committed: JSON."""
+        self._send(topics.PRODUCER_STATE, state_record(position, self._clock.now()), self._source.encode())
+        self.kept = position
+
+    def offsets(self, places: list[TopicPartition], member: object) -> None:
+        """Consumed offsets of the same cluster. member : the consumer's group metadata"""
+        self._offsets = (places, member)
+
+    def finish(self) -> None:
+        """Send what waits, with the heartbeat that is due, and the offsets."""
+        if self._live is not None:
+            self._flush(self._live)
+        if self._offsets is not None:
+            self._producer.send_offsets_to_transaction(*self._offsets, 10)
+
+    def _flush(self, live: LiveWriter) -> None:
+        try:
+            live.flush(self._clock.now())
+        except TapewatchError as error:
+            raise AbortedError(error.message, error.hint) from error
+
+    def _send(self, topic: str, value: bytes, key: bytes, headers: list[tuple[str, bytes]] | None = None) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key or None, headers=headers or [])
+                return
+            except BufferError:
+                self._producer.poll(0.05)
+
+
+def refused_letter(topic: str, source: str, refused: RefusedMessage) -> DeadLetter:
+    """A refused message as a dead letter of `topic`. It was no record: its origin has no offset, but says `where`."""
+    letter = dead_letters.of_record((topic, NOWHERE, NOWHERE), refused.reason, refused.where, refused.raw)
+    named = {"source": source, "where": refused.where[:500], "received": to_rfc3339(refused.received)}
+    return DeadLetter(
+        letter.topic, letter.value, letter.headers + [(name, text.encode()) for name, text in named.items()]
+    )
