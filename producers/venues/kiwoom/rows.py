@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from producers.columns import decimal_float
 from producers.recordings.bar_times import BarTimes, zone_of
-from producers.recordings.columns import decimal_float
 from producers.venues.bars import Bar
 
 SEOUL = zone_of("Asia/Seoul")

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from producers.recordings.columns import decimal_float
+from producers.columns import decimal_float
 
 FLOAT32_DIGITS = 9
 """Digits above which a number may be a float32 that was widened: 266.04 comes as 266.0400085449219."""
