@@ -140,9 +140,7 @@ class Arbiter:
 
     def _resync(self, upstream: str, now: int, what: str = "") -> Switch:
         unwatched = max(0, now - self._unwatched_since) / NANOS
-        return self._switch(
-            upstream, StatusKind.RESYNC, f"{upstream} in charge{what}; {unwatched:.0f} s not watched"
-        )
+        return self._switch(upstream, StatusKind.RESYNC, f"{upstream} in charge{what}; {unwatched:.0f} s not watched")
 
     def _switch(self, upstream: str, kind: StatusKind, detail: str) -> Switch:
         self.in_charge = upstream

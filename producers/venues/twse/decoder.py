@@ -1,24 +1,26 @@
 """Taiwan's feed from two upstreams: answers of MIS and of Yahoo become quotes, books and status rows.
 
-No trade rows: MIS tells what was traded since the last change without saying who was the aggressor, and the engine takes
-the growth of the quotes' volume as trading where a feed has no trades.
+No regular trade rows: an upstream tells what was traded since its last answer, in one sum and without an aggressor.
+The engine takes the growth of the quotes' volume as trading where a feed has no trades. Only where Yahoo shows no
+touch, and so makes no quote, the growth is kept as a late trade, which moves no price or volume in the engine.
 """
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import isnan, nan
 
 from producers.base.collector import Collector
 from producers.base.decoder import Want
-from producers.base.ladder import Book, Level, padded
+from producers.base.ladder import Level, padded
 from producers.venues.twse.arbiter import MIS, YAHOO, Arbiter, Rules, Switch
 from producers.venues.twse.mis import GOOD, read_answer, read_row, snapshot
 from producers.venues.twse.roc import taipei_day, taipei_seconds
-from producers.venues.twse.snapshots import Snapshot, Unreadable
+from producers.venues.twse.snapshots import Snapshot, UnreadableError
 from producers.venues.twse.yahoo import read_quotes
 from tapewatch.clock import NANOS
-from tapewatch.rows import StatusKind
+from tapewatch.rows import Condition, StatusKind
 
 OLDEST_S = 590
 """Rows whose time lies further back are refused by readers of the feed (they allow 600 s)."""
@@ -46,7 +48,8 @@ class TaiwanDecoder:
     """Rows of the instruments that are watched.
 
     Each row of either upstream is one message, counted in `collector.messages`, and ends in exactly one of `given`
-    (quote, or quote and book), `collector.dropped` or `collector.refused`; an answer that is no good counts as one.
+    (quote, quote and book, or late trade), `collector.dropped` or `collector.refused`. An answer that is no good
+    counts as one.
     held : rows whose volume was smaller than what the feed had given already, which it then keeps
     """
 
@@ -101,8 +104,10 @@ class TaiwanDecoder:
         try:
             answer = read_answer(data)
             if answer.code != GOOD or not answer.rows:
-                raise Unreadable(f"rtcode_{answer.code or 'none'}" if answer.code != GOOD else "no_rows", answer.text)
-        except Unreadable as error:
+                raise UnreadableError(
+                    f"rtcode_{answer.code or 'none'}" if answer.code != GOOD else "no_rows", answer.text
+                )
+        except UnreadableError as error:
             self._refuse(MIS, error.reason, data, received)
             self.arbiter.mis_failed(want.symbol, error.reason)
             return
@@ -110,7 +115,7 @@ class TaiwanDecoder:
         for raw in answer.rows:
             try:
                 snapshots.append(snapshot(read_row(raw), received))
-            except Unreadable as error:
+            except UnreadableError as error:
                 self._refuse_once(error.reason, want.symbol, raw, received)
         if not snapshots:
             self.arbiter.mis_failed(want.symbol, "no_rows")
@@ -121,12 +126,12 @@ class TaiwanDecoder:
     def _yahoo(self, want: Want, data: bytes, received: int) -> None:
         try:
             found = read_quotes(data)
-        except Unreadable as error:
+        except UnreadableError as error:
             self._refuse(YAHOO, error.reason, data, received)
             return
         snapshots: list[Snapshot] = []
         for raw, quote in found:
-            if isinstance(quote, Unreadable):
+            if isinstance(quote, UnreadableError):
                 self._refuse(YAHOO, quote.reason, raw, received)
             else:
                 snapshots.append(quote)
@@ -157,7 +162,7 @@ class TaiwanDecoder:
             return "older"
         if _shown(found) == market.shown and market.upstream == upstream:
             return "unchanged"
-        if not found.bids and not found.asks:
+        if not found.bids and not found.asks and (found.deep or not found.volume > market.volume):
             return "no_touch"
         if received - found.event > OLDEST_S * NANOS and (upstream == YAHOO or not _still_stands(found, received)):
             return "delayed" if upstream == YAHOO else "after_close"
@@ -171,7 +176,8 @@ class TaiwanDecoder:
             return
         if taipei_day(market.event) != taipei_day(found.event):
             market.volume, market.last = 0.0, nan
-        self.held += found.volume < market.volume
+        grown = found.volume - market.volume
+        self.held += grown < 0.0
         market.volume = max(market.volume, found.volume)
         # The price of a trial match is none that was paid.
         if not isnan(found.last) and not found.trial:
@@ -183,6 +189,10 @@ class TaiwanDecoder:
             market.broken = False
             self.collector.status(market.code, StatusKind.RESYNC, "book sound again", received, event)
         place = (market.code, event, received)
+        if not found.bids and not found.asks:
+            self.collector.trades.append((*place, found.last, grown, 0, int(Condition.LATE), None))
+            self.given["late trade"] += 1
+            return
         bid, ask = _best(found.bids), _best(found.asks)
         self.collector.quotes.append((*place, *bid, *ask, market.last, market.volume))
         if found.deep:
@@ -207,6 +217,7 @@ class TaiwanDecoder:
 
     def _broken(self, market: _Market, violation: str, found: Snapshot, received: int) -> None:
         """Refuse a snapshot whose book cannot be; the next sound one is the resync."""
+        self.collector.violations[violation] += 1
         self.collector.refuse(f"book_{violation}", found.instrument, repr(found), received)
         if not market.broken:
             market.broken = True
@@ -251,15 +262,15 @@ def _best(levels: tuple[Level, ...]) -> Level:
 
 
 def _violation(found: Snapshot) -> str:
-    """What is wrong with a snapshot's levels, empty where nothing is."""
-    if not found.deep:
-        crossed = found.bids and found.asks and found.bids[0][0] > found.asks[0][0]
-        return "crossed" if crossed else ""
-    book = Book()
-    book.bids.update(list(found.bids))
-    book.asks.update(list(found.asks))
-    if any(not quantity > 0.0 for _, quantity in (*found.bids, *found.asks)):
+    """What is wrong with a snapshot's levels, empty where nothing is; a locked touch is sound."""
+    if found.bids and found.asks and found.bids[0][0] > found.asks[0][0]:
+        return "crossed"
+    if found.deep and any(not quantity > 0.0 for _, quantity in (*found.bids, *found.asks)):
         return "bad_quantity"
-    if book.bids.highest() != list(found.bids) or book.asks.lowest() != list(found.asks):
-        return "unsorted"
-    return book.violation()
+    for levels, direction in ((found.bids, -1.0), (found.asks, 1.0)):
+        prices = [price * direction for price, _ in levels]
+        if any(not later > earlier for earlier, later in pairwise(prices)) or any(
+            not price > 0.0 for price, _ in levels
+        ):
+            return "unsorted"
+    return ""

@@ -6,10 +6,10 @@ from math import nan
 import msgspec
 
 from producers.base.ladder import Level
-from producers.recordings.columns import decimal_float
+from producers.columns import decimal_float
 from producers.venues.twse.instruments import LOT, instrument_id, taiwan_instrument
 from producers.venues.twse.roc import local_ns, taipei_seconds
-from producers.venues.twse.snapshots import Snapshot, Unreadable
+from producers.venues.twse.snapshots import Snapshot, UnreadableError
 from tapewatch.clock import NANOS
 from tapewatch.instruments import Instrument
 
@@ -28,7 +28,8 @@ class MisRow(msgspec.Struct, frozen=True):
     """One row of `msgArray`. Every value is a text; `-` stands for none.
 
     ex, c : market and code; n : name; d, t : date and time of the last match; tlong : time of the last change, ms
-    z, v : last price, lots so far; a, f, b, g : ask prices and lots, bid prices and lots; y, u : previous close, limit up
+    z, v : last price and lots so far; a, f : ask prices and lots; b, g : bid prices and lots
+    y, u : previous close and limit up
     ts : 1 in trial matching; ip : 1, 2 falling or rising fast, 3 closing delayed, 4 to 6 opening or closing delayed
     st, rt : times of halt and resumption
     """
@@ -69,34 +70,37 @@ class MisAnswer:
 
 
 def read_answer(body: bytes) -> MisAnswer:
-    """The envelope of an answer; Unreadable `not_json` where it is none (its content type always says HTML)."""
+    """The envelope of an answer; UnreadableError `not_json` where it is none (its content type always says HTML)."""
     try:
         found = msgspec.json.decode(body.strip(), type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unreadable("not_json", str(error)) from error
+        raise UnreadableError("not_json", str(error)) from error
     return MisAnswer(found.rtcode, found.rtmessage, tuple(bytes(row) for row in found.msgArray))
 
 
 def read_row(row: bytes) -> MisRow:
-    """A row's texts; Unreadable `malformed` where it is no row, `unknown_symbol` where MIS does not know the symbol."""
+    """A row's texts; UnreadableError `malformed`, or `unknown_symbol` where MIS does not know what it was asked for."""
     try:
         found = msgspec.json.decode(row, type=MisRow)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unreadable("malformed", str(error)) from error
+        raise UnreadableError("malformed", str(error)) from error
     if not found.c or not found.ex:
-        raise Unreadable("unknown_symbol")
+        raise UnreadableError("unknown_symbol")
     return found
 
 
 def snapshot(row: MisRow, received: int) -> Snapshot:
-    """A row as a snapshot. received : UTC ns, tells whether a halt has begun or ended; Unreadable where it is no good."""
+    """A row as a snapshot; UnreadableError where it is no good.
+
+    received : UTC nanoseconds, tells whether a halt has begun or ended
+    """
     try:
         instrument = instrument_id(row.c, row.ex)
         event, changed = _times(row)
         volume = _number(row.v) * LOT if row.v not in _ABSENT else 0.0
         last = _number(row.z)
     except ValueError as error:
-        raise Unreadable("bad_value", str(error)) from error
+        raise UnreadableError("bad_value", str(error)) from error
     return Snapshot(
         instrument=instrument,
         event=event,
@@ -156,7 +160,7 @@ def _levels(prices: str, lots: str) -> tuple[Level, ...]:
         return ()
     price_texts, lot_texts = prices.strip("_").split("_"), lots.strip("_").split("_")
     if len(price_texts) != len(lot_texts):
-        raise Unreadable("level_mismatch", f"{len(price_texts)} prices, {len(lot_texts)} sizes")
+        raise UnreadableError("level_mismatch", f"{len(price_texts)} prices, {len(lot_texts)} sizes")
     try:
         pairs = [
             (decimal_float(price), decimal_float(size) * LOT)
@@ -164,7 +168,7 @@ def _levels(prices: str, lots: str) -> tuple[Level, ...]:
             if price not in _ABSENT
         ]
     except ValueError as error:
-        raise Unreadable("bad_value", str(error)) from error
+        raise UnreadableError("bad_value", str(error)) from error
     return tuple(pair for pair in pairs if pair[0] != 0.0)
 
 

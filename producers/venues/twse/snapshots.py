@@ -28,7 +28,7 @@ class Snapshot:
     halted: str = ""
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """A message that cannot be read. reason : a word for the count"""
 
     def __init__(self, reason: str, detail: str = "") -> None:
