@@ -29,6 +29,7 @@ class Source:
 
 
 _BINANCE = "producers.venues.binance.source"
+_TWSE = "producers.venues.twse.source"
 
 SOURCES: dict[str, Source] = {
     "binance": Source("trades, quotes, books of spot", _BINANCE, connect="spot", simulator="binance"),
@@ -38,4 +39,5 @@ SOURCES: dict[str, Source] = {
     "binance-coinm": Source(
         "trades, quotes, books of futures in coins", _BINANCE, connect="coinm", simulator="binance_coinm"
     ),
+    "twse": Source("quotes, books of Taiwan's two markets", _TWSE, connect="live", simulator="twse"),
 }

@@ -61,6 +61,11 @@ class Arbiter:
         """What MIS is asked for from now on; batches that are new have until `stale_s` to be answered."""
         self._batches = {name: self._batches.get(name) or _Batch(now) for name in batches}
 
+    def reopen(self, now: int) -> None:
+        """A session begins: nobody has failed yet, and nothing of yesterday counts."""
+        self._batches = {name: _Batch(now) for name in self._batches}
+        self.in_charge, self._mis_event, self._yahoo_event, self._yahoo_good = MIS, 0, 0, 0
+
     def mis_answered(self, batch: str, newest: int, now: int) -> None:
         """A good answer. newest : latest change among its rows"""
         held = self._batches.get(batch)
