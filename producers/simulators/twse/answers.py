@@ -7,7 +7,6 @@ from producers.simulators.twse.market import LOT, Shown, TaiwanStock, price_text
 from tapewatch.clock import NANOS
 
 UNKNOWN = {"tv": "-", "s": "-", "c": "", "z": "-"}
-CLOSING = "13:30:00"
 
 
 def mis_row(stock: TaiwanStock, shown: Shown) -> dict[str, str]:
@@ -28,7 +27,7 @@ def mis_row(stock: TaiwanStock, shown: Shown) -> dict[str, str]:
         "ch": f"{stock.code}.tw",
         "ex": stock.market,
         "d": f"{at:%Y%m%d}",
-        "t": min(time, CLOSING) if time < "15" else time,
+        "t": time,
         "%": time,
         "tlong": str(shown.at // 1_000_000),
         "ip": "4" if stock.trial else "0",

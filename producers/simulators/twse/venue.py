@@ -14,7 +14,6 @@ from producers.simulators.server import SimulatorServer
 from producers.simulators.twse.answers import UNKNOWN, chart, mis_document, mis_row, taipei, yahoo_quote, yahoo_symbol
 from producers.simulators.twse.market import Shown, TaiwanMarket, TaiwanStock
 from producers.simulators.twse.reports import NOTHING, TaiwanReports, as_csv, as_json
-from tapewatch.clock import NANOS
 
 WINDOW_S, REQUESTS = 5.0, 3
 """How many requests in how long MIS and TWSE's web site stand."""

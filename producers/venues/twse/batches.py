@@ -7,8 +7,8 @@ from urllib.parse import quote
 from producers.venues.twse.instruments import mis_channel
 
 PATH = "/stock/api/getStockInfo.jsp"
-PER_SECOND, BURST = 0.6, 3
-"""Three requests in five seconds; more lead to a block of the network address."""
+PER_SECOND, BURST = 0.6, 1
+"""Three requests in five seconds, evenly spaced, so that no five seconds see more; more lead to a block."""
 REFRESH_S = 5.0
 """How often MIS shows something new."""
 SYMBOLS = 150
@@ -35,4 +35,4 @@ def parameters(batch: str) -> dict[str, str]:
 
 def round_s(count: int) -> float:
     """Seconds between two looks at the same instrument with so many requests a round."""
-    return max(1, ceil(count / BURST)) * REFRESH_S
+    return max(1, ceil(count / (PER_SECOND * REFRESH_S))) * REFRESH_S
