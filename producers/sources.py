@@ -29,6 +29,7 @@ class Source:
 
 
 _BINANCE = "producers.venues.binance.source"
+_TWSE = "producers.venues.twse.source"
 
 SOURCES: dict[str, Source] = {
     "binance": Source("trades, quotes, books of spot", _BINANCE, connect="spot", simulator="binance"),
@@ -44,4 +45,5 @@ SOURCES: dict[str, Source] = {
         pull="pull",
         needs="a map file",
     ),
+    "twse": Source("quotes, books of Taiwan's two markets", _TWSE, connect="live", simulator="twse"),
 }

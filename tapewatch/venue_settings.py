@@ -40,11 +40,12 @@ class ExchangeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TwseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Taiwan. mis : market information system; web : TWSE's daily reports; tpex : TPEx's"""
+    """Taiwan. mis : market information system; web : TWSE's daily reports; tpex : TPEx's open data; yahoo : stand-in"""
 
     mis: str = "https://mis.twse.com.tw"
     web: str = "https://www.twse.com.tw"
     tpex: str = "https://www.tpex.org.tw"
+    yahoo: str = "https://query1.finance.yahoo.com"
 
 
 class YahooSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
