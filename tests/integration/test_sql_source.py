@@ -86,6 +86,10 @@ class Prices:
         return TableMap(name, name, TableName(self.name, ("id",)), rows, **{**usual, **more})
 
 
+ONE = pytest.mark.parametrize("url", ["postgresql" if ABSENT else "mariadb"], indirect=True)
+"""For what does not depend on the database."""
+
+
 @pytest.fixture
 def prices(url: str) -> Iterator[Prices]:
     found = Prices(url)
@@ -137,6 +141,7 @@ def test_row_that_commits_after_a_higher_key_is_found(settings: Settings, prices
     assert sorted(volumes(settings, table_map.feed)) == list(range(1, 9))
 
 
+@ONE
 def test_kill_in_the_middle_loses_and_repeats_nothing(settings: Settings, prices: Prices) -> None:
     table_map = prices.map(batch=20)
     prices.add(range(1, 2_001))
@@ -165,6 +170,7 @@ def test_kill_in_the_middle_loses_and_repeats_nothing(settings: Settings, prices
     assert volumes(settings, table_map.feed) == list(range(1, 2_001))
 
 
+@ONE
 def test_bad_records_go_to_the_dead_letters_and_the_others_on(settings: Settings, prices: Prices) -> None:
     table_map = prices.map()
     prices.add(range(1, 4))
@@ -178,6 +184,7 @@ def test_bad_records_go_to_the_dead_letters_and_the_others_on(settings: Settings
     assert headers["where"] == f"{prices.name}(id) (2,)".encode()
 
 
+@ONE
 def test_unknown_names_are_errors_that_say_what_may_be_meant(settings: Settings, prices: Prices) -> None:
     table_map = prices.map()
     wrong = msgspec.structs.replace(table_map.rows, columns={**COLUMNS, "volume": "vv"})
@@ -193,6 +200,7 @@ def test_unknown_names_are_errors_that_say_what_may_be_meant(settings: Settings,
             follow(settings, msgspec.structs.replace(table_map, table=TableName(prices.name, key)), prices)
 
 
+@ONE
 def test_live_feed_starts_now_and_refuses_what_is_long_over(settings: Settings, prices: Prices) -> None:
     table_map = prices.map(clock="receipt", start="now")
     prices.add(range(1, 11))
@@ -228,6 +236,7 @@ def test_key_of_time_and_id_reads_a_table_in_the_order_of_time(settings: Setting
     assert found == [3.0, 1.0, 2.0]
 
 
+@ONE
 def test_dry_run_shows_records_and_their_rows(prices: Prices) -> None:
     prices.add(range(1, 2))
     (line,) = shown(prices.map(), prices.url)
