@@ -86,8 +86,8 @@ class Ledger:
         """All or nothing of what is done with the transaction; committed where the block ends.
 
         AbortedError where that fails: `position` says where to go on. FencedError where another instance has taken
-        over. The block's own errors abort too, and are raised as they are. Do nothing slow inside: after 4 s the broker
-        aborts.
+        over. The block's own errors abort too, and are raised as they are. Do nothing slow inside: after 4 s the
+        broker aborts.
         """
         opened = self._opened
         if opened is None:

@@ -37,6 +37,11 @@ class LiveWriter:
             self._count += len(rows)
 
     @property
+    def pending(self) -> int:
+        """Rows that wait for the next flush."""
+        return self._count
+
+    @property
     def full(self) -> bool:
         """Whether enough rows wait to be flushed at once."""
         return self._count >= self._flush_rows

@@ -69,6 +69,7 @@ class FeedWriter:
     """Writes one feed's market topic as one source; partitions count their sequences from 0 within the epoch.
 
     instruments : ids that will be sent, registered before (see `open_feed`)
+    watch : given a frame's rows, gives back what to call when they are acknowledged
     An acknowledgement that fails raises TapewatchError at the next call.
     """
 
@@ -81,6 +82,7 @@ class FeedWriter:
         partitions: int,
         instruments: Iterable[str],
         clock: Clock = WALL,
+        watch: Callable[[Rows], Callable[[], None]] | None = None,
     ) -> None:
         self.feed, self.source, self.epoch, self.partitions = feed, source, epoch, partitions
         self.topic = topics.market(feed)
@@ -89,18 +91,25 @@ class FeedWriter:
         self._producer = producer
         self._clock = clock
         self._sequence = [0] * partitions
-        own: list[list[str]] = [[] for _ in range(partitions)]
-        for instrument in instruments:
-            own[partition_for(instrument, partitions)].append(instrument)
-        self._encoders = [FrameEncoder(names) for names in own]
+        self._watch = watch
+        self._own: list[dict[str, None]] = [{} for _ in range(partitions)]
+        self._encoders: list[FrameEncoder] = []
+        self.extend(instruments)
         self._failure = ""
         self._unpolled = 0
+
+    def extend(self, instruments: Iterable[str]) -> None:
+        """Know further instruments, registered before."""
+        for instrument in instruments:
+            self._own[partition_for(instrument, self.partitions)][instrument] = None
+        self._encoders = [FrameEncoder(list(names)) for names in self._own]
 
     def send(self, partition: int, rows: Rows) -> None:
         """Send rows of one type, all of this partition, as frames of at most 1024 rows."""
         for start in range(0, len(rows), MAX_FRAME_ROWS):
             part = rows if len(rows) <= MAX_FRAME_ROWS else rows.take(slice(start, start + MAX_FRAME_ROWS))
-            self._produce(partition, part.type, self._encoders[partition].encode(part))
+            done = self._watch(part) if self._watch is not None else None
+            self._produce(partition, part.type, self._encoders[partition].encode(part), done)
         self.sent.rows[rows.type.label] += len(rows)
 
     def heartbeats(self, partition: int, times: npt.NDArray[np.int64]) -> None:
@@ -128,15 +137,14 @@ class FeedWriter:
         """Frames on their way."""
         return self.sent.frames - self.sent.acknowledged
 
-    def _produce(self, partition: int, row_type: RowType, value: bytes) -> None:
+    def _produce(self, partition: int, row_type: RowType, value: bytes, done: Callable[[], None] | None = None) -> None:
         """Queue one frame, waiting while the queue is full: nothing is dropped."""
         sequence = self._sequence[partition]
+        on_delivery = self._on_delivery if done is None else self._delivery_of(done)
         headers = FrameHeaders(row_type.label, self.source, self.epoch, sequence, self._clock.now()).to_kafka()
         while True:
             try:
-                self._producer.produce(
-                    self.topic, value, partition=partition, headers=headers, on_delivery=self._on_delivery
-                )
+                self._producer.produce(self.topic, value, partition=partition, headers=headers, on_delivery=on_delivery)
                 break
             except BufferError:
                 self.sent.waits += 1
@@ -154,6 +162,14 @@ class FeedWriter:
             self.sent.acknowledged += 1
         elif not self._failure:
             self._failure = str(error)
+
+    def _delivery_of(self, done: Callable[[], None]) -> Callable[[Any, Any], None]:
+        def delivered(error: Any, message: Any) -> None:
+            self._on_delivery(error, message)
+            if error is None:
+                done()
+
+        return delivered
 
     def _check(self) -> None:
         if self._failure:

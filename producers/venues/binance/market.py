@@ -63,6 +63,7 @@ class BinanceMarket:
         self._since = 0
         """Receipt time from which on something is out of step; 0 where all is well."""
         self._lost_trades = self._late_trades = 0
+        self._kind = "trades"
 
     def trade(self, trade: Trade, received: int) -> None:
         """A single trade."""
@@ -73,6 +74,7 @@ class BinanceMarket:
 
     def aggregate(self, trade: AggregateTrade, received: int) -> None:
         """An aggregate trade."""
+        self._kind = "aggregates"
         self._print(trade.a, trade.p, trade.q, trade.T, trade.m, received)
 
     def book_ticker(self, ticker: BookTicker, received: int) -> None:
@@ -120,7 +122,7 @@ class BinanceMarket:
             if self.ids.fill(number):
                 self._late(number, price, qty, stamp, maker, received)
         if len(trades) >= FETCHED_TRADES and self.ids.missing:
-            self._wants.append(Want("trades", self.symbol, self.ids.missing[0][0]))
+            self._wants.append(Want(self._kind, self.symbol, self.ids.missing[0][0]))
             return
         # What the venue did not send although it was asked for is gone.
         self._lost_trades += self.ids.give_up(self.ids.last)
@@ -167,7 +169,7 @@ class BinanceMarket:
             self._since = received
             detail = f"trades {before + 1} to {number - 1} missing"
             self._collector.status(self.code, StatusKind.GAP, detail, received, event)
-        self._wants.append(Want("trades", self.symbol, before + 1))
+        self._wants.append(Want(self._kind, self.symbol, before + 1))
 
     def _late(self, number: int, price: str, qty: str, stamp: int, maker: bool, received: int) -> None:
         self._late_trades += 1

@@ -1,0 +1,198 @@
+"""What a live feed tells about itself, symbol by symbol: rows, gaps, refusals, reconnects, delays, clock offset."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from producers.base.collector import Collector
+from producers.base.exposition import Sample, family, sample_line
+from producers.base.histogram import Latencies
+from producers.base.offset import ClockOffset
+from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
+
+TYPES = len(RowType)
+PREFIX = "tapewatch_producer"
+_FIRST_OCTAVE, _LAST_OCTAVE = 18, 35
+"""Buckets shown of the delays: 2^18 ns (0.26 ms) to 2^35 ns (34 s), each twice the one before."""
+_Counts = npt.NDArray[np.int64]
+_KINDS = {StatusKind.GAP: "gaps", StatusKind.RESYNC: "resyncs", StatusKind.HALT: "halts"}
+
+
+class FeedMetrics:
+    """One feed's figures, each counted from the start.
+
+    collector : whose messages, refusals, drops and violations are shown; None where there is none
+    ack : from the receipt of a message to Kafka's acknowledgement of its rows
+    reconnects : by link; failures : failed attempts at requests, by reason, one counter a host; offset : of the venue
+    """
+
+    def __init__(self, feed: str, collector: Collector | None = None) -> None:
+        self.feed = feed
+        self.ack = Latencies()
+        self.reconnects: Counter[str] = Counter()
+        self.failures: dict[str, Counter[str]] = {}
+        self.offset: ClockOffset | None = None
+        self._collector = collector
+        self._names: list[str] = [EVERY_INSTRUMENT]
+        self._codes: dict[str, int] = {EVERY_INSTRUMENT: 0}
+        self._rows: _Counts = np.zeros((TYPES, 1), np.int64)
+        self._status: dict[StatusKind, _Counts] = {kind: np.zeros(1, np.int64) for kind in _KINDS}
+        self._event: _Counts = np.zeros(1, np.int64)
+        self._received: _Counts = np.zeros(1, np.int64)
+        self._dictionary: tuple[Any, _Counts] = ((), np.empty(0, np.int64))
+
+    def rows(self, rows: Rows) -> None:
+        """Count rows that were handed on, in receipt order."""
+        if not len(rows):
+            return
+        codes = self._own(rows)
+        size = len(self._names)
+        self._rows[rows.type] += np.bincount(codes, minlength=size)
+        # Of several values for one place numpy keeps the last, which is the newest.
+        self._received[codes] = rows.ts_recv
+        if rows.type is RowType.STATUS:
+            for kind, counts in self._status.items():
+                counts += np.bincount(codes[rows.columns["kind"] == int(kind)], minlength=size)
+        else:
+            self._event[codes] = rows.columns["ts_event"]
+
+    def acknowledged(self, received: npt.NDArray[np.int64], now: int) -> None:
+        """Count the rows of a frame that Kafka acknowledged. received : their ts_recv; now : UTC ns"""
+        self.ack.add(now - received)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures in a form JSON knows; instruments without rows are left out."""
+        offset = self.offset.as_dict() if self.offset is not None else None
+        return {
+            "feed": self.feed,
+            **{name: dict(sorted(counts.items())) for name, _, counts in self._collected()},
+            "rows": {kind.label: int(self._rows[kind].sum()) for kind in RowType if self._rows[kind].any()},
+            **{name: int(self._status[kind].sum()) for kind, name in _KINDS.items()},
+            "reconnects": dict(sorted(self.reconnects.items())),
+            "failures": {host: dict(sorted(counts.items())) for host, counts in sorted(self.failures.items())},
+            "ack": self.ack.as_dict(),
+            "clock": offset,
+            "instruments": {self._names[code]: self._instrument(code) for code in self._seen()},
+        }
+
+    def exposition(self) -> str:
+        """All figures in Prometheus' text format."""
+        return "\n".join([*self._totals(), *self._by_instrument(), *self._delays(), *self._clock()]) + "\n"
+
+    def _own(self, rows: Rows) -> _Counts:
+        """The rows' instruments as our codes, int64[rows]; new ones are added."""
+        names, translation = self._dictionary
+        if rows.instruments is not names:
+            for name in rows.instruments:
+                if name not in self._codes:
+                    self._codes[name] = len(self._names)
+                    self._names.append(name)
+            translation = np.array([self._codes[name] for name in rows.instruments], np.int64)
+            self._dictionary = (rows.instruments, translation)
+            self._grow(len(self._names))
+        own: _Counts = translation[rows.columns["instrument"]]
+        return own
+
+    def _grow(self, size: int) -> None:
+        """Room for so many instruments."""
+        more = size - self._rows.shape[1]
+        if more:
+            self._rows = np.pad(self._rows, ((0, 0), (0, more)))
+            self._status = {kind: np.pad(counts, (0, more)) for kind, counts in self._status.items()}
+            self._event, self._received = np.pad(self._event, (0, more)), np.pad(self._received, (0, more))
+
+    def _seen(self) -> list[int]:
+        """The instruments that had rows."""
+        seen: list[int] = np.flatnonzero(self._received).tolist()
+        return seen
+
+    def _instrument(self, code: int) -> dict[str, Any]:
+        """One instrument's figures."""
+        return {
+            "rows": {kind.label: int(self._rows[kind, code]) for kind in RowType if self._rows[kind, code]},
+            **{name: int(self._status[kind][code]) for kind, name in _KINDS.items()},
+            "last_event_ns": int(self._event[code]),
+            "last_received_ns": int(self._received[code]),
+        }
+
+    def _collected(self) -> Iterator[tuple[str, str, Mapping[str, int]]]:
+        """(name, label, counts) of what the collector counts."""
+        if self._collector is not None:
+            yield "messages", "kind", dict(self._collector.messages)
+            yield "dropped", "reason", dict(self._collector.dropped)
+            yield "refused", "reason", dict(self._collector.refused)
+            yield "violations", "kind", dict(self._collector.violations)
+
+    def _totals(self) -> Iterator[str]:
+        """The feed's own counters."""
+        for name, label, counts in self._collected():
+            yield from self._counter(name, (({label: key}, value) for key, value in counts.items()))
+        links = dict(self.reconnects)
+        yield from self._counter("reconnects", (({"link": link}, value) for link, value in links.items()))
+        failures = [
+            ({"host": host, "reason": reason}, value)
+            for host, counts in list(self.failures.items())
+            for reason, value in list(counts.items())
+        ]
+        yield from self._counter("request_failures", failures)
+
+    def _by_instrument(self) -> Iterator[str]:
+        """Every instrument's counters and times, without those that are 0."""
+        rows = [one for kind in RowType for one in self._samples(self._rows[kind], {"type": kind.label})]
+        yield from self._counter("rows", rows)
+        for status, name in _KINDS.items():
+            yield from self._counter(name, self._samples(self._status[status], {}))
+        for name, times in (("last_event", self._event), ("last_receipt", self._received)):
+            samples = [({"feed": self.feed, **labels}, ns / 1e9) for labels, ns in self._samples(times, {})]
+            yield from family(f"{PREFIX}_{name}_timestamp_seconds", "gauge", _TEXTS[name], samples)
+
+    def _samples(self, values: _Counts, labels: Mapping[str, str]) -> list[Sample]:
+        """The instruments' values that are not 0."""
+        places = np.flatnonzero(values)
+        pairs = zip(places.tolist(), values[places].tolist(), strict=True)
+        return [({"instrument": self._names[code], **labels}, value) for code, value in pairs]
+
+    def _counter(self, name: str, samples: Iterable[Sample]) -> list[str]:
+        """A counter's lines."""
+        own: list[Sample] = [({"feed": self.feed, **labels}, value) for labels, value in samples]
+        return family(f"{PREFIX}_{name}_total", "counter", _TEXTS[name], own)
+
+    def _delays(self) -> Iterator[str]:
+        """The histogram of the delays."""
+        name, feed = f"{PREFIX}_ack_latency_seconds", {"feed": self.feed}
+        yield f"# HELP {name} From the receipt of a message to the acknowledgement of its rows."
+        yield f"# TYPE {name} histogram"
+        for seconds, shorter in self.ack.below_octaves(_FIRST_OCTAVE, _LAST_OCTAVE):
+            yield sample_line(f"{name}_bucket", {**feed, "le": repr(seconds)}, shorter)
+        yield sample_line(f"{name}_bucket", {**feed, "le": "+Inf"}, self.ack.count)
+        yield sample_line(f"{name}_sum", feed, self.ack.total_ns / 1e9)
+        yield sample_line(f"{name}_count", feed, self.ack.count)
+
+    def _clock(self) -> list[str]:
+        """The venue's clock, once it is known."""
+        found = self.offset.estimate if self.offset is not None else None
+        if found is None:
+            return []
+        labels = {"feed": self.feed, "method": found.method}
+        name = f"{PREFIX}_clock_offset_seconds"
+        return family(name, "gauge", _TEXTS["clock"], [(labels, found.offset_s)])
+
+
+_TEXTS = {
+    "messages": "Messages that came in, by kind.",
+    "dropped": "Messages or rows rightly left out, by reason.",
+    "refused": "Messages that could not be taken, by reason.",
+    "violations": "Rebuilt books that were not sound, by kind.",
+    "reconnects": "Connections opened anew after one broke.",
+    "request_failures": "Attempts at requests that failed, by reason.",
+    "rows": "Rows handed on, by instrument and type.",
+    "gaps": "Gap status rows.",
+    "resyncs": "Resync status rows.",
+    "halts": "Halt status rows.",
+    "last_event": "Venue time of the newest row.",
+    "last_receipt": "Receipt time of the newest row.",
+    "clock": "Venue's clock minus ours.",
+}

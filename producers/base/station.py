@@ -1,0 +1,192 @@
+"""What a connector works with: requests, websockets, timed tasks, and answers to its decoder's questions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from typing import Any, Protocol
+
+import aiohttp
+
+from producers.base.answers import Answer, HttpError
+from producers.base.backoff import Backoff
+from producers.base.buckets import TokenBucket
+from producers.base.collector import Collector
+from producers.base.decoder import Decoder, Want
+from producers.base.http import Http
+from producers.base.link import Link
+from producers.base.offset import ClockOffset
+from tapewatch import logs
+from tapewatch.clock import WALL, Clock
+from tapewatch.instruments import Instrument
+from tapewatch.settings import Settings
+
+ASKING = 8
+"""Questions under way at a time."""
+
+
+class Tape(Protocol):
+    """Keeps what came in."""
+
+    def message(self, link: str, data: bytes, received: int) -> None:
+        """A pushed message."""
+        ...
+
+    def answer(self, want: Want, body: bytes, received: int) -> None:
+        """The body of an answer."""
+        ...
+
+    def lost(self, link: str, symbols: Sequence[str], reason: str, received: int) -> None:
+        """A connection broke."""
+        ...
+
+
+class Station:
+    """One feed's surroundings while its producer runs.
+
+    collector : where rows go; gate : clear while Kafka cannot keep up, and then sockets are not read
+    wanted : set when the decoder has questions; offset : the venue's clock against ours
+    failures : of timed work and questions, by reason; links : every websocket
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        feed: str,
+        collector: Collector,
+        register: Callable[[Sequence[Instrument]], Awaitable[None]],
+        clock: Clock = WALL,
+        tape: Tape | None = None,
+    ) -> None:
+        self.settings, self.produce, self.feed, self.collector = settings, settings.produce, feed, collector
+        self.clock, self.now = clock, clock.now
+        self.log = logs.get("produce", feed=feed)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.wanted = asyncio.Event()
+        self.offset = ClockOffset()
+        self.failures: Counter[str] = Counter()
+        self.links: list[Link] = []
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.tape_message = tape.message if tape is not None else None
+        self._tape, self._register = tape, register
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._https: list[Http] = []
+        self._session: aiohttp.ClientSession | None = None
+
+    def http(self, address: str, *, per_second: float = 0.0, burst: float = 1.0, **options: Any) -> Http:
+        """A web service of the venue; `options` as of Http. per_second, burst : its limit, in weights; 0 is none"""
+        options.setdefault("bucket", TokenBucket(per_second, burst))
+        service = Http(self.produce, address, clock=self.clock, on_answer=self._answered, **options)
+        self._https.append(service)
+        return service
+
+    def link(
+        self, name: str, url: str, decoder: Decoder, symbols: Collection[str], subscribe: Sequence[str], **options: Any
+    ) -> Link:
+        """A websocket of the venue; `options` as of Link. To be run with `spawn(link.run(), ...)`."""
+        link = Link(self, name, url, decoder, symbols, subscribe, **options)
+        self.links.append(link)
+        return link
+
+    def session(self) -> aiohttp.ClientSession:
+        """The session of all websockets."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                headers={"User-Agent": "tapewatch"}, connector=aiohttp.TCPConnector(limit=0)
+            )
+        return self._session
+
+    def tape_lost(self, link: str, symbols: Sequence[str], reason: str, received: int) -> None:
+        """Let the tape know that a connection broke."""
+        if self._tape is not None:
+            self._tape.lost(link, symbols, reason, received)
+
+    async def register(self, instruments: Sequence[Instrument]) -> None:
+        """Register reference data; rows of these may follow when it returns."""
+        await self._register(instruments)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run beside the others; an exception ends the producer with it."""
+        task = asyncio.create_task(work, name=f"{self.feed} {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something at once and then every so often, without drift; where it fails it is logged, and goes on.
+
+        Where it takes longer than `seconds`, the rounds that were missed are left out.
+        """
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            try:
+                await work()
+            except HttpError as error:
+                self.failures[error.reason] += 1
+                self.log.warning("request failed", reason=error.reason, detail=error.detail)
+            due += seconds
+            if due < loop.time():
+                missed = int((loop.time() - due) / seconds)
+                self.failures["late"] += missed
+                due += missed * seconds
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def answer_wants(self, decoder: Decoder, ask: Callable[[Want], Awaitable[Answer]]) -> None:
+        """Ask the venue what the decoder wants to know, several questions at a time, until cancelled.
+
+        A question that stands already is asked once; one that fails is asked again after a while.
+        """
+        standing: set[Want] = set()
+        slots = asyncio.Semaphore(ASKING)
+
+        async def one(want: Want) -> None:
+            backoff = Backoff(self.produce.backoff_first_s, self.produce.backoff_cap_s)
+            async with slots:
+                while True:
+                    try:
+                        answer = await ask(want)
+                        break
+                    except HttpError as error:
+                        self.failures[error.reason] += 1
+                        self.log.warning("question failed", want=want.kind, symbol=want.symbol, reason=error.reason)
+                        if error.reason in ("not_found", "client_error"):
+                            standing.discard(want)
+                            return
+                        await asyncio.sleep(backoff.next())
+            standing.discard(want)
+            decoder.answer(want, answer.body, answer.received)
+
+        while True:
+            await self.wanted.wait()
+            self.wanted.clear()
+            while decoder.wants:
+                want = decoder.wants.popleft()
+                if want not in standing:
+                    standing.add(want)
+                    self.spawn(one(want), f"{want.kind} {want.symbol}")
+
+    async def close(self) -> None:
+        """End all tasks and connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for service in self._https:
+            await service.close()
+        if self._session is not None:
+            await self._session.close()
+
+    def _answered(self, answer: Answer, want: Any) -> None:
+        self.offset.answer(answer)
+        if self._tape is not None and isinstance(want, Want):
+            self._tape.answer(want, answer.body, answer.received)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not self.failed.done():
+            self.failed.set_exception(error)

@@ -1,0 +1,133 @@
+"""Following Binance: combined streams over as many connections as needed, snapshots and lost trades by REST."""
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from producers.base.answers import Answer, HttpError
+from producers.base.buckets import TokenBucket
+from producers.base.collector import Collector
+from producers.base.decoder import Want
+from producers.base.http import Http
+from producers.base.link import Link
+from producers.base.station import Station
+from producers.base.universe import Listing
+from producers.venues.binance.decoder import BinanceDecoder
+from producers.venues.binance.limits import (
+    CONNECTS_A_SECOND,
+    MESSAGES_A_SECOND,
+    PARAMS_A_MESSAGE,
+    STREAMS_A_CONNECTION,
+    Rest,
+)
+from producers.venues.binance.listing import listings
+from producers.venues.binance.market import FETCHED_TRADES
+from tapewatch.venue_settings import ExchangeSettings
+
+QUIET_FROM = 5
+"""A connection with that many symbols is never without data for long while the venue is well."""
+
+
+class BinanceConnector:
+    """One of Binance's markets.
+
+    channels : stream names without the symbol, such as trade, bookTicker, depth@100ms
+    """
+
+    calendar = ""
+
+    def __init__(
+        self, feed: str, addresses: ExchangeSettings, rest: Rest, channels: Sequence[str], *, futures: bool
+    ) -> None:
+        self.feed = feed
+        self.decoder = BinanceDecoder(Collector(), futures=futures)
+        self._addresses, self._rest, self._channels = addresses, rest, list(channels)
+        self._links: list[Link] = []
+        self._http: Http | None = None
+        self._connects = TokenBucket(CONNECTS_A_SECOND, 20.0)
+        self._levels = rest.depth[0]
+        self._ids: dict[str, str] = {}
+
+    async def listed(self, station: Station) -> list[Listing]:
+        """Everything in exchangeInfo, ranked by the turnover of 24 hours."""
+        web, prefix = self._web(station), self._rest.prefix
+        exchange = await web.get(f"{prefix}/exchangeInfo", weight=self._rest.listed)
+        days = await web.get(f"{prefix}/ticker/24hr", weight=self._rest.day)
+        try:
+            return listings(exchange.body, days.body)
+        except msgspec.MsgspecError as error:
+            raise HttpError("not_json", f"exchangeInfo is not as expected: {error}") from None
+
+    async def follow(self, station: Station, listed: Sequence[Listing]) -> None:
+        """Keep symbols where they are carried; fill up connections and open more for new ones."""
+        wanted = {one.symbol: one.instrument.id for one in listed}
+        gone = set(self._ids) - set(wanted)
+        added = [symbol for symbol in wanted if symbol not in self._ids]
+        self._ids = wanted
+        self._levels = self._rest.levels(len(wanted))
+        self.decoder.watch((symbol, wanted[symbol]) for symbol in added)
+        room = max(1, STREAMS_A_CONNECTION // len(self._channels))
+        for link in self._links:
+            leaving = sorted(link.symbols & gone)
+            joining = [added.pop() for _ in range(min(len(added), room - len(link.symbols) + len(leaving)))]
+            if leaving or joining:
+                carried = sorted((link.symbols - gone) | set(joining))
+                now = self._commands("UNSUBSCRIBE", leaving) + self._commands("SUBSCRIBE", joining)
+                await link.change(carried, self._commands("SUBSCRIBE", carried), now)
+                self.decoder.opened(joining)
+        self.decoder.forget(gone)
+        for start in range(0, len(added), room):
+            self._open(station, added[start : start + room])
+
+    async def run(self, station: Station) -> None:
+        """Answer the decoder's questions; the links run beside."""
+        await station.answer_wants(self.decoder, self._ask)
+
+    def _open(self, station: Station, symbols: Sequence[str]) -> None:
+        number = len(self._links) + 1
+        name = f"{self.feed}-{number}"
+
+        def opened(_received: int) -> None:
+            self.decoder.opened(link.symbols)
+
+        link = station.link(
+            name,
+            f"{self._addresses.stream}/stream",
+            self.decoder,
+            symbols,
+            self._commands("SUBSCRIBE", symbols),
+            pace=TokenBucket(MESSAGES_A_SECOND, 1.0),
+            connects=self._connects,
+            quiet_s=station.produce.stale_s if len(symbols) >= QUIET_FROM else 0.0,
+            opened=opened,
+        )
+        self._links.append(link)
+        station.spawn(link.run(), name)
+
+    def _commands(self, method: str, symbols: Sequence[str]) -> list[str]:
+        """SUBSCRIBE or UNSUBSCRIBE messages for all channels of some symbols."""
+        streams = [f"{symbol.lower()}@{channel}" for symbol in symbols for channel in self._channels]
+        return [
+            json.dumps({"method": method, "params": streams[start : start + PARAMS_A_MESSAGE], "id": start + 1})
+            for start in range(0, len(streams), PARAMS_A_MESSAGE)
+        ]
+
+    async def _ask(self, want: Want) -> Answer:
+        """A snapshot, or trades by id."""
+        web, prefix = self._http, self._rest.prefix
+        if web is None:
+            raise HttpError("no_connection", "not started")
+        if want.kind == "snapshot":
+            levels, weight = self._levels
+            params = {"symbol": want.symbol, "limit": str(levels)}
+            return await web.get(f"{prefix}/depth", params, weight=weight, want=want)
+        path, weight = self._rest.trades[want.kind]
+        params = {"symbol": want.symbol, "fromId": str(want.start), "limit": str(FETCHED_TRADES)}
+        return await web.get(f"{prefix}/{path}", params, weight=weight, want=want)
+
+    def _web(self, station: Station) -> Http:
+        if self._http is None:
+            per_second = self._rest.minute / 60.0
+            self._http = station.http(self._addresses.rest, per_second=per_second, burst=self._rest.minute / 4.0)
+        return self._http

@@ -1,0 +1,54 @@
+"""The market behind the simulators."""
+
+from producers.simulators.market import MarketBook, VenueMarket, coin_pairs
+
+
+def test_changes_applied_to_a_snapshot_give_the_true_book() -> None:
+    book = MarketBook("BTCUSDT", 7, depth=20)
+    bids, asks = (dict(side) for side in book.levels())
+    last = book.last_id
+    for _ in range(5_000):
+        change = book.change()
+        assert change.first_id == last + 1
+        assert change.last_id >= change.first_id
+        last = change.last_id
+        for side, levels in ((bids, change.bids), (asks, change.asks)):
+            for price, quantity in levels:
+                if quantity:
+                    side[price] = quantity
+                else:
+                    del side[price]
+        assert max(bids) == book.best_bid < book.best_ask == min(asks)
+        assert len(bids) == len(asks) == 20
+    assert (sorted(bids.items(), reverse=True), sorted(asks.items())) == book.levels()
+    assert book.best_bid != MarketBook("BTCUSDT", 7, depth=20).best_bid, "the price walks"
+
+
+def test_a_seed_gives_the_same_market_again() -> None:
+    def events(seed: int) -> list[object]:
+        market = VenueMarket(coin_pairs(3), seed=seed)
+        return [(book.trade(), book.change()) for _ in range(50) for book in market.books.values()]
+
+    assert events(1) == events(1) != events(2)
+
+
+def test_trade_ids_rise_by_one_and_are_kept() -> None:
+    book = MarketBook("BTCUSDT", 7)
+    ids = [book.trade(5).id for _ in range(10)]
+    assert ids == list(range(ids[0], ids[0] + 10))
+    assert [trade.id for trade, now in book.kept.values() if now == 5] == ids
+
+
+def test_prices_and_quantities_are_exact_decimals() -> None:
+    book = MarketBook("BTCUSDT", 7, tick=2, lot=3)
+    assert book.price_text(12345) == "123.45"
+    assert book.quantity_text(7) == "0.007"
+    assert book.price(12345) == 123.45
+    (best, _), *_ = book.floats(1)[0]
+    assert best == book.best_bid / 100
+
+
+def test_a_delisted_symbol_is_listed_no_more() -> None:
+    market = VenueMarket(["AUSDT", "BUSDT"])
+    assert market.delist("") == "AUSDT"
+    assert [book.listed for book in market.books.values()] == [False, True]
