@@ -35,7 +35,7 @@ class FeedMetrics:
         self.reconnects: Counter[str] = Counter()
         self.failures: dict[str, Counter[str]] = {}
         self.offset: ClockOffset | None = None
-        self._collector = collector
+        self.collector = collector
         self._names: list[str] = [EVERY_INSTRUMENT]
         self._codes: dict[str, int] = {EVERY_INSTRUMENT: 0}
         self._rows: _Counts = np.zeros((TYPES, 1), np.int64)
@@ -63,14 +63,22 @@ class FeedMetrics:
         """Count the rows of a frame that Kafka acknowledged. received : their ts_recv; now : UTC ns"""
         self.ack.add(now - received)
 
+    def rows_by_type(self) -> dict[str, int]:
+        """Rows handed on by type, without types that had none."""
+        return {kind.label: int(self._rows[kind].sum()) for kind in RowType if self._rows[kind].any()}
+
+    def status(self, kind: StatusKind) -> int:
+        """Gaps, resyncs or halts so far."""
+        return int(self._status[kind].sum())
+
     def as_dict(self) -> dict[str, Any]:
         """All figures in a form JSON knows; instruments without rows are left out."""
         offset = self.offset.as_dict() if self.offset is not None else None
         return {
             "feed": self.feed,
             **{name: dict(sorted(counts.items())) for name, _, counts in self._collected()},
-            "rows": {kind.label: int(self._rows[kind].sum()) for kind in RowType if self._rows[kind].any()},
-            **{name: int(self._status[kind].sum()) for kind, name in _KINDS.items()},
+            "rows": self.rows_by_type(),
+            **{name: self.status(kind) for kind, name in _KINDS.items()},
             "reconnects": dict(sorted(self.reconnects.items())),
             "failures": {host: dict(sorted(counts.items())) for host, counts in sorted(self.failures.items())},
             "ack": self.ack.as_dict(),
@@ -120,11 +128,11 @@ class FeedMetrics:
 
     def _collected(self) -> Iterator[tuple[str, str, Mapping[str, int]]]:
         """(name, label, counts) of what the collector counts."""
-        if self._collector is not None:
-            yield "messages", "kind", dict(self._collector.messages)
-            yield "dropped", "reason", dict(self._collector.dropped)
-            yield "refused", "reason", dict(self._collector.refused)
-            yield "violations", "kind", dict(self._collector.violations)
+        if self.collector is not None:
+            yield "messages", "kind", dict(self.collector.messages)
+            yield "dropped", "reason", dict(self.collector.dropped)
+            yield "refused", "reason", dict(self.collector.refused)
+            yield "violations", "kind", dict(self.collector.violations)
 
     def _totals(self) -> Iterator[str]:
         """The feed's own counters."""

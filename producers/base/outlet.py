@@ -3,17 +3,17 @@
 import asyncio
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
 from confluent_kafka import Producer
 
 from producers.base.collector import RefusedMessage
-from producers.base.latency import Latency
+from producers.base.metrics import FeedMetrics
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
 from producers.feed.refusals import NOWHERE
 from tapewatch import dead_letters, readable, topics
-from tapewatch.clock import NANOS, Clock
+from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.frames import encode
 from tapewatch.instruments import Instrument
 from tapewatch.registry import register
@@ -58,11 +58,17 @@ class Outlet(Protocol):
 
 
 class KafkaOutlet:
-    """A feed's market topic, its dead letters, and the registry. source : header of its frames."""
+    """A feed's market topic, its dead letters, and the registry.
 
-    def __init__(self, settings: Settings, source: str, clock: Clock, partitions: int = 0) -> None:
+    source : header of its frames; metrics : hears of acknowledgements; partitions : of a new topic, 0 takes the setting
+    letters : dead letters written
+    """
+
+    def __init__(
+        self, settings: Settings, source: str, metrics: FeedMetrics, clock: Clock = WALL, partitions: int = 0
+    ) -> None:
         self.newest_ns = 0
-        self.latency = Latency(clock)
+        self._metrics = metrics
         self.letters = 0
         self._settings, self._source, self._clock, self._partitions = settings, source, clock, partitions
         self._feed = ""
@@ -82,8 +88,13 @@ class KafkaOutlet:
         self._producer = feed_producer(settings, linger_ms=1)
         epoch = tail.next_epoch(self._source, self._clock.now())
         ids = [instrument.id for instrument in instruments]
-        writer = FeedWriter(self._producer, feed, self._source, epoch, count, ids, self._clock, self.latency.watch)
+        writer = FeedWriter(self._producer, feed, self._source, epoch, count, ids, self._clock, self._watch)
         return LiveWriter(writer, tail.newest_ns)
+
+    def _watch(self, rows: Rows) -> Callable[[], None]:
+        """What to call when the frame with these rows is acknowledged."""
+        received, acknowledged, now = rows.ts_recv, self._metrics.acknowledged, self._clock.now
+        return lambda: acknowledged(received, now())
 
     @property
     def is_open(self) -> bool:

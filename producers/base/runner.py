@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from datetime import time as time_of_day
@@ -10,11 +9,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-import numpy as np
 
 from producers.base.answers import HttpError
 from producers.base.backoff import Backoff
 from producers.base.connector import Connector
+from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet, Outlet
 from producers.base.sessions import SessionCalendar
 from producers.base.station import Station, Tape
@@ -23,7 +22,7 @@ from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import Rows, RowType, StatusKind
+from tapewatch.rows import StatusKind
 from tapewatch.settings import Settings
 
 END_S = 3.0
@@ -62,7 +61,7 @@ class LiveSummary(msgspec.Struct, frozen=True):
     frames: int = 0
     bytes: int = 0
     acknowledged: int = 0
-    latency: dict[str, float] = {}
+    latency: dict[str, float | int] = {}
 
 
 class LiveRun:
@@ -77,17 +76,19 @@ class LiveRun:
         *,
         clock: Clock = WALL,
         tape: Tape | None = None,
+        metrics: FeedMetrics | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.universe = Universe(choice)
         self.listings: list[Listing] = []
         self.ready = asyncio.Event()
-        self.rows: Counter[str] = Counter()
-        self.statuses: Counter[int] = Counter()
         self.held = 0
         self._settings, self._connector, self._outlet, self._clock, self._say = settings, connector, outlet, clock, say
         self._collector = connector.decoder.collector
+        self.metrics = metrics or FeedMetrics(connector.feed)
+        self.metrics.collector = self._collector
         self.station = Station(settings, connector.feed, self._collector, self._register, clock, tape)
+        self.metrics.offset = self.station.offset
         self._calendar = SessionCalendar(connector.calendar)
         self._open = self._calendar.is_open(clock.now())
         self._begun = clock.now()
@@ -130,7 +131,7 @@ class LiveRun:
                 "frames": sent.frames,
                 "bytes": sent.bytes,
                 "acknowledged": sent.acknowledged,
-                "latency": outlet.latency.as_dict(),
+                "latency": self.metrics.ack.as_dict(),
             }
         return LiveSummary(
             feed=self._connector.feed,
@@ -138,9 +139,9 @@ class LiveRun:
             seconds=round(seconds, 3),
             cpu_s=round(cpu_s, 3),
             messages=dict(sorted(collector.messages.items())),
-            rows=dict(sorted(self.rows.items())),
-            gaps=self.statuses[StatusKind.GAP],
-            resyncs=self.statuses[StatusKind.RESYNC],
+            rows=self.metrics.rows_by_type(),
+            gaps=self.metrics.status(StatusKind.GAP),
+            resyncs=self.metrics.status(StatusKind.RESYNC),
             dropped=dict(sorted(collector.dropped.items())),
             refused=dict(sorted(collector.refused.items())),
             violations=dict(sorted(collector.violations.items())),
@@ -229,18 +230,12 @@ class LiveRun:
         """Give the collected rows and refusals to the outlet."""
         rows = self._collector.take()
         if rows:
-            self._count(rows)
+            for part in rows:
+                self.metrics.rows(part)
             self._outlet.write(rows)
         refused = self._collector.take_refused()
         if refused:
             self._outlet.refuse(refused)
-
-    def _count(self, rows: Sequence[Rows]) -> None:
-        for part in rows:
-            self.rows[part.type.label] += len(part)
-            if part.type is RowType.STATUS:
-                kinds, counts = np.unique(part.columns["kind"], return_counts=True)
-                self.statuses.update(dict(zip(kinds.tolist(), counts.tolist(), strict=True)))
 
     async def _look_daily(self) -> None:
         """Look at what is listed once a day, and follow what changed."""
@@ -297,12 +292,12 @@ class LiveRun:
         while True:
             await asyncio.sleep(REPORT_S)
             total, now = sum(self._collector.messages.values()), time.monotonic()
-            rate, rows = (total - before) / (now - at), sum(self.rows.values())
+            rate, rows = (total - before) / (now - at), sum(self.metrics.rows_by_type().values())
             live = sum(1 for link in self.station.links if link.is_up)
             self._say(
                 f"{self._connector.feed}: {rate:,.0f} messages/s, {rows:,} rows, "
-                f"{live} of {len(self.station.links)} connections, {self.statuses[StatusKind.GAP]:,} gaps, "
-                f"{self.statuses[StatusKind.RESYNC]:,} resyncs, {sum(self._collector.refused.values()):,} refused, "
-                f"{self._outlet.waiting:,} frames unacknowledged"
+                f"{live} of {len(self.station.links)} connections, {self.metrics.status(StatusKind.GAP):,} gaps, "
+                f"{self.metrics.status(StatusKind.RESYNC):,} resyncs, "
+                f"{sum(self._collector.refused.values()):,} refused, {self._outlet.waiting:,} frames unacknowledged"
             )
             before, at = total, now

@@ -1,6 +1,7 @@
-"""`tapewatch produce`: a recording or a synthetic market as a feed in Kafka."""
+"""`tapewatch produce`: a live venue, a recording or a synthetic market as a feed in Kafka."""
 
 import argparse
+import importlib
 import json
 import math
 import signal
@@ -17,12 +18,16 @@ from producers.feed.progress import ReplayProgress
 from producers.live import Show, ShowSummary, run_synthetic
 from producers.recordings import Recording, RecordingOptions, kind_names, open_recording
 from producers.replay import MAX_SPEED, ReplaySummary, feed_name, replay, source_name
+from producers.sources import SOURCES
 from producers.synthetic import SyntheticConfig
 from tapewatch import topics
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:
+  tapewatch produce --list
+  tapewatch produce binance --top 50
+  tapewatch produce upbit --symbols KRW-BTC,KRW-ETH --dry-run
   tapewatch produce replay spot_btcusdt_20240808.gz spot_btcusdt_20240809.gz --speed max
   tapewatch produce replay trades.parquet --feed mine --speed 10
   tapewatch produce synthetic --instruments 200 --rows-per-second 4000 --labels labels.csv
@@ -32,11 +37,48 @@ _EPILOG = """examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sources and their arguments."""
     parser.epilog = _EPILOG
-    sources = parser.add_subparsers(dest="what", metavar="SOURCE", required=True)
+    parser.add_argument("--list", action="store_true", help="show every source, what it gives and what it needs")
+    sources = parser.add_subparsers(dest="what", metavar="SOURCE", parser_class=_SourceParser)
     _configure_replay(
         sources.add_parser("replay", help="recordings, at recorded speed, N times, or as fast as it goes")
     )
     _configure_synthetic(sources.add_parser("synthetic", help="a simulated market with labelled manipulation"))
+    for name, source in SOURCES.items():
+        sources.add_parser(name, help=source.gives).source = name
+
+
+class _SourceParser(argparse.ArgumentParser):
+    """A parser that learns a live source's arguments only when that source is asked for. source : empty for none"""
+
+    source = ""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, with the source's own arguments loaded first."""
+        name, self.source = self.source, ""
+        if name:
+            live_command().configure(self, name, SOURCES[name])
+        return super().parse_known_args(args, namespace)
+
+
+def live_command() -> Any:
+    """The module of live sources; TapewatchError where its packages are not installed."""
+    try:
+        return importlib.import_module("producers.commands.live")
+    except ImportError as error:
+        raise TapewatchError(
+            f"live sources need {error.name}", "Install the extra: pip install 'tapewatch[live]'."
+        ) from error
+
+
+def _show_sources() -> None:
+    """Every source on a line."""
+    own = {
+        "replay": ("recordings, at recorded speed or any other", "files"),
+        "synthetic": ("a simulated market with labelled manipulation", "nothing"),
+    }
+    table = own | {name: (source.gives, source.needs) for name, source in SOURCES.items()}
+    for name, (gives, needs) in table.items():
+        print(f"{name:15} {gives}{'' if needs == 'nothing' else f'; needs {needs}'}")
 
 
 def _configure_replay(parser: argparse.ArgumentParser) -> None:
@@ -88,6 +130,13 @@ def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Send the source until its end or a signal."""
+    if args.list:
+        _show_sources()
+        return 0
+    if not args.what:
+        raise TapewatchError("produce what?", "Name a source; `tapewatch produce --list` shows them.")
+    if args.what in SOURCES:
+        return int(live_command().run(args, settings, args.what, SOURCES[args.what]))
     stop = until_signal()
     return _replay(args, settings, stop) if args.what == "replay" else _synthetic(args, settings, stop)
 

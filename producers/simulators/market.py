@@ -1,8 +1,12 @@
 """A seeded market that knows the true books: what a simulated venue sells, and what a client's book must equal."""
 
 import random
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
+
+KEPT_TRADES = 2_000_000
+"""Trades that a market keeps to be asked for, over all its symbols; 24 bytes each."""
 
 Ticks = list[tuple[int, int]]
 """Price in ticks and absolute quantity in lots; 0 removes the level."""
@@ -30,15 +34,20 @@ class MarketBook:
     """One symbol: a book without holes around a price that walks, its trades, and their ids.
 
     tick, lot : decimals of a price and of a quantity: a price of `ticks` is ticks / 10**tick
-    last_id, trade_id : of the last change and of the last trade; listed : still traded; kept : the latest trades
+    last_id, trade_id : of the last change and of the last trade; listed : still traded
+    kept : how many of the latest trades can be fetched
     """
 
     __slots__ = (
+        "_prices",
+        "_sizes",
+        "_times",
         "asks",
         "best_ask",
         "best_bid",
         "bids",
         "depth",
+        "first_trade_id",
         "kept",
         "last_id",
         "listed",
@@ -50,9 +59,9 @@ class MarketBook:
         "volume",
     )
 
-    KEPT_TRADES = 100_000
-
-    def __init__(self, symbol: str, seed: int, *, depth: int = 50, tick: int = 2, lot: int = 3) -> None:
+    def __init__(
+        self, symbol: str, seed: int, *, depth: int = 50, tick: int = 2, lot: int = 3, kept: int = 10_000
+    ) -> None:
         self.symbol = symbol
         self.random = random.Random(f"{seed} {symbol}")  # noqa: S311 - a market is no secret
         self.depth, self.tick, self.lot = depth, tick, lot
@@ -61,23 +70,37 @@ class MarketBook:
         self.bids = {self.best_bid - step: self._quantity() for step in range(depth)}
         self.asks = {self.best_ask + step: self._quantity() for step in range(depth)}
         self.last_id = self.random.randrange(1_000_000, 9_000_000)
-        self.trade_id = self.random.randrange(1_000_000, 9_000_000)
+        self.first_trade_id = self.random.randrange(1_000_000, 9_000_000)
+        self.trade_id = self.first_trade_id - 1
         self.volume = 0
         self.listed = True
-        self.kept: dict[int, tuple[MarketTrade, int]] = {}
+        self.kept = kept
+        self._prices, self._sizes, self._times = (array("q", bytes(8 * kept)) for _ in range(3))
 
     def trade(self, now: int = 0) -> MarketTrade:
-        """A trade at the best price of a side. now : UTC ns, kept with it"""
+        """A trade at the best price of a side. now : its time, kept with it"""
         draw = self.random.random()
         seller = draw < 0.5
         self.trade_id += 1
         quantity = 1 + int(draw * 9_999)
         self.volume += quantity
-        trade = MarketTrade(self.trade_id, self.best_bid if seller else self.best_ask, quantity, seller)
-        self.kept[self.trade_id] = (trade, now)
-        if len(self.kept) > self.KEPT_TRADES:
-            del self.kept[self.trade_id - self.KEPT_TRADES]
-        return trade
+        price = self.best_bid if seller else self.best_ask
+        place = self.trade_id % self.kept
+        self._prices[place] = price
+        self._sizes[place] = -quantity if seller else quantity
+        self._times[place] = now
+        return MarketTrade(self.trade_id, price, quantity, seller)
+
+    def fetch(self, start: int, limit: int) -> list[tuple[MarketTrade, int]]:
+        """Trades from an id on (the latest ones where it is negative) and their times, as far as they are kept."""
+        oldest = max(self.first_trade_id, self.trade_id - self.kept + 1)
+        start = max(oldest, start if start >= 0 else self.trade_id - limit + 1)
+        found = []
+        for number in range(start, min(start + limit, self.trade_id + 1)):
+            place = number % self.kept
+            size = self._sizes[place]
+            found.append((MarketTrade(number, self._prices[place], abs(size), size < 0), self._times[place]))
+        return found
 
     def change(self) -> MarketChange:
         """New quantities near the touch; one time in eight the price moves by a tick."""
@@ -160,7 +183,8 @@ class VenueMarket:
     """Several symbols, each with its own seed, so that a symbol's events do not depend on the others'."""
 
     def __init__(self, symbols: Sequence[str], *, seed: int = 0, depth: int = 50, tick: int = 2, lot: int = 3) -> None:
-        self.books = {name: MarketBook(name, seed, depth=depth, tick=tick, lot=lot) for name in symbols}
+        kept = max(1_000, min(100_000, KEPT_TRADES // max(1, len(symbols))))
+        self.books = {name: MarketBook(name, seed, depth=depth, tick=tick, lot=lot, kept=kept) for name in symbols}
         self.random = random.Random(seed)  # noqa: S311 - a market is no secret
 
     @property

@@ -19,9 +19,12 @@ from tapewatch.clock import NANOS, WALL, Clock
 
 LOOK_S = 0.01
 """How often connections are looked at."""
+LONGEST_ADDRESS = 1 << 17
+"""A combined stream's address names up to 1,024 streams."""
 _TLS = frozenset({FaultKind.TLS_FAILURE})
 _SKEW = frozenset({FaultKind.CLOCK_SKEW})
 
+Admit = Callable[[web.Request], web.StreamResponse | None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -118,11 +121,12 @@ class SimulatorServer:
         secure = "s" if self._tls else ""
         return self.venue.addresses(f"http{secure}://127.0.0.1:{self._port}", f"ws{secure}://127.0.0.1:{self._port}")
 
-    def websocket(self, path: str, talker: Talker) -> web.RouteDef:
-        """A websocket route."""
+    def websocket(self, path: str, talker: Talker, admit: Admit | None = None) -> web.RouteDef:
+        """A websocket route. admit : the answer to a client that is not let in, None where it is"""
 
         async def handler(request: web.Request) -> web.StreamResponse:
-            return await self._talk(request, talker)
+            refused = admit(request) if admit else None
+            return refused or await self._talk(request, talker)
 
         return web.get(path, handler)
 
@@ -139,7 +143,7 @@ class SimulatorServer:
             context = server_context(Path(self._folder.name))
             context.sni_callback = self._handshake
             self.certificate = Path(self._folder.name) / "certificate.pem"
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.2)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.2, max_line_size=LONGEST_ADDRESS)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=context).start()
         self._port = int(self._runner.addresses[0][1])

@@ -32,11 +32,15 @@ def test_a_seed_gives_the_same_market_again() -> None:
     assert events(1) == events(1) != events(2)
 
 
-def test_trade_ids_rise_by_one_and_are_kept() -> None:
-    book = MarketBook("BTCUSDT", 7)
-    ids = [book.trade(5).id for _ in range(10)]
-    assert ids == list(range(ids[0], ids[0] + 10))
-    assert [trade.id for trade, now in book.kept.values() if now == 5] == ids
+def test_trade_ids_rise_by_one_and_the_latest_are_kept() -> None:
+    book = MarketBook("BTCUSDT", 7, kept=4)
+    assert book.fetch(-1, 10) == []
+    trades = [book.trade(5 + n) for n in range(10)]
+    assert [trade.id for trade in trades] == list(range(book.first_trade_id, book.first_trade_id + 10))
+    assert book.fetch(0, 10) == [(trades[n], 5 + n) for n in range(6, 10)]
+    assert book.fetch(trades[8].id, 10) == [(trades[8], 13), (trades[9], 14)]
+    assert book.fetch(-1, 1) == [(trades[9], 14)]
+    assert book.fetch(trades[9].id + 1, 10) == []
 
 
 def test_prices_and_quantities_are_exact_decimals() -> None:

@@ -1,0 +1,188 @@
+"""Binance's websocket manners: combined and raw streams, SUBSCRIBE and UNSUBSCRIBE, and the limits on both."""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import WSCloseCode, web
+
+from producers.simulators.answers import json_answer
+from producers.simulators.binance.dialect import Dialect
+from producers.simulators.connection import Connection
+from producers.simulators.frames import frame
+
+CONNECTIONS_WINDOW_S = 300.0
+_NAME = re.compile(r"[a-z0-9_]+@(trade|aggTrade|bookTicker|depth(@\d+ms)?)")
+
+
+class Outbox:
+    """Frames of one connection that wait for the next write. raw : without the stream's wrapper"""
+
+    __slots__ = ("connection", "frames", "heard", "names", "raw", "wanted")
+
+    def __init__(self, connection: Connection, raw: bool) -> None:
+        self.connection, self.raw = connection, raw
+        self.frames: list[bytes] = []
+        self.names: list[str] = []
+        self.wanted: set[str] = set()
+        self.heard: deque[float] = deque()
+
+
+class Stream:
+    """One stream of one symbol. made : messages so far, with or without listeners; sent : copies given to connections
+
+    first_id, last_id : ids of the first and the last message made
+    """
+
+    __slots__ = ("first_id", "head", "last_id", "made", "name", "outboxes", "sent", "template")
+
+    def __init__(self, name: str, message: bytes) -> None:
+        self.name = name
+        self.head = len(name) + 19
+        self.template = b'{"stream":"' + name.encode() + b'","data":' + message + b"}"
+        self.outboxes: list[Outbox] = []
+        self.made = self.sent = 0
+        self.first_id = self.last_id = -1
+
+    def out(self, message: bytes, number: int) -> None:
+        """Put a message, in its wrapper, where it is listened to. number : its id"""
+        if self.made == 0:
+            self.first_id = number
+        self.made += 1
+        self.last_id = number
+        if self.outboxes:
+            data = frame(message)
+            for outbox in self.outboxes:
+                outbox.frames.append(frame(message[self.head : -1]) if outbox.raw else data)
+                outbox.names.append(self.name)
+            self.sent += len(self.outboxes)
+
+
+class BinanceStreams:
+    """Who listens to what.
+
+    make : a new stream by its name, None for a symbol that does not exist, which Binance takes without a word
+    """
+
+    def __init__(self, dialect: Dialect, make: Callable[[str], Stream | None]) -> None:
+        self.streams: dict[str, Stream] = {}
+        self._dialect = dialect
+        self._make = make
+        self._outboxes: dict[Connection, Outbox] = {}
+        self._connected: deque[float] = deque()
+
+    def refuses(self, request: web.Request) -> web.StreamResponse | None:
+        """429 for a client that connects too often."""
+        if _too_many(self._connected, self._dialect.connections, CONNECTIONS_WINDOW_S):
+            return json_answer({"code": -1003, "msg": "Too many connections."}, 429, {"Retry-After": "60"})
+        return None
+
+    async def opened(self, connection: Connection) -> None:
+        """Subscribe to the streams that the address names."""
+        path, _, query = connection.where.partition("?")
+        outbox = self._outboxes[connection] = Outbox(connection, path.startswith("/ws"))
+        if outbox.raw:
+            names = path.removeprefix("/ws").strip("/")
+        else:
+            names = next((part[8:] for part in query.split("&") if part.startswith("streams=")), "")
+        await self._subscribe(
+            outbox, [name for name in names.replace("%2F", "/").replace("%40", "@").split("/") if name]
+        )
+
+    async def received(self, connection: Connection, data: str | bytes) -> None:
+        """A command."""
+        outbox = self._outboxes[connection]
+        if _too_many(outbox.heard, self._dialect.messages, 1.0):
+            await connection.close(WSCloseCode.POLICY_VIOLATION, "Too many requests")
+            return
+        try:
+            command = msgspec.json.decode(data, type=_Command)
+        except msgspec.MsgspecError as error:
+            connection.send(msgspec.json.encode({"error": {"code": 3, "msg": f"Invalid JSON: {error}"}}))
+            return
+        result: Any = None
+        if command.method == "LIST_SUBSCRIPTIONS":
+            result = sorted(outbox.wanted)
+        elif command.method in ("SUBSCRIBE", "UNSUBSCRIBE") and all(map(_NAME.fullmatch, command.params)):
+            if command.method == "SUBSCRIBE":
+                await self._subscribe(outbox, command.params)
+            else:
+                self._unsubscribe(outbox, command.params)
+        else:
+            wrong = {"error": {"code": 2, "msg": "Invalid request: unknown method or stream"}, "id": command.id}
+            connection.send(msgspec.json.encode(wrong))
+            return
+        connection.send(msgspec.json.encode({"result": result, "id": command.id}))
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        outbox = self._outboxes.pop(connection)
+        self._unsubscribe(outbox, list(outbox.wanted))
+
+    def flush(self) -> None:
+        """Write what waits, one write a connection."""
+        for outbox in self._outboxes.values():
+            if outbox.frames:
+                outbox.connection.push(outbox.frames, outbox.names)
+                outbox.frames, outbox.names = [], []
+
+    async def room(self) -> None:
+        """Wait for clients that are behind."""
+        for outbox in list(self._outboxes.values()):
+            await outbox.connection.room()
+
+    @property
+    def listeners(self) -> list[Connection]:
+        """Open connections."""
+        return list(self._outboxes)
+
+    def tell(self, event: bytes, stream: str) -> None:
+        """A message to every connection whatever it listens to."""
+        for outbox in self._outboxes.values():
+            wrapped = event if outbox.raw else b'{"stream":"' + stream.encode() + b'","data":' + event + b"}"
+            outbox.connection.send(wrapped, stream)
+
+    def sent(self) -> dict[str, Any]:
+        """Messages by stream."""
+        return {
+            name: {"made": one.made, "sent": one.sent, "first_id": one.first_id, "last_id": one.last_id}
+            for name, one in self.streams.items()
+        }
+
+    async def _subscribe(self, outbox: Outbox, names: list[str]) -> None:
+        if len(outbox.wanted.union(names)) > self._dialect.streams:
+            await outbox.connection.close(WSCloseCode.POLICY_VIOLATION, "Too many streams")
+            return
+        for name in names:
+            if name in outbox.wanted:
+                continue
+            outbox.wanted.add(name)
+            stream = self.streams.get(name) or (self._make(name) if _NAME.fullmatch(name) else None)
+            if stream is not None:
+                self.streams[name] = stream
+                stream.outboxes.append(outbox)
+
+    def _unsubscribe(self, outbox: Outbox, names: list[str]) -> None:
+        for name in names:
+            stream = self.streams.get(name)
+            if name in outbox.wanted and stream is not None:
+                stream.outboxes.remove(outbox)
+            outbox.wanted.discard(name)
+
+
+class _Command(msgspec.Struct):
+    method: str
+    id: int | str | None = None
+    params: list[str] = []
+
+
+def _too_many(times: deque[float], limit: int, seconds: float) -> bool:
+    """Note an event; whether there were more than `limit` within `seconds`."""
+    now = asyncio.get_running_loop().time()
+    times.append(now)
+    while times[0] <= now - seconds:
+        times.popleft()
+    return len(times) > limit
