@@ -1,11 +1,13 @@
 """`produce sql`: a table that others fill becomes a feed."""
 
 import argparse
+import asyncio
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -38,27 +40,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", type=Path, required=True, metavar="FILE", help="which table, key and columns (TOML)")
     parser.add_argument("--partitions", type=int, default=0, help="partitions of a new topic")
     parser.add_argument("--once", action="store_true", help="end when everything there is has been sent")
-    parser.add_argument(
-        "--dry-run", action="store_true", help=f"send nothing: print the first {SHOWN_ROWS} records and their rows"
-    )
-    parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
 
 
-def run(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
-    """Send what is new until stopped."""
+async def pull(
+    settings: Settings, args: argparse.Namespace, stop: asyncio.Event, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Send what is new until stopped; a dry run prints the first records and their rows."""
     table_map = read_table_map(args.map)
     url = database_url(os.environ)
     if args.dry_run:
-        for line in shown(table_map, url):
-            print(line, flush=True)
-        return 0
-    summary = follow_table(settings, table_map, url, stop, partitions=args.partitions, once=args.once)
-    if args.json:
-        print(msgspec.json.encode(summary).decode(), flush=True)
-    else:
-        refused = ", ".join(f"{count:,} {reason}" for reason, count in summary.refused.items()) or "none"
-        print(f"{summary.topic}: {summary.rows:,} rows of {summary.read:,} records; refused: {refused}")
-    return 0
+        lines = await asyncio.to_thread(shown, table_map, url)
+        print("\n".join(lines), flush=True)
+        return {"source": table_map.name, "records": len(lines)}
+    ending = threading.Event()
+    work = asyncio.create_task(
+        asyncio.to_thread(follow_table, settings, table_map, url, ending, partitions=args.partitions, once=args.once)
+    )
+    over = asyncio.create_task(stop.wait())
+    say(f"{table_map.feed}: following {table_map.table.name}")
+    await asyncio.wait({work, over}, return_when=asyncio.FIRST_COMPLETED)
+    ending.set()
+    over.cancel()
+    found: dict[str, Any] = msgspec.to_builtins(await work)
+    return found
 
 
 def database_url(environment: Mapping[str, str]) -> str:

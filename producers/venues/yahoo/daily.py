@@ -56,6 +56,10 @@ class FactorOutput(Protocol):
         """Keep what gave no factor."""
         ...
 
+    def close(self) -> None:
+        """Give back what was opened."""
+        ...
+
 
 class KafkaFactors:
     """Topic `factors`, with the position in the same transaction."""
@@ -89,8 +93,8 @@ class KafkaFactors:
     def refuse(self, collector: Collector) -> None:
         """To the dead letters of `factors`."""
         refused = collector.take_refused()
-        self._ledger.position()
         if refused:
+            self._ledger.position()
             with self._ledger.transaction() as transaction:
                 for each in refused:
                     transaction.refuse(refused_letter(topics.FACTORS, SOURCE, each))
