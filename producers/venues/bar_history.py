@@ -115,9 +115,7 @@ class ScreenHistory:
         """Nothing to give back."""
 
 
-async def send_history(
-    output: HistoryOutput, ids: Mapping[str, str], fetch: Fetch, since: int, interval_s: int
-) -> int:
+async def send_history(output: HistoryOutput, ids: Mapping[str, str], fetch: Fetch, since: int, interval_s: int) -> int:
     """Fetch every symbol's bars from `since`, or from where the feed has come to, and store them in order of time.
 
     ids : instrument ids by the venue's symbol; one that joins later begins where the feed is. Returns how many rows.

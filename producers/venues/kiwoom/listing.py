@@ -18,7 +18,7 @@ PRICE_LIMIT = 0.3
 
 
 class _Page(msgspec.Struct):
-    list: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = msgspec.field(name="list", default_factory=list)
 
 
 def instrument(code: str, market: str, name: str = "") -> Instrument:
@@ -36,7 +36,7 @@ def instrument(code: str, market: str, name: str = "") -> Instrument:
 
 def listings(body: bytes, market: str) -> Iterator[Listing]:
     """The listings of a page; msgspec.MsgspecError where it is none. Codes that are no ids of ours are left out."""
-    for row in msgspec.json.decode(body, type=_Page).list:
+    for row in msgspec.json.decode(body, type=_Page).rows:
         code = str(row.get("code", "")).strip()
         fresh = instrument(code, market, str(row.get("name", "")).strip())
         if is_instrument_id(fresh.id):
