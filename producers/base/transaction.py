@@ -27,8 +27,11 @@ class FencedError(TapewatchError):
 class Transaction:
     """What goes out together. Get one from `Ledger.transaction`."""
 
-    def __init__(self, producer: Producer, live: LiveWriter | None, source: str, clock: Clock) -> None:
+    def __init__(
+        self, producer: Producer, live: LiveWriter | None, source: str, clock: Clock, *, recorded: bool = False
+    ) -> None:
         self._producer, self._live, self._source, self._clock = producer, live, source, clock
+        self._recorded = recorded
         self._offsets: tuple[list[TopicPartition], object] | None = None
         self._until: int | None = None
         self.kept: bytes | None = None
@@ -81,7 +84,8 @@ class Transaction:
 
     def _flush(self, live: LiveWriter) -> None:
         try:
-            live.flush(self._clock.now() if self._until is None else self._until)
+            usual = live.newest_ns if self._recorded else self._clock.now()
+            live.flush(usual if self._until is None else self._until)
         except TapewatchError as error:
             raise AbortedError(error.message, error.hint) from error
 

@@ -164,7 +164,9 @@ def polled(plan: FaultPlan, **arguments: Any) -> tuple[dict[str, Any], NewsSite]
         async with SimulatorServer(site, plan) as server:
             address = server.addresses()["cnyes"]
             fast = ProduceSettings(backoff_first_s=0.01, backoff_cap_s=0.02, request_timeout_s=2)
-            settings = Settings(produce=fast, venues=VenueSettings(news=NewsSettings(cnyes=address, cnyes_pages=address)))
+            settings = Settings(
+                produce=fast, venues=VenueSettings(news=NewsSettings(cnyes=address, cnyes_pages=address))
+            )
             given = {"categories": "headline,tw_stock", "feeds": f"{address}/rss", "every": 1.0, "once": True,
                      "bodies": False, "dry_run": True, "json": True, **arguments}  # fmt: skip
             poller = Poller(settings, argparse.Namespace(**given), lambda _: None)

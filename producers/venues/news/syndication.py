@@ -93,7 +93,9 @@ def _item(entry: Any, source: str, language: str, received: int) -> Item:
 def _moment(entry: Any) -> Any:
     """When it was published, else when it was changed."""
     # Asked as a plain mapping: feedparser's own falls back from one to the other, with a warning.
-    return next((entry[name] for name in ("published_parsed", "updated_parsed") if dict.__contains__(entry, name)), None)
+    return next(
+        (entry[name] for name in ("published_parsed", "updated_parsed") if dict.__contains__(entry, name)), None
+    )
 
 
 def _nanos(moment: Any) -> int:
