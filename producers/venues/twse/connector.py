@@ -29,6 +29,8 @@ BEFORE_NS, AFTER_NS = 60 * NANOS, 300 * NANOS
 REPORTS_PER_SECOND = 0.5
 """Requests to TWSE's web site, which blocks who asks more often."""
 
+FAILED, REOPENED, TICKED = "failed", "reopened", "ticked"
+"""Notes on a tape: what the decoder was told besides answers."""
 ROUNDS_TO_WAIT = 2
 """Rounds after which a request counts as failed."""
 
@@ -94,7 +96,9 @@ class TwseConnector:
         while True:
             is_open = self._is_open(station.now())
             if is_open and not was_open:
-                self.decoder.arbiter.reopen(station.now())
+                at = station.now()
+                station.tape_note(REOPENED, at)
+                self.decoder.arbiter.reopen(at)
             was_open = is_open
             begun = asyncio.get_running_loop().time()
             if is_open:
@@ -115,7 +119,9 @@ class TwseConnector:
         except (HttpError, TimeoutError) as error:
             reason = error.reason if isinstance(error, HttpError) else "timeout"
             station.failures[reason] += 1
-            self.decoder.failed(want, reason, station.now())
+            at = station.now()
+            station.tape_note(FAILED, at, want, reason)
+            self.decoder.failed(want, reason, at)
             return
         self.decoder.answer(want, answer.body, answer.received)
 
@@ -130,7 +136,9 @@ class TwseConnector:
             except HttpError as error:
                 station.failures[f"yahoo_{error.reason}"] += 1
                 station.log.warning("yahoo does not answer", reason=error.reason, detail=error.detail)
-                self.decoder.tick(station.now())
+                at = station.now()
+                station.tape_note(TICKED, at)
+                self.decoder.tick(at)
             else:
                 self.decoder.answer(want, answer.body, answer.received)
 
