@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 from producers.base.answers import HttpError
 from producers.base.buckets import TokenBucket
@@ -57,6 +58,7 @@ class TwseConnector:
     ) -> None:
         self.calendar = calendar
         self.decoder = TaiwanDecoder(Collector(), rules or Rules())
+        self.tape_settings: dict[str, Any] = {"rules": asdict(rules or Rules())}
         self.bucket = TokenBucket(PER_SECOND * pace, BURST)
         self._addresses, self._asked, self._pace = addresses, list(asked), pace
         self._sessions = SessionCalendar(calendar)

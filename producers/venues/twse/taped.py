@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from producers.base.collector import Collector
 from producers.base.decoder import Want
 from producers.base.universe import Listing
@@ -13,9 +15,9 @@ from producers.venues.twse.connector import FAILED, REOPENED, TICKED
 from producers.venues.twse.decoder import TaiwanDecoder
 
 
-def make_decoder(_venue: str, collector: Collector, _settings: Mapping[str, Any]) -> Taped:
-    """The decoder of a tape."""
-    decoder = TaiwanDecoder(collector, Rules())
+def make_decoder(_venue: str, collector: Collector, settings: Mapping[str, Any]) -> Taped:
+    """The decoder of a tape. settings : `rules` of its arbiter"""
+    decoder = TaiwanDecoder(collector, msgspec.convert(settings.get("rules", {}), Rules))
 
     def follow(listings: Sequence[Listing], at: int) -> None:
         instruments = [one.instrument.id for one in listings]
