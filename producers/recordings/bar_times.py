@@ -34,10 +34,15 @@ class BarTimes:
     def nanoseconds(self, texts: Sequence[Sequence[str]]) -> Column:
         """int64[rows] from all columns' texts; 0 where the text is no time."""
         parts = [texts[index] for index in self._columns]
-        times = [self._one(" ".join(cells)) for cells in zip(*parts, strict=True)]
-        return np.array([time if 0 < time < LATEST_NS else 0 for time in times], np.int64)
+        times = [self.one(" ".join(cells)) for cells in zip(*parts, strict=True)]
+        return np.array(times, np.int64)
 
-    def _one(self, text: str) -> int:
+    def one(self, text: str) -> int:
+        """UTC nanoseconds of one text; 0 where it is no time."""
+        time = self._any(text)
+        return time if 0 < time < LATEST_NS else 0
+
+    def _any(self, text: str) -> int:
         text = text.strip().replace("/", "-")
         try:
             if text.isdecimal():
