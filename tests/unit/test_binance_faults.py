@@ -1,15 +1,25 @@
 """Binance's connector against a simulated Binance that misbehaves: the book is the venue's again, gaps are told."""
 
 import asyncio
+import shutil
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 pytest.importorskip("aiohttp")
 
+from producers.base.outlet import KeptOutlet
+from producers.base.runner import LiveRun
 from producers.base.universe import Choice
+from producers.commands.live import pointed_at
+from producers.simulators.binance import BinanceVenue
 from producers.simulators.faults import FaultKind, FaultPlan
-from producers.simulators.server import ConnectionRules
+from producers.simulators.server import ConnectionRules, SimulatorServer
+from producers.venues.binance.source import spot
 from tapewatch.rows import RowType, StatusKind
+from tapewatch.settings import Settings
 from tests.unit.live_scene import binance_scene, hasty, until
 
 LATE = 6
@@ -211,6 +221,54 @@ def test_a_venue_that_lets_nobody_in_for_a_while_is_tried_until_it_does() -> Non
             assert len([line for line in details if "binance-1" in line]) == 3, "one gap row a symbol, not one a try"
 
     asyncio.run(scene())
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl program is not installed")
+def test_a_venue_whose_certificate_nobody_signed_is_not_talked_to_and_the_reason_is_clear() -> None:
+    async def scene() -> tuple[list[str], int, Counter[str]]:
+        said: list[str] = []
+        venue = BinanceVenue(["BTCUSDT"], rate=0.0)
+        async with SimulatorServer(venue, tls=True) as server:
+            run, stop = _run(hasty(), server.addresses(), said.append)
+            task = asyncio.create_task(run.run(stop))
+            await until(lambda: bool(said), "a line for the operator")
+            stop.set()
+            await task
+            return said, sum(server.requests.values()), run.station.failures
+
+    said, requests, failures = asyncio.run(scene())
+    assert "self-signed certificate" in said[0]
+    assert requests == 0
+    assert set(failures) == {"tls"}
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl program is not installed")
+def test_a_stream_whose_certificate_nobody_signed_is_tried_again_and_the_reason_is_clear(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def reasons() -> set[str]:
+        return {getattr(record, "fields", {}).get("reason", "") for record in caplog.records}
+
+    async def scene() -> int:
+        async with (
+            SimulatorServer(BinanceVenue(["BTCUSDT"], rate=0.0)) as plain,
+            SimulatorServer(BinanceVenue(["BTCUSDT"], rate=0.0), tls=True) as secure,
+        ):
+            addresses = {"rest": plain.addresses()["rest"], "stream": secure.addresses()["stream"]}
+            run, stop = _run(hasty(), addresses, lambda text: None)
+            task = asyncio.create_task(run.run(stop))
+            await until(lambda: any("certificate" in reason for reason in reasons()), "the reason in the log")
+            stop.set()
+            await task
+            return secure.opened
+
+    assert asyncio.run(scene()) == 0
+
+
+def _run(settings: Settings, addresses: dict[str, str], say: Callable[[str], None]) -> tuple[LiveRun, asyncio.Event]:
+    """A run of Binance spot that is not started, and its stop."""
+    pointed = pointed_at(settings, "binance", addresses)
+    return LiveRun(pointed, spot(pointed, Namespace(channels="")), KeptOutlet(), Choice(), say=say), asyncio.Event()
 
 
 def _lost(details: list[str]) -> int:
