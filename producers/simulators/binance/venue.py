@@ -15,7 +15,7 @@ from producers.simulators.market import VenueMarket
 from producers.simulators.server import SimulatorServer
 from tapewatch.errors import TapewatchError
 
-BATCH_S = 0.004
+BATCH_S = 0.005
 MOST_A_BATCH = 2_000
 """Messages made before the sockets get their turn; what is due beyond them waits for the next batch."""
 MILLISECOND = 1_000_000
@@ -80,7 +80,7 @@ class BinanceVenue:
             yield server.websocket(path, self.streams, self.streams.refuses)
 
     async def run(self, server: SimulatorServer) -> None:
-        """Make what is due every two milliseconds; a simulator that falls behind catches up and says so in `behind`."""
+        """Make what is due every five milliseconds; a simulator that falls behind catches up and says so in `behind`."""
         time = asyncio.get_running_loop().time
         last, owed = time(), 0.0
         while True:
