@@ -17,7 +17,7 @@ from producers.simulators.connection import Connection
 from producers.simulators.faults import BODY_FAULTS, CONNECTION_FAULTS, REFUSAL_FAULTS, FaultKind, FaultPlan
 from tapewatch.clock import NANOS, WALL, Clock
 
-LOOK_S = 0.01
+LOOK_S = 0.02
 """How often connections are looked at."""
 LONGEST_ADDRESS = 1 << 17
 """A combined stream's address names up to 1,024 streams."""
