@@ -14,6 +14,9 @@ DECODERS: dict[str, str] = {
     "binance": "producers.venues.binance.taped",
     "binance-usdm": "producers.venues.binance.taped",
     "binance-coinm": "producers.venues.binance.taped",
+    "upbit": "producers.venues.spoken_tapes",
+    "coinbase": "producers.venues.spoken_tapes",
+    "kraken": "producers.venues.spoken_tapes",
 }
 """Venue on the tape, which is the source's name, -> module with `make_decoder`, as below."""
 
