@@ -9,6 +9,7 @@ from typing import Any
 from producers.base.connector import Connector
 from producers.base.outlet import KeptOutlet
 from producers.base.runner import LiveRun
+from producers.base.tape import Tape
 from producers.base.universe import Choice
 from producers.commands.live import pointed_at
 from producers.simulators.faults import FaultPlan
@@ -31,14 +32,16 @@ QUICK = ProduceSettings(
 
 
 class KeptRows(KeptOutlet):
-    """Keeps rows by type and instrument. count : rows so far"""
+    """Keeps rows by type and instrument. count : rows so far; parts : all of them as they came"""
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
+        self.parts: list[Rows] = []
         self._found: defaultdict[tuple[RowType, str], list[dict[str, Any]]] = defaultdict(list)
 
     def write(self, rows: Sequence[Rows]) -> None:
+        self.parts += rows
         for part in rows:
             self.count += len(part)
             names = [part.instruments[code] for code in part.columns["instrument"]]
@@ -100,13 +103,13 @@ async def played(
     choice: Choice | None = None,
     rules: ConnectionRules | None = None,
     produce: ProduceSettings = QUICK,
-    tls: bool = False,
+    tape: Tape | None = None,
 ) -> AsyncIterator[Played]:
     """Serve a venue and run a connector against it."""
-    async with SimulatorServer(venue, plan, rules=rules, tls=tls) as server:
+    async with SimulatorServer(venue, plan, rules=rules) as server:
         settings = pointed_at(Settings(produce=produce), venue.name, server.addresses())
         kept = KeptRows()
-        run = LiveRun(settings, connector(settings), kept, choice or Choice())
+        run = LiveRun(settings, connector(settings), kept, choice or Choice(), tape=tape)
         stop = asyncio.Event()
         running = asyncio.create_task(run.run(stop))
         ready = asyncio.create_task(run.ready.wait())

@@ -4,13 +4,16 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from producers.base.runner import LiveRun
+from producers.base.tape import Tape
 from producers.base.universe import Choice, Rule
 from producers.commands.live import pointed_at
+from producers.recordings import open_recording
 from producers.simulators.coinbase import CoinbaseVenue
 from producers.simulators.coins import CoinVenue
 from producers.simulators.faults import BODY_FAULTS, REFUSAL_FAULTS, FaultKind, FaultPlan
@@ -21,7 +24,7 @@ from producers.venues.coinbase.source import coinbase
 from producers.venues.kraken.source import kraken
 from producers.venues.spoken import SpokenConnector
 from producers.venues.upbit.source import upbit
-from tapewatch.rows import Condition, RowType, StatusKind
+from tapewatch.rows import Condition, Rows, RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.integration.live_run import QUICK, KeptRows, Played, played
 
@@ -340,3 +343,41 @@ def test_rule_chooses_by_quote_asset(venue: Venue) -> None:
         await made.some(20)
 
     play(venue, scene, choice=Choice(rules=(Rule.parse(f"quote={quote}"),)))
+
+
+def table(parts: list[Rows], kind: RowType) -> list[tuple[object, ...]]:
+    """The rows of one type in the order in which they came, instruments by name."""
+    found: list[tuple[object, ...]] = []
+    for rows in parts:
+        if rows.type is kind:
+            columns = [
+                [str(value) for value in column] for name, column in rows.columns.items() if name != "instrument"
+            ]
+            names = [rows.instruments[code] for code in rows.columns["instrument"]]
+            found += list(zip(names, *columns, strict=True))
+    return found
+
+
+@every_venue
+def test_recorded_session_with_faults_replays_as_its_own_rows(venue: Venue, tmp_path: Path) -> None:
+    path = tmp_path / f"{venue.name}.tape.gz"
+    kept: list[Rows] = []
+
+    async def scene(made: Scene) -> None:
+        await made.some()
+        made.plan.now(FaultKind.GAP, count=3)
+        made.plan.now(FaultKind.DUPLICATE, count=3)
+        await made.some()
+        made.plan.now(FaultKind.DISCONNECT)
+        await made.run.until(lambda: StatusKind.RESYNC in made.kinds(), "resync")
+        await made.settled()
+        kept.extend(made.kept.parts)
+
+    tape = Tape(path, venue.name)
+    play(venue, scene, tape=tape)
+    tape.close()
+    replayed = [rows for chunk in open_recording([path]).chunks() for rows in chunk.rows]
+    for kind in (RowType.TRADE, RowType.QUOTE, RowType.BOOK, RowType.STATUS):
+        live = table(kept, kind)
+        # Rows of the last flushes came after the scene had looked.
+        assert live and table(replayed, kind)[: len(live)] == live
