@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from producers.base.state import FencedError, Ledger, Transaction, refused_lette
 from producers.venues.news import cnyes
 from producers.venues.news.desk import NewsDesk
 from producers.venues.news.items import Item
+from producers.venues.news.seen import KEPT
 from producers.venues.news.syndication import FEED_LIMIT, HostileFeedError, entries
 from tapewatch import kafka, topics
 from tapewatch.clock import WALL, Clock
@@ -280,15 +281,16 @@ def _feed(settings: Settings, address: str, options: dict[str, Any]) -> tuple[Ht
     return service, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _sent(settings: Settings) -> list[News]:
-    """What lies in `news`, oldest first; the source's own messages only hold what it has to remember."""
-    found: list[News] = []
-
-    def take(message: Any) -> None:
-        try:
-            found.append(msgspec.json.decode(message.value() or b"", type=News))
-        except msgspec.DecodeError:
-            return
-
-    kafka.read_all(settings, topics.NEWS, take)
-    return found
+def _sent(settings: Settings) -> Iterator[News]:
+    """The newest records of `news`, oldest first: at least as many items as are remembered, where there are so many."""
+    reader = kafka.consumer(settings)
+    try:
+        low, high = kafka.watermarks(reader, topics.NEWS, 0)
+        # Each look is a transaction, whose end takes an offset too.
+        for message in kafka.read_range(reader, topics.NEWS, 0, max(low, high - 2 * KEPT), high):
+            try:
+                yield msgspec.json.decode(message.value() or b"", type=News)
+            except msgspec.DecodeError:
+                continue
+    finally:
+        reader.close()
