@@ -139,7 +139,7 @@ def test_a_client_that_talks_too_much_or_wants_too_much_is_dropped() -> None:
                 _ = [message async for message in socket]
                 codes.append(socket.close_code)
             async with client.stream("/stream") as socket:
-                names = [f"s{number}usdt@trade" for number in range(201)]
+                names = [f"s{number}usdt@trade" for number in range(1_025)]
                 await socket.send_json({"method": "SUBSCRIBE", "params": names, "id": 1})
                 _ = [message async for message in socket]
                 codes.append(socket.close_code)
