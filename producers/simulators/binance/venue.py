@@ -77,11 +77,10 @@ class BinanceVenue:
         self._now = lambda: server.now() // MILLISECOND
         answers = _Answers(self, server)
         yield from BinanceRest(self.dialect, answers, self._now, self._weight).routes()
-        for path in ("/stream", "/ws", "/ws/{streams:.*}"):
-            yield server.websocket(path, self.streams, self.streams.refuses)
+        yield from self.streams.websockets(server)
 
     async def run(self, server: SimulatorServer) -> None:
-        """Make what is due every five milliseconds; a simulator that falls behind catches up and says so in `behind`."""
+        """Make what is due every five milliseconds; one that falls behind catches up and says so in `behind`."""
         time = asyncio.get_running_loop().time
         last, owed = time(), 0.0
         while True:
