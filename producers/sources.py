@@ -40,4 +40,10 @@ SOURCES: dict[str, Source] = {
         "trades, quotes, books of futures in coins", _BINANCE, connect="coinm", simulator="binance_coinm"
     ),
     "twse": Source("quotes, books of Taiwan's two markets", _TWSE, connect="live", simulator="twse"),
+    "twse-daily": Source(
+        "Taiwan's daily prices, institutions' net buying, margin balances, as factors",
+        "producers.venues.twse.daily_source",
+        pull="pull",
+        simulator="twse",
+    ),
 }
