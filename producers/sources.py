@@ -39,11 +39,46 @@ SOURCES: dict[str, Source] = {
     "binance-coinm": Source(
         "trades, quotes, books of futures in coins", _BINANCE, connect="coinm", simulator="binance_coinm"
     ),
+    "kafka": Source(
+        "frames from messages that others write to a topic",
+        "producers.venues.bridge.source",
+        pull="pull",
+        needs="a map file",
+    ),
     "twse": Source("quotes, books of Taiwan's two markets", _TWSE, connect="live", simulator="twse"),
     "twse-daily": Source(
         "Taiwan's daily prices, institutions' net buying, margin balances, as factors",
         "producers.venues.twse.daily_source",
         pull="pull",
         simulator="twse",
+    ),
+    "yahoo": Source(
+        "bars of minutes as they come", "producers.venues.yahoo.source", connect="connect", simulator="yahoo"
+    ),
+    "yahoo-daily": Source(
+        "daily series as factors, splits, dividends",
+        "producers.venues.yahoo.daily_source",
+        pull="pull",
+        simulator="yahoo",
+    ),
+    "yahoo-history": Source(
+        "bars of past days, a feed of their own", "producers.venues.yahoo.history", pull="pull", simulator="yahoo"
+    ),
+    "kiwoom": Source(
+        "Korean minute bars as they come",
+        "producers.venues.kiwoom.source",
+        connect="connect",
+        needs="Kiwoom's keys",
+        simulator="kiwoom",
+    ),
+    "kiwoom-history": Source(
+        "Korean minute bars of the past",
+        "producers.venues.kiwoom.history",
+        pull="pull",
+        needs="Kiwoom's keys",
+        simulator="kiwoom",
+    ),
+    "sql": Source(
+        "rows of a table that others fill", "producers.venues.sql.command", pull="pull", needs="a database, a map file"
     ),
 }

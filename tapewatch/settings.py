@@ -18,9 +18,9 @@ from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.stack import Addresses
 from tapewatch.venue_settings import ProduceSettings, VenueSettings
 
-NO_SETTINGS = frozenset({"TAPEWATCH_TEST_DATA", "TAPEWATCH_VENUE_KEY", "TAPEWATCH_VENUE_SECRET"})
-"""Variables of the environment that begin as ours do and are none: where the tests find recordings, and a venue's keys,
-which no setting holds so that nothing that prints settings can print them.
+NO_SETTINGS = frozenset({"TAPEWATCH_TEST_DATA", "TAPEWATCH_VENUE_KEY", "TAPEWATCH_VENUE_SECRET", "TAPEWATCH_SQL_URL"})
+"""Variables of the environment that begin as ours do and are none: where the tests find recordings, and a venue's keys
+and a source database's URL, which no setting holds so that nothing that prints settings can print them.
 """
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]

@@ -19,7 +19,7 @@ class ProduceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     universe_at : local time (HH:MM) of the daily look at what is listed
     """
 
-    flush_ms: PositiveFloat = 4.0
+    flush_ms: PositiveFloat = 8.0
     unacknowledged: Positive = 4_000
     connect_timeout_s: PositiveFloat = 10.0
     request_timeout_s: PositiveFloat = 15.0
@@ -49,15 +49,22 @@ class TwseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class YahooSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Yahoo Finance. rest : base address of the chart interface"""
+    """Yahoo Finance. rest : base address of the chart interface; per_second : requests, its limit is not published
+    user_agent : sent with each request; the interface answers 429 to clients that name themselves as libraries do
+    """
 
     rest: str = "https://query1.finance.yahoo.com"
+    per_second: PositiveFloat = 2.0
+    user_agent: str = "Mozilla/5.0 (compatible; tapewatch)"
 
 
 class KiwoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Kiwoom. rest : base address; key_file, secret_file : files with application key and secret"""
+    """Kiwoom. rest : base address; key_file, secret_file : files with application key and secret
+    per_second : requests, as the venue allows
+    """
 
     rest: str = "https://api.kiwoom.com"
+    per_second: PositiveFloat = 5.0
     key_file: str = ""
     secret_file: str = ""
 

@@ -46,6 +46,7 @@ class Ledger:
     source : name of the source, also its key in `producers.state`; a second instance of the name fences the first
     feed : market feed that takes its rows, empty for a source of messages alone; partitions : of a new topic, 0 takes
     the setting; instruments : reference data to register at the start
+    recorded : the rows' own receipt times are the feed's clock, and no heartbeat moves it to the present
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Ledger:
         partitions: int = 0,
         instruments: Iterable[Instrument] = (),
         clock: Clock = WALL,
+        recorded: bool = False,
     ) -> None:
         self.source, self.feed = source, feed
+        self._recorded = recorded
         self._settings, self._partitions, self._clock = settings, partitions, clock
         self._instruments = {instrument.id: instrument for instrument in instruments}
         self._opened: _Opened | None = None
@@ -90,7 +93,7 @@ class Ledger:
         if opened is None:
             raise RuntimeError("read the position first")
         begun = self._clock.now()
-        transaction = Transaction(opened.producer, opened.live, self.source, self._clock)
+        transaction = Transaction(opened.producer, opened.live, self.source, self._clock, recorded=self._recorded)
         try:
             opened.producer.begin_transaction()
             yield transaction

@@ -28,6 +28,8 @@ SIMULATORS: Mapping[str, str] = {
     "binance_usdm": "producers.simulators.binance.makers:usdm",
     "binance_coinm": "producers.simulators.binance.makers:coinm",
     "twse": "producers.simulators.twse.makers:taiwan",
+    "yahoo": "producers.simulators.yahoo:made",
+    "kiwoom": "producers.simulators.kiwoom:made",
 }
 """Name, as of the struct in the settings' venues -> module:function that makes the venue from SimulatorOptions."""
 

@@ -43,7 +43,9 @@ class LiveBars:
         new = [bar for bar in bars if bar.opened > latest]
         collector.messages["bar"] += len(bars)
         collector.dropped["repeated"] += len(bars) - len(new)
-        news = [bar for bar in new if received - self._end(bar) <= FRESH_NS + self._delayed_ns]
+        # At the very first look the bars before the newest one were not missed: they are history.
+        fresh_ns = (FRESH_NS if begun else self.interval_s * NANOS) + self._delayed_ns
+        news = [bar for bar in new if received - self._end(bar) <= fresh_ns]
         missed = new[: len(new) - len(news)]
         if missed:
             collector.dropped["too_old" if begun else "before_start"] += len(missed)

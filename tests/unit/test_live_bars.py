@@ -23,10 +23,11 @@ def end(minute: int) -> int:
 def test_each_bar_becomes_one_row_however_often_it_is_polled() -> None:
     collector = Collector()
     bars = LiveBars(collector, 60)
-    assert bars.take(NAME, [bar(0), bar(1)], end(1) + NANOS) == 2
+    assert bars.take(NAME, [bar(0)], end(0) + NANOS) == 1
+    assert bars.take(NAME, [bar(0), bar(1)], end(1) + NANOS) == 1
     assert bars.take(NAME, [bar(0), bar(1), bar(2)], end(2) + NANOS) == 1
     code = collector.code(NAME)
-    assert collector.bars[0] == (code, end(0), end(1) + NANOS, START, 60, 10.0, 12.0, 9.0, 11.0, 100.0, 0)
+    assert collector.bars[0] == (code, end(0), end(0) + NANOS, START, 60, 10.0, 12.0, 9.0, 11.0, 100.0, 0)
     assert [row[3] for row in collector.bars] == [START, START + MINUTE, START + 2 * MINUTE]
     assert collector.messages["bar"] == len(collector.bars) + collector.dropped.total()
 
@@ -34,8 +35,8 @@ def test_each_bar_becomes_one_row_however_often_it_is_polled() -> None:
 def test_history_before_the_start_is_no_news_and_no_gap() -> None:
     collector = Collector()
     bars = LiveBars(collector, 60)
-    assert bars.take(NAME, [bar(minute) for minute in range(60)], end(59)) == 10
-    assert collector.dropped["before_start"] == 50
+    assert bars.take(NAME, [bar(minute) for minute in range(60)], end(59) + NANOS) == 1
+    assert collector.dropped["before_start"] == 59
     assert collector.statuses == []
 
 

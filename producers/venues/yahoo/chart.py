@@ -77,9 +77,13 @@ class Chart:
         """The exchange's time zone."""
         return ZoneInfo(self.timezone)
 
+    def local(self, ns: int) -> datetime:
+        """A time on the exchange's clock."""
+        return _local(ns, self.zone)
+
     def date(self, bar: Bar) -> str:
         """The local date a bar belongs to, YYYY-MM-DD."""
-        return _local(bar.opened, self.zone).date().isoformat()
+        return self.local(bar.opened).date().isoformat()
 
     def published_at(self, date: str) -> int:
         """When a daily bar counts as public, UTC nanoseconds: its market's usual close, on its own local date (so that
@@ -88,7 +92,7 @@ class Chart:
         day = datetime.fromisoformat(date).replace(tzinfo=self.zone)
         end = day + timedelta(days=1)
         if self.session is not None:
-            begun, ended = (_local(moment, self.zone) for moment in self.session)
+            begun, ended = (self.local(moment) for moment in self.session)
             end = day.replace(hour=ended.hour, minute=ended.minute, second=ended.second)
             end += timedelta(days=(ended.date() - begun.date()).days)
         return int(end.astimezone(UTC).timestamp()) * NANOS + PUBLISHED_LAG_NS

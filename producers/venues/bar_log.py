@@ -1,0 +1,45 @@
+"""Which bars a feed's log holds already, so that a restart sends none twice."""
+
+from typing import Any
+
+from confluent_kafka import Message, TopicPartition
+
+from tapewatch import kafka, topics
+from tapewatch.errors import ContractError
+from tapewatch.frames import Decoder, FrameHeaders
+from tapewatch.rows import RowType
+from tapewatch.settings import Settings
+
+
+def latest_bars(settings: Settings, feed: str, since_ns: int) -> dict[str, int]:
+    """Opening of the newest bar of each instrument among those appended since then; UTC nanoseconds."""
+    topic = topics.market(feed)
+    latest: dict[str, int] = {}
+    decoder = Decoder()
+    reader = kafka.consumer(settings)
+    try:
+        for partition in range(kafka.existing_topics(kafka.admin(settings)).get(topic, 0)):
+            (found,) = reader.offsets_for_times(
+                [TopicPartition(topic, partition, since_ns // 1_000_000)], timeout=kafka.TIMEOUT_S
+            )
+            low, high = kafka.watermarks(reader, topic, partition)
+            start = max(low, found.offset) if found.offset >= 0 else high
+            for message in kafka.read_range(reader, topic, partition, start, high):
+                _take(message, decoder, latest)
+    finally:
+        reader.close()
+    return latest
+
+
+def _take(message: Message, decoder: Decoder, latest: dict[str, int]) -> None:
+    """Look at one record; what is no frame of bars tells nothing."""
+    headers: Any = message.headers()
+    try:
+        if FrameHeaders.from_kafka(headers).type != RowType.BAR.label:
+            return
+        view = decoder.open(message.value() or b"")
+    except ContractError:
+        return
+    names = view.names()
+    for code, opened in zip(view.column("instrument").tolist(), view.column("ts_open").tolist(), strict=True):
+        latest[names[code]] = max(latest.get(names[code], 0), opened)

@@ -1,0 +1,80 @@
+"""Minute charts over REST: the newest bars, and bars of the past page by page."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from producers.base.answers import Answer, HttpError
+from producers.base.decoder import Want
+from producers.base.station import Station
+from producers.base.universe import Listing
+from producers.venues.bars import Bar
+from producers.venues.kiwoom.client import CHART, LIST, KiwoomClient
+from producers.venues.kiwoom.listing import MARKETS, listings
+from producers.venues.kiwoom.pages import PageError, parse_page
+from producers.venues.polled import ChartPage, NoChartError
+from tapewatch.clock import NANOS
+
+CHART_API, LIST_API = "ka10080", "ka10099"
+SETTLED_NS = 5 * NANOS
+"""A bar is whole this long after its end, where no later one says so before: clocks differ."""
+
+
+def whole(bars: Sequence[Bar], interval_s: int, received: int) -> list[Bar]:
+    """The bars that will not change any more; the unfinished last one is left out. bars : oldest first"""
+    length = interval_s * NANOS
+    return [bar for bar in bars if bar.opened < bars[-1].opened or received >= bar.opened + length + SETTLED_NS]
+
+
+def parse(body: bytes, received: int, interval_s: int) -> ChartPage:
+    """The whole bars of a page; NoChartError where there is none."""
+    try:
+        page = parse_page(body)
+    except PageError as error:
+        raise NoChartError(error.reason, error.detail) from error
+    return ChartPage(whole(page.bars, interval_s, received), page.refused)
+
+
+def question(code: str, minutes: int) -> dict[str, str]:
+    """The body of a question for a minute chart, with prices as they were traded (not adjusted for splits)."""
+    return {"stk_cd": code, "tic_scope": str(minutes), "upd_stkpc_tp": "0"}
+
+
+class KiwoomCharts:
+    """What a feed and a history ask Kiwoom for. minutes : length of a bar"""
+
+    def __init__(self, client: KiwoomClient, minutes: int) -> None:
+        self._client, self._minutes = client, minutes
+
+    async def newest(self, station: Station, want: Want) -> Answer:
+        """A symbol's newest page."""
+        return await self._client.ask(CHART, CHART_API, question(want.symbol, self._minutes), want=want)
+
+    async def listed(self, station: Station) -> list[Listing]:
+        """Everything on KOSPI and KOSDAQ."""
+        found: list[Listing] = []
+        for number, market in MARKETS.items():
+            async for answer in self._client.pages(LIST, LIST_API, {"mrkt_tp": number}):
+                try:
+                    found += listings(answer.body, market)
+                except msgspec.MsgspecError as error:
+                    raise HttpError("not_json", f"{LIST_API} is not as expected: {error}") from None
+        return found
+
+    async def since(self, code: str, start: int) -> list[Bar]:
+        """The whole bars from `start` (UTC ns) on, oldest first, continued page by page; HttpError where Kiwoom does
+        not answer with a page.
+        """
+        found: dict[int, Bar] = {}
+        received = 0
+        async for answer in self._client.pages(CHART, CHART_API, question(code, self._minutes)):
+            try:
+                page = parse_page(answer.body)
+            except PageError as error:
+                raise HttpError(error.reason, error.detail, answer.status) from None
+            received = received or answer.received
+            found |= {bar.opened: bar for bar in page.bars if bar.opened not in found}
+            if not page.bars or page.bars[0].opened < start:
+                break
+        bars = [found[opened] for opened in sorted(found)]
+        return [bar for bar in whole(bars, self._minutes * 60, received) if bar.opened >= start]

@@ -1,0 +1,141 @@
+"""Charts that are polled, as a live feed of bars."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from producers.base.answers import Answer, HttpError
+from producers.base.collector import Collector
+from producers.base.decoder import Want
+from producers.base.station import Station
+from producers.base.universe import Listing
+from producers.venues.bars import Bar
+from producers.venues.live_bars import LiveBars
+from tapewatch.clock import NANOS
+
+LOOK_BACK_NS = 30 * 60 * NANOS
+"""How far back the log is read at the start, and charts are asked for."""
+
+
+class NoChartError(Exception):
+    """A body without a chart. reason : for the dead letter"""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class ChartPage:
+    """bars : whole ones, oldest first; refused : reason and text of what was none"""
+
+    bars: Sequence[Bar]
+    refused: Sequence[tuple[str, bytes]] = ()
+
+
+Parse = Callable[[bytes, int], ChartPage]
+"""A body and its receipt time -> its page; NoChartError where there is none."""
+
+
+class ChartDecoder:
+    """Rows of the bars in the answers to `Want("chart", symbol)`. What the venue repeats, it drops.
+
+    A bad row is refused once: it is looked for again only while it is newer than everything that was taken.
+    """
+
+    def __init__(self, parse: Parse, interval_s: int, delayed_s: float = 0.0) -> None:
+        self.collector = Collector()
+        self.wants: deque[Want] = deque()
+        self.bars = LiveBars(self.collector, interval_s, delayed_s=delayed_s)
+        self._parse = parse
+        self._ids: dict[str, str] = {}
+        self._refused: set[bytes] = set()
+
+    def watch(self, ids: dict[str, str]) -> None:
+        """The instrument ids by the venue's symbol; others are not taken any more."""
+        self._ids = dict(ids)
+
+    def message(self, data: bytes | str, received: int) -> None:
+        """Nothing is pushed to a feed that polls."""
+        self.collector.refuse("unexpected_message", "pushed", data, received)
+
+    def answer(self, want: Want, data: bytes, received: int) -> None:
+        """Take a chart."""
+        self.collector.messages["chart"] += 1
+        instrument = self._ids.get(want.symbol)
+        if instrument is None:
+            self.collector.dropped["not_followed"] += 1
+            return
+        try:
+            page = self._parse(data, received)
+        except NoChartError as error:
+            self.collector.refuse(error.reason, f"chart {want.symbol} {error.detail[:100]}".strip(), data, received)
+            self.bars.lost([instrument], f"no chart: {error.reason}", received)
+            return
+        for reason, raw in page.refused:
+            if raw not in self._refused:
+                self._refused.add(raw)
+                self.collector.refuse(reason, f"chart {want.symbol}", raw, received)
+        self.bars.take(instrument, page.bars, received)
+
+    def lost(self, symbols: Collection[str], reason: str, received: int) -> None:
+        """The venue did not answer: a gap row each until it does."""
+        self.bars.lost([self._ids[symbol] for symbol in symbols if symbol in self._ids], reason, received)
+
+
+class PollingConnector:
+    """A feed of polled charts.
+
+    listings : what there is to follow; ask : the answer with a symbol's newest bars; latest : opening of the newest
+    bar in the log by instrument, read once before the first poll
+    poll_s : time between two polls of one symbol; the rate limit may make it longer
+    """
+
+    def __init__(
+        self,
+        feed: str,
+        calendar: str,
+        decoder: ChartDecoder,
+        listings: Callable[[Station], Awaitable[list[Listing]]],
+        ask: Callable[[Station, Want], Awaitable[Answer]],
+        latest: Callable[[int], dict[str, int]],
+        poll_s: float,
+    ) -> None:
+        self.feed, self.calendar, self.decoder = feed, calendar, decoder
+        self._listings, self._ask, self._latest, self._poll_s = listings, ask, latest, poll_s
+        self._symbols: list[str] = []
+        self._begun = False
+
+    async def listed(self, station: Station) -> list[Listing]:
+        """What there is to follow."""
+        return await self._listings(station)
+
+    async def follow(self, station: Station, listings: Sequence[Listing]) -> None:
+        """Poll these from now on; at the start, go on after what lies in the log."""
+        if not self._begun:
+            self._begun = True
+            found = await asyncio.to_thread(self._latest, station.now() - LOOK_BACK_NS)
+            self.decoder.bars.latest.update(found)
+        self.decoder.watch({one.symbol: one.instrument.id for one in listings})
+        self._symbols = [one.symbol for one in listings]
+
+    async def run(self, station: Station) -> None:
+        """Poll until cancelled."""
+        await station.every(self._poll_s, lambda: self._round(station))
+
+    async def _round(self, station: Station) -> None:
+        await station.gate.wait()
+        await asyncio.gather(*(self._one(station, symbol) for symbol in self._symbols))
+
+    async def _one(self, station: Station, symbol: str) -> None:
+        want = Want("chart", symbol)
+        try:
+            answer = await self._ask(station, want)
+        except HttpError as error:
+            station.failures[error.reason] += 1
+            station.log.warning("chart failed", symbol=symbol, reason=error.reason, detail=error.detail)
+            self.decoder.lost([symbol], f"chart failed: {error.reason}", station.now())
+            return
+        self.decoder.answer(want, answer.body, answer.received or station.now())

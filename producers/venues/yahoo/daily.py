@@ -1,0 +1,205 @@
+"""Following daily series: what is new since the last look, and what an action has changed in the years before."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TextIO
+
+import msgspec
+
+from producers.base.answers import Answer, HttpError
+from producers.base.collector import Collector
+from producers.base.http import Http
+from producers.base.state import Ledger, Transaction, refused_letter
+from producers.venues.yahoo.chart import Chart, ChartError, parse_chart
+from producers.venues.yahoo.factors import daily_factors, restated
+from producers.venues.yahoo.reference import instrument, merged
+from producers.venues.yahoo.requests import chart as ask
+from tapewatch import logs, messages, topics
+from tapewatch.clock import NANOS, Clock
+from tapewatch.errors import TapewatchError
+from tapewatch.instruments import Instrument
+from tapewatch.registry import Registry, register
+from tapewatch.settings import Settings
+
+SOURCE = "yahoo-daily"
+OVERLAP_DAYS = 10
+"""Days before the last stored one that are asked for too, so that a long holiday is no empty answer."""
+_AHEAD_NS = 2 * 86_400 * NANOS
+
+
+class SeriesPosition(msgspec.Struct):
+    """How far one symbol was stored. to : newest day; acted : newest corporate action that was taken into account"""
+
+    to: str = ""
+    acted: str = ""
+
+
+class FactorOutput(Protocol):
+    """Where factors go."""
+
+    def positions(self) -> dict[str, SeriesPosition]:
+        """How far each symbol was stored."""
+        ...
+
+    def register(self, fresh: Instrument) -> None:
+        """Register reference data, with the corporate actions that are known already."""
+        ...
+
+    def write(self, factors: Sequence[messages.Factor], positions: Mapping[str, SeriesPosition]) -> None:
+        """Store factors and position together."""
+        ...
+
+    def refuse(self, collector: Collector) -> None:
+        """Keep what gave no factor."""
+        ...
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        ...
+
+
+class KafkaFactors:
+    """Topic `factors`, with the position in the same transaction."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self._ledger = Ledger(settings, SOURCE, clock=clock)
+        self._registry = Registry(settings)
+
+    def positions(self) -> dict[str, SeriesPosition]:
+        """The committed ones."""
+        kept = self._ledger.position()
+        return msgspec.json.decode(kept, type=dict[str, SeriesPosition]) if kept else {}
+
+    def register(self, fresh: Instrument) -> None:
+        """Merge with what is registered; nothing is written where it adds nothing."""
+        self._registry.refresh()
+        register(self._settings, [merged(self._registry.instruments.get(fresh.id), fresh)], self._clock)
+
+    def write(self, factors: Sequence[messages.Factor], positions: Mapping[str, SeriesPosition]) -> None:
+        """One transaction."""
+        position = msgspec.json.encode(positions)
+
+        def work(transaction: Transaction) -> None:
+            for factor in factors:
+                transaction.message(factor, f"{factor.instrument} {factor.series}".encode())
+            transaction.position(position)
+
+        self._ledger.write(work)
+
+    def refuse(self, collector: Collector) -> None:
+        """To the dead letters of `factors`."""
+        refused = collector.take_refused()
+        if refused:
+            self._ledger.position()
+            with self._ledger.transaction() as transaction:
+                for each in refused:
+                    transaction.refuse(refused_letter(topics.FACTORS, SOURCE, each))
+
+    def close(self) -> None:
+        """Give the clients back."""
+        self._ledger.close()
+        self._registry.close()
+
+
+class ScreenFactors:
+    """Prints factors as JSON lines instead of storing them."""
+
+    def __init__(self, out: TextIO = sys.stdout) -> None:
+        self._out = out
+        self._positions: dict[str, SeriesPosition] = {}
+
+    def positions(self) -> dict[str, SeriesPosition]:
+        """Of this run."""
+        return dict(self._positions)
+
+    def register(self, fresh: Instrument) -> None:
+        """Nothing is registered."""
+
+    def write(self, factors: Sequence[messages.Factor], positions: Mapping[str, SeriesPosition]) -> None:
+        """Print them."""
+        self._positions = dict(positions)
+        for factor in factors:
+            print(json.dumps(msgspec.to_builtins(factor), ensure_ascii=False), file=self._out)
+
+    def refuse(self, collector: Collector) -> None:
+        """Print why."""
+        for each in collector.take_refused():
+            print(f"refused: {each.reason} ({each.where}): {each.raw[:200]!r}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class DailySeries:
+    """Follows the daily series of some symbols.
+
+    since : first day, YYYY-MM-DD; stored, failures : factors stored, and requests that failed by reason, in `collector`
+    """
+
+    def __init__(self, http: Http, output: FactorOutput, symbols: Sequence[str], since: str, clock: Clock) -> None:
+        self.symbols = tuple(symbols)
+        self.collector = Collector()
+        self.stored = 0
+        self._http, self._output, self._since, self._clock = http, output, since, clock
+        self._log = logs.get("yahoo")
+
+    async def look(self) -> None:
+        """Store what is new of every symbol; one that fails does not keep the others from it."""
+        for symbol in self.symbols:
+            try:
+                await self._one(symbol)
+            except HttpError as error:
+                self.collector.dropped[error.reason] += 1
+                self._log.warning("chart failed", symbol=symbol, reason=error.reason, detail=error.detail)
+            except ChartError as error:
+                self._log.warning("no chart", symbol=symbol, reason=error.reason, detail=error.detail)
+        await asyncio.to_thread(self._output.refuse, self.collector)
+
+    async def _one(self, symbol: str) -> None:
+        positions = await asyncio.to_thread(self._output.positions)
+        kept = positions.get(symbol, SeriesPosition())
+        start = kept.to and (datetime.fromisoformat(kept.to) - timedelta(days=OVERLAP_DAYS)).date().isoformat()
+        chart, received = await self._chart(symbol, start or self._since)
+        changed = restated(chart, kept.acted) if kept.to else ()
+        name = instrument(chart).id
+        factors = daily_factors(chart, name, received, kept.to)
+        if changed:
+            whole, received = await self._chart(symbol, self._since)
+            factors = [
+                factor
+                for factor in daily_factors(whole, name, received)
+                if factor.period > kept.to or factor.series in changed
+            ]
+            chart = whole
+        newest = max((factor.period for factor in factors), default=kept.to)
+        acted = max([action.date for action in chart.actions] + [kept.acted])
+        if (newest, acted) == (kept.to, kept.acted):
+            return
+        await asyncio.to_thread(self._output.register, instrument(chart))
+        positions[symbol] = SeriesPosition(max(newest, kept.to), acted)
+        await asyncio.to_thread(self._output.write, factors, positions)
+        self.stored += len(factors)
+
+    async def _chart(self, symbol: str, since: str) -> tuple[Chart, int]:
+        """The chart from a day on; ChartError, with the document kept, where there is none."""
+        start = int(datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp()) * NANOS
+        answer: Answer = await ask(self._http, symbol, "1d", start, self._clock.now() + _AHEAD_NS)
+        received = answer.received or self._clock.now()
+        self.collector.messages["chart"] += 1
+        try:
+            return parse_chart(answer.body), received
+        except ChartError as error:
+            self.collector.refuse(error.reason, f"chart {symbol}", answer.body, received)
+            raise
+
+
+def checked_day(text: str) -> str:
+    """A day as YYYY-MM-DD; TapewatchError for anything else."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
+    except ValueError:
+        raise TapewatchError(f"{text!r} is no day", "Write YYYY-MM-DD, as in 2010-01-01.") from None
