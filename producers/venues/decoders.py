@@ -14,6 +14,7 @@ DECODERS: dict[str, str] = {
     "binance": "producers.venues.binance.taped",
     "binance-usdm": "producers.venues.binance.taped",
     "binance-coinm": "producers.venues.binance.taped",
+    "twse": "producers.venues.twse.taped",
 }
 """Venue on the tape, which is the source's name, -> module with `make_decoder`, as below."""
 

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="recordings absent: se
 def decoded(body: bytes, *instruments: str, received: int) -> TaiwanDecoder:
     """A decoder after one answer."""
     decoder = TaiwanDecoder(Collector())
-    decoder.watch(instruments, ["batch"], received)
+    decoder.watch(instruments)
+    decoder.opened(["batch"], received)
     decoder.answer(Want("mis", "batch"), body, received)
     collector = decoder.collector
     ended = decoder.given.total() + collector.dropped.total() + collector.refused.total()

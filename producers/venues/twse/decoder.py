@@ -6,7 +6,7 @@ touch, and so makes no quote, the growth is kept as a late trade, which moves no
 """
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isnan, nan
@@ -64,11 +64,17 @@ class TaiwanDecoder:
         self._markets: dict[str, _Market] = {}
         self._unknown: set[str] = set()
 
-    def watch(self, instruments: Iterable[str], batches: Sequence[str], received: int) -> None:
-        """Follow these instruments from now on. batches : MIS's channels of each request, joined by |"""
+    def watch(self, instruments: Iterable[str]) -> None:
+        """Follow these instruments and no others from now on."""
         known = self._markets
         self._markets = {name: known.get(name) or _Market(self.collector.code(name)) for name in instruments}
-        self.arbiter.begin(batches, received)
+
+    def opened(self, batches: Collection[str], received: int) -> None:
+        """MIS is asked by these batches (its channels, joined by |) from now on; none: a session begins."""
+        if batches:
+            self.arbiter.begin(batches, received)
+        else:
+            self.arbiter.reopen(received)
 
     def message(self, data: bytes | str, received: int) -> None:
         """Neither upstream pushes."""
@@ -76,7 +82,11 @@ class TaiwanDecoder:
         self.collector.refuse("not_asked", "pushed", data, received)
 
     def lost(self, symbols: Collection[str], reason: str, received: int) -> None:
-        """No connection stays open; the arbiter watches for silence."""
+        """Questions that got no answer. symbols : batches; reason : `mis: timeout`, or one that begins with yahoo"""
+        upstream, _, why = reason.partition(": ")
+        for batch in symbols if upstream == MIS else ():
+            self.arbiter.mis_failed(batch, why)
+        self.tick(received)
 
     def answer(self, want: Want, data: bytes, received: int) -> None:
         """Take an answer. want : kind mis (symbol: the batch) or yahoo"""
@@ -84,12 +94,6 @@ class TaiwanDecoder:
             self._mis(want, data, received)
         else:
             self._yahoo(want, data, received)
-        self.tick(received)
-
-    def failed(self, want: Want, reason: str, received: int) -> None:
-        """A question that got no answer."""
-        if want.kind == MIS:
-            self.arbiter.mis_failed(want.symbol, reason)
         self.tick(received)
 
     def tick(self, received: int) -> None:
