@@ -15,7 +15,8 @@ from producers.base.collector import Collector
 from producers.base.decoder import Want
 from producers.base.ladder import Level, padded
 from producers.venues.twse.arbiter import MIS, YAHOO, Arbiter, Rules, Switch
-from producers.venues.twse.mis import GOOD, read_answer, read_row, snapshot
+from producers.venues.twse.instruments import mis_channel
+from producers.venues.twse.mis import GOOD, UNKNOWN, read_answer, read_row, snapshot
 from producers.venues.twse.roc import taipei_day, taipei_seconds
 from producers.venues.twse.snapshots import Snapshot, UnreadableError
 from producers.venues.twse.yahoo import read_quotes
@@ -74,7 +75,7 @@ class TaiwanDecoder:
         if batches:
             self.arbiter.begin(batches, received)
         else:
-            self.arbiter.reopen(received)
+            self._say(self.arbiter.reopen(received), received)
 
     def message(self, data: bytes | str, received: int) -> None:
         """Neither upstream pushes."""
@@ -116,11 +117,16 @@ class TaiwanDecoder:
             self.arbiter.mis_failed(want.symbol, error.reason)
             return
         snapshots: list[Snapshot] = []
+        unknown: list[bytes] = []
         for raw in answer.rows:
             try:
                 snapshots.append(snapshot(read_row(raw), received))
             except UnreadableError as error:
-                self._refuse_once(error.reason, want.symbol, raw, received)
+                if error.reason == UNKNOWN:
+                    unknown.append(raw)
+                else:
+                    self._refuse(MIS, error.reason, raw, received)
+        self._not_known(want.symbol, unknown, snapshots, received)
         if not snapshots:
             self.arbiter.mis_failed(want.symbol, "no_rows")
             return
@@ -231,15 +237,18 @@ class TaiwanDecoder:
         self.collector.messages[upstream] += 1
         self.collector.refuse(reason, upstream, raw, received)
 
-    def _refuse_once(self, reason: str, batch: str, raw: bytes, received: int) -> None:
-        """Refuse a row of MIS; one that does not name its symbol comes with each answer and is dropped from then on."""
-        if reason == "unknown_symbol" and batch in self._unknown:
+    def _not_known(self, batch: str, rows: list[bytes], found: list[Snapshot], received: int) -> None:
+        """Refuse rows without a symbol, named after what is missing, once; they come with each answer."""
+        shown = {mis_channel(each.instrument) for each in found}
+        missing = [channel for channel in batch.split("|") if channel not in shown]
+        for place, raw in enumerate(rows):
+            channel = missing[place] if place < len(missing) else batch
             self.collector.messages[MIS] += 1
-            self.collector.dropped["unknown_again"] += 1
-            return
-        if reason == "unknown_symbol":
-            self._unknown.add(batch)
-        self._refuse(MIS, reason, raw, received)
+            if channel in self._unknown:
+                self.collector.dropped["unknown_again"] += 1
+            else:
+                self._unknown.add(channel)
+                self.collector.refuse(UNKNOWN, channel, raw, received)
 
 
 def _shown(found: Snapshot) -> tuple[object, ...]:
