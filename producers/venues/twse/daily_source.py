@@ -10,6 +10,7 @@ from typing import Any
 from producers.base.buckets import TokenBucket
 from producers.base.factor_outlet import FactorOutlet, KafkaFactorOutlet, ScreenFactorOutlet
 from producers.base.http import Http
+from producers.base.pulling import look_until
 from producers.base.sessions import SessionCalendar
 from producers.venues.twse.daily_run import DailyRun, only_listed
 from producers.venues.twse.instruments import TWSE, asked_for
@@ -51,24 +52,13 @@ async def pull(
     outlet: FactorOutlet = ScreenFactorOutlet(sys.stdout) if args.dry_run else KafkaFactorOutlet(settings, SOURCE)
     web = Http(settings.produce, settings.venues.twse.web, bucket=TokenBucket(PER_SECOND, 1.0))
     run = DailyRun(web, outlet, reports, since, SessionCalendar(TWSE), WALL, instruments)
+
+    async def look() -> str:
+        whole = await run.look()
+        return f"{SOURCE}: {run.stored:,} factors stored{'' if whole else ', some reports are not out yet'}"
+
     try:
-        while not stop.is_set():
-            looking = asyncio.create_task(run.look())
-            over = asyncio.create_task(stop.wait())
-            await asyncio.wait({looking, over}, return_when=asyncio.FIRST_COMPLETED)
-            over.cancel()
-            if not looking.done():
-                looking.cancel()
-                await asyncio.gather(looking, return_exceptions=True)
-                break
-            whole = looking.result()
-            say(f"{SOURCE}: {run.stored:,} factors stored{'' if whole else ', some reports are not out yet'}")
-            if args.once:
-                break
-            try:
-                await asyncio.wait_for(stop.wait(), args.every)
-            except TimeoutError:
-                continue
+        await look_until(stop, look, args.every, say, once=args.once)
     finally:
         await web.close()
         await asyncio.to_thread(outlet.close)
