@@ -284,7 +284,7 @@ def _lost(details: list[str]) -> int:
 def test_everything_at_once_for_a_while_ends_with_the_true_books() -> None:
     async def scene() -> None:
         kinds = ("gap", "duplicate", "reordered", "http_500", "html", "truncated_gzip", "disconnect", "old_snapshot")
-        plan = FaultPlan(seed=3, rates={FaultKind(kind): 40.0 for kind in kinds})
+        plan = FaultPlan(seed=3, rates={FaultKind(kind): 25.0 for kind in kinds})
         async with binance_scene(plan, choice=Choice()) as live:
             await until(lambda: plan.elapsed > 3.0, "three seconds")
             plan.clear()
