@@ -29,6 +29,7 @@ class Source:
 
 
 _BINANCE = "producers.venues.binance.source"
+_TWSE = "producers.venues.twse.source"
 
 SOURCES: dict[str, Source] = {
     "binance": Source("trades, quotes, books of spot", _BINANCE, connect="spot", simulator="binance"),
@@ -38,6 +39,13 @@ SOURCES: dict[str, Source] = {
     "binance-coinm": Source(
         "trades, quotes, books of futures in coins", _BINANCE, connect="coinm", simulator="binance_coinm"
     ),
+    "kafka": Source(
+        "frames from messages that others write to a topic",
+        "producers.venues.bridge.source",
+        pull="pull",
+        needs="a map file",
+    ),
+    "twse": Source("quotes, books of Taiwan's two markets", _TWSE, connect="live", simulator="twse"),
     "yahoo": Source(
         "bars of minutes as they come", "producers.venues.yahoo.source", connect="connect", simulator="yahoo"
     ),

@@ -46,6 +46,7 @@ class Instrument(msgspec.Struct, frozen=True):
     kind : share, etf, spot, perpetual, future, index, currency
     price_limit : daily limit as a fraction of the previous close, 0 where there is none
     registered_at : UTC nanoseconds of first registration, set by the registry and kept for good
+    provisional : who registered an id that appeared in its data, without reference data of the venue; else empty
     """
 
     id: str
@@ -58,6 +59,7 @@ class Instrument(msgspec.Struct, frozen=True):
     price_limit: float = 0.0
     actions: tuple[CorporateAction, ...] = ()
     registered_at: int = 0
+    provisional: str = ""
 
 
 def is_instrument_id(text: str) -> bool:

@@ -19,7 +19,7 @@ class ProduceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     universe_at : local time (HH:MM) of the daily look at what is listed
     """
 
-    flush_ms: PositiveFloat = 4.0
+    flush_ms: PositiveFloat = 8.0
     unacknowledged: Positive = 4_000
     connect_timeout_s: PositiveFloat = 10.0
     request_timeout_s: PositiveFloat = 15.0
@@ -40,11 +40,12 @@ class ExchangeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TwseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Taiwan. mis : market information system; web : TWSE's daily reports; tpex : TPEx's"""
+    """Taiwan. mis : market information system; web : TWSE's daily reports; tpex : TPEx's open data; yahoo : stand-in"""
 
     mis: str = "https://mis.twse.com.tw"
     web: str = "https://www.twse.com.tw"
     tpex: str = "https://www.tpex.org.tw"
+    yahoo: str = "https://query1.finance.yahoo.com"
 
 
 class YahooSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -40,7 +40,7 @@ class Http:
     the caller's `want`
     attempts : how often a request is sent at most; body_limit : bytes of a body, unzipped
     expect_json : whether a body that is none is an error; cookies : whether to keep what the venue sets
-    answers : given out so far; failures : attempts that failed, by reason
+    host : of its address; answers : given out so far; failures : attempts that failed, by reason
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Http:
         cookies: bool = False,
     ) -> None:
         self.address = checked_address(address)
+        self.host = urlsplit(self.address).hostname or ""
         self.bucket = bucket or TokenBucket(0.0, 1.0, timer)
         self.answers = 0
         self.failures: Counter[str] = Counter()
@@ -71,7 +72,7 @@ class Http:
         self._body_limit = body_limit
         self._expect_json = expect_json
         self._cookies = cookies
-        self._log = logs.get("http", host=urlsplit(self.address).hostname or "")
+        self._log = logs.get("http", host=self.host)
         self._open: Transport | None = None
 
     async def get(

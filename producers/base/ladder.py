@@ -7,6 +7,8 @@ from tapewatch.rows import BOOK_LEVELS
 
 Level = tuple[float, float]
 """Price and absolute quantity; 0 removes the level."""
+Side = tuple[list[float], list[float]]
+"""Prices and quantities, best first."""
 Levels = tuple[list[float], list[float], list[float], list[float]]
 """Bid prices and quantities, ask prices and quantities."""
 
@@ -40,6 +42,22 @@ class Ladder:
         """Levels from the lowest price up."""
         return [(price, self.quantity[price]) for price in self.prices[:count]]
 
+    def from_top(self) -> Side:
+        """Ten prices from the highest down and their quantities; absent ones NaN."""
+        return self._filled(self.prices[: -BOOK_LEVELS - 1 : -1])
+
+    def from_bottom(self) -> Side:
+        """Ten prices from the lowest up and their quantities; absent ones NaN."""
+        return self._filled(self.prices[:BOOK_LEVELS])
+
+    def _filled(self, prices: list[float]) -> Side:
+        quantity = self.quantity
+        quantities = [quantity[price] for price in prices]
+        if len(prices) == BOOK_LEVELS:
+            return prices, quantities
+        absent = ABSENT_LEVELS[len(prices) :]
+        return prices + absent, quantities + absent
+
 
 class Book:
     """Both sides of a book that differences keep up to date."""
@@ -54,7 +72,7 @@ class Book:
 
     def row(self) -> Levels:
         """Bid prices and quantities, ask prices and quantities: ten levels each, absent ones NaN."""
-        return (*padded(self.bids.highest()), *padded(self.asks.lowest()))
+        return (*self.bids.from_top(), *self.asks.from_bottom())
 
     def violation(self, row: Levels) -> str:
         """What is wrong with the book: crossed, bad_quantity or unsorted; empty where it is sound. row : of `row()`"""
@@ -72,7 +90,22 @@ class Book:
         return ""
 
 
-def padded(levels: list[Level]) -> tuple[list[float], list[float]]:
+def padded(levels: list[Level]) -> Side:
     """Prices and quantities of ten levels, best first; absent ones NaN."""
     absent = ABSENT_LEVELS[len(levels) : BOOK_LEVELS]
     return [price for price, _ in levels] + absent, [qty for _, qty in levels] + absent
+
+
+def levels_violation(bids: list[Level], asks: list[Level]) -> str:
+    """What is wrong with levels given best first: crossed, bad_quantity or unsorted; empty where they are sound."""
+    if bids and asks and bids[0][0] >= asks[0][0]:
+        return "crossed"
+    for side, levels in ((1, bids), (-1, asks)):
+        previous = float("inf") * side
+        for price, qty in levels:
+            if not qty > 0.0:
+                return "bad_quantity"
+            if not (previous - price) * side > 0.0 or not price > 0.0:
+                return "unsorted"
+            previous = price
+    return ""

@@ -21,6 +21,8 @@ STABLE_S = 30.0
 LOOKS = 8
 """How often within its limit silence is looked for."""
 MESSAGE_LIMIT = 16 << 20
+TURN_NS = 2_000_000
+"""A connection with much to read lets others do their work after that time."""
 _DATA = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 
@@ -109,8 +111,9 @@ class Link:
 
     def _lose(self, reason: str) -> None:
         at = self._station.now()
-        self._station.tape_lost(self.name, sorted(self.symbols), reason, at)
-        self._decoder.lost(self.symbols, f"{self.name}: {reason}", at)
+        symbols = sorted(self.symbols)
+        self._station.tape_lost(self.name, symbols, reason, at)
+        self._decoder.lost(symbols, f"{self.name}: {reason}", at)
 
     async def _carry(self, connection: _Connection) -> str:
         """Read until the connection breaks; replace it in time. Returns why it broke."""
@@ -171,7 +174,9 @@ class Link:
             await self._say(connection, self._subscribe)
         self._current = connection
         if self._opened is not None:
-            self._opened(self._station.now())
+            at = self._station.now()
+            self._station.tape_opened(self.name, sorted(self.symbols), at)
+            self._opened(at)
         return connection
 
     async def _say(self, connection: _Connection, texts: Sequence[str]) -> None:
@@ -234,6 +239,7 @@ class _Connection:
     async def _messages(self) -> str:
         receive, now, time = self.socket.receive, self._station.now, self._loop.time
         take, record, name, gate = self._decoder.message, self._station.tape_message, self._name, self._station.gate
+        yielded = 0
         while True:
             try:
                 message = await receive()
@@ -248,6 +254,10 @@ class _Connection:
                 take(message.data, received)
                 if not gate.is_set():
                     await gate.wait()
+                if received - yielded > TURN_NS:
+                    # What is buffered comes without a pause: others must have their turn.
+                    yielded = received
+                    await asyncio.sleep(0)
             elif kind is aiohttp.WSMsgType.PING:
                 self._heard = time()
                 await self.socket.pong(message.data)

@@ -1,8 +1,8 @@
-"""What a live feed tells about itself, symbol by symbol: rows, gaps, refusals, reconnects, delays, clock offset."""
+"""What a live feed tells about itself, symbol by symbol: rows, gaps, refusals, losses, delays, clock offset."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,19 +21,35 @@ _Counts = npt.NDArray[np.int64]
 _KINDS = {StatusKind.GAP: "gaps", StatusKind.RESYNC: "resyncs", StatusKind.HALT: "halts"}
 
 
+class CountsLosses(Protocol):
+    """A websocket. connections : opened so far, renewals included; losses : of them, how many broke"""
+
+    name: str
+    connections: int
+    losses: int
+
+
+class CountsFailures(Protocol):
+    """A web service. answers : given so far; failures : failed attempts at requests, by reason"""
+
+    host: str
+    answers: int
+    failures: Counter[str]
+
+
 class FeedMetrics:
     """One feed's figures, each counted from the start.
 
     collector : whose messages, refusals, drops and violations are shown; None where there is none
     ack : from the receipt of a message to Kafka's acknowledgement of its rows
-    reconnects : by link; failures : failed attempts at requests, by reason, one counter a host; offset : of the venue
+    links, services : the feed's websockets and web services; offset : of the venue's clock
     """
 
     def __init__(self, feed: str, collector: Collector | None = None) -> None:
         self.feed = feed
         self.ack = Latencies()
-        self.reconnects: Counter[str] = Counter()
-        self.failures: dict[str, Counter[str]] = {}
+        self.links: Sequence[CountsLosses] = ()
+        self.services: Sequence[CountsFailures] = ()
         self.offset: ClockOffset | None = None
         self.collector = collector
         self._names: list[str] = [EVERY_INSTRUMENT]
@@ -79,8 +95,9 @@ class FeedMetrics:
             **{name: dict(sorted(counts.items())) for name, _, counts in self._collected()},
             "rows": self.rows_by_type(),
             **{name: self.status(kind) for kind, name in _KINDS.items()},
-            "reconnects": dict(sorted(self.reconnects.items())),
-            "failures": {host: dict(sorted(counts.items())) for host, counts in sorted(self.failures.items())},
+            "connections": {link.name: link.connections for link in self.links},
+            "losses": {link.name: link.losses for link in self.links},
+            "failures": {one.host: dict(sorted(one.failures.items())) for one in self.services},
             "ack": self.ack.as_dict(),
             "clock": offset,
             "instruments": {self._names[code]: self._instrument(code) for code in self._seen()},
@@ -138,12 +155,14 @@ class FeedMetrics:
         """The feed's own counters."""
         for name, label, counts in self._collected():
             yield from self._counter(name, (({label: key}, value) for key, value in counts.items()))
-        links = dict(self.reconnects)
-        yield from self._counter("reconnects", (({"link": link}, value) for link, value in links.items()))
+        links, services = list(self.links), list(self.services)
+        yield from self._counter("connections", [({"link": link.name}, link.connections) for link in links])
+        yield from self._counter("losses", [({"link": link.name}, link.losses) for link in links])
+        yield from self._counter("answers", [({"host": one.host}, one.answers) for one in services])
         failures = [
-            ({"host": host, "reason": reason}, value)
-            for host, counts in list(self.failures.items())
-            for reason, value in list(counts.items())
+            ({"host": one.host, "reason": reason}, value)
+            for one in services
+            for reason, value in dict(one.failures).items()
         ]
         yield from self._counter("request_failures", failures)
 
@@ -194,7 +213,9 @@ _TEXTS = {
     "dropped": "Messages or rows rightly left out, by reason.",
     "refused": "Messages that could not be taken, by reason.",
     "violations": "Rebuilt books that were not sound, by kind.",
-    "reconnects": "Connections opened anew after one broke.",
+    "connections": "Websockets opened, renewals included.",
+    "losses": "Websockets that broke.",
+    "answers": "Answers of web services that could be used.",
     "request_failures": "Attempts at requests that failed, by reason.",
     "rows": "Rows handed on, by instrument and type.",
     "gaps": "Gap status rows.",

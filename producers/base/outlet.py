@@ -47,6 +47,10 @@ class Outlet(Protocol):
         """Send what was taken. now : UTC ns; beat : whether the session is open, which a heartbeat says each second"""
         ...
 
+    def poll(self) -> None:
+        """Take note of what has arrived."""
+        ...
+
     @property
     def waiting(self) -> int:
         """Frames on their way."""
@@ -138,6 +142,10 @@ class KafkaOutlet:
         else:
             self.live.writer.poll()
 
+    def poll(self) -> None:
+        """Take acknowledgements in."""
+        self.live.writer.poll()
+
     @property
     def waiting(self) -> int:
         """Frames that Kafka has not acknowledged."""
@@ -181,6 +189,9 @@ class ScreenOutlet:
         """Let the lines go out."""
         self._out.flush()
 
+    def poll(self) -> None:
+        """Nothing is on its way."""
+
     @property
     def waiting(self) -> int:
         """Nothing is on its way."""
@@ -221,6 +232,9 @@ class KeptOutlet:
         """Remember the seconds that had a heartbeat."""
         if beat:
             self.seconds.add(now // NANOS)
+
+    def poll(self) -> None:
+        """Nothing is on its way."""
 
     @property
     def waiting(self) -> int:

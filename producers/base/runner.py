@@ -22,12 +22,13 @@ from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import StatusKind
+from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
 
 END_S = 3.0
 """How long connections may take to end."""
 REPORT_S = 5.0
+ACKNOWLEDGE_S = 0.002
 SHORT_GAP_NS = 2 * NANOS
 """A writer that follows another within this time leaves no gap worth telling."""
 
@@ -84,11 +85,13 @@ class LiveRun:
         self.ready = asyncio.Event()
         self.held = 0
         self._settings, self._connector, self._outlet, self._clock, self._say = settings, connector, outlet, clock, say
+        self._tape = tape
         self._collector = connector.decoder.collector
         self.metrics = metrics or FeedMetrics(connector.feed)
         self.metrics.collector = self._collector
         self.station = Station(settings, connector.feed, self._collector, self._register, clock, tape)
         self.metrics.offset = self.station.offset
+        self.metrics.links, self.metrics.services = self.station.links, self.station.services
         self._calendar = SessionCalendar(connector.calendar)
         self._open = self._calendar.is_open(clock.now())
         self._begun = clock.now()
@@ -165,7 +168,7 @@ class LiveRun:
         await self._outlet.open(self._connector.feed, [one.instrument for one in chosen])
         self._after_a_break()
         station, connector = self.station, self._connector
-        await connector.follow(station, chosen)
+        await self._follow(chosen)
         station.spawn(connector.run(station), "connector")
         station.spawn(self._flush(), "flush")
         station.spawn(self._look_daily(), "universe")
@@ -174,6 +177,12 @@ class LiveRun:
             station.spawn(self._keep_sessions(), "sessions")
         self._say(f"{connector.feed}: following {len(chosen):,} instruments")
         self.ready.set()
+
+    async def _follow(self, listings: Sequence[Listing]) -> None:
+        """Let the connector follow these and no others."""
+        if self._tape is not None:
+            self._tape.follow(listings, self._clock.now())
+        await self._connector.follow(self.station, listings)
 
     def _left_out(self) -> str:
         """Why nothing is left, in words."""
@@ -206,7 +215,7 @@ class LiveRun:
             self._collector.status(0, StatusKind.GAP, f"no producer for {(now - newest) / NANOS:.1f} s", now)
 
     async def _flush(self) -> None:
-        """Send what was received every few milliseconds; stop reading sockets while Kafka cannot keep up."""
+        """Send what was received every few milliseconds; read no sockets while Kafka or the tape cannot keep up."""
         step_s, limit, gate = (
             self.station.produce.flush_ms / 1e3,
             self.station.produce.unacknowledged,
@@ -219,12 +228,17 @@ class LiveRun:
             self._outlet.flush(self._clock.now(), self._open)
             if self._connector.decoder.wants:
                 self.station.wanted.set()
-            if gate.is_set() and self._outlet.waiting > limit:
+            behind = self._tape is not None and self._tape.behind
+            if gate.is_set() and (behind or self._outlet.waiting > limit):
                 gate.clear()
                 self.held += 1
-            elif not gate.is_set() and self._outlet.waiting <= limit // 2:
+            elif not gate.is_set() and not behind and self._outlet.waiting <= limit // 2:
                 gate.set()
-            await asyncio.sleep(max(0.0, due - loop.time()))
+            # Acknowledgements are taken more often than rows are sent, so that what is measured is Kafka's time.
+            while (left := due - loop.time()) > 0.0:
+                await asyncio.sleep(min(left, ACKNOWLEDGE_S))
+                self._outlet.poll()
+            await asyncio.sleep(0)
 
     def _hand_over(self) -> None:
         """Give the collected rows and refusals to the outlet."""
@@ -232,6 +246,9 @@ class LiveRun:
         if rows:
             for part in rows:
                 self.metrics.rows(part)
+                if part.type is RowType.TRADE:
+                    # The one row whose time is always the venue's own.
+                    self.station.offset.events(part.columns["ts_event"], part.ts_recv)
             self._outlet.write(rows)
         refused = self._collector.take_refused()
         if refused:
@@ -255,7 +272,7 @@ class LiveRun:
             code = self._collector.code(one.instrument.id)
             self._collector.status(code, StatusKind.CLOSE, "no longer followed", now)
         self.listings = chosen
-        await self._connector.follow(self.station, chosen)
+        await self._follow(chosen)
         self._say(f"{self._connector.feed}: {len(found.added)} instruments more, {len(found.removed)} fewer")
 
     def _seconds_to_look(self) -> float:
@@ -301,3 +318,7 @@ class LiveRun:
                 f"{sum(self._collector.refused.values()):,} refused, {self._outlet.waiting:,} frames unacknowledged"
             )
             before, at = total, now
+            if self.station.offset.exceeded:
+                self.station.log.warning(
+                    "the venue's clock and ours are far apart", clock=self.station.offset.as_dict()
+                )

@@ -17,6 +17,7 @@ from producers.base.decoder import Decoder, Want
 from producers.base.http import Http
 from producers.base.link import Link
 from producers.base.offset import ClockOffset
+from producers.base.universe import Listing
 from tapewatch import logs
 from tapewatch.clock import WALL, Clock
 from tapewatch.instruments import Instrument
@@ -41,13 +42,27 @@ class Tape(Protocol):
         """A connection broke."""
         ...
 
+    def opened(self, link: str, symbols: Collection[str], received: int) -> None:
+        """A connection carries these symbols now."""
+        ...
+
+    def follow(self, listings: Sequence[Listing], received: int) -> None:
+        """These are followed from now on, and no others."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """Whether sockets had better not be read for a while."""
+        ...
+
 
 class Station:
     """One feed's surroundings while its producer runs.
 
     collector : where rows go; gate : clear while Kafka cannot keep up, and then sockets are not read
     wanted : set when the decoder has questions; offset : the venue's clock against ours
-    failures : of timed work and questions, by reason; links : every websocket
+    failures : of timed work and questions, by reason; links, services : every websocket and
+    web service
     """
 
     def __init__(
@@ -72,14 +87,14 @@ class Station:
         self.tape_message = tape.message if tape is not None else None
         self._tape, self._register = tape, register
         self._tasks: set[asyncio.Task[None]] = set()
-        self._https: list[Http] = []
+        self.services: list[Http] = []
         self._session: aiohttp.ClientSession | None = None
 
     def http(self, address: str, *, per_second: float = 0.0, burst: float = 1.0, **options: Any) -> Http:
         """A web service of the venue; `options` as of Http. per_second, burst : its limit, in weights; 0 is none"""
         options.setdefault("bucket", TokenBucket(per_second, burst))
         service = Http(self.produce, address, clock=self.clock, on_answer=self._answered, **options)
-        self._https.append(service)
+        self.services.append(service)
         return service
 
     def link(
@@ -102,6 +117,11 @@ class Station:
         """Let the tape know that a connection broke."""
         if self._tape is not None:
             self._tape.lost(link, symbols, reason, received)
+
+    def tape_opened(self, link: str, symbols: Collection[str], received: int) -> None:
+        """Let the tape know what a connection carries."""
+        if self._tape is not None:
+            self._tape.opened(link, symbols, received)
 
     async def register(self, instruments: Sequence[Instrument]) -> None:
         """Register reference data; rows of these may follow when it returns."""
@@ -173,7 +193,7 @@ class Station:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for service in self._https:
+        for service in self.services:
             await service.close()
         if self._session is not None:
             await self._session.close()

@@ -33,6 +33,7 @@ class Transaction:
         self._producer, self._live, self._source, self._clock = producer, live, source, clock
         self._recorded = recorded
         self._offsets: tuple[list[TopicPartition], object] | None = None
+        self._until: int | None = None
         self.kept: bytes | None = None
 
     def rows(self, rows: Rows) -> None:
@@ -67,6 +68,13 @@ class Transaction:
         """Consumed offsets of the same cluster. member : the consumer's group metadata"""
         self._offsets = (places, member)
 
+    def until(self, ns: int) -> None:
+        """How far the feed's clock may go with this transaction, UTC nanoseconds: as far as the input has been read.
+
+        Without it the clock goes to the present: right for a source that has looked at everything there is.
+        """
+        self._until = ns
+
     def finish(self) -> None:
         """Send what waits, with the heartbeat that is due, and the offsets."""
         if self._live is not None:
@@ -76,7 +84,8 @@ class Transaction:
 
     def _flush(self, live: LiveWriter) -> None:
         try:
-            live.flush(live.newest_ns if self._recorded else self._clock.now())
+            usual = live.newest_ns if self._recorded else self._clock.now()
+            live.flush(usual if self._until is None else self._until)
         except TapewatchError as error:
             raise AbortedError(error.message, error.hint) from error
 

@@ -6,7 +6,7 @@ import gc
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from producers.base.exposition import MetricsServer
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet, Outlet, ScreenOutlet
 from producers.base.runner import LiveRun, LiveSummary
+from producers.base.tape import Tape
 from producers.base.universe import choice_of, configure_choice
 from producers.simulators.catalogue import SimulatorOptions, simulated
 from producers.simulators.faults import FaultPlan
@@ -57,13 +58,23 @@ def configure(parser: argparse.ArgumentParser, name: str, source: Source) -> Non
 
 def run(args: argparse.Namespace, settings: Settings, name: str, source: Source) -> int:
     """Run the source until its end, Ctrl-C or SIGTERM."""
-    summary = asyncio.run(_run(args, settings, name, source))
+    with asyncio.Runner(loop_factory=_loop()) as runner:
+        summary = runner.run(_run(args, settings, name, source))
     if args.json:
         print(json.dumps(summary), flush=True)
     else:
         shown = {key: value for key, value in summary.items() if value not in ({}, 0, None)}
         print(", ".join(f"{key} {_short(value)}" for key, value in shown.items()), file=sys.stderr)
     return 0
+
+
+def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop, which takes a tenth off a message's cost; asyncio's own loop where it is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _short(value: Any) -> str:
@@ -105,6 +116,9 @@ async def live(
     )
     async with AsyncExitStack() as beside:
         tape = None
+        if args.record is not None:
+            tape = Tape(args.record, name, settings=getattr(connector, "tape_settings", None))
+            beside.push_async_callback(asyncio.to_thread, tape.close)
         run = LiveRun(settings, connector, outlet, choice_of(args), tape=tape, metrics=metrics, say=say)
         if args.metrics:
             server = MetricsServer(args.metrics, metrics.exposition)

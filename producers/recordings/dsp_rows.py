@@ -8,14 +8,13 @@ from producers.columns import rows_of, ten_levels
 from producers.recordings.dsp_spool import CODE, number
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import never_back
+from producers.venues.twse.instruments import LOT
+from producers.venues.twse.roc import TAIPEI_OFFSET_NS
 from tapewatch.clock import NANOS
 from tapewatch.rows import Column, Condition, Rows, RowType, StatusKind
 
-LOT = 1_000
-"""Shares a board lot."""
 LEVELS = 5
 LEVEL_BYTES = 14
-TAIPEI_OFFSET_NS = 8 * 3600 * NANOS
 CLOSING_NS = (13 * 3600 + 30 * 60) * NANOS
 DAY_NS = 86_400 * NANOS
 _REMARK, _MATCH, _BID_COUNT, _ASK_COUNT = 18, 20, 36, 108

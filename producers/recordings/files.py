@@ -37,15 +37,17 @@ def opened(path: Path) -> BufferedIOBase:
     return gzip.GzipFile(path, "rb") if zipped else path.open("rb")
 
 
-def line_blocks(path: Path, report: RecordingReport, size: int) -> Iterator[tuple[int, list[bytes]]]:
+def line_blocks(
+    path: Path, report: RecordingReport, size: int, limit: int = LINE_LIMIT
+) -> Iterator[tuple[int, list[bytes]]]:
     """The file's lines without line ends as (number of the first line from 1, `size` lines; fewer at the end).
 
-    A line over 4 MiB is refused and stands as an empty line, so that numbers hold; a gzip file that ends too early
-    is refused once, after its last whole byte.
+    A line over `limit` bytes is refused and stands as an empty line, so that numbers hold; a gzip file that ends too
+    early is refused once, after its last whole byte.
     """
     number = 1
     lines: list[bytes] = []
-    for line in _lines(path, report):
+    for line in _lines(path, report, limit):
         lines.append(line)
         if len(lines) == size:
             yield number, lines
@@ -55,25 +57,25 @@ def line_blocks(path: Path, report: RecordingReport, size: int) -> Iterator[tupl
         yield number, lines
 
 
-def _lines(path: Path, report: RecordingReport) -> Iterator[bytes]:
+def _lines(path: Path, report: RecordingReport, limit: int) -> Iterator[bytes]:
     """Lines one by one."""
     number = 0
     tail = b""
     for block in _raw_blocks(path, report):
         *lines, tail = (tail + block).split(b"\n")
-        tail = tail[: LINE_LIMIT + 1]
+        tail = tail[: limit + 1]
         for line in lines:
             number += 1
-            yield _whole(line, path, number, report)
+            yield _whole(line, path, number, report, limit)
     if tail:
-        yield _whole(tail, path, number + 1, report)
+        yield _whole(tail, path, number + 1, report, limit)
 
 
-def _whole(line: bytes, path: Path, number: int, report: RecordingReport) -> bytes:
+def _whole(line: bytes, path: Path, number: int, report: RecordingReport, limit: int) -> bytes:
     """The line without carriage return and byte-order mark; empty if it is too long."""
     if number == 1:
         line = line.removeprefix(BOM)
-    if len(line) > LINE_LIMIT:
+    if len(line) > limit:
         report.lines += 1
         report.refuse(path.name, number, "oversized_line", line)
         return b""

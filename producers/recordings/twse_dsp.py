@@ -3,22 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from producers.recordings.dsp_rows import LOT, DspState
+from producers.recordings.dsp_rows import DspState
 from producers.recordings.dsp_spool import WIDTHS, spooled
 from producers.recordings.files import line_blocks
 from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import Blocks, Head, Series
-from tapewatch.instruments import Instrument, Session, Tick, is_instrument_id
+from producers.venues.twse.instruments import TWSE, taiwan_instrument
+from tapewatch.instruments import Instrument, is_instrument_id
 
 name = "twse-dsp"
 
 LINES_A_READ = 8_192
-SHARE_TICKS = tuple(
-    Tick(price, size)
-    for price, size in ((0.0, 0.01), (10.0, 0.05), (50.0, 0.1), (100.0, 0.5), (500.0, 1.0), (1000.0, 5.0))
-)
-FUND_TICKS = (Tick(0.0, 0.01), Tick(50.0, 0.05))
 
 
 class DspFiles:
@@ -39,7 +35,7 @@ class DspFiles:
         """Every code in the files, which are read once for it."""
         if self._codes is None:
             self._codes = sorted({code for path in self.paths for code in _codes(path)})
-        return [_instrument(code) for code in self._codes]
+        return [taiwan_instrument(f"{code}.{TWSE}") for code in self._codes]
 
     def blocks(self, report: RecordingReport) -> Blocks:
         """STATUS, TRADE, QUOTE and BOOK rows, file after file."""
@@ -67,18 +63,4 @@ def _codes(path: Path) -> set[str]:
     for _, lines in line_blocks(path, RecordingReport(), LINES_A_READ):
         codes.update(line[:6] for line in lines if len(line) in WIDTHS)
     texts = (code.decode("ascii", "replace").strip() for code in codes)
-    return {text for text in texts if is_instrument_id(f"{text}.XTAI")}
-
-
-def _instrument(code: str) -> Instrument:
-    fund = code.startswith("00")
-    return Instrument(
-        id=f"{code}.XTAI",
-        name=code,
-        currency="TWD",
-        kind="etf" if fund else "share",
-        ticks=FUND_TICKS if fund else SHARE_TICKS,
-        lot=float(LOT),
-        session=Session("Asia/Taipei", "09:00", "13:30"),
-        price_limit=0.1,
-    )
+    return {text for text in texts if is_instrument_id(f"{text}.{TWSE}")}

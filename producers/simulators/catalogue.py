@@ -27,6 +27,7 @@ SIMULATORS: Mapping[str, str] = {
     "binance": "producers.simulators.binance.makers:spot",
     "binance_usdm": "producers.simulators.binance.makers:usdm",
     "binance_coinm": "producers.simulators.binance.makers:coinm",
+    "twse": "producers.simulators.twse.makers:taiwan",
     "yahoo": "producers.simulators.yahoo:made",
     "kiwoom": "producers.simulators.kiwoom:made",
 }

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 KEPT_TRADES = 2_000_000
 """Trades that a market keeps to be asked for, over all its symbols; 24 bytes each."""
+NEAR = 12
+"""Levels next to the touch whose quantities change."""
 
 Ticks = list[tuple[int, int]]
 """Price in ticks and absolute quantity in lots; 0 removes the level."""
@@ -39,9 +41,8 @@ class MarketBook:
     """
 
     __slots__ = (
-        "_prices",
-        "_sizes",
-        "_times",
+        "_random",
+        "_trades",
         "asks",
         "best_ask",
         "best_bid",
@@ -52,7 +53,6 @@ class MarketBook:
         "last_id",
         "listed",
         "lot",
-        "random",
         "symbol",
         "tick",
         "trade_id",
@@ -60,35 +60,37 @@ class MarketBook:
     )
 
     def __init__(
-        self, symbol: str, seed: int, *, depth: int = 50, tick: int = 2, lot: int = 3, kept: int = 10_000
+        self, symbol: str, source: random.Random, *, depth: int = 50, tick: int = 2, lot: int = 3, kept: int = 10_000
     ) -> None:
         self.symbol = symbol
-        self.random = random.Random(f"{seed} {symbol}")  # noqa: S311 - a market is no secret
+        if depth < NEAR:
+            raise ValueError(f"a book has at least {NEAR} levels a side")
+        self._random = source.random
         self.depth, self.tick, self.lot = depth, tick, lot
-        self.best_bid = 10_000 + self.random.randrange(90_000) + 4 * depth
+        self.best_bid = 10_000 + source.randrange(8_000)
         self.best_ask = self.best_bid + 1
-        self.bids = {self.best_bid - step: self._quantity() for step in range(depth)}
-        self.asks = {self.best_ask + step: self._quantity() for step in range(depth)}
-        self.last_id = self.random.randrange(1_000_000, 9_000_000)
-        self.first_trade_id = self.random.randrange(1_000_000, 9_000_000)
+        self.bids = {self.best_bid - step: 1 + source.randrange(2_000) for step in range(depth)}
+        self.asks = {self.best_ask + step: 1 + source.randrange(2_000) for step in range(depth)}
+        self.last_id = source.randrange(1_000_000, 9_000_000)
+        self.first_trade_id = source.randrange(1_000_000, 9_000_000)
         self.trade_id = self.first_trade_id - 1
         self.volume = 0
         self.listed = True
         self.kept = kept
-        self._prices, self._sizes, self._times = (array("q", bytes(8 * kept)) for _ in range(3))
+        # Price, quantity (negative where the aggressor sells) and time side by side: one cache line a trade.
+        self._trades = array("q", bytes(24 * kept))
 
     def trade(self, now: int = 0) -> MarketTrade:
         """A trade at the best price of a side. now : its time, kept with it"""
-        draw = self.random.random()
+        draw = self._random()
         seller = draw < 0.5
         self.trade_id += 1
-        quantity = 1 + int(draw * 9_999)
+        quantity = 1 + int(draw * 2_000)
         self.volume += quantity
         price = self.best_bid if seller else self.best_ask
-        place = self.trade_id % self.kept
-        self._prices[place] = price
-        self._sizes[place] = -quantity if seller else quantity
-        self._times[place] = now
+        place = self.trade_id % self.kept * 3
+        trades = self._trades
+        trades[place], trades[place + 1], trades[place + 2] = price, -quantity if seller else quantity, now
         return MarketTrade(self.trade_id, price, quantity, seller)
 
     def fetch(self, start: int, limit: int) -> list[tuple[MarketTrade, int]]:
@@ -97,32 +99,34 @@ class MarketBook:
         start = max(oldest, start if start >= 0 else self.trade_id - limit + 1)
         found = []
         for number in range(start, min(start + limit, self.trade_id + 1)):
-            place = number % self.kept
-            size = self._sizes[place]
-            found.append((MarketTrade(number, self._prices[place], abs(size), size < 0), self._times[place]))
+            place = number % self.kept * 3
+            price, size, now = self._trades[place : place + 3]
+            found.append((MarketTrade(number, price, abs(size), size < 0), now))
         return found
 
     def change(self) -> MarketChange:
         """New quantities near the touch; one time in eight the price moves by a tick."""
-        draw = self.random.random()
         first = self.last_id + 1
-        if draw < 0.0625:
-            bids, asks = self._step(1)
-        elif draw < 0.125 and self.best_bid > self.depth + 1:
-            bids, asks = self._step(-1)
+        bids: dict[int, int] = {}
+        asks: dict[int, int] = {}
+        self.move(bids, asks)
+        return MarketChange(first, self.last_id, list(bids.items()), list(asks.items()))
+
+    def move(self, bids: dict[int, int], asks: dict[int, int]) -> None:
+        """As `change`, into what was changed before: new quantity by price, 0 where a level is gone."""
+        draw = self._random()
+        quantity = 1 + int(draw * 99_991) % 2_000
+        if draw < 0.4375:
+            price = self.best_bid - int(draw * 27.4)
+            self.bids[price] = bids[price] = quantity
+            self.last_id += 1
+        elif draw < 0.875:
+            price = self.best_ask + int((draw - 0.4375) * 27.4)
+            self.asks[price] = asks[price] = quantity
+            self.last_id += 1
         else:
-            place = int((draw - 0.125) * 4_000) % min(self.depth, 12)
-            quantity = 1 + int(draw * 99_991) % 9_999
-            if draw < 0.5625:
-                price = self.best_bid - place
-                self.bids[price] = quantity
-                bids, asks = [(price, quantity)], []
-            else:
-                price = self.best_ask + place
-                self.asks[price] = quantity
-                bids, asks = [], [(price, quantity)]
-        self.last_id += len(bids) + len(asks)
-        return MarketChange(first, self.last_id, bids, asks)
+            self._step(draw < 0.9375 or self.best_bid <= self.depth + 1, quantity, bids, asks)
+            self.last_id += 4
 
     def levels(self, limit: int = 0) -> tuple[Ticks, Ticks]:
         """Bids and asks, best first. limit : levels a side, 0 for all"""
@@ -154,38 +158,36 @@ class MarketBook:
             [(self.price(ticks), self.quantity(lots)) for ticks, lots in asks],
         )
 
-    def _quantity(self) -> int:
-        return 1 + self.random.randrange(9_999)
-
-    def _step(self, way: int) -> tuple[Ticks, Ticks]:
+    def _step(self, up: bool, quantity: int, told_bids: dict[int, int], told_asks: dict[int, int]) -> None:
         """Move the touch by a tick: one side's best level is eaten, the other's steps up to it."""
         depth = self.depth
-        new = self._quantity()
-        far = self._quantity()
-        if way > 0:
-            eaten, reached = self.best_ask, self.best_ask + depth
-            left = self.best_bid - depth + 1
+        if up:
+            eaten, from_, told_from = self.best_ask, self.asks, told_asks
+            stepped, to, told_to = self.best_bid + 1, self.bids, told_bids
+            reached, left = eaten + depth, stepped - depth
             self.best_bid += 1
             self.best_ask += 1
-            _set(self.asks, asks := [(eaten, 0), (reached, far)])
-            _set(self.bids, bids := [(self.best_bid, new), (left, 0)])
         else:
-            eaten, reached = self.best_bid, self.best_bid - depth
-            left = self.best_ask + depth - 1
+            eaten, from_, told_from = self.best_bid, self.bids, told_bids
+            stepped, to, told_to = self.best_ask - 1, self.asks, told_asks
+            reached, left = eaten - depth, stepped + depth
             self.best_bid -= 1
             self.best_ask -= 1
-            _set(self.bids, bids := [(eaten, 0), (reached, far)])
-            _set(self.asks, asks := [(self.best_ask, new), (left, 0)])
-        return bids, asks
+        del from_[eaten], to[left]
+        from_[reached] = to[stepped] = told_from[reached] = told_to[stepped] = quantity
+        told_from[eaten] = told_to[left] = 0
 
 
 class VenueMarket:
-    """Several symbols, each with its own seed, so that a symbol's events do not depend on the others'."""
+    """Several symbols, all drawn from one source: the same events in the same order for the same seed."""
 
     def __init__(self, symbols: Sequence[str], *, seed: int = 0, depth: int = 50, tick: int = 2, lot: int = 3) -> None:
         kept = max(1_000, min(100_000, KEPT_TRADES // max(1, len(symbols))))
-        self.books = {name: MarketBook(name, seed, depth=depth, tick=tick, lot=lot, kept=kept) for name in symbols}
+        # One generator for all: a thousand of them, 2.5 KB each, would push everything else out of the cache.
         self.random = random.Random(seed)  # noqa: S311 - a market is no secret
+        self.books = {
+            name: MarketBook(name, self.random, depth=depth, tick=tick, lot=lot, kept=kept) for name in symbols
+        }
 
     @property
     def symbols(self) -> list[str]:
@@ -204,14 +206,6 @@ def coin_pairs(count: int, quote: str = "USDT") -> list[str]:
     """Made-up symbols in the coins' manner: C0000USDT, C0001USDT and so on, after BTC and ETH."""
     known = ["BTC", "ETH"]
     return [f"{name}{quote}" for name in [*known, *(f"C{number:04d}" for number in range(count - 2))][:count]]
-
-
-def _set(side: dict[int, int], levels: Ticks) -> None:
-    for price, quantity in levels:
-        if quantity:
-            side[price] = quantity
-        else:
-            side.pop(price, None)
 
 
 def _decimal(value: int, decimals: int) -> str:

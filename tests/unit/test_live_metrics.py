@@ -3,6 +3,8 @@
 import asyncio
 import re
 import urllib.request
+from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -17,6 +19,20 @@ from tapewatch.errors import TapewatchError
 from tapewatch.rows import StatusKind
 
 AT = 1_700_000_000 * NANOS
+
+
+@dataclass
+class Link:
+    name: str
+    connections: int
+    losses: int
+
+
+@dataclass
+class Service:
+    host: str
+    answers: int
+    failures: Counter[str]
 
 
 def counted(*batches: list[tuple[str, int]]) -> tuple[FeedMetrics, Collector]:
@@ -82,8 +98,8 @@ SAMPLE = re.compile(r'[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(?:,[a-z_]+="(?:[^"\\
 def test_exposition_follows_the_text_format() -> None:
     metrics, collector = counted([("A.X", 1), ("B.X", 2)])
     collector.dropped['odd "reason"\nwith \\'] += 1
-    metrics.reconnects["link-1"] += 2
-    metrics.failures["api.example"] = collector.messages.__class__({"timeout": 4})
+    metrics.links = [Link("link-1", 3, 2)]
+    metrics.services = [Service("api.example", 9, Counter({"timeout": 4}))]
     metrics.offset = ClockOffset()
     metrics.offset.round_trip(AT, AT + 2, AT + 1 + NANOS)
     metrics.acknowledged(np.array([AT - 3_000_000, AT - 70_000_000]), AT)
@@ -99,7 +115,7 @@ def test_exposition_follows_the_text_format() -> None:
     lines = text.splitlines()
     assert 'tapewatch_producer_rows_total{feed="binance",instrument="A.X",type="trade"} 1' in lines
     assert 'tapewatch_producer_dropped_total{feed="binance",reason="odd \\"reason\\"\\nwith \\\\"} 1' in lines
-    assert 'tapewatch_producer_reconnects_total{feed="binance",link="link-1"} 2' in lines
+    assert 'tapewatch_producer_losses_total{feed="binance",link="link-1"} 2' in lines
     assert 'tapewatch_producer_request_failures_total{feed="binance",host="api.example",reason="timeout"} 4' in lines
     assert 'tapewatch_producer_clock_offset_seconds{feed="binance",method="round_trip"} 1' in lines
     assert 'tapewatch_producer_ack_latency_seconds_bucket{feed="binance",le="0.004194304"} 1' in lines

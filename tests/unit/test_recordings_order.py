@@ -114,8 +114,8 @@ def test_unknown_file_and_unknown_kind_name_the_kinds(tmp_path: Path) -> None:
     path.write_text("hello\n")
     with pytest.raises(TapewatchError) as unknown:
         open_recording([path])
-    assert "binance, lobster, minute-bars, parquet, pumps, twse-dsp" in unknown.value.hint
+    assert "binance, lobster, minute-bars, parquet, pumps, tape, twse-dsp" in unknown.value.hint
     with pytest.raises(TapewatchError, match="no kind of recording"):
-        open_recording([path], kind="tape")
+        open_recording([path], kind="scroll")
     with pytest.raises(TapewatchError, match="cannot read"):
         open_recording([tmp_path / "absent.gz"])

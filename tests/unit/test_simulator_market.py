@@ -1,10 +1,12 @@
 """The market behind the simulators."""
 
+from random import Random
+
 from producers.simulators.market import MarketBook, VenueMarket, coin_pairs
 
 
 def test_changes_applied_to_a_snapshot_give_the_true_book() -> None:
-    book = MarketBook("BTCUSDT", 7, depth=20)
+    book = MarketBook("BTCUSDT", Random(7), depth=20)
     bids, asks = (dict(side) for side in book.levels())
     last = book.last_id
     for _ in range(5_000):
@@ -21,7 +23,7 @@ def test_changes_applied_to_a_snapshot_give_the_true_book() -> None:
         assert max(bids) == book.best_bid < book.best_ask == min(asks)
         assert len(bids) == len(asks) == 20
     assert (sorted(bids.items(), reverse=True), sorted(asks.items())) == book.levels()
-    assert book.best_bid != MarketBook("BTCUSDT", 7, depth=20).best_bid, "the price walks"
+    assert book.best_bid != MarketBook("BTCUSDT", Random(7), depth=20).best_bid, "the price walks"
 
 
 def test_a_seed_gives_the_same_market_again() -> None:
@@ -33,7 +35,7 @@ def test_a_seed_gives_the_same_market_again() -> None:
 
 
 def test_trade_ids_rise_by_one_and_the_latest_are_kept() -> None:
-    book = MarketBook("BTCUSDT", 7, kept=4)
+    book = MarketBook("BTCUSDT", Random(7), kept=4)
     assert book.fetch(-1, 10) == []
     trades = [book.trade(5 + n) for n in range(10)]
     assert [trade.id for trade in trades] == list(range(book.first_trade_id, book.first_trade_id + 10))
@@ -44,7 +46,7 @@ def test_trade_ids_rise_by_one_and_the_latest_are_kept() -> None:
 
 
 def test_prices_and_quantities_are_exact_decimals() -> None:
-    book = MarketBook("BTCUSDT", 7, tick=2, lot=3)
+    book = MarketBook("BTCUSDT", Random(7), tick=2, lot=3)
     assert book.price_text(12345) == "123.45"
     assert book.quantity_text(7) == "0.007"
     assert book.price(12345) == 123.45

@@ -88,7 +88,7 @@ class SymbolFeed:
 
     def ticker(self, ms: int) -> int:
         """A change of the book and the best quotes after it; messages made."""
-        self._change()
+        self.book.move(self.bids, self.asks)
         book = self.book
         best = (
             book.last_id,
@@ -103,7 +103,7 @@ class SymbolFeed:
 
     def depth(self, ms: int) -> int:
         """A change of the book, told with all those before it that were not; messages made."""
-        self._change()
+        self.book.move(self.bids, self.asks)
         return self.tell(ms)
 
     def tell(self, ms: int) -> int:
@@ -122,10 +122,3 @@ class SymbolFeed:
         self.bids.clear()
         self.asks.clear()
         return len(self.depths)
-
-    def _change(self) -> None:
-        change = self.book.change()
-        if change.bids:
-            self.bids.update(change.bids)
-        if change.asks:
-            self.asks.update(change.asks)

@@ -1,7 +1,6 @@
 """A seeded Binance: every symbol's book, trades and best quotes at a given rate of messages."""
 
 import asyncio
-import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,11 +15,13 @@ from producers.simulators.market import VenueMarket
 from producers.simulators.server import SimulatorServer
 from tapewatch.errors import TapewatchError
 
-BATCH_S = 0.002
+BATCH_S = 0.004
 MOST_A_BATCH = 2_000
 """Messages made before the sockets get their turn; what is due beyond them waits for the next batch."""
 MILLISECOND = 1_000_000
 TICK_DECIMALS = 2
+BURST = 3
+"""Events of a symbol in a row, as they come in life: a trade, the best quotes and the book after it."""
 _TABLE = 64
 
 Event = Callable[[SymbolFeed, int], int]
@@ -60,8 +61,8 @@ class BinanceVenue:
         self.streams = BinanceStreams(self.dialect, self._make)
         self._mix = mix
         self._weight = weight
-        self._random = random.Random(seed)  # noqa: S311 - a market is no secret
-        self._table: list[tuple[Event, list[SymbolFeed]]] = []
+        self._table: list[Event] = []
+        self._busy: list[SymbolFeed] = []
         self._now: Callable[[], int] = lambda: 0
 
     def addresses(self, http: str, ws: str) -> dict[str, str]:
@@ -83,22 +84,22 @@ class BinanceVenue:
         while True:
             await asyncio.sleep(BATCH_S)
             now = time()
-            owed += (now - last) * self.rate if self._table else 0.0
+            owed += (now - last) * self.rate if self._busy else 0.0
             last = now
             count = min(int(owed), MOST_A_BATCH)
             self.behind = int(owed) - count
-            owed -= count
             if server.plan.due():
                 self._misbehave(server)
-            if count:
-                self.step(count)
+            if count > 0:
+                owed -= self.step(count)
 
     def step(self, count: int) -> int:
         """Make messages now, about as many as asked for: an event may give several; how many."""
-        made, ms, draw, table = 0, self._now(), self._random.random, self._table
-        while made < count and table:
-            event, feeds = table[int(draw() * _TABLE)]
-            made += event(feeds[int(draw() * len(feeds))], ms)
+        made, ms, draw, table, feeds = 0, self._now(), self.market.random.random, self._table, self._busy
+        while made < count and feeds:
+            feed = feeds[int(draw() * len(feeds))]
+            for _ in range(BURST):
+                made += table[int(draw() * _TABLE)](feed, ms)
         self.streams.flush()
         return made
 
@@ -124,7 +125,6 @@ class BinanceVenue:
         if feed is None:
             return None
         stream = feed.add(name)
-        self._table = []
         asyncio.get_running_loop().call_soon(self._draw_table)
         return stream
 
@@ -139,10 +139,13 @@ class BinanceVenue:
         shares = [share if feeds else 0.0 for share, (_, feeds) in zip(self._mix, wanted, strict=True)]
         total = sum(shares)
         self._table = []
-        for share, entry in zip(shares, wanted, strict=True):
-            self._table += [entry] * round(share / total * _TABLE if total else 0)
-        while self._table and len(self._table) != _TABLE:
-            self._table = [*self._table, self._table[-1]][:_TABLE]
+        busy: dict[str, SymbolFeed] = {}
+        for share, (event, feeds) in zip(shares, wanted, strict=True):
+            if share:
+                self._table += [event] * max(1, round(share / total * _TABLE))
+                busy |= {feed.book.symbol: feed for feed in feeds}
+        self._table = (self._table * 2)[:_TABLE]
+        self._busy = list(busy.values())
 
     def _misbehave(self, server: SimulatorServer) -> None:
         fault = server.plan.take({FaultKind.DELISTED}, " ".join(self.market.symbols))

@@ -1,0 +1,1 @@
+"""A bridge from topics that others write: their JSON or CSV messages become frames of a feed, exactly once."""

@@ -1,0 +1,164 @@
+"""One coin while its feed is followed: touch, last price and traded volume, the rows they make, and what was missed."""
+
+from functools import lru_cache
+from math import nan
+
+from producers.base.collector import Collector
+from producers.base.ladder import Level, padded
+from producers.columns import decimal_float
+from tapewatch.checks import MAX_SKEW_NS
+from tapewatch.clock import NANOS
+from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.rows import BOOK_LEVELS, Condition, StatusKind
+
+QUANTITY_DECIMALS = 10
+"""Running volumes are rounded to them, so that they do not drift."""
+LARGEST = 10**300
+REGULAR, LATE = int(Condition.REGULAR), int(Condition.LATE)
+
+
+def exact_or_nan(text: str) -> float:
+    """The float64 of a JSON number's text, NaN where the text does not survive the round trip."""
+    try:
+        return decimal_float(text)
+    except ValueError:
+        return nan
+
+
+def number(value: object) -> float:
+    """A decoded JSON number as float64; ValueError for what is no number, NaN for an integer that does not fit."""
+    if type(value) is float:
+        return value
+    if type(value) is not int:
+        raise ValueError(f"{value!r} is not a number")
+    if abs(value) < LARGEST and int(float(value)) == value:
+        return float(value)
+    return nan
+
+
+@lru_cache(maxsize=64)
+def _second(text: str) -> int:
+    return from_rfc3339(text + "Z")
+
+
+def utc_ns(text: str) -> int:
+    """UTC nanoseconds of an RFC 3339 time in UTC (Z); ValueError for anything else."""
+    fraction = text[20:-1]
+    if text[19:20] != "." or text[-1:] != "Z" or not fraction.isdecimal():
+        return from_rfc3339(text)
+    return _second(text[:19]) + int(fraction.ljust(9, "0")[:9])
+
+
+def settled_time(event: int, received: int) -> int:
+    """The venue's time of a state that still holds: the receipt time where nothing has changed for many minutes."""
+    return event if abs(received - event) <= MAX_SKEW_NS else received
+
+
+Touch = tuple[float, float, float, float]
+"""Best bid price and quantity, best ask price and quantity."""
+
+
+class Coin:
+    """State and rows of one instrument.
+
+    book_due : whether a book has to come before the feed is in step; trades_due : whether trades are looked for
+    last_price, volume : of the newest trade; traded since the venue's or this feed's start
+    fetched, given_up, uncertain : trades fetched again since the gap, trades known to be lost, whether more may be
+    """
+
+    def __init__(self, collector: Collector, symbol: str, instrument: str, volume: float = 0.0) -> None:
+        self.symbol = symbol
+        self.code = collector.code(instrument)
+        self.last_price = nan
+        self.volume = volume
+        self.book_due = True
+        self.trades_due = False
+        self.halted = False
+        self.fetched = 0
+        self.given_up = 0
+        self.uncertain = False
+        self._collector = collector
+        self._missed_since = 0
+        self._reason = ""
+        self._touch: Touch = (nan, nan, nan, nan)
+        self._shown: tuple[list[Level], list[Level]] = ([], [])
+
+    @property
+    def missing(self) -> bool:
+        """Whether something was missed and has not been made good or given up."""
+        return self._missed_since > 0
+
+    def show_book(self, sequence: int, event: int, received: int, bids: list[Level], asks: list[Level]) -> bool:
+        """A book row of up to ten levels a side where they changed, and a quote row where the touch did."""
+        self.book_due = False
+        shown = (bids, asks)
+        if shown == self._shown:
+            return False
+        self._shown = shown
+        sides = (*padded(bids[:BOOK_LEVELS]), *padded(asks[:BOOK_LEVELS]))
+        self._collector.books.append((self.code, event, received, sequence, *sides))
+        touch = (*(bids[0] if bids else (nan, nan)), *(asks[0] if asks else (nan, nan)))
+        if touch != self._touch and (bids or asks):
+            self._touch = touch
+            self.show_quote(event, received)
+        return True
+
+    def show_quote(self, event: int, received: int) -> bool:
+        """A quote row of the newest book's touch; none while there is no book."""
+        bid, _, ask, _ = self._touch
+        if self.book_due or (bid != bid and ask != ask):
+            return False
+        self._collector.quotes.append((self.code, event, received, *self._touch, self.last_price, self.volume))
+        return True
+
+    def show_ticker(self, event: int, received: int, touch: Touch, last_price: float) -> None:
+        """A quote row of the newest book's touch, or of the ticker's own while there is no book."""
+        if last_price == last_price and self.last_price != self.last_price:
+            self.last_price = last_price
+        if not self.book_due:
+            touch = self._touch
+        self._collector.quotes.append((self.code, event, received, *touch, self.last_price, self.volume))
+
+    def show_trade(
+        self, event: int, received: int, price: float, qty: float, side: int, trade_id: str, condition: int
+    ) -> None:
+        """A trade row; a late trade leaves the last price alone."""
+        self._collector.trades.append((self.code, event, received, price, qty, side, condition, trade_id))
+        if condition != LATE:
+            self.last_price = price
+        else:
+            self.fetched += 1
+
+    def add_volume(self, qty: float) -> None:
+        """Count a trade into the running volume."""
+        self.volume = round(self.volume + qty, QUANTITY_DECIMALS)
+
+    def gap(self, reason: str, received: int, *, book: bool, trades: bool) -> None:
+        """Something was or may have been missed; one row for all that is missed until the feed is in step again."""
+        self.book_due |= book
+        self.trades_due |= trades
+        if book:
+            self._shown = ([], [])
+            self._touch = (nan, nan, nan, nan)
+        if self._missed_since:
+            return
+        self._missed_since, self._reason = received, reason
+        self.fetched = self.given_up = 0
+        self.uncertain = False
+        self._collector.status(self.code, StatusKind.GAP, reason, received)
+
+    def settle(self, received: int) -> None:
+        """A resync row, if something was missed and neither book nor trades are waited for any more."""
+        if not self._missed_since or self.book_due or self.trades_due:
+            return
+        seconds = (received - self._missed_since) / NANOS
+        detail = f"{self._reason}; not watched for {seconds:.3f} s, trades fetched again {self.fetched}"
+        lost = "unknown" if self.uncertain else str(self.given_up)
+        self._missed_since = 0
+        self._collector.status(self.code, StatusKind.RESYNC, f"{detail}, lost {lost}", received)
+
+    def trading(self, state: str, *, halted: bool, received: int) -> None:
+        """A halt or resume row where the venue's word on the instrument changed."""
+        if halted != self.halted:
+            self.halted = halted
+            self._collector.status(self.code, StatusKind.HALT if halted else StatusKind.RESUME, state, received)

@@ -1,0 +1,14 @@
+"""The source `coinbase`."""
+
+import argparse
+
+from producers.base.collector import Collector
+from producers.venues.coinbase.decoder import CoinbaseDecoder
+from producers.venues.coinbase.language import CoinbaseLanguage
+from producers.venues.spoken import SpokenConnector
+from tapewatch.settings import Settings
+
+
+def coinbase(settings: Settings, args: argparse.Namespace) -> SpokenConnector:
+    """Coinbase's spot products."""
+    return SpokenConnector("coinbase", settings.venues.coinbase, CoinbaseLanguage(), CoinbaseDecoder(Collector()))

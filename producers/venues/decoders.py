@@ -1,0 +1,48 @@
+"""Which decoder reads a venue's tapes."""
+
+import importlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from producers.base.collector import Collector
+from producers.base.decoder import Decoder
+from producers.base.universe import Listing
+from tapewatch.errors import TapewatchError
+
+DECODERS: dict[str, str] = {
+    "binance": "producers.venues.binance.taped",
+    "binance-usdm": "producers.venues.binance.taped",
+    "binance-coinm": "producers.venues.binance.taped",
+}
+"""Venue on the tape, which is the source's name, -> module with `make_decoder`, as below."""
+
+
+def _nothing(symbols: Collection[str], at: int) -> None:
+    """Opened connections mean nothing to most decoders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taped:
+    """A decoder to play a tape to, made as the live session made its own.
+
+    follow : tells it what is followed from now on; opened : that a connection carries these symbols, at UTC ns
+    """
+
+    decoder: Decoder
+    follow: Callable[[Sequence[Listing]], None]
+    opened: Callable[[Collection[str], int], None] = _nothing
+
+
+def make_decoder(venue: str, collector: Collector, settings: Mapping[str, Any]) -> Taped:
+    """The decoder of a venue's tape; TapewatchError for other venues.
+
+    settings : what the decoder depends on besides, as the tape's first line has it: the connector's `tape_settings`
+    """
+    module = DECODERS.get(venue)
+    if module is None:
+        raise TapewatchError(
+            f"there is no decoder for tapes of {venue!r}", f"Tapes can be read of: {', '.join(sorted(DECODERS))}."
+        )
+    made: Taped = importlib.import_module(module).make_decoder(venue, collector, settings)
+    return made

@@ -1,0 +1,106 @@
+"""One Kraken pair: its book down to the depth subscribed to, the checksum of it, and its trades by id."""
+
+from collections import deque
+
+from producers.base.collector import Collector
+from producers.base.ladder import Book, Ladder, Level, levels_violation
+from producers.venues.coin import number
+from producers.venues.counted_coin import CountedCoin
+from producers.venues.kraken import messages
+from producers.venues.kraken.checksum import checksum
+
+REMEMBERED = 256
+"""Book updates remembered, so that one that a second connection repeats is known."""
+TRADES = frozenset({"online", "limit_only", "post_only"})
+"""States in which a pair trades."""
+UNKNOWN = -1
+
+
+class Pair(CountedCoin):
+    """A counted coin with its ladder and decimals.
+
+    price_decimals, qty_decimals : precision at which the checksum writes numbers, UNKNOWN until it is told
+    state : the venue's word on trading
+    """
+
+    def __init__(self, collector: Collector, symbol: str, depth: int) -> None:
+        super().__init__(collector, symbol, instrument_id(symbol))
+        self.price_decimals = self.qty_decimals = UNKNOWN
+        self.state = "online"
+        self.snapshot_ns = self.newest_ns = 0
+        self.sequence = 0
+        self._book = Book()
+        self._depth = depth
+        self._recent: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
+        self._known: set[tuple[int, int]] = set()
+
+    def learn(self, texts: messages.Book) -> None:
+        """Take the precision from a snapshot's texts: Kraken writes numbers in full."""
+        levels = texts.bids + texts.asks
+        self.price_decimals = max((_decimals(level.price) for level in levels), default=0)
+        self.qty_decimals = max((_decimals(level.qty) for level in levels), default=0)
+
+    def repeated(self, event: int, fingerprint: int) -> bool:
+        """Whether this very update has been taken; remembers it."""
+        key = (event, fingerprint)
+        if key in self._known:
+            return True
+        if len(self._recent) == REMEMBERED:
+            self._known.discard(self._recent[0])
+        self._recent.append(key)
+        self._known.add(key)
+        return False
+
+    def snapshot(self, book: messages.Book) -> None:
+        """Start the book anew. ValueError where a level holds no number"""
+        self._book.clear()
+        self._recent.clear()
+        self._known.clear()
+        self.update(book)
+
+    def update(self, book: messages.Book) -> None:
+        """Set, add and remove levels, then cut the book to its depth. ValueError where a level holds no number"""
+        bids, asks = _levels(book.bids), _levels(book.asks)
+        self._book.bids.update(bids)
+        self._book.asks.update(asks)
+        _cut(self._book.bids, slice(None, -self._depth))
+        _cut(self._book.asks, slice(self._depth, None))
+
+    def fault(self, expected: int) -> str:
+        """What is wrong with the book, empty where its checksum is the venue's."""
+        bids, asks = self.best()
+        if any(price != price or qty != qty for price, qty in bids + asks):
+            return "not_exact_float"
+        violation = levels_violation(bids, asks)
+        if violation:
+            return violation
+        return "" if checksum(bids, asks, self.price_decimals, self.qty_decimals) == expected else "checksum"
+
+    def best(self) -> tuple[list[Level], list[Level]]:
+        """Ten bid and ask levels, best first."""
+        return self._book.bids.highest(), self._book.asks.lowest()
+
+
+def instrument_id(symbol: str) -> str:
+    """The id of a pair: BTC/USD is BTC-USD.KRAKEN."""
+    return f"{symbol.replace('/', '-').upper()}.KRAKEN"
+
+
+def _levels(levels: list[messages.Level]) -> list[Level]:
+    return [(number(level.price), number(level.qty)) for level in levels]
+
+
+def _cut(ladder: Ladder, beyond: slice) -> None:
+    """Remove the levels that lie beyond the depth: the venue tells no more of them."""
+    worst = ladder.prices[beyond]
+    if worst:
+        for price in worst:
+            del ladder.quantity[price]
+        del ladder.prices[beyond]
+
+
+def _decimals(text: object) -> int:
+    """Digits behind the decimal point of a number's text."""
+    digits, _, exponent = str(text).lower().partition("e")
+    fraction = len(digits.partition(".")[2])
+    return max(0, fraction - int(exponent)) if exponent.lstrip("+-").isdecimal() else fraction

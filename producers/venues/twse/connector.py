@@ -1,0 +1,160 @@
+"""Following Taiwan: MIS in batches every five seconds, and Yahoo as long as MIS fails."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from producers.base.answers import HttpError
+from producers.base.buckets import TokenBucket
+from producers.base.collector import Collector
+from producers.base.decoder import Want
+from producers.base.http import Http
+from producers.base.sessions import SessionCalendar
+from producers.base.station import Station
+from producers.base.universe import Listing
+from producers.venues.twse import standin
+from producers.venues.twse.arbiter import MIS, Rules
+from producers.venues.twse.batches import BURST, PATH, PER_SECOND, batches, parameters, round_s
+from producers.venues.twse.decoder import TaiwanDecoder
+from producers.venues.twse.instruments import TPEX, TWSE
+from producers.venues.twse.listing import TPEX_QUOTES, listing, listings
+from producers.venues.twse.mis import instruments_of
+from producers.venues.twse.reports import STOCK_DAY_ALL
+from producers.venues.twse.snapshots import UnreadableError
+from tapewatch.clock import NANOS
+from tapewatch.venue_settings import TwseSettings
+
+BEFORE_NS, AFTER_NS = 60 * NANOS, 300 * NANOS
+"""MIS is asked from a minute before the opening until five minutes after the close, which may be delayed by three."""
+REPORTS_PER_SECOND = 0.5
+"""Requests to TWSE's web site, which blocks who asks more often."""
+
+ROUNDS_TO_WAIT = 2
+"""Rounds after which a request counts as failed."""
+
+Found = TypeVar("Found")
+
+
+class TwseConnector:
+    """The feed `twse`.
+
+    asked : instrument ids chosen by name, for which MIS is asked alone; empty looks at everything that is listed
+    pace : how many times faster than usual rounds are, for tests
+    """
+
+    feed = "twse"
+
+    def __init__(
+        self,
+        addresses: TwseSettings,
+        asked: Sequence[str] = (),
+        *,
+        calendar: str = TWSE,
+        rules: Rules | None = None,
+        pace: float = 1.0,
+    ) -> None:
+        self.calendar = calendar
+        self.decoder = TaiwanDecoder(Collector(), rules or Rules())
+        self.bucket = TokenBucket(PER_SECOND * pace, BURST)
+        self._addresses, self._asked, self._pace = addresses, list(asked), pace
+        self._sessions = SessionCalendar(calendar)
+        self._batches: list[str] = []
+        self._instruments: list[str] = []
+        self._mis: Http | None = None
+        self._standin: standin.StandIn | None = None
+
+    async def listed(self, station: Station) -> list[Listing]:
+        """What was asked for by name, as MIS knows it; else everything, ranked by the latest day's turnover."""
+        if self._asked:
+            web = self._web(station)
+            found: list[Listing] = []
+            for batch in batches(self._asked):
+                answer = await web.get(PATH, parameters(batch))
+                found += [listing(instrument) for instrument in _read(instruments_of, answer.body)]
+            return found
+        exchange = station.http(self._addresses.web, per_second=REPORTS_PER_SECOND * self._pace)
+        counter = station.http(self._addresses.tpex, per_second=REPORTS_PER_SECOND * self._pace)
+        day = await exchange.get(STOCK_DAY_ALL.path, {"response": "json"})
+        others = await counter.get(TPEX_QUOTES)
+        return _read(lambda body: listings(body, TWSE), day.body) + _read(
+            lambda body: listings(body, TPEX), others.body
+        )
+
+    async def follow(self, station: Station, listed: Sequence[Listing]) -> None:
+        """Ask for these and no others from the next round on."""
+        self._instruments = [one.instrument.id for one in listed]
+        self._batches = batches(self._instruments)
+        self.decoder.watch(self._instruments, self._batches, station.now())
+        self._stand_in(station).watch(self._instruments)
+
+    async def run(self, station: Station) -> None:
+        """Ask MIS, and Yahoo where it is needed, while the exchange trades."""
+        station.spawn(station.every(standin.ROUND_S / self._pace, lambda: self._ask_yahoo(station)), "yahoo")
+        was_open = False
+        while True:
+            is_open = self._is_open(station.now())
+            if is_open and not was_open:
+                self.decoder.arbiter.reopen(station.now())
+            was_open = is_open
+            begun = asyncio.get_running_loop().time()
+            if is_open:
+                await asyncio.gather(*(self._ask_mis(station, batch) for batch in self._batches))
+            spent = asyncio.get_running_loop().time() - begun
+            await asyncio.sleep(max(0.01, round_s(len(self._batches)) / self._pace - spent))
+
+    def _is_open(self, now: int) -> bool:
+        """Whether MIS shows something worth asking for."""
+        return self._sessions.is_open(now + BEFORE_NS) or self._sessions.is_open(now - AFTER_NS)
+
+    async def _ask_mis(self, station: Station, batch: str) -> None:
+        """One request; where it fails, the next round is the retry."""
+        want = Want(MIS, batch)
+        try:
+            async with asyncio.timeout(ROUNDS_TO_WAIT * round_s(len(self._batches)) / self._pace):
+                answer = await self._web(station).get(PATH, parameters(batch), want=want, expect_json=False)
+        except (HttpError, TimeoutError) as error:
+            reason = error.reason if isinstance(error, HttpError) else "timeout"
+            station.failures[reason] += 1
+            self.decoder.failed(want, reason, station.now())
+            return
+        self.decoder.answer(want, answer.body, answer.received)
+
+    async def _ask_yahoo(self, station: Station) -> None:
+        """A round of questions to Yahoo where MIS is not in charge or about to lose it."""
+        yahoo = self._stand_in(station)
+        if not (self._is_open(station.now()) and self.decoder.arbiter.wants_yahoo(station.now())):
+            return
+        for want in list(yahoo.questions()):
+            try:
+                answer = await yahoo.ask(want)
+            except HttpError as error:
+                station.failures[f"yahoo_{error.reason}"] += 1
+                station.log.warning("yahoo does not answer", reason=error.reason, detail=error.detail)
+                self.decoder.tick(station.now())
+            else:
+                self.decoder.answer(want, answer.body, answer.received)
+
+    def _web(self, station: Station) -> Http:
+        if self._mis is None:
+            self._mis = station.http(self._addresses.mis, bucket=self.bucket, attempts=1, cookies=True)
+        return self._mis
+
+    def _stand_in(self, station: Station) -> standin.StandIn:
+        if self._standin is None:
+            web = station.http(
+                self._addresses.yahoo,
+                per_second=standin.PER_SECOND * self._pace,
+                burst=standin.BURST,
+                attempts=2,
+                cookies=True,
+            )
+            self._standin = standin.StandIn(web)
+        return self._standin
+
+
+def _read(read: Callable[[bytes], list[Found]], body: bytes) -> list[Found]:
+    """What a document says; HttpError not_json where it says nothing of that kind."""
+    try:
+        return read(body)
+    except UnreadableError as error:
+        raise HttpError("not_json", str(error)) from None

@@ -1,0 +1,1 @@
+"""Upbit: the KRW spot markets, by its quotation websocket and REST interface."""

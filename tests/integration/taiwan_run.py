@@ -1,0 +1,105 @@
+"""The live connector of Taiwan against its simulator, fifty times faster than usual and without Kafka."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from producers.base.outlet import KeptOutlet
+from producers.base.runner import LiveRun
+from producers.base.universe import Choice
+from producers.commands.live import pointed_at
+from producers.simulators.faults import FaultPlan
+from producers.simulators.server import SimulatorServer
+from producers.simulators.twse import TaiwanVenue
+from producers.venues.twse.arbiter import Rules
+from producers.venues.twse.connector import TwseConnector
+from tapewatch.rows import RowType, StatusKind
+from tapewatch.settings import Settings
+
+PACE = 50.0
+RULES = Rules(stale_s=0.4, lag_s=1.5, back_s=0.4)
+PATIENCE_S = 20.0
+
+
+class TaiwanRun:
+    """A run under way. venue : what it asks; kept : what it gave"""
+
+    def __init__(self, venue: TaiwanVenue, plan: FaultPlan, connector: TwseConnector, kept: KeptOutlet) -> None:
+        self.venue, self.plan, self.connector, self.kept = venue, plan, connector, kept
+        self.decoder = connector.decoder
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until it holds."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    async def in_charge(self, upstream: str) -> None:
+        """Wait until an upstream is in charge and has given rows."""
+        await self.until(lambda: self.decoder.arbiter.in_charge == upstream)
+        given = self.decoder.given.total()
+        await self.until(lambda: self.decoder.given.total() > given)
+
+    def rows(self, row_type: RowType, *columns: str) -> list[tuple[Any, ...]]:
+        """Rows given so far: instrument and columns."""
+        found = []
+        for rows in self.kept.rows:
+            if rows.type is row_type:
+                names = [rows.instruments[code] for code in rows.columns["instrument"]]
+                found += list(zip(names, *(rows.columns[column].tolist() for column in columns), strict=True))
+        return found
+
+    def statuses(self, kind: StatusKind, instrument: str = "*") -> list[str]:
+        """Details of the status rows of a kind."""
+        found = self.rows(RowType.STATUS, "kind", "detail")
+        return [detail for name, value, detail in found if name == instrument and value == kind]
+
+    def in_step(self) -> bool:
+        """Whether the last quote of every instrument is what the market shows."""
+        last = {row[0]: row[1:] for row in self.rows(RowType.QUOTE, "bid_price", "ask_price", "volume")}
+        for name, stock in self.venue.market.stocks.items():
+            instrument = f"{stock.code}.{'XTAI' if name.startswith('tse') else 'ROCO'}"
+            if not stock.listed:
+                continue
+            bid, ask, volume = last[instrument]
+            for levels, price in ((stock.shown.bids, bid), (stock.shown.asks, ask)):
+                if price != levels[0][0] / 100 if levels else not math.isnan(price):
+                    return False
+            if volume != stock.shown.volume * 1000.0:
+                return False
+        return True
+
+    def accounted(self) -> bool:
+        """Whether every message ended as given, dropped or refused."""
+        collector = self.decoder.collector
+        ended = self.decoder.given.total() + collector.dropped.total() + collector.refused.total()
+        return collector.messages.total() == ended
+
+
+@asynccontextmanager
+async def taiwan(
+    channels: Sequence[str], *, yahoo: str = "quotes", asked: Sequence[str] = (), choice: Choice | None = None
+) -> AsyncIterator[TaiwanRun]:
+    """A run that follows everything, or what is asked for."""
+    plan = FaultPlan()
+    venue = TaiwanVenue(channels, seed=1, pace=PACE, yahoo=yahoo)
+    async with SimulatorServer(venue, plan) as server:
+        settings = pointed_at(Settings(), "twse", server.addresses())
+        produce = msgspec.structs.replace(settings.produce, backoff_first_s=0.02, backoff_cap_s=0.1)
+        settings = msgspec.structs.replace(settings, produce=produce)
+        connector = TwseConnector(settings.venues.twse, asked, calendar="", rules=RULES, pace=PACE)
+        kept = KeptOutlet()
+        stop = asyncio.Event()
+        run = LiveRun(settings, connector, kept, choice or Choice())
+        task = asyncio.create_task(run.run(stop))
+        try:
+            under_way = TaiwanRun(venue, plan, connector, kept)
+            await under_way.until(lambda: task.done() or connector.decoder.given.total() > 0)
+            yield under_way
+        finally:
+            stop.set()
+            await task
