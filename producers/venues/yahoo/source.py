@@ -1,6 +1,7 @@
 """The source `yahoo`: bars of minutes or hours as they come."""
 
 import argparse
+import asyncio
 from collections.abc import Callable
 
 from producers.base.answers import Answer
@@ -14,6 +15,7 @@ from producers.venues.yahoo.chart import ChartError, interval_seconds, parse_cha
 from producers.venues.yahoo.reference import instrument, merged
 from producers.venues.yahoo.requests import INTRADAY_DAYS, chart
 from producers.venues.yahoo.symbols import yahoo_symbol
+from tapewatch import kafka, topics
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
@@ -52,7 +54,7 @@ def connect(settings: Settings, args: argparse.Namespace) -> PollingConnector:
         return services[0]
 
     async def listed(station: Station) -> list[Listing]:
-        known = {} if args.dry_run else registered(settings)
+        known = {} if args.dry_run else await asyncio.to_thread(registered, settings)
         found: list[Listing] = []
         for symbol in wanted:
             now = station.now()
@@ -93,6 +95,7 @@ def page(body: bytes, received: int, interval_s: int) -> ChartPage:
 
 def registered(settings: Settings) -> dict[str, Instrument]:
     """What is registered: other sources know more of an instrument, and that stays."""
+    kafka.create_topics(settings, topics.shared_topics(settings.topics))
     registry = Registry(settings)
     try:
         registry.refresh()
