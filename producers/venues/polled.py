@@ -1,5 +1,6 @@
 """Charts that are polled, as a live feed of bars."""
 
+import argparse
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -40,6 +41,13 @@ class ChartPage:
 
 Parse = Callable[[bytes, int], ChartPage]
 """A body and its receipt time -> its page; NoChartError where there is none."""
+
+
+def symbols_of(args: argparse.Namespace, asked: Sequence[str]) -> list[str]:
+    """The symbols that were asked for; of a simulated venue, where none were, those that it makes up."""
+    if not asked and getattr(args, "against", None) == "sim":
+        return [f"SIM{number}" for number in range(args.sim_symbols)]
+    return list(asked)
 
 
 class ChartDecoder:

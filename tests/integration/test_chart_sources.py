@@ -72,7 +72,7 @@ def test_daily_series_lie_in_factors_once_and_ticks_of_others_stay(settings: Set
 
     async def pull() -> dict[str, Any]:
         async with SimulatorServer(venue) as server:
-            args = argparse.Namespace(symbols=symbol, since="2026-01-02", every=1.0, once=True, dry_run=False)
+            args = argparse.Namespace(symbols=symbol, since="2010-01-04", every=1.0, once=True, dry_run=False)
             return await daily_source.pull(pointed_at(settings, venue, server), args, asyncio.Event(), print)
 
     first, second = asyncio.run(pull()), asyncio.run(pull())

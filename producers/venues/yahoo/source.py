@@ -10,7 +10,7 @@ from producers.base.http import Http
 from producers.base.station import Station
 from producers.base.universe import Listing
 from producers.venues.bar_log import latest_bars
-from producers.venues.polled import LOOK_BACK_NS, ChartDecoder, ChartPage, NoChartError, PollingConnector
+from producers.venues.polled import LOOK_BACK_NS, ChartDecoder, ChartPage, NoChartError, PollingConnector, symbols_of
 from producers.venues.yahoo.chart import ChartError, interval_seconds, parse_chart
 from producers.venues.yahoo.reference import instrument, merged
 from producers.venues.yahoo.requests import INTRADAY_DAYS, chart
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def connect(settings: Settings, args: argparse.Namespace) -> PollingConnector:
     """Bars as they come. Yahoo lists nothing: --symbols has to say what to follow."""
-    wanted = [yahoo_symbol(name) for name in args.symbols]
+    wanted = [yahoo_symbol(name) for name in symbols_of(args, args.symbols)]
     if not wanted:
         raise TapewatchError("yahoo lists no symbols", "Name them with --symbols, as in AAPL,2330.TW.")
     interval_s = interval_seconds(args.interval)
