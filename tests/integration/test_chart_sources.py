@@ -68,6 +68,7 @@ def test_history_of_kiwoom_lies_in_kafka_once_in_order_of_time(settings: Setting
 def test_daily_series_lie_in_factors_once_and_ticks_of_others_stay(settings: Settings) -> None:
     symbol = f"S{uuid.uuid4().hex[:8].upper()}"
     venue = YahooVenue([symbol])
+    kafka.create_topics(settings, topics.shared_topics(settings.topics))
     register(settings, [Instrument(f"{symbol}.XNAS", "ours", ticks=(Tick(0.0, 0.01),))])
 
     async def pull() -> dict[str, Any]:
