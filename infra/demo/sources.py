@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -81,13 +81,18 @@ class Fed(msgspec.Struct, frozen=True):
 
 
 class LiveSources:
-    """All sources at once, as children of the demo; `end` asks them to end, `told` says what they came to."""
+    """All sources, as children of the demo; `end` asks them to end, `told` says what they came to.
 
-    def __init__(self, settings: Settings, family: Family, folder: Path, common: tuple[str, ...]) -> None:
+    pause : waits a little between two starts, which take the processor; True where the show is over
+    """
+
+    def __init__(
+        self, settings: Settings, family: Family, folder: Path, common: tuple[str, ...], pause: Callable[[], bool]
+    ) -> None:
         self._children: dict[str, Child] = {}
         known = json.loads(answer([*PROGRAM, *common, "produce", "--list", "--json"]))
         for source in known:
-            if source["simulated"]:
+            if source["simulated"] and not pause():
                 self._children[source["name"]] = family.launch(f"produce-{source['name']}", _words(source["name"]))
         self._others = Others(settings)
         url = {"TAPEWATCH_SQL_URL": settings.postgres_url()}
