@@ -31,6 +31,7 @@ from producers.simulators.twse import TaiwanVenue
 from producers.simulators.upbit import UpbitVenue
 from producers.venues.binance.source import spot
 from producers.venues.coinbase.source import coinbase
+from producers.venues.kiwoom.source import connect as kiwoom
 from producers.venues.kraken.source import kraken
 from producers.venues.twse.connector import TwseConnector
 from producers.venues.upbit.source import upbit
@@ -70,6 +71,12 @@ def bars(settings: Settings) -> Connector:
     return yahoo(
         settings, argparse.Namespace(symbols=("SIM0", "SIM1"), interval="1m", delayed=0.0, calendar="", dry_run=True)
     )
+
+
+def korea(settings: Settings) -> Connector:
+    connector = kiwoom(settings, argparse.Namespace(minutes=1, dry_run=True))
+    connector.calendar = ""  # Seoul's takes seconds to work out
+    return connector
 
 
 CASES = (
@@ -115,7 +122,16 @@ CASES = (
         "yahoo",
         lambda: simulated("yahoo", SimulatorOptions(("SIM0", "SIM1"))),
         bars,
-        {},  # whether a bar is news at the first look depends on the second of the minute
+        {},  # Whether a bar is news at the first look depends on the second of the minute
+        {"follow", "answer", "note"},
+        (),
+        0,
+    ),
+    Case(
+        "kiwoom",
+        lambda: simulated("kiwoom", SimulatorOptions(("005930", "000660"))),
+        korea,
+        {},
         {"follow", "answer", "note"},
         (),
         0,
@@ -139,6 +155,8 @@ async def session(case: Case, path: Path) -> KeptOutlet:
 
         def enough() -> bool:
             found: dict[str, Any] = metrics.as_dict()
+            if sum(found["messages"].values()) < 4:
+                return False
             given = all(found["rows"].get(kind, 0) >= count for kind, count in case.rows.items())
             return (
                 given
