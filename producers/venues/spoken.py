@@ -75,6 +75,7 @@ class Language(Protocol):
 class SpokenConnector:
     """A venue's connector, given its language and its decoder.
 
+    tape_settings : what a tape's reader has to make its decoder with
     The decoder's questions: `subscribe` (a symbol's book anew), `reconnect` (all of it), `trades`.
     """
 
