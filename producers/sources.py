@@ -61,6 +61,12 @@ SOURCES: dict[str, Source] = {
         simulator="news",
     ),
     "twse": Source("quotes, books of Taiwan's two markets", _TWSE, connect="live", simulator="twse"),
+    "twse-daily": Source(
+        "Taiwan's daily prices, institutions' net buying, margin balances, as factors",
+        "producers.venues.twse.daily_source",
+        pull="pull",
+        simulator="twse",
+    ),
     "yahoo": Source(
         "bars of minutes as they come", "producers.venues.yahoo.source", connect="connect", simulator="yahoo"
     ),

@@ -80,7 +80,7 @@ class BinanceVenue:
             yield server.websocket(path, self.streams, self.streams.refuses)
 
     async def run(self, server: SimulatorServer) -> None:
-        """Make what is due every five milliseconds; a simulator that falls behind catches up and says so in `behind`."""
+        """Make what is due every five milliseconds; what it is behind with it catches up, and says so in `behind`."""
         time = asyncio.get_running_loop().time
         last, owed = time(), 0.0
         while True:
