@@ -29,7 +29,7 @@ from producers.simulators.kraken import KrakenVenue
 from producers.simulators.server import SimulatorServer, Venue
 from producers.simulators.twse import TaiwanVenue
 from producers.simulators.upbit import UpbitVenue
-from producers.venues.binance.source import spot
+from producers.venues.binance.source import spot, usdm
 from producers.venues.coinbase.source import coinbase
 from producers.venues.kiwoom.source import connect as kiwoom
 from producers.venues.kraken.source import kraken
@@ -89,6 +89,13 @@ CASES = (
         (Fault(kind=FaultKind.HTTP_503, match="depth", count=2), *BROKEN),
     ),
     Case(
+        "binance_usdm",
+        lambda: simulated("binance_usdm", SimulatorOptions((), 2, 1, 400.0)),
+        lambda settings: usdm(settings, NO_ARGUMENTS),
+        {"book": 100, "trade": 100, "quote": 100},
+        PUSHED | {"open", "answer"},
+    ),
+    Case(
         "upbit",
         lambda: UpbitVenue(("KRW-BTC", "KRW-ETH"), seed=3, rate=400.0, beat_s=0.1),
         lambda settings: upbit(settings, NO_ARGUMENTS),
@@ -146,7 +153,7 @@ async def session(case: Case, path: Path) -> KeptOutlet:
     async with SimulatorServer(case.venue(), plan) as server:
         settings = pointed_at(Settings(produce=QUICK), case.name, server.addresses())
         connector = case.connect(settings)
-        tape = Tape(path, case.name, settings=getattr(connector, "tape_settings", None))
+        tape = Tape(path, case.name.replace("_", "-"), settings=getattr(connector, "tape_settings", None))
         metrics = FeedMetrics(connector.feed)
         stop = asyncio.Event()
         running = asyncio.create_task(
