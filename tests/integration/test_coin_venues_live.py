@@ -185,14 +185,15 @@ def test_lost_late_and_repeated_messages_leave_true_books(venue: Venue, fault: F
 
     async def scene(made: Scene) -> None:
         await made.some()
-        made.plan.now(fault, match=channels.get(venue.name, {}).get(stream, stream))
+        # Three of one symbol: a single change may be made good by the next one before anybody could have seen it.
+        made.plan.now(fault, count=3, match=venue.symbols[0] + channels.get(venue.name, {}).get(stream, stream))
         await made.run.until(lambda: made.plan.pending() == 0, "fault")
         await made.some()
         await made.settled()
         gaps = [row for row in made.kept.all_statuses() if row[1] is StatusKind.GAP]
         if fault is FaultKind.DUPLICATE or not venue.counts:
             assert gaps == []
-        elif stream == "@trade" or venue.name == "coinbase":
+        else:
             assert gaps
         if venue.counts or fault is not FaultKind.GAP or stream != "@trade":
             await made.no_trade_is_missing()
