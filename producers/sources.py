@@ -54,6 +54,12 @@ SOURCES: dict[str, Source] = {
         pull="pull",
         needs="a map file",
     ),
+    "news": Source(
+        "headlines of cnyes, RSS and Atom, to the topic news",
+        "producers.venues.news.source",
+        pull="pull",
+        simulator="news",
+    ),
     "twse": Source("quotes, books of Taiwan's two markets", _TWSE, connect="live", simulator="twse"),
     "yahoo": Source(
         "bars of minutes as they come", "producers.venues.yahoo.source", connect="connect", simulator="yahoo"

@@ -24,6 +24,7 @@ class SimulatorOptions:
 Maker = Callable[[SimulatorOptions], Venue]
 
 SIMULATORS: Mapping[str, str] = {
+    "news": "producers.simulators.news:site",
     "binance": "producers.simulators.binance.makers:spot",
     "binance_usdm": "producers.simulators.binance.makers:usdm",
     "binance_coinm": "producers.simulators.binance.makers:coinm",

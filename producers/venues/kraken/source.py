@@ -21,5 +21,5 @@ def kraken(settings: Settings, args: argparse.Namespace) -> SpokenConnector:
     depth = getattr(args, "depth", DEPTHS[0])
     decoder = KrakenDecoder(Collector(), depth=depth)
     connector = SpokenConnector("kraken", settings.venues.kraken, KrakenLanguage(depth), decoder)
-    connector.tape_settings = {"depth": depth}
+    connector.tape_settings["depth"] = depth
     return connector

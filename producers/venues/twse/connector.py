@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 from producers.base.answers import HttpError
 from producers.base.buckets import TokenBucket
@@ -29,6 +30,8 @@ BEFORE_NS, AFTER_NS = 60 * NANOS, 300 * NANOS
 REPORTS_PER_SECOND = 0.5
 """Requests to TWSE's web site, which blocks who asks more often."""
 
+FAILED, REOPENED, TICKED = "failed", "reopened", "ticked"
+"""Notes on a tape: what the decoder was told besides answers."""
 ROUNDS_TO_WAIT = 2
 """Rounds after which a request counts as failed."""
 
@@ -55,6 +58,7 @@ class TwseConnector:
     ) -> None:
         self.calendar = calendar
         self.decoder = TaiwanDecoder(Collector(), rules or Rules())
+        self.tape_settings: dict[str, Any] = {"rules": asdict(rules or Rules())}
         self.bucket = TokenBucket(PER_SECOND * pace, BURST)
         self._addresses, self._asked, self._pace = addresses, list(asked), pace
         self._sessions = SessionCalendar(calendar)
@@ -94,7 +98,9 @@ class TwseConnector:
         while True:
             is_open = self._is_open(station.now())
             if is_open and not was_open:
-                self.decoder.arbiter.reopen(station.now())
+                at = station.now()
+                station.tape_note(REOPENED, at)
+                self.decoder.arbiter.reopen(at)
             was_open = is_open
             begun = asyncio.get_running_loop().time()
             if is_open:
@@ -115,7 +121,9 @@ class TwseConnector:
         except (HttpError, TimeoutError) as error:
             reason = error.reason if isinstance(error, HttpError) else "timeout"
             station.failures[reason] += 1
-            self.decoder.failed(want, reason, station.now())
+            at = station.now()
+            station.tape_note(FAILED, at, want, reason)
+            self.decoder.failed(want, reason, at)
             return
         self.decoder.answer(want, answer.body, answer.received)
 
@@ -130,7 +138,9 @@ class TwseConnector:
             except HttpError as error:
                 station.failures[f"yahoo_{error.reason}"] += 1
                 station.log.warning("yahoo does not answer", reason=error.reason, detail=error.detail)
-                self.decoder.tick(station.now())
+                at = station.now()
+                station.tape_note(TICKED, at)
+                self.decoder.tick(at)
             else:
                 self.decoder.answer(want, answer.body, answer.received)
 

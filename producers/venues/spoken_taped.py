@@ -1,6 +1,6 @@
-"""The decoders of Upbit's, Coinbase's and Kraken's tapes."""
+"""Tapes of Upbit, Coinbase and Kraken, read with the live decoders."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from producers.base.collector import Collector
@@ -11,18 +11,16 @@ from producers.venues.kraken.decoder import KrakenDecoder
 from producers.venues.spoken import FollowingDecoder
 from producers.venues.upbit.decoder import UpbitDecoder
 
-_MADE: Mapping[str, Callable[..., FollowingDecoder]] = {
-    "upbit": UpbitDecoder,
-    "coinbase": CoinbaseDecoder,
-    "kraken": KrakenDecoder,
-}
-
 
 def make_decoder(venue: str, collector: Collector, settings: Mapping[str, Any]) -> Taped:
-    """The decoder of a venue's tape. settings : depth of Kraken's books"""
-    decoder = _MADE[venue](collector, **settings)
+    """The decoder of a venue's tape. settings : Kraken's `depth`"""
+    decoder: FollowingDecoder
+    if venue == "kraken":
+        decoder = KrakenDecoder(collector, depth=int(settings.get("depth", 10)))
+    else:
+        decoder = UpbitDecoder(collector) if venue == "upbit" else CoinbaseDecoder(collector)
 
-    def follow(listings: Sequence[Listing]) -> None:
+    def follow(listings: Sequence[Listing], _at: int) -> None:
         decoder.follow([one.symbol for one in listings])
 
     return Taped(decoder, follow)
