@@ -87,6 +87,8 @@ class KrakenDecoder:
 
     def lost(self, symbols: Collection[str], reason: str, received: int) -> None:
         """A connection broke: books come again with the subscription, trades with its snapshot or by a question."""
+        # The next connection brings what was asked of this one.
+        self.wants = deque(want for want in self.wants if want.kind == "trades" or want.symbol not in symbols)
         for symbol in symbols:
             pair = self._pairs.get(symbol)
             if pair is not None:
