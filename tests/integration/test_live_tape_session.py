@@ -107,7 +107,7 @@ CASES = (
         lambda: TaiwanVenue(("tse_2330.tw", "otc_6547.tw"), seed=1, pace=PACE, yahoo="quotes"),
         taiwan,
         {"quote": 20, "book": 20},
-        {"follow", "answer", "note"},
+        {"follow", "answer"},
         (Fault(kind=FaultKind.HTTP_500, at_s=1.0, count=12, match="getStockInfo"),),
         0,
     ),
