@@ -99,7 +99,7 @@ class CoinbaseDecoder:
         self._sequences.forget()
         # The next connection brings what was asked of this one.
         self.wants = deque(want for want in self.wants if want.kind == "trades")
-        for symbol in symbols:
+        for symbol in sorted(symbols):
             product = self._products.get(symbol)
             if product is not None:
                 product.lose(reason, received)
@@ -194,8 +194,9 @@ class CoinbaseDecoder:
             else:
                 condition = product.past(number, received) if past else product.live(number, received)
                 self._show(product, trade, number, condition, data, received)
-        for symbol in {trade.product_id for _, trade in numbered} & self._products.keys():
-            self._products[symbol].after_trades(self.wants, received)
+        for symbol in dict.fromkeys(trade.product_id for _, trade in numbered):
+            if symbol in self._products:
+                self._products[symbol].after_trades(self.wants, received)
 
     def _start(self, numbered: Sequence[tuple[int, messages.Trade]]) -> None:
         """Begin the ids of products that have none at the newest trade of their first snapshot."""
