@@ -96,7 +96,12 @@ def told(parts: Sequence[Rows], row_type: RowType) -> list[tuple[Any, ...]]:
 
 @asynccontextmanager
 async def taiwan(
-    channels: Sequence[str], *, yahoo: str = "quotes", asked: Sequence[str] = (), choice: Choice | None = None, tape: Path | None = None
+    channels: Sequence[str],
+    *,
+    yahoo: str = "quotes",
+    asked: Sequence[str] = (),
+    choice: Choice | None = None,
+    tape: Path | None = None,
 ) -> AsyncIterator[TaiwanRun]:
     """A run that follows everything, or what is asked for."""
     plan = FaultPlan()
