@@ -7,6 +7,7 @@ code into `Rows.instruments`. Optional columns may be absent from a frame; a rea
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -153,6 +154,7 @@ def schema(row_type: RowType, optional: Sequence[str] = ()) -> pa.Schema:
     return pa.schema(fields, metadata={"tapewatch.type": row_type.label, "tapewatch.version": CONTRACT_VERSION})
 
 
+@lru_cache
 def numpy_dtype(kind: pa.DataType) -> np.dtype[Any]:
     """The numpy dtype that `Rows` holds for an Arrow column type: int64 for times, float64 [rows, 10] for levels,
     object for text.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import compare, engine, profile
+from benchmarks import compare, engine, feeds, profile
 from benchmarks.engine import say
 from tapewatch.settings import Settings
 
@@ -14,6 +14,7 @@ _EPILOG = """examples:
   tapewatch bench engine --stages ddqn --json
   tapewatch bench engine --stages all --json
   tapewatch bench engine --profile
+  tapewatch bench feeds --json
   tapewatch bench peers --peer quix --peer faust
 """
 
@@ -24,6 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     _configure_engine(what.add_parser("engine", help="quotes to feature and score rows, Kafka to Kafka"))
     _configure_peers(what.add_parser("peers", help="the same features and score on other stream processors"))
+
+    live = what.add_parser("feeds", help="live messages, from decoding to Kafka's acknowledgement")
+    live.epilog = "example: tapewatch bench feeds --runs 3 --json"
+    live.add_argument("--runs", type=_count, default=3, help="(default: 3)")
+    _configure_output(live)
 
 
 def _configure_engine(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +75,10 @@ def _configure_output(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Measure and print."""
-    result: engine.EngineResult | profile.ProfileResult | compare.PeersResult
-    if args.what == "peers":
+    result: engine.EngineResult | profile.ProfileResult | compare.PeersResult | feeds.FeedsResult
+    if args.what == "feeds":
+        result = feeds.bench(settings, args.runs, say)
+    elif args.what == "peers":
         result = compare.bench(settings, args.peer or list(compare.PEERS), args.seed, args.share, say)
     elif args.profile:
         result = profile.bench(settings, args.instruments[0], args.seed, args.share, say)

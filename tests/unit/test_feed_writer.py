@@ -97,6 +97,17 @@ def test_frames_are_the_bytes_that_arrow_writes(count: int, ids: bool) -> None:
         assert encoder.encode(rows) == frames.encode_with(rows, shared, rows.columns["instrument"] + np.int32(1))
 
 
+@pytest.mark.parametrize("first", [0, 7, 95, 98, 9_998, 123_456_789])
+def test_ids_of_any_length_leave_a_frame_the_bytes_that_arrow_writes(first: int) -> None:
+    encoder = FrameEncoder(NAMES)
+    shared = frames.pa.array(["*", *NAMES], type=frames.pa.utf8())
+    rows = trades([0, 1, 2, 3, 4])
+    for ids in ([first + n for n in range(5)], [first, "", "", first, ""], ["é", 1, 2, 3, 4], ["", "", "", "", ""]):
+        columns = {**rows.columns, "trade_id": np.array([str(each) for each in ids], dtype=object)}
+        own = Rows(rows.type, rows.instruments, columns)
+        assert encoder.encode(own) == frames.encode_with(own, shared, columns["instrument"] + np.int32(1))
+
+
 def test_heartbeats_are_status_rows_of_every_instrument() -> None:
     times = (AT // NANOS + np.arange(3)) * NANOS
     for shift in (0, 100):

@@ -16,7 +16,7 @@ def make_decoder(_venue: str, collector: Collector, settings: Mapping[str, Any])
     """The decoder of a tape of twse. settings : the arbiter's rules"""
     decoder = TaiwanDecoder(collector, msgspec.convert(dict(settings), Rules))
 
-    def follow(listings: Sequence[Listing]) -> None:
+    def follow(listings: Sequence[Listing], _at: int) -> None:
         decoder.watch(listing.instrument.id for listing in listings)
 
     return Taped(decoder, follow, decoder.opened)
