@@ -14,7 +14,7 @@ from producers.base.runner import LiveRun
 from producers.base.tape import Tape
 from producers.base.universe import Choice
 from producers.commands.live import pointed_at
-from producers.simulators.faults import FaultPlan
+from producers.simulators.faults import Fault, FaultPlan
 from producers.simulators.server import SimulatorServer
 from producers.simulators.twse import RecordedMis, TaiwanVenue
 from producers.venues.twse.arbiter import Rules
@@ -103,9 +103,10 @@ async def taiwan(
     choice: Choice | None = None,
     tape: Path | None = None,
     recorded: RecordedMis | None = None,
+    faults: Sequence[Fault] = (),
 ) -> AsyncIterator[TaiwanRun]:
     """A run that follows everything, or what is asked for."""
-    plan = FaultPlan()
+    plan = FaultPlan(script=faults)
     venue = TaiwanVenue(channels, seed=1, pace=PACE, yahoo=yahoo, recorded=recorded)
     async with SimulatorServer(venue, plan) as server:
         settings = pointed_at(Settings(), "twse", server.addresses())
