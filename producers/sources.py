@@ -76,9 +76,7 @@ SOURCES: dict[str, Source] = {
         pull="pull",
         simulator="yahoo",
     ),
-    "yahoo-history": Source(
-        "bars of past days, a feed of their own", "producers.venues.yahoo.history", pull="pull", simulator="yahoo"
-    ),
+    "yahoo-history": Source("bars of past days, a feed of their own", "producers.venues.yahoo.history", pull="pull"),
     "kiwoom": Source(
         "Korean minute bars as they come",
         "producers.venues.kiwoom.source",
@@ -87,11 +85,7 @@ SOURCES: dict[str, Source] = {
         simulator="kiwoom",
     ),
     "kiwoom-history": Source(
-        "Korean minute bars of the past",
-        "producers.venues.kiwoom.history",
-        pull="pull",
-        needs="Kiwoom's keys",
-        simulator="kiwoom",
+        "Korean minute bars of the past", "producers.venues.kiwoom.history", pull="pull", needs="Kiwoom's keys"
     ),
     "sql": Source(
         "rows of a table that others fill", "producers.venues.sql.command", pull="pull", needs="a database, a map file"

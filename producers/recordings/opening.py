@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from producers.recordings import binance, lobster, minute_bars, parquet, pumps, tape, twse_dsp
+from producers.recordings import binance, kiwoom_minutes, lobster, minute_bars, parquet, pumps, tape, twse_dsp
 from producers.recordings.files import content_hash, head_of
 from producers.recordings.options import RecordingOptions
 from producers.recordings.order import merged_chunks
@@ -22,7 +22,7 @@ PARSER_VERSION = "2"
 """Raised whenever the same files give other rows than before; part of every fingerprint."""
 
 KINDS: tuple[Kind, ...] = tuple(
-    cast(Kind, module) for module in (parquet, tape, binance, pumps, lobster, twse_dsp, minute_bars)
+    cast(Kind, module) for module in (parquet, tape, binance, pumps, lobster, twse_dsp, kiwoom_minutes, minute_bars)
 )
 """In the order in which they are asked; the first that recognises a file opens it."""
 
@@ -77,7 +77,8 @@ def open_recording(
     """Open recordings as one source of rows.
 
     paths : files, or folders of Parquet files, of one kind or several; gzip is recognised by content
-    kind : one of binance, lobster, pumps, twse-dsp, minute-bars, parquet, tape; None tells it by content and name
+    kind : one of binance, lobster, pumps, twse-dsp, kiwoom-minutes, minute-bars, parquet, tape; None tells it by content
+    and name
     TapewatchError if a file cannot be read or no kind recognises it.
     """
     options = options or RecordingOptions()

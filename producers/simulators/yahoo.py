@@ -37,16 +37,16 @@ class YahooVenue:
     """The simulated venue. Every symbol trades around the clock in UTC; days have bars from 14:30 to 21:00.
 
     actions : by symbol; from its time on an action changes the history before it
-    shown : bars shown so far by symbol and interval
+    shown : bars shown so far by symbol and interval; null_every : every so many bars hold nulls, 0 for none
     """
 
     name = "yahoo"
 
-    def __init__(self, symbols: Sequence[str], seed: int = 0) -> None:
+    def __init__(self, symbols: Sequence[str], seed: int = 0, *, null_every: int = NULL_EVERY) -> None:
         self.symbols = list(symbols)
         self.actions: dict[str, list[Action]] = {}
         self.shown: Counter[str] = Counter()
-        self._seed = seed
+        self._seed, self._null_every = seed, null_every
 
     def addresses(self, http: str, ws: str) -> dict[str, str]:
         """The venue's settings."""
@@ -69,7 +69,8 @@ class YahooVenue:
 
     def bar(self, symbol: str, opened: int) -> SimulatedBar | None:
         """The true bar as it was traded, prices in cents; None where nothing was traded."""
-        return None if opened // 60 % NULL_EVERY == 0 else bar_at(symbol, opened, self._seed)
+        empty = self._null_every and opened // 60 % self._null_every == 0
+        return None if empty else bar_at(symbol, opened, self._seed)
 
     def _chart(self, server: SimulatorServer, request: web.Request) -> web.Response:
         symbol = request.match_info["symbol"]

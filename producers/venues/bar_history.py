@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
@@ -18,6 +18,7 @@ from producers.base.answers import HttpError
 from producers.base.collector import Collector
 from producers.base.state import Ledger, Transaction
 from producers.venues.bars import Bar
+from producers.venues.stopping import StoppedError, stopped_within, unless_stopped
 from tapewatch import topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
@@ -29,7 +30,7 @@ from tapewatch.settings import Settings
 
 ROWS_A_TRANSACTION = 10_000
 
-Fetch = Callable[[str, int], Awaitable[Sequence[Bar]]]
+Fetch = Callable[[str, int], Coroutine[Any, Any, Sequence[Bar]]]
 """Symbol and begin (UTC ns) -> its whole bars from there on, oldest first."""
 
 
@@ -192,28 +193,24 @@ async def follow_history(
     def opened() -> HistoryOutput:
         return ScreenHistory() if args.dry_run else KafkaHistory(settings, source, args.feed, fresh, WALL)
 
+    async def asked(symbol: str, since: int) -> Sequence[Bar]:
+        return await unless_stopped(stop, fetch(symbol, since))
+
     output = await asyncio.to_thread(opened)
     rows = failures = 0
     try:
         while True:
             try:
-                rows += await send_history(output, ids, fetch, args.since, interval_s)
+                rows += await send_history(output, ids, asked, args.since, interval_s)
+            except StoppedError:
+                return {"feed": args.feed, "instruments": len(ids), "rows": rows, "failures": failures}
             except HttpError as error:
                 failures += 1
                 if not args.every:
                     raise TapewatchError(f"{source}: {error.message}", error.hint) from error
                 say(f"{source}: {error.message}")
-            if not args.every or await _stopped(stop, args.every):
+            if not args.every or await stopped_within(stop, args.every):
                 return {"feed": args.feed, "instruments": len(ids), "rows": rows, "failures": failures}
             say(f"{source}: {rows:,} rows")
     finally:
         await asyncio.to_thread(output.close)
-
-
-async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
-    """Whether it is to end within that time."""
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True

@@ -42,7 +42,8 @@ class LiveBars:
         latest = self.latest.get(instrument, 0)
         new = [bar for bar in bars if bar.opened > latest]
         collector.messages["bar"] += len(bars)
-        collector.dropped["repeated"] += len(bars) - len(new)
+        if len(new) < len(bars):
+            collector.dropped["repeated"] += len(bars) - len(new)
         # At the very first look the bars before the newest one were not missed: they are history.
         fresh_ns = (FRESH_NS if begun else self.interval_s * NANOS) + self._delayed_ns
         news = [bar for bar in new if received - self._end(bar) <= fresh_ns]

@@ -1,5 +1,6 @@
 """Charts that are polled, as a live feed of bars."""
 
+import argparse
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -19,6 +20,9 @@ from tapewatch.clock import NANOS
 
 LOOK_BACK_NS = 30 * 60 * NANOS
 """How far back the log is read at the start, and charts are asked for."""
+
+AFTER_END_NS = 6 * NANOS
+"""How long after a bar's end it is asked for."""
 
 
 LATEST = "latest"
@@ -44,6 +48,13 @@ class ChartPage:
 
 Parse = Callable[[bytes, int], ChartPage]
 """A body and its receipt time -> its page; NoChartError where there is none."""
+
+
+def symbols_of(args: argparse.Namespace, asked: Sequence[str]) -> list[str]:
+    """The symbols that were asked for; of a simulated venue, where none were, those that it makes up."""
+    if not asked and getattr(args, "against", None) == "sim":
+        return [f"SIM{number}" for number in range(args.sim_symbols)]
+    return list(asked)
 
 
 class ChartDecoder:
@@ -134,10 +145,15 @@ class PollingConnector:
         self._symbols = [one.symbol for one in listings]
 
     async def run(self, station: Station) -> None:
-        """Poll until cancelled."""
-        await station.every(self._poll_s, lambda: self._round(station))
+        """Poll until cancelled: at once, then shortly after each bar's end."""
+        await self.poll(station)
+        step = int(self._poll_s * NANOS)
+        after_end = min(AFTER_END_NS, step // 4)
+        await asyncio.sleep((step - (station.now() - after_end) % step) / NANOS)
+        await station.every(self._poll_s, lambda: self.poll(station))
 
-    async def _round(self, station: Station) -> None:
+    async def poll(self, station: Station) -> None:
+        """Ask for every symbol's newest bars once."""
         await station.gate.wait()
         await asyncio.gather(*(self._one(station, symbol) for symbol in self._symbols))
 

@@ -114,7 +114,7 @@ def test_unknown_file_and_unknown_kind_name_the_kinds(tmp_path: Path) -> None:
     path.write_text("hello\n")
     with pytest.raises(TapewatchError) as unknown:
         open_recording([path])
-    assert "binance, lobster, minute-bars, parquet, pumps, tape, twse-dsp" in unknown.value.hint
+    assert "binance, kiwoom-minutes, lobster, minute-bars, parquet, pumps, tape, twse-dsp" in unknown.value.hint
     with pytest.raises(TapewatchError, match="no kind of recording"):
         open_recording([path], kind="scroll")
     with pytest.raises(TapewatchError, match="cannot read"):

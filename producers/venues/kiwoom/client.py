@@ -11,8 +11,8 @@ import msgspec
 from producers.base.answers import Answer, HttpError
 from producers.base.decoder import Want
 from producers.base.http import Http
+from producers.recordings.kiwoom_rows import SEOUL
 from producers.venues.kiwoom.pages import failure
-from producers.venues.kiwoom.rows import SEOUL
 from tapewatch.clock import NANOS, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.venue_settings import KiwoomSettings

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from producers.recordings.kiwoom_rows import REST, RowError, bar_of
 from producers.venues.bars import Bar
-from producers.venues.kiwoom.rows import REST, RowError, bar_of
 
 _TOKEN = "8005"  # noqa: S105 - the venue's code for a token that is not valid
 _TOO_MANY = "1700"

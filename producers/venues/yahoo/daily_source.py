@@ -8,6 +8,7 @@ from typing import Any
 from producers.base.buckets import TokenBucket
 from producers.base.http import Http
 from producers.base.pulling import look_until
+from producers.venues.polled import symbols_of
 from producers.venues.yahoo.daily import DailySeries, KafkaFactors, ScreenFactors, checked_day
 from producers.venues.yahoo.symbols import yahoo_symbol
 from tapewatch.clock import WALL
@@ -20,7 +21,7 @@ USUAL = "^GSPC,^IXIC,^DJI,^SOX,^VIX,^TNX,^TWII,^KS11,^N225,^HSI,ES=F,NQ=F,CL=F,G
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = "example: tapewatch produce yahoo-daily --symbols ^GSPC,TWD=X,2330.TW --since 2010-01-01 --once"
-    parser.add_argument("--symbols", default=USUAL, metavar="A,B,...", help=f"whose series (default: {USUAL})")
+    parser.add_argument("--symbols", default="", metavar="A,B,...", help=f"whose series (default: {USUAL})")
     parser.add_argument(
         "--since", default="2010-01-01", metavar="YYYY-MM-DD", help="first day at the very first start (2010-01-01)"
     )
@@ -34,11 +35,12 @@ async def pull(
     """Store what is new until stopped."""
     venue = settings.venues.yahoo
     since = checked_day(args.since)
-    symbols = [yahoo_symbol(word.strip()) for word in args.symbols.split(",") if word.strip()]
+    asked = [word.strip() for word in args.symbols.split(",") if word.strip()]
+    symbols = [yahoo_symbol(word) for word in symbols_of(args, asked) or USUAL.split(",")]
     output = ScreenFactors() if args.dry_run else KafkaFactors(settings, WALL)
     headers = {"User-Agent": venue.user_agent}
     http = Http(settings.produce, venue.rest, bucket=TokenBucket(venue.per_second, 1.0), headers=headers)
-    series = DailySeries(http, output, symbols, since, WALL)
+    series = DailySeries(http, output, symbols, since, WALL, stop)
 
     async def look() -> str:
         await series.look()

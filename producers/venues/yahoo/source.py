@@ -1,6 +1,7 @@
 """The source `yahoo`: bars of minutes or hours as they come."""
 
 import argparse
+import asyncio
 from collections.abc import Callable
 
 from producers.base.answers import Answer
@@ -9,11 +10,12 @@ from producers.base.http import Http
 from producers.base.station import Station
 from producers.base.universe import Listing
 from producers.venues.bar_log import latest_bars
-from producers.venues.polled import LOOK_BACK_NS, ChartDecoder, ChartPage, NoChartError, PollingConnector
+from producers.venues.polled import LOOK_BACK_NS, ChartDecoder, ChartPage, NoChartError, PollingConnector, symbols_of
 from producers.venues.yahoo.chart import ChartError, interval_seconds, parse_chart
 from producers.venues.yahoo.reference import instrument, merged
 from producers.venues.yahoo.requests import INTRADAY_DAYS, chart
 from producers.venues.yahoo.symbols import yahoo_symbol
+from tapewatch import kafka, topics
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
@@ -38,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def connect(settings: Settings, args: argparse.Namespace) -> PollingConnector:
     """Bars as they come. Yahoo lists nothing: --symbols has to say what to follow."""
-    wanted = [yahoo_symbol(name) for name in args.symbols]
+    wanted = [yahoo_symbol(name) for name in symbols_of(args, args.symbols)]
     if not wanted:
         raise TapewatchError("yahoo lists no symbols", "Name them with --symbols, as in AAPL,2330.TW.")
     interval_s = interval_seconds(args.interval)
@@ -52,7 +54,7 @@ def connect(settings: Settings, args: argparse.Namespace) -> PollingConnector:
         return services[0]
 
     async def listed(station: Station) -> list[Listing]:
-        known = {} if args.dry_run else registered(settings)
+        known = {} if args.dry_run else await asyncio.to_thread(registered, settings)
         found: list[Listing] = []
         for symbol in wanted:
             now = station.now()
@@ -93,6 +95,7 @@ def page(body: bytes, received: int, interval_s: int) -> ChartPage:
 
 def registered(settings: Settings) -> dict[str, Instrument]:
     """What is registered: other sources know more of an instrument, and that stays."""
+    kafka.create_topics(settings, topics.shared_topics(settings.topics))
     registry = Registry(settings)
     try:
         registry.refresh()
