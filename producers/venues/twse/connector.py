@@ -81,9 +81,14 @@ class TwseConnector:
         exchange, counter = self._lists
         day = await exchange.get(STOCK_DAY_ALL.path, {"response": "json"})
         others = await counter.get(TPEX_QUOTES)
-        return _read(lambda body: listings(body, TWSE), day.body) + _read(
-            lambda body: listings(body, TPEX), others.body
-        )
+        found = _read(lambda body: listings(body, TWSE), day.body)
+        try:
+            return found + _read(lambda body: listings(body, TPEX), others.body)
+        except HttpError:
+            # An answer that is no good must not end the following of instruments that are listed.
+            if any(name.endswith(f".{TPEX}") for name in self._instruments):
+                raise
+            return found
 
     async def _named(self, station: Station, batch: str) -> list[Listing]:
         """The instruments of a request as MIS knows them; as they were named where MIS does not answer."""
