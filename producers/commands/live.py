@@ -50,6 +50,9 @@ def configure(parser: argparse.ArgumentParser, name: str, source: Source) -> Non
         parser.add_argument("--sim-rate", type=float, default=200.0, help="its messages a second (default: 200)")
         parser.add_argument("--sim-seed", type=int, default=1, help="of everything it draws (default: 1)")
         parser.add_argument(
+            "--sim-stuffing", type=float, default=0.0, metavar="S", help="quote stuffing every S seconds (Binance)"
+        )
+        parser.add_argument(
             "--sim-faults", type=Path, metavar="FILE", help="JSON: what goes wrong, see docs/simulators.md"
         )
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
@@ -139,7 +142,9 @@ async def simulator(args: argparse.Namespace, settings: Settings, source: Source
     if args.sim_faults is not None and not args.sim_faults.is_file():
         raise TapewatchError(f"there is no file {args.sim_faults}", "Name a file of faults, see docs/simulators.md.")
     plan = FaultPlan.from_json(args.sim_faults.read_bytes()) if args.sim_faults is not None else FaultPlan()
-    venue = simulated(source.simulator, SimulatorOptions((), args.sim_symbols, args.sim_seed, args.sim_rate))
+    venue = simulated(
+        source.simulator, SimulatorOptions((), args.sim_symbols, args.sim_seed, args.sim_rate, args.sim_stuffing)
+    )
     async with SimulatorServer(venue, plan) as server:
         yield pointed_at(settings, source.simulator, server.addresses())
 

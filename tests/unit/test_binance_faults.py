@@ -93,6 +93,19 @@ def test_messages_that_are_missing_or_overtaken_are_told_and_made_good(dialect: 
     asyncio.run(scene())
 
 
+def test_single_trades_of_futures_that_are_missing_count_as_lost_for_want_of_a_key() -> None:
+    async def scene() -> None:
+        async with binance_scene(dialect="binance_usdm", channels="trade,bookTicker,depth") as live:
+            await until(lambda: len(live.rows(RowType.TRADE)) > 100, "trades")
+            await live.injected("gap", count=2, match="btcusdt@trade")
+            await live.recovered()
+            await live.settled()
+            assert _lost(live.statuses(StatusKind.RESYNC)) == 2
+            assert "/fapi/v1/historicalTrades" not in live.server.requests
+
+    asyncio.run(scene())
+
+
 def test_messages_that_come_twice_give_rows_once() -> None:
     async def scene() -> None:
         async with binance_scene() as live:

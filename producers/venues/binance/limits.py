@@ -18,6 +18,7 @@ class Rest:
     """Paths and weights of one market. minute : weight of REST requests allowed in a minute
 
     path : of combined streams; paths : of channels that come by another
+    keyed : questions that are answered to holders of a key only
     depth : (levels, weight) from the fullest snapshot down; trades : path and weight of trades by id, by question
     """
 
@@ -27,6 +28,7 @@ class Rest:
     trades: dict[str, tuple[str, int]]
     listed: int
     day: int
+    keyed: frozenset[str] = frozenset()
     path: str = "/stream"
     paths: Mapping[str, str] = field(default_factory=dict)
 
@@ -53,6 +55,7 @@ USDM = Rest(
     trades={"trades": ("historicalTrades", 20), "aggregates": ("aggTrades", 20)},
     listed=1,
     day=40,
+    keyed=frozenset({"trades"}),
     # Since April 2026 the path without a route takes subscriptions to aggregate trades and sends none.
     path="/public/stream",
     paths={"aggTrade": "/market/stream"},
@@ -64,4 +67,5 @@ COINM = Rest(
     trades={"trades": ("historicalTrades", 20), "aggregates": ("aggTrades", 20)},
     listed=1,
     day=40,
+    keyed=frozenset({"trades"}),
 )
