@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -49,13 +49,6 @@ class Venue(Protocol):
     def sent(self) -> dict[str, Any]:
         """What was made and sent so far by stream, for `/sim/sent`."""
         ...
-
-
-@runtime_checkable
-class Paced(Protocol):
-    """A venue whose rate can be changed while it runs. rate : messages a second"""
-
-    rate: float
 
 
 class Talker(Protocol):
@@ -204,17 +197,6 @@ class SimulatorServer:
 
     async def _sent(self, request: web.Request) -> web.StreamResponse:
         return json_answer(self.report())
-
-    async def _rate(self, request: web.Request) -> web.StreamResponse:
-        """Change the rate: with 0 a client can be asked whether it has everything."""
-        try:
-            rate = float(request.query.get("value", ""))
-        except ValueError:
-            rate = -1.0
-        if not isinstance(self.venue, Paced) or not 0.0 <= rate < float("inf"):
-            return json_answer({"error": "no such rate"}, 400)
-        self.venue.rate = rate
-        return json_answer({"rate": rate})
 
     async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request passes here: refusals before the venue's answer, damage after it."""
