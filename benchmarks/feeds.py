@@ -35,7 +35,7 @@ FLUSH_MESSAGES = 160
 
 
 class FeedsResult(msgspec.Struct, frozen=True):
-    """The JSON document. Figures in microseconds of CPU a message, of the whole process, threads of librdkafka included.
+    """The JSON document. Figures in microseconds of CPU a message, of the whole process, librdkafka's threads included.
 
     decode_us : decoding alone; columns_us : and rows as columns; total_us : and frames, until all are acknowledged
     messages_per_core_s : messages a second that one core sustains by total_us
@@ -55,9 +55,10 @@ class FeedsResult(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """For people."""
         return (
-            f"{self.messages:,} Binance messages of {self.symbols:,} symbols: {self.total_us.median} us of CPU each from "
-            f"decoding to Kafka's acknowledgement ({self.total_us.min} to {self.total_us.max}), of which decoding "
-            f"{self.decode_us.median}, to columns {self.columns_us.median}; {self.messages_per_core_s.median:,.0f}/s a core"
+            f"{self.messages:,} Binance messages of {self.symbols:,} symbols: {self.total_us.median} us of CPU each "
+            f"from decoding to Kafka's acknowledgement ({self.total_us.min} to {self.total_us.max}); decoding alone "
+            f"{self.decode_us.median}, to columns {self.columns_us.median}; "
+            f"{self.messages_per_core_s.median:,.0f}/s a core"
         )
 
 

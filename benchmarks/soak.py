@@ -5,10 +5,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from benchmarks import soak_market
+from benchmarks import soak_feeds, soak_market
 from benchmarks.report import DOCS
 from benchmarks.stack import own_stack
 from tapewatch import settings as configuration
@@ -21,8 +22,8 @@ class Job:
     """A proof. run : settings of a new stack and minutes to the result; table : for people; minutes : its length."""
 
     proves: str
-    run: Callable[[Settings, float], soak_market.MarketResult]
-    table: Callable[[soak_market.MarketResult], str]
+    run: Callable[[Settings, float], Any]
+    table: Callable[[Any], str]
     minutes: float
 
 
@@ -32,6 +33,12 @@ JOBS = {
         soak_market.run,
         soak_market.markdown,
         60.0,
+    ),
+    "feeds": Job(
+        "a live producer loses nothing at 20,000 messages/s of 1,000 symbols, in flat memory",
+        soak_feeds.run,
+        soak_feeds.markdown,
+        20.0,
     ),
 }
 
@@ -66,7 +73,7 @@ def _run(name: str, minutes: float, folder: Path, as_json: bool) -> bool:
     (folder / f"soak-{name}.json").write_bytes(msgspec.json.format(data, indent=2) + b"\n")
     (folder / f"soak-{name}.md").write_text(f"# {name}: {job.proves}\n\n{job.table(result)}\n")
     print(data.decode() if as_json else job.table(result))
-    return result.passed
+    return bool(result.passed)
 
 
 if __name__ == "__main__":

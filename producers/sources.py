@@ -39,13 +39,34 @@ SOURCES: dict[str, Source] = {
     "binance-coinm": Source(
         "trades, quotes, books of futures in coins", _BINANCE, connect="coinm", simulator="binance_coinm"
     ),
+    "upbit": Source(
+        "trades, quotes, books of KRW markets", "producers.venues.upbit.source", connect="upbit", simulator="upbit"
+    ),
+    "coinbase": Source(
+        "trades, quotes, books of spot", "producers.venues.coinbase.source", connect="coinbase", simulator="coinbase"
+    ),
+    "kraken": Source(
+        "trades, quotes, books of spot", "producers.venues.kraken.source", connect="kraken", simulator="kraken"
+    ),
     "kafka": Source(
         "frames from messages that others write to a topic",
         "producers.venues.bridge.source",
         pull="pull",
         needs="a map file",
     ),
+    "news": Source(
+        "headlines of cnyes, RSS and Atom, to the topic news",
+        "producers.venues.news.source",
+        pull="pull",
+        simulator="news",
+    ),
     "twse": Source("quotes, books of Taiwan's two markets", _TWSE, connect="live", simulator="twse"),
+    "twse-daily": Source(
+        "Taiwan's daily prices, institutions' net buying, margin balances, as factors",
+        "producers.venues.twse.daily_source",
+        pull="pull",
+        simulator="twse",
+    ),
     "yahoo": Source(
         "bars of minutes as they come", "producers.venues.yahoo.source", connect="connect", simulator="yahoo"
     ),

@@ -70,9 +70,10 @@ class KiwoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """News. cnyes : base address; feeds : addresses of RSS or Atom feeds"""
+    """News. cnyes, cnyes_pages : base addresses of its lists and articles; feeds : addresses of RSS or Atom feeds"""
 
     cnyes: str = "https://api.cnyes.com"
+    cnyes_pages: str = "https://news.cnyes.com"
     feeds: tuple[str, ...] = ()
 
 

@@ -16,7 +16,11 @@ class Connector(Protocol):
 
     feed: str
     calendar: str
-    decoder: Decoder
+
+    @property
+    def decoder(self) -> Decoder:
+        """What its messages go to."""
+        ...
 
     async def listed(self, station: Station) -> list[Listing]:
         """Everything that the venue lists now; asked at start and once a day."""

@@ -76,18 +76,7 @@ class Book:
 
     def violation(self, row: Levels) -> str:
         """What is wrong with the book: crossed, bad_quantity or unsorted; empty where it is sound. row : of `row()`"""
-        bids, asks = self.bids.prices, self.asks.prices
-        if bids and asks and bids[-1] >= asks[0]:
-            return "crossed"
-        for prices, quantities, held, descends in ((*row[:2], len(bids), True), (*row[2:], len(asks), False)):
-            shown = prices[: min(held, BOOK_LEVELS)]
-            if not shown:
-                continue
-            if not min(quantities[: len(shown)]) > 0.0:
-                return "bad_quantity"
-            if len(set(shown)) != len(shown) or sorted(shown, reverse=descends) != shown or not min(shown) > 0.0:
-                return "unsorted"
-        return ""
+        return row_violation(row, len(self.bids.prices), len(self.asks.prices))
 
 
 def padded(levels: list[Level]) -> Side:
@@ -96,16 +85,16 @@ def padded(levels: list[Level]) -> Side:
     return [price for price, _ in levels] + absent, [qty for _, qty in levels] + absent
 
 
-def levels_violation(bids: list[Level], asks: list[Level]) -> str:
-    """What is wrong with levels given best first: crossed, bad_quantity or unsorted; empty where they are sound."""
-    if bids and asks and bids[0][0] >= asks[0][0]:
+def row_violation(row: Levels, bids: int, asks: int) -> str:
+    """What is wrong with ten levels a side; empty where they are sound. bids, asks : levels that there are"""
+    if bids and asks and row[0][0] >= row[2][0]:
         return "crossed"
-    for side, levels in ((1, bids), (-1, asks)):
-        previous = float("inf") * side
-        for price, qty in levels:
-            if not qty > 0.0:
-                return "bad_quantity"
-            if not (previous - price) * side > 0.0 or not price > 0.0:
-                return "unsorted"
-            previous = price
+    for prices, quantities, held, descends in ((*row[:2], bids, True), (*row[2:], asks, False)):
+        shown = prices[: min(held, BOOK_LEVELS)]
+        if not shown:
+            continue
+        if not min(quantities[: len(shown)]) > 0.0:
+            return "bad_quantity"
+        if len(set(shown)) != len(shown) or sorted(shown, reverse=descends) != shown or not min(shown) > 0.0:
+            return "unsorted"
     return ""

@@ -34,8 +34,10 @@ class ClockOffset:
     """Estimates of one venue's clock.
 
     A question asked at t0 and answered at t1 with the venue's time s gives s - (t0 + t1) / 2, wrong by at most half
-    the round trip (as in NTP, RFC 5905, with the venue's two times taken as one). The sample with the smallest bound
-    counts. limit_s : a clock surely further off than this is `exceeded`
+    the round trip (as in NTP, RFC 5905, with the venue's two times taken as one). What the bounds of the newest samples
+    have in common counts (as in Marzullo's algorithm), so that even times in whole seconds become fine; where they
+    contradict each other, as after a clock was set, the narrowest.
+    limit_s : a clock surely further off than this is `exceeded`
     """
 
     def __init__(self, limit_s: float = LIMIT_S) -> None:
@@ -76,6 +78,10 @@ class ClockOffset:
     def estimate(self) -> Offset | None:
         """The best estimate, None before the first sample."""
         if self._trips:
+            least = max(offset_s - within_s for _, offset_s, within_s in self._trips)
+            most = min(offset_s + within_s for _, offset_s, within_s in self._trips)
+            if least <= most:
+                return Offset((least + most) / 2, (most - least) / 2, "round_trip")
             _, offset_s, within_s = min(self._trips, key=lambda trip: trip[2])
             return Offset(offset_s, within_s, "round_trip")
         fastest = [value for value in (self._fastest, self._fastest_before) if value is not None]

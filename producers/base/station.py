@@ -50,6 +50,10 @@ class Tape(Protocol):
         """These are followed from now on, and no others."""
         ...
 
+    def note(self, name: str, received: int, want: Want | None = None, reason: str = "") -> None:
+        """A connector tells its decoder something that is none of the above."""
+        ...
+
     @property
     def behind(self) -> bool:
         """Whether sockets had better not be read for a while."""
@@ -123,6 +127,11 @@ class Station:
         if self._tape is not None:
             self._tape.opened(link, symbols, received)
 
+    def tape_note(self, name: str, received: int, want: Want | None = None, reason: str = "") -> None:
+        """Let the tape know what the decoder is told besides messages, answers and breaks."""
+        if self._tape is not None:
+            self._tape.note(name, received, want, reason)
+
     async def register(self, instruments: Sequence[Instrument]) -> None:
         """Register reference data; rows of these may follow when it returns."""
         await self._register(instruments)
@@ -177,6 +186,9 @@ class Station:
                             return
                         await asyncio.sleep(backoff.next())
             standing.discard(want)
+            if self._tape is not None and not answer.status:
+                # Made up by the connector: no web service has given it, and so none has put it on the tape.
+                self._tape.answer(want, answer.body, answer.received)
             decoder.answer(want, answer.body, answer.received)
 
         while True:

@@ -37,11 +37,12 @@ class TapeEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """Any later line.
 
     kind : message (link, body), answer (want, body), lost (link, symbols, reason), open (link, symbols: a connection
-    carries them now) or follow (listings: these are followed from now on)
+    carries them now), follow (listings: these are followed from now on) or note (name, want, reason: what a connector
+    told its decoder besides)
     at : receipt time, UTC nanoseconds; base64 : the body where it is no UTF-8
     """
 
-    kind: Literal["message", "answer", "lost", "open", "follow"]
+    kind: Literal["message", "answer", "lost", "open", "follow", "note"]
     at: int
     link: str = ""
     want: Want | None = None
@@ -50,6 +51,7 @@ class TapeEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     symbols: tuple[str, ...] = ()
     reason: str = ""
     listings: tuple[Listing, ...] = ()
+    name: str = ""
 
     @property
     def data(self) -> bytes:
@@ -98,6 +100,10 @@ class Tape:
     def follow(self, listings: Sequence[Listing], received: int) -> None:
         """These are followed from now on, and no others."""
         self._put(TapeEvent("follow", received, listings=tuple(listings)), 0)
+
+    def note(self, name: str, received: int, want: Want | None = None, reason: str = "") -> None:
+        """A connector tells its decoder something that is none of the above."""
+        self._put(TapeEvent("note", received, want=want, reason=reason, name=name), 0)
 
     @property
     def behind(self) -> bool:

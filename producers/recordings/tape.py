@@ -75,22 +75,8 @@ class TapeSeries:
         report.lines += 1
         file, decoder = self.paths[0].name, taped.decoder
         try:
-            event = self._decode(line)
-            data = event.data
-        except (msgspec.MsgspecError, ValueError):
-            report.refuse(file, number, "malformed_line", line)
-            return
-        if event.kind == "message":
-            decoder.message(data, event.at)
-        elif event.kind == "answer" and event.want is not None:
-            decoder.answer(event.want, data, event.at)
-        elif event.kind == "lost":
-            decoder.lost(event.symbols, f"{event.link}: {event.reason}", event.at)
-        elif event.kind == "open":
-            taped.opened(event.symbols, event.at)
-        elif event.kind == "follow":
-            taped.follow(event.listings)
-        else:
+            _tell(taped, self._decode(line))
+        except ValueError:  # msgspec's are among them
             report.refuse(file, number, "malformed_line", line)
         decoder.wants.clear()
         for refused in decoder.collector.take_refused():
@@ -105,6 +91,25 @@ def recognises(head: Head) -> bool:
 def open(heads: Sequence[Head], options: RecordingOptions) -> list[Series]:
     """One series a tape."""
     return [TapeSeries(head.path, _header(head), options) for head in heads]
+
+
+def _tell(taped: Taped, event: TapeEvent) -> None:
+    """Give an event to the decoder; ValueError where it is not whole."""
+    data, decoder = event.data, taped.decoder
+    if event.kind == "message":
+        decoder.message(data, event.at)
+    elif event.kind == "answer" and event.want is not None:
+        decoder.answer(event.want, data, event.at)
+    elif event.kind == "lost":
+        decoder.lost(event.symbols, f"{event.link}: {event.reason}" if event.link else event.reason, event.at)
+    elif event.kind == "open":
+        taped.opened(event.symbols, event.at)
+    elif event.kind == "follow":
+        taped.follow(event.listings, event.at)
+    elif event.kind == "note":
+        taped.note(event.name, event.want, event.reason, event.at)
+    else:
+        raise ValueError("an answer to nothing")
 
 
 def _header(head: Head) -> TapeHeader:

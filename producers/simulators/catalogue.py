@@ -24,9 +24,13 @@ class SimulatorOptions:
 Maker = Callable[[SimulatorOptions], Venue]
 
 SIMULATORS: Mapping[str, str] = {
+    "news": "producers.simulators.news:site",
     "binance": "producers.simulators.binance.makers:spot",
     "binance_usdm": "producers.simulators.binance.makers:usdm",
     "binance_coinm": "producers.simulators.binance.makers:coinm",
+    "upbit": "producers.simulators.upbit:upbit",
+    "coinbase": "producers.simulators.coinbase:coinbase",
+    "kraken": "producers.simulators.kraken:kraken",
     "twse": "producers.simulators.twse.makers:taiwan",
     "yahoo": "producers.simulators.yahoo:made",
     "kiwoom": "producers.simulators.kiwoom:made",

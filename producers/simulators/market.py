@@ -181,8 +181,10 @@ class MarketBook:
 class VenueMarket:
     """Several symbols, all drawn from one source: the same events in the same order for the same seed."""
 
-    def __init__(self, symbols: Sequence[str], *, seed: int = 0, depth: int = 50, tick: int = 2, lot: int = 3) -> None:
-        kept = max(1_000, min(100_000, KEPT_TRADES // max(1, len(symbols))))
+    def __init__(
+        self, symbols: Sequence[str], *, seed: int = 0, depth: int = 50, tick: int = 2, lot: int = 3, kept: int = 0
+    ) -> None:
+        kept = kept or max(1_000, min(100_000, KEPT_TRADES // max(1, len(symbols))))
         # One generator for all: a thousand of them, 2.5 KB each, would push everything else out of the cache.
         self.random = random.Random(seed)  # noqa: S311 - a market is no secret
         self.books = {

@@ -8,14 +8,13 @@ from typing import NamedTuple
 
 from producers.recordings.files import line_blocks
 from producers.recordings.report import RecordingReport
-from producers.simulators.frames import frame
 from tapewatch.clock import NANOS
 
 BATCH = 256
 _LINE = re.compile(rb"(\d{16,19}) (\{.*)", re.DOTALL)
 _STREAM = re.compile(rb'\{"stream":"([^"]*)"')
 
-Push = Callable[[Sequence[bytes], Sequence[str]], Awaitable[None]]
+Turn = Callable[[], Awaitable[None]]
 
 
 class RecordedLine(NamedTuple):
@@ -43,25 +42,20 @@ def snapshot_of(paths: Sequence[Path]) -> bytes:
     return next((line.message for line in recorded_lines(paths) if b'"lastUpdateId"' in line.message[:40]), b"")
 
 
-async def send_recorded(lines: Iterable[RecordedLine], push: Push, pace: float = 0.0) -> int:
-    """Send the streams' messages; how many. pace : 1 recorded, N times that, 0 as fast as `push` takes them"""
+async def send_recorded(
+    lines: Iterable[RecordedLine], take: Callable[[RecordedLine], None], turn: Turn, pace: float = 0.0
+) -> None:
+    """Hand on line after line. take : puts a line where it goes; turn : writes what was put, and waits for slow clients
+
+    pace : 1 recorded, N times that, 0 as fast as `turn` lets it
+    """
     time = asyncio.get_running_loop().time
-    began, first, count = time(), -1, 0
-    frames: list[bytes] = []
-    streams: list[str] = []
-    for line in lines:
-        if not line.stream:
-            continue
+    began, first = time(), -1
+    for count, line in enumerate(lines):
         first = line.received if first < 0 else first
         ahead = (line.received - first) / NANOS / pace - (time() - began) if pace else 0.0
-        if len(frames) >= BATCH or (frames and ahead > 0.0):
-            await push(frames, streams)
-            frames, streams = [], []
-        if ahead > 0.0:
-            await asyncio.sleep(ahead)
-        frames.append(frame(line.message))
-        streams.append(line.stream)
-        count += 1
-    if frames:
-        await push(frames, streams)
-    return count
+        if ahead > 0.0 or count % BATCH == 0:
+            await turn()
+            await asyncio.sleep(max(0.0, ahead))
+        take(line)
+    await turn()

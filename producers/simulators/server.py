@@ -17,10 +17,11 @@ from producers.simulators.connection import Connection
 from producers.simulators.faults import BODY_FAULTS, CONNECTION_FAULTS, REFUSAL_FAULTS, FaultKind, FaultPlan
 from tapewatch.clock import NANOS, WALL, Clock
 
-LOOK_S = 0.01
+LOOK_S = 0.02
 """How often connections are looked at."""
 LONGEST_ADDRESS = 1 << 17
 """A combined stream's address names up to 1,024 streams."""
+MOST_RATE = 1_000_000.0
 _TLS = frozenset({FaultKind.TLS_FAILURE})
 _SKEW = frozenset({FaultKind.CLOCK_SKEW})
 
@@ -136,7 +137,9 @@ class SimulatorServer:
             return await self._around(request, handler)
 
         application = web.Application(middlewares=[around], client_max_size=1 << 24)
-        application.add_routes([web.get("/sim/sent", self._sent), *self.venue.routes(self)])
+        application.add_routes(
+            [web.get("/sim/sent", self._sent), web.post("/sim/rate", self._rate), *self.venue.routes(self)]
+        )
         context = None
         if self._tls:
             self._folder = tempfile.TemporaryDirectory(prefix="simulator-")
@@ -180,6 +183,17 @@ class SimulatorServer:
             "faults": self.plan.report(),
             "sent": self.venue.sent(),
         }
+
+    async def _rate(self, request: web.Request) -> web.StreamResponse:
+        """Change how many messages a second a pushing venue makes: `?value=0` ends them."""
+        try:
+            value = float(request.query.get("value", ""))
+        except ValueError:
+            return web.Response(status=400, text="value is a number")
+        if not hasattr(self.venue, "rate") or not 0.0 <= value <= MOST_RATE:
+            return web.Response(status=400, text="this venue pushes nothing, or not at that rate")
+        self.venue.rate = value
+        return json_answer({"rate": value})
 
     async def _sent(self, request: web.Request) -> web.StreamResponse:
         return json_answer(self.report())

@@ -4,22 +4,23 @@ from functools import lru_cache
 from math import nan
 
 from producers.base.collector import Collector
-from producers.base.ladder import Level, padded
-from producers.columns import decimal_float
+from producers.base.ladder import Levels
+from producers.columns import LARGEST, SHORT_TEXT, SMALLEST, decimal_float
 from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
 from tapewatch.rfc3339 import from_rfc3339
-from tapewatch.rows import BOOK_LEVELS, Condition, StatusKind
+from tapewatch.rows import Condition, StatusKind
 
 QUANTITY_DECIMALS = 10
 """Running volumes are rounded to them, so that they do not drift."""
-LARGEST = 10**300
 REGULAR, LATE = int(Condition.REGULAR), int(Condition.LATE)
 
 
 def exact_or_nan(text: str) -> float:
     """The float64 of a JSON number's text, NaN where the text does not survive the round trip."""
     try:
+        if len(text) <= SHORT_TEXT and SMALLEST < (value := float(text)) < LARGEST:
+            return value
         return decimal_float(text)
     except ValueError:
         return nan
@@ -81,24 +82,23 @@ class Coin:
         self._missed_since = 0
         self._reason = ""
         self._touch: Touch = (nan, nan, nan, nan)
-        self._shown: tuple[list[Level], list[Level]] = ([], [])
+        self._shown: Levels | None = None
 
     @property
     def missing(self) -> bool:
         """Whether something was missed and has not been made good or given up."""
         return self._missed_since > 0
 
-    def show_book(self, sequence: int, event: int, received: int, bids: list[Level], asks: list[Level]) -> bool:
-        """A book row of up to ten levels a side where they changed, and a quote row where the touch did."""
+    def show_book(self, sequence: int, event: int, received: int, row: Levels) -> bool:
+        """A book row where its levels changed, and a quote row where the touch did. row : as of `Book.row`"""
         self.book_due = False
-        shown = (bids, asks)
-        if shown == self._shown:
+        # Absent levels are one and the same NaN, so that rows compare equal.
+        if row == self._shown:
             return False
-        self._shown = shown
-        sides = (*padded(bids[:BOOK_LEVELS]), *padded(asks[:BOOK_LEVELS]))
-        self._collector.books.append((self.code, event, received, sequence, *sides))
-        touch = (*(bids[0] if bids else (nan, nan)), *(asks[0] if asks else (nan, nan)))
-        if touch != self._touch and (bids or asks):
+        self._shown = row
+        self._collector.books.append((self.code, event, received, sequence, *row))
+        touch = (row[0][0], row[1][0], row[2][0], row[3][0])
+        if touch != self._touch:
             self._touch = touch
             self.show_quote(event, received)
         return True
@@ -138,7 +138,7 @@ class Coin:
         self.book_due |= book
         self.trades_due |= trades
         if book:
-            self._shown = ([], [])
+            self._shown = None
             self._touch = (nan, nan, nan, nan)
         if self._missed_since:
             return

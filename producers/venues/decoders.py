@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from producers.base.collector import Collector
-from producers.base.decoder import Decoder
+from producers.base.decoder import Decoder, Want
 from producers.base.universe import Listing
 from tapewatch.errors import TapewatchError
 
@@ -14,24 +14,36 @@ DECODERS: dict[str, str] = {
     "binance": "producers.venues.binance.taped",
     "binance-usdm": "producers.venues.binance.taped",
     "binance-coinm": "producers.venues.binance.taped",
+    "upbit": "producers.venues.spoken_taped",
+    "coinbase": "producers.venues.spoken_taped",
+    "kraken": "producers.venues.spoken_taped",
+    "twse": "producers.venues.twse.taped",
+    "yahoo": "producers.venues.polled_taped",
+    "kiwoom": "producers.venues.polled_taped",
 }
 """Venue on the tape, which is the source's name, -> module with `make_decoder`, as below."""
 
 
-def _nothing(symbols: Collection[str], at: int) -> None:
+def _not_told(symbols: Collection[str], at: int) -> None:
     """Opened connections mean nothing to most decoders."""
+
+
+def _no_notes(name: str, want: Want | None, reason: str, at: int) -> None:
+    """Most connectors tell their decoder nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taped:
     """A decoder to play a tape to, made as the live session made its own.
 
-    follow : tells it what is followed from now on; opened : that a connection carries these symbols, at UTC ns
+    follow : tells it what is followed from now on, at UTC ns; opened : that a connection carries these symbols
+    note : what the connector told it besides: name, want, reason, at
     """
 
     decoder: Decoder
-    follow: Callable[[Sequence[Listing]], None]
-    opened: Callable[[Collection[str], int], None] = _nothing
+    follow: Callable[[Sequence[Listing], int], None]
+    opened: Callable[[Collection[str], int], None] = _not_told
+    note: Callable[[str, Want | None, str, int], None] = _no_notes
 
 
 def make_decoder(venue: str, collector: Collector, settings: Mapping[str, Any]) -> Taped:

@@ -5,6 +5,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from producers.base.answers import Answer, HttpError
 from producers.base.collector import Collector
@@ -20,6 +23,10 @@ LOOK_BACK_NS = 30 * 60 * NANOS
 
 AFTER_END_NS = 6 * NANOS
 """How long after a bar's end it is asked for."""
+
+
+LATEST = "latest"
+"""Note on a tape: JSON, opening of the newest bar in the log at the start by instrument."""
 
 
 class NoChartError(Exception):
@@ -56,10 +63,13 @@ class ChartDecoder:
     A bad row is refused once: it is looked for again only while it is newer than everything that was taken.
     """
 
-    def __init__(self, parse: Parse, interval_s: int, delayed_s: float = 0.0) -> None:
-        self.collector = Collector()
+    def __init__(
+        self, parse: Parse, interval_s: int, delayed_s: float = 0.0, collector: Collector | None = None
+    ) -> None:
+        self.collector = collector or Collector()
         self.wants: deque[Want] = deque()
         self.bars = LiveBars(self.collector, interval_s, delayed_s=delayed_s)
+        self.delayed_s = delayed_s
         self._parse = parse
         self._ids: dict[str, str] = {}
         self._refused: set[bytes] = set()
@@ -116,6 +126,7 @@ class PollingConnector:
     ) -> None:
         self.feed, self.calendar, self.decoder = feed, calendar, decoder
         self._listings, self._ask, self._latest, self._poll_s = listings, ask, latest, poll_s
+        self.tape_settings: dict[str, Any] = {"interval_s": decoder.bars.interval_s, "delayed_s": decoder.delayed_s}
         self._symbols: list[str] = []
         self._begun = False
 
@@ -129,6 +140,7 @@ class PollingConnector:
             self._begun = True
             found = await asyncio.to_thread(self._latest, station.now() - LOOK_BACK_NS)
             self.decoder.bars.latest.update(found)
+            station.tape_note(LATEST, station.now(), reason=msgspec.json.encode(found).decode())
         self.decoder.watch({one.symbol: one.instrument.id for one in listings})
         self._symbols = [one.symbol for one in listings]
 
@@ -152,6 +164,8 @@ class PollingConnector:
         except HttpError as error:
             station.failures[error.reason] += 1
             station.log.warning("chart failed", symbol=symbol, reason=error.reason, detail=error.detail)
-            self.decoder.lost([symbol], f"chart failed: {error.reason}", station.now())
+            at, reason = station.now(), f"chart failed: {error.reason}"
+            station.tape_lost("", [symbol], reason, at)
+            self.decoder.lost([symbol], reason, at)
             return
         self.decoder.answer(want, answer.body, answer.received or station.now())

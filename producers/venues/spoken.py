@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -75,6 +75,7 @@ class Language(Protocol):
 class SpokenConnector:
     """A venue's connector, given its language and its decoder.
 
+    tape_settings : what a tape's reader has to make its decoder with
     The decoder's questions: `subscribe` (a symbol's book anew), `reconnect` (all of it), `trades`.
     """
 
@@ -83,6 +84,7 @@ class SpokenConnector:
     def __init__(self, feed: str, addresses: ExchangeSettings, language: Language, decoder: FollowingDecoder) -> None:
         self.feed = feed
         self.decoder: FollowingDecoder = decoder
+        self.tape_settings: dict[str, Any] = {}
         self._addresses, self._language = addresses, language
         self._links: list[Link] = []
         self._carried: set[str] = set()

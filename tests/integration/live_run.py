@@ -2,22 +2,21 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
-
-from producers.base.collector import RefusedMessage
 from producers.base.connector import Connector
+from producers.base.outlet import KeptOutlet
 from producers.base.runner import LiveRun
+from producers.base.tape import Tape
 from producers.base.universe import Choice
+from producers.commands.live import pointed_at
 from producers.simulators.faults import FaultPlan
 from producers.simulators.server import ConnectionRules, SimulatorServer, Venue
-from tapewatch.instruments import Instrument
 from tapewatch.rows import Rows, RowType, StatusKind
 from tapewatch.settings import Settings
-from tapewatch.venue_settings import ExchangeSettings, ProduceSettings, VenueSettings
+from tapewatch.venue_settings import ProduceSettings
 
 PATIENCE_S = 20.0
 QUICK = ProduceSettings(
@@ -32,59 +31,43 @@ QUICK = ProduceSettings(
 )
 
 
-class KeptRows:
-    """An outlet that keeps what it is given."""
+class KeptRows(KeptOutlet):
+    """Keeps rows by type and instrument. count : rows so far; parts : all of them as they came"""
 
     def __init__(self) -> None:
-        self.newest_ns = 0
-        self.waiting = 0
-        self.registered: list[Instrument] = []
-        self.refused: list[RefusedMessage] = []
+        super().__init__()
         self.count = 0
-        self._rows: defaultdict[tuple[RowType, str], list[dict[str, Any]]] = defaultdict(list)
-
-    async def open(self, feed: str, instruments: Sequence[Instrument]) -> None:
-        await self.register(instruments)
-
-    async def register(self, instruments: Sequence[Instrument]) -> None:
-        self.registered += instruments
+        self.parts: list[Rows] = []
+        self._found: defaultdict[tuple[RowType, str], list[dict[str, Any]]] = defaultdict(list)
 
     def write(self, rows: Sequence[Rows]) -> None:
+        self.parts += rows
         for part in rows:
             self.count += len(part)
             names = [part.instruments[code] for code in part.columns["instrument"]]
             for index, name in enumerate(names):
-                self._rows[part.type, name].append({key: column[index] for key, column in part.columns.items()})
+                self._found[part.type, name].append({key: column[index] for key, column in part.columns.items()})
 
-    def refuse(self, refused: Iterable[RefusedMessage]) -> None:
-        self.refused += refused
-
-    def flush(self, now: int, beat: bool) -> None:
-        return
-
-    async def close(self, now: int) -> None:
-        return
-
-    def rows(self, row_type: RowType, instrument: str) -> list[dict[str, Any]]:
+    def of(self, row_type: RowType, instrument: str) -> list[dict[str, Any]]:
         """The rows of an instrument so far."""
-        return self._rows[row_type, instrument]
+        return self._found[row_type, instrument]
 
     def all_statuses(self) -> list[tuple[str, StatusKind, str]]:
         """Instrument, kind and detail of every status row."""
         return [
             (name, StatusKind(row["kind"]), row["detail"])
-            for (row_type, name), rows in self._rows.items()
+            for (row_type, name), rows in self._found.items()
             if row_type is RowType.STATUS
             for row in rows
         ]
 
     def statuses(self, instrument: str) -> list[tuple[StatusKind, str]]:
         """Kind and detail of its status rows."""
-        return [(StatusKind(row["kind"]), row["detail"]) for row in self.rows(RowType.STATUS, instrument)]
+        return [(StatusKind(row["kind"]), row["detail"]) for row in self.of(RowType.STATUS, instrument)]
 
     def book(self, instrument: str) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
         """The newest book, bids and asks, best first."""
-        rows = self.rows(RowType.BOOK, instrument)
+        rows = self.of(RowType.BOOK, instrument)
         if not rows:
             return [], []
         bids, asks = (
@@ -120,15 +103,13 @@ async def played(
     choice: Choice | None = None,
     rules: ConnectionRules | None = None,
     produce: ProduceSettings = QUICK,
-    tls: bool = False,
+    tape: Tape | None = None,
 ) -> AsyncIterator[Played]:
     """Serve a venue and run a connector against it."""
-    async with SimulatorServer(venue, plan, rules=rules, tls=tls) as server:
-        addresses = ExchangeSettings(**server.addresses())
-        venues = msgspec.structs.replace(VenueSettings(), **{venue.name: addresses})
-        settings = Settings(produce=produce, venues=venues)
+    async with SimulatorServer(venue, plan, rules=rules) as server:
+        settings = pointed_at(Settings(produce=produce), venue.name, server.addresses())
         kept = KeptRows()
-        run = LiveRun(settings, connector(settings), kept, choice or Choice())
+        run = LiveRun(settings, connector(settings), kept, choice or Choice(), tape=tape)
         stop = asyncio.Event()
         running = asyncio.create_task(run.run(stop))
         ready = asyncio.create_task(run.ready.wait())

@@ -4,12 +4,14 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from producers.base.outlet import KeptOutlet
 from producers.base.runner import LiveRun
+from producers.base.tape import Tape
 from producers.base.universe import Choice
 from producers.commands.live import pointed_at
 from producers.simulators.faults import FaultPlan
@@ -17,7 +19,7 @@ from producers.simulators.server import SimulatorServer
 from producers.simulators.twse import TaiwanVenue
 from producers.venues.twse.arbiter import Rules
 from producers.venues.twse.connector import TwseConnector
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.rows import Rows, RowType, StatusKind
 from tapewatch.settings import Settings
 
 PACE = 50.0
@@ -80,9 +82,26 @@ class TaiwanRun:
         return collector.messages.total() == ended
 
 
+def told(parts: Sequence[Rows], row_type: RowType) -> list[tuple[Any, ...]]:
+    """Rows of a type without the replay's heartbeats, as texts that can be compared."""
+    found = []
+    for rows in parts:
+        if rows.type is row_type:
+            names = [rows.instruments[code] for code in rows.columns["instrument"]]
+            columns = [column.tolist() for name, column in rows.columns.items() if name != "instrument"]
+            found += [(name, *map(str, row)) for name, *row in zip(names, *columns, strict=True)]
+    beat = str(int(StatusKind.HEARTBEAT))
+    return [row for row in found if row_type is not RowType.STATUS or row[3] != beat]
+
+
 @asynccontextmanager
 async def taiwan(
-    channels: Sequence[str], *, yahoo: str = "quotes", asked: Sequence[str] = (), choice: Choice | None = None
+    channels: Sequence[str],
+    *,
+    yahoo: str = "quotes",
+    asked: Sequence[str] = (),
+    choice: Choice | None = None,
+    tape: Path | None = None,
 ) -> AsyncIterator[TaiwanRun]:
     """A run that follows everything, or what is asked for."""
     plan = FaultPlan()
@@ -94,7 +113,8 @@ async def taiwan(
         connector = TwseConnector(settings.venues.twse, asked, calendar="", rules=RULES, pace=PACE)
         kept = KeptOutlet()
         stop = asyncio.Event()
-        run = LiveRun(settings, connector, kept, choice or Choice())
+        kept_tape = Tape(tape, "twse", settings=connector.tape_settings) if tape is not None else None
+        run = LiveRun(settings, connector, kept, choice or Choice(), tape=kept_tape)
         task = asyncio.create_task(run.run(stop))
         try:
             under_way = TaiwanRun(venue, plan, connector, kept)
@@ -103,3 +123,5 @@ async def taiwan(
         finally:
             stop.set()
             await task
+            if kept_tape is not None:
+                await asyncio.to_thread(kept_tape.close)

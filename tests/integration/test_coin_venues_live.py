@@ -4,23 +4,29 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from producers.base.runner import LiveRun
+from producers.base.tape import Tape
 from producers.base.universe import Choice, Rule
+from producers.commands.live import pointed_at
+from producers.recordings import open_recording
 from producers.simulators.coinbase import CoinbaseVenue
 from producers.simulators.coins import CoinVenue
-from producers.simulators.faults import FaultKind, FaultPlan
+from producers.simulators.faults import BODY_FAULTS, REFUSAL_FAULTS, FaultKind, FaultPlan
 from producers.simulators.kraken import KrakenVenue
+from producers.simulators.server import SimulatorServer
 from producers.simulators.upbit import ID_STEP, UpbitVenue
 from producers.venues.coinbase.source import coinbase
 from producers.venues.kraken.source import kraken
 from producers.venues.spoken import SpokenConnector
 from producers.venues.upbit.source import upbit
-from tapewatch.rows import Condition, RowType, StatusKind
+from tapewatch.rows import Condition, Rows, RowType, StatusKind
 from tapewatch.settings import Settings
-from tests.integration.live_run import QUICK, Played, played
+from tests.integration.live_run import QUICK, KeptRows, Played, played
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Venue:
     def instrument(self, symbol: str) -> str:
         return f"{symbol.replace('/', '-')}.{self.name.upper()}"
 
-    def simulated(self, rate: float = 400.0) -> CoinVenue:
+    def simulated(self, rate: float = 800.0) -> CoinVenue:
         return self.make(self.symbols, seed=3, rate=rate, beat_s=0.1)
 
 
@@ -99,7 +105,7 @@ class Scene:
 
     def trade_ids(self, symbol: str) -> list[int]:
         """Ids of the trades that came, in the simulator's count."""
-        rows = self.kept.rows(RowType.TRADE, self.venue.instrument(symbol))
+        rows = self.kept.of(RowType.TRADE, self.venue.instrument(symbol))
         return [int(row["trade_id"]) // self.venue.ids for row in rows]
 
     async def no_trade_is_missing(self) -> None:
@@ -120,7 +126,7 @@ class Scene:
         return bool(counted.messages.total() == given.total() + counted.dropped.total() + counted.refused.total())
 
 
-def play(venue: Venue, scene: Callable[[Scene], Awaitable[None]], rate: float = 400.0, **options: object) -> None:
+def play(venue: Venue, scene: Callable[[Scene], Awaitable[None]], rate: float = 800.0, **options: object) -> None:
     """Play a scene against a venue."""
 
     async def whole() -> None:
@@ -139,13 +145,13 @@ def test_books_trades_and_quotes_are_the_venues(venue: Venue) -> None:
         await made.some(400)
         await made.settled()
         await made.no_trade_is_missing()
-        assert sorted(one.id for one in made.kept.registered) == sorted(map(venue.instrument, venue.symbols))
+        assert sorted(made.kept.instruments) == sorted(map(venue.instrument, venue.symbols))
         for name in venue.symbols:
-            quote = made.kept.rows(RowType.QUOTE, venue.instrument(name))[-1]
+            quote = made.kept.of(RowType.QUOTE, venue.instrument(name))[-1]
             bids, asks = made.simulated.book(name)
             assert (quote["bid_price"], quote["bid_qty"]) == bids[0]
             assert (quote["ask_price"], quote["ask_qty"]) == asks[0]
-            conditions = {int(row["condition"]) for row in made.kept.rows(RowType.TRADE, venue.instrument(name))}
+            conditions = {int(row["condition"]) for row in made.kept.of(RowType.TRADE, venue.instrument(name))}
             assert conditions == {int(Condition.REGULAR)}
         assert made.kept.all_statuses() == [] and made.kept.refused == []
 
@@ -195,32 +201,40 @@ def test_lost_late_and_repeated_messages_leave_true_books(venue: Venue, fault: F
 
 
 @every_venue
-@pytest.mark.parametrize(
-    "fault",
-    [
-        FaultKind.HTTP_429,
-        FaultKind.HTTP_403,
-        FaultKind.HTTP_500,
-        FaultKind.HTTP_503,
-        FaultKind.HTML,
-        FaultKind.TRUNCATED_GZIP,
-    ],
-    ids=str,
-)
-def test_web_service_that_fails_is_asked_again(venue: Venue, fault: FaultKind) -> None:
+def test_web_service_that_fails_is_asked_until_it_answers(venue: Venue) -> None:
+    faults = [*sorted(REFUSAL_FAULTS), *sorted(BODY_FAULTS, reverse=True)]
     plan = FaultPlan()
-    plan.now(fault, seconds=0.2)
+    for fault in faults:
+        plan.now(fault, seconds=0.2)
 
     async def scene(made: Scene) -> None:
         await made.some()
-        assert plan.injected[fault] == 1
-        plan.now(fault, seconds=0.2)
+        assert [plan.injected[fault] for fault in faults] == [1] * len(faults)
+        plan.now(FaultKind.HTML)
+        plan.now(FaultKind.TRUNCATED_GZIP)
         plan.now(FaultKind.DISCONNECT)
         await made.run.until(lambda: StatusKind.RESYNC in made.kinds(), "resync")
         await made.settled()
         await made.no_trade_is_missing()
 
     play(venue, scene, plan=plan)
+
+
+def test_certificate_that_nobody_signed_is_not_trusted() -> None:
+    async def scene() -> None:
+        async with SimulatorServer(VENUES[0].simulated(), tls=True) as server:
+            settings = pointed_at(Settings(produce=QUICK), "upbit", server.addresses())
+            connector = VENUES[0].connector(settings)
+            run = LiveRun(settings, connector, KeptRows(), Choice())
+            stop = asyncio.Event()
+            running = asyncio.create_task(run.run(stop))
+            while not run.station.failures["tls"]:
+                await asyncio.sleep(0.01)
+            assert not run.ready.is_set() and server.opened == 0
+            stop.set()
+            await running
+
+    asyncio.run(scene())
 
 
 @every_venue
@@ -257,7 +271,7 @@ def test_venue_clock_that_is_off_is_kept_in_event_times_and_estimated(venue: Ven
     async def scene(made: Scene) -> None:
         await made.run.until(lambda: plan.injected[FaultKind.CLOCK_SKEW] == 1, "skew")
         await made.some()
-        trade = made.kept.rows(RowType.TRADE, made.first)[-1]
+        trade = made.kept.of(RowType.TRADE, made.first)[-1]
         assert 4.0e9 < int(trade["ts_event"]) - int(trade["ts_recv"]) < 6.0e9
         await made.settled()
 
@@ -298,7 +312,7 @@ def test_hole_of_trades_names_the_ids(venue: Venue) -> None:
             if venue.name == "coinbase"
             else f"trades {book.trade_id - 1} to {book.trade_id - 1} missing"
         ]
-        late = [row for row in made.kept.rows(RowType.TRADE, made.first) if int(row["condition"]) == Condition.LATE]
+        late = [row for row in made.kept.of(RowType.TRADE, made.first) if int(row["condition"]) == Condition.LATE]
         assert [int(row["trade_id"]) for row in late][:1] == [book.trade_id - 1]
 
     play(venue, scene)
@@ -312,7 +326,7 @@ def test_most_traded_are_chosen_and_later_ones_join_without_a_restart(venue: Ven
         made.run.run.universe.choice = Choice()
         await made.run.run.look()
         third = venue.instrument(venue.symbols[2])
-        await made.run.until(lambda: made.kept.rows(RowType.BOOK, third) != [], "third book")
+        await made.run.until(lambda: made.kept.of(RowType.BOOK, third) != [], "third book")
         assert made.run.run.station.links[0].losses == 0
         await made.settled()
 
@@ -329,3 +343,41 @@ def test_rule_chooses_by_quote_asset(venue: Venue) -> None:
         await made.some(20)
 
     play(venue, scene, choice=Choice(rules=(Rule.parse(f"quote={quote}"),)))
+
+
+def table(parts: list[Rows], kind: RowType) -> list[tuple[object, ...]]:
+    """The rows of one type in the order in which they came, instruments by name."""
+    found: list[tuple[object, ...]] = []
+    for rows in parts:
+        if rows.type is kind:
+            columns = [
+                [str(value) for value in column] for name, column in rows.columns.items() if name != "instrument"
+            ]
+            names = [rows.instruments[code] for code in rows.columns["instrument"]]
+            found += list(zip(names, *columns, strict=True))
+    return found
+
+
+@every_venue
+def test_recorded_session_with_faults_replays_as_its_own_rows(venue: Venue, tmp_path: Path) -> None:
+    path = tmp_path / f"{venue.name}.tape.gz"
+    kept: list[Rows] = []
+
+    async def scene(made: Scene) -> None:
+        await made.some()
+        made.plan.now(FaultKind.GAP, count=3)
+        made.plan.now(FaultKind.DUPLICATE, count=3)
+        await made.some()
+        made.plan.now(FaultKind.DISCONNECT)
+        await made.run.until(lambda: StatusKind.RESYNC in made.kinds(), "resync")
+        await made.settled()
+        kept.extend(made.kept.parts)
+
+    tape = Tape(path, venue.name)
+    play(venue, scene, tape=tape)
+    tape.close()
+    replayed = [rows for chunk in open_recording([path]).chunks() for rows in chunk.rows]
+    for kind in (RowType.TRADE, RowType.QUOTE, RowType.BOOK, RowType.STATUS):
+        live = table(kept, kind)
+        # Rows of the last flushes came after the scene had looked.
+        assert live and table(replayed, kind)[: len(live)] == live

@@ -1,13 +1,15 @@
 """The live source `twse` against MIS and Yahoo on loopback: every fault that applies, and takeover both ways."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from producers.base.universe import Choice
+from producers.recordings import open_recording
 from producers.venues.twse.arbiter import MIS, YAHOO
 from tapewatch.rows import RowType, StatusKind
-from tests.integration.taiwan_run import taiwan
+from tests.integration.taiwan_run import taiwan, told
 
 CHANNELS = ["tse_2330.tw", "tse_0050.tw", "otc_6547.tw"]
 TSMC = "2330.XTAI"
@@ -133,3 +135,16 @@ def test_venue_whose_clock_is_off_stays_in_charge() -> None:
             assert not run.statuses(StatusKind.GAP)
 
     asyncio.run(work())
+
+
+def test_recorded_session_with_a_takeover_replays_as_its_own_rows(tmp_path: Path) -> None:
+    async def work() -> list[object]:
+        async with taiwan(CHANNELS, tape=tmp_path / "twse.tape.gz") as run:
+            run.plan.now("http_503", count=12, match="getStockInfo")
+            await run.in_charge(YAHOO)
+            await run.in_charge(MIS)
+        return [told(run.kept.rows, kind) for kind in (RowType.STATUS, RowType.QUOTE, RowType.BOOK)]
+
+    live = asyncio.run(work())
+    played = [rows for chunk in open_recording([tmp_path / "twse.tape.gz"]).chunks() for rows in chunk.rows]
+    assert live == [told(played, kind) for kind in (RowType.STATUS, RowType.QUOTE, RowType.BOOK)]

@@ -21,7 +21,11 @@ class FakeDecoder:
         self._ids: dict[str, int] = {}
         self._codes: dict[str, int] = {}
 
-    def follow(self, listings: Sequence[Listing]) -> None:
+    def note(self, name: str, want: Want | None, reason: str, at: int) -> None:
+        if want is not None:
+            self.collector.status(self._codes[want.symbol], StatusKind.HALT, f"{name} {reason}", at)
+
+    def follow(self, listings: Sequence[Listing], at: int = 0) -> None:
         self._codes = {one.symbol: self.collector.code(one.instrument.id) for one in listings}
 
     def opened(self, symbols: Collection[str], at: int) -> None:
@@ -54,4 +58,4 @@ class FakeDecoder:
 
 def make_decoder(_venue: str, collector: Collector, settings: Mapping[str, Any]) -> Taped:
     decoder = FakeDecoder(collector, float(settings.get("scale", 1.0)))
-    return Taped(decoder, decoder.follow, decoder.opened)
+    return Taped(decoder, decoder.follow, decoder.opened, decoder.note)

@@ -97,7 +97,8 @@ class Feed:
     def __init__(self, rules: Rules | None = None) -> None:
         self.decoder = TaiwanDecoder(Collector(), rules or Rules())
         self.batch = "|".join(mis_channel(instrument) for instrument in BOTH)
-        self.decoder.watch(BOTH, [self.batch], at("09:59:55"))
+        self.decoder.watch(BOTH)
+        self.decoder.opened([self.batch], at("09:59:55"))
 
     def mis(self, received: int, *rows: dict[str, str], code: str = "0000") -> None:
         """An answer of MIS."""
@@ -105,7 +106,7 @@ class Feed:
 
     def mis_fails(self, received: int, reason: str = "timeout") -> None:
         """A question to MIS without an answer."""
-        self.decoder.failed(Want("mis", self.batch), reason, received)
+        self.decoder.lost([self.batch], f"mis: {reason}", received)
 
     def yahoo(self, received: int, *quotes: dict[str, Any]) -> None:
         """An answer of Yahoo."""

@@ -8,7 +8,7 @@ import pytest
 
 from producers.base.collector import Collector
 from producers.base.decoder import Want
-from producers.base.ladder import Level
+from producers.base.ladder import Level, Levels, padded
 from producers.venues.kraken.checksum import checksum
 from producers.venues.kraken.decoder import KrakenDecoder
 from tapewatch.rfc3339 import from_rfc3339
@@ -41,6 +41,10 @@ MATIC_CHECKSUM, MATIC_UPDATED = 2_439_117_997, 2_114_181_697
 def levels(text: str) -> list[Level]:
     pairs = [pair.split() for pair in text.split(",") if pair]
     return [(float(price), float(qty)) for price, qty in pairs]
+
+
+def row(bids: list[Level], asks: list[Level]) -> Levels:
+    return (*padded(bids), *padded(asks))
 
 
 def book(kind: str, symbol: str, bids: str, asks: str, crc: int, time: str = TIME) -> bytes:
@@ -94,15 +98,15 @@ def present(row: tuple[Any, ...], at: int) -> list[float]:
 
 
 def test_checksum_is_the_one_of_krakens_worked_example() -> None:
-    assert checksum(levels(BTC_BIDS), levels(BTC_ASKS), 1, 8) == BTC_CHECKSUM
+    assert checksum(row(levels(BTC_BIDS), levels(BTC_ASKS)), 1, 8) == BTC_CHECKSUM
 
 
 def test_checksum_writes_numbers_at_the_instruments_precision_where_the_wire_left_zeros_out() -> None:
-    assert checksum(levels(MATIC_BIDS), levels(MATIC_ASKS), 4, 8) == MATIC_CHECKSUM
+    assert checksum(row(levels(MATIC_BIDS), levels(MATIC_ASKS)), 4, 8) == MATIC_CHECKSUM
 
 
 def test_checksum_of_quantities_beyond_float_products_is_exact() -> None:
-    assert checksum([], [(0.00001234, 987_654_321_001.125)], 8, 5) == zlib.crc32(b"123498765432100112500")
+    assert checksum(row([], [(0.00001234, 987_654_321_001.125)]), 8, 5) == zlib.crc32(b"123498765432100112500")
 
 
 def test_snapshot_and_documented_update_make_books_that_match_the_checksum() -> None:
@@ -138,10 +142,10 @@ def test_checksum_that_differs_is_a_gap_and_the_next_snapshot_a_resync() -> None
 def test_book_is_cut_to_its_depth_so_that_levels_out_of_scope_never_come_back() -> None:
     made = in_step()
     better = [(45284.0, 2.0), *levels(BTC_BIDS)[:9]]
-    crc = checksum(better, levels(BTC_ASKS), 1, 8)
+    crc = checksum(row(better, levels(BTC_ASKS)), 1, 8)
     made.message(book("update", "BTC/USD", "45284.0 2.00000000", "", crc), NOW)
     back = [*levels(BTC_BIDS)[:9], (45276.0, 1.0)]
-    crc = checksum(back, levels(BTC_ASKS), 1, 8)
+    crc = checksum(row(back, levels(BTC_ASKS)), 1, 8)
     made.message(book("update", "BTC/USD", "45284.0 0,45276.0 1.00000000", "", crc), NOW)
     assert made.collector.violations == {}
     assert present(made.collector.books[-1], 4) == [price for price, _ in back]
@@ -163,7 +167,7 @@ def test_precision_told_by_the_instrument_channel_wins_over_the_snapshots_texts(
     told = {"channel": "instrument", "type": "snapshot", "data": {"assets": [], "pairs": pairs}}
     made.message(json.dumps(told).encode(), NOW)
     bids, asks = "0.566 4831.75", "0.567 4410.7"
-    crc = checksum(levels(bids), levels(asks), 4, 8)
+    crc = checksum(row(levels(bids), levels(asks)), 4, 8)
     made.message(book("snapshot", "MATIC/USD", bids, asks, crc), NOW)
     assert len(made.collector.books) == 1
 
@@ -171,7 +175,7 @@ def test_precision_told_by_the_instrument_channel_wins_over_the_snapshots_texts(
 def test_update_that_a_second_connection_repeats_is_dropped() -> None:
     made = in_step()
     better = [(45283.5, 2.0), *levels(BTC_BIDS)[1:]]
-    update = book("update", "BTC/USD", "45283.5 2.0", "", checksum(better, levels(BTC_ASKS), 1, 8))
+    update = book("update", "BTC/USD", "45283.5 2.0", "", checksum(row(better, levels(BTC_ASKS)), 1, 8))
     made.message(update, NOW)
     made.message(update, NOW)
     older = book("snapshot", "BTC/USD", BTC_BIDS, BTC_ASKS, BTC_CHECKSUM, "2023-10-06T17:35:55.440294Z")

@@ -17,7 +17,7 @@ def test_nothing_is_known_before_the_first_sample() -> None:
     assert clock.as_dict() == {"offset_s": None, "within_s": None, "method": None, "exceeded": False}
 
 
-def test_shortest_round_trip_counts() -> None:
+def test_shortest_round_trip_counts_where_samples_contradict_each_other() -> None:
     clock = ClockOffset()
     clock.round_trip(AT, AT + 2 * NANOS, AT + 4 * NANOS)
     clock.round_trip(AT, AT + NANOS // 5, AT + 5 * NANOS)
@@ -38,6 +38,19 @@ def test_true_offset_lies_within_the_bound_however_lopsided_the_ways() -> None:
         found = clock.estimate
         assert found is not None
         assert abs(found.offset_s - true) <= found.within_s + 1e-6
+
+
+def test_times_in_whole_seconds_become_fine_over_several_samples() -> None:
+    rng = np.random.default_rng(5)
+    clock, true = ClockOffset(), -0.3
+    for _ in range(16):
+        asked = AT + int(rng.uniform(0, 60) * NANOS)
+        venue = asked + NANOS // 100 + int(true * NANOS)
+        clock.round_trip(asked, asked + NANOS // 50, venue // NANOS * NANOS, NANOS)
+    found = clock.estimate
+    assert found is not None
+    assert found.within_s < 0.15
+    assert abs(found.offset_s - true) <= found.within_s
 
 
 def test_clock_set_a_while_ago_is_believed() -> None:

@@ -24,6 +24,7 @@ from tapewatch.rows import Rows, RowType
 from tests.unit import fake_venue
 
 AT = 1_700_000_000 * NANOS
+SNAPSHOT = Want("snapshot", "A")
 LISTED = [Listing(name, Instrument(id=f"{name}.FAKE", kind="spot"), 1.5, traits={"quote": "X"}) for name in "ABC"]
 
 
@@ -52,6 +53,10 @@ def session(path: Path) -> Collector:
     live.follow(LISTED)
     tape.message("link-1", b"C 3 1", AT + 7 * NANOS)  # received before an answer that was taken first
     live.message(b"C 3 1", AT + 7 * NANOS)
+    tape.lost("", ["B"], "not answered", AT + 10 * NANOS)
+    live.lost(["B"], "not answered", AT + 10 * NANOS)
+    tape.note("failed", AT + 10 * NANOS, SNAPSHOT, "timeout")
+    live.note("failed", SNAPSHOT, "timeout", AT + 10 * NANOS)
     tape.lost("link-1", ["A", "C"], "silent", AT + 10 * NANOS)
     live.lost(["A", "C"], "link-1: silent", AT + 10 * NANOS)
     tape.close()

@@ -14,12 +14,15 @@ pytest.importorskip("aiohttp")
 import aiohttp
 from aiohttp import WSMsgType, web
 
+from producers.simulators.__main__ import main
 from producers.simulators.answers import json_answer
+from producers.simulators.catalogue import SIMULATORS, SimulatorOptions, simulated
 from producers.simulators.connection import Connection
 from producers.simulators.faults import Fault, FaultKind, FaultPlan
 from producers.simulators.frames import frame
 from producers.simulators.server import ConnectionRules, SimulatorServer
 from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
 
 
 class Ticker:
@@ -298,3 +301,30 @@ def test_a_plan_that_is_none_says_which_kinds_there_are() -> None:
     assert FaultPlan.from_json('{"rates":{"gap":2}}').report()["rates"] == {"gap": 2.0}
     with pytest.raises(TapewatchError, match="plan"):
         FaultPlan.from_json('{"rates":{"meteor":2}}')
+
+
+@pytest.mark.parametrize("name", SIMULATORS)
+def test_every_simulator_gives_the_addresses_that_the_settings_of_its_venue_have(name: str) -> None:
+    async def scene() -> tuple[dict[str, str], int]:
+        venue = simulated(name, SimulatorOptions(count=3, rate=50.0))
+        async with SimulatorServer(venue) as server, aiohttp.ClientSession() as client:
+            port = next(iter(server.addresses().values())).rpartition(":")[2].partition("/")[0]
+            async with client.get(f"http://127.0.0.1:{port}/sim/sent") as answer:
+                return server.addresses(), answer.status
+
+    addresses, status = asyncio.run(scene())
+    assert status == 200
+    assert set(addresses) <= set(getattr(Settings().venues, name).__struct_fields__)
+
+
+def test_a_simulator_that_does_not_exist_is_named() -> None:
+    with pytest.raises(TapewatchError, match="nasdaq"):
+        simulated("nasdaq", SimulatorOptions())
+
+
+def test_the_command_serves_measures_and_ends(capfd: pytest.CaptureFixture[str]) -> None:
+    # A second of warming up and a second of measuring, with a client in a process of its own.
+    assert main(["--venue", "binance", "--symbols", "5", "--rate", "500", "--seconds", "1", "--connections", "2"]) == 0
+    first, second = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    assert first["rest"].startswith("http://127.0.0.1:")
+    assert second["messages"] > 0

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from producers.base.collector import Collector
-from producers.venues.twse.daily import DailyDecoder
+from producers.venues.twse.daily import DailyDecoder, State
 from producers.venues.twse.reports import INSTITUTIONS, MARGIN, PRICES, STOCK_DAY, STOCK_DAY_ALL, Report
 from producers.venues.twse.roc import any_date, at, roc_date, roc_text
 from producers.venues.twse.tables import read_document
@@ -27,9 +27,9 @@ def read(report: Report, body: bytes, received: int = EVENING) -> dict[tuple[str
     """Values by instrument and series; everything is accounted for."""
     reader = decoder()
     found = reader.read(report, DAY, body, received)
-    assert found is not None
+    assert found.state is State.OUT
     accounted(reader)
-    return {(factor.instrument, factor.series): factor.value for factor in found}
+    return {(factor.instrument, factor.series): factor.value for factor in found.factors}
 
 
 def accounted(reader: DailyDecoder) -> None:
@@ -129,17 +129,20 @@ def test_month_of_one_instrument_has_a_day_a_row() -> None:
     rows = [
         ["112/01/03", "1,000", "448,000", "446.00", "449.50", "444.00", "448.00", "-0.50", "9"],
         ["112/01/04", "2,000", "900,000", "449.00", "455.00", "448.50", "X450.00", "X0.00", "11"],
+        ["112/01/05", "3,000", "900,000", "449.00", "455.00", "448.50", "450.00", "0.00", "11"],
         ["合計", "", "", "", "", "", "", "", ""],
     ]
     reader = decoder()
-    found = reader.read_month(STOCK_DAY, "2330.XTAI", reports.flat(fields, rows), at(date(2023, 2, 1), "15:00"))
-    assert found is not None
+    days = [date(2023, 1, 3), date(2023, 1, 4)]
+    received = at(date(2023, 2, 1), "15:00")
+    found = reader.read_month(STOCK_DAY, "2330.XTAI", days, reports.flat(fields, rows), received).factors
     closes = {factor.period: factor.value for factor in found if factor.series == "close"}
     assert closes == {"2023-01-03": 448.0}
     assert reader.collector.refused == {"bad_value": 1, "bad_date": 1}
     assert {factor.period: factor.published_at for factor in found}["2023-01-04"] == to_rfc3339(
         at(date(2023, 1, 4), "15:00")
     )
+    assert reader.collector.dropped == {"other_day": 1}
     accounted(reader)
 
 
@@ -150,7 +153,7 @@ def test_open_data_list_is_read_by_its_roc_date() -> None:
 
 def test_report_of_another_day_is_refused() -> None:
     reader = decoder()
-    assert reader.read(PRICES, DAY, reports.prices("20230104"), EVENING) is None
+    assert reader.read(PRICES, DAY, reports.prices("20230104"), EVENING).state is State.REFUSED
     assert reader.collector.refused == {"other_day": 1}
     accounted(reader)
 
@@ -168,7 +171,7 @@ def test_report_of_another_day_is_refused() -> None:
 )
 def test_report_that_is_none_is_refused(body: bytes, reason: str) -> None:
     reader = decoder()
-    assert reader.read(PRICES, DAY, body, EVENING) is None
+    assert reader.read(PRICES, DAY, body, EVENING).state is State.REFUSED
     assert reader.collector.refused == {reason: 1}
     accounted(reader)
 
@@ -176,7 +179,7 @@ def test_report_that_is_none_is_refused(body: bytes, reason: str) -> None:
 @pytest.mark.parametrize("body", [reports.NOTHING, b"", b"\r\n", b"[]", b'{"stat":"OK","fields":[],"data":[]}'])
 def test_day_without_a_report_is_no_error(body: bytes) -> None:
     reader = decoder()
-    assert reader.read(PRICES, DAY, body, EVENING) is None
+    assert reader.read(PRICES, DAY, body, EVENING).state is State.ABSENT
     assert reader.collector.dropped == {"no_data": 1} and not reader.collector.refused
 
 
@@ -192,20 +195,20 @@ def test_values_are_public_at_the_usual_time_or_when_they_were_seen_before(
     report: Report, body: bytes, usual: str
 ) -> None:
     for received, expected in ((EVENING, at(DAY, usual)), (at(DAY, "14:10"), at(DAY, "14:10"))):
-        found = decoder().read(report, DAY, body, received)
+        found = decoder().read(report, DAY, body, received).factors
         assert found and {factor.published_at for factor in found} == {to_rfc3339(expected)}
 
 
 def test_report_that_was_late_is_public_when_it_was_first_seen() -> None:
     reader = decoder()
-    assert reader.read(PRICES, DAY, reports.NOTHING, at(DAY, "15:10")) is None
-    found = reader.read(PRICES, DAY, reports.prices(), at(DAY, "15:40"))
+    assert reader.read(PRICES, DAY, reports.NOTHING, at(DAY, "15:10")).state is State.ABSENT
+    found = reader.read(PRICES, DAY, reports.prices(), at(DAY, "15:40")).factors
     assert found and found[0].published_at == to_rfc3339(at(DAY, "15:40"))
 
 
 def test_value_fetched_again_is_the_same_message() -> None:
-    first = decoder().read(PRICES, DAY, reports.prices(), EVENING)
-    again = decoder().read(PRICES, DAY, reports.prices(), EVENING + 86_400_000_000_000)
+    first = decoder().read(PRICES, DAY, reports.prices(), EVENING).factors
+    again = decoder().read(PRICES, DAY, reports.prices(), EVENING + 86_400_000_000_000).factors
     assert first and again
     assert [factor.id for factor in first] == [factor.id for factor in again]
     assert len({factor.id for factor in first}) == len(first)
@@ -214,7 +217,7 @@ def test_value_fetched_again_is_the_same_message() -> None:
 
 def test_only_the_wanted_instruments_are_read() -> None:
     reader = decoder("2330.XTAI")
-    found = reader.read(PRICES, DAY, reports.prices(), EVENING)
+    found = reader.read(PRICES, DAY, reports.prices(), EVENING).factors
     assert found and {factor.instrument for factor in found} == {"2330.XTAI"}
     assert reader.collector.dropped == {"not_watched": 1}
     accounted(reader)

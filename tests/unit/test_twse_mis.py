@@ -101,9 +101,10 @@ def test_unknown_symbol_is_refused_once_and_dropped_afterwards() -> None:
     feed = Feed()
     unknown = {"tv": "-", "s": "-", "c": "", "z": "-"}
     feed.mis(at("10:00:01"), unknown, mis_row())
-    feed.mis(at("10:00:06"), unknown)
+    feed.mis(at("10:00:06"), unknown, mis_row())
     collector = feed.decoder.collector
-    assert collector.refused == {"unknown_symbol": 1} and collector.dropped == {"unknown_again": 1}
+    assert [refused.where for refused in collector.take_refused()] == ["otc_6547.tw"]
+    assert collector.refused == {"unknown_symbol": 1} and collector.dropped == {"unknown_again": 1, "unchanged": 1}
     assert len(feed.quotes) == 1 and feed.accounted()
 
 

@@ -166,3 +166,19 @@ def test_any_order_of_failures_and_answers_adds_up(seed: int) -> None:
     alternating = [kind for kind, _ in kinds(feed)]
     assert all(kind in (StatusKind.GAP, StatusKind.RESYNC) for kind in alternating)
     assert len(alternating) == feed.decoder.arbiter.switches
+
+
+def test_prints_of_the_close_on_yahoo_do_not_take_the_feed_from_a_quiet_mis() -> None:
+    feed = Feed()
+    feed.mis(at("13:30:03"), mis_row(event=at("13:30:00")))
+    feed.mis(at("13:31:01"), mis_row(event=at("13:30:00")))
+    feed.yahoo(at("13:31:02"), yahoo_quote(event=at("13:30:07")))
+    assert feed.decoder.arbiter.in_charge == MIS and not kinds(feed)
+
+
+def test_new_session_begins_with_mis() -> None:
+    feed = failing_feed()
+    feed.decoder.opened([], at("10:10:00"))
+    assert kinds(feed)[-1] == (StatusKind.RESYNC, "mis in charge; a session begins")
+    feed.mis(at("10:10:05"), mis_row(event=at("10:10:04")))
+    assert len(feed.quotes) == 3 and feed.accounted()

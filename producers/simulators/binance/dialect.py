@@ -1,7 +1,7 @@
 """In what Binance's three markets differ: paths, limits and the fields of their messages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from producers.simulators.server import ConnectionRules
 
@@ -63,6 +63,7 @@ _FUTURES_TRADE = b'{"e":"trade","E":%%d,"T":%%d,"s":"%(s)b","t":%%d,"p":"%%b","q
 _FUTURES_AGGREGATE = b'{"e":"aggTrade","E":%%d,"a":%%d,"s":"%(s)b","p":"%%b","q":"%%b","f":%%d,"l":%%d,"T":%%d,"m":%%b}'
 _FUTURES_WEIGHTS = {"exchangeInfo": (1, 1), "ticker/24hr": (1, 40), "aggTrades": (20, 20), "historicalTrades": (20, 20)}
 _FUTURES_DEPTHS = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
+_SYMBOL, _SYMBOL_AND_PAIR = b'"s":"%(s)b"', b'"s":"%(s)b","ps":"%(p)b"'
 USDM = Dialect(
     name="binance_usdm",
     prefix="/fapi/v1",
@@ -78,24 +79,12 @@ USDM = Dialect(
     depth=b'{"e":"depthUpdate","E":%%d,"T":%%d,"s":"%(s)b","U":%%d,"u":%%d,"pu":%%d,"b":[%%b],"a":[%%b]}',
     weights=_FUTURES_WEIGHTS,
 )
-COINM = Dialect(
+COINM = replace(
+    USDM,
     name="binance_coinm",
     prefix="/dapi/v1",
-    futures=True,
-    streams=200,
-    messages=10,
-    weight=2_400,
-    rules=FUTURES_RULES,
-    depths=_FUTURES_DEPTHS,
-    trade=_FUTURES_TRADE,
-    aggregate=_FUTURES_AGGREGATE,
-    ticker=(
-        b'{"e":"bookTicker","u":%%d,"s":"%(s)b","ps":"%(p)b","b":"%%b","B":"%%b","a":"%%b","A":"%%b","T":%%d,"E":%%d}'
-    ),
-    depth=(
-        b'{"e":"depthUpdate","E":%%d,"T":%%d,"s":"%(s)b","ps":"%(p)b","U":%%d,"u":%%d,"pu":%%d,"b":[%%b],"a":[%%b]}'
-    ),
+    ticker=USDM.ticker.replace(_SYMBOL, _SYMBOL_AND_PAIR),
+    depth=USDM.depth.replace(_SYMBOL, _SYMBOL_AND_PAIR),
     lot=0,
-    weights=_FUTURES_WEIGHTS,
 )
 DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (SPOT, USDM, COINM)}

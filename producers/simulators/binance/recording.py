@@ -11,12 +11,9 @@ from aiohttp import web
 from producers.simulators.binance.dialect import DIALECTS
 from producers.simulators.binance.rest import BinanceRest
 from producers.simulators.binance.streams import BinanceStreams, Stream
-from producers.simulators.recorded import recorded_lines, snapshot_of
+from producers.simulators.recorded import RecordedLine, recorded_lines, send_recorded, snapshot_of
 from producers.simulators.server import SimulatorServer
-from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
-
-BATCH = 256
 
 
 class BinanceRecording:
@@ -56,25 +53,11 @@ class BinanceRecording:
             await asyncio.sleep(0.005)
         # The client subscribes symbol by symbol; nothing is to be lost before it has come to the last one.
         await asyncio.sleep(0.05)
-        time = asyncio.get_running_loop().time
-        began, first = time(), -1
-        for count, line in enumerate(recorded_lines(self._paths)):
-            first = line.received if first < 0 else first
-            ahead = (line.received - first) / NANOS / self._pace - (time() - began) if self._pace else 0.0
-            if ahead > 0.0 or count % BATCH == 0:
-                self.streams.flush()
-                await self.streams.room()
-                await asyncio.sleep(max(0.0, ahead))
-            stream = self.streams.streams.get(line.stream)
-            if stream is not None:
-                stream.out(line.message, count)
-            if b'"e":"trade"' in line.message[:120]:
-                self._keep(line.message)
-        self.streams.flush()
+        await send_recorded(recorded_lines(self._paths), self._take, self._turn, self._pace)
         self.finished.set()
 
     def sent(self) -> dict[str, Any]:
-        """Messages by stream; ids are line numbers."""
+        """Messages by stream, numbered from 0."""
         return self.streams.sent()
 
     def symbols(self) -> list[dict[str, Any]]:
@@ -102,9 +85,17 @@ class BinanceRecording:
     def _make(self, name: str) -> Stream | None:
         return Stream(name, b"") if name.startswith(self.symbol.lower() + "@") else None
 
-    def _keep(self, message: bytes) -> None:
-        trade = msgspec.json.decode(message, type=_Frame).data
-        self._trades.append((trade.t, trade.p, trade.q, trade.T, trade.m))
+    def _take(self, line: RecordedLine) -> None:
+        stream = self.streams.streams.get(line.stream)
+        if stream is not None:
+            stream.out(line.message, stream.made)
+        if b'"e":"trade"' in line.message[:120]:
+            trade = msgspec.json.decode(line.message, type=_Frame).data
+            self._trades.append((trade.t, trade.p, trade.q, trade.T, trade.m))
+
+    async def _turn(self) -> None:
+        self.streams.flush()
+        await self.streams.room()
 
 
 class _Trade(msgspec.Struct):

@@ -41,8 +41,9 @@ class Stream:
 
     def __init__(self, name: str, message: bytes) -> None:
         self.name = name
-        self.head = len(name) + 19
-        self.template = b'{"stream":"' + name.encode() + b'","data":' + message + b"}"
+        head = b'{"stream":"' + name.encode() + b'","data":'
+        self.head = len(head)
+        self.template = head + message + b"}"
         self.outboxes: list[Outbox] = []
         self.made = self.sent = 0
         self.first_id = self.last_id = -1

@@ -15,7 +15,7 @@ from producers.simulators.market import VenueMarket
 from producers.simulators.server import SimulatorServer
 from tapewatch.errors import TapewatchError
 
-BATCH_S = 0.004
+BATCH_S = 0.005
 MOST_A_BATCH = 2_000
 """Messages made before the sockets get their turn; what is due beyond them waits for the next batch."""
 MILLISECOND = 1_000_000
@@ -33,6 +33,7 @@ class BinanceVenue:
     symbols : upper case; dialect : binance, binance_usdm or binance_coinm; rate : messages a second over all streams,
     0 makes none but by `step`; mix : shares of trades, best quotes and depth; depth : levels a side
     behind : messages that were due and not made yet; weight : limit of request weight a minute, 0 takes Binance's own
+    kept : trades of a symbol that can be fetched, 0 takes what is usual
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class BinanceVenue:
         mix: tuple[float, float, float] = (0.3, 0.5, 0.2),
         depth: int = 50,
         weight: int = 0,
+        kept: int = 0,
     ) -> None:
         if dialect not in DIALECTS:
             raise TapewatchError(f"no Binance market {dialect}", f"Use one of {', '.join(DIALECTS)}.")
@@ -52,7 +54,7 @@ class BinanceVenue:
         self.name = self.dialect.name
         self.rate = rate
         self.behind = 0
-        self.market = VenueMarket(symbols, seed=seed, depth=depth, tick=TICK_DECIMALS, lot=self.dialect.lot)
+        self.market = VenueMarket(symbols, seed=seed, depth=depth, tick=TICK_DECIMALS, lot=self.dialect.lot, kept=kept)
         prices = DecimalTexts(TICK_DECIMALS, self.dialect.decimals)
         quantities = DecimalTexts(self.dialect.lot, self.dialect.decimals)
         self.feeds = {
@@ -78,7 +80,7 @@ class BinanceVenue:
             yield server.websocket(path, self.streams, self.streams.refuses)
 
     async def run(self, server: SimulatorServer) -> None:
-        """Make what is due every two milliseconds; a simulator that falls behind catches up and says so in `behind`."""
+        """Make what is due every five milliseconds; what it is behind with it catches up, and says so in `behind`."""
         time = asyncio.get_running_loop().time
         last, owed = time(), 0.0
         while True:

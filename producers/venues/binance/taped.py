@@ -13,7 +13,7 @@ def make_decoder(venue: str, collector: Collector, _settings: Mapping[str, Any])
     """The decoder of a tape of binance, binance-usdm or binance-coinm."""
     decoder = BinanceDecoder(collector, futures=venue != "binance")
 
-    def follow(listings: Sequence[Listing]) -> None:
+    def follow(listings: Sequence[Listing], _at: int) -> None:
         wanted = {one.symbol: one.instrument.id for one in listings}
         decoder.forget(set(decoder.markets) - set(wanted))
         decoder.watch(wanted.items())

@@ -11,7 +11,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.logs import Log
 from tapewatch.settings import KafkaSettings, Settings
 
-BATCH = 500
+BATCH = 2_000
 """Messages of one transaction at most."""
 
 _LOOK_S = 2.0

@@ -165,7 +165,7 @@ class CoinbaseDecoder:
         if violation:
             self.collector.violations[violation] += 1
             self._broken(product, violation, data, received)
-        elif product.show_book(sequence, event, received, book.bids.highest(), book.asks.lowest()):
+        elif product.show_book(sequence, event, received, row):
             self.given["book"] += 1
         else:
             self.collector.dropped["unchanged_book"] += 1

@@ -9,6 +9,10 @@ from producers.venues.spoken import SpokenConnector
 from tapewatch.settings import Settings
 
 
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Coinbase needs no arguments of its own."""
+
+
 def coinbase(settings: Settings, args: argparse.Namespace) -> SpokenConnector:
     """Coinbase's spot products."""
     return SpokenConnector("coinbase", settings.venues.coinbase, CoinbaseLanguage(), CoinbaseDecoder(Collector()))

@@ -7,18 +7,19 @@ point and leading zeros; asks from the lowest price up, then bids from the highe
 from decimal import Decimal
 from zlib import crc32
 
-from producers.base.ladder import Level
+from producers.base.ladder import Levels
 
-LEVELS = 10
 EXACT = 2.0**52
 
 
-def checksum(bids: list[Level], asks: list[Level], price_decimals: int, qty_decimals: int) -> int:
-    """The checksum of a book's levels, best first; those beyond the tenth do not count."""
+def checksum(row: Levels, price_decimals: int, qty_decimals: int) -> int:
+    """The checksum of a book's ten levels a side; absent ones are NaN."""
     price_scale, qty_scale = 10.0**price_decimals, 10.0**qty_decimals
     texts: list[str] = []
-    for levels in (asks, bids):
-        for price, qty in levels[:LEVELS]:
+    for prices, quantities in (row[2:], row[:2]):
+        for price, qty in zip(prices, quantities, strict=True):
+            if price != price:
+                break
             units = price * price_scale
             texts.append(str(round(units)) if units < EXACT else _digits(price, price_decimals))
             units = qty * qty_scale

@@ -153,7 +153,7 @@ class KrakenDecoder:
             self.wants.append(Want("subscribe", pair.symbol))
             return
         pair.sequence += 1
-        if pair.show_book(pair.sequence, event, received, *pair.best()):
+        if pair.show_book(pair.sequence, event, received, pair.row):
             self.given["book"] += 1
         else:
             self.collector.dropped["unchanged_book"] += 1

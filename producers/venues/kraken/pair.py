@@ -3,7 +3,7 @@
 from collections import deque
 
 from producers.base.collector import Collector
-from producers.base.ladder import Book, Ladder, Level, levels_violation
+from producers.base.ladder import Book, Ladder, Level
 from producers.venues.coin import number
 from producers.venues.counted_coin import CountedCoin
 from producers.venues.kraken import messages
@@ -20,7 +20,7 @@ class Pair(CountedCoin):
     """A counted coin with its ladder and decimals.
 
     price_decimals, qty_decimals : precision at which the checksum writes numbers, UNKNOWN until it is told
-    state : the venue's word on trading
+    state : the venue's word on trading; row : the newest sound book's ten levels
     """
 
     def __init__(self, collector: Collector, symbol: str, depth: int) -> None:
@@ -30,6 +30,8 @@ class Pair(CountedCoin):
         self.snapshot_ns = self.newest_ns = 0
         self.sequence = 0
         self._book = Book()
+        self.row = self._book.row()
+        self._inexact = False
         self._depth = depth
         self._recent: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
         self._known: set[tuple[int, int]] = set()
@@ -53,6 +55,7 @@ class Pair(CountedCoin):
 
     def snapshot(self, book: messages.Book) -> None:
         """Start the book anew. ValueError where a level holds no number"""
+        self._inexact = False
         self._book.clear()
         self._recent.clear()
         self._known.clear()
@@ -61,24 +64,22 @@ class Pair(CountedCoin):
     def update(self, book: messages.Book) -> None:
         """Set, add and remove levels, then cut the book to its depth. ValueError where a level holds no number"""
         bids, asks = _levels(book.bids), _levels(book.asks)
+        self._inexact |= any(price != price or qty != qty for price, qty in bids + asks)
         self._book.bids.update(bids)
         self._book.asks.update(asks)
         _cut(self._book.bids, slice(None, -self._depth))
         _cut(self._book.asks, slice(self._depth, None))
 
     def fault(self, expected: int) -> str:
-        """What is wrong with the book, empty where its checksum is the venue's."""
-        bids, asks = self.best()
-        if any(price != price or qty != qty for price, qty in bids + asks):
+        """What is wrong with the book, empty where its checksum is the venue's; fills `row`."""
+        if self._inexact:
             return "not_exact_float"
-        violation = levels_violation(bids, asks)
+        self.row = self._book.row()
+        violation = self._book.violation(self.row)
         if violation:
             return violation
-        return "" if checksum(bids, asks, self.price_decimals, self.qty_decimals) == expected else "checksum"
-
-    def best(self) -> tuple[list[Level], list[Level]]:
-        """Ten bid and ask levels, best first."""
-        return self._book.bids.highest(), self._book.asks.lowest()
+        found = checksum(self.row, self.price_decimals, self.qty_decimals)
+        return "" if found == expected else "checksum"
 
 
 def instrument_id(symbol: str) -> str:

@@ -20,4 +20,6 @@ def kraken(settings: Settings, args: argparse.Namespace) -> SpokenConnector:
     """Kraken's spot pairs."""
     depth = getattr(args, "depth", DEPTHS[0])
     decoder = KrakenDecoder(Collector(), depth=depth)
-    return SpokenConnector("kraken", settings.venues.kraken, KrakenLanguage(depth), decoder)
+    connector = SpokenConnector("kraken", settings.venues.kraken, KrakenLanguage(depth), decoder)
+    connector.tape_settings["depth"] = depth
+    return connector

@@ -18,7 +18,7 @@ class Rules:
 
     stale_s : a batch without a good answer for that long counts as lost
     lag_s : how far the newest change that MIS shows may lie behind the clock before Yahoo is asked; how old the newest
-    change that Yahoo shows may be when it takes over
+    trade that Yahoo shows may be when it takes over
     back_s : how long MIS has to be good again before it takes back from Yahoo
     """
 
@@ -61,10 +61,13 @@ class Arbiter:
         """What MIS is asked for from now on; batches that are new have until `stale_s` to be answered."""
         self._batches = {name: self._batches.get(name) or _Batch(now) for name in batches}
 
-    def reopen(self, now: int) -> None:
-        """A session begins: nobody has failed yet, and nothing of yesterday counts."""
+    def reopen(self, now: int) -> list[Switch]:
+        """A session begins: MIS is in charge, nobody has failed yet, and nothing of yesterday counts."""
         self._batches = {name: _Batch(now) for name in self._batches}
-        self.in_charge, self._mis_event, self._yahoo_event, self._yahoo_good = MIS, 0, 0, 0
+        self._mis_event = self._yahoo_event = self._yahoo_good = self._well_since = 0
+        if self.in_charge == MIS:
+            return []
+        return [self._switch(MIS, StatusKind.RESYNC, f"{MIS} in charge; a session begins")]
 
     def mis_answered(self, batch: str, newest: int, now: int) -> None:
         """A good answer. newest : latest change among its rows"""
@@ -115,10 +118,14 @@ class Arbiter:
         return any(now - batch.good > self.rules.stale_s * NANOS for batch in self._batches.values())
 
     def _yahoo_ready(self, now: int) -> bool:
-        """Whether Yahoo answers and shows something newer than MIS does, which a quiet market does not."""
+        """Whether Yahoo answers and shows something newer than MIS does, which a quiet market does not.
+
+        Where MIS answers, it has to be newer by half of the lag: after the close the two differ by seconds.
+        """
+        ahead = 0.0 if self._lost(now) else self.rules.lag_s / 2 * NANOS
         fresh = now - self._yahoo_good <= 2 * self.rules.stale_s * NANOS
         recent = now - self._yahoo_event <= self.rules.lag_s * NANOS
-        return bool(self._yahoo_good) and fresh and recent and self._yahoo_event > self._mis_event
+        return bool(self._yahoo_good) and fresh and recent and self._yahoo_event - self._mis_event > ahead
 
     def _from_mis(self, trouble: str, now: int) -> list[Switch]:
         if not trouble or (not self._lost(now) and not self._yahoo_ready(now)):

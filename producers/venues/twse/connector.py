@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TypeVar
 
 from producers.base.answers import HttpError
@@ -13,7 +14,7 @@ from producers.base.sessions import SessionCalendar
 from producers.base.station import Station
 from producers.base.universe import Listing
 from producers.venues.twse import standin
-from producers.venues.twse.arbiter import MIS, Rules
+from producers.venues.twse.arbiter import MIS, YAHOO, Rules
 from producers.venues.twse.batches import BURST, PATH, PER_SECOND, batches, parameters, round_s
 from producers.venues.twse.decoder import TaiwanDecoder
 from producers.venues.twse.instruments import TPEX, TWSE
@@ -39,7 +40,7 @@ class TwseConnector:
     """The feed `twse`.
 
     asked : instrument ids chosen by name, for which MIS is asked alone; empty looks at everything that is listed
-    pace : how many times faster than usual rounds are, for tests
+    user_agent : sent to Yahoo; pace : how many times faster than usual rounds are, for tests
     """
 
     feed = "twse"
@@ -49,6 +50,7 @@ class TwseConnector:
         addresses: TwseSettings,
         asked: Sequence[str] = (),
         *,
+        user_agent: str = "",
         calendar: str = TWSE,
         rules: Rules | None = None,
         pace: float = 1.0,
@@ -56,7 +58,9 @@ class TwseConnector:
         self.calendar = calendar
         self.decoder = TaiwanDecoder(Collector(), rules or Rules())
         self.bucket = TokenBucket(PER_SECOND * pace, BURST)
+        self.tape_settings = asdict(self.decoder.rules)
         self._addresses, self._asked, self._pace = addresses, list(asked), pace
+        self._yahoo_headers = {"User-Agent": user_agent} if user_agent else {}
         self._sessions = SessionCalendar(calendar)
         self._batches: list[str] = []
         self._instruments: list[str] = []
@@ -84,7 +88,8 @@ class TwseConnector:
         """Ask for these and no others from the next round on."""
         self._instruments = [one.instrument.id for one in listed]
         self._batches = batches(self._instruments)
-        self.decoder.watch(self._instruments, self._batches, station.now())
+        self.decoder.watch(self._instruments)
+        self._open(station, self._batches)
         self._stand_in(station).watch(self._instruments)
 
     async def run(self, station: Station) -> None:
@@ -94,7 +99,7 @@ class TwseConnector:
         while True:
             is_open = self._is_open(station.now())
             if is_open and not was_open:
-                self.decoder.arbiter.reopen(station.now())
+                self._open(station, ())
             was_open = is_open
             begun = asyncio.get_running_loop().time()
             if is_open:
@@ -114,8 +119,7 @@ class TwseConnector:
                 answer = await self._web(station).get(PATH, parameters(batch), want=want, expect_json=False)
         except (HttpError, TimeoutError) as error:
             reason = error.reason if isinstance(error, HttpError) else "timeout"
-            station.failures[reason] += 1
-            self.decoder.failed(want, reason, station.now())
+            self._failed(station, MIS, batch, reason)
             return
         self.decoder.answer(want, answer.body, answer.received)
 
@@ -128,11 +132,23 @@ class TwseConnector:
             try:
                 answer = await yahoo.ask(want)
             except HttpError as error:
-                station.failures[f"yahoo_{error.reason}"] += 1
                 station.log.warning("yahoo does not answer", reason=error.reason, detail=error.detail)
-                self.decoder.tick(station.now())
+                self._failed(station, YAHOO, want.symbol, error.reason)
             else:
                 self.decoder.answer(want, answer.body, answer.received)
+
+    def _open(self, station: Station, batches_of_mis: Sequence[str]) -> None:
+        """What MIS is asked for from now on, also for the tape; nothing: a session begins."""
+        now = station.now()
+        station.tape_opened(MIS, batches_of_mis, now)
+        self.decoder.opened(batches_of_mis, now)
+
+    def _failed(self, station: Station, upstream: str, symbols: str, reason: str) -> None:
+        """A question without an answer, also for the tape."""
+        now = station.now()
+        station.failures[f"{upstream}_{reason}"] += 1
+        station.tape_lost(upstream, [symbols], reason, now)
+        self.decoder.lost([symbols], f"{upstream}: {reason}", now)
 
     def _web(self, station: Station) -> Http:
         if self._mis is None:
@@ -147,6 +163,7 @@ class TwseConnector:
                 burst=standin.BURST,
                 attempts=2,
                 cookies=True,
+                headers=self._yahoo_headers,
             )
             self._standin = standin.StandIn(web)
         return self._standin

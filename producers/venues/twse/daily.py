@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 
 from producers.base.collector import Collector
 from producers.columns import decimal_float
@@ -17,6 +18,24 @@ from tapewatch.messages import Factor, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
 SOURCE = "twse"
+
+
+class State(StrEnum):
+    """What came: a report; word that there is none (no trading, or not yet); something that is no good."""
+
+    OUT = "out"
+    ABSENT = "absent"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer said."""
+
+    state: State
+    factors: list[Factor] = field(default_factory=list)
+
+
 _ABSENT = frozenset({"", "-", "--", "---", "----", "N/A", "除權", "除息", "除權息"})
 
 
@@ -34,59 +53,57 @@ class DailyDecoder:
     given: Counter[str] = field(default_factory=Counter)
     _absent: dict[tuple[str, date], int] = field(default_factory=dict)
 
-    def read(self, report: Report, day: date, body: bytes, received: int) -> list[Factor] | None:
-        """The factors of one day's report; None where it is not out (or there was no trading), and where it is no good.
-
-        received : UTC nanoseconds
-        """
-        document = self._document(report, day, body, received)
-        if document is None:
-            return None
+    def read(self, report: Report, day: date, body: bytes, received: int) -> Reading:
+        """The factors of one day's report. received : UTC nanoseconds"""
+        found = self._document(report, body, received, *report.keys)
+        if isinstance(found, State):
+            if found is State.ABSENT:
+                self._absent[report.name, day] = received
+            return Reading(found)
+        document, table = found
         if document.day is not None and document.day != day:
             self._refuse("other_day", report, body, received)
-            return None
-        try:
-            table = document.table(*_present(document, report.keys), *_present(document, report.columns[-1].names))
-        except UnreadableError as error:
-            self._refuse(error.reason, report, body, received)
-            return None
+            return Reading(State.REFUSED)
         published = self._published(report, day, received)
-        found = self._rows(report, table, day, published, received)
-        return found + self._totals(report, document, day, published, received)
+        factors = self._rows(report, table, day, published, received)
+        return Reading(State.OUT, factors + self._totals(report, document, day, published, received))
 
-    def read_month(self, report: Report, instrument: str, body: bytes, received: int) -> list[Factor] | None:
-        """The factors of one instrument's month, whose rows begin with a ROC date; None as in `read`."""
-        document = self._document(report, None, body, received)
-        if document is None:
-            return None
-        try:
-            table = document.table(*_present(document, report.keys))
-        except UnreadableError as error:
-            self._refuse(error.reason, report, body, received)
-            return None
-        found: list[Factor] = []
+    def read_month(
+        self, report: Report, instrument: str, days: Collection[date], body: bytes, received: int
+    ) -> Reading:
+        """The factors of one instrument's month, whose rows begin with a ROC date. days : which of them are wanted"""
+        found = self._document(report, body, received, *report.keys)
+        if isinstance(found, State):
+            return Reading(found)
+        _, table = found
+        factors: list[Factor] = []
         for row in table.rows:
             try:
                 day = any_date(row[0])
             except ValueError:
                 self._refuse("bad_date", report, "|".join(row), received)
                 continue
+            if day not in days:
+                self.collector.messages[report.name] += 1
+                self.collector.dropped["other_day"] += 1
+                continue
             published = self._published(report, day, received)
-            found += self._values(report.columns, table, row, instrument, day, published, received)
-        return found
+            factors += self._values(report.columns, table, row, instrument, day, published, received)
+        return Reading(State.OUT, factors)
 
-    def _document(self, report: Report, day: date | None, body: bytes, received: int) -> Document | None:
+    def _document(self, report: Report, body: bytes, received: int, *keys: str) -> tuple[Document, Table] | State:
+        """The document and its table of values, or why there is none."""
         try:
-            return read_document(body)
+            document = read_document(body)
+            table = document.table(*_present(document, keys), *_present(document, report.columns[-1].names))
         except UnreadableError as error:
             if error.reason != "no_data":
                 self._refuse(error.reason, report, body, received)
-                return None
-        self.collector.messages[report.name] += 1
-        self.collector.dropped["no_data"] += 1
-        if day is not None:
-            self._absent[report.name, day] = received
-        return None
+                return State.REFUSED
+            self.collector.messages[report.name] += 1
+            self.collector.dropped["no_data"] += 1
+            return State.ABSENT
+        return document, table
 
     def _published(self, report: Report, day: date, received: int) -> int:
         """The report's usual time; the receipt time where it was seen earlier, or was not out yet at the usual time."""

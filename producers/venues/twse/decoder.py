@@ -6,7 +6,7 @@ touch, and so makes no quote, the growth is kept as a late trade, which moves no
 """
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isnan, nan
@@ -15,7 +15,8 @@ from producers.base.collector import Collector
 from producers.base.decoder import Want
 from producers.base.ladder import Level, padded
 from producers.venues.twse.arbiter import MIS, YAHOO, Arbiter, Rules, Switch
-from producers.venues.twse.mis import GOOD, read_answer, read_row, snapshot
+from producers.venues.twse.instruments import mis_channel
+from producers.venues.twse.mis import GOOD, UNKNOWN, read_answer, read_row, snapshot
 from producers.venues.twse.roc import taipei_day, taipei_seconds
 from producers.venues.twse.snapshots import Snapshot, UnreadableError
 from producers.venues.twse.yahoo import read_quotes
@@ -64,11 +65,17 @@ class TaiwanDecoder:
         self._markets: dict[str, _Market] = {}
         self._unknown: set[str] = set()
 
-    def watch(self, instruments: Iterable[str], batches: Sequence[str], received: int) -> None:
-        """Follow these instruments from now on. batches : MIS's channels of each request, joined by |"""
+    def watch(self, instruments: Iterable[str]) -> None:
+        """Follow these instruments and no others from now on."""
         known = self._markets
         self._markets = {name: known.get(name) or _Market(self.collector.code(name)) for name in instruments}
-        self.arbiter.begin(batches, received)
+
+    def opened(self, batches: Collection[str], received: int) -> None:
+        """MIS is asked by these batches (its channels, joined by |) from now on; none: a session begins."""
+        if batches:
+            self.arbiter.begin(batches, received)
+        else:
+            self._say(self.arbiter.reopen(received), received)
 
     def message(self, data: bytes | str, received: int) -> None:
         """Neither upstream pushes."""
@@ -76,7 +83,11 @@ class TaiwanDecoder:
         self.collector.refuse("not_asked", "pushed", data, received)
 
     def lost(self, symbols: Collection[str], reason: str, received: int) -> None:
-        """No connection stays open; the arbiter watches for silence."""
+        """Questions that got no answer. symbols : batches; reason : `mis: timeout`, or one that begins with yahoo"""
+        upstream, _, why = reason.partition(": ")
+        for batch in symbols if upstream == MIS else ():
+            self.arbiter.mis_failed(batch, why)
+        self.tick(received)
 
     def answer(self, want: Want, data: bytes, received: int) -> None:
         """Take an answer. want : kind mis (symbol: the batch) or yahoo"""
@@ -84,12 +95,6 @@ class TaiwanDecoder:
             self._mis(want, data, received)
         else:
             self._yahoo(want, data, received)
-        self.tick(received)
-
-    def failed(self, want: Want, reason: str, received: int) -> None:
-        """A question that got no answer."""
-        if want.kind == MIS:
-            self.arbiter.mis_failed(want.symbol, reason)
         self.tick(received)
 
     def tick(self, received: int) -> None:
@@ -112,11 +117,16 @@ class TaiwanDecoder:
             self.arbiter.mis_failed(want.symbol, error.reason)
             return
         snapshots: list[Snapshot] = []
+        unknown: list[bytes] = []
         for raw in answer.rows:
             try:
                 snapshots.append(snapshot(read_row(raw), received))
             except UnreadableError as error:
-                self._refuse_once(error.reason, want.symbol, raw, received)
+                if error.reason == UNKNOWN:
+                    unknown.append(raw)
+                else:
+                    self._refuse(MIS, error.reason, raw, received)
+        self._not_known(want.symbol, unknown, snapshots, received)
         if not snapshots:
             self.arbiter.mis_failed(want.symbol, "no_rows")
             return
@@ -227,15 +237,18 @@ class TaiwanDecoder:
         self.collector.messages[upstream] += 1
         self.collector.refuse(reason, upstream, raw, received)
 
-    def _refuse_once(self, reason: str, batch: str, raw: bytes, received: int) -> None:
-        """Refuse a row of MIS; one that does not name its symbol comes with each answer and is dropped from then on."""
-        if reason == "unknown_symbol" and batch in self._unknown:
+    def _not_known(self, batch: str, rows: list[bytes], found: list[Snapshot], received: int) -> None:
+        """Refuse rows without a symbol, named after what is missing, once; they come with each answer."""
+        shown = {mis_channel(each.instrument) for each in found}
+        missing = [channel for channel in batch.split("|") if channel not in shown]
+        for place, raw in enumerate(rows):
+            channel = missing[place] if place < len(missing) else batch
             self.collector.messages[MIS] += 1
-            self.collector.dropped["unknown_again"] += 1
-            return
-        if reason == "unknown_symbol":
-            self._unknown.add(batch)
-        self._refuse(MIS, reason, raw, received)
+            if channel in self._unknown:
+                self.collector.dropped["unknown_again"] += 1
+            else:
+                self._unknown.add(channel)
+                self.collector.refuse(UNKNOWN, channel, raw, received)
 
 
 def _shown(found: Snapshot) -> tuple[object, ...]:

@@ -14,8 +14,7 @@ from tapewatch.clock import NANOS
 from tapewatch.instruments import Instrument
 
 GOOD, EMPTY_QUERY = "0000", "5001"
-NEVER = "99:99:99"
-"""Resumption time of a halt without end."""
+UNKNOWN = "unknown_symbol"
 LIMIT = 0.1
 """Daily price limit of shares, as a fraction of the previous close."""
 
@@ -85,7 +84,7 @@ def read_row(row: bytes) -> MisRow:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableError("malformed", str(error)) from error
     if not found.c or not found.ex:
-        raise UnreadableError("unknown_symbol")
+        raise UnreadableError(UNKNOWN)
     return found
 
 

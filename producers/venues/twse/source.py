@@ -19,4 +19,5 @@ def live(settings: Settings, args: argparse.Namespace) -> TwseConnector:
     # However a symbol was written, the universe is asked for its id.
     args.symbols = tuple(asked_for(args.symbols))
     always = getattr(args, "around_the_clock", False) or getattr(args, "against", None) == "sim"
-    return TwseConnector(settings.venues.twse, args.symbols, calendar="" if always else TWSE)
+    agent = settings.venues.yahoo.user_agent
+    return TwseConnector(settings.venues.twse, args.symbols, calendar="" if always else TWSE, user_agent=agent)

@@ -8,7 +8,7 @@ import msgspec
 
 from producers.base.collector import Collector
 from producers.base.decoder import Want
-from producers.base.ladder import Level, levels_violation
+from producers.base.ladder import Levels, padded, row_violation
 from producers.venues.coin import LATE, REGULAR, Coin, number, settled_time
 from producers.venues.upbit.ids import UniqueIds
 from producers.venues.upbit.messages import (
@@ -132,8 +132,9 @@ class UpbitDecoder:
         if frame.timestamp == market.book_ms and fingerprint == market.book_frame:
             self.collector.dropped["repeated"] += 1
             return
-        bids, asks, sound = _levels(frame.orderbook_units)
-        reason = levels_violation(bids, asks) if sound else "not_exact_float"
+        row, exact = _row(frame.orderbook_units)
+        held = (sum(price == price for price in row[0]), sum(price == price for price in row[2]))
+        reason = row_violation(row, *held) if exact else "not_exact_float"
         if reason:
             self.collector.violations[reason] += 1
             self.collector.refuse(reason, "orderbook", data, received)
@@ -143,7 +144,7 @@ class UpbitDecoder:
         event = frame.timestamp * MILLI
         if frame.stream_type == "SNAPSHOT" or market.book_due:
             event = settled_time(event, received)
-        if market.show_book(frame.timestamp, event, received, bids, asks):
+        if market.show_book(frame.timestamp, event, received, row):
             self.given["orderbook"] += 1
         else:
             self.collector.dropped["unchanged_book"] += 1
@@ -253,17 +254,17 @@ class UpbitDecoder:
                 self.collector.refuse(reason, "frame", data, received)
 
 
-def _levels(units: list[Unit]) -> tuple[list[Level], list[Level], bool]:
-    """Ten bid and ask levels, best first, without the empty ones of a thin book; and whether every number is exact."""
-    bids: list[Level] = []
-    asks: list[Level] = []
+def _row(units: list[Unit]) -> tuple[Levels, bool]:
+    """Ten levels a side, best first, without the empty ones of a thin book; and whether every number is exact."""
+    units = units[:BOOK_LEVELS]
+    sides = (
+        [(unit.bid_price, unit.bid_size) for unit in units if unit.bid_price or unit.bid_size],
+        [(unit.ask_price, unit.ask_size) for unit in units if unit.ask_price or unit.ask_size],
+    )
     total = 0.0
-    for unit in units[:BOOK_LEVELS]:
-        bid, bid_size = number(unit.bid_price), number(unit.bid_size)
-        ask, ask_size = number(unit.ask_price), number(unit.ask_size)
-        total += bid + bid_size + ask + ask_size
-        if bid != 0.0 or bid_size != 0.0:
-            bids.append((bid, bid_size))
-        if ask != 0.0 or ask_size != 0.0:
-            asks.append((ask, ask_size))
-    return bids, asks, total - total == 0.0
+    for levels in sides:
+        for price, size in levels:
+            total += (
+                number(price) + number(size) if type(price) is not float or type(size) is not float else price + size
+            )
+    return (*padded(sides[0]), *padded(sides[1])), total - total == 0.0

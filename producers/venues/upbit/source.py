@@ -9,6 +9,10 @@ from producers.venues.upbit.language import UpbitLanguage
 from tapewatch.settings import Settings
 
 
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Upbit needs no arguments of its own."""
+
+
 def upbit(settings: Settings, args: argparse.Namespace) -> SpokenConnector:
     """Upbit's KRW markets."""
     return SpokenConnector("upbit", settings.venues.upbit, UpbitLanguage(), UpbitDecoder(Collector()))

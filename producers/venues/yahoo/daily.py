@@ -1,7 +1,6 @@
 """Following daily series: what is new since the last look, and what an action has changed in the years before."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,14 +10,13 @@ import msgspec
 
 from producers.base.answers import Answer, HttpError
 from producers.base.collector import Collector
+from producers.base.factor_outlet import FactorOutlet, KafkaFactorOutlet, ScreenFactorOutlet
 from producers.base.http import Http
-from producers.base.state import Ledger, Transaction, refused_letter
-from producers.venues.stopping import StoppedError, unless_stopped
 from producers.venues.yahoo.chart import Chart, ChartError, parse_chart
 from producers.venues.yahoo.factors import daily_factors, restated
 from producers.venues.yahoo.reference import instrument, merged
 from producers.venues.yahoo.requests import chart as ask
-from tapewatch import logs, messages, topics
+from tapewatch import logs, messages
 from tapewatch.clock import NANOS, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
@@ -62,74 +60,50 @@ class FactorOutput(Protocol):
         ...
 
 
-class KafkaFactors:
-    """Topic `factors`, with the position in the same transaction."""
+class _Kept:
+    """Positions by symbol in what an outlet keeps."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._settings, self._clock = settings, clock
-        self._ledger = Ledger(settings, SOURCE, clock=clock)
-        self._registry = Registry(settings)
+    def __init__(self, outlet: FactorOutlet) -> None:
+        self._outlet = outlet
+        self.refuse = outlet.refuse
 
     def positions(self) -> dict[str, SeriesPosition]:
         """The committed ones."""
-        kept = self._ledger.position()
+        kept = self._outlet.position()
         return msgspec.json.decode(kept, type=dict[str, SeriesPosition]) if kept else {}
+
+    def write(self, factors: Sequence[messages.Factor], positions: Mapping[str, SeriesPosition]) -> None:
+        """Factors and positions together."""
+        self._outlet.write(factors, msgspec.json.encode(positions))
+
+
+class KafkaFactors(_Kept):
+    """Topic `factors`, with the position in the same transaction."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        super().__init__(KafkaFactorOutlet(settings, SOURCE, clock))
+        self._settings, self._clock = settings, clock
+        self._registry = Registry(settings)
 
     def register(self, fresh: Instrument) -> None:
         """Merge with what is registered; nothing is written where it adds nothing."""
         self._registry.refresh()
         register(self._settings, [merged(self._registry.instruments.get(fresh.id), fresh)], self._clock)
 
-    def write(self, factors: Sequence[messages.Factor], positions: Mapping[str, SeriesPosition]) -> None:
-        """One transaction."""
-        position = msgspec.json.encode(positions)
-
-        def work(transaction: Transaction) -> None:
-            for factor in factors:
-                transaction.message(factor, f"{factor.instrument} {factor.series}".encode())
-            transaction.position(position)
-
-        self._ledger.write(work)
-
-    def refuse(self, collector: Collector) -> None:
-        """To the dead letters of `factors`."""
-        refused = collector.take_refused()
-        if refused:
-            self._ledger.position()
-            with self._ledger.transaction() as transaction:
-                for each in refused:
-                    transaction.refuse(refused_letter(topics.FACTORS, SOURCE, each))
-
     def close(self) -> None:
         """Give the clients back."""
-        self._ledger.close()
+        self._outlet.close()
         self._registry.close()
 
 
-class ScreenFactors:
+class ScreenFactors(_Kept):
     """Prints factors as JSON lines instead of storing them."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
-        self._out = out
-        self._positions: dict[str, SeriesPosition] = {}
-
-    def positions(self) -> dict[str, SeriesPosition]:
-        """Of this run."""
-        return dict(self._positions)
+        super().__init__(ScreenFactorOutlet(out))
 
     def register(self, fresh: Instrument) -> None:
         """Nothing is registered."""
-
-    def write(self, factors: Sequence[messages.Factor], positions: Mapping[str, SeriesPosition]) -> None:
-        """Print them."""
-        self._positions = dict(positions)
-        for factor in factors:
-            print(json.dumps(msgspec.to_builtins(factor), ensure_ascii=False), file=self._out)
-
-    def refuse(self, collector: Collector) -> None:
-        """Print why."""
-        for each in collector.take_refused():
-            print(f"refused: {each.reason} ({each.where}): {each.raw[:200]!r}", file=sys.stderr)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -141,29 +115,18 @@ class DailySeries:
     since : first day, YYYY-MM-DD; stored, failures : factors stored, and requests that failed by reason, in `collector`
     """
 
-    def __init__(
-        self,
-        http: Http,
-        output: FactorOutput,
-        symbols: Sequence[str],
-        since: str,
-        clock: Clock,
-        stop: asyncio.Event | None = None,
-    ) -> None:
+    def __init__(self, http: Http, output: FactorOutput, symbols: Sequence[str], since: str, clock: Clock) -> None:
         self.symbols = tuple(symbols)
         self.collector = Collector()
         self.stored = 0
         self._http, self._output, self._since, self._clock = http, output, since, clock
-        self._stop = stop or asyncio.Event()
         self._log = logs.get("yahoo")
 
     async def look(self) -> None:
-        """Store what is new of every symbol, until stopped; one that fails does not keep the others from it."""
+        """Store what is new of every symbol; one that fails does not keep the others from it."""
         for symbol in self.symbols:
             try:
                 await self._one(symbol)
-            except StoppedError:
-                break
             except HttpError as error:
                 self.collector.dropped[error.reason] += 1
                 self._log.warning("chart failed", symbol=symbol, reason=error.reason, detail=error.detail)
@@ -199,8 +162,7 @@ class DailySeries:
     async def _chart(self, symbol: str, since: str) -> tuple[Chart, int]:
         """The chart from a day on; ChartError, with the document kept, where there is none."""
         start = int(datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp()) * NANOS
-        asking = ask(self._http, symbol, "1d", start, self._clock.now() + _AHEAD_NS)
-        answer: Answer = await unless_stopped(self._stop, asking)
+        answer: Answer = await ask(self._http, symbol, "1d", start, self._clock.now() + _AHEAD_NS)
         received = answer.received or self._clock.now()
         self.collector.messages["chart"] += 1
         try:

@@ -7,8 +7,8 @@ from typing import Any
 
 from producers.base.buckets import TokenBucket
 from producers.base.http import Http
+from producers.base.pulling import look_until
 from producers.venues.polled import symbols_of
-from producers.venues.stopping import stopped_within
 from producers.venues.yahoo.daily import DailySeries, KafkaFactors, ScreenFactors, checked_day
 from producers.venues.yahoo.symbols import yahoo_symbol
 from tapewatch.clock import WALL
@@ -40,14 +40,14 @@ async def pull(
     output = ScreenFactors() if args.dry_run else KafkaFactors(settings, WALL)
     headers = {"User-Agent": venue.user_agent}
     http = Http(settings.produce, venue.rest, bucket=TokenBucket(venue.per_second, 1.0), headers=headers)
-    series = DailySeries(http, output, symbols, since, WALL, stop)
+    series = DailySeries(http, output, symbols, since, WALL)
+
+    async def look() -> str:
+        await series.look()
+        return f"yahoo-daily: {len(symbols)} symbols, {series.stored:,} factors stored"
+
     try:
-        while not stop.is_set():
-            await series.look()
-            say(f"yahoo-daily: {len(symbols)} symbols, {series.stored:,} factors stored")
-            if args.once:
-                break
-            await stopped_within(stop, args.every)
+        await look_until(stop, look, args.every, say, once=args.once)
     finally:
         await http.close()
         await asyncio.to_thread(output.close)

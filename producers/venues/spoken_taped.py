@@ -1,0 +1,26 @@
+"""Tapes of Upbit, Coinbase and Kraken, read with the live decoders."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from producers.base.collector import Collector
+from producers.base.universe import Listing
+from producers.venues.coinbase.decoder import CoinbaseDecoder
+from producers.venues.decoders import Taped
+from producers.venues.kraken.decoder import KrakenDecoder
+from producers.venues.spoken import FollowingDecoder
+from producers.venues.upbit.decoder import UpbitDecoder
+
+
+def make_decoder(venue: str, collector: Collector, settings: Mapping[str, Any]) -> Taped:
+    """The decoder of a venue's tape. settings : Kraken's `depth`"""
+    decoder: FollowingDecoder
+    if venue == "kraken":
+        decoder = KrakenDecoder(collector, depth=int(settings.get("depth", 10)))
+    else:
+        decoder = UpbitDecoder(collector) if venue == "upbit" else CoinbaseDecoder(collector)
+
+    def follow(listings: Sequence[Listing], _at: int) -> None:
+        decoder.follow([one.symbol for one in listings])
+
+    return Taped(decoder, follow)
