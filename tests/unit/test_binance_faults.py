@@ -50,18 +50,23 @@ def test_without_faults_books_equal_the_venues_and_no_trade_is_missing(dialect: 
     asyncio.run(scene())
 
 
-@pytest.mark.parametrize("dialect", ["binance", "binance_usdm"])
+@pytest.mark.parametrize(
+    ("dialect", "path"), [("binance", "/stream"), ("binance_usdm", "/public"), ("binance_usdm", "/market")]
+)
 @pytest.mark.parametrize("kind", ["disconnect", "silence", "age_cut"])
-def test_a_connection_that_breaks_is_a_gap_and_nothing_the_venue_resends_is_lost(dialect: str, kind: str) -> None:
+def test_a_connection_that_breaks_is_a_gap_and_nothing_the_venue_resends_is_lost(
+    dialect: str, path: str, kind: str
+) -> None:
     async def scene() -> None:
         async with binance_scene(dialect=dialect) as live:
             await until(lambda: len(live.rows(RowType.TRADE)) > 100, "trades")
-            await live.injected(kind)
+            await live.injected(kind, match=path)
             await live.recovered(gaps=3)
             await until(lambda: len(live.statuses(StatusKind.RESYNC)) >= 3, "resync rows")
             await live.settled()
             live.check_trades()
-            assert any(row["condition"] == LATE for row in live.rows(RowType.TRADE))
+            trades_came_by_it = path != "/public"
+            assert any(row["condition"] == LATE for row in live.rows(RowType.TRADE)) is trades_came_by_it
             assert (await live.end()).losses == 1
 
     asyncio.run(scene())
@@ -279,7 +284,7 @@ def _lost(details: list[str]) -> int:
 def test_everything_at_once_for_a_while_ends_with_the_true_books() -> None:
     async def scene() -> None:
         kinds = ("gap", "duplicate", "reordered", "http_500", "html", "truncated_gzip", "disconnect", "old_snapshot")
-        plan = FaultPlan(seed=3, rates={FaultKind(kind): 40.0 for kind in kinds})
+        plan = FaultPlan(seed=3, rates={FaultKind(kind): 25.0 for kind in kinds})
         async with binance_scene(plan, choice=Choice()) as live:
             await until(lambda: plan.elapsed > 3.0, "three seconds")
             plan.clear()

@@ -66,9 +66,17 @@ def test_futures_frames_have_the_documented_fields(dialect: str, symbol: str) ->
 
     async def scene() -> list[dict[str, Any]]:
         query = "/".join(f"{name}@{kind}" for kind in ("trade", "aggTrade", "bookTicker", "depth@0ms"))
-        async with market(dialect, symbol) as client, client.stream(f"/stream?streams={query}") as socket:
-            await asyncio.sleep(0.05)
-            return await heard(socket, client.venue.step(60))
+        paths = ("/public/stream", "/market/stream") if dialect == "binance_usdm" else ("/stream",)
+        frames: list[dict[str, Any]] = []
+        async with market(dialect, symbol) as client:
+            for path in paths:
+                async with client.stream(f"{path}?streams={query}") as socket:
+                    await asyncio.sleep(0.05)
+                    client.venue.step(60)
+                    await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+                    while "result" not in (frame := (await heard(socket, 1))[0]):
+                        frames.append(frame)
+        return frames
 
     frames = asyncio.run(scene())
     found = {frame["stream"].partition("@")[2]: frame["data"] for frame in frames}
@@ -109,6 +117,26 @@ def test_differences_on_a_snapshot_give_the_true_book_by_the_documented_rules() 
     asyncio.run(scene())
 
 
+def test_usdm_paths_send_what_is_routed_to_them_and_take_any_subscription() -> None:
+    query = "?streams=btcusdt@trade/btcusdt@aggTrade/btcusdt@bookTicker/btcusdt@depth@100ms"
+
+    async def scene(path: str) -> set[str]:
+        async with market("binance_usdm") as client, client.stream(f"{path}{query}") as socket:
+            await asyncio.sleep(0.05)
+            client.venue.step(100)
+            await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+            seen = set()
+            while "result" not in (frame := (await heard(socket, 1))[0]):
+                seen.add(frame["stream"].partition("@")[2])
+            assert len(frame["result"]) == 4
+            return seen
+
+    books = {"trade", "bookTicker", "depth@100ms"}
+    assert asyncio.run(scene("/public/stream")) == books
+    assert asyncio.run(scene("/stream")) == books
+    assert asyncio.run(scene("/market/stream")) == {"aggTrade"}
+
+
 def test_streams_are_subscribed_and_left_by_message() -> None:
     async def scene() -> list[dict[str, Any]]:
         async with market() as client, client.stream("/stream") as socket:
@@ -139,7 +167,7 @@ def test_a_client_that_talks_too_much_or_wants_too_much_is_dropped() -> None:
                 _ = [message async for message in socket]
                 codes.append(socket.close_code)
             async with client.stream("/stream") as socket:
-                names = [f"s{number}usdt@trade" for number in range(201)]
+                names = [f"s{number}usdt@trade" for number in range(1_025)]
                 await socket.send_json({"method": "SUBSCRIBE", "params": names, "id": 1})
                 _ = [message async for message in socket]
                 codes.append(socket.close_code)

@@ -9,6 +9,10 @@ SPOT_RULES = ConnectionRules(ping_s=20.0, pong_s=60.0)
 FUTURES_RULES = ConnectionRules(ping_s=180.0, pong_s=600.0)
 
 
+_ANY = r".*"
+_PUBLIC = r".*@(trade|bookTicker|depth(@\d+ms)?)"
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One market.
@@ -17,6 +21,7 @@ class Dialect:
     streams : most streams a connection; messages : most incoming messages a second and connection
     weight : request weight a minute; depths : limits that /depth takes, with their weights; weights : of the other
     paths, the whole list's second; lot : decimals of the market's quantities; decimals : written at least
+    routes : what streams (a pattern of their names) are sent by which path before /stream and /ws
     trade, aggregate, ticker, depth : messages without the stream's wrapper
     """
 
@@ -35,6 +40,7 @@ class Dialect:
     lot: int = 3
     decimals: int = 0
     connections: int = 300
+    routes: Mapping[str, str] = field(default_factory=lambda: {"": _ANY})
     weights: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def pair(self, symbol: str) -> str:
@@ -68,7 +74,7 @@ USDM = Dialect(
     name="binance_usdm",
     prefix="/fapi/v1",
     futures=True,
-    streams=200,
+    streams=1024,
     messages=10,
     weight=2_400,
     rules=FUTURES_RULES,
@@ -78,6 +84,8 @@ USDM = Dialect(
     ticker=b'{"e":"bookTicker","u":%%d,"s":"%(s)b","b":"%%b","B":"%%b","a":"%%b","A":"%%b","T":%%d,"E":%%d}',
     depth=b'{"e":"depthUpdate","E":%%d,"T":%%d,"s":"%(s)b","U":%%d,"u":%%d,"pu":%%d,"b":[%%b],"a":[%%b]}',
     weights=_FUTURES_WEIGHTS,
+    # Every path takes every subscription, and sends what is routed to it.
+    routes={"": _PUBLIC, "/public": _PUBLIC, "/market": r".*@aggTrade"},
 )
 COINM = replace(
     USDM,
@@ -86,5 +94,6 @@ COINM = replace(
     ticker=USDM.ticker.replace(_SYMBOL, _SYMBOL_AND_PAIR),
     depth=USDM.depth.replace(_SYMBOL, _SYMBOL_AND_PAIR),
     lot=0,
+    routes=SPOT.routes,
 )
 DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (SPOT, USDM, COINM)}

@@ -44,8 +44,7 @@ class BinanceRecording:
     def routes(self, server: SimulatorServer) -> Iterable[web.RouteDef]:
         """REST and websocket."""
         yield from BinanceRest(self.dialect, self, lambda: server.now() // 1_000_000).routes()
-        for path in ("/stream", "/ws", "/ws/{streams:.*}"):
-            yield server.websocket(path, self.streams, self.streams.refuses)
+        yield from self.streams.websockets(server)
 
     async def run(self, server: SimulatorServer) -> None:
         """Send line after line; what nobody listens to is passed over."""

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -13,18 +13,22 @@ from producers.simulators.answers import json_answer
 from producers.simulators.binance.dialect import Dialect
 from producers.simulators.connection import Connection
 from producers.simulators.frames import frame
+from producers.simulators.server import SimulatorServer
 
 CONNECTIONS_WINDOW_S = 300.0
 _NAME = re.compile(r"[a-z0-9_]+@(trade|aggTrade|bookTicker|depth(@\d+ms)?)")
 
 
 class Outbox:
-    """Frames of one connection that wait for the next write. raw : without the stream's wrapper"""
+    """Frames of one connection that wait for the next write. raw : without the stream's wrapper
 
-    __slots__ = ("connection", "frames", "heard", "names", "raw", "wanted")
+    routed : pattern of the streams that its path sends
+    """
 
-    def __init__(self, connection: Connection, raw: bool) -> None:
-        self.connection, self.raw = connection, raw
+    __slots__ = ("connection", "frames", "heard", "names", "raw", "routed", "wanted")
+
+    def __init__(self, connection: Connection, raw: bool, routed: str) -> None:
+        self.connection, self.raw, self.routed = connection, raw, routed
         self.frames: list[bytes] = []
         self.names: list[str] = []
         self.wanted: set[str] = set()
@@ -81,10 +85,19 @@ class BinanceStreams:
             return json_answer({"code": -1003, "msg": "Too many connections."}, 429, {"Retry-After": "60"})
         return None
 
+    def websockets(self, server: SimulatorServer) -> Iterable[web.RouteDef]:
+        """The paths of combined and raw streams."""
+        for route in self._dialect.routes:
+            for path in ("/stream", "/ws", "/ws/{streams:.*}"):
+                yield server.websocket(f"{route}{path}", self, self.refuses)
+
     async def opened(self, connection: Connection) -> None:
         """Subscribe to the streams that the address names."""
         path, _, query = connection.where.partition("?")
-        outbox = self._outboxes[connection] = Outbox(connection, path.startswith("/ws"))
+        route = next((route for route in self._dialect.routes if route and path.startswith(f"{route}/")), "")
+        path = path.removeprefix(route)
+        routed = self._dialect.routes[route]
+        outbox = self._outboxes[connection] = Outbox(connection, path.startswith("/ws"), routed)
         if outbox.raw:
             names = path.removeprefix("/ws").strip("/")
         else:
@@ -164,12 +177,13 @@ class BinanceStreams:
             stream = self.streams.get(name) or (self._make(name) if _NAME.fullmatch(name) else None)
             if stream is not None:
                 self.streams[name] = stream
-                stream.outboxes.append(outbox)
+                if re.fullmatch(outbox.routed, name):
+                    stream.outboxes.append(outbox)
 
     def _unsubscribe(self, outbox: Outbox, names: list[str]) -> None:
         for name in names:
             stream = self.streams.get(name)
-            if name in outbox.wanted and stream is not None:
+            if stream is not None and outbox in stream.outboxes:
                 stream.outboxes.remove(outbox)
             outbox.wanted.discard(name)
 

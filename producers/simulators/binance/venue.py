@@ -65,6 +65,7 @@ class BinanceVenue:
         self._weight = weight
         self._table: list[Event] = []
         self._busy: list[SymbolFeed] = []
+        self._redraw = False
         self._now: Callable[[], int] = lambda: 0
 
     def addresses(self, http: str, ws: str) -> dict[str, str]:
@@ -76,8 +77,7 @@ class BinanceVenue:
         self._now = lambda: server.now() // MILLISECOND
         answers = _Answers(self, server)
         yield from BinanceRest(self.dialect, answers, self._now, self._weight).routes()
-        for path in ("/stream", "/ws", "/ws/{streams:.*}"):
-            yield server.websocket(path, self.streams, self.streams.refuses)
+        yield from self.streams.websockets(server)
 
     async def run(self, server: SimulatorServer) -> None:
         """Make what is due every five milliseconds; what it is behind with it catches up, and says so in `behind`."""
@@ -127,11 +127,14 @@ class BinanceVenue:
         if feed is None:
             return None
         stream = feed.add(name)
-        asyncio.get_running_loop().call_soon(self._draw_table)
+        if not self._redraw:
+            self._redraw = True  # once for all streams of a command
+            asyncio.get_running_loop().call_soon(self._draw_table)
         return stream
 
     def _draw_table(self) -> None:
         """Events by their shares, over the symbols whose streams anyone asked for."""
+        self._redraw = False
         listed = [feed for feed in self.feeds.values() if feed.book.listed]
         wanted: list[tuple[Event, list[SymbolFeed]]] = [
             (SymbolFeed.trade, [feed for feed in listed if feed.trades]),

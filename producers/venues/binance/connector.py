@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -29,6 +30,36 @@ QUIET_FROM = 5
 """A connection with that many symbols is never without data for long while the venue is well."""
 
 
+@dataclass(slots=True)
+class Route:
+    """Connections to one of the venue's paths. channels : which it carries of each symbol"""
+
+    path: str
+    channels: list[str]
+    links: list[Link] = field(default_factory=list)
+
+    @property
+    def carries_books(self) -> bool:
+        """Whether differences of books come this way."""
+        return any(channel.startswith("depth") for channel in self.channels)
+
+    def commands(self, method: str, symbols: Sequence[str]) -> list[str]:
+        """SUBSCRIBE or UNSUBSCRIBE messages for all channels of some symbols."""
+        streams = [f"{symbol.lower()}@{channel}" for symbol in symbols for channel in self.channels]
+        return [
+            json.dumps({"method": method, "params": streams[start : start + PARAMS_A_MESSAGE], "id": start + 1})
+            for start in range(0, len(streams), PARAMS_A_MESSAGE)
+        ]
+
+
+def routes(rest: Rest, channels: Sequence[str]) -> list[Route]:
+    """The paths by which these channels come, books first."""
+    by_path: dict[str, list[str]] = {}
+    for channel in sorted(channels, key=lambda name: not name.startswith("depth")):
+        by_path.setdefault(rest.paths.get(channel.partition("@")[0], rest.path), []).append(channel)
+    return [Route(path, carried) for path, carried in by_path.items()]
+
+
 class BinanceConnector:
     """One of Binance's markets.
 
@@ -42,8 +73,8 @@ class BinanceConnector:
     ) -> None:
         self.feed = feed
         self.decoder = BinanceDecoder(Collector(), futures=futures)
-        self._addresses, self._rest, self._channels = addresses, rest, list(channels)
-        self._links: list[Link] = []
+        self._addresses, self._rest = addresses, rest
+        self._routes = routes(rest, channels)
         self._http: Http | None = None
         self._connects = TokenBucket(CONNECTS_A_SECOND, 20.0)
         self._levels = rest.depth[0]
@@ -67,51 +98,51 @@ class BinanceConnector:
         self._ids = wanted
         self._levels = self._rest.levels(len(wanted))
         self.decoder.watch((symbol, wanted[symbol]) for symbol in added)
-        room = max(1, STREAMS_A_CONNECTION // len(self._channels))
-        for link in self._links:
-            leaving = sorted(link.symbols & gone)
-            joining = [added.pop() for _ in range(min(len(added), room - len(link.symbols) + len(leaving)))]
-            if leaving or joining:
-                carried = sorted((link.symbols - gone) | set(joining))
-                now = self._commands("UNSUBSCRIBE", leaving) + self._commands("SUBSCRIBE", joining)
-                await link.change(carried, self._commands("SUBSCRIBE", carried), now)
-                self.decoder.opened(joining)
+        for route in self._routes:
+            await self._carry(station, route, added, gone)
         self.decoder.forget(gone)
-        for start in range(0, len(added), room):
-            self._open(station, added[start : start + room])
 
     async def run(self, station: Station) -> None:
         """Answer the decoder's questions; the links run beside."""
         await station.answer_wants(self.decoder, self._ask)
 
-    def _open(self, station: Station, symbols: Sequence[str]) -> None:
-        number = len(self._links) + 1
-        name = f"{self.feed}-{number}"
+    async def _carry(self, station: Station, route: Route, added: Sequence[str], gone: set[str]) -> None:
+        """Let a route's connections carry symbols more and fewer; open more where they are full."""
+        rest = list(added)
+        room = max(1, STREAMS_A_CONNECTION // len(route.channels))
+        for link in route.links:
+            leaving = sorted(link.symbols & gone)
+            joining = [rest.pop() for _ in range(min(len(rest), room - len(link.symbols) + len(leaving)))]
+            if leaving or joining:
+                carried = sorted((link.symbols - gone) | set(joining))
+                now = route.commands("UNSUBSCRIBE", leaving) + route.commands("SUBSCRIBE", joining)
+                await link.change(carried, route.commands("SUBSCRIBE", carried), now)
+                if route.carries_books:
+                    self.decoder.opened(joining)
+        for start in range(0, len(rest), room):
+            self._open(station, route, rest[start : start + room])
+
+    def _open(self, station: Station, route: Route, symbols: Sequence[str]) -> None:
+        name = f"{self.feed}-{sum(len(one.links) for one in self._routes) + 1}"
 
         def opened(_received: int) -> None:
-            self.decoder.opened(link.symbols)
+            # A snapshot is of no use before the differences come; but a break of any connection throws books away.
+            if route.carries_books or link.connections > 1:
+                self.decoder.opened(link.symbols)
 
         link = station.link(
             name,
-            f"{self._addresses.stream}/stream",
+            f"{self._addresses.stream}{route.path}",
             self.decoder,
             symbols,
-            self._commands("SUBSCRIBE", symbols),
+            route.commands("SUBSCRIBE", symbols),
             pace=TokenBucket(MESSAGES_A_SECOND, 1.0),
             connects=self._connects,
             quiet_s=station.produce.stale_s if len(symbols) >= QUIET_FROM else 0.0,
             opened=opened,
         )
-        self._links.append(link)
+        route.links.append(link)
         station.spawn(link.run(), name)
-
-    def _commands(self, method: str, symbols: Sequence[str]) -> list[str]:
-        """SUBSCRIBE or UNSUBSCRIBE messages for all channels of some symbols."""
-        streams = [f"{symbol.lower()}@{channel}" for symbol in symbols for channel in self._channels]
-        return [
-            json.dumps({"method": method, "params": streams[start : start + PARAMS_A_MESSAGE], "id": start + 1})
-            for start in range(0, len(streams), PARAMS_A_MESSAGE)
-        ]
 
     async def _ask(self, want: Want) -> Answer:
         """A snapshot, or trades by id."""

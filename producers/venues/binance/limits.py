@@ -1,6 +1,7 @@
 """Binance's published limits, and how many levels a snapshot asks for within them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 STREAMS_A_CONNECTION = 300
 """Streams on one websocket; the venue allows 1,024, but fewer are lost when one breaks."""
@@ -14,8 +15,9 @@ SNAPSHOTS_WITHIN_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Paths and weights of one market's REST interface. minute : weight allowed in a minute
+    """Paths and weights of one market. minute : weight of REST requests allowed in a minute
 
+    path : of combined streams; paths : of channels that come by another
     depth : (levels, weight) from the fullest snapshot down; trades : path and weight of trades by id, by question
     """
 
@@ -25,6 +27,8 @@ class Rest:
     trades: dict[str, tuple[str, int]]
     listed: int
     day: int
+    path: str = "/stream"
+    paths: Mapping[str, str] = field(default_factory=dict)
 
     def levels(self, symbols: int) -> tuple[int, int]:
         """Levels and weight of a snapshot such that all symbols have one within a minute, or the least there is."""
@@ -49,6 +53,9 @@ USDM = Rest(
     trades={"trades": ("historicalTrades", 20), "aggregates": ("aggTrades", 20)},
     listed=1,
     day=40,
+    # Since April 2026 the path without a route takes subscriptions to aggregate trades and sends none.
+    path="/public/stream",
+    paths={"aggTrade": "/market/stream"},
 )
 COINM = Rest(
     prefix="/dapi/v1",

@@ -12,6 +12,7 @@ from producers.base.answers import Answer, HttpError
 from producers.base.collector import Collector
 from producers.base.factor_outlet import FactorOutlet, KafkaFactorOutlet, ScreenFactorOutlet
 from producers.base.http import Http
+from producers.venues.stopping import StoppedError, unless_stopped
 from producers.venues.yahoo.chart import Chart, ChartError, parse_chart
 from producers.venues.yahoo.factors import daily_factors, restated
 from producers.venues.yahoo.reference import instrument, merged
@@ -115,18 +116,29 @@ class DailySeries:
     since : first day, YYYY-MM-DD; stored, failures : factors stored, and requests that failed by reason, in `collector`
     """
 
-    def __init__(self, http: Http, output: FactorOutput, symbols: Sequence[str], since: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        http: Http,
+        output: FactorOutput,
+        symbols: Sequence[str],
+        since: str,
+        clock: Clock,
+        stop: asyncio.Event | None = None,
+    ) -> None:
         self.symbols = tuple(symbols)
         self.collector = Collector()
         self.stored = 0
         self._http, self._output, self._since, self._clock = http, output, since, clock
+        self._stop = stop or asyncio.Event()
         self._log = logs.get("yahoo")
 
     async def look(self) -> None:
-        """Store what is new of every symbol; one that fails does not keep the others from it."""
+        """Store what is new of every symbol, until stopped; one that fails does not keep the others from it."""
         for symbol in self.symbols:
             try:
                 await self._one(symbol)
+            except StoppedError:
+                break
             except HttpError as error:
                 self.collector.dropped[error.reason] += 1
                 self._log.warning("chart failed", symbol=symbol, reason=error.reason, detail=error.detail)
@@ -162,7 +174,8 @@ class DailySeries:
     async def _chart(self, symbol: str, since: str) -> tuple[Chart, int]:
         """The chart from a day on; ChartError, with the document kept, where there is none."""
         start = int(datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp()) * NANOS
-        answer: Answer = await ask(self._http, symbol, "1d", start, self._clock.now() + _AHEAD_NS)
+        asking = ask(self._http, symbol, "1d", start, self._clock.now() + _AHEAD_NS)
+        answer: Answer = await unless_stopped(self._stop, asking)
         received = answer.received or self._clock.now()
         self.collector.messages["chart"] += 1
         try:

@@ -40,7 +40,7 @@ async def pull(
     output = ScreenFactors() if args.dry_run else KafkaFactors(settings, WALL)
     headers = {"User-Agent": venue.user_agent}
     http = Http(settings.produce, venue.rest, bucket=TokenBucket(venue.per_second, 1.0), headers=headers)
-    series = DailySeries(http, output, symbols, since, WALL)
+    series = DailySeries(http, output, symbols, since, WALL, stop)
 
     async def look() -> str:
         await series.look()
