@@ -85,6 +85,9 @@ class MemoryTape:
     def opened(self, link: str, symbols: object, received: int) -> None:
         """Books are asked for: the answers are among the events."""
 
+    def note(self, name: str, received: int, want: Want | None = None, reason: str = "") -> None:
+        """Nothing that Binance's decoder has to know."""
+
     def follow(self, listings: Sequence[Listing], received: int) -> None:
         """Remember what is followed."""
         self.listings = list(listings)

@@ -14,6 +14,7 @@ from tapewatch.settings import Settings
 _EPILOG = """examples:
   tapewatch demo
   tapewatch demo --seconds 60 --json
+  tapewatch demo --live-sim --seconds 120
   tapewatch demo --recording spot_btcusdt_20240808.gz spot_btcusdt_20240809.gz --speed max --json
 
 exit status: 0 all went well; 1 a part failed, or the alerts in topic and table differ; 130 ended before its time
@@ -36,6 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--speed", default=usual.speed, help="of the replay: 1, N times recorded speed, or max (default)"
     )
     parser.add_argument("--kind", default="", help="kind of the recordings (default: told by their content)")
+    parser.add_argument(
+        "--live-sim", action="store_true", help="run every live source too, each against its simulated venue"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the stack running at the end")
     parser.epilog = _EPILOG
 
@@ -50,6 +54,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         speed=args.speed,
         kind=args.kind,
         keep=args.keep,
+        live_sim=args.live_sim,
         settings_file=args.settings,
     )
     summary = run_demo(settings, wishes, args.json)

@@ -77,7 +77,7 @@ class Family:
         self._environment = {**os.environ, **environment}
         self._children: list[Child] = []
 
-    def launch(self, name: str, words: Sequence[str]) -> Child:
+    def launch(self, name: str, words: Sequence[str], environment: Mapping[str, str] | None = None) -> Child:
         """Start `tapewatch WORDS`, in a session of its own so that a terminal's Ctrl-C reaches us alone."""
         self._logs.mkdir(parents=True, exist_ok=True)
         log, output = self._logs / f"demo-{name}.log", self._logs / f"demo-{name}.json"
@@ -88,7 +88,7 @@ class Family:
                 stdin=subprocess.DEVNULL,
                 stdout=answers,
                 stderr=errors,
-                env=self._environment,
+                env={**self._environment, **(environment or {})},
                 start_new_session=True,
             )
         child = Child(name, process, log, output)

@@ -43,6 +43,11 @@ def _facts(summary: Summary) -> list[tuple[str, Text]]:
     )
     facts.append(("first score", Text(first)))
     facts.append(("paper trading", Text(_traded(summary))))
+    for name, fed in summary.live_sources.items():
+        ended = "" if fed.ended else ", did not end in order"
+        facts.append((f"  {name}", Text(f"{_counts(fed.rows)}, {fed.gaps} gaps{ended}")))
+    if summary.live_sources:
+        facts.append(("live alerts", Text(_counts(summary.live_alerts))))
     if summary.duplicates:
         facts.append(("seen before", Text(f"{summary.duplicates:,} frames, which add nothing")))
     return facts

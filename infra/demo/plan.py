@@ -27,6 +27,7 @@ class Wishes(msgspec.Struct, frozen=True):
     seconds : length of the show, s: of the synthetic market after its back-dated part, or of the replay; 0 for no limit
     instruments : of the synthetic market; recording : files to replay instead; speed : as `produce replay` takes it
     settings_file : settings file named on the command line; keep : leave the stack running at the end
+    live_sim : run every live source too, each against its simulated venue
     """
 
     seconds: int = 0
@@ -36,6 +37,7 @@ class Wishes(msgspec.Struct, frozen=True):
     speed: str = "max"
     kind: str = ""
     keep: bool = False
+    live_sim: bool = False
     settings_file: Path | None = None
 
 
@@ -92,13 +94,13 @@ def _replay(settings: Settings, wishes: Wishes, common: tuple[str, ...]) -> Plan
     """The plan of a replay, whose feed the producer names."""
     words = ["produce", "replay", *(str(file.resolve()) for file in wishes.recording)]
     words += ["--kind", wishes.kind] if wishes.kind else []
-    told = json.loads(_answer([*PROGRAM, *common, *words, "--describe"]))
+    told = json.loads(answer([*PROGRAM, *common, *words, "--describe"]))
     feed = str(told["feed"])
     command = (*words, "--feed", feed, "--speed", wishes.speed, "--json")
     return Plan(feed, settings.data_path / "demo" / feed, len(told["instruments"]), command, common)
 
 
-def _answer(command: Sequence[str]) -> str:
+def answer(command: Sequence[str]) -> str:
     """What one of our commands prints. TapewatchError with its own words where it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     if done.returncode:

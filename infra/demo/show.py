@@ -17,6 +17,7 @@ from infra.demo.children import Child, Family
 from infra.demo.follow import Follower
 from infra.demo.gauges import Gauges
 from infra.demo.plan import PARTITIONS, Plan, Wishes, plan
+from infra.demo.sources import LiveSources
 from infra.demo.summary import Ending, Produced, Summary, summarise, told_of
 from infra.demo.trading import FOLLOWED, Trading
 from infra.demo.view import Screen, State
@@ -41,7 +42,8 @@ STUCK_S = 120
 CAUGHT_UP_FRAMES = 20
 PATIENCE_S = 10.0
 HASTE_S = 1.5
-"""How long children may take to end: after a whole show, and after Ctrl-C."""
+MANY_HASTE_S = 3.5
+"""How long children may take to end: after a whole show, and after Ctrl-C, with a few of them and with many."""
 
 WAIT_S = 300
 """How long children wait for the stack; a first start may have to fetch it."""
@@ -77,6 +79,8 @@ class _Demo:
         self._stop = threading.Event()
         self._stack_s = 0.0
         self._caught_up_ns = 0
+        self._live: LiveSources | None = None
+        self._haste_s = MANY_HASTE_S if wishes.live_sim else HASTE_S
 
     def run(self) -> Summary:
         """Start everything at once: the commands get ready while the servers come up."""
@@ -89,16 +93,15 @@ class _Demo:
         }
         family = Family(course.common, self._settings.data_path / "logs", environment)
         try:
-            family.launch(
-                "engine", ["run", "engine", "--instance", INSTANCE, "--feed", course.feed, "--quiet", "--json"]
-            )
+            feeds = [] if self._wishes.live_sim else ["--feed", course.feed]
+            family.launch("engine", ["run", "engine", "--instance", INSTANCE, *feeds, "--quiet", "--json"])
             producer = family.launch("producer", course.produce)
             with _stack(self._settings, self._wishes.keep), _on_signal(self._stop):
                 self._stack_s = self._since_start()
                 try:
                     return self._show(course, family, producer)
                 finally:
-                    family.stop(HASTE_S if self._stop.is_set() else PATIENCE_S)
+                    family.stop(self._haste_s if self._stop.is_set() else PATIENCE_S)
         finally:
             family.stop(0.0)
 
@@ -117,7 +120,11 @@ class _Demo:
             with Screen(self._stream, state) as screen:
                 shown_ns = WALL.now()
                 self._begin_to_keep(course, family, screen)
+                if self._wishes.live_sim and not self._stop.is_set():
+                    self._live = LiveSources(self._settings, family, course.folder, course.common)
                 self._until(lambda: self._is_over(producer, shown_ns), family, screen)
+                if self._live is not None:
+                    self._live.end(self._haste_s if self._stop.is_set() else PATIENCE_S)
                 drained = self._drain(family, producer, screen)
             produced = _told(producer)
             first = round((seen.first_score_ns - self._begun_ns) / NANOS, 3) if seen.first_score_ns else None
@@ -131,6 +138,7 @@ class _Demo:
                 seconds=round((WALL.now() - shown_ns) / NANOS, 3),
                 traded=told_of(seen.signals, state.trading),
                 caught_up_ns=self._caught_up_ns,
+                live=self._live.told() if self._live is not None else {},
             )
             return summarise(self._settings, course, seen, ending)
         finally:
@@ -184,7 +192,7 @@ class _Demo:
         state = screen.state
         if self._stop.is_set():
             family.ask()
-            producer.end(HASTE_S)
+            producer.end(self._haste_s)
             return False
         state.is_draining = True
         moved_ns, last = WALL.now(), (-1, -1, -1)

@@ -12,6 +12,7 @@ from infra.demo.follow import Follower
 from infra.demo.gauges import TABLES, connect
 from infra.demo.labels import Found, LookAlike, Verdict
 from infra.demo.plan import Plan
+from infra.demo.sources import Fed
 from infra.demo.trading import Trading
 from tapewatch import kafka, messages, topics
 from tapewatch.errors import ContractError
@@ -82,6 +83,7 @@ class Summary(msgspec.Struct, frozen=True):
         for a recording, which has no labels; false_alerts_by_scenario : the same by the alerts' scenario
     latency_ms : of all alerts of this run; latency_live_ms : of those decided once the engine had caught up
     first_score_s : from the start of this process to the first readable score, None where there was none
+    live_sources : what every live source came to, with --live-sim; live_alerts : alerts of their feeds, by market topic
     seconds : the show's length, s; drained : whether engine, paper broker and sink had taken everything
     """
 
@@ -118,6 +120,8 @@ class Summary(msgspec.Struct, frozen=True):
     drained: bool
     data: str
     verify: str
+    live_sources: dict[str, Fed] = {}
+    live_alerts: dict[str, int] = {}
 
 
 class Kept(msgspec.Struct):
@@ -142,6 +146,22 @@ def alerts_in_topic(settings: Settings, topic: str) -> Kept:
 
     kafka.read_all(settings, topics.ALERTS, take)
     return kept
+
+
+def alerts_elsewhere(settings: Settings, topic: str) -> dict[str, int]:
+    """Alerts that other market topics gave rise to, by topic."""
+    found: dict[str, set[str]] = {}
+
+    def take(message: Message) -> None:
+        try:
+            alert = messages.decode(Alert, message.value() or b"")
+        except ContractError:
+            return
+        if alert.provenance.topic != topic:
+            found.setdefault(alert.provenance.topic, set()).add(alert.id)
+
+    kafka.read_all(settings, topics.ALERTS, take)
+    return {name: len(ids) for name, ids in sorted(found.items())}
 
 
 class Stored(msgspec.Struct):
@@ -199,6 +219,7 @@ class Ending(msgspec.Struct, frozen=True):
     drained : whether engine, paper broker and sink had taken everything
     inserted : rows by table, as PostgreSQL's statistics tell
     caught_up_ns : when the engine first had taken all there was, 0 if never; traded : on paper
+    live : what live sources came to, by name
     """
 
     produced: Produced
@@ -210,6 +231,7 @@ class Ending(msgspec.Struct, frozen=True):
     seconds: float
     traded: Traded
     caught_up_ns: int
+    live: dict[str, Fed] = {}
 
 
 def summarise(settings: Settings, plan: Plan, seen: Follower, ending: Ending) -> Summary:
@@ -257,6 +279,8 @@ def summarise(settings: Settings, plan: Plan, seen: Follower, ending: Ending) ->
         seconds=ending.seconds,
         drained=ending.drained,
         data=str(settings.data_path),
+        live_sources=ending.live,
+        live_alerts=alerts_elsewhere(settings, plan.topic) if ending.live else {},
         verify=" ".join(["tapewatch", *plan.common, "verify", _worst(newest)]),
     )
 

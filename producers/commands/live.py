@@ -139,7 +139,9 @@ async def simulator(args: argparse.Namespace, settings: Settings, source: Source
     if args.sim_faults is not None and not args.sim_faults.is_file():
         raise TapewatchError(f"there is no file {args.sim_faults}", "Name a file of faults, see docs/simulators.md.")
     plan = FaultPlan.from_json(args.sim_faults.read_bytes()) if args.sim_faults is not None else FaultPlan()
-    venue = simulated(source.simulator, SimulatorOptions((), args.sim_symbols, args.sim_seed, args.sim_rate))
+    venue = simulated(
+        source.simulator, SimulatorOptions((), args.sim_symbols, args.sim_seed, args.sim_rate, args.sim_stuffing)
+    )
     async with SimulatorServer(venue, plan) as server:
         yield pointed_at(settings, source.simulator, server.addresses())
 

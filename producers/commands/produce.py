@@ -38,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sources and their arguments."""
     parser.epilog = _EPILOG
     parser.add_argument("--list", action="store_true", help="show every source, what it gives and what it needs")
+    parser.add_argument("--json", dest="list_json", action="store_true", help="with --list: as one JSON document")
     sources = parser.add_subparsers(dest="what", metavar="SOURCE", parser_class=_SourceParser)
     _configure_replay(
         sources.add_parser("replay", help="recordings, at recorded speed, N times, or as fast as it goes")
@@ -70,13 +71,25 @@ def live_command() -> Any:
         ) from error
 
 
-def _show_sources() -> None:
-    """Every source on a line."""
+def _show_sources(as_json: bool) -> None:
+    """Every source on a line, or all as one JSON document."""
     own = {
         "replay": ("recordings, at recorded speed or any other", "files"),
         "synthetic": ("a simulated market with labelled manipulation", "nothing"),
     }
     table = own | {name: (source.gives, source.needs) for name, source in SOURCES.items()}
+    if as_json:
+        found = [
+            {
+                "name": name,
+                "gives": gives,
+                "needs": needs,
+                "simulated": name in SOURCES and bool(SOURCES[name].simulator),
+            }
+            for name, (gives, needs) in table.items()
+        ]
+        print(json.dumps(found))
+        return
     for name, (gives, needs) in table.items():
         print(f"{name:15} {gives}{'' if needs == 'nothing' else f'; needs {needs}'}")
 
@@ -131,7 +144,7 @@ def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Send the source until its end or a signal."""
     if args.list:
-        _show_sources()
+        _show_sources(args.list_json)
         return 0
     if not args.what:
         raise TapewatchError("produce what?", "Name a source; `tapewatch produce --list` shows them.")

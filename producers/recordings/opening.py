@@ -77,8 +77,7 @@ def open_recording(
     """Open recordings as one source of rows.
 
     paths : files, or folders of Parquet files, of one kind or several; gzip is recognised by content
-    kind : one of binance, lobster, pumps, twse-dsp, kiwoom-minutes, minute-bars, parquet, tape; None tells it by content
-    and name
+    kind : one of `kind_names()`; None tells it by content and name
     TapewatchError if a file cannot be read or no kind recognises it.
     """
     options = options or RecordingOptions()

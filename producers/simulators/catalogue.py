@@ -13,12 +13,14 @@ class SimulatorOptions:
     """What every simulated venue understands.
 
     symbols : venue's own names; empty takes `count` made-up ones; rate : messages a second, where messages are pushed
+    stuffing_s : seconds between two episodes of quote stuffing, where the venue's simulator has any; 0 for none
     """
 
     symbols: Sequence[str] = ()
     count: int = 10
     seed: int = 0
     rate: float = 100.0
+    stuffing_s: float = 0.0
 
 
 Maker = Callable[[SimulatorOptions], Venue]

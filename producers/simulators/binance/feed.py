@@ -4,6 +4,7 @@ from producers.simulators.binance.dialect import Dialect
 from producers.simulators.binance.streams import Stream
 from producers.simulators.market import MarketBook
 
+FLICKER_LOTS = 5_000
 _TRUTH = {True: b"true", False: b"false"}
 
 
@@ -89,6 +90,21 @@ class SymbolFeed:
     def ticker(self, ms: int) -> int:
         """A change of the book and the best quotes after it; messages made."""
         self.book.move(self.bids, self.asks)
+        return self._best(ms)
+
+    def flicker(self, ms: int) -> int:
+        """Quote stuffing: a large bid at the touch, and its withdrawal at once; messages made."""
+        book = self.book
+        usual = book.bids[book.best_bid]
+        made = 0
+        for quantity in (usual + FLICKER_LOTS, usual):
+            book.bids[book.best_bid] = self.bids[book.best_bid] = quantity
+            book.last_id += 1
+            made += self._best(ms)
+        return made
+
+    def _best(self, ms: int) -> int:
+        """The best quotes as they are; messages made."""
         book = self.book
         best = (
             book.last_id,

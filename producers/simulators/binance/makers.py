@@ -22,4 +22,4 @@ def coinm(options: SimulatorOptions) -> BinanceVenue:
 
 def _made(dialect: str, options: SimulatorOptions, quote: str) -> BinanceVenue:
     symbols = options.symbols or coin_pairs(options.count, quote)
-    return BinanceVenue(symbols, dialect=dialect, seed=options.seed, rate=options.rate)
+    return BinanceVenue(symbols, dialect=dialect, seed=options.seed, rate=options.rate, stuffing_s=options.stuffing_s)

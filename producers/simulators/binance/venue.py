@@ -22,6 +22,7 @@ MILLISECOND = 1_000_000
 TICK_DECIMALS = 2
 BURST = 3
 """Events of a symbol in a row, as they come in life: a trade, the best quotes and the book after it."""
+STUFFING_LASTS_S = 10.0
 _TABLE = 64
 
 Event = Callable[[SymbolFeed, int], int]
@@ -32,6 +33,7 @@ class BinanceVenue:
 
     symbols : upper case; dialect : binance, binance_usdm or binance_coinm; rate : messages a second over all streams,
     0 makes none but by `step`; mix : shares of trades, best quotes and depth; depth : levels a side
+    stuffing_s : seconds between two episodes of quote stuffing in a symbol, 0 for none; they are counted in `stuffed`
     behind : messages that were due and not made yet; weight : limit of request weight a minute, 0 takes Binance's own
     kept : trades of a symbol that can be fetched, 0 takes what is usual
     """
@@ -47,6 +49,7 @@ class BinanceVenue:
         depth: int = 50,
         weight: int = 0,
         kept: int = 0,
+        stuffing_s: float = 0.0,
     ) -> None:
         if dialect not in DIALECTS:
             raise TapewatchError(f"no Binance market {dialect}", f"Use one of {', '.join(DIALECTS)}.")
@@ -63,6 +66,9 @@ class BinanceVenue:
         self.streams = BinanceStreams(self.dialect, self._make)
         self._mix = mix
         self._weight = weight
+        self._stuffing_s = stuffing_s
+        self._stuffing: tuple[float, SymbolFeed] | None = None
+        self.stuffed: dict[str, int] = {}
         self._table: list[Event] = []
         self._busy: list[SymbolFeed] = []
         self._redraw = False
@@ -83,6 +89,7 @@ class BinanceVenue:
         """Make what is due every five milliseconds; what it is behind with it catches up, and says so in `behind`."""
         time = asyncio.get_running_loop().time
         last, owed = time(), 0.0
+        stuff_at = last + self._stuffing_s
         while True:
             await asyncio.sleep(BATCH_S)
             now = time()
@@ -94,6 +101,8 @@ class BinanceVenue:
                 self._misbehave(server)
             if count > 0:
                 owed -= self.step(count)
+            if self._stuffing_s and now >= stuff_at:
+                stuff_at = self._stuff(now, stuff_at)
 
     def step(self, count: int) -> int:
         """Make messages now, about as many as asked for: an event may give several; how many."""
@@ -104,6 +113,23 @@ class BinanceVenue:
                 made += table[int(draw() * _TABLE)](feed, ms)
         self.streams.flush()
         return made
+
+    def _stuff(self, now: float, begun: float) -> float:
+        """Flood a symbol with quotes that are taken back; when to do so next, by the loop's clock."""
+        quoted = [feed for feed in self._busy if feed.tickers]
+        if not quoted:
+            return now + self._stuffing_s
+        if self._stuffing is None:
+            feed = quoted[sum(self.stuffed.values()) % len(quoted)]
+            self._stuffing = (begun + STUFFING_LASTS_S, feed)
+            self.stuffed[feed.book.symbol] = self.stuffed.get(feed.book.symbol, 0) + 1
+        until, feed = self._stuffing
+        feed.flicker(self._now())
+        self.streams.flush()
+        if now < until:
+            return begun
+        self._stuffing = None
+        return now + self._stuffing_s
 
     def settle(self) -> None:
         """Tell every change of the books that was not told, so that a client in step has the true books."""
