@@ -37,6 +37,10 @@ SINK_ROWS = 50_000
 KEEP_AFTER_S = 4.0
 """How long the sink waits for the first score, s."""
 
+LIVE_AFTER_S = 40.0
+BETWEEN_S = 0.7
+"""The latest start of live sources after the first score, and the time between two of them, s."""
+
 TICK_S = 0.05
 STUCK_S = 120
 CAUGHT_UP_FRAMES = 20
@@ -120,8 +124,8 @@ class _Demo:
             with Screen(self._stream, state) as screen:
                 shown_ns = WALL.now()
                 self._begin_to_keep(course, family, screen)
-                if self._wishes.live_sim and not self._stop.is_set():
-                    self._live = LiveSources(self._settings, family, course.folder, course.common)
+                if self._wishes.live_sim:
+                    self._begin_live(course, family, screen)
                 self._until(lambda: self._is_over(producer, shown_ns), family, screen)
                 if self._live is not None:
                     self._live.end(self._haste_s if self._stop.is_set() else PATIENCE_S)
@@ -163,6 +167,18 @@ class _Demo:
             self._until(lambda: migration.has_ended, family, screen)
         if not self._stop.is_set():
             family.launch("sink", ["sink", "postgres", "--json"])
+
+    def _begin_live(self, course: Plan, family: Family, screen: Screen) -> None:
+        """Start the live sources once the engine follows the clock: all at once they would keep it from doing so."""
+        until = WALL.now() + int(LIVE_AFTER_S * NANOS)
+        self._until(lambda: self._caught_up_ns > 0 or WALL.now() > until, family, screen)
+
+        def pause() -> bool:
+            screen.refresh()
+            return self._stop.wait(BETWEEN_S)
+
+        if not self._stop.is_set():
+            self._live = LiveSources(self._settings, family, course.folder, course.common, pause)
 
     def _is_over(self, producer: Child, shown_ns: int) -> bool:
         """Whether the producer has ended, or a replay's time is up."""

@@ -2,8 +2,9 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg2
@@ -71,23 +72,27 @@ volume = "volume"
 
 
 class Fed(msgspec.Struct, frozen=True):
-    """What a live source came to. messages : by kind; rows : sent, by type; refused : by reason; ended : in order"""
+    """What a live source came to. counts : rows by type, or what else it sent; ended : in order, with a summary"""
 
-    messages: dict[str, int] = {}
-    rows: dict[str, int] = {}
-    refused: dict[str, int] = {}
+    counts: dict[str, int] = {}
     gaps: int = 0
+    refused: int = 0
     ended: bool = False
 
 
 class LiveSources:
-    """All sources at once, as children of the demo; `end` asks them to end, `told` says what they came to."""
+    """All sources, as children of the demo; `end` asks them to end, `told` says what they came to.
 
-    def __init__(self, settings: Settings, family: Family, folder: Path, common: tuple[str, ...]) -> None:
+    pause : waits a little between two starts, which take the processor; True where the show is over
+    """
+
+    def __init__(
+        self, settings: Settings, family: Family, folder: Path, common: tuple[str, ...], pause: Callable[[], bool]
+    ) -> None:
         self._children: dict[str, Child] = {}
         known = json.loads(answer([*PROGRAM, *common, "produce", "--list", "--json"]))
         for source in known:
-            if source["simulated"]:
+            if source["simulated"] and not pause():
                 self._children[source["name"]] = family.launch(f"produce-{source['name']}", _words(source["name"]))
         self._others = Others(settings)
         url = {"TAPEWATCH_SQL_URL": settings.postgres_url()}
@@ -182,7 +187,11 @@ def _steps(stop: threading.Event) -> Iterator[int]:
 def _told(child: Child) -> Fed:
     """The source's summary; an empty one where it was killed or never came so far."""
     try:
-        found = msgspec.json.decode(child.answer(), type=Fed)
+        found = msgspec.json.decode(child.answer(), type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, OSError):
         return Fed()
-    return msgspec.structs.replace(found, ended=child.process.poll() == 0)
+    rows = found.get("rows", {})
+    counts = dict(rows) if isinstance(rows, dict) else {"rows": rows}
+    counts |= {name: found[name] for name in ("factors", "sent", "new", "news") if isinstance(found.get(name), int)}
+    refused = sum(found.get("refused", {}).values())
+    return Fed(counts, found.get("gaps", 0), refused, child.process.poll() == 0)

@@ -50,6 +50,9 @@ def configure(parser: argparse.ArgumentParser, name: str, source: Source) -> Non
         parser.add_argument("--sim-rate", type=float, default=200.0, help="its messages a second (default: 200)")
         parser.add_argument("--sim-seed", type=int, default=1, help="of everything it draws (default: 1)")
         parser.add_argument(
+            "--sim-stuffing", type=float, default=0.0, metavar="S", help="quote stuffing every S seconds (Binance)"
+        )
+        parser.add_argument(
             "--sim-faults", type=Path, metavar="FILE", help="JSON: what goes wrong, see docs/simulators.md"
         )
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")

@@ -25,7 +25,10 @@ MILLI = 1_000_000
 
 
 class UpbitVenue(CoinVenue):
-    """KRW markets. A request on a connection replaces what the connection was subscribed to."""
+    """KRW markets. A request on a connection replaces what the connection was subscribed to.
+
+    patience : messages a second above which a client is cut off
+    """
 
     name = "upbit"
     tick, lot = 0, 4
@@ -35,6 +38,7 @@ class UpbitVenue(CoinVenue):
         self._asked: dict[Connection, dict[str, dict[str, int]]] = {}
         self._said: dict[Connection, list[float]] = {}
         self._states = dict.fromkeys(symbols, "ACTIVE")
+        self.patience = MESSAGES_A_SECOND
 
     def rest(self) -> list[web.RouteDef]:
         """Markets, tickers, past trades."""
@@ -50,7 +54,7 @@ class UpbitVenue(CoinVenue):
         said = self._said.setdefault(connection, [])
         now = time.monotonic()
         said[:] = [at for at in said if now - at < 1.0] + [now]
-        if len(said) > MESSAGES_A_SECOND:
+        if len(said) > self.patience:
             await connection.close(1008, "too many messages")
         elif text == "PING":
             connection.send(b'{"status":"UP"}', "status")

@@ -14,9 +14,9 @@ from producers.base.runner import LiveRun
 from producers.base.tape import Tape
 from producers.base.universe import Choice
 from producers.commands.live import pointed_at
-from producers.simulators.faults import FaultPlan
+from producers.simulators.faults import Fault, FaultPlan
 from producers.simulators.server import SimulatorServer
-from producers.simulators.twse import TaiwanVenue
+from producers.simulators.twse import RecordedMis, TaiwanVenue
 from producers.venues.twse.arbiter import Rules
 from producers.venues.twse.connector import TwseConnector
 from tapewatch.rows import Rows, RowType, StatusKind
@@ -102,10 +102,12 @@ async def taiwan(
     asked: Sequence[str] = (),
     choice: Choice | None = None,
     tape: Path | None = None,
+    recorded: RecordedMis | None = None,
+    faults: Sequence[Fault] = (),
 ) -> AsyncIterator[TaiwanRun]:
     """A run that follows everything, or what is asked for."""
-    plan = FaultPlan()
-    venue = TaiwanVenue(channels, seed=1, pace=PACE, yahoo=yahoo)
+    plan = FaultPlan(script=faults)
+    venue = TaiwanVenue(channels, seed=1, pace=PACE, yahoo=yahoo, recorded=recorded)
     async with SimulatorServer(venue, plan) as server:
         settings = pointed_at(Settings(), "twse", server.addresses())
         produce = msgspec.structs.replace(settings.produce, backoff_first_s=0.02, backoff_cap_s=0.1)

@@ -9,11 +9,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from confluent_kafka import Message, TopicPartition
 
-from producers.base.state import committed_position
+from producers.base.state import AbortedError, FencedError, committed_position
 from producers.feed import read_tail
 from producers.venues.bridge.map import load_map
 from producers.venues.bridge.process import Bridge, BridgeSummary
@@ -109,26 +108,35 @@ def message(number: int, at_ns: int | None = None, **changed: Any) -> bytes:
     return json.dumps(tree).encode()
 
 
+SMALL = """
+import sys, threading
+from pathlib import Path
+from producers.venues.bridge.map import load_map
+from producers.venues.bridge.process import Bridge
+from tapewatch import settings
+Bridge(settings.load(), load_map(Path(sys.argv[1])), sys.argv[2], batch=100).run(threading.Event())
+"""
+"""A bridge with so small transactions that there are many to be killed in."""
+
+
 def test_kill_9_neither_loses_nor_repeats_a_row_or_a_dead_letter(settings: Settings, tmp_path: Path) -> None:
-    # About 15 s: three processes are started, two of them killed at work.
+    # About 15 s: two processes are started and killed at work.
     place = Place(settings, tmp_path)
     count = 8_000
     bad = set(range(100, count, 997))
     place.put([(n % PARTITIONS, b"{broken %d" % n if n in bad else message(n)) for n in range(count)])
     environment = {**os.environ, "TAPEWATCH_KAFKA_BOOTSTRAP": settings.kafka.bootstrap}
-    command = [sys.executable, "-m", "tapewatch", "--data", settings.data, "produce", "kafka",
-               "--topic", place.topic, "--map", str(place.map)]  # fmt: skip
-    for target in (1, 80):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    before = 0
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-c", SMALL, str(place.map), place.topic], env=environment)
         deadline = WALL.now() + 60 * NANOS
-        while _sent(place) < target and WALL.now() < deadline:
-            WALL.sleep(0.01)
+        while _sent(place) < before + 60 and WALL.now() < deadline:
+            WALL.sleep(0.005)
         process.kill()
         process.wait()
-    finished = subprocess.run([*command, "--until-end", "--json"], env=environment, capture_output=True, timeout=120)
-    assert finished.returncode == 0, finished.stderr
-    summary = msgspec.json.decode(finished.stdout)
-    assert summary["messages"] < count
+        before = _sent(place)
+    left = place.run()
+    assert 0 < left.messages < count
     good = [str(n) for n in range(count) if n not in bad]
     assert sorted(place.ids(), key=int) == good
     letters = place.letters()
@@ -137,6 +145,18 @@ def test_kill_9_neither_loses_nor_repeats_a_row_or_a_dead_letter(settings: Setti
     )
     assert {each["reason"] for each in letters} == {"not_json"}
     assert {each["origin_topic"] for each in letters} == {place.topic}
+
+
+def test_command_ends_with_a_summary_when_all_is_taken(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(settings, tmp_path)
+    place.put([(0, message(1)), (0, b"none")])
+    monkeypatch.setenv("TAPEWATCH_KAFKA_BOOTSTRAP", settings.kafka.bootstrap)
+    words = ["produce", "kafka", "--topic", place.topic, "--map", str(place.map), "--until-end", "--json"]
+    assert cli.main(words) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["messages"], summary["rows"], summary["refused"]) == (2, {"trade": 1}, {"not_json": 1})
 
 
 def _sent(place: Place) -> int:
@@ -227,6 +247,51 @@ def test_idle_bridge_sends_a_heartbeat_a_second_to_every_partition(settings: Set
     beats = [(m.partition(), int(to_rows(m.value()).ts_recv[0]) // NANOS) for m in place.log(f"market.{place.feed}")]
     assert len(set(beats)) == len(beats) >= 3 * settings.topics.market_partitions
     assert {partition for partition, _ in beats} == set(range(settings.topics.market_partitions))
+
+
+class Faltering(Bridge):
+    """A bridge whose second and fourth transaction fail when all has been sent."""
+
+    calls = 0
+
+    def _fill(self, one: Any, rows: Any, refused: Any) -> None:
+        super()._fill(one, rows, refused)
+        self.calls += 1
+        if self.calls in (2, 4):
+            raise AbortedError("as if the broker had not answered")
+
+
+def test_failed_transactions_are_done_again_from_the_committed_position(settings: Settings, tmp_path: Path) -> None:
+    place = Place(settings, tmp_path)
+    place.put([(n % PARTITIONS, message(n) if n % 10 else b"none") for n in range(300)])
+    bridge = Faltering(settings, load_map(place.map), place.topic, batch=50)
+    summary = bridge.run(threading.Event(), until_end=True)
+    assert summary.aborted == 2
+    assert sorted(place.ids(), key=int) == [str(n) for n in range(300) if n % 10]
+    assert len(place.letters()) == 30
+
+
+def test_second_bridge_of_a_feed_ends_the_first(settings: Settings, tmp_path: Path) -> None:
+    place = Place(settings, tmp_path)
+    place.put([(0, message(1))])
+    first, failures = Bridge(settings, load_map(place.map), place.topic), list[BaseException]()
+
+    def work() -> None:
+        try:
+            first.run(threading.Event())
+        except FencedError as error:
+            failures.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    deadline = WALL.now() + 60 * NANOS
+    while not first.summary.rows and WALL.now() < deadline:
+        WALL.sleep(0.05)
+    place.put([(0, message(2))])
+    place.run()
+    worker.join(30)
+    assert len(failures) == 1
+    assert place.ids() == ["1", "2"]
 
 
 def test_missing_topic_and_market_topics_are_refused_with_what_to_do(settings: Settings, tmp_path: Path) -> None:

@@ -29,8 +29,9 @@ from producers.simulators.kraken import KrakenVenue
 from producers.simulators.server import SimulatorServer, Venue
 from producers.simulators.twse import TaiwanVenue
 from producers.simulators.upbit import UpbitVenue
-from producers.venues.binance.source import spot
+from producers.venues.binance.source import spot, usdm
 from producers.venues.coinbase.source import coinbase
+from producers.venues.kiwoom.source import connect as kiwoom
 from producers.venues.kraken.source import kraken
 from producers.venues.twse.connector import TwseConnector
 from producers.venues.upbit.source import upbit
@@ -72,6 +73,12 @@ def bars(settings: Settings) -> Connector:
     )
 
 
+def korea(settings: Settings) -> Connector:
+    connector = kiwoom(settings, argparse.Namespace(minutes=1, dry_run=True))
+    connector.calendar = ""  # Seoul's takes seconds to work out
+    return connector
+
+
 CASES = (
     Case(
         "binance",
@@ -80,6 +87,13 @@ CASES = (
         {"book": 100, "trade": 100, "quote": 100},
         PUSHED | {"open", "answer"},
         (Fault(kind=FaultKind.HTTP_503, match="depth", count=2), *BROKEN),
+    ),
+    Case(
+        "binance_usdm",
+        lambda: simulated("binance_usdm", SimulatorOptions((), 2, 1, 400.0)),
+        lambda settings: usdm(settings, NO_ARGUMENTS),
+        {"book": 100, "trade": 100, "quote": 100},
+        PUSHED | {"open", "answer"},
     ),
     Case(
         "upbit",
@@ -115,7 +129,16 @@ CASES = (
         "yahoo",
         lambda: simulated("yahoo", SimulatorOptions(("SIM0", "SIM1"))),
         bars,
-        {},  # whether a bar is news at the first look depends on the second of the minute
+        {},  # Whether a bar is news at the first look depends on the second of the minute
+        {"follow", "answer", "note"},
+        (),
+        0,
+    ),
+    Case(
+        "kiwoom",
+        lambda: simulated("kiwoom", SimulatorOptions(("005930", "000660"))),
+        korea,
+        {},
         {"follow", "answer", "note"},
         (),
         0,
@@ -130,7 +153,7 @@ async def session(case: Case, path: Path) -> KeptOutlet:
     async with SimulatorServer(case.venue(), plan) as server:
         settings = pointed_at(Settings(produce=QUICK), case.name, server.addresses())
         connector = case.connect(settings)
-        tape = Tape(path, case.name, settings=getattr(connector, "tape_settings", None))
+        tape = Tape(path, case.name.replace("_", "-"), settings=getattr(connector, "tape_settings", None))
         metrics = FeedMetrics(connector.feed)
         stop = asyncio.Event()
         running = asyncio.create_task(
@@ -139,6 +162,8 @@ async def session(case: Case, path: Path) -> KeptOutlet:
 
         def enough() -> bool:
             found: dict[str, Any] = metrics.as_dict()
+            if sum(found["messages"].values()) < 4:
+                return False
             given = all(found["rows"].get(kind, 0) >= count for kind, count in case.rows.items())
             return (
                 given

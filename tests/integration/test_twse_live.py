@@ -7,6 +7,7 @@ import pytest
 
 from producers.base.universe import Choice
 from producers.recordings import open_recording
+from producers.simulators.faults import Fault, FaultKind
 from producers.venues.twse.arbiter import MIS, YAHOO
 from tapewatch.rows import RowType, StatusKind
 from tests.integration.taiwan_run import taiwan, told
@@ -106,6 +107,17 @@ def test_without_yahoo_the_gap_stands_until_mis_is_back() -> None:
             await run.until(lambda: bool(run.statuses(StatusKind.GAP)))
             await run.in_charge(MIS)
             assert [detail.partition(" in ")[0] for detail in run.statuses(StatusKind.RESYNC)] == [MIS]
+        assert run.accounted()
+
+    asyncio.run(work())
+
+
+def test_mis_that_fails_at_the_start_is_replaced_too() -> None:
+    async def work() -> None:
+        async with taiwan(CHANNELS, asked=[TSMC], faults=[Fault(FaultKind.HTTP_503, count=16, match="Info")]) as run:
+            assert run.decoder.arbiter.in_charge == YAHOO
+            await run.in_charge(MIS)
+            await run.until(lambda: run.decoder.given["quote and book"] > 0)
         assert run.accounted()
 
     asyncio.run(work())

@@ -51,7 +51,7 @@ def sent(items: list[Item]) -> tuple[list[News], Counter[str]]:
     for start in range(0, len(items), 500):
         found, refused = desk.sort(items[start : start + 500], counts)
         assert not refused
-        desk.sent(found)
+        desk.recall(found)
         news += found
     return news, counts
 

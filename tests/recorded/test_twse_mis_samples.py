@@ -1,5 +1,6 @@
 """Captured answers of MIS, through the live decoder: rows against expectations written by hand."""
 
+import asyncio
 import math
 import os
 from pathlib import Path
@@ -8,11 +9,13 @@ import pytest
 
 from producers.base.collector import Collector
 from producers.base.decoder import Want
+from producers.simulators.twse import RecordedMis
 from producers.venues.twse.decoder import TaiwanDecoder
 from producers.venues.twse.mis import instruments_of
 from producers.venues.twse.roc import local_ns
 from tapewatch.frames import encode
 from tapewatch.rows import RowType
+from tests.integration.taiwan_run import taiwan
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", "/nonexistent")) / "samples"
 
@@ -80,3 +83,16 @@ def test_unknown_symbol_and_empty_query_are_refused() -> None:
     received = local_ns("20181122", "13:25:20")
     assert decoded(unknown, "2330.XTAI", received=received).collector.refused == {"unknown_symbol": 1}
     assert decoded(empty, "2330.XTAI", received=received).collector.refused == {"rtcode_5001": 1}
+
+
+def test_samples_go_through_the_live_connector() -> None:
+    recorded = RecordedMis([(DATA / "twse_mis_2330_limitup_6547_20260731.json").read_bytes()])
+
+    async def work() -> list[tuple[object, ...]]:
+        async with taiwan(recorded.channels, recorded=recorded, asked=["2330.XTAI", "6547.ROCO"]) as run:
+            await run.until(lambda: len(run.rows(RowType.QUOTE)) >= 2)
+            return run.rows(RowType.QUOTE, "bid_price", "bid_qty", "last_price", "volume")
+
+    quotes = asyncio.run(work())
+    assert ("2330.XTAI", 2425.0, 1_989_000.0, 2425.0, 56_896_000.0) in quotes
+    assert ("6547.ROCO", 45.75, 5_000.0, 45.8, 1_584_000.0) in quotes

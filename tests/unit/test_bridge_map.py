@@ -265,6 +265,7 @@ def test_receipt_by_event_takes_history_whose_messages_are_new(tmp_path: Path) -
         ('time = "ms"', 'time = "minutes"', "rows[0].columns.ts_event.time", "Write iso"),
         ('zone = "UTC"', 'zone = "Mars/Base"', "rows[1].columns.ts_event.zone", "IANA"),
         ('S = "sell"', 'S = "vend"', "rows[0].columns.aggressor_side.values.S", "buy, sell"),
+        ('price = "d.p"', 'price = { value = "much" }', "rows[0].columns.price.value", "Mend that key"),
         ("scale = 1000", 'scale = "k"', "rows[0].columns.qty.scale", "factor"),
         ("upper = true", "uper = true", "instrument", "Mend that key"),
         ("{d.sym}", "{d.sym", "instrument.template", "path"),

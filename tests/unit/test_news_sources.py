@@ -75,7 +75,7 @@ def test_item_twice_is_sent_once_and_the_same_text_is_marked() -> None:
     desk, counts = NewsDesk(), Counter[str]()
     later = NOW + 86_400 * NANOS
     first, _ = desk.sort([item(1), item(1), item(2, "台積電 法說會!", at=NOW - NANOS)], counts)
-    desk.sent(first)
+    desk.recall(first)
     assert [one.duplicate_of for one in first] == ["", first[0].id]
     again, _ = desk.sort([item(1), item(3, "<b>台積電</b>法說會"), item(4, "台積電法說會 2")], counts)
     assert [one.duplicate_of for one in again] == [first[0].id, ""]

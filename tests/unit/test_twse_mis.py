@@ -160,7 +160,7 @@ def test_trial_matching_begins_and_ends_with_a_status_and_its_price_is_not_taken
     feed.mis(at("10:02:06"), mis_row(event=at("10:02:05"), z="1010.0000"))
     assert [(row[3], row[4]) for row in feed.statuses] == [
         (StatusKind.AUCTION, "trial matching, opening or closing delayed"),
-        (StatusKind.OPEN, "trial matching ended"),
+        (StatusKind.RESUME, "trial matching ended"),
     ]
     assert [row[7] for row in feed.quotes] == [1005.0, 1005.0, 1010.0]
 
@@ -178,8 +178,18 @@ def test_halt_and_resumption_are_statuses_though_the_snapshot_repeats() -> None:
 
 def test_halt_without_end_lasts_all_day() -> None:
     feed = Feed()
+    feed.mis(at("08:59:30"), mis_row(event=at("08:59:25"), st="08:00:00", rt="99:99:99"))
+    assert not feed.statuses
     feed.mis(at("09:00:01"), mis_row(event=at("09:00:00"), st="08:00:00", rt="99:99:99"))
     assert feed.statuses[0][3:] == (StatusKind.HALT, "halted until 99:99:99")
+
+
+def test_closing_match_begins_no_other_session() -> None:
+    feed = Feed()
+    feed.mis(at("13:25:06"), mis_row(event=at("13:25:05"), ts="1"))
+    feed.mis(at("13:30:04"), mis_row(event=at("13:30:00"), v="900"))
+    assert [row[3] for row in feed.statuses] == [StatusKind.AUCTION]
+    assert feed.quotes[-1][8] == 900_000.0
 
 
 def test_instrument_that_is_not_watched_gives_no_row() -> None:

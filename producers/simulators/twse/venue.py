@@ -13,6 +13,7 @@ from producers.simulators.faults import FaultKind
 from producers.simulators.server import SimulatorServer
 from producers.simulators.twse.answers import UNKNOWN, chart, mis_document, mis_row, taipei, yahoo_quote, yahoo_symbol
 from producers.simulators.twse.market import Shown, TaiwanMarket, TaiwanStock
+from producers.simulators.twse.recorded import RecordedMis
 from producers.simulators.twse.reports import NOTHING, TaiwanReports, as_csv, as_json
 
 WINDOW_S, REQUESTS = 5.0, 3
@@ -26,15 +27,25 @@ _SATURDAY = 5
 class TaiwanVenue:
     """MIS, Yahoo's Taiwan quotes, TWSE's reports and TPEx's open data.
 
-    channels : such as tse_2330.tw; pace : how many times faster than usual time passes for refreshes and limits
+    channels : such as tse_2330.tw; recorded : MIS gives these answers again, and no made-up ones
+    pace : how many times faster than usual time passes for refreshes and limits
     yahoo : quotes, crumb (quotes only with one), charts (no quotes) or off
     most : largest number of MIS requests within the limit's window; blocked : requests refused for coming too often
     """
 
     name = "twse"
 
-    def __init__(self, channels: Sequence[str], *, seed: int = 0, pace: float = 1.0, yahoo: str = "quotes") -> None:
-        self.market = TaiwanMarket(channels, seed)
+    def __init__(
+        self,
+        channels: Sequence[str] = (),
+        *,
+        seed: int = 0,
+        pace: float = 1.0,
+        yahoo: str = "quotes",
+        recorded: RecordedMis | None = None,
+    ) -> None:
+        self._recorded = recorded
+        self.market = TaiwanMarket(channels or (recorded.channels if recorded is not None else ()), seed)
         self.reports = TaiwanReports(self.market)
         self.yahoo = yahoo
         self.pace = pace
@@ -52,7 +63,7 @@ class TaiwanVenue:
     def routes(self, server: SimulatorServer) -> Iterable[web.RouteDef]:
         """Everything is asked for."""
         self._server = server
-        self.market.refresh(server.now())
+        self._refresh(server.now())
         return [
             web.get("/stock/api/getStockInfo.jsp", self._mis),
             web.get("/v7/finance/quote", self._quotes),
@@ -67,7 +78,7 @@ class TaiwanVenue:
         while True:
             await asyncio.sleep(WINDOW_S / self.pace)
             self._misbehave(server)
-            self.market.refresh(server.now())
+            self._refresh(server.now())
 
     def sent(self) -> dict[str, Any]:
         """Rows and reports answered, and how hard MIS was asked."""
@@ -97,6 +108,8 @@ class TaiwanVenue:
         stock = self.market.stocks.get(name)
         if stock is None or not stock.listed:
             return UNKNOWN
+        if self._recorded is not None:
+            return self._recorded.row(name) or UNKNOWN
         if _loop_time() < self._frozen_until:
             return mis_row(stock, self._frozen[name])
         return mis_row(stock, stock.before if old and stock.before.at else stock.shown)
@@ -160,6 +173,12 @@ class TaiwanVenue:
         now = taipei(self._now())
         past = (day, "") < (now.date(), "") or (day == now.date() and f"{now:%H:%M}" >= PUBLISHED.get(report, "15:00"))
         return day.weekday() < _SATURDAY and past
+
+    def _refresh(self, now: int) -> None:
+        """Five seconds pass."""
+        self.market.refresh(now)
+        if self._recorded is not None:
+            self._recorded.step(now)
 
     def _stocks(self) -> list[TaiwanStock]:
         return [stock for stock in self.market.stocks.values() if stock.listed]

@@ -29,17 +29,17 @@ class Inlet:
     """All partitions of one topic, assigned to this process. What it reads is committed messages only.
 
     committed : the ledger's position, for a topic of another cluster; ours keeps offsets in the consumer group
-    from_end : where a topic that was never read is begun
+    from_end : whether a topic that was never read is begun at its end; batch : messages handed out at a time
     """
 
     def __init__(
         self, settings: Settings, source: Input, topic: str, group: str, clock: Clock, log: Log,
-        committed: bytes | None = None, from_end: bool = False,
+        committed: bytes | None = None, from_end: bool = False, batch: int = BATCH,
     ) -> None:  # fmt: skip
         self.topic, self.elsewhere = topic, bool(source.bootstrap)
         self._settings = input_settings(settings, source)
         self._clock, self._log = clock, log
-        self._counted = clock.now()
+        self._counted, self._batch = clock.now(), batch
         count = kafka.existing_topics(kafka.admin(self._settings)).get(topic, 0)
         if not count:
             raise TapewatchError(f"there is no topic {topic} on {self._settings.kafka.bootstrap or 'our cluster'}",
@@ -73,7 +73,7 @@ class Inlet:
     def poll(self, timeout: float) -> list[Message]:
         """The next messages, in the order of their times where partitions differ; the position moves behind them."""
         found = []
-        for message in self._reader.consume(BATCH, timeout=timeout):
+        for message in self._reader.consume(self._batch, timeout=timeout):
             error = message.error()
             if error is None:
                 self.next[message.partition()] = message.offset() + 1

@@ -9,7 +9,7 @@ import numpy as np
 from confluent_kafka import KafkaException, Message
 
 from producers.base.state import FencedError, Ledger, Transaction
-from producers.venues.bridge.inlet import Inlet
+from producers.venues.bridge.inlet import BATCH, Inlet
 from producers.venues.bridge.map import BridgeMap
 from producers.venues.bridge.records import Record, UnfitError
 from producers.venues.bridge.screen import screened
@@ -50,11 +50,19 @@ class Bridge:
     """
 
     def __init__(
-        self, settings: Settings, bridge: BridgeMap, topic: str, *, from_end: bool = False, clock: Clock = WALL
+        self,
+        settings: Settings,
+        bridge: BridgeMap,
+        topic: str,
+        *,
+        from_end: bool = False,
+        batch: int = BATCH,
+        clock: Clock = WALL,
     ) -> None:
         if topic.startswith("market.") and not bridge.input.bootstrap:
             raise TapewatchError(f"{topic} is a market topic of ours", "Name a topic that others write.")
         self._settings, self._map, self._topic, self._from_end, self._clock = settings, bridge, topic, from_end, clock
+        self._batch = batch
         self.source = f"bridge-{bridge.feed}"
         self._market = topics.market(bridge.feed)
         self._ledger = Ledger(settings, self.source, feed=bridge.feed, clock=clock)
@@ -98,6 +106,7 @@ class Bridge:
         inlet = Inlet(
             self._settings, self._map.input, self._topic, f"tapewatch-{self.source}", self._clock, log, position,
             self._from_end,
+            self._batch,
         )  # fmt: skip
         try:
             self._translator.take()

@@ -11,6 +11,7 @@ from producers.venues.bridge.values import Read, text_reader, value_reader
 from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
 from tapewatch.instruments import Instrument, Session, is_instrument_id
+from tapewatch.logs import printable
 from tapewatch.rows import OPTIONAL, REQUIRED, RowType
 
 Origin = tuple[str, int, int]
@@ -216,7 +217,7 @@ def provisional(entry: InstrumentMap, feed: str, name: str, record: Record) -> I
     """Reference data of an id that appeared, as far as the map tells it."""
     return Instrument(
         id=name,
-        name=record.text(entry.name)[:200] if entry.name else "",
+        name=printable(record.text(entry.name))[:200] if entry.name else "",
         currency=entry.currency,
         kind=entry.kind,
         lot=entry.lot,

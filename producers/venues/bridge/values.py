@@ -44,6 +44,17 @@ NAMES: dict[str, Mapping[str, int]] = {
 
 def value_reader(key: str, column: str, kind: pa.DataType, entry: Value, lenient: bool) -> Read:
     """The reader of one column. key : of the map, for errors; lenient : whether a missing number is NaN"""
+    read = _reader(key, column, kind, entry, lenient)
+    if entry.value is None:
+        return read
+    try:
+        value = read(Record(({},)))
+    except UnfitError as error:
+        raise mistake(f"{key}.value", f"{entry.value!r} does not fit: {error.detail}") from error
+    return lambda _: value
+
+
+def _reader(key: str, column: str, kind: pa.DataType, entry: Value, lenient: bool) -> Read:
     if pa.types.is_timestamp(kind):
         return time_reader(key, text_reader(key, entry), entry.time or "iso", entry.zone)
     if pa.types.is_fixed_size_list(kind):
@@ -69,8 +80,10 @@ def text_reader(key: str, entry: Value, lenient: bool = False) -> Callable[[Reco
     if not paths or not all(paths):
         raise mistake(key, "it has neither path nor value", 'Write "path.in.the.message" or { value = ... }.')
 
+    first = paths[0] if len(paths) == 1 else ""
+
     def read(record: Record) -> str:
-        text = " ".join(filter(None, (record.text(path) for path in paths)))
+        text = record.text(first) if first else " ".join(filter(None, (record.text(path) for path in paths)))
         if text:
             return text
         if default is not None:

@@ -97,7 +97,9 @@ class CoinbaseDecoder:
     def lost(self, symbols: Collection[str], reason: str, received: int) -> None:
         """The connection broke: books and the latest trades come again with the subscription."""
         self._sequences.forget()
-        for symbol in symbols:
+        # The next connection brings what was asked of this one.
+        self.wants = deque(want for want in self.wants if want.kind == "trades")
+        for symbol in sorted(symbols):
             product = self._products.get(symbol)
             if product is not None:
                 product.lose(reason, received)
@@ -192,8 +194,9 @@ class CoinbaseDecoder:
             else:
                 condition = product.past(number, received) if past else product.live(number, received)
                 self._show(product, trade, number, condition, data, received)
-        for symbol in {trade.product_id for _, trade in numbered} & self._products.keys():
-            self._products[symbol].after_trades(self.wants, received)
+        for symbol in dict.fromkeys(trade.product_id for _, trade in numbered):
+            if symbol in self._products:
+                self._products[symbol].after_trades(self.wants, received)
 
     def _start(self, numbered: Sequence[tuple[int, messages.Trade]]) -> None:
         """Begin the ids of products that have none at the newest trade of their first snapshot."""
@@ -280,14 +283,8 @@ class CoinbaseDecoder:
         except (ValueError, RecursionError):
             self._unread(data, received)
             return
-        if isinstance(message, messages.LegacySnapshot):
-            sides = (("buy", message.bids), ("sell", message.asks))
-            updates = [messages.LevelUpdate(side, *level) for side, levels in sides for level in levels]
-            each = messages.BookEvent("snapshot", message.product_id, updates)
-            self._book(each, 0, 0, event, data, received)
-        elif isinstance(message, messages.LegacyUpdate):
-            updates = [messages.LevelUpdate(*change) for change in message.changes]
-            self._book(messages.BookEvent("update", message.product_id, updates), 0, 0, event, data, received)
+        if isinstance(message, messages.LegacySnapshot | messages.LegacyUpdate):
+            self._book(message.event(), 0, 0, event, data, received)
         else:
             self.collector.messages["notice"] += 1
             if isinstance(message, messages.LegacyError):

@@ -121,6 +121,12 @@ class LegacySnapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
     bids: list[tuple[str, str]]
     asks: list[tuple[str, str]]
 
+    def event(self) -> BookEvent:
+        """The same as the newer channel says it."""
+        sides = (("bid", self.bids), ("offer", self.asks))
+        updates = [LevelUpdate(side, *level) for side, levels in sides for level in levels]
+        return BookEvent("snapshot", self.product_id, updates)
+
 
 class LegacyUpdate(msgspec.Struct, tag_field="type", tag="l2update"):
     """Changed levels of the older level2 channel: side, price and size."""
@@ -128,6 +134,10 @@ class LegacyUpdate(msgspec.Struct, tag_field="type", tag="l2update"):
     product_id: str
     changes: list[tuple[str, str, str]]
     time: str
+
+    def event(self) -> BookEvent:
+        """The same as the newer channel says it."""
+        return BookEvent("update", self.product_id, [LevelUpdate(*change) for change in self.changes])
 
 
 class LegacyError(msgspec.Struct, tag_field="type", tag="error"):

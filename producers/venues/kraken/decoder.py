@@ -66,8 +66,9 @@ class KrakenDecoder:
             if past:
                 self._start(reversed(trades))
             self._each("trade", trades, self._trade_before if past else self._trade, data, received)
-            for symbol in {trade.symbol for trade in message.data} & self._pairs.keys():
-                self._pairs[symbol].after_trades(self.wants, received)
+            for symbol in dict.fromkeys(trade.symbol for trade in trades):
+                if symbol in self._pairs:
+                    self._pairs[symbol].after_trades(self.wants, received)
         elif isinstance(message, messages.TickerMessage):
             self._each("ticker", message.data, self._ticker, data, received)
         else:
@@ -87,7 +88,9 @@ class KrakenDecoder:
 
     def lost(self, symbols: Collection[str], reason: str, received: int) -> None:
         """A connection broke: books come again with the subscription, trades with its snapshot or by a question."""
-        for symbol in symbols:
+        # The next connection brings what was asked of this one.
+        self.wants = deque(want for want in self.wants if want.kind == "trades" or want.symbol not in symbols)
+        for symbol in sorted(symbols):
             pair = self._pairs.get(symbol)
             if pair is not None:
                 pair.lose(reason, received)

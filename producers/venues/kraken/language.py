@@ -11,7 +11,7 @@ from producers.base.http import Http
 from producers.base.universe import Listing
 from producers.venues.coin import exact_or_nan
 from producers.venues.kraken.messages import ASSET_PAIRS, DAY_TICKERS, AssetPair, DayTicker
-from producers.venues.kraken.pair import TRADES, instrument_id
+from producers.venues.kraken.pair import GONE, instrument_id
 from producers.venues.spoken import Limits
 from tapewatch.instruments import Instrument, Tick, is_instrument_id
 
@@ -106,4 +106,4 @@ def _listing(symbol: str, pair: AssetPair, day: DayTicker | None) -> Listing:
     volume, price = (exact_or_nan(column[-1]) if column else 0.0 for column in ((day.v, day.p) if day else ([], [])))
     turnover = volume * price
     traits = {"base": base, "quote": quote, "status": pair.status}
-    return Listing(symbol, instrument, turnover if turnover > 0.0 else 0.0, pair.status in TRADES, traits)
+    return Listing(symbol, instrument, turnover if turnover > 0.0 else 0.0, pair.status not in GONE, traits)

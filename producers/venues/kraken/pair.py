@@ -11,8 +11,10 @@ from producers.venues.kraken.checksum import checksum
 
 REMEMBERED = 256
 """Book updates remembered, so that one that a second connection repeats is known."""
-TRADES = frozenset({"online", "limit_only", "post_only"})
-"""States in which a pair trades."""
+TRADES = frozenset({"online", "limit_only"})
+"""States in which orders of a pair meet; in post_only nobody may take."""
+GONE = frozenset({"delisted", "work_in_progress"})
+"""States of pairs that trade no more, or not yet."""
 UNKNOWN = -1
 
 

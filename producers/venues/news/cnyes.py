@@ -21,10 +21,8 @@ ARTICLE = "/news/id/"
 PAGE = f"https://news.cnyes.com{ARTICLE}"
 CATEGORY = re.compile(r"[a-z0-9_]{1,40}")
 
-_ARTICLE = re.compile(r"<(article|main)\b[^>]{0,2000}>(.{0,400000}?)</\1>", re.DOTALL | re.IGNORECASE)
-_LD_JSON = re.compile(
-    r"<script[^>]{0,200}application/ld\+json[^>]{0,200}>(.{0,200000}?)</script>", re.DOTALL | re.IGNORECASE
-)
+_PARTS = 20
+"""Parts of a page that are looked at."""
 
 
 class _Market(msgspec.Struct):
@@ -96,12 +94,26 @@ def _item(entry: _Entry, received: int) -> Item:
 
 def article_text(page: str) -> str:
     """The text of an article's page: of its JSON-LD where that holds it, else of <article> or <main>; may be empty."""
-    for match in _LD_JSON.finditer(page):
-        text = _article_body(match[1])
+    for part in _parts(page, "script"):
+        head, _, script = part.partition(">")
+        text = _article_body(script) if "application/ld+json" in head else ""
         if text:
             return plain(text)
-    found = [plain(match[2]) for match in _ARTICLE.finditer(page)]
+    found = [plain(part.partition(">")[2]) for name in ("article", "main") for part in _parts(page, name)]
     return max(found, key=len, default="")[:BODY_LIMIT]
+
+
+def _parts(page: str, name: str) -> list[str]:
+    """What lies between `<name` and `</name>`, the first twenty times: in one pass, whatever the page holds."""
+    found: list[str] = []
+    start = page.find(f"<{name}")
+    while start >= 0 and len(found) < _PARTS:
+        end = page.find(f"</{name}", start)
+        if end < 0:
+            break
+        found.append(page[start + 1 + len(name) : end])
+        start = page.find(f"<{name}", end)
+    return found
 
 
 def _article_body(text: str) -> str:

@@ -30,7 +30,7 @@ class NewsDesk:
             self._known, self._finder = known, SymbolFinder(given)
 
     def recall(self, sent: Iterable[News]) -> None:
-        """Remember what was sent by an earlier run, oldest first."""
+        """Remember what was sent, oldest first."""
         for news in sent:
             self._seen.add(news)
 
@@ -41,7 +41,7 @@ class NewsDesk:
     def sort(self, items: Iterable[Item], counts: Counter[str]) -> tuple[list[News], list[RefusedMessage]]:
         """New items as messages in the order given, and what gives none; `counts` is kept.
 
-        Nothing is remembered before `sent` is called.
+        Nothing is remembered before `recall` is called.
         """
         news: list[News] = []
         refused: list[RefusedMessage] = []
@@ -65,7 +65,3 @@ class NewsDesk:
             news.append(made)
         counts["with_instruments"] += sum(1 for each in news if each.instruments)
         return news, refused
-
-    def sent(self, news: Iterable[News]) -> None:
-        """Remember what was committed."""
-        self.recall(news)

@@ -4,21 +4,23 @@ import argparse
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from confluent_kafka import KafkaException
 
 from producers.base.answers import HttpError
 from producers.base.buckets import TokenBucket
 from producers.base.collector import RefusedMessage
 from producers.base.http import Http
-from producers.base.state import Ledger, Transaction, refused_letter
+from producers.base.state import FencedError, Ledger, Transaction, refused_letter
 from producers.venues.news import cnyes
 from producers.venues.news.desk import NewsDesk
 from producers.venues.news.items import Item
+from producers.venues.news.seen import KEPT
 from producers.venues.news.syndication import FEED_LIMIT, HostileFeedError, entries
 from tapewatch import kafka, topics
 from tapewatch.clock import WALL, Clock
@@ -216,27 +218,29 @@ class Poller:
         await self._write(items, [], self._position.newest)
 
     async def _write(self, items: Iterable[Item], refused: list[RefusedMessage], newest: dict[str, int]) -> None:
-        """New items, refusals and position together."""
-        news, bad = self.desk.sort(items, self.counts)
-        refused += bad
-        self.counts["refused"] += len(refused)
-        if self._ledger is None:
-            self._print(news, refused)
-        elif news or refused or newest != self._position.newest:
-            await asyncio.to_thread(self._look_up)
-            position = msgspec.json.encode(Position(newest))
+        """New items, refusals and position together; where Kafka does not take them, they come again at the next look.
 
-            def work(one: Transaction) -> None:
-                for each in news:
-                    one.message(each, each.id.encode())
-                for each_bad in refused:
-                    one.refuse(refused_letter(topics.NEWS, SOURCE, each_bad))
-                one.position(position)
-
-            await asyncio.to_thread(self._ledger.write, work)
+        FencedError where another instance has taken over.
+        """
+        counts = Counter[str]()
+        try:
+            if self._registry is not None:
+                await asyncio.to_thread(self._look_up)
+            news, bad = self.desk.sort(items, counts)
+            refused += bad
+            if self._ledger is None:
+                self._print(news, refused)
+            elif news or refused or newest != self._position.newest:
+                position = msgspec.json.encode(Position(newest))
+                await asyncio.to_thread(self._ledger.write, lambda one: _fill(one, news, refused, position))
+        except FencedError:
+            raise
+        except (TapewatchError, KafkaException) as error:
+            self._failed("Kafka", str(error))
+            return
         self._position = Position(newest)
-        self.desk.sent(news)
-        self.counts["sent"] += len(news)
+        self.desk.recall(news)
+        self.counts += counts + Counter(sent=len(news), refused=len(refused))
 
     def _print(self, news: list[News], refused: list[RefusedMessage]) -> None:
         for each in news:
@@ -250,6 +254,15 @@ class Poller:
     def _failed(self, where: str, reason: str) -> None:
         self.counts["failed"] += 1
         self._say(f"news: {where}: {reason}; again at the next look")
+
+
+def _fill(one: Transaction, news: list[News], refused: list[RefusedMessage], position: bytes) -> None:
+    """What goes out together."""
+    for each in news:
+        one.message(each, each.id.encode())
+    for bad in refused:
+        one.refuse(refused_letter(topics.NEWS, SOURCE, bad))
+    one.position(position)
 
 
 def _categories(text: str) -> list[str]:
@@ -268,15 +281,16 @@ def _feed(settings: Settings, address: str, options: dict[str, Any]) -> tuple[Ht
     return service, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _sent(settings: Settings) -> list[News]:
-    """What lies in `news`, oldest first; the source's own messages only hold what it has to remember."""
-    found: list[News] = []
-
-    def take(message: Any) -> None:
-        try:
-            found.append(msgspec.json.decode(message.value() or b"", type=News))
-        except msgspec.DecodeError:
-            return
-
-    kafka.read_all(settings, topics.NEWS, take)
-    return found
+def _sent(settings: Settings) -> Iterator[News]:
+    """The newest records of `news`, oldest first: at least as many items as are remembered, where there are so many."""
+    reader = kafka.consumer(settings)
+    try:
+        low, high = kafka.watermarks(reader, topics.NEWS, 0)
+        # Each look is a transaction, whose end takes an offset too.
+        for message in kafka.read_range(reader, topics.NEWS, 0, max(low, high - 2 * KEPT), high):
+            try:
+                yield msgspec.json.decode(message.value() or b"", type=News)
+            except msgspec.DecodeError:
+                continue
+    finally:
+        reader.close()

@@ -30,6 +30,8 @@ _UNIT = re.compile(
 )
 _CALLED = re.compile(r"(代號|代碼|代号|代码|股號|證券代號|종목코드|code|ticker)[\s:]*$", re.IGNORECASE)
 _YEARS = range(1900, 2101)
+_NEAR = 210
+"""Characters around a code in which its name may stand; names have 200 at most."""
 _LEGAL = re.compile(
     r"(股份有限公司|有限公司|控股公司|,?\s+(inc|corp|corporation|co|ltd|limited|plc|company|holdings?)\.?|보통주|주식회사)+$",
     re.IGNORECASE,
@@ -77,7 +79,7 @@ class SymbolFinder:
         )
 
     def _learn(self, instrument: Instrument) -> None:
-        name = unicodedata.normalize("NFKC", instrument.name).strip()
+        name = unicodedata.normalize("NFKC", instrument.name[:200]).strip()
         self._name_of[instrument.id] = name
         for each in {name, _LEGAL.sub("", name).strip(" ,"), name.removesuffix("*")}:
             latin = each.isascii()
@@ -108,13 +110,18 @@ class SymbolFinder:
         for match in _BARE.finditer(text):
             code = match[1]
             zero = code.startswith("0") and not _UNIT.match(text, match.end())
-            if zero or _CALLED.search(text[: match.start()]) or self._beside_its_name(text, match.start(), code):
+            if (
+                zero
+                or _CALLED.search(text[max(0, match.start() - 16) : match.start()])
+                or self._beside_its_name(text, match.start(), code)
+            ):
                 self._take(code, self._home, match.start(), found)
 
     def _beside_its_name(self, text: str, start: int, code: str) -> bool:
         for venue in self._home:
             name = self._name_of.get(f"{code}.{venue}", "")
-            before, after = text[:start].rstrip(), text[start + len(code) :].lstrip()
+            end = start + len(code)
+            before, after = text[max(0, start - _NEAR) : start].rstrip(), text[end : end + _NEAR].lstrip()
             if name and (before.endswith(name) or after.startswith(name)):
                 return True
         return False

@@ -17,7 +17,7 @@ from producers.venues.twse import standin
 from producers.venues.twse.arbiter import MIS, YAHOO, Rules
 from producers.venues.twse.batches import BURST, PATH, PER_SECOND, batches, parameters, round_s
 from producers.venues.twse.decoder import TaiwanDecoder
-from producers.venues.twse.instruments import TPEX, TWSE
+from producers.venues.twse.instruments import TPEX, TWSE, asked_for, taiwan_instrument
 from producers.venues.twse.listing import TPEX_QUOTES, listing, listings
 from producers.venues.twse.mis import instruments_of
 from producers.venues.twse.reports import STOCK_DAY_ALL
@@ -65,24 +65,40 @@ class TwseConnector:
         self._batches: list[str] = []
         self._instruments: list[str] = []
         self._mis: Http | None = None
+        self._lists: tuple[Http, Http] | None = None
         self._standin: standin.StandIn | None = None
 
     async def listed(self, station: Station) -> list[Listing]:
         """What was asked for by name, as MIS knows it; else everything, ranked by the latest day's turnover."""
         if self._asked:
-            web = self._web(station)
-            found: list[Listing] = []
-            for batch in batches(self._asked):
-                answer = await web.get(PATH, parameters(batch))
-                found += [listing(instrument) for instrument in _read(instruments_of, answer.body)]
-            return found
-        exchange = station.http(self._addresses.web, per_second=REPORTS_PER_SECOND * self._pace)
-        counter = station.http(self._addresses.tpex, per_second=REPORTS_PER_SECOND * self._pace)
+            return [one for batch in batches(self._asked) for one in await self._named(station, batch)]
+        if self._lists is None:
+            pace = REPORTS_PER_SECOND * self._pace
+            self._lists = (
+                station.http(self._addresses.web, per_second=pace),
+                station.http(self._addresses.tpex, per_second=pace),
+            )
+        exchange, counter = self._lists
         day = await exchange.get(STOCK_DAY_ALL.path, {"response": "json"})
         others = await counter.get(TPEX_QUOTES)
-        return _read(lambda body: listings(body, TWSE), day.body) + _read(
-            lambda body: listings(body, TPEX), others.body
-        )
+        found = _read(lambda body: listings(body, TWSE), day.body)
+        try:
+            return found + _read(lambda body: listings(body, TPEX), others.body)
+        except HttpError:
+            # An answer that is no good must not end the following of instruments that are listed.
+            if any(name.endswith(f".{TPEX}") for name in self._instruments):
+                raise
+            return found
+
+    async def _named(self, station: Station, batch: str) -> list[Listing]:
+        """The instruments of a request as MIS knows them; as they were named where MIS does not answer."""
+        try:
+            answer = await self._web(station).get(PATH, parameters(batch))
+            return [listing(instrument) for instrument in _read(instruments_of, answer.body)]
+        except HttpError as error:
+            station.log.warning("reference data are not known", reason=error.reason, detail=error.detail)
+            station.failures[f"{MIS}_{error.reason}"] += 1
+            return [listing(taiwan_instrument(name)) for name in asked_for(batch.split("|"))]
 
     async def follow(self, station: Station, listed: Sequence[Listing]) -> None:
         """Ask for these and no others from the next round on."""

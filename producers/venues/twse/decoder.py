@@ -27,6 +27,8 @@ OLDEST_S = 590
 """Rows whose time lies further back are refused by readers of the feed (they allow 600 s)."""
 OPENING_S, CLOSING_S = 9 * 3600, 13 * 3600 + 33 * 60
 """Seconds of Taipei's day between which a book stands; a delayed close is matched at 13:33."""
+CLOSE_S = 13 * 3600 + 30 * 60
+"""From here on no phase begins: the close has been told, and a later phase would begin another session."""
 
 
 @dataclass(slots=True)
@@ -211,15 +213,22 @@ class TaiwanDecoder:
         self.given["quote and book" if found.deep else "quote"] += 1
 
     def _phase(self, market: _Market, found: Snapshot, event: int, received: int) -> None:
-        """Status rows where trial matching begins or ends."""
+        """Status rows where trial matching begins or ends.
+
+        Its end is a resumption and no opening: that is the calendar's, which knows when the session will close.
+        """
         if found.deep and found.trial != market.trial:
-            kind = StatusKind.AUCTION if found.trial else StatusKind.OPEN
-            self.collector.status(market.code, kind, found.trial or "trial matching ended", received, event)
             market.trial = found.trial
+            if taipei_seconds(found.event) < CLOSE_S and taipei_seconds(received) < CLOSE_S:
+                kind = StatusKind.AUCTION if found.trial else StatusKind.RESUME
+                self.collector.status(market.code, kind, found.trial or "trial matching ended", received, event)
 
     def _halts(self, market: _Market, found: Snapshot, received: int) -> None:
-        """Status rows where a halt begins or ends; only MIS tells, and it repeats the same snapshot meanwhile."""
-        if found.deep and found.halted != market.halted:
+        """Status rows where a halt begins or ends; only MIS tells, and it repeats the same snapshot meanwhile.
+
+        One that stands before the opening is told with it: the session's opening ends whatever was told before.
+        """
+        if found.deep and found.halted != market.halted and OPENING_S <= taipei_seconds(received) < CLOSE_S:
             kind = StatusKind.HALT if found.halted else StatusKind.RESUME
             detail = f"halted until {found.halted}" if found.halted else "trading resumed"
             self.collector.status(market.code, kind, detail, received)

@@ -108,7 +108,7 @@ class UpbitDecoder:
 
     def lost(self, symbols: Collection[str], reason: str, received: int) -> None:
         """A connection broke: the next frames bring the books again, the trades between are asked for."""
-        for symbol in symbols:
+        for symbol in sorted(symbols):
             market = self._markets.get(symbol)
             if market is None:
                 continue
