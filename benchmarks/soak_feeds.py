@@ -188,7 +188,7 @@ def unaccounted(sent: dict[str, int], summary: dict[str, Any]) -> int:
     missing = sum(abs(count - received.get(kind, 0)) for kind, count in sent.items())
     came = sum(received.get(kind, 0) for kind in ("trade", "book_ticker", "depth", "snapshot", "command"))
     gave = sum(rows.get(kind, 0) for kind in ("trade", "quote", "book"))
-    return missing + abs(came - gave - sum(dropped.values()) - sum(summary["refused"].values()))
+    return int(missing + abs(came - gave - sum(dropped.values()) - sum(summary["refused"].values())))
 
 
 def flatness(seconds: list[float], memory: list[float]) -> tuple[dict[str, float], bool | None]:

@@ -45,7 +45,7 @@ def _facts(summary: Summary) -> list[tuple[str, Text]]:
     facts.append(("paper trading", Text(_traded(summary))))
     for name, fed in summary.live_sources.items():
         ended = "" if fed.ended else ", did not end in order"
-        facts.append((f"  {name}", Text(f"{_counts(fed.rows)}, {fed.gaps} gaps{ended}")))
+        facts.append((f"  {name}", Text(f"{_counts(fed.counts)}, {fed.gaps} gaps, {fed.refused} refused{ended}")))
     if summary.live_sources:
         facts.append(("live alerts", Text(_counts(summary.live_alerts))))
     if summary.duplicates:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg2
@@ -71,12 +72,11 @@ volume = "volume"
 
 
 class Fed(msgspec.Struct, frozen=True):
-    """What a live source came to. messages : by kind; rows : sent, by type; refused : by reason; ended : in order"""
+    """What a live source came to. counts : rows by type, or what else it sent; ended : in order, with a summary"""
 
-    messages: dict[str, int] = {}
-    rows: dict[str, int] = {}
-    refused: dict[str, int] = {}
+    counts: dict[str, int] = {}
     gaps: int = 0
+    refused: int = 0
     ended: bool = False
 
 
@@ -187,7 +187,11 @@ def _steps(stop: threading.Event) -> Iterator[int]:
 def _told(child: Child) -> Fed:
     """The source's summary; an empty one where it was killed or never came so far."""
     try:
-        found = msgspec.json.decode(child.answer(), type=Fed)
+        found = msgspec.json.decode(child.answer(), type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, OSError):
         return Fed()
-    return msgspec.structs.replace(found, ended=child.process.poll() == 0)
+    rows = found.get("rows", {})
+    counts = dict(rows) if isinstance(rows, dict) else {"rows": rows}
+    counts |= {name: found[name] for name in ("factors", "sent", "new", "news") if isinstance(found.get(name), int)}
+    refused = sum(found.get("refused", {}).values())
+    return Fed(counts, found.get("gaps", 0), refused, child.process.poll() == 0)

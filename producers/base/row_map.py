@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from producers.recordings.bar_times import zone_of
+from producers.recordings.kiwoom_rows import KOREAN, REST
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import is_instrument_id
 
@@ -25,18 +26,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 """Columns that may be named too."""
 
-_OPT10080 = {"open": "시가", "high": "고가", "low": "저가", "close": "현재가", "volume": "거래량", "time": "체결시간"}
-_KA10080 = {
-    "time": "cntr_tm",
-    "open": "open_pric",
-    "high": "high_pric",
-    "low": "low_pric",
-    "close": "cur_prc",
-    "volume": "trde_qty",
-}
 PRESETS: dict[str, dict[str, Any]] = {
-    "opt10080": {"columns": _OPT10080, "signs": True, "timezone": "Asia/Seoul"},
-    "ka10080": {"columns": _KA10080, "signs": True, "timezone": "Asia/Seoul"},
+    "opt10080": {"columns": KOREAN.columns, "signs": True, "timezone": "Asia/Seoul"},
+    "ka10080": {"columns": REST.columns, "signs": True, "timezone": "Asia/Seoul"},
 }
 """What a preset sets where the map says nothing: Kiwoom's minute chart, by the names of its two interfaces."""
 _SIDES: dict[str, Literal[-1, 0, 1]] = {"1": 1, "-1": -1, "0": 0, "buy": 1, "sell": -1, "B": 1, "S": -1}

@@ -127,6 +127,11 @@ class Station:
         if self._tape is not None:
             self._tape.opened(link, symbols, received)
 
+    def tape_answer(self, want: Want, body: bytes, received: int) -> None:
+        """Let the tape know an answer that came as an error of the web service and says something all the same."""
+        if self._tape is not None:
+            self._tape.answer(want, body, received)
+
     def tape_note(self, name: str, received: int, want: Want | None = None, reason: str = "") -> None:
         """Let the tape know what the decoder is told besides messages, answers and breaks."""
         if self._tape is not None:

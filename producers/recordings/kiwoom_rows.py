@@ -34,7 +34,12 @@ class RowNames:
     @property
     def needed(self) -> frozenset[str]:
         """Names a row must have."""
-        return frozenset((self.time, self.open, self.high, self.low, self.close, self.volume))
+        return frozenset(self.columns.values())
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The names by what they are."""
+        return {name: getattr(self, name) for name in ("time", "open", "high", "low", "close", "volume")}
 
 
 REST = RowNames("cntr_tm", "open_pric", "high_pric", "low_pric", "cur_prc", "trde_qty", "stk_cd")

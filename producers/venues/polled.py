@@ -168,4 +168,8 @@ class PollingConnector:
             station.tape_lost("", [symbol], reason, at)
             self.decoder.lost([symbol], reason, at)
             return
-        self.decoder.answer(want, answer.body, answer.received or station.now())
+        at = answer.received
+        if not at:
+            at = station.now()
+            station.tape_answer(want, answer.body, at)
+        self.decoder.answer(want, answer.body, at)

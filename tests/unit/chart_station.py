@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from producers.base.station import Station
+from producers.base.station import Station, Tape
 from producers.simulators.faults import FaultPlan
 from producers.simulators.server import SimulatorServer, Venue
 from producers.venues.polled import PollingConnector
@@ -31,14 +31,18 @@ async def simulated(venue: Venue, clock: ManualClock, plan: FaultPlan | None = N
 
 @asynccontextmanager
 async def station_of(
-    settings: Settings, connector: PollingConnector, clock: ManualClock, symbols: Sequence[str]
+    settings: Settings,
+    connector: PollingConnector,
+    clock: ManualClock,
+    symbols: Sequence[str],
+    tape: Tape | None = None,
 ) -> AsyncIterator[Station]:
     """A station whose connector follows some of what the venue lists."""
 
     async def register(instruments: Sequence[Instrument]) -> None:
         """Nothing is registered."""
 
-    station = Station(settings, connector.feed, connector.decoder.collector, register, clock)
+    station = Station(settings, connector.feed, connector.decoder.collector, register, clock, tape)
     try:
         listed = await connector.listed(station)
         await connector.follow(station, [one for one in listed if one.symbol in symbols])

@@ -251,3 +251,15 @@ def test_what_was_sent_is_told_by_stream() -> None:
     written, stream, ids = asyncio.run(scene())
     assert written == len(ids) == stream["made"] == stream["sent"]
     assert (stream["first_id"], stream["last_id"]) == (ids[0], ids[-1])
+
+
+def test_the_rate_can_be_changed_while_it_runs() -> None:
+    async def scene() -> tuple[list[int], float]:
+        async with market(rate=10.0) as client:
+            codes = []
+            for value in ("0", "-1", "nan", "fast"):
+                async with client.session.post(f"{client.at['rest']}/sim/rate?value={value}") as answer:
+                    codes.append(answer.status)
+            return codes, client.venue.rate
+
+    assert asyncio.run(scene()) == ([200, 400, 400, 400], 0.0)

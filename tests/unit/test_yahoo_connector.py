@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from producers.base.decoder import Want
+from producers.base.tape import Tape
 from producers.simulators.faults import FaultKind, FaultPlan
 from producers.simulators.yahoo import YahooVenue
 from producers.venues.polled import PollingConnector
@@ -107,21 +109,24 @@ def test_faults_of_the_venue_cost_no_bar(kind: str, count: int) -> None:
     asyncio.run(run())
 
 
-def test_symbol_that_was_delisted_is_refused_with_a_gap_and_the_others_go_on() -> None:
+def test_symbol_that_was_delisted_is_refused_with_a_gap_and_the_others_go_on(tmp_path: Path) -> None:
     async def run() -> None:
-        plan = FaultPlan()
+        plan, path = FaultPlan(), tmp_path / "tape"
+        tape = Tape(path, "yahoo", settings={"interval_s": 60})
         venue, clock = YahooVenue(["AAPL", "MSFT"]), ManualClock((START + 7) * NANOS)
         async with simulated(venue, clock, plan) as settings:
             found = connector(settings, ("AAPL", "MSFT"))
-            async with station_of(settings, found, clock, ["AAPL", "MSFT"]) as station:
+            async with station_of(settings, found, clock, ["AAPL", "MSFT"], tape) as station:
                 await found.poll(station)
                 plan.now(FaultKind.DELISTED, match="AAPL")
                 clock.sleep(60)
                 await found.poll(station)
+        tape.close()
         collector = found.decoder.collector
         assert collector.refused == {"unknown_symbol": 1}
         assert statuses(found) == [(StatusKind.GAP, "no chart: unknown_symbol")]
         assert rows(found, collector.code("MSFT.XNAS")) == expected(venue, "MSFT", -1, 1)
+        assert path.read_bytes().count(b"No data found") == 1
 
     asyncio.run(run())
 

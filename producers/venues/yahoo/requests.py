@@ -15,7 +15,7 @@ INTRADAY_DAYS = {"1m": 7, "2m": 60, "5m": 60, "15m": 60, "30m": 60, "60m": 730, 
 async def chart(http: Http, symbol: str, interval: str, start: int, end: int, want: Want | None = None) -> Answer:
     """The answer for a symbol's bars of [start, end), UTC nanoseconds, with splits and dividends.
 
-    An unknown symbol comes as HTTP 404 with a document that says so: it is an answer like any other. HttpError where
+    An unknown symbol comes as HTTP 404 with a document that says so: an answer whose receipt time is 0. HttpError where
     the venue does not answer.
     """
     params = {
