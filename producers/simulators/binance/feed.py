@@ -5,6 +5,7 @@ from producers.simulators.binance.streams import Stream
 from producers.simulators.market import MarketBook
 
 FLICKER_LOTS = 5_000
+LAYERS = 4
 _TRUTH = {True: b"true", False: b"false"}
 
 
@@ -101,6 +102,19 @@ class SymbolFeed:
             book.bids[book.best_bid] = self.bids[book.best_bid] = quantity
             book.last_id += 1
             made += self._best(ms)
+        return made
+
+    def layer(self, ms: int) -> int:
+        """Large orders behind the touch, and their withdrawal with the next message of the book; messages made."""
+        book = self.book
+        levels = [book.best_bid - step for step in range(1, LAYERS + 1)]
+        usual = [book.bids[price] for price in levels]
+        made = 0
+        for more in (FLICKER_LOTS, 0):
+            for price, lots in zip(levels, usual, strict=True):
+                book.bids[price] = self.bids[price] = lots + more
+            book.last_id += LAYERS
+            made += self.tell(ms)
         return made
 
     def _best(self, ms: int) -> int:

@@ -23,6 +23,8 @@ TICK_DECIMALS = 2
 BURST = 3
 """Events of a symbol in a row, as they come in life: a trade, the best quotes and the book after it."""
 STUFFING_LASTS_S = 10.0
+FLICKERS = 5
+"""Large bids that come and go in one batch of messages."""
 _TABLE = 64
 
 Event = Callable[[SymbolFeed, int], int]
@@ -124,7 +126,10 @@ class BinanceVenue:
             self._stuffing = (begun + STUFFING_LASTS_S, feed)
             self.stuffed[feed.book.symbol] = self.stuffed.get(feed.book.symbol, 0) + 1
         until, feed = self._stuffing
-        feed.flicker(self._now())
+        for _ in range(FLICKERS):
+            feed.flicker(self._now())
+        if feed.depths:
+            feed.layer(self._now())
         self.streams.flush()
         if now < until:
             return begun
