@@ -23,6 +23,8 @@ without fastmath: the same log gives the same bits on every start.
   **t** counts sealed seconds of `ts_recv`.
 - **Warm-up** is how many sealed seconds in a row an instrument needs before the value is not NaN. Windows start anew
   after a halt, a closed session, a gap of the feed, and more than {MAX_SILENCE_S} s without any row in the partition.
+  From a gap row on to its next row of any other kind (market data, resync) an instrument is not watched: those seconds
+  have no row here, and stand in the topic `coverage`.
 - **Needs** is the data tier. Columns that need trades are NaN until the instrument has traded, those that need quotes
   until it was quoted; `book` asks for levels behind the touch. Spread and microprice are NaN while a side is absent.
 - Trades of the conditions `regular` and `auction` count. A trade without a known aggressor is signed by the quote rule

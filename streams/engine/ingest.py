@@ -12,6 +12,7 @@ from streams.engine import state as s
 from streams.engine.deciding import end_session, keep_quote
 from streams.engine.hands import opened
 from streams.engine.observing import on_order, on_print
+from streams.engine.output import Output
 from streams.engine.seal import advance, cover
 from streams.engine.state import State
 from streams.engine.windows import restart_windows
@@ -33,7 +34,7 @@ _STATUS, _TRADE, _ORDER, _QUOTE, _BOOK, _BAR = (
     for row_type in (RowType.STATUS, RowType.TRADE, RowType.ORDER, RowType.QUOTE, RowType.BOOK, RowType.BAR)
 )
 _REGULAR, _AUCTION_TRADE = int(Condition.REGULAR), int(Condition.AUCTION)
-_OPEN, _CLOSE, _AUCTION, _HALT, _RESUME, _HEARTBEAT, _GAP, _RESYNC, _CONTROL = (int(kind) for kind in StatusKind)
+_OPEN, _CLOSE, _AUCTION, _HALT, _RESUME, _HEARTBEAT, _GAP, _, _CONTROL = (int(kind) for kind in StatusKind)
 
 
 @inlined
@@ -232,6 +233,25 @@ def _new_session(a: F8) -> None:
     a[s.SES_HIGH] = a[s.SES_LOW] = a[s.CUM_VOLUME] = np.nan
 
 
+@inlined
+def _lose_sight(out: Output, a: F8, i: int, second: int, offset: int) -> None:
+    """A gap: nobody knows what is missed until the instrument's next row, and silence is not quiet."""
+    restart_windows(a)
+    if a[s.PHASE_OF] != s.UNWATCHED:
+        cover(out, i, second, second + 1, o.GAP, offset, 1)
+    if a[s.PHASE_OF] == s.ACTIVE:
+        a[s.PHASE_OF], a[s.HALTED_SINCE] = s.UNWATCHED, second
+
+
+@inlined
+def _watch_again(out: Output, a: F8, i: int, second: int, offset: int) -> None:
+    """A gap is over: the seconds behind its own were not watched either, and windows begin anew."""
+    if second > a[s.HALTED_SINCE] + 1:
+        cover(out, i, int(a[s.HALTED_SINCE]) + 1, second, o.GAP, offset, 1)
+    a[s.PHASE_OF] = s.ACTIVE
+    restart_windows(a)
+
+
 @kernel
 def _on_status(hands: Longs, i: int, kind: int, second: int, offset: int, closes: int) -> None:
     """A status row of one instrument: its phase, when its session began and ends, and what was not watched while it was
@@ -240,9 +260,11 @@ def _on_status(hands: Longs, i: int, kind: int, second: int, offset: int, closes
     S, judges, out = opened(hands)
     a = S.acc[i]
     if kind == _GAP:
-        cover(out, i, second, second + 1, o.GAP, offset, 1)
-        restart_windows(a)
-    elif kind == _HALT:
+        _lose_sight(out, a, i, second, offset)
+        return
+    if a[s.PHASE_OF] == s.UNWATCHED:
+        _watch_again(out, a, i, second, offset)
+    if kind == _HALT:
         if a[s.PHASE_OF] != s.HALTED:
             a[s.PHASE_OF], a[s.HALTED_SINCE] = s.HALTED, second
     elif kind == _CLOSE:
@@ -340,7 +362,7 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
         i = int(slots[codes[row]])
         if row_type == _STATUS:
             kind = int(b3[row])
-            if kind in (_HEARTBEAT, _RESYNC):
+            if kind == _HEARTBEAT:
                 continue
             if out.counts[o.COVERAGE] + clock[s.COUNT] > out.coverage.shape[1]:
                 out.counts[o.FULL] = 1
@@ -361,6 +383,11 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
                 clock[s.PHASE] = s.CLOSED
             continue
         a = S.acc[i]
+        if a[s.PHASE_OF] == s.UNWATCHED:
+            if out.counts[o.COVERAGE] >= out.coverage.shape[1]:
+                out.counts[o.FULL] = 1
+                return row
+            _watch_again(out, a, i, second, offset)
         _wake(S, i)
         if row_type == _QUOTE:
             if a[s.HAS_BOOK] > 0.0:

@@ -29,7 +29,7 @@ NEWEST, SECOND, COUNT, PHASE, SEALED = 0, 1, 2, 3, 4
 so far.
 """
 
-PRE, ACTIVE, HALTED, CLOSED, IN_AUCTION = 0, 1, 2, 3, 4
+PRE, ACTIVE, HALTED, CLOSED, IN_AUCTION, UNWATCHED = 0, 1, 2, 3, 4, 5
 """Phases of an instrument; only an active one (auctions too) closes seconds."""
 
 # accumulators: float64[instrument, ACCUMULATORS]

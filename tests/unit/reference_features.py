@@ -305,6 +305,7 @@ class Reference:
         market = self.markets.setdefault(event.instrument, Market())
         if market.phase == "pre":
             market.phase = "open"
+        self.watch_again(market)
         if event.type is RowType.TRADE:
             market.trade(event.values, event.ts_event or event.at)
         elif event.type is RowType.QUOTE:
@@ -313,10 +314,20 @@ class Reference:
             market.book(event.values)
 
     @staticmethod
+    def watch_again(market: Market) -> None:
+        if market.phase == "unwatched":
+            market.restart()
+            market.phase = "open"
+
+    @staticmethod
     def status(market: Market, kind: StatusKind) -> None:
         if kind is StatusKind.GAP:
             market.restart()
-        elif kind is StatusKind.HALT:
+            market.phase = "unwatched" if market.phase == "open" else market.phase
+            return
+        if kind is not StatusKind.HEARTBEAT:
+            Reference.watch_again(market)
+        if kind is StatusKind.HALT:
             market.phase = "halted"
         elif kind is StatusKind.CLOSE:
             market.phase = "closed"

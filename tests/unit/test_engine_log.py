@@ -100,7 +100,7 @@ def test_market_of_these_tests_brings_everything_to_life() -> None:
     alerts = b"".join(found[topics.ALERTS])
     for word in (b"pump_and_dump", b"kmeans_anomaly", b"fused_anomaly", b'"open"', b'"update"', b'"closed"'):
         assert word in alerts
-    assert len(found[topics.COVERAGE]) == 3
+    assert len(found[topics.COVERAGE]) == 4
     for topic in (topics.SIGNALS, topics.SHADOW_SIGNALS):
         assert len(found[topic]) > 5
     assert len(found["refused"]) == 1
