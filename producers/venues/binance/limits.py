@@ -1,7 +1,7 @@
 """Binance's published limits, and how many levels a snapshot asks for within them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 STREAMS_A_CONNECTION = 300
 """Streams on one websocket; the venue allows 1,024, but fewer are lost when one breaks."""
@@ -60,12 +60,4 @@ USDM = Rest(
     path="/public/stream",
     paths={"aggTrade": "/market/stream"},
 )
-COINM = Rest(
-    prefix="/dapi/v1",
-    minute=2_400.0,
-    depth=((1_000, 20), (500, 10), (100, 5), (50, 2)),
-    trades={"trades": ("historicalTrades", 20), "aggregates": ("aggTrades", 20)},
-    listed=1,
-    day=40,
-    keyed=frozenset({"trades"}),
-)
+COINM = replace(USDM, prefix="/dapi/v1", path="/stream", paths={})
