@@ -98,6 +98,7 @@ class Poller:
         self._ledger = None if self._dry else Ledger(settings, SOURCE, clock=clock)
         self._registry: Registry | None = None
         self._position = Position()
+        self._stop = asyncio.Event()
         self.desk = NewsDesk(self._bodies)
         self.counts: Counter[str] = Counter()
         self.printed: list[Any] = []
@@ -109,12 +110,14 @@ class Poller:
     async def run(self, stop: asyncio.Event) -> None:
         """Look at once and then every so often. FencedError where a second one was started."""
         await asyncio.to_thread(self._begin)
+        self._stop = stop
         while not stop.is_set():
             before = self.counts["sent"]
             for category in self._categories:
                 await self._list(category)
             for address, (service, path) in self._feeds.items():
-                await self._feed(address, service, path)
+                if not stop.is_set():
+                    await self._feed(address, service, path)
             self._say(f"news: {self.counts['sent'] - before} new, {self.counts['repeated']} seen before")
             if self._once:
                 return
@@ -165,6 +168,9 @@ class Poller:
         items: list[Item] = []
         refused: list[RefusedMessage] = []
         for number in range(1, PAGES + 1):
+            if self._stop.is_set():
+                # What was read of the list is read again at the next start: its position has not moved.
+                return
             path = f"{cnyes.LIST}{category}"
             try:
                 answer = await self._cnyes.get(path, {"page": str(number), "limit": str(cnyes.PAGE_ITEMS)})
