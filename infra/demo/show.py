@@ -46,7 +46,7 @@ STUCK_S = 120
 CAUGHT_UP_FRAMES = 20
 PATIENCE_S = 10.0
 HASTE_S = 1.5
-MANY_HASTE_S = 3.5
+MANY_HASTE_S = 2.0
 """How long children may take to end: after a whole show, and after Ctrl-C, with a few of them and with many."""
 
 WAIT_S = 300
@@ -105,9 +105,15 @@ class _Demo:
                 try:
                     return self._show(course, family, producer)
                 finally:
-                    family.stop(self._haste_s if self._stop.is_set() else PATIENCE_S)
+                    family.stop(self._last_s())
         finally:
             family.stop(0.0)
+
+    def _last_s(self) -> float:
+        """How long the last children may take to end; with live sources they have been asked before."""
+        if not self._stop.is_set():
+            return PATIENCE_S
+        return HASTE_S / 2 if self._live is not None else HASTE_S
 
     def _since_start(self) -> float:
         return round((WALL.now() - self._begun_ns) / NANOS, 3)
@@ -127,6 +133,8 @@ class _Demo:
                 if self._wishes.live_sim:
                     self._begin_live(course, family, screen)
                 self._until(lambda: self._is_over(producer, shown_ns), family, screen)
+                if self._stop.is_set():
+                    family.ask()
                 if self._live is not None:
                     self._live.end(self._haste_s if self._stop.is_set() else PATIENCE_S)
                 drained = self._drain(family, producer, screen)

@@ -194,4 +194,5 @@ def _told(child: Child) -> Fed:
     counts = dict(rows) if isinstance(rows, dict) else {"rows": rows}
     counts |= {name: found[name] for name in ("factors", "sent", "new", "news") if isinstance(found.get(name), int)}
     refused = sum(found.get("refused", {}).values())
-    return Fed(counts, found.get("gaps", 0), refused, child.process.poll() == 0)
+    # The summary is printed when everything has been sent and acknowledged, whatever becomes of the process then.
+    return Fed(counts, found.get("gaps", 0), refused, ended=True)
