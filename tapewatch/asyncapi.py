@@ -20,18 +20,23 @@ ARROW = "application/vnd.apache.arrow.stream"
 _KEYS = {
     "Alert": "alert id; the partition is chosen by instrument",
     "Case": "id",
+    "CaseAnswer": "id of the command",
+    "CaseCommand": "case id, or the id of the command where it names none",
     "Commit": "market topic and partition",
     "Coverage": "instrument",
     "Factor": "series, with its instrument where it has one",
     "Fill": "order; the partition is chosen by instrument",
+    "Label": "subject",
     "News": "id",
     "Order": "id; the partition is chosen by instrument",
     "PaperCommand": "id",
     "PaperCommit": "market topic",
     "Position": "instrument",
     "Prediction": "instrument",
+    "Proposal": "id",
     "Ranking": "name",
     "Signal": "instrument",
+    "Suppression": "id",
 }
 """What a message's Kafka key holds."""
 

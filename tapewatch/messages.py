@@ -1,54 +1,41 @@
-"""The JSON messages of the contract as typed structs, one message a record: alerts, signals, cases, commit records.
+"""The JSON messages of the contract as typed structs, one message a record: alerts, signals, orders, commit records.
 
-Writing is deterministic: the same message always gives the same bytes. Reading is tolerant within a major version:
-fields that a later minor version added are ignored, and an unknown major version is refused. Every description below
-goes into docs/schemas/.
+The messages of the desk's work are in desk_messages; how messages are written and read is in message. Every
+description below goes into docs/schemas/.
 """
 
-import hashlib
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
-from tapewatch.errors import ContractError
-from tapewatch.rfc3339 import PATTERN
+from tapewatch.desk_messages import Case as Case
+from tapewatch.desk_messages import CaseAlert as CaseAlert
+from tapewatch.desk_messages import CaseAnswer as CaseAnswer
+from tapewatch.desk_messages import CaseCommand as CaseCommand
+from tapewatch.desk_messages import CaseEvent as CaseEvent
+from tapewatch.desk_messages import Closing as Closing
+from tapewatch.desk_messages import Label as Label
+from tapewatch.desk_messages import Proposal as Proposal
+from tapewatch.desk_messages import Suppression as Suppression
+from tapewatch.message import MESSAGE_MAJOR as MESSAGE_MAJOR
+from tapewatch.message import AlertState as AlertState
+from tapewatch.message import Cause as Cause
+from tapewatch.message import Count as Count
+from tapewatch.message import Counts as Counts
+from tapewatch.message import Id as Id
+from tapewatch.message import Message as Message
+from tapewatch.message import Mode as Mode
+from tapewatch.message import Severity as Severity
+from tapewatch.message import Side as Side
+from tapewatch.message import Time as Time
+from tapewatch.message import Unit as Unit
+from tapewatch.message import alert_id as alert_id
+from tapewatch.message import decode as decode
+from tapewatch.message import encode as encode
+from tapewatch.message import stable_id as stable_id
 from tapewatch.rfc3339 import from_rfc3339 as from_rfc3339
 from tapewatch.rfc3339 import to_rfc3339 as to_rfc3339
-
-MESSAGE_MAJOR = 1
-MESSAGE_VERSION = "1.0"
-
-Time = Annotated[str, Meta(pattern=PATTERN)]
-Id = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-Unit = Annotated[float, Meta(ge=0, le=1)]
-Count = Annotated[int, Meta(ge=0)]
-Counts = dict[str, Count]
-Side = Literal["buy", "sell"]
-Mode = Literal["paper", "live"]
-Severity = Literal["low", "medium", "high", "critical"]
-AlertState = Literal["open", "update", "closed"]
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What every message carries.
-
-    TOPIC : where messages of this kind lie
-    """
-
-    TOPIC: ClassVar[str]
-
-    version: Annotated[
-        str, Meta(pattern=r"^[0-9]+\.[0-9]+$", description="contract version of the message, major.minor")
-    ] = MESSAGE_VERSION
-
-
-class Cause(msgspec.Struct, frozen=True):
-    """The market row that caused a message: the record it came in."""
-
-    topic: Annotated[str, Meta(description="market topic")]
-    partition: Annotated[Count, Meta(description="partition of the topic")]
-    offset: Annotated[Count, Meta(description="offset of the record within the partition")]
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -115,7 +102,9 @@ class Commit(Message, frozen=True, kw_only=True):
     next_offset: Annotated[Count, Meta(description="offset after the input range: where the next transaction begins")]
     frames: Annotated[Count, Meta(description="frames read")]
     rows: Annotated[Counts, Meta(description="rows accepted, by row type")]
-    refused: Annotated[Counts, Meta(description="rows and records refused, by dead-letter reason")] = {}
+    refused: Annotated[Counts, Meta(description="rows and records refused, by dead-letter reason")] = msgspec.field(
+        default_factory=dict
+    )
     duplicates: Annotated[Count, Meta(description="frames dropped because their sequence had been seen")] = 0
     features: Annotated[Count, Meta(description="feature rows written")] = 0
     scores: Annotated[Count, Meta(description="score rows written")] = 0
@@ -127,7 +116,9 @@ class Commit(Message, frozen=True, kw_only=True):
     configuration: Annotated[
         str, Meta(description="SHA-256 of the detector configuration in force after the range")
     ] = ""
-    models: Annotated[dict[str, str], Meta(description="content hash of each model in force after the range")] = {}
+    models: Annotated[dict[str, str], Meta(description="content hash of each model in force after the range")] = (
+        msgspec.field(default_factory=dict)
+    )
     build: Annotated[str, Meta(description="fingerprint of the program")] = ""
     instance: Annotated[str, Meta(description="static member id of the engine process")] = ""
 
@@ -187,7 +178,7 @@ class Prediction(Message, frozen=True, kw_only=True):
     value: Annotated[float | None, Meta(description="point forecast; null for a class forecast")] = None
     classes: Annotated[
         dict[str, Unit], Meta(description="calibrated probability by class; empty for a point forecast")
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     build: Annotated[str, Meta(description="fingerprint of the program")] = ""
 
 
@@ -197,7 +188,9 @@ class Ranked(msgspec.Struct, frozen=True):
     instrument: Annotated[str, Meta(description="instrument id")]
     probability: Annotated[Unit, Meta(description="calibrated probability to reach the target before the stop")]
     regime: Annotated[str, Meta(description="bull, bear or empty where not assessed")] = ""
-    regimes: Annotated[dict[str, str], Meta(description="bull or bear by horizon: 1h, 6h, 12h, 24h")] = {}
+    regimes: Annotated[dict[str, str], Meta(description="bull or bear by horizon: 1h, 6h, 12h, 24h")] = msgspec.field(
+        default_factory=dict
+    )
     hourly_return: Annotated[float | None, Meta(description="log return of the last hour")] = None
     win_rate: Annotated[
         Unit | None, Meta(description="share of the last day's decided entries that reached the target; null for none")
@@ -215,8 +208,12 @@ class Ranked(msgspec.Struct, frozen=True):
     position: Annotated[
         Unit | None, Meta(description="where the price lies between low line (0) and high line (1)")
     ] = None
-    averages: Annotated[dict[str, float], Meta(description="average price by window, 1m to 30d")] = {}
-    volumes: Annotated[dict[str, float], Meta(description="volume by window, 1m to 30d")] = {}
+    averages: Annotated[dict[str, float], Meta(description="average price by window, 1m to 30d")] = msgspec.field(
+        default_factory=dict
+    )
+    volumes: Annotated[dict[str, float], Meta(description="volume by window, 1m to 30d")] = msgspec.field(
+        default_factory=dict
+    )
 
 
 class Ranking(Message, frozen=True, kw_only=True):
@@ -232,44 +229,9 @@ class Ranking(Message, frozen=True, kw_only=True):
     stop_return: Annotated[float, Meta(description="stop return, fraction, negative")]
     model: Annotated[str, Meta(description="content hash of the model")]
     ranked: Annotated[tuple[Ranked, ...], Meta(description="best first")]
-    excluded: Annotated[dict[str, str], Meta(description="instruments left out, with the reason")] = {}
-
-
-class CaseAlert(msgspec.Struct, frozen=True):
-    """An alert within a case, at the newest revision the case has seen."""
-
-    id: Annotated[Id, Meta(description="alert id")]
-    revision: Annotated[Count, Meta(description="newest revision seen")]
-
-
-class CaseEvent(msgspec.Struct, frozen=True):
-    """One step of a case's history."""
-
-    at: Annotated[Time, Meta(description="when")]
-    who: Annotated[str, Meta(description="account, or the stage's name for an automatic step")]
-    action: Annotated[str, Meta(description="what was done: a new state, an assignment or a note")]
-    why: Annotated[str, Meta(description="reason or note as given")] = ""
-
-
-class Case(Message, frozen=True, kw_only=True):
-    """Alerts of one instrument and its neighbourhood, worked on as one. Later revisions replace earlier ones."""
-
-    TOPIC: ClassVar[str] = "cases"
-
-    id: Annotated[Id, Meta(description="stable id of the case")]
-    revision: Annotated[Count, Meta(description="0 for the first, one higher for each change")]
-    instrument: Annotated[str, Meta(description="instrument of the first alert")]
-    state: Annotated[
-        Literal["new", "assigned", "in_review", "escalated", "closed", "reopened"],
-        Meta(description="state of the work"),
-    ]
-    disposition: Annotated[str, Meta(description="outcome when closed; empty before")] = ""
-    owner: Annotated[str, Meta(description="account it is assigned to; empty for none")] = ""
-    risk: Annotated[float, Meta(ge=0, le=100, description="risk that orders the queue, 0 to 100")]
-    opened: Annotated[Time, Meta(description="when the case was opened")]
-    updated: Annotated[Time, Meta(description="when it last changed")]
-    alerts: Annotated[tuple[CaseAlert, ...], Meta(description="alerts of the case")]
-    history: Annotated[tuple[CaseEvent, ...], Meta(description="every step, oldest first")] = ()
+    excluded: Annotated[dict[str, str], Meta(description="instruments left out, with the reason")] = msgspec.field(
+        default_factory=dict
+    )
 
 
 class Order(Message, frozen=True, kw_only=True):
@@ -367,7 +329,7 @@ class Taken(msgspec.Struct, frozen=True):
     command: Annotated[str, Meta(description="id of the command; empty for settings")] = ""
     settings: Annotated[
         dict[str, int | float | bool | str], Meta(description="how it trades from here on; empty for a command")
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
 
 
 class PaperCommit(Message, frozen=True, kw_only=True):
@@ -380,11 +342,15 @@ class PaperCommit(Message, frozen=True, kw_only=True):
     next_offset: Annotated[Count, Meta(description="first market offset that is not worked on yet")]
     taken: Annotated[tuple[Taken, ...], Meta(description="what took effect in this transaction, in order")] = ()
     running: Annotated[Literal["start", "stop", "kill"], Meta(description="the last of these commands")]
-    switched: Annotated[dict[str, bool], Meta(description="instruments that were switched on or off")] = {}
+    switched: Annotated[dict[str, bool], Meta(description="instruments that were switched on or off")] = msgspec.field(
+        default_factory=dict
+    )
     standing: Annotated[Count, Meta(description="orders under way or resting after it")] = 0
     orders: Annotated[Count, Meta(description="order messages written since the first transaction")] = 0
     fills: Annotated[Count, Meta(description="fill messages written since the first transaction")] = 0
-    skipped: Annotated[Counts, Meta(description="signals that led to no order so far, by reason")] = {}
+    skipped: Annotated[Counts, Meta(description="signals that led to no order so far, by reason")] = msgspec.field(
+        default_factory=dict
+    )
     clock: Annotated[Time | None, Meta(description="the partition's clock; null before the first row")] = None
     instance: Annotated[str, Meta(description="static member id of the process")] = ""
 
@@ -432,66 +398,31 @@ class Factor(Message, frozen=True, kw_only=True):
     revision: Annotated[Count, Meta(description="one higher for each correction of a period")] = 0
 
 
-M = TypeVar("M", bound=Message)
 KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
         Alert,
         Case,
+        CaseAnswer,
+        CaseCommand,
         Commit,
         Coverage,
         Factor,
         Fill,
+        Label,
         News,
         Order,
         PaperCommand,
         PaperCommit,
         Position,
         Prediction,
+        Proposal,
         Ranking,
         Signal,
+        Suppression,
     )
 }
 """Message kinds by name."""
 
 BY_TOPIC: dict[str, type[Message]] = {kind.TOPIC: kind for kind in KINDS.values()}
 """Message kinds by the topic they lie in."""
-
-
-class _Envelope(msgspec.Struct):
-    """The only part of a message that every version shares."""
-
-    version: str
-
-
-def encode(message: Message) -> bytes:
-    """The message as JSON: keys sorted, no white space, UTF-8; NaN and infinity become null."""
-    return msgspec.json.encode(message, order="deterministic")
-
-
-def decode(kind: type[M], value: bytes) -> M:
-    """Read a message of `kind`, ignoring fields it does not know.
-
-    ContractError `unsupported_version` where the major version is not ours, `malformed_message` where the bytes are no
-    such message.
-    """
-    try:
-        version = msgspec.json.decode(value, type=_Envelope).version
-        if version.partition(".")[0] != str(MESSAGE_MAJOR):
-            raise ContractError(
-                "unsupported_version",
-                f"{kind.__name__} message of version {version!r}; this build reads {MESSAGE_MAJOR}.x",
-            )
-        return msgspec.json.decode(value, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ContractError("malformed_message", f"not a {kind.__name__} message: {error}") from error
-
-
-def stable_id(*parts: str | int) -> str:
-    """First 32 hex digits of the SHA-256 of the parts joined by `|`: the same wherever it is computed."""
-    return hashlib.sha256("|".join(str(part) for part in parts).encode()).hexdigest()[:32]
-
-
-def alert_id(scenario: str, instrument: str, onset_ns: int) -> str:
-    """The one id of an alert: Kafka key, key in PostgreSQL, `_id` in Elasticsearch. `onset_ns`: UTC nanoseconds."""
-    return stable_id(scenario, instrument, onset_ns)

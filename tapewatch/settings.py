@@ -15,6 +15,13 @@ import msgspec
 
 from tapewatch.errors import SettingsError
 from tapewatch.paper_settings import PaperProcessSettings
+from tapewatch.reach_settings import (
+    CaseSettings,
+    ConsoleSettings,
+    ElasticsearchSettings,
+    EvidenceSettings,
+    NotifySettings,
+)
 from tapewatch.stack import Addresses
 from tapewatch.venue_settings import ProduceSettings, VenueSettings
 
@@ -170,6 +177,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders: OrderSettings = OrderSettings()
     produce: ProduceSettings = ProduceSettings()
     venues: VenueSettings = VenueSettings()
+    elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
+    cases: CaseSettings = CaseSettings()
+    notify: NotifySettings = NotifySettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    console: ConsoleSettings = ConsoleSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -220,7 +232,7 @@ def load(
         ) from error
 
 
-_LISTS = frozenset({"engine.feeds", "paper.feeds", "orders.instruments", "venues.news.feeds"})
+_LISTS = frozenset({"engine.feeds", "paper.feeds", "orders.instruments", "venues.news.feeds", "notify.allow_networks"})
 """Keys whose environment variable is a comma-separated list."""
 
 

@@ -14,6 +14,13 @@ SCORES = "scores"
 ALERTS = "alerts"
 SIGNALS = "signals"
 SHADOW_SIGNALS = "signals.shadow"
+CASES = "cases"
+CASE_COMMANDS = "case.commands"
+CASE_ANSWERS = "case.answers"
+SUPPRESSIONS = "suppressions"
+LABELS = "labels"
+PROPOSALS = "proposals"
+PREDICTIONS = "predictions"
 COVERAGE = "coverage"
 FACTORS = "factors"
 NEWS = "news"
@@ -111,6 +118,12 @@ def source_topics(settings: TopicSettings) -> list[TopicSpec]:
         *(TopicSpec(dead_letters(name), 1, _FOREVER) for name in names),
         TopicSpec(PRODUCER_STATE, 1, _POSITIONS),
     ]
+
+
+def case_topics(settings: TopicSettings) -> list[TopicSpec]:
+    """Topics of the desk's work, all kept for ever: the records lie in the order in which they were said."""
+    names = (CASES, CASE_COMMANDS, CASE_ANSWERS, SUPPRESSIONS, LABELS, PROPOSALS)
+    return [TopicSpec(name, 1, _FOREVER) for name in names]
 
 
 _OF_PAPER = (INSTRUMENTS, SIGNALS, COMMITS, ORDERS, FILLS)

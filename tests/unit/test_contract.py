@@ -42,6 +42,8 @@ EXAMPLES: list[messages.Message] = [
         alerts=(messages.CaseAlert(ID, 0),),
         history=(messages.CaseEvent(AT, "ann", "note"),),
     ),
+    messages.CaseAnswer(command=ID, case=ID, accepted=False, reason="the case is closed", revision=3, at=AT),
+    messages.CaseCommand(id=ID, case=ID, action="close", who="ann", why="r", at=AT, disposition="false_positive"),
     messages.Commit(
         topic="market.twse", partition=0, first_offset=0, next_offset=9, frames=9, rows={"quote": 9}, clock=AT
     ),
@@ -60,6 +62,7 @@ EXAMPLES: list[messages.Message] = [
     messages.Fill(
         id=ID, order=ID, mode="paper", instrument="2330.XTAI", side="buy", price=1.0, qty=1.0, at=AT, cause=CAUSE
     ),
+    messages.Label(id=ID, kind="alert", subject=ID, label="genuine", who="ann", at=AT),
     messages.News(id=ID, source="s", published=AT, received=AT, language="zh-TW", headline="台積電", sentiment=-0.5),
     messages.Order(
         id=ID,
@@ -109,6 +112,9 @@ EXAMPLES: list[messages.Message] = [
         value=1.0,
         classes={"up": 0.5},
     ),
+    messages.Proposal(
+        id=ID, kind="promotion", state="proposed", subject="h", content="h", who="ann", why="better", created=AT
+    ),
     messages.Ranking(
         id=ID,
         name="r",
@@ -129,6 +135,16 @@ EXAMPLES: list[messages.Message] = [
         q_values={"buy": 1.0, "sell": None},
         advantage=0.1,
         cause=CAUSE,
+    ),
+    messages.Suppression(
+        id=ID,
+        state="proposed",
+        scenario="ramping",
+        owner="ann",
+        reason="index event",
+        created=AT,
+        starts=AT,
+        expires=AT,
     ),
 ]
 

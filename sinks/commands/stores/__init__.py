@@ -1,0 +1,1 @@
+"""The stores of `tapewatch sink`, a module each."""
