@@ -49,9 +49,17 @@ class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EvidenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Archived evidence. folder : where bundles lie; empty means evidence/ of the data folder."""
+    """Archived evidence.
 
+    group : consumer group of `run evidence`; folder : where bundles lie; empty means evidence/ of the data folder
+    retention_days : a bundle cannot be removed before; what is archived keeps the date it was given
+    slice_records : records of the log between state and alert at most; further apart, the state is computed anew
+    """
+
+    group: str = "tapewatch-evidence"
     folder: str = ""
+    retention_days: Positive = 1827
+    slice_records: Positive = 20_000
 
 
 class ConsoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
