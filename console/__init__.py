@@ -1,1 +1,1 @@
-"""The web console and its HTTP API: reads PostgreSQL and topics, owns no truth."""
+"""The web console: pages and an open HTTP API over PostgreSQL and the topics; it owns no truth."""

@@ -1,0 +1,1 @@
+"""Subcommands of `tapewatch` about the console."""

@@ -1,0 +1,37 @@
+"""What the handlers work with: settings, database, audit log, clock; parts that must be started and ended."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from console.database import Database
+from tapewatch.clock import WALL, Clock
+from tapewatch.settings import Settings
+
+Part = Callable[["Services"], AbstractAsyncContextManager[Any]]
+"""A part that lives as long as the app: what it yields lies in `Services.parts` under the name it is given."""
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything a handler may need.
+
+    parts : by name, such as `live` (the tape's hub) or `events` (the event streams)
+    """
+
+    settings: Settings
+    database: Database
+    clock: Clock = WALL
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def running(self, wanted: dict[str, Part]) -> AsyncIterator["Services"]:
+        """Start the parts, and end them in the opposite order."""
+        async with AsyncExitStack() as stack:
+            for name, part in wanted.items():
+                self.parts[name] = await stack.enter_async_context(part(self))
+            try:
+                yield self
+            finally:
+                self.parts.clear()
