@@ -251,7 +251,17 @@ def load(
         ) from error
 
 
-_LISTS = frozenset({"engine.feeds", "paper.feeds", "orders.instruments", "venues.news.feeds", "notify.allow_networks"})
+_LISTS = frozenset(
+    {
+        "engine.feeds",
+        "paper.feeds",
+        "orders.instruments",
+        "venues.news.feeds",
+        "notify.allow_networks",
+        "notify.canaries",
+        "notify.retry_s",
+    }
+)
 """Keys whose environment variable is a comma-separated list."""
 
 
