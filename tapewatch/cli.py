@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backtest": ("streams.commands.backtest", "what a policy would have earned, beside four simple rules"),
     "verify": ("streams.commands.verify", "recompute an alert or signal from log or bundle and compare every byte"),
     "evidence": ("tapewatch.commands.evidence", "archived evidence: list, export, check, give up after its lock"),
+    "coverage": ("tapewatch.commands.coverage", "what of a day was watched, and trades against the venues' totals"),
     "audit": ("tapewatch.commands.audit", "check the hash chain of the audit log"),
     "bench": ("benchmarks.commands.bench", "measure the engine, alone and beside its peers"),
     "contract": ("tapewatch.commands.contract", "write JSON Schemas and the AsyncAPI document"),
