@@ -25,11 +25,18 @@ class ElasticsearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 class CaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Cases.
 
-    group : consumer group; window_s : alerts of a neighbourhood this close together are one case, s
+    group : consumer group, and the name under which one process alone may write
+    window_s : alerts of a neighbourhood this close together are one case, s
+    cooldown_s : after a close, an alert of the same scenario and instrument raises nobody for so long, s
+    inhibit_s : episodes of an instrument this close together are one to inhibition, s
+    most_alerts : a case with so many alerts takes no other; the next one opens a case
     """
 
     group: str = "tapewatch-cases"
     window_s: PositiveFloat = 3600.0
+    cooldown_s: PositiveFloat = 3600.0
+    inhibit_s: PositiveFloat = 300.0
+    most_alerts: Positive = 200
 
 
 class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,9 +67,17 @@ class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EvidenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Archived evidence. folder : where bundles lie; empty means evidence/ of the data folder."""
+    """Archived evidence.
 
+    group : consumer group of `run evidence`; folder : where bundles lie; empty means evidence/ of the data folder
+    retention_days : a bundle cannot be removed before; what is archived keeps the date it was given
+    slice_records : records of the log between state and alert at most; further apart, the state is computed anew
+    """
+
+    group: str = "tapewatch-evidence"
     folder: str = ""
+    retention_days: Positive = 1827
+    slice_records: Positive = 20_000
 
 
 class ConsoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
