@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from console.database import Database
+from console.limits import Rates, Streams
 from tapewatch.clock import WALL, Clock
 from tapewatch.settings import Settings
 
@@ -18,12 +19,15 @@ class Services:
     """Everything a handler may need.
 
     parts : by name, such as `live` (the tape's hub) or `events` (the event streams)
+    rates, streams : how much callers ask for
     """
 
     settings: Settings
     database: Database
     clock: Clock = WALL
     parts: dict[str, Any] = field(default_factory=dict)
+    rates: Rates = field(default_factory=Rates)
+    streams: Streams = field(default_factory=Streams)
 
     @asynccontextmanager
     async def running(self, wanted: dict[str, Part]) -> AsyncIterator["Services"]:

@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backtest": ("streams.commands.backtest", "what a policy would have earned, beside four simple rules"),
     "verify": ("streams.commands.verify", "recompute an alert or signal from the log and compare every byte"),
     "audit": ("tapewatch.commands.audit", "check the hash chain of the audit log"),
+    "console": ("console.commands.console", "the web console and its HTTP API"),
+    "accounts": ("console.commands.accounts", "the console's accounts, passwords and API tokens"),
     "bench": ("benchmarks.commands.bench", "measure the engine, alone and beside its peers"),
     "contract": ("tapewatch.commands.contract", "write JSON Schemas and the AsyncAPI document"),
 }

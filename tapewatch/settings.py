@@ -20,6 +20,7 @@ from tapewatch.reach_settings import (
     ConsoleSettings,
     ElasticsearchSettings,
     EvidenceSettings,
+    GovernanceSettings,
     NotifySettings,
 )
 from tapewatch.stack import Addresses
@@ -182,6 +183,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notify: NotifySettings = NotifySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     console: ConsoleSettings = ConsoleSettings()
+    governance: GovernanceSettings = GovernanceSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -232,7 +234,17 @@ def load(
         ) from error
 
 
-_LISTS = frozenset({"engine.feeds", "paper.feeds", "orders.instruments", "venues.news.feeds", "notify.allow_networks"})
+_LISTS = frozenset(
+    {
+        "engine.feeds",
+        "paper.feeds",
+        "orders.instruments",
+        "venues.news.feeds",
+        "notify.allow_networks",
+        "console.allowed_hosts",
+        "console.oidc.networks",
+    }
+)
 """Keys whose environment variable is a comma-separated list."""
 
 

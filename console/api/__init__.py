@@ -5,7 +5,13 @@ from importlib import import_module
 from console.routing import Route
 from console.services import Part
 
-MODULES = ("instruments",)
+MODULES = (
+    "accounts",
+    "instruments",
+    "openapi",
+    "session",
+    "tokens",
+)
 """Modules of this package, in the order of the OpenAPI document."""
 
 
