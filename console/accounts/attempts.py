@@ -12,7 +12,9 @@ from tapewatch.clock import NANOS
 FREE = {"account": 5, "address": 25}
 """Failures in a row before the first lock."""
 
-LONGEST_S = 900
+FIRST_S, LONGEST_S = 15, 900
+"""The first lock; each further failure doubles it."""
+
 _FORGOTTEN_NS = 24 * 3600 * NANOS
 _COUNT = """
 INSERT INTO login_attempts AS a VALUES (:key, 1, :now, 0) ON CONFLICT (key) DO UPDATE SET
@@ -37,7 +39,7 @@ def count(session: sa.Connection, name: str, address: str, now: int) -> None:
         if row.locked_ns > now:
             raise LockedError(max(1, (row.locked_ns - now) // NANOS))
         if row.failures >= FREE[kind]:
-            wait = min(LONGEST_S, 2 ** min(row.failures - FREE[kind], 20))
+            wait = min(LONGEST_S, FIRST_S * 2 ** min(row.failures - FREE[kind], 20))
             session.execute(
                 sa.text("UPDATE login_attempts SET locked_ns = :until WHERE key = :key"),
                 {"until": now + wait * NANOS, "key": key},

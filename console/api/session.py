@@ -16,11 +16,6 @@ from console.services import Services
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 
-HASHED_AT_ONCE = 2
-"""Passwords looked at side by side: each takes 64 MiB."""
-
-_hashing = asyncio.Semaphore(HASHED_AT_ONCE)
-
 
 class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Name and password."""
@@ -95,7 +90,7 @@ async def begun(call: Call) -> web.Response:
 async def checked(services: Services, name: str, password: str) -> bool:
     """Whether the password is that account's; one kept under old parameters is kept anew."""
     kept = await services.database.run(lambda session: store.password_of(session, name))
-    async with _hashing:
+    async with services.hashing:
         fresh = await asyncio.to_thread(passwords.verify, kept, password)
     if fresh and kept and fresh != kept:
         await services.database.run(lambda session: store.refresh_password(session, name, kept, fresh))
@@ -188,7 +183,7 @@ async def password_changed(call: Call) -> Done:
     if not await checked(call.services, name, wanted.old):
         raise RefusedError(403, "the old password is wrong")
     try:
-        async with _hashing:
+        async with call.services.hashing:
             fresh = await asyncio.to_thread(passwords.hashed, wanted.new, name)
     except TapewatchError as error:
         raise RefusedError(422, error.message, error.hint) from error

@@ -65,7 +65,9 @@ def test_a_new_password_ends_every_session(desk):
             await there.log_in("viewer")
             wrong = {"old": "wrong-password", "new": fresh}
             assert (await here.call("PUT", "/api/v1/session/password", wrong))[0] == 403
-            assert (await here.call("PUT", "/api/v1/session/password", {"old": PASSWORD, "new": "aaaaaaaaaaaa"}))[0] == 422
+            assert (await here.call("PUT", "/api/v1/session/password", {"old": PASSWORD, "new": "aaaaaaaaaaaa"}))[
+                0
+            ] == 422
             assert (await here.call("PUT", "/api/v1/session/password", {"old": PASSWORD, "new": fresh}))[0] == 200
             assert [(await each.call("GET", "/api/v1/session"))[0] for each in (here, there)] == [401, 401]
             assert (await here.log_in("viewer"))[0] == 401
@@ -145,7 +147,10 @@ def test_accounts_from_the_command_line(desk, tmp_path, capsys):
     assert len(told("add", "ann", "--role", "admin", "--generate")["password"]) >= 20
     secret = tmp_path / "password"
     secret.write_text("a-password-in-a-file\n")
-    assert told("add", "bob", "--instruments", "*.XTAI", "--password-file", str(secret)) == {"name": "bob", "role": "viewer"}
+    assert told("add", "bob", "--instruments", "*.XTAI", "--password-file", str(secret)) == {
+        "name": "bob",
+        "role": "viewer",
+    }
     assert [each["name"] for each in told("list")["accounts"]] == ["ann", "bob"]
     assert told("tokens", "bob", "--make", "nightly")["token"].startswith("tw_")
     assert len(told("tokens", "bob")["tokens"]) == 1
