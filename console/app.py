@@ -13,7 +13,7 @@ from aiohttp import web
 
 from console.identity import Account, Identify
 from console.routing import Call, Nothing, RefusedError, Route
-from console.services import Part, Services
+from console.services import HangsUp, Part, Services
 from tapewatch import audit, logs
 from tapewatch.errors import TapewatchError
 
@@ -33,6 +33,7 @@ def make_app(
     """
     app = web.Application(client_max_size=MAX_BODY)
     app.cleanup_ctx.append(partial(_parts, services=services, parts=parts or {}))
+    app.on_shutdown.append(partial(_hang_up, services))
     for route in routes:
         app.router.add_route(route.method, route.path, _door(route, services, identify))
     app.router.add_get("/api/{rest:.*}", _no_such_route)
@@ -44,6 +45,13 @@ def make_app(
 async def _parts(app: web.Application, services: Services, parts: dict[str, Part]) -> AsyncIterator[None]:
     async with services.running(parts):
         yield
+
+
+async def _hang_up(services: Services, _: web.Application) -> None:
+    """End the open streams, so that the server need not wait for them."""
+    for part in services.parts.values():
+        if isinstance(part, HangsUp):
+            part.hang_up()
 
 
 def _door(route: Route, services: Services, identify: Identify) -> Callable[[web.Request], Any]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from console.database import Database
 from tapewatch.clock import WALL, Clock
@@ -11,6 +11,15 @@ from tapewatch.settings import Settings
 
 Part = Callable[["Services"], AbstractAsyncContextManager[Any]]
 """A part that lives as long as the app: what it yields lies in `Services.parts` under the name it is given."""
+
+
+@runtime_checkable
+class HangsUp(Protocol):
+    """A part that holds streams open, which the server would wait for when it stops."""
+
+    def hang_up(self) -> None:
+        """End them."""
+        ...
 
 
 @dataclass(slots=True)
