@@ -89,6 +89,7 @@ class Case(Message, frozen=True, kw_only=True):
     disposition: Annotated[
         str, Meta(description="outcome when closed, `suppressed` where no alert ever raised anybody; empty before")
     ] = ""
+    closed: Annotated[str, Meta(description="when it was last closed, RFC 3339; empty while it never was")] = ""
     closing: Annotated[Closing | None, Meta(description="a close that waits for approval; null for none")] = None
     owner: Annotated[str, Meta(description="account it is assigned to; empty for none")] = ""
     risk: Annotated[float, Meta(ge=0, le=100, description="risk that orders the queue, 0 to 100")]
@@ -114,6 +115,7 @@ class Suppression(Message, frozen=True, kw_only=True):
     owner: Annotated[str, Meta(description="account that proposed it and answers for it")]
     reason: Annotated[str, Meta(min_length=1, description="why")]
     approved_by: Annotated[str, Meta(description="second account; empty before")] = ""
+    ended_by: Annotated[str, Meta(description="account that rejected or ended it; empty before")] = ""
     created: Annotated[Time, Meta(description="when it was proposed")]
     starts: Annotated[Time, Meta(description="alerts decided from here on")]
     expires: Annotated[Time, Meta(description="to here, exclusive; there is no rule without an end")]

@@ -105,6 +105,7 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
         TopicSpec(COVERAGE, many, _FOREVER),
         TopicSpec(COMMITS, many, hours),
         TopicSpec(RANKINGS, 1, hours),
+        TopicSpec(PREDICTIONS, many, _FOREVER),
         TopicSpec(DESK_STATE, 1, {**_COMPACTED, "max.compaction.lag.ms": "600000"}),
         TopicSpec(SNAPSHOTS, many, _SNAPSHOTS),
     ]
