@@ -42,8 +42,9 @@ def heat(places: Sequence[int], levels: Floats, times: Sequence[float], rows: in
     known = prices[np.isfinite(prices)]
     if not known.size:
         return EMPTY
-    # A few absurd levels must not flatten the rest: rows span the middle 98 % of prices and every best price's middle.
-    low, high = np.quantile(known, (0.01, 0.99))
+    # A few absurd levels must not flatten the rest: rows span the middle 98 % of the prices.
+    low = float(np.quantile(known, 0.01, method="lower"))
+    high = float(np.quantile(known, 0.99, method="higher"))
     step = _height(low, high, known, rows)
     low -= step / 2
     rows = min(rows, int(np.ceil((high + step / 2 - low) / step)) or 1)

@@ -84,9 +84,14 @@ async def stretch(call: Call, usual_s: float, longest_s: float, of: str = "bars"
     return Stretch(number, start, end)
 
 
-def columns(rows: Sequence[Any], count: int) -> list[list[Any]]:
-    """Rows as columns; `count` empty ones where there are none."""
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count)]
+def columns(names: str, rows: Sequence[Any]) -> dict[str, Any]:
+    """Rows as columns by name; `t` and `decided` from nanoseconds to milliseconds."""
+    listed = names.split()
+    found: dict[str, Any] = (
+        dict(zip(listed, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(listed, ())
+    )
+    times = {name: millis(found[name]) for name in ("t", "decided") if name in found}
+    return {name: list(column) for name, column in found.items()} | times
 
 
 def millis(times: Sequence[int]) -> list[float]:

@@ -59,9 +59,7 @@ class HeatWanted(Span, frozen=True, forbid_unknown_fields=True):
 
 
 _LEVELS = ", ".join(f"{side}_{level}" for side in _SIDES for level in range(1, DEPTH + 1))
-_TOUCH = ", ".join(
-    f"{side}, " + ", ".join(["cast('NaN' AS float8)"] * (DEPTH - 1)) for side in _SIDES
-)
+_TOUCH = ", ".join(f"{side}, " + ", ".join(["cast('NaN' AS float8)"] * (DEPTH - 1)) for side in _SIDES)
 _TABLES = (("books", _LEVELS), ("quotes", _TOUCH))
 """Where there are no books the quotes' touch stands for one."""
 
@@ -90,8 +88,9 @@ async def book(call: Call) -> Book:
         if rows:
             sides = _sides(rows)[0]
             bid, ask = np.isfinite(sides[0]), np.isfinite(sides[2])
-            filled = [sides[0][bid], np.nan_to_num(sides[1][bid]), sides[2][ask], np.nan_to_num(sides[3][ask])]
-            return Book(rows[0][0] / MILLI, *(side.tolist() for side in filled))
+            filled = zip(_SIDES, sides, (bid, bid, ask, ask), strict=True)
+            levels: dict[str, Any] = {name: np.nan_to_num(side[kept]).tolist() for name, side, kept in filled}
+            return Book(rows[0][0] / MILLI, **levels)
     return Book(None, [], [], [], [])
 
 
@@ -102,8 +101,11 @@ async def books(call: Call) -> Books:
     step = span.step(wanted.points, 0.001)
     rows = await _many(call, span, step)
     sides = _sides(rows)
-    filled = [[[_null(value) for value in level] for level in sides[:, side].tolist()] for side in range(4)]
-    return Books(millis([row[0] for row in rows]), *filled, step / NANOS)
+    filled: dict[str, Any] = {
+        name: [[_null(value) for value in level] for level in sides[:, side].tolist()]
+        for side, name in enumerate(_SIDES)
+    }
+    return Books(millis([row[0] for row in rows]), **filled, step_s=step / NANOS)
 
 
 async def heatmap(call: Call) -> Heat:

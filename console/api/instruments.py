@@ -63,7 +63,7 @@ async def shown(call: Call) -> Known:
     database = call.services.database
     rows = await database.rows(_ONE, {"number": number})
     features = [row[0] for row in await database.rows(_FEATURES)]
-    return Known(Instrument(*rows[0]), features, [row[0] for row in await database.rows(_DETECTORS)])
+    return Known(Instrument(*map(str, rows[0])), features, [row[0] for row in await database.rows(_DETECTORS)])
 
 
 ROUTES = [

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from console.routing import Call, RefusedError, Route
-from console.spans import Numbers, Points, Span, columns, millis, stretch
+from console.spans import Numbers, Points, Span, columns, stretch
 from tapewatch.clock import NANOS
 
 INTERVALS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3600, "1d": 86_400}
@@ -128,7 +128,7 @@ class Alerts(msgspec.Struct, frozen=True):
 _BARS = """
 SELECT (ts_open_ns / :step) * :step AS t, (array_agg(nullif(open, 'NaN') ORDER BY ts_open_ns))[1],
 max(nullif(high, 'NaN')), min(nullif(low, 'NaN')), (array_agg(nullif(close, 'NaN') ORDER BY ts_open_ns DESC))[1],
-sum(nullif(volume, 'NaN')), sum(trades)
+sum(nullif(volume, 'NaN')), cast(sum(trades) AS bigint)
 FROM bars WHERE instrument_id = :number AND ts_ns > :start AND ts_ns <= :end AND origin = :origin
 AND interval_s <= :interval AND ts_open_ns >= :start
 GROUP BY 1 ORDER BY 1 DESC LIMIT :limit
@@ -166,12 +166,13 @@ async def bars(call: Call) -> Bars:
     span = await stretch(call, usual, usual)
     step = interval * NANOS
     bound = span.bound | {"step": step, "interval": interval, "limit": wanted.limit, "start": span.start // step * step}
-    for origin, number in (("engine", 0), ("venue", 1)):
-        rows = await call.services.database.rows(_BARS, bound | {"origin": number})
-        if rows or number:
-            t, *values, trades = columns(rows[::-1], 7)
-            return Bars(millis(t), *values, [int(each) for each in trades], interval, origin)
-    raise AssertionError
+    origin: Literal["engine", "venue"] = "engine"
+    rows = await call.services.database.rows(_BARS, bound | {"origin": 0})
+    if not rows:
+        origin = "venue"
+        rows = await call.services.database.rows(_BARS, bound | {"origin": 1})
+    found = columns("t open high low close volume trades", rows[::-1])
+    return Bars(**found, interval_s=interval, origin=origin)
 
 
 async def features(call: Call) -> Features:
@@ -189,8 +190,8 @@ async def features(call: Call) -> Features:
         "WHERE instrument_id = :number AND ts_ns >= :start AND ts_ns < :end GROUP BY 1 ORDER BY 1",
         span.bound | {"step": step},
     )
-    t, *values = columns(rows, len(names) + 1)
-    return Features(millis(t), dict(zip(names, values, strict=True)), step / NANOS)
+    found = columns(" ".join(("t", *(f"f_{name}" for name in names))), rows)
+    return Features(found["t"], {name: found[f"f_{name}"] for name in names}, step / NANOS)
 
 
 async def scores(call: Call) -> Scores:
@@ -202,8 +203,8 @@ async def scores(call: Call) -> Scores:
     by_name: dict[str, list[Any]] = {}
     for row in rows:
         by_name.setdefault(row[0], []).append(row[1:])
-    found = {name: columns(points, 3) for name, points in by_name.items()}
-    return Scores({name: Scored(millis(t), raw, chance) for name, (t, raw, chance) in found.items()}, step / NANOS)
+    found = {name: Scored(**columns("t raw probability", points)) for name, points in by_name.items()}
+    return Scores(found, step / NANOS)
 
 
 async def signals(call: Call) -> Signals:
@@ -211,32 +212,31 @@ async def signals(call: Call) -> Signals:
     wanted: SignalsWanted = call.query
     span = await stretch(call, _DAY, 31 * _DAY)
     bound = span.bound | {"holds": wanted.holds, "limit": wanted.limit + 1}
-    (t, *rest), more = await _newest(call, _SIGNALS, bound, 8)
-    return Signals(millis(t), *rest, more)
+    return Signals(**await _newest(call, _SIGNALS, bound, "t id policy action price size advantage position"))
 
 
 async def trades(call: Call) -> Trades:
     """Single trades."""
     wanted: Limited = call.query
     span = await stretch(call, 3600, _DAY, of="books")
-    (t, *rest), more = await _newest(call, _TRADES, span.bound | {"limit": wanted.limit + 1}, 4)
-    return Trades(millis(t), *rest, more)
+    bound = span.bound | {"limit": wanted.limit + 1}
+    return Trades(**await _newest(call, _TRADES, bound, "t price qty side"))
 
 
 async def alerts(call: Call) -> Alerts:
     """Alerts of the instrument."""
     wanted: Limited = call.query
     span = await stretch(call, 31 * _DAY, 10 * _YEAR)
-    (t, *rest, decided), more = await _newest(call, _ALERTS, span.bound | {"limit": wanted.limit + 1}, 8)
-    return Alerts(millis(t), *rest, millis(decided), more)
+    bound = span.bound | {"limit": wanted.limit + 1}
+    return Alerts(**await _newest(call, _ALERTS, bound, "t id scenario severity state score sentence decided"))
 
 
-async def _newest(call: Call, statement: str, bound: dict[str, Any], count: int) -> tuple[list[list[Any]], bool]:
-    """Columns of the newest rows, oldest first, and whether there are more. The limit is one above what is wanted."""
+async def _newest(call: Call, statement: str, bound: dict[str, Any], names: str) -> dict[str, Any]:
+    """Columns of the newest rows, oldest first, and whether there are `more`. The limit is one above the wanted."""
     rows = await call.services.database.rows(statement, bound)
     more = len(rows) == bound["limit"]
     kept = rows[:-1] if more else rows
-    return columns(kept[::-1], count), more
+    return {**columns(names, kept[::-1]), "more": more}
 
 
 def _route(name: str, handler: Any, summary: str, query: type[msgspec.Struct], answer: Any) -> Route:
