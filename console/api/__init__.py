@@ -5,7 +5,7 @@ from importlib import import_module
 from console.routing import Route
 from console.services import Part
 
-MODULES = ("instruments",)
+MODULES = ("health", "instruments", "models", "rankings", "signals", "trading")
 """Modules of this package, in the order of the OpenAPI document."""
 
 
