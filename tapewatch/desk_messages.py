@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from tapewatch.message import Count, Id, Message, Time
+from tapewatch.message import Count, Id, Message, Time, Unit
 
 CaseState = Literal["new", "assigned", "in_review", "escalated", "closed", "reopened"]
 Disposition = Literal["true_positive", "false_positive", "inconclusive", "reported", "duplicate"]
@@ -39,8 +39,20 @@ class CaseAlert(msgspec.Struct, frozen=True):
     state: Annotated[str, Meta(description="open, update or closed")] = ""
     onset: Annotated[str, Meta(description="first-decided begin of the episode, RFC 3339")] = ""
     inhibited: Annotated[
-        str, Meta(description="why it raises nobody: id of the stronger alert or of the suppression; empty: it does")
+        str,
+        Meta(
+            description="what keeps it from raising anybody: id of the stronger alert, of the suppression, or of the "
+            "closed case whose cooldown it falls into; empty: it does raise"
+        ),
     ] = ""
+    inhibition: Annotated[
+        Literal["", "stronger", "suppression", "cooldown"], Meta(description="which of the three; empty: it does raise")
+    ] = ""
+    decided: Annotated[str, Meta(description="when the alert was first decided, log time, RFC 3339")] = ""
+    updated: Annotated[str, Meta(description="log time of that revision, RFC 3339")] = ""
+    probability: Annotated[Unit | None, Meta(description="calibrated probability at that revision; null for none")] = (
+        None
+    )
 
 
 class CaseEvent(msgspec.Struct, frozen=True):
@@ -74,7 +86,10 @@ class Case(Message, frozen=True, kw_only=True):
     neighbourhood: Annotated[str, Meta(description="what its instruments have in common, such as a base asset")] = ""
     instruments: Annotated[tuple[str, ...], Meta(description="instruments of its alerts")] = ()
     state: Annotated[CaseState, Meta(description="state of the work")]
-    disposition: Annotated[str, Meta(description="outcome when closed; empty before")] = ""
+    disposition: Annotated[
+        str, Meta(description="outcome when closed, `suppressed` where no alert ever raised anybody; empty before")
+    ] = ""
+    closed: Annotated[str, Meta(description="when it was last closed, RFC 3339; empty while it never was")] = ""
     closing: Annotated[Closing | None, Meta(description="a close that waits for approval; null for none")] = None
     owner: Annotated[str, Meta(description="account it is assigned to; empty for none")] = ""
     risk: Annotated[float, Meta(ge=0, le=100, description="risk that orders the queue, 0 to 100")]
@@ -100,6 +115,7 @@ class Suppression(Message, frozen=True, kw_only=True):
     owner: Annotated[str, Meta(description="account that proposed it and answers for it")]
     reason: Annotated[str, Meta(min_length=1, description="why")]
     approved_by: Annotated[str, Meta(description="second account; empty before")] = ""
+    ended_by: Annotated[str, Meta(description="account that rejected or ended it; empty before")] = ""
     created: Annotated[Time, Meta(description="when it was proposed")]
     starts: Annotated[Time, Meta(description="alerts decided from here on")]
     expires: Annotated[Time, Meta(description="to here, exclusive; there is no rule without an end")]

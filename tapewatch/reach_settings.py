@@ -25,26 +25,59 @@ class ElasticsearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 class CaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Cases.
 
-    group : consumer group; window_s : alerts of a neighbourhood this close together are one case, s
+    group : consumer group, and the name under which one process alone may write
+    window_s : alerts of a neighbourhood this close together are one case, s
+    cooldown_s : after a close, an alert of the same scenario and instrument raises nobody for so long, s
+    inhibit_s : episodes of an instrument this close together are one to inhibition, s
+    most_alerts : a case with so many alerts takes no other; the next one opens a case
     """
 
     group: str = "tapewatch-cases"
     window_s: PositiveFloat = 3600.0
+    cooldown_s: PositiveFloat = 3600.0
+    inhibit_s: PositiveFloat = 300.0
+    most_alerts: Positive = 200
 
 
 class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Deliveries to subscribers.
 
     allow_networks : networks (CIDR) inside the operator's that may be reached; none are otherwise
+    allow_http : whether webhooks may go to http:// addresses too
+    canaries : alerts of instruments whose id begins with one of these reach nobody
+    case_wait_s : how long an alert waits for the case stage to say whether it is inhibited; 0 goes without cases
+    retry_s : waits between the attempts of a delivery, s; jitter comes on top
+    timeout_s : a receiver without an answer for that long has failed
+    concurrency : deliveries to one subscription at a time
+    disable_after_s : a subscription none of whose deliveries got through for that long is disabled
+    keep_days : deliveries that are done are kept for that long
+    key_file : key that webhook secrets and chat addresses are encrypted with; empty means notify.key of the data folder
     """
 
     allow_networks: tuple[str, ...] = ()
+    allow_http: bool = False
+    canaries: tuple[str, ...] = ("CANARY",)
+    case_wait_s: Annotated[float, Meta(ge=0)] = 2.0
+    retry_s: tuple[PositiveFloat, ...] = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0)
+    timeout_s: PositiveFloat = 15.0
+    concurrency: Positive = 4
+    disable_after_s: PositiveFloat = 432000.0
+    keep_days: Positive = 90
+    key_file: str = ""
 
 
 class EvidenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Archived evidence. folder : where bundles lie; empty means evidence/ of the data folder."""
+    """Archived evidence.
 
+    group : consumer group of `run evidence`; folder : where bundles lie; empty means evidence/ of the data folder
+    retention_days : a bundle cannot be removed before; what is archived keeps the date it was given
+    slice_records : records of the log between state and alert at most; further apart, the state is computed anew
+    """
+
+    group: str = "tapewatch-evidence"
     folder: str = ""
+    retention_days: Positive = 1827
+    slice_records: Positive = 20_000
 
 
 class ConsoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,17 @@ from importlib import import_module
 from console.routing import Route
 from console.services import Part
 
-MODULES = ("health", "instruments", "models", "rankings", "signals", "trading")
+MODULES = (
+    "alerts",
+    "cases",
+    "health",
+    "instruments",
+    "models",
+    "rankings",
+    "signals",
+    "suppressions",
+    "trading",
+)
 """Modules of this package, in the order of the OpenAPI document."""
 
 

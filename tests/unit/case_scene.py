@@ -1,0 +1,113 @@
+"""Alerts, commands and a desk of cases for tests: times are seconds after one moment."""
+
+import itertools
+
+import msgspec
+
+from streams.cases.desk import CaseDesk
+from tapewatch import messages
+from tapewatch.clock import NANOS
+from tapewatch.instruments import Instrument
+from tapewatch.messages import Alert, Case, CaseAnswer, CaseCommand, Provenance, Suppression
+from tapewatch.reach_settings import CaseSettings
+from tapewatch.rfc3339 import to_rfc3339
+
+START = 1_780_000_000
+NUMBERS = itertools.count()
+
+
+def at(seconds: float) -> str:
+    return to_rfc3339(int((START + seconds) * NANOS))
+
+
+def alert(scenario="pump_and_dump", instrument="2330.XTAI", begin=0.0, severity="high", revision=0, **fields) -> Alert:
+    """An alert whose episode began at `begin` and was decided 10 s later; each revision comes a minute after."""
+    onset = int((START + begin) * NANOS)
+    body = {
+        "id": messages.alert_id(scenario, instrument, onset),
+        "scenario": scenario,
+        "instrument": instrument,
+        "onset": to_rfc3339(onset),
+        "decided": at(begin + 10),
+        "updated": at(begin + 10 + 60 * revision),
+        "state": "open" if revision == 0 else "update",
+        "revision": revision,
+        "severity": severity,
+        "score": 80.0,
+        "sentence": "s",
+        "data_tier": "trades",
+        "provenance": Provenance("market.t", 0, 1, 2, 2, "c", {}, "b"),
+    }
+    return msgspec.convert(body | fields, Alert)
+
+
+def command(action, case="", who="ann", seconds=100.0, **fields) -> CaseCommand:
+    number = next(NUMBERS)
+    case = case.id if isinstance(case, Case) else case
+    body = {"id": f"{number:032x}", "action": action, "case": case, "who": who, "at": at(seconds), "why": "because"}
+    return msgspec.convert(body | fields, CaseCommand)
+
+
+def rule(scenario="ramping", owner="ann", starts=0.0, expires=1000.0, **fields) -> Suppression:
+    body = {
+        "id": messages.stable_id(owner, scenario, next(NUMBERS)),
+        "state": "proposed",
+        "scenario": scenario,
+        "owner": owner,
+        "reason": "index event",
+        "created": at(starts),
+        "starts": at(starts),
+        "expires": at(expires),
+    }
+    return msgspec.convert(body | fields, Suppression)
+
+
+class Scene:
+    """A desk, and everything that came out of it."""
+
+    def __init__(self, reference=(), **settings) -> None:
+        self.reference = {each.id: each for each in reference}
+        self.settings = CaseSettings(**settings)
+        self.desk = CaseDesk(self.settings, self.reference)
+        self.said: list[object] = []
+
+    def take(self, message):
+        found = self.desk.take(message)
+        self.said += found
+        return found
+
+    def alert(self, *args, **fields) -> Case:
+        """The case after an alert."""
+        [case] = self.take(alert(*args, **fields))
+        return case
+
+    def tell(self, action, case="", **fields) -> CaseAnswer:
+        """The answer to a command."""
+        return self.take(command(action, case, **fields))[-1]
+
+    def case(self, case: Case) -> Case:
+        return self.desk.shelf.cases[case.id]
+
+    def closed(self, case: Case, disposition="false_positive", seconds=200.0) -> Case:
+        """The case, closed by two people."""
+        assert self.tell("close", case, disposition=disposition, seconds=seconds).accepted
+        assert self.tell("approve", case, who="bob", seconds=seconds).accepted
+        return self.case(case)
+
+    def suppressed(self, **fields) -> Suppression:
+        """A rule in force."""
+        proposed = rule(**fields)
+        assert self.tell("suppress", suppression=proposed).accepted
+        assert self.tell("approve_suppression", subject=proposed.id, who="bob").accepted
+        return self.desk.rules[proposed.id]
+
+    def restored(self) -> CaseDesk:
+        """A desk made of what came out."""
+        desk = CaseDesk(self.settings, self.reference)
+        for each in self.said:
+            desk.recall(each)
+        return desk
+
+
+def coin(name: str, currency: str, kind="spot") -> Instrument:
+    return Instrument(id=name, currency=currency, kind=kind)
