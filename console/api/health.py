@@ -68,7 +68,7 @@ class Letters(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Everything. refusals : rows of half an hour, coverage : instrument-seconds not watched in a day, both by reason"""
+    """Everything. refusals : rows of half an hour; coverage : instrument-seconds not watched in a day; by reason"""
 
     at: Ms
     checks: list[Check]

@@ -1,11 +1,12 @@
 """Coins: the newest ranking with what it rests on, and each coin's regime over time."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
-import sqlalchemy as sa
 from msgspec import Meta
 
+from console.filters import Glob, Word
 from console.recent import NS_PER_MS, NS_PER_S, Ms
 from console.routing import Call, RefusedError, Route
 
@@ -13,7 +14,7 @@ from console.routing import Call, RefusedError, Route
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which ranking. name : empty for the one made last"""
 
-    name: Annotated[str, Meta(max_length=100)] = ""
+    name: Word = ""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -54,9 +55,9 @@ class Ranking(msgspec.Struct, frozen=True):
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which history. hours : back from the newest ranking; name : of the ranking, empty for all"""
 
-    instrument: Annotated[str, Meta(min_length=1, max_length=80)]
+    instrument: Glob
     hours: Annotated[float, Meta(gt=0, le=24 * 31)] = 24.0
-    name: Annotated[str, Meta(max_length=100)] = ""
+    name: Word = ""
 
 
 class Regimes(msgspec.Struct, frozen=True):
@@ -120,7 +121,7 @@ async def regimes(call: Call) -> Regimes:
     return charted(await database.rows(_HISTORY, {**msgspec.structs.asdict(asked), "begin": begin}))
 
 
-def charted(rows: "list[sa.Row[*tuple[Any, ...]]] | Any") -> Regimes:
+def charted(rows: Sequence[Any]) -> Regimes:
     """Columns of rows of time, probability, place and regimes."""
     horizons = sorted({name for row in rows for name in row[3]}, key=lambda name: (len(name), name))
     signs = {"bull": 1, "bear": -1}

@@ -9,17 +9,17 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Meta
 
+from console.filters import Glob, Word, seen_by
 from console.recent import NS_PER_S, Ms, ms
 from console.routing import Call, Route
-from console.seen import SEEN, seen
 from tapewatch.messages import PaperCommit
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which signals. instrument, action : empty for all; limit : at most so many, newest first"""
 
-    instrument: Annotated[str, Meta(max_length=80)] = ""
-    action: Annotated[str, Meta(max_length=20)] = ""
+    instrument: Glob = ""
+    action: Word = ""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
@@ -73,16 +73,16 @@ class Line(msgspec.Struct, frozen=True):
     switched: bool
 
 
-_NEWEST = f"""
+_NEWEST = """
 SELECT s.id, i.name, s.ts_ns, s.policy, s.model, s.action, s.advantage, s.price, s.size, s.position, s.q_values
 FROM instruments i CROSS JOIN LATERAL (
     SELECT * FROM signals WHERE instrument_id = i.id AND (:action = '' OR action = :action)
     ORDER BY ts_ns DESC LIMIT :limit
 ) s
-WHERE i.id > 0 AND (:instrument = '' OR i.name = :instrument) AND {SEEN}
+WHERE i.id > 0 AND (:instrument = '' OR i.name = :instrument) AND i.name LIKE ANY(:seen)
 ORDER BY s.ts_ns DESC, i.name LIMIT :limit
-"""  # noqa: S608 - of constants alone
-_LINES = f"""
+"""
+_LINES = """
 SELECT i.id, i.name, coalesce(i.long_name, '') AS long_name, coalesce(i.currency, '') AS currency,
     coalesce(i.reference -> 'session' ->> 'timezone', 'UTC') AS zone, bar.ts_ns AS bar_ns, bar.close,
     s.action, s.policy, s.advantage, s.price, s.ts_ns AS action_ns,
@@ -97,9 +97,9 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT ts_ns, close FROM bars WHERE instrument_id = i.id AND interval_s IN (60, 86400) ORDER BY ts_ns DESC LIMIT 1
 ) bar ON true
-WHERE i.id > 0 AND (s.ts_ns IS NOT NULL OR p.id IS NOT NULL) AND {SEEN}
+WHERE i.id > 0 AND (s.ts_ns IS NOT NULL OR p.id IS NOT NULL) AND i.name LIKE ANY(:seen)
 ORDER BY s.ts_ns DESC NULLS LAST, i.name LIMIT 2000
-"""  # noqa: S608 - of constants alone
+"""
 _CLOSES = """
 SELECT wanted.id, bar.close FROM unnest(CAST(:ids AS int[]), CAST(:begins AS bigint[])) AS wanted (id, begin_ns)
 CROSS JOIN LATERAL (
@@ -112,14 +112,14 @@ CROSS JOIN LATERAL (
 async def listed(call: Call) -> list[Signal]:
     """Signals, newest first."""
     wanted: Wanted = call.query
-    rows = await call.services.database.rows(_NEWEST, {**msgspec.structs.asdict(wanted), **await seen(call)})
+    rows = await call.services.database.rows(_NEWEST, {**msgspec.structs.asdict(wanted), "seen": seen_by(call.account)})
     return [Signal(row[0], row[1], int(ms(row[2]) or 0), *row[3:]) for row in rows]
 
 
 async def table(call: Call) -> list[Line]:
     """A line for each instrument with a signal or a prediction."""
     database = call.services.database
-    rows = await database.rows(_LINES, await seen(call))
+    rows = await database.rows(_LINES, {"seen": seen_by(call.account)})
     begins = {row.id: day_begin(row.bar_ns, row.zone) for row in rows if row.bar_ns is not None}
     closes: dict[int, float] = {}
     if begins:

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from console.filters import Glob, seen_by
 from console.recent import NS_PER_MS, NS_PER_S, Ms, Stretch
 from console.round_trips import Execution, RoundTrip, round_trips
 from console.routing import Call, RefusedError, Route
-from console.seen import SEEN, seen
 from tapewatch import paper_commands
 from tapewatch.instruments import is_instrument_id
 from tapewatch.messages import PaperCommit
@@ -124,8 +124,8 @@ class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is told to the broker. instrument : for on and off, else empty; why : the reason, kept in the audit log"""
 
     action: Literal["start", "stop", "kill", "on", "off"]
-    why: Annotated[str, Meta(min_length=3, max_length=500)]
-    instrument: Annotated[str, Meta(max_length=80)] = ""
+    why: Annotated[str, Meta(min_length=3, max_length=500, pattern="^[^\\x00]*$")]
+    instrument: Glob = ""
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -137,43 +137,44 @@ class Given(msgspec.Struct, frozen=True):
     at: str
 
 
-_ACCOUNTS = f"""
+_ACCOUNTS = """
 SELECT i.id, i.name, p.ts_ns, p.mode, p.currency, p.position, p.cost, p.realised, p.unrealised, p.fees, p.taxes,
     p.result
 FROM instruments i CROSS JOIN LATERAL (
     SELECT * FROM own_positions WHERE instrument_id = i.id AND mode = 'paper' AND ts_ns <= :until
     ORDER BY ts_ns DESC LIMIT 1
-) p WHERE i.id > 0 AND {SEEN} ORDER BY abs(p.result) DESC, i.name
-"""  # noqa: S608 - of constants alone
-_STEPS = f"""
+) p WHERE i.id > 0 AND i.name LIKE ANY(:seen) ORDER BY abs(p.result) DESC, i.name
+"""
+_STEPS = """
 SELECT DISTINCT ON (p.instrument_id, step) p.instrument_id, (p.ts_ns - :begin) / :width AS step, p.currency, p.result
 FROM own_positions p JOIN instruments i ON i.id = p.instrument_id
-WHERE p.ts_ns > :begin AND p.ts_ns <= :end AND p.mode = 'paper' AND {SEEN}
+WHERE p.ts_ns > :begin AND p.ts_ns <= :end AND p.mode = 'paper' AND i.name LIKE ANY(:seen)
 ORDER BY p.instrument_id, step, p.ts_ns DESC
-"""  # noqa: S608 - of constants alone
-_ORDERS = f"""
+"""
+_ORDERS = """
 SELECT o.id, i.name, o.mode, o.side, o.kind, o.price, o.qty, o.filled, o.state, o.reason, o.created_ns / 1000000,
     o.updated_ns / 1000000
-FROM own_orders o JOIN instruments i ON i.id = o.instrument_id WHERE {SEEN} ORDER BY o.updated_ns DESC LIMIT :limit
-"""  # noqa: S608 - of constants alone
-_FILLS = f"""
+FROM own_orders o JOIN instruments i ON i.id = o.instrument_id WHERE i.name LIKE ANY(:seen)
+ORDER BY o.updated_ns DESC LIMIT :limit
+"""
+_FILLS = """
 SELECT f.id, f.order_id, i.name, f.side, f.price, f.qty, f.liquidity, f.fee, f.tax, f.currency, f.at_ns / 1000000
 FROM own_fills f JOIN instruments i ON i.id = f.instrument_id
-WHERE {SEEN} AND (NOT :paper OR f.mode = 'paper') ORDER BY f.at_ns DESC, f.id LIMIT :limit
-"""  # noqa: S608 - of constants alone
+WHERE i.name LIKE ANY(:seen) AND (NOT :paper OR f.mode = 'paper') ORDER BY f.at_ns DESC, f.id LIMIT :limit
+"""
 _EVER = 2**63 - 1
 
 
 async def positions(call: Call) -> list[Account]:
     """The newest account of each instrument that we trade, the largest result first."""
-    rows = await call.services.database.rows(_ACCOUNTS, {**await seen(call), "until": _EVER})
+    rows = await call.services.database.rows(_ACCOUNTS, {"seen": seen_by(call.account), "until": _EVER})
     return [Account(row[1], int(row[2]) // NS_PER_MS, *row[3:]) for row in rows]
 
 
 async def equity(call: Call) -> Equity:
     """The sum of all accounts over time, each instrument's newest one at the end of each step."""
     wanted: Stretch = call.query
-    database, may = call.services.database, await seen(call)
+    database, may = call.services.database, {"seen": seen_by(call.account)}
     newest = await database.rows(_ACCOUNTS, {**may, "until": _EVER})
     if not newest:
         return Equity([], {})
@@ -214,7 +215,7 @@ def summed(steps: Sequence[Any], before: dict[int, tuple[str, float]], begin: in
 
 async def trips(call: Call) -> list[Trips]:
     """Win rate and result of closed round trips by currency."""
-    rows = await call.services.database.rows(_FILLS, {**await seen(call), "paper": True, "limit": MAX_FILLS})
+    rows = await call.services.database.rows(_FILLS, {"seen": seen_by(call.account), "paper": True, "limit": MAX_FILLS})
     executions = (
         Execution(row[2], row[3], row[4], row[5], row[7] + row[8], row[9], row[10] * NS_PER_MS)
         for row in reversed(rows)
@@ -238,13 +239,15 @@ def _average(values: list[float]) -> float | None:
 
 async def orders(call: Call) -> list[Order]:
     """Our orders, the one that changed last first."""
-    rows = await call.services.database.rows(_ORDERS, {**await seen(call), "limit": call.query.limit})
+    rows = await call.services.database.rows(_ORDERS, {"seen": seen_by(call.account), "limit": call.query.limit})
     return [Order(*row) for row in rows]
 
 
 async def fills(call: Call) -> list[Fill]:
     """Our executions, newest first."""
-    rows = await call.services.database.rows(_FILLS, {**await seen(call), "paper": False, "limit": call.query.limit})
+    rows = await call.services.database.rows(
+        _FILLS, {"seen": seen_by(call.account), "paper": False, "limit": call.query.limit}
+    )
     return [Fill(*row) for row in rows]
 
 
