@@ -1,6 +1,5 @@
 """One run of a peer's program over a filled topic: started, watched until every quote has its record, ended."""
 
-import os
 import subprocess
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from confluent_kafka import Consumer
 
 import benchmarks
 from benchmarks import environments
+from benchmarks.process_time import cpu_seconds
 from tapewatch import kafka
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
@@ -79,7 +79,7 @@ def _until_written(settings: Settings, process: "subprocess.Popen[bytes]", targe
                 seen, moved = now, time.monotonic()
             if process.poll() is not None or time.monotonic() - moved > PATIENCE_S:
                 _fail(settings, target, seen, quotes)
-        return _cpu_seconds(process.pid)
+        return cpu_seconds(process.pid)
     finally:
         reader.close()
 
@@ -90,12 +90,6 @@ def _fail(settings: Settings, target: str, seen: int, quotes: int) -> None:
     raise TapewatchError(
         f"{target} holds {seen:,} of {quotes:,} records and no more come: {log[-2000:]}", "Run it by hand."
     )
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far, s."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -15,6 +15,7 @@ from confluent_kafka import Message
 
 from benchmarks.engine_run import resident_bytes
 from benchmarks.figures import Machine, machine, versions
+from benchmarks.process_time import cpu_seconds
 from benchmarks.stack import command, environment
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
@@ -128,7 +129,7 @@ def _watch(
                 raise TapewatchError(f"the {name} has ended", (folder / f"{name}.log").read_text()[-1500:])
         samples["seconds"].append(round(seconds, 1))
         samples["memory_mib"].append(round(resident_bytes(producer.pid) / 2**20, 1))
-        samples["cpu_s"].append(_cpu_seconds(producer.pid))
+        samples["cpu_s"].append(cpu_seconds(producer.pid))
         print(f"{seconds:7.0f} s  {samples['memory_mib'][-1]:,.0f} MiB", file=sys.stderr)
         WALL.sleep(min(SAMPLE_S, max(0.1, minutes * 60 - seconds)))
     return samples
@@ -148,11 +149,6 @@ def _asked(url: str, body: bytes | None = None) -> Any:
     """A document of the simulator, which listens on this machine."""
     with urllib.request.urlopen(url, data=body, timeout=30) as answer:  # noqa: S310
         return json.loads(answer.read())
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100.0
 
 
 def _rows_in_kafka(settings: Settings) -> dict[str, int]:

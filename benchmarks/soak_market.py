@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.engine_run import resident_bytes
 from benchmarks.figures import Machine, machine, versions
+from benchmarks.process_time import cpu_seconds
 from benchmarks.stack import command, environment
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -209,15 +210,9 @@ def _await_idle(watched: Watched) -> None:
     before, quiet, deadline = -1.0, 0, WALL.now() + DRAIN_S * NANOS
     while quiet < 3 and WALL.now() < deadline:
         WALL.sleep(1.0)
-        now = _cpu_seconds(watched.processes["engine"].pid)
+        now = cpu_seconds(watched.processes["engine"].pid)
         quiet = quiet + 1 if now - before < 0.2 else 0
         before = now
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process, s (clock ticks are hundredths on Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100.0
 
 
 def _stopped(folder: Path, watched: Watched) -> dict[str, Any]:

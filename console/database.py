@@ -38,6 +38,10 @@ class Database:
 
         return await self.run(read)
 
+    async def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> int:
+        """One statement that changes something, committed; how many rows it touched."""
+        return await self.run(lambda session: session.execute(sa.text(statement), parameters or {}).rowcount)
+
     async def run(self, work: Callable[[sa.Connection], T]) -> T:
         """What `work` gives, in one transaction that is committed when it returns."""
 

@@ -6,7 +6,7 @@ changed kernel is compiled anew together with all that call it, and an unchanged
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -27,14 +27,24 @@ _CALLS = {
 @cache
 def source_hash(packages: tuple[str, ...], marker: bytes = b"") -> str:
     """sha256 over names and contents of the packages' source files that contain `marker` (all of them by default)."""
-    root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
+    for name, content in _sources(packages):
+        if marker in content:
+            digest.update(name.encode() + b"\0" + content)
+    return digest.hexdigest()
+
+
+def source_hashes(packages: tuple[str, ...]) -> dict[str, str]:
+    """sha256 of each source file of the packages, by its path."""
+    return {name: hashlib.sha256(content).hexdigest() for name, content in _sources(packages)}
+
+
+def _sources(packages: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """Path and content of the packages' source files, in order."""
+    root = Path(__file__).resolve().parent.parent
     for package in packages:
         for path in sorted((root / package).rglob("*.py")):
-            content = path.read_bytes()
-            if marker in content:
-                digest.update(str(path.relative_to(root)).encode() + b"\0" + content)
-    return digest.hexdigest()
+            yield str(path.relative_to(root)), path.read_bytes()
 
 
 def cache_folder() -> Path:

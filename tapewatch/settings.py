@@ -13,13 +13,14 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tapewatch.errors import SettingsError
+from tapewatch.errors import SettingsError, TapewatchError
 from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.reach_settings import (
     CaseSettings,
     ConsoleSettings,
     ElasticsearchSettings,
     EvidenceSettings,
+    GovernanceSettings,
     NotifySettings,
 )
 from tapewatch.stack import Addresses
@@ -62,6 +63,9 @@ class EmbeddedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kafka_port, controller_port : 0 takes a free port
     kafka_heap_mb : JVM heap of the broker, MiB
     java : java executable; empty means the best one found
+    elasticsearch : whether Elasticsearch starts too, as `up --with elasticsearch` says
+    elasticsearch_port : 0 takes a free port; elasticsearch_heap_mb : JVM heap of Elasticsearch, MiB
+    elasticsearch_java : java executable of a JDK for it; empty means the newest one found
     wait_s : how long a command that needs the stack waits for it to come up, s
     """
 
@@ -69,6 +73,10 @@ class EmbeddedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     controller_port: Port = 0
     kafka_heap_mb: Positive = 512
     java: str = ""
+    elasticsearch: bool = False
+    elasticsearch_port: Port = 0
+    elasticsearch_heap_mb: Positive = 512
+    elasticsearch_java: str = ""
     wait_s: NotNegative = 0.0
 
 
@@ -182,6 +190,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notify: NotifySettings = NotifySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     console: ConsoleSettings = ConsoleSettings()
+    governance: GovernanceSettings = GovernanceSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -196,6 +205,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def postgres_url(self) -> str:
         """SQLAlchemy URL: the setting, or the running embedded stack of the data folder."""
         return self.postgres.url or Addresses.running(self.data_path, self.embedded.wait_s).postgres_url
+
+    def elasticsearch_url(self) -> str:
+        """Elasticsearch's address: the setting, or the running embedded stack of the data folder."""
+        if self.elasticsearch.url:
+            return self.elasticsearch.url
+        url = Addresses.running(self.data_path, self.embedded.wait_s).elasticsearch_url
+        if not url:
+            raise TapewatchError(
+                f"the stack in {self.data_path} runs without Elasticsearch",
+                "Run `tapewatch down` and `tapewatch up --with elasticsearch`, or set elasticsearch.url.",
+            )
+        return url
 
 
 def load(
@@ -232,7 +253,19 @@ def load(
         ) from error
 
 
-_LISTS = frozenset({"engine.feeds", "paper.feeds", "orders.instruments", "venues.news.feeds", "notify.allow_networks"})
+_LISTS = frozenset(
+    {
+        "engine.feeds",
+        "paper.feeds",
+        "orders.instruments",
+        "venues.news.feeds",
+        "notify.allow_networks",
+        "console.allowed_hosts",
+        "console.oidc.networks",
+        "notify.canaries",
+        "notify.retry_s",
+    }
+)
 """Keys whose environment variable is a comma-separated list."""
 
 

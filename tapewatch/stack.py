@@ -28,13 +28,16 @@ class Addresses(msgspec.Struct, frozen=True):
     """Addresses and process ids of a running embedded stack.
 
     bootstrap : Kafka host:port; postgres_url : SQLAlchemy URL (postgresql+psycopg2://...)
-    pids : process id by part (supervisor, kafka, postgres); started : their start times, see `started_at`
+    pids : process id by part (supervisor, kafka, postgres, elasticsearch); started : their start times, see
+        `started_at`
+    elasticsearch_url : http://..., empty where the stack runs without it
     """
 
     bootstrap: str
     postgres_url: str
     pids: dict[str, int] = {}
     started: dict[str, int] = {}
+    elasticsearch_url: str = ""
 
     def lives(self, part: str) -> bool:
         """Whether the process of this part is still the one that was started."""

@@ -38,4 +38,4 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def _line(part: health.PartHealth) -> str:
     """One part: name, state, process, memory, address."""
     state = "healthy" if part.healthy else "FAILING"
-    return f"{part.name:<12}{state}  pid {part.pid:<9}{part.memory_mb:>6.0f} MiB  {part.address}".rstrip()
+    return f"{part.name:<14}{state}  pid {part.pid:<9}{part.memory_mb:>6.0f} MiB  {part.address}".rstrip()

@@ -1,9 +1,11 @@
-"""`tapewatch up`: start the embedded Kafka and PostgreSQL, or find them running."""
+"""`tapewatch up`: start the embedded Kafka and PostgreSQL, Elasticsearch too if asked, or find them running."""
 
 import argparse
 import json
 import os
 import sys
+
+import msgspec
 
 from infra import embedded
 from tapewatch.clock import WALL
@@ -17,28 +19,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--foreground", action="store_true", help="stay attached; the stack ends with this command, however that ends"
     )
     parser.add_argument("--json", action="store_true", help="print the addresses as one JSON document")
-    parser.epilog = "example: tapewatch up && tapewatch status"
+    parser.add_argument(
+        "--with", dest="extra", choices=["elasticsearch"], help="start this too (as embedded.elasticsearch = true)"
+    )
+    parser.epilog = "example: tapewatch up --with elasticsearch && tapewatch status"
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Start or find the stack and print its addresses."""
+    if args.extra:
+        settings = msgspec.structs.replace(
+            settings, embedded=msgspec.structs.replace(settings.embedded, elasticsearch=True)
+        )
     before = embedded.running(settings.data_path)
-    if before is not None:
-        print("already running", file=sys.stderr)
-        _show(before, args.json)
-        return 0
     with embedded.shown() as report:
         addresses = embedded.start(settings, report, owner_pid=os.getpid() if args.foreground else None)
+    if before is not None:
+        print("already running", file=sys.stderr)
     _show(addresses, args.json)
-    return _attached(settings, addresses) if args.foreground else 0
+    return _attached(settings, addresses) if args.foreground and before is None else 0
 
 
 def _show(addresses: Addresses, as_json: bool) -> None:
     """Print where the servers are."""
     if as_json:
-        print(json.dumps({"bootstrap": addresses.bootstrap, "postgres_url": addresses.postgres_url}))
+        found = {"bootstrap": addresses.bootstrap, "postgres_url": addresses.postgres_url}
+        if addresses.elasticsearch_url:
+            found["elasticsearch_url"] = addresses.elasticsearch_url
+        print(json.dumps(found))
     else:
-        print(f"kafka     {addresses.bootstrap}\npostgres  {addresses.postgres_url}")
+        print(f"kafka          {addresses.bootstrap}\npostgres       {addresses.postgres_url}")
+        if addresses.elasticsearch_url:
+            print(f"elasticsearch  {addresses.elasticsearch_url}")
     sys.stdout.flush()
 
 

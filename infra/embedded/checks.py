@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from infra import embedded
-from infra.embedded import jars, java, kafka, lock, postgres
+from infra.embedded import elasticsearch_home, jars, java, kafka, postgres
 from infra.embedded.layout import Layout
+from infra.embedded.lock import KAFKA
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings, Settings
 
@@ -47,6 +48,7 @@ def all_checks(settings: Settings) -> Iterator[Check]:
     yield _cores()
     yield from _ports(settings)
     yield _locale()
+    yield _search(settings.embedded)
 
 
 def _found(name: str, look: Callable[[], str]) -> Check:
@@ -87,7 +89,7 @@ def _java(settings: EmbeddedSettings) -> str:
 
 def _jars() -> Check:
     """Cached jars, or a client to fetch them with."""
-    pinned, lacking = lock.read(), jars.missing()
+    pinned, lacking = KAFKA.read(), jars.missing()
     if not lacking:
         return Check("kafka jars", True, True, f"{len(pinned)} in {jars.cache_folder()}")
     size = sum(jar.size for jar in lacking) / 1e6
@@ -120,7 +122,8 @@ def _memory(settings: EmbeddedSettings) -> Check:
     """Available memory."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     available = int(lines["MemAvailable"].split()[0]) // 1024
-    wanted = MEMORY_WANTED_MB + settings.kafka_heap_mb
+    search_mb = settings.elasticsearch_heap_mb if settings.elasticsearch else 0
+    wanted = MEMORY_WANTED_MB + settings.kafka_heap_mb + search_mb
     hint = "" if available >= wanted else f"Free memory up to {wanted} MiB, or lower embedded.kafka_heap_mb."
     return Check("memory", available >= wanted, False, f"{available} MiB available", hint)
 
@@ -138,6 +141,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
     for name, port in (
         ("kafka_port", settings.embedded.kafka_port),
         ("controller_port", settings.embedded.controller_port),
+        ("elasticsearch_port", settings.embedded.elasticsearch_port),
     ):
         ok = port == 0 or kafka.is_free(port)
         hint = "" if ok else f"Free port {port}, or set embedded.{name} to 0 for a free one."
@@ -149,6 +153,16 @@ def _locale() -> Check:
     encoding = sys.stdout.encoding or "unknown"
     ok = encoding.lower().replace("-", "") == "utf8"
     return Check("locale", ok, False, encoding, "" if ok else "Set LC_ALL=C.UTF-8 or PYTHONUTF8=1.")
+
+
+def _search(settings: EmbeddedSettings) -> Check:
+    """A JDK for Elasticsearch: needed only where the settings ask for it."""
+    try:
+        jdk = java.find_for_search(settings.elasticsearch_java)
+    except TapewatchError as error:
+        return Check("elasticsearch", False, settings.elasticsearch, error.message, error.hint)
+    built = "built" if elasticsearch_home.home().exists() else "the first start fetches and builds it"
+    return Check("elasticsearch", True, settings.elasticsearch, f"Java {jdk.version}: {jdk.path}; {built}")
 
 
 def _existing(path: Path) -> Path:

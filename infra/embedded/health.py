@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded import kafka, postgres
+from infra.embedded import elasticsearch, kafka, postgres
 from tapewatch.stack import Addresses
 
 
@@ -27,6 +27,10 @@ def parts(addresses: Addresses) -> list[PartHealth]:
         "postgres": (
             addresses.postgres_url,
             addresses.lives("postgres") and postgres.is_healthy(addresses.postgres_url),
+        ),
+        "elasticsearch": (
+            addresses.elasticsearch_url,
+            addresses.lives("elasticsearch") and elasticsearch.is_healthy(addresses.elasticsearch_url),
         ),
     }
     return [

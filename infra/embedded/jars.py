@@ -1,83 +1,93 @@
-"""The broker's jars in the user's cache: fetched once by ordinary clients, each checked against the lock file."""
+"""The servers' jars in the user's cache: fetched once by ordinary clients, each checked against the lock file."""
 
 import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from threading import Lock
 from xml.sax.saxutils import escape
 
-from infra.embedded import lock
 from infra.embedded.layout import locked
-from infra.embedded.lock import Jar
+from infra.embedded.lock import KAFKA, Jar, Lock
 from infra.embedded.progress import Report, silent
 from tapewatch.errors import TapewatchError
 
 CONNECTIONS = 8
-STAGE = "fetching Kafka's jars"
 
 
-def cache_folder() -> Path:
-    """Where the jars of this lock file lie: XDG_CACHE_HOME or ~/.cache, then tapewatch/jars/<hash of the lock file>."""
+def cache_root() -> Path:
+    """XDG_CACHE_HOME or ~/.cache, then tapewatch."""
     root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "tapewatch" / "jars" / lock.digest()
+    return (Path(root) if root else Path.home() / ".cache") / "tapewatch"
 
 
-def missing(folder: Path | None = None) -> list[Jar]:
+def cache_folder(lock: Lock = KAFKA) -> Path:
+    """Where the jars of this lock file lie: jars/<hash of the lock file> in the cache."""
+    return cache_root() / "jars" / lock.digest()
+
+
+def missing(lock: Lock = KAFKA, folder: Path | None = None) -> list[Jar]:
     """Pinned jars that are not in the cache, or not with their pinned bytes."""
-    return [jar for jar in lock.read() if not jar.matches((folder or cache_folder()) / jar.name)]
+    return [jar for jar in lock.read() if not jar.matches((folder or cache_folder(lock)) / jar.name)]
 
 
-def ensure(report: Report = silent) -> Path:
+def ensure(lock: Lock = KAFKA, report: Report = silent) -> Path:
     """The folder with all jars, fetched if need be. TapewatchError where they cannot be had.
 
     Two first starts at once fetch once: the second waits. The folder appears complete or not at all.
     """
-    folder = cache_folder()
+    folder = cache_folder(lock)
     with locked(folder.with_name(f"{folder.name}.lock")):
-        if not missing(folder):
+        if not missing(lock):
             return folder
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetch-") as scratch:
             fetched = Path(scratch) / "jars"
             fetched.mkdir()
-            _fetch(fetched, Path(scratch), report)
+            _fetch(lock, fetched, Path(scratch), report)
             shutil.rmtree(folder, ignore_errors=True)
             fetched.rename(folder)
     return folder
 
 
-def _fetch(target: Path, scratch: Path, report: Report) -> None:
+def _fetch(lock: Lock, target: Path, scratch: Path, report: Report) -> None:
     """Fill `target` by jgo, else by Maven, and check it."""
     causes = []
     for client in (_with_jgo, _with_maven):
         try:
-            client(lock.read(), target, scratch, report)
+            client(lock, target, scratch, report)
         except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
             causes.append(f"{client.__name__.removeprefix('_with_')}: {error}")
         else:
-            wrong = missing(target)
+            wrong = missing(lock, target)
             if not wrong:
                 return
             causes.append(f"sha256 differs from the lock file: {', '.join(jar.name for jar in wrong)}")
     raise TapewatchError(
-        "Kafka's jars could not be fetched: " + "; ".join(causes),
+        f"{lock.name}'s jars could not be fetched: " + "; ".join(causes),
         "Check the network, and `pip install 'tapewatch[embedded]'`; "
         "a mirror goes into jgo's own settings file or Maven's, and jars fetched elsewhere into "
-        f"{cache_folder()}.",
+        f"{cache_folder(lock)}.",
     )
 
 
-def _with_jgo(jars: list[Jar], target: Path, scratch: Path, report: Report) -> None:
+def _stage(lock: Lock) -> str:
+    """What goes on, for the progress report."""
+    return f"fetching {lock.name}'s jars"
+
+
+def _with_jgo(lock: Lock, target: Path, scratch: Path, report: Report) -> None:
     """Fetch every pinned jar by jgo's resolver, several at a time; repositories as the user's jgo settings say."""
     from jgo.config import GlobalSettings
     from jgo.maven import MavenContext
     from jgo.maven._resolver import PythonResolver
 
-    resolver = PythonResolver(progress_callback=_counter(report, sum(jar.size for jar in jars)))
+    jars = lock.read()
+    counter = _counter(report, _stage(lock), sum(jar.size for jar in jars))
+    resolver = PythonResolver(progress_callback=counter)
     repositories = GlobalSettings.load().repositories or None
     context = MavenContext(repo_cache=scratch / "m2", remote_repos=repositories, resolver=resolver, timeout=60)
 
@@ -90,9 +100,11 @@ def _with_jgo(jars: list[Jar], target: Path, scratch: Path, report: Report) -> N
         list(pool.map(fetch, jars))
 
 
-def _counter(report: Report, total: int) -> Callable[[str, int], AbstractContextManager[Callable[[int], None]]]:
+def _counter(
+    report: Report, stage: str, total: int
+) -> Callable[[str, int], AbstractContextManager[Callable[[int], None]]]:
     """Count the bytes of all files together, in the form of jgo's progress callback."""
-    done, guard = 0, Lock()
+    done, guard = 0, threading.Lock()
 
     @contextmanager
     def file(name: str, size: int) -> Iterator[Callable[[int], None]]:
@@ -100,21 +112,21 @@ def _counter(report: Report, total: int) -> Callable[[str, int], AbstractContext
             nonlocal done
             with guard:
                 done += count
-                report(STAGE, done, total)
+                report(stage, done, total)
 
         yield advance
 
     return file
 
 
-def _with_maven(jars: list[Jar], target: Path, scratch: Path, report: Report) -> None:
+def _with_maven(lock: Lock, target: Path, scratch: Path, report: Report) -> None:
     """Fetch every pinned jar by Maven, with the mirrors of the user's Maven settings; nothing transitive."""
     maven = shutil.which("mvn")
     if maven is None:
         raise FileNotFoundError("mvn is not on the PATH")
-    report(f"{STAGE} with Maven")
+    report(f"{_stage(lock)} with Maven")
     pom = scratch / "pom.xml"
-    pom.write_text(_pom(jars))
+    pom.write_text(_pom(lock.read()))
     words = ["-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={target}"]
     done = subprocess.run([maven, *words], capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
     if done.returncode != 0:

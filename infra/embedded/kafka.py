@@ -81,8 +81,8 @@ def choose_ports(settings: EmbeddedSettings, layout: Layout) -> Ports:
         last = msgspec.json.decode(layout.ports_file.read_bytes(), type=Ports)
     except (FileNotFoundError, msgspec.DecodeError):
         last = Ports(0, 0)
-    broker = _port("kafka_port", settings.kafka_port, last.broker, 0)
-    ports = Ports(broker, _port("controller_port", settings.controller_port, last.controller, broker))
+    broker = free_port("kafka_port", settings.kafka_port, last.broker, 0)
+    ports = Ports(broker, free_port("controller_port", settings.controller_port, last.controller, broker))
     layout.ports_file.write_bytes(msgspec.json.encode(ports))
     return ports
 
@@ -98,8 +98,11 @@ def is_free(port: int) -> bool:
         return True
 
 
-def _port(key: str, fixed: int, last: int, taken: int) -> int:
-    """One port, other than `taken`."""
+def free_port(key: str, fixed: int, last: int, taken: int) -> int:
+    """One port, other than `taken`: the fixed one where set, else the last one where free, else a free one.
+
+    key : name of the setting. TapewatchError where the fixed port is in use.
+    """
     if fixed:
         if is_free(fixed) and fixed != taken:
             return fixed
@@ -109,7 +112,7 @@ def _port(key: str, fixed: int, last: int, taken: int) -> int:
     draws = random.SystemRandom().sample(FREE_PORTS, 200)
     port = next((port for port in draws if port != taken and is_free(port)), 0)
     if not port:
-        raise TapewatchError("no free port for Kafka", f"Set embedded.{key} to a free port.")
+        raise TapewatchError(f"no free port for embedded.{key}", f"Set embedded.{key} to a free port.")
     return port
 
 

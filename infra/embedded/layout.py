@@ -59,6 +59,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.data / "postgres"
 
     @property
+    def elasticsearch(self) -> Path:
+        """Elasticsearch's folder: `data/`, `config/`, `tmp/`; there only where it has been started."""
+        return self.data / "elasticsearch"
+
+    @property
     def cluster(self) -> Path:
         """PGDATA."""
         return self.postgres / "cluster"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded import jars, java, postgres
+from infra.embedded import elasticsearch_home, jars, java, postgres
 from infra.embedded.layout import Layout, is_locked, locked
 from infra.embedded.progress import Report, silent
 from infra.embedded.supervisor import Plan, Status
@@ -33,25 +33,29 @@ def running(data: Path) -> Addresses | None:
 
 
 def start(settings: Settings, progress: Report = silent, owner_pid: int | None = None) -> Addresses:
-    """Start the stack of the data folder, or find it running, and return when both servers answer.
+    """Start the stack of the data folder, or find it running, and return when all servers answer.
 
     owner_pid : a process with which the stack ends, however that ends; without one it stays until `stop`. An owner is
         taken on by a stack that is started here, never by one that is found.
-    TapewatchError says what is missing or quotes the log of the server that failed.
+    TapewatchError says what is missing or quotes the log of the server that failed; or that a stack runs without the
+    Elasticsearch that is asked for.
     """
     layout = Layout(settings.data_path)
     layout.create()
     with locked(layout.start_lock):
         found = running(layout.data) or _awaited(layout)
         if found is not None:
-            return found
+            return _fitting(found, settings)
         runtime = java.find(settings.embedded.java)
+        search = java.find_for_search(settings.embedded.elasticsearch_java) if settings.embedded.elasticsearch else None
         postgres.binaries()
         plan = Plan(
             data=str(layout.data),
             java=str(runtime.path),
-            jars=str(jars.ensure(progress)),
+            jars=str(jars.ensure(report=progress)),
             settings=settings.embedded,
+            search_java=str(search.path) if search else "",
+            search_home=str(elasticsearch_home.ensure(str(search.path), progress)) if search else "",
             owner=owner_pid or 0,
             owner_started=(started_at(owner_pid) or 0) if owner_pid else 0,
         )
@@ -77,13 +81,23 @@ def session(settings: Settings, progress: Report = silent) -> Iterator[Addresses
     """A stack that this process owns for the length of the block; one that was running before is left running."""
     found = running(settings.data_path)
     if found is not None:
-        yield found
+        yield _fitting(found, settings)
         return
     addresses = start(settings, progress, owner_pid=os.getpid())
     try:
         yield addresses
     finally:
         stop(settings.data_path)
+
+
+def _fitting(found: Addresses, settings: Settings) -> Addresses:
+    """The running stack, where it has what is asked for."""
+    if settings.embedded.elasticsearch and not found.elasticsearch_url:
+        raise TapewatchError(
+            f"the stack in {settings.data_path} runs without Elasticsearch",
+            "Run `tapewatch down`, then `tapewatch up --with elasticsearch`: topics and tables stay.",
+        )
+    return found
 
 
 def _awaited(layout: Layout) -> Addresses | None:

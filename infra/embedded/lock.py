@@ -1,4 +1,4 @@
-"""The broker's pinned jars: coordinates, sha256 sums, sizes. `python -m infra.embedded.lock` resolves them anew."""
+"""The servers' pinned jars: coordinates, sha256 sums, sizes. `python -m infra.embedded.lock` resolves them anew."""
 
 import hashlib
 import sys
@@ -6,10 +6,6 @@ import tempfile
 from pathlib import Path
 
 import msgspec
-
-LOCK_FILE = Path(__file__).with_name("kafka.lock.json")
-ROOTS = ("org.apache.kafka:kafka_2.13:4.3.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
-"""Kafka, and the binding through which it logs, which its published dependencies leave out."""
 
 
 class Jar(msgspec.Struct, frozen=True):
@@ -38,17 +34,43 @@ class Jar(msgspec.Struct, frozen=True):
             return False
 
 
-def read(path: Path = LOCK_FILE) -> list[Jar]:
-    """The pinned jars."""
-    return msgspec.json.decode(path.read_bytes(), type=list[Jar])
+class Lock(msgspec.Struct, frozen=True):
+    """A lock file. name : of the server; file : where the pins lie; roots : whose run-time dependencies they are."""
+
+    name: str
+    file: Path
+    roots: tuple[str, ...]
+
+    def read(self) -> list[Jar]:
+        """The pinned jars."""
+        return msgspec.json.decode(self.file.read_bytes(), type=list[Jar])
+
+    def digest(self) -> str:
+        """Name of the cache folder that belongs to this lock file, 16 hex digits."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:16]
+
+    def write(self, jars: list[Jar]) -> None:
+        """Write the lock file, one jar a line."""
+        lines = ",\n".join(msgspec.json.encode(jar).decode() for jar in jars)
+        self.file.write_text(f"[\n{lines}\n]\n")
 
 
-def digest(path: Path = LOCK_FILE) -> str:
-    """Name of the cache folder that belongs to this lock file, 16 hex digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+KAFKA = Lock(
+    "Kafka",
+    Path(__file__).with_name("kafka.lock.json"),
+    ("org.apache.kafka:kafka_2.13:4.3.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"),
+)
+"""Kafka, and the binding through which it logs, which its published dependencies leave out."""
+
+ELASTICSEARCH = Lock(
+    "Elasticsearch",
+    Path(__file__).with_name("elasticsearch.lock.json"),
+    ("org.elasticsearch:elasticsearch:9.5.3", "org.elasticsearch.plugin:transport-netty4:9.5.3"),
+)
+"""Elasticsearch, and the module through which it speaks HTTP."""
 
 
-def resolve(roots: tuple[str, ...] = ROOTS) -> list[Jar]:
+def resolve(roots: tuple[str, ...]) -> list[Jar]:
     """Resolve the run-time dependencies of `roots` with jgo and pin what arrives."""
     from jgo.maven import MavenContext
 
@@ -65,12 +87,6 @@ def resolve(roots: tuple[str, ...] = ROOTS) -> list[Jar]:
     return sorted(jars.values(), key=lambda jar: jar.coordinate)
 
 
-def write(jars: list[Jar], path: Path = LOCK_FILE) -> None:
-    """Write the lock file, one jar a line."""
-    lines = ",\n".join(msgspec.json.encode(jar).decode() for jar in jars)
-    path.write_text(f"[\n{lines}\n]\n")
-
-
 def _sha256(path: Path) -> str:
     """Sum of a file, hex."""
     with path.open("rb") as file:
@@ -78,5 +94,6 @@ def _sha256(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    write(resolve())
-    sys.stderr.write(f"{LOCK_FILE.name}: {len(read())} jars, {sum(jar.size for jar in read())} bytes\n")
+    for lock in (KAFKA, ELASTICSEARCH):
+        lock.write(resolve(lock.roots))
+        sys.stderr.write(f"{lock.file.name}: {len(lock.read())} jars, {sum(jar.size for jar in lock.read())} bytes\n")

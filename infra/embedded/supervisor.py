@@ -1,4 +1,5 @@
-"""The process that owns Kafka and PostgreSQL: starts them, says where they are, ends them with itself or its owner.
+"""The process that owns Kafka, PostgreSQL and, where asked for, Elasticsearch: starts them, says where they are, ends
+them with itself or its owner.
 
 `python -m infra.embedded.supervisor STATUS_FD` with a Plan on stdin. Whatever kills it, the kernel kills its children
 (PR_SET_PDEATHSIG); whatever kills its owner, it notices within a quarter of a second and stops cleanly.
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded import class_archive, kafka, postgres, storage
+from infra.embedded import class_archive, elasticsearch, kafka, postgres, storage
 from infra.embedded.layout import Layout, locked, write_private
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -28,6 +29,7 @@ ARCHIVE_SECONDS = 60
 """How long the first broker of a Java runtime may take to end: it writes the archive of its classes."""
 
 REMAINS_SECONDS = 10
+SEARCH_STARTS = 5
 _INITDB_LOG, _FORMAT_LOG = "initdb.log", "kafka-format.log"
 _UNPREPARED = "preparing the data folder failed"
 LARGE_LOG = 10 * 1024 * 1024
@@ -36,6 +38,7 @@ LARGE_LOG = 10 * 1024 * 1024
 class Plan(msgspec.Struct, frozen=True):
     """What to start. data : data folder; java : executable; jars : folder of the class path; settings : of the stack
 
+    search_java, search_home : executable and home of Elasticsearch; empty where it is not wanted
     owner, owner_started : process that must outlive the stack, with its start time; 0 where there is none
     """
 
@@ -43,6 +46,8 @@ class Plan(msgspec.Struct, frozen=True):
     java: str
     jars: str
     settings: EmbeddedSettings
+    search_java: str = ""
+    search_home: str = ""
     owner: int = 0
     owner_started: int = 0
 
@@ -92,12 +97,19 @@ def _supervise(plan: Plan, status: int) -> None:
     broker = (Path(plan.jars), plan.java)
     try:
         ports = kafka.choose_ports(plan.settings, layout)
+        search = elasticsearch.choose_port(plan.settings, layout) if plan.search_home else 0
+        if search:
+            _start_search(plan, layout, search, parts)
         _start(plan, layout, ports, parts, status)
-        _await_health(layout, ports, parts)
-        addresses = _announce(layout, ports, parts)
+        _await_health(layout, ports, parts, search)
+        addresses = _announce(layout, ports, parts, search)
         _tell(status, Status(addresses=addresses))
         os.close(status)
+        starts = [WALL.now()]
         while True:
+            if search and _search_ended(layout, parts, starts):
+                _start_search(plan, layout, search, parts)
+                _announce(layout, ports, parts, search)
             _fail_if_ended(layout, parts)
             WALL.sleep(TICK)
     finally:
@@ -147,6 +159,30 @@ def _start_broker(plan: Plan, layout: Layout, ports: kafka.Ports, parts: dict[st
     parts["kafka"] = Part(process, signal.SIGTERM, signal.SIGKILL)
 
 
+def _start_search(plan: Plan, layout: Layout, port: int, parts: dict[str, Part]) -> None:
+    """Start Elasticsearch."""
+    words = (plan.search_java, Path(plan.search_home), plan.settings.elasticsearch_heap_mb)
+    node = elasticsearch.command(layout, port, *words)
+    process = _launch(node, layout.elasticsearch, layout.logs / "elasticsearch-console.log", signal.SIGKILL)
+    parts["elasticsearch"] = Part(process, signal.SIGTERM, signal.SIGKILL)
+
+
+def _search_ended(layout: Layout, parts: dict[str, Part], starts: list[int]) -> bool:
+    """Whether Elasticsearch is to be started again: it has ended by itself, and not SEARCH_STARTS times in a minute.
+
+    The truth lies in Kafka: what may be down for a while without loss does not take the stack along.
+    """
+    part = parts.get("elasticsearch")
+    if part is None or part.process.poll() is None:
+        return False
+    del parts["elasticsearch"]
+    starts[:] = [start for start in starts if WALL.now() - start < 60 * NANOS] + [WALL.now()]
+    failure = _failure(layout, "elasticsearch.log", f"Elasticsearch ended by itself ({part.process.returncode})")
+    again = len(starts) <= SEARCH_STARTS
+    _log(f"{failure.message}\n{'starting it again' if again else 'not started again: too often within a minute'}")
+    return again
+
+
 def _launch(
     command: list[str], folder: Path, log: Path, death_signal: signal.Signals, uid: int | None = None
 ) -> "subprocess.Popen[bytes]":
@@ -167,13 +203,18 @@ def _launch(
         )
 
 
-def _await_health(layout: Layout, ports: kafka.Ports, parts: dict[str, Part]) -> None:
-    """Wait until both servers answer. TapewatchError when one ends or time runs out."""
+def _await_health(layout: Layout, ports: kafka.Ports, parts: dict[str, Part], search: int) -> None:
+    """Wait until all servers answer. TapewatchError when one ends or time runs out.
+
+    search : Elasticsearch's port, 0 without it
+    """
     deadline = WALL.now() + START_SECONDS * NANOS
     while not postgres.create_database(layout):
         _wait(layout, parts, deadline, "postgres.log")
     while not kafka.is_healthy(ports.bootstrap):
         _wait(layout, parts, deadline, "kafka.log")
+    while search and not elasticsearch.is_healthy(elasticsearch.url(search)):
+        _wait(layout, parts, deadline, "elasticsearch.log")
 
 
 def _wait(layout: Layout, parts: dict[str, Part], deadline: int, log: str) -> None:
@@ -194,9 +235,9 @@ def _fail_if_ended(layout: Layout, parts: dict[str, Part]) -> None:
 def _failure(layout: Layout, log_name: str, message: str) -> TapewatchError:
     """An error that quotes the last grave lines of a log, or its end."""
     log = layout.logs / log_name
-    if log_name == "kafka.log":
-        # A JVM that does not come as far as Kafka's own log speaks on the console.
-        written = [path for path in (log, layout.logs / "kafka-console.log") if path.exists()]
+    if log_name in ("kafka.log", "elasticsearch.log"):
+        # A JVM that does not come as far as the server's own log speaks on the console.
+        written = [path for path in (log, log.with_name(f"{log.stem}-console.log")) if path.exists()]
         log = max(written, key=lambda path: path.stat().st_mtime_ns, default=log)
     lines = log.read_text(errors="replace").strip().splitlines()[-200:] if log.exists() else []
     grave = [line for line in lines if any(word in line for word in (" ERROR ", " FATAL ", "FATAL:", "PANIC:"))]
@@ -204,11 +245,12 @@ def _failure(layout: Layout, log_name: str, message: str) -> TapewatchError:
     return TapewatchError(f"{message}{quoted}", f"See {log}, and `tapewatch doctor`.")
 
 
-def _announce(layout: Layout, ports: kafka.Ports, parts: dict[str, Part]) -> Addresses:
+def _announce(layout: Layout, ports: kafka.Ports, parts: dict[str, Part], search: int) -> Addresses:
     """Write stack.json."""
     pids = {"supervisor": os.getpid()} | {name: part.process.pid for name, part in sorted(parts.items())}
     started = {name: started_at(pid) or 0 for name, pid in pids.items()}
-    addresses = Addresses(ports.bootstrap, postgres.url(layout), pids, started)
+    search_url = elasticsearch.url(search) if search else ""
+    addresses = Addresses(ports.bootstrap, postgres.url(layout), pids, started, search_url)
     write_private(layout.stack_file, msgspec.json.encode(addresses))
     _log(f"started: {pids}")
     return addresses
@@ -233,7 +275,7 @@ def _clear_remains(layout: Layout) -> None:
     """Wait until the servers of a supervisor that was killed are gone; force them after a while. Data stays."""
     with suppress(FileNotFoundError, msgspec.DecodeError):
         before = msgspec.json.decode(layout.stack_file.read_bytes(), type=Addresses)
-        for name in ("kafka", "postgres"):
+        for name in ("kafka", "postgres", "elasticsearch"):
             _await_end(before.pids.get(name, 0), before.started.get(name))
     postmaster = postgres.running_postmaster(layout)
     if postmaster is not None:

@@ -1,5 +1,5 @@
 """JSON messages into their tables: alerts merged by id and revision, signals by id, instruments by name, coverage;
-our own orders, fills and positions.
+our own orders, fills and positions; predictions, rankings, news and factors.
 """
 
 import re
@@ -10,10 +10,10 @@ import msgspec
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
 from psycopg2.extras import execute_values
 
-from sinks.postgres import own_trading
+from sinks.postgres import forecasts, own_trading
 from sinks.postgres.batch import JsonRecord
 from sinks.postgres.keys import Keys
-from sinks.postgres.tables import DAY
+from sinks.postgres.tables import DAY, PARTITIONED
 from tapewatch import messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.instruments import Instrument, is_instrument_id
@@ -91,7 +91,17 @@ def _placed(message: messages.Message, keys: Keys) -> tuple[str, int] | None:
             _cause(message.cause, keys)
         days = [_time(time) // DAY for time in own_trading.times(message)]
         return ("own_positions", days[0]) if isinstance(message, messages.Position) else None
+    if isinstance(message, forecasts.Forecast):
+        return _forecast(message, keys)
     raise ValueError(f"no table for {type(message).__name__}")
+
+
+def _forecast(message: forecasts.Forecast, keys: Keys) -> tuple[str, int] | None:
+    """The partition of a forecast whose times and instruments are sound."""
+    for instrument in forecasts.instruments(message):
+        _number(instrument, keys)
+    days = [_time(time) // DAY for time in forecasts.times(message)]
+    return (message.TOPIC, days[0]) if message.TOPIC in PARTITIONED else None
 
 
 def _number(instrument: str, keys: Keys) -> None:
@@ -137,6 +147,7 @@ def merge(cursor: Cursor, keys: Keys, records: Sequence[JsonRecord]) -> None:
         topics.ORDERS: own_trading.merge_orders,
         topics.FILLS: own_trading.merge_fills,
         topics.POSITIONS: own_trading.insert_positions,
+        **forecasts.WRITERS,
     }
     for topic, write in writers.items():
         chosen = [record for record in records if record.topic == topic]

@@ -114,5 +114,6 @@ def features(names: Sequence[str]) -> Table:
 PARTITIONED = (
     *("quotes", "trades", "books", "orders", "status", "bars", "features", "scores", "signals", "coverage"),
     "own_positions",
+    "rankings",
 )
 """Tables with a partition a day."""

@@ -1,33 +1,48 @@
-"""`tapewatch verify ID`: recompute an alert or a signal from the log and compare every byte."""
+"""`tapewatch verify ID`: recompute an alert or a signal from the log, or an alert from its evidence bundles, and
+compare every byte.
+"""
 
 import argparse
 import sys
+from pathlib import Path
 
 import msgspec
 
 from streams.engine.signal_proof import verify_signal
-from streams.engine.verification import Proof, UnknownAlertError, verify
+from streams.engine.verification import Proof, UnknownAlertError, find_records, verify
+from streams.evidence.proving import prove, prove_archived
+from tapewatch import evidence
+from tapewatch.errors import TapewatchError
+from tapewatch.evidence import Archive, DamagedBundleError
 from tapewatch.logs import printable
 from tapewatch.settings import Settings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("alert", metavar="ID", help="id of the alert or signal, 32 hexadecimal digits")
+    parser.add_argument("alert", metavar="ID", nargs="?", help="id of the alert or signal, 32 hexadecimal digits")
+    parser.add_argument(
+        "--bundle", type=Path, metavar="FILE", help="from this file of `evidence export`, without broker and archive"
+    )
+    parser.add_argument(
+        "--from", dest="source", choices=["auto", "log", "archive"], default="auto",
+        help="what to recompute it from (default: the log, or the archive where the log is gone)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the proof as one JSON document")
     parser.epilog = "example: tapewatch verify 5f2c0d6f0a4b4c6e9d1b7a3f8e2c4d60"
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Verify; exits with 1 where the alert or signal is not what the log gives."""
+    """Verify; exits with 1 where the alert or signal is not what the log or the bundle gives."""
     what = "alert"
-    try:
-        proof = verify(settings, args.alert)
-    except UnknownAlertError:
-        found = verify_signal(settings, args.alert)
-        if found is None:
-            raise
-        what, proof = "signal", found
+    if args.bundle is not None:
+        proof = _of_file(args.bundle, args.alert)
+    elif not args.alert:
+        raise TapewatchError("nothing to verify", "Give the id of an alert or signal, or --bundle FILE.")
+    elif args.source == "archive":
+        proof = _archived(settings, args.alert)
+    else:
+        what, proof = _of_log(settings, args.alert, args.source == "auto")
     if args.json:
         print(msgspec.json.encode(proof).decode())
     else:
@@ -35,10 +50,64 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0 if proof.identical else 1
 
 
+def _of_file(path: Path, wanted: str | None) -> Proof:
+    """The proof of a bundle in a file."""
+    try:
+        bundle, damage = evidence.load(path)
+    except DamagedBundleError as error:
+        return Proof(wanted or "", False, "", 0, 0, 0, "", source="bundle", damage=[error.message])
+    if wanted and bundle.manifest.subject.alert != wanted:
+        raise TapewatchError(
+            f"{path.name} is of alert {bundle.manifest.subject.alert}", "Name the bundle of the alert."
+        )
+    return prove(bundle, damage)
+
+
+def _archived(settings: Settings, alert: str) -> Proof:
+    """The proof from the archive alone."""
+    proof = prove_archived(Archive(settings), alert)
+    if proof is None:
+        raise TapewatchError(f"the archive holds no bundle of alert {alert}", "See `tapewatch evidence list`.")
+    return proof
+
+
+def _of_log(settings: Settings, wanted: str, or_archive: bool) -> tuple[str, Proof]:
+    """`alert` or `signal`, and the proof from the log; from the archive where the log does not give it any more."""
+    try:
+        proof = verify(settings, wanted)
+    except UnknownAlertError:
+        signal = verify_signal(settings, wanted)
+        if signal is not None:
+            return "signal", signal
+        archived = prove_archived(Archive(settings), wanted) if or_archive else None
+        if archived is None:
+            raise
+        return "alert", archived
+    except TapewatchError:
+        archived = _of_archive(settings, wanted) if or_archive else None
+        if archived is None:
+            raise
+        return "alert", archived
+    if not proof.identical and or_archive:
+        # A log that no longer begins where the engine did gives another alert; what was archived in time tells.
+        archived = _of_archive(settings, wanted)
+        proof = archived if archived is not None and archived.identical else proof
+    return "alert", proof
+
+
+def _of_archive(settings: Settings, alert: str) -> Proof | None:
+    """The proof from the archive, with the topic's records held against the archived ones."""
+    return prove_archived(Archive(settings), alert, [record.value() or b"" for record in find_records(settings, alert)])
+
+
 def _show(proof: Proof, what: str) -> None:
     """Tell a reader what was compared and what came out."""
     print(f"{what:<7} {proof.alert}")
     print(f"input   {proof.input}, offsets {proof.first_offset} to {proof.last_offset}")
+    for name in proof.bundles:
+        print(f"bundle  {name}")
+    for line in proof.damage:
+        print(f"  DAMAGED  {printable(line)}")
     for finding in proof.findings:
         verdict = "identical" if finding.identical else "DIFFERENT"
         print(f"  revision {finding.revision}  {what}s[{finding.partition}] offset {finding.offset}  {verdict}")
@@ -47,6 +116,8 @@ def _show(proof: Proof, what: str) -> None:
         for line in finding.differences:
             print(f"    {printable(line)}")
     if proof.identical:
-        print(f"proved: the log gives this {what}, byte for byte")
+        print(f"proved: the {proof.source} gives this {what}, byte for byte")
+    elif proof.source == "bundle":
+        print(f"NOT proved: the bundle does not give this {what}", file=sys.stderr)
     else:
         print(f"NOT proved: the {what} on the topic is not what the log gives", file=sys.stderr)

@@ -21,6 +21,10 @@ class UnknownAlertError(TapewatchError):
     """The topic has no such alert."""
 
 
+class LogGoneError(TapewatchError):
+    """The records that an alert was decided from are no longer in the log."""
+
+
 @dataclass(slots=True)
 class Finding:
     """What was found for one record of the alert or signal.
@@ -39,7 +43,11 @@ class Finding:
 
 @dataclass(slots=True)
 class Proof:
-    """The result of a verification."""
+    """The result of a verification.
+
+    source : log or bundle: what it was recomputed from; bundles : names of those used
+    damage : what is wrong with a bundle itself, one sentence a part
+    """
 
     alert: str
     identical: bool
@@ -49,6 +57,9 @@ class Proof:
     replayed: int
     build: str
     findings: list[Finding] = field(default_factory=list)
+    source: str = "log"
+    bundles: list[str] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
 
 
 def find_records(settings: Settings, alert: str) -> list[Message]:
@@ -65,13 +76,13 @@ def find_records(settings: Settings, alert: str) -> list[Message]:
 def verify(settings: Settings, alert: str) -> Proof:
     """Recompute an alert and compare each of its records on the topic with what the log says it must be."""
     records = find_records(settings, alert)
-    readable = [decoded for decoded in map(_decode, records) if decoded is not None]
+    readable = [found for record in records if (found := decoded(record.value())) is not None]
     if not readable:
         raise TapewatchError(
             f"no record of alert {alert} can be read", "The topic's records are damaged; see `tapewatch tail alerts`."
         )
     inputs = sorted({(found.provenance.topic, found.provenance.partition) for found in readable})
-    findings: list[Finding] = [_compare(record, {}) for record in records if _decode(record) is None]
+    findings = [_compared(record, {}) for record in records if decoded(record.value()) is None]
     first, last, replayed = 2**62, 0, 0
     # The same market in two feeds gives the same id twice: each record is compared with its own input.
     for topic, partition in inputs:
@@ -83,8 +94,8 @@ def verify(settings: Settings, alert: str) -> Proof:
         ]
         start, end = min(each.decided_offset for each in offsets), max(each.updated_offset for each in offsets)
         task, count = replayed_task(settings, topic, partition, start, end)
-        recomputed = _alerts_of(task, alert)
-        found_here = [_compare(record, recomputed) for record in mine]
+        recomputed = alerts_of(task, alert)
+        found_here = [_compared(record, recomputed) for record in mine]
         missing = sorted(set(recomputed) - {finding.revision for finding in found_here})
         findings += found_here
         findings += [
@@ -106,13 +117,14 @@ def verify(settings: Settings, alert: str) -> Proof:
 
 def _input(record: Message) -> tuple[str, int] | None:
     """The market partition that a record says it was computed from."""
-    found = _decode(record)
+    found = decoded(record.value())
     return (found.provenance.topic, found.provenance.partition) if found else None
 
 
-def _decode(record: Message) -> Alert | None:
+def decoded(value: bytes | None) -> Alert | None:
+    """The alert in a record; None where it is no readable one."""
     try:
-        return messages.decode(Alert, record.value() or b"")
+        return messages.decode(Alert, value or b"")
     except (TapewatchError, msgspec.MsgspecError):
         return None
 
@@ -131,7 +143,12 @@ def replayed_task(settings: Settings, topic: str, partition: int, first: int, la
             )
         place = group.committed([TopicPartition(topic, partition)], timeout=15)[0]
         # Offsets that an alert only claims may lie behind the log's end: there is nothing to wait for.
-        _, end = kafka.watermarks(reader, topic, partition)
+        low, end = kafka.watermarks(reader, topic, partition)
+        if low > first:
+            raise LogGoneError(
+                f"{topic}[{partition}] begins at offset {low}; the record that decided is {first}",
+                "Its evidence bundle proves it: `tapewatch run evidence` archives one for each alert.",
+            )
         task = recovery.nearest(topic, partition, min(first, end), Pointers.decoded(place.metadata))
         replayed = _feed_range(reader, task, min(last, end - 1))
         return task, replayed
@@ -151,17 +168,21 @@ def _feed_range(reader: Consumer, task: Task, last: int) -> int:
     return count
 
 
-def _alerts_of(task: Task, alert: str) -> dict[int, bytes]:
+def alerts_of(task: Task, alert: str) -> dict[int, bytes]:
     """The task's alert records with that id, by revision."""
     found = [record.value for record in task.take() if record.topic == topics.ALERTS and record.key == alert.encode()]
     return {messages.decode(Alert, value).revision: value for value in found}
 
 
-def _compare(record: Message, recomputed: dict[int, bytes]) -> Finding:
+def _compared(record: Message, recomputed: dict[int, bytes]) -> Finding:
     """One record of the topic against the recomputed one of the same revision."""
-    value = record.value() or b""
-    found = _decode(record)
-    finding = Finding(found.revision if found else -1, record.partition(), record.offset(), False, True)
+    return compare(record.value() or b"", record.partition(), record.offset(), recomputed)
+
+
+def compare(value: bytes, partition: int, offset: int, recomputed: dict[int, bytes]) -> Finding:
+    """A record's value against the recomputed one of the same revision. partition, offset : of the record"""
+    found = decoded(value)
+    finding = Finding(found.revision if found else -1, partition, offset, False, True)
     if found is None:
         finding.differences = ["the record is no readable alert"]
         return finding

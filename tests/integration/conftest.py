@@ -1,4 +1,4 @@
-"""What tests of the PostgreSQL sink begin with: a migrated database of their own, and a feed."""
+"""What tests of the sinks begin with: a migrated database of their own and a feed; one Elasticsearch a session."""
 
 import uuid
 
@@ -8,9 +8,11 @@ from sqlalchemy.engine import make_url
 
 from infra import migrations
 from tapewatch import kafka, topics
+from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.registry import register
 from tapewatch.settings import PostgresSettings, SinkSettings
+from tests.integration.elasticsearch_node import Node
 from tests.integration.postgres_kept import NAMES, superuser
 
 
@@ -37,3 +39,21 @@ def feed(ours) -> str:
     name = f"t{uuid.uuid4().hex[:10]}"
     kafka.create_topics(ours, topics.market_topics(name, ours.topics, 2))
     return name
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_node(tmp_path_factory):
+    """One Elasticsearch for the whole session; whoever kills it starts it again."""
+    try:
+        node = Node(tmp_path_factory.mktemp("elasticsearch"))
+    except TapewatchError as error:
+        pytest.skip(error.message)
+    node.start()
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def elasticsearch(elasticsearch_node) -> str:
+    """The address of the session's Elasticsearch."""
+    return elasticsearch_node.url

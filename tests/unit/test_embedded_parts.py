@@ -30,10 +30,10 @@ def listening(port=0):
 
 
 def test_every_pinned_jar_has_a_version_a_sum_and_a_name_of_its_own():
-    pinned = lock.read()
+    pinned = lock.KAFKA.read()
     assert len({jar.name for jar in pinned}) == len(pinned)
     assert all(len(jar.sha256) == 64 and jar.size > 0 and all(jar.parts) for jar in pinned)
-    assert lock.ROOTS[0] in {jar.coordinate for jar in pinned}
+    assert lock.KAFKA.roots[0] in {jar.coordinate for jar in pinned}
 
 
 @pytest.mark.parametrize(("content", "good"), [(b"hello", True), (b"hellO", False), (b"hello!", False), (None, False)])
@@ -45,8 +45,8 @@ def test_jar_is_taken_only_with_its_pinned_bytes(tmp_path, content, good):
 
 def test_all_jars_are_missing_from_an_empty_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "tapewatch" / "jars" / lock.digest()
-    assert missing() == lock.read()
+    assert cache_folder() == tmp_path / "tapewatch" / "jars" / lock.KAFKA.digest()
+    assert missing() == lock.KAFKA.read()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Archiving what alerts were decided from, and proving alerts from what was archived."""

@@ -1,0 +1,110 @@
+"""`tapewatch run evidence`: follows `alerts` and archives what each revision was decided from.
+
+The protocol, for each record of the topic:
+1 a revision that the archive holds already is passed over;
+2 state, log, models and reference data are gathered: if we die here, nothing is there yet;
+3 the bundle is added to the archive (tapewatch/evidence/archive.py): if we die here, the next process completes it or
+  makes it again;
+4 the group's offset is committed: if we die before, the record comes again and step 1 passes over it.
+"""
+
+import threading
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaException, Message
+
+from streams import members
+from streams.engine.shelf import KafkaShelf
+from streams.engine.verification import decoded
+from streams.engine.warm import warm_up
+from streams.evidence.gathering import Gatherer
+from streams.evidence.states import BrokerLog, BrokerSnapshots
+from tapewatch import kafka, logs, topics
+from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.evidence import Archive, Kept
+from tapewatch.evidence.records import kept
+from tapewatch.registry import Registry
+from tapewatch.settings import Settings
+
+log = logs.get("evidence")
+
+
+@dataclass(slots=True)
+class Totals:
+    """What this process has done so far.
+
+    records : of the topic; bundles : archived; unproved : of those, whose alert did not come out or whose log was gone
+    known : records that the archive held already; unreadable : records that are no alerts; bytes : of the parts
+    """
+
+    records: int = 0
+    bundles: int = 0
+    unproved: int = 0
+    known: int = 0
+    unreadable: int = 0
+    bytes: int = 0
+
+
+class Follower:
+    """One process that archives. Several may share the topic's partitions where they share the archive's folder."""
+
+    def __init__(self, settings: Settings, instance: str = "", clock: Clock = WALL) -> None:
+        self._settings, self._clock = settings, clock
+        self._instance = members.own_name(instance)
+        self.totals = Totals()
+        self._archive = Archive(settings, clock)
+
+    def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
+        """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
+        kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
+        warm_up()
+        registry, reader = Registry(self._settings), kafka.consumer(self._settings)
+        snapshots = BrokerSnapshots(self._settings, reader)
+        reach = self._settings.evidence.slice_records
+        gatherer = Gatherer(self._archive, registry, KafkaShelf(self._settings), snapshots, BrokerLog(reader), reach)
+        consumer = members.member_consumer(self._settings, self._settings.evidence.group, self._instance)
+        consumer.subscribe([topics.ALERTS])
+        last_work = self._clock.now()
+        try:
+            while not stop.is_set():
+                batch = consumer.consume(1, timeout=0.1)
+                for message in members.sound(batch, log):
+                    registry.refresh()
+                    self._take(gatherer, kept(message))
+                    _commit(consumer, message)
+                    last_work = self._clock.now()
+                if until_idle_s and consumer.assignment() and self._clock.now() - last_work > until_idle_s * NANOS:
+                    return
+        finally:
+            for client in (consumer, reader, snapshots, registry):
+                client.close()
+
+    def _take(self, gatherer: Gatherer, record: Kept) -> None:
+        """Archive one record's revision, unless it is there."""
+        totals = self.totals
+        totals.records += 1
+        alert = decoded(record.value)
+        if alert is None:
+            totals.unreadable += 1
+            log.warning("record is no readable alert", partition=record.partition, offset=record.offset)
+            return
+        source = alert.provenance
+        earlier = self._archive.of_input(alert.id, source.topic, source.partition)
+        if any(alert.revision in entry.subject.revisions for entry in earlier):
+            totals.known += 1
+            return
+        gathered = gatherer.gather(record, alert)
+        entry = self._archive.add(gathered.manifest, gathered.parts)
+        totals.bundles += 1
+        totals.bytes += entry.size
+        if not entry.proved:
+            totals.unproved += 1
+            log.error("alert archived without proof", alert=alert.id, bundle=entry.bundle, why=entry.problem)
+
+
+def _commit(consumer: Consumer, message: Message) -> None:
+    """Commit behind a record; where the partition went to somebody else meanwhile, they pass over what is archived."""
+    try:
+        consumer.commit(message=message, asynchronous=False)
+    except KafkaException as error:
+        log.warning("offset not committed", error=str(error.args[0]))

@@ -1,0 +1,224 @@
+"""Gathering what an alert was decided from, while the log still has it."""
+
+import platform
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import msgspec
+import numba
+import numpy
+import pyarrow
+
+from streams.engine.build import build_hash
+from streams.engine.models import FindsModels
+from streams.engine.snapshots import DamagedError, dump
+from streams.engine.task import ReferenceData, Task
+from streams.engine.verification import Finding, alerts_of, decoded
+from streams.evidence import proving
+from streams.evidence.replaying import Recorder, Registered, feed_kept, new_task, replayed
+from streams.evidence.states import MarketLog, Snapshots
+from tapewatch import logs
+from tapewatch.errors import TapewatchError
+from tapewatch.evidence import Archive, Entry, Kept, Manifest, Subject, records
+from tapewatch.kernels import source_hashes
+from tapewatch.messages import Alert
+
+SEGMENT = 1024
+"""Offsets of one part of the log: bundles whose stretches overlap share whole parts."""
+
+log = logs.get("evidence")
+
+Origin = Literal["engine", "replayed", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A dumped task. next_offset : first record of the input that is not in it"""
+
+    data: bytes
+    next_offset: int
+    origin: Origin
+
+
+@dataclass(slots=True)
+class Gathered:
+    """A bundle before it has a place in the chain."""
+
+    manifest: Manifest
+    parts: dict[str, bytes]
+
+
+class Gatherer:
+    """Makes bundles of alerts from the broker's log. reach : records of the log in a bundle at most, if possible"""
+
+    def __init__(
+        self,
+        archive: Archive,
+        registry: ReferenceData,
+        shelf: FindsModels,
+        snapshots: Snapshots,
+        market: MarketLog,
+        reach: int,
+    ) -> None:
+        self._archive, self._registry, self._shelf = archive, registry, shelf
+        self._snapshots, self._market, self._reach = snapshots, market, reach
+
+    def gather(self, record: Kept, alert: Alert) -> Gathered:
+        """The bundle of an alert's newest revision, with its earlier ones where they lie near enough in the log."""
+        source = alert.provenance
+        where, last = (source.topic, source.partition), source.updated_offset
+        told, state = self._before(record, alert)
+        low, high = self._market.bounds(where)
+        if last >= high or low > last:
+            return self._without_log(told, alert, f"{where[0]}[{where[1]}] no longer has offset {last}")
+        try:
+            state = state or self._state(where, alert, low)
+            stretch = list(self._market.read(where, max(state.next_offset, low), last))
+            if low > state.next_offset:
+                raise TapewatchError(
+                    f"{where[0]}[{where[1]}] begins at {low}, the state before it at {state.next_offset}"
+                )
+            return self._bundle(told, alert, state, stretch)
+        except (DamagedError, TapewatchError) as error:
+            return self._without_log(told, alert, error.message)
+
+    def _before(self, record: Kept, alert: Alert) -> tuple[list[Kept], State | None]:
+        """Earlier records of the alert with the state that they were proved from, where this one is near enough."""
+        source = alert.provenance
+        earlier = self._archive.of_input(alert.id, source.topic, source.partition)
+        if not earlier:
+            return [record], None
+        subject = earlier[-1].subject
+        if not subject.origin or source.updated_offset - subject.state_offset > self._reach:
+            return [record], None
+        try:
+            bundle = self._archive.bundle(earlier[-1].bundle)
+            told = records.decode(bundle.part(proving.ALERTS))
+            return [*told, record], State(bundle.part(proving.STATE), subject.state_offset, subject.origin)
+        except TapewatchError as error:
+            log.warning("earlier bundle damaged", bundle=earlier[-1].bundle, why=error.message)
+            return [record], None
+
+    def _state(self, where: tuple[str, int], alert: Alert, low: int) -> State:
+        """The nearest state before the alert's newest revision, and before its onset where that is near."""
+        source = alert.provenance
+        task = new_task(where, self._registry, self._shelf)
+        for limit in (source.onset_offset, source.updated_offset):
+            found = self._nearest(task, min(limit, source.updated_offset))
+            if found is not None and source.updated_offset - found.next_offset <= self._reach:
+                return found
+        return self._computed(where, found, source.updated_offset, low)
+
+    def _nearest(self, task: Task, limit: int) -> State | None:
+        """The newer of the engine's snapshot and of the states archived for the same partition."""
+        engine = self._snapshots.before(task, limit)
+        if engine is not None and limit - engine[0] <= self._reach:
+            return State(engine[1], engine[0], "engine")
+        archived = max(
+            (entry for entry in self._archive.entries() if _holds_state(entry, task, limit)),
+            key=lambda entry: entry.subject.state_offset,
+            default=None,
+        )
+        if archived is not None and (engine is None or archived.subject.state_offset > engine[0]):
+            data = self._archive.bundle(archived.bundle).part(proving.STATE)
+            return State(data, archived.subject.state_offset, archived.subject.origin)
+        return State(engine[1], engine[0], "engine") if engine is not None else None
+
+    def _computed(self, where: tuple[str, int], begin: State | None, offset: int, low: int) -> State:
+        """The state just before a record, computed from an earlier one, or from the log's beginning."""
+        if begin is None:
+            task = new_task(where, self._registry, self._shelf)
+            task.next_offset = low
+        else:
+            task = replayed(where, begin.data, (), self._registry, self._shelf)
+        task.silent = True
+        for record in self._market.read(where, task.next_offset, offset - 1):
+            feed_kept(task, record)
+            task.drain()
+        task.drain()
+        task.next_offset = max(task.next_offset, offset)
+        return State(dump(task), task.next_offset, "replayed")
+
+    def _bundle(self, told: list[Kept], alert: Alert, state: State, stretch: list[Kept]) -> Gathered:
+        """Replay the stretch once: it tells which models and instruments it needs, and whether the alert comes out."""
+        where, shelf = (alert.provenance.topic, alert.provenance.partition), Recorder(self._shelf)
+        task = replayed(where, state.data, stretch, self._registry, shelf)
+        findings = proving.compared(told, alerts_of(task, alert.id))
+        parts = {proving.STATE: state.data}
+        for segment, run in groupby(stretch, key=lambda record: record.offset // SEGMENT):
+            chunk = list(run)
+            parts[f"{proving.LOG}{segment * SEGMENT:012d}.arrow"] = records.encode(chunk)
+        parts[proving.ALERTS] = records.encode(told)
+        parts[proving.INSTRUMENTS] = self._instruments(task)
+        parts["configuration.json"] = msgspec.json.encode(task.force.config, order="deterministic")
+        parts |= _of_program()
+        for name, data in sorted(shelf.asked.items()):
+            parts[f"{proving.MODELS}{name}"] = data
+        proved = bool(findings) and all(finding.identical for finding in findings)
+        draft = _draft(told, alert, "" if proved else _told(findings))
+        subject = msgspec.structs.replace(draft.subject, state_offset=state.next_offset, origin=state.origin)
+        return Gathered(msgspec.structs.replace(draft, subject=subject, proved=proved), parts)
+
+    def _instruments(self, task: Task) -> bytes:
+        """Reference data of every instrument that the partition has met."""
+        known = self._registry.instruments
+        met = [
+            Registered(self._registry.since(name) or 0, known[name])
+            for name in sorted(task.admission.names)
+            if name in known
+        ]
+        return msgspec.json.encode(met, order="deterministic")
+
+    def _without_log(self, told: list[Kept], alert: Alert, problem: str) -> Gathered:
+        """A bundle that says what it lacks: the chain has no silent hole."""
+        parts = {proving.ALERTS: records.encode(told), **_of_program()}
+        return Gathered(_draft(told, alert, problem), parts)
+
+
+def _holds_state(entry: Entry, task: Task, limit: int) -> bool:
+    subject = entry.subject
+    same = (subject.topic, subject.partition) == (task.topic, task.partition)
+    return same and bool(subject.origin) and subject.state_offset <= limit
+
+
+def _told(findings: list[Finding]) -> str:
+    """Why an alert did not come out, in a line."""
+    lines = [line for finding in findings if not finding.identical for line in finding.differences]
+    return f"the archived log does not give this alert: {'; '.join(lines)[:500]}"
+
+
+def _draft(told: list[Kept], alert: Alert, problem: str) -> Manifest:
+    """A manifest without its place in the chain and without its parts."""
+    source = alert.provenance
+    revisions = {found.revision for record in told if (found := decoded(record.value)) is not None}
+    subject = Subject(
+        alert=alert.id,
+        scenario=alert.scenario,
+        instrument=alert.instrument,
+        severity=alert.severity,
+        onset=alert.onset,
+        state=alert.state,
+        revisions=tuple(sorted(revisions)),
+        topic=source.topic,
+        partition=source.partition,
+        state_offset=source.updated_offset,
+        last_offset=source.updated_offset,
+    )
+    return Manifest(
+        sequence=0, previous="", created="", locked_until="", subject=subject, build=build_hash(),
+        configuration=source.configuration, models=dict(sorted(source.models.items())), proved=False, problem=problem,
+        parts=(),
+    )  # fmt: skip
+
+
+def _of_program() -> dict[str, bytes]:
+    """The program that archives: every source file by hash, and what it runs on."""
+    told = {
+        "build": build_hash(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "libraries": {module.__name__: module.__version__ for module in (numba, numpy, pyarrow)},
+        "sources": source_hashes(("tapewatch", "detectors", "streams")),
+    }
+    return {"build.json": msgspec.json.encode(told, order="deterministic")}

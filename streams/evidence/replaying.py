@@ -1,0 +1,66 @@
+"""A task over archived or gathered records: what the models, the registry and the log of one alert give."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from streams.engine.build import build_hash
+from streams.engine.models import FindsModels, InForce
+from streams.engine.snapshots import restore
+from streams.engine.task import ReferenceData, Task
+from tapewatch.evidence import Kept
+from tapewatch.instruments import Instrument
+
+
+class Recorder:
+    """A shelf that remembers which models were asked for."""
+
+    def __init__(self, shelf: FindsModels) -> None:
+        self._shelf = shelf
+        self.asked: dict[str, bytes] = {}
+
+    def find(self, wanted: str) -> bytes:
+        """The file with that hash."""
+        self.asked[wanted] = self._shelf.find(wanted)
+        return self.asked[wanted]
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """An instrument as the registry had it. since : UTC nanoseconds of its first registration"""
+
+    since: int
+    instrument: Instrument
+
+
+class KeptRegistry:
+    """The registry as it was archived; what is not in it was not registered."""
+
+    def __init__(self, registered: Sequence[Registered]) -> None:
+        self._since = {each.instrument.id: each.since for each in registered}
+        self.instruments: Mapping[str, Instrument] = {each.instrument.id: each.instrument for each in registered}
+
+    def since(self, instrument: str) -> int | None:
+        """UTC nanoseconds of an id's first registration; None where it is not registered."""
+        return self._since.get(instrument)
+
+
+def new_task(where: tuple[str, int], registry: ReferenceData, shelf: FindsModels) -> Task:
+    """An empty task of a partition, under the shipped models."""
+    return Task(*where, registry, InForce.default(shelf), build_hash())
+
+
+def replayed(
+    where: tuple[str, int], state: bytes, log: Iterable[Kept], registry: ReferenceData, shelf: FindsModels
+) -> Task:
+    """A task restored from a dumped state and fed the records behind it; DamagedError where the state is none."""
+    task = new_task(where, registry, shelf)
+    restore(task, state, shelf)
+    for record in log:
+        if record.offset >= task.next_offset:
+            feed_kept(task, record)
+    return task
+
+
+def feed_kept(task: Task, record: Kept) -> None:
+    """Hand an archived record to a task."""
+    task.feed(record.offset, record.value, record.headers, record.timestamp_ms * 1_000_000)
