@@ -5,7 +5,7 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from sinks.postgres import merge, own_trading
+from sinks.postgres import desk_work, merge, own_trading
 from sinks.postgres.batch import Batch, JsonRecord, Log, Refused
 from sinks.postgres.engine_frames import KINDS, EngineFrames
 from sinks.postgres.keys import Keys
@@ -17,7 +17,11 @@ from tapewatch.errors import ContractError
 from tapewatch.frames import MAX_FRAME_BYTES, Headers
 from tapewatch.logs import printable
 
-TOPICS = (topics.INSTRUMENTS, *KINDS, topics.ALERTS, topics.SIGNALS, topics.COVERAGE, *own_trading.TABLES)
+TOPICS = (
+    *(topics.INSTRUMENTS, *KINDS, topics.ALERTS, topics.SIGNALS, topics.COVERAGE),
+    *own_trading.TABLES,
+    *desk_work.TABLES,
+)
 """What the sink reads besides the market topics."""
 
 _MARKET = re.compile(topics.MARKET_PATTERN)
