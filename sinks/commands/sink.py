@@ -10,6 +10,7 @@ from tapewatch.settings import Settings
 
 STORES = {
     "postgres": "keep topics in PostgreSQL",
+    "elasticsearch": "keep alerts, cases and the day's data in Elasticsearch",
     "notify": "bring alerts to subscribers",
     "orders": "send orders to a venue",
 }
