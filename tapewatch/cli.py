@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("infra.commands.doctor", "check what this machine lacks and say how to get it"),
     "demo": ("infra.commands.demo", "market in, alerts out: the whole product in one command"),
     "produce": ("producers.commands.produce", "send a recording or a synthetic market into Kafka"),
-    "run": ("streams.commands.run", "run a stream stage: the engine, the paper broker, the coin desk"),
+    "run": ("streams.commands.run", "run a stream stage: the engine, the paper broker, the coin desk, the cases"),
     "paper": ("streams.commands.paper", "start, stop or kill paper trading, switch instruments, show where it stands"),
     "sink": ("sinks.commands.sink", "keep topics in PostgreSQL; send orders to a venue"),
     "db": ("infra.commands.db", "migrate the database, drop old partitions"),

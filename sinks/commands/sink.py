@@ -10,6 +10,7 @@ from tapewatch.settings import Settings
 
 STORES = {
     "postgres": "keep topics in PostgreSQL",
+    "elasticsearch": "keep alerts, cases and the day's data in Elasticsearch",
     "orders": "send orders to a venue",
 }
 """Each is a module of sinks.commands.stores with `configure(parser)` and `run(args, settings, stop)`."""
