@@ -15,7 +15,8 @@ h1{font-size:1.5rem;margin:0 0 4px}h2{font-size:1.1rem;margin:28px 0 8px;border-
 p.lead{font-size:1.1rem}p.good{color:#0a6b3d;font-weight:600}p.bad{color:#b3261e;font-weight:600}
 p.small{color:#556376;font-size:.85rem}
 table{border-collapse:collapse;width:100%;margin:6px 0 12px}
-th,td{text-align:left;vertical-align:top;padding:4px 8px 4px 0;border-bottom:1px solid #e4e9f0;overflow-wrap:anywhere}
+th,td{text-align:left;vertical-align:top;padding:4px 8px 4px 0;border-bottom:1px solid #e4e9f0;overflow-wrap:break-word}
+td.w{overflow-wrap:anywhere}
 th{font-weight:600;color:#556376}td.n,th.n{text-align:right}
 dl{display:grid;grid-template-columns:minmax(130px,210px) 1fr;gap:3px 14px;margin:6px 0 12px}
 dt{color:#556376}dd{margin:0;overflow-wrap:anywhere;white-space:pre-wrap}
@@ -57,12 +58,18 @@ def _table(table: Table) -> str:
         return f"<p>{escape(table.empty)}</p>"
 
     def cells(tag: str, row: tuple[str, ...]) -> str:
-        kinds = (' class="n"' if place in table.numeric else "" for place in range(len(row)))
+        kinds = (_kind(text, place in table.numeric) for place, text in enumerate(row))
         scope = ' scope="col"' if tag == "th" else ""
         return "".join(f"<{tag}{scope}{kind}>{escape(text)}</{tag}>" for text, kind in zip(row, kinds, strict=True))
 
     rows = "".join(f"<tr>{cells('td', row)}</tr>" for row in table.rows)
     return f"<table><thead><tr>{cells('th', table.head)}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _kind(text: str, numeric: bool) -> str:
+    """A cell's class: numbers to the right, endless words (hashes) cut anywhere."""
+    endless = max(map(len, text.split()), default=0) > 24
+    return ' class="n"' if numeric else ' class="w"' if endless else ""
 
 
 def svg(picture: Picture) -> str:

@@ -14,7 +14,7 @@ from tapewatch.logs import printable
 
 BASE, CHINESE, KOREAN, JAPANESE = "Helvetica", "MSung-Light", "HYSMyeongJo-Medium", "HeiseiMin-W3"
 _PLAIN = str.maketrans({"≥": ">=", "≤": "<=", "\u2212": "-", "→": "->", "\u00a0": " ", "\u202f": " "})
-_WIDTH, _MARGIN = 595.0, 48.0
+_WIDTH, _MARGIN, _PADDING = 595.0, 48.0, 12.0
 
 
 def pdf(title: str, blocks: Iterable[Block], made: str) -> bytes:
@@ -107,6 +107,7 @@ def _style(name: str, size: float, leading: float, colour: str = "#15202e", bold
     lab = _lab()
     font = f"{BASE}-Bold" if bold else BASE
     return lab.ParagraphStyle(name, fontName=font, fontSize=size, leading=leading, textColor=lab.HexColor(colour),
+                              keepWithNext=int(name == "Heading"),
                               spaceAfter=4, wordWrap="CJK", splitLongWords=1)  # fmt: skip
 
 
@@ -143,7 +144,7 @@ def _grid(lab: Any, head: tuple[str, ...] | None, rows: list[tuple[str, ...]], w
             words = [piece[part] if part < len(piece) else "" for piece in pieces]
             kinds = [label if not head and place == 0 else cell for place in range(len(words))]
             lines.append([lab.Paragraph(marked(word), kind) for word, kind in zip(words, kinds, strict=True)])
-    room = _WIDTH - 2 * _MARGIN
+    room = _WIDTH - 2 * _MARGIN - _PADDING
     count = len(lines[0])
     rest = (room - sum(widths)) / (count - len(widths))
     grid = lab.Grid(lines, colWidths=[*widths, *[rest] * (count - len(widths))], repeatRows=1 if head else 0)
@@ -165,7 +166,7 @@ def _pieces(text: str, letters: int, lines: int = 25) -> list[str]:
 def _drawing(lab: Any, picture: Picture) -> Any:
     """A picture; its coordinates begin above, reportlab's below."""
     shapes = lab.shapes
-    scale = (_WIDTH - 2 * _MARGIN) / picture.width
+    scale = (_WIDTH - 2 * _MARGIN - _PADDING) / picture.width
     drawing = shapes.Drawing(picture.width * scale, picture.height * scale)
     drawing.scale(scale, scale)
     for mark in picture.marks:
