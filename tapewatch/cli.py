@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evidence": ("tapewatch.commands.evidence", "archived evidence: list, export, check, give up after its lock"),
     "coverage": ("tapewatch.commands.coverage", "what of a day was watched, and trades against the venues' totals"),
     "audit": ("tapewatch.commands.audit", "check the hash chain of the audit log"),
+    "console": ("console.commands.console", "the web console and its HTTP API"),
+    "accounts": ("console.commands.accounts", "the console's accounts, passwords and API tokens"),
     "bench": ("benchmarks.commands.bench", "measure the engine, alone and beside its peers"),
     "contract": ("tapewatch.commands.contract", "write JSON Schemas and the AsyncAPI document"),
 }
