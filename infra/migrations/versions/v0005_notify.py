@@ -42,7 +42,7 @@ def _ints(*names: str) -> list[sa.Column[int]]:
 
 
 def _of_subscription() -> sa.Column[str]:
-    return sa.Column("subscription_id", sa.ForeignKey("subscriptions.id", ondelete="CASCADE"), nullable=False)
+    return sa.Column("subscription_id", sa.Text, sa.ForeignKey("subscriptions.id", ondelete="CASCADE"), nullable=False)
 
 
 def _subscriptions() -> None:
