@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "produce": ("producers.commands.produce", "send a recording or a synthetic market into Kafka"),
     "run": ("streams.commands.run", "run a stream stage: the engine, the paper broker, the coin desk, the cases"),
     "paper": ("streams.commands.paper", "start, stop or kill paper trading, switch instruments, show where it stands"),
+    "cases": ("tapewatch.commands.cases", "the queue of cases: list, show, assign, close, approve, suppress"),
     "sink": ("sinks.commands.sink", "keep topics in stores; bring alerts to subscribers; send orders to a venue"),
     "subscriptions": ("tapewatch.commands.subscriptions", "who is told of which alerts; what was sent; send again"),
     "db": ("infra.commands.db", "migrate the database, drop old partitions"),
