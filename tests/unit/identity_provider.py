@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
+import hmac
 import json
 from urllib.parse import parse_qs
 
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 from tapewatch.outgoing import Answer, OutgoingError
 
@@ -35,16 +36,23 @@ def token(said, key=RSA, algorithm="RS256", **header) -> str:
     return jwt.encode({"alg": algorithm, "kid": key.kid, **header}, said, key, algorithms=[algorithm])
 
 
-def confused(said) -> str:
-    """Signed with HMAC, with the provider's public key as the shared secret."""
-    public = OctKey.import_key(RSA.as_pem(private=False), {"kid": "rsa"})
-    return jwt.encode({"alg": "HS256", "kid": "rsa"}, said, public, algorithms=["HS256"])
+def confused(said, secret: bytes = RSA.as_pem(private=False)) -> str:
+    """Signed with HMAC; by default with the provider's public key as the shared secret."""
+    head = _parts({"alg": "HS256", "kid": "rsa", "typ": "JWT"}, said)
+    return f"{head}.{_text(hmac.new(secret, head.encode(), hashlib.sha256).digest())}"
 
 
 def unsigned(said) -> str:
     """With the algorithm none."""
-    parts = [json.dumps(each).encode() for each in ({"alg": "none", "typ": "JWT"}, said)]
-    return ".".join(base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in parts) + "."
+    return _parts({"alg": "none", "typ": "JWT"}, said) + "."
+
+
+def _parts(*parts) -> str:
+    return ".".join(_text(json.dumps(each).encode()) for each in parts)
+
+
+def _text(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
 class FakeProvider:
@@ -73,7 +81,7 @@ class FakeProvider:
         if path == "/keys":
             return 200, {"keys": self.keys}
         verifier = form.get("code_verifier", [""])[0].encode()
-        proved = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
+        proved = _text(hashlib.sha256(verifier).digest())
         if form.get("code") != ["good"] or proved != self.challenge:
             return 400, {"error": "invalid_grant"}
         return 200, {"id_token": token(self.said), "token_type": "Bearer"}

@@ -79,9 +79,10 @@ def test_a_public_key_used_as_a_secret_signs_nothing(there):
 
 
 def test_a_shared_secret_among_the_keys_is_not_read(there):
+    secret = b"secret-secret-secret-secret"
     there.keys = [{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", "kid": "rsa"}]
     with pytest.raises(OidcError):
-        taken(there, confused(claims("n1")))
+        taken(there, confused(claims("n1"), secret))
 
 
 @pytest.mark.parametrize(
