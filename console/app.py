@@ -14,7 +14,7 @@ from aiohttp import web
 from console import files, gate
 from console.identity import Account, Identify
 from console.routing import Call, Nothing, RefusedError, Route, answered
-from console.services import Part, Services
+from console.services import HangsUp, Part, Services
 from tapewatch import audit, logs
 from tapewatch.errors import TapewatchError
 
@@ -37,6 +37,7 @@ def make_app(
     app.on_response_prepare.append(gate.dress(services))
     app.on_shutdown.append(partial(_end_streams, services=services))
     app.cleanup_ctx.append(partial(_parts, services=services, parts=parts or {}))
+    app.on_shutdown.append(partial(_hang_up, services))
     for route in routes:
         app.router.add_route(route.method, route.path, _door(route, services, identify))
     app.router.add_route("*", "/api/{rest:.*}", _no_such_route)
@@ -48,6 +49,13 @@ def make_app(
 async def _parts(app: web.Application, services: Services, parts: dict[str, Part]) -> AsyncIterator[None]:
     async with services.running(parts):
         yield
+
+
+async def _hang_up(services: Services, _: web.Application) -> None:
+    """End the open streams, so that the server need not wait for them."""
+    for part in services.parts.values():
+        if isinstance(part, HangsUp):
+            part.hang_up()
 
 
 def _door(route: Route, services: Services, identify: Identify) -> Callable[[web.Request], Any]:

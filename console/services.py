@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from console.database import Database
 from console.limits import Rates, Streams
@@ -17,6 +17,15 @@ Part = Callable[["Services"], AbstractAsyncContextManager[Any]]
 
 HASHED_AT_ONCE = 2
 """Passwords looked at side by side: each takes 64 MiB."""
+
+
+@runtime_checkable
+class HangsUp(Protocol):
+    """A part that holds streams open, which the server would wait for when it stops."""
+
+    def hang_up(self) -> None:
+        """End them."""
+        ...
 
 
 @dataclass(slots=True)

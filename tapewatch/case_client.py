@@ -117,13 +117,13 @@ class CaseClient:
         """Hand each answer to whoever waits for it."""
         try:
             while not self._stop.is_set():
-                for message in reader.consume(100, timeout=0.2):
-                    answer = None if message.error() else _answer(message.value())
-                    if answer is not None:
-                        with self._lock:
-                            waiting = list(self._waiting.get(answer.command, ()))
-                        for each in waiting:
-                            each.put(answer)
+                message = reader.poll(0.2)
+                answer = None if message is None or message.error() else _answer(message.value())
+                if answer is not None:
+                    with self._lock:
+                        waiting = list(self._waiting.get(answer.command, ()))
+                    for each in waiting:
+                        each.put(answer)
         finally:
             reader.close()
 

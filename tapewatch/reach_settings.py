@@ -15,11 +15,22 @@ class ElasticsearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
     url : address; empty means the embedded stack of this data folder
     api_key_file : file with an API key; ca_file : certificates to trust beside the system's
+    prefix : of the names of indices, aliases and templates; group : consumer group
+    bulk_bytes : of a bulk request at most
+    score_floor : least calibrated probability of a score that is kept
+    book_seconds : one order book of an instrument in so many seconds is kept, its best five levels; 0 for none
+    retention_days : daily indices older than this are deleted
     """
 
     url: str = ""
     api_key_file: str = ""
     ca_file: str = ""
+    prefix: Annotated[str, Meta(pattern="^[a-z][a-z0-9_-]{0,62}$")] = "tapewatch"
+    group: str = "tapewatch-sink-elasticsearch"
+    bulk_bytes: Positive = 2_000_000
+    score_floor: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    book_seconds: Annotated[int, Meta(ge=0)] = 10
+    retention_days: Positive = 90
 
 
 class CaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

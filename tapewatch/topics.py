@@ -122,9 +122,12 @@ def source_topics(settings: TopicSettings) -> list[TopicSpec]:
 
 
 def case_topics(settings: TopicSettings) -> list[TopicSpec]:
-    """Topics of the desk's work, all kept for ever: the records lie in the order in which they were said."""
+    """Topics of the desk's work and what it refused, all kept for ever: the records lie in the order in which they were
+    said.
+    """
     names = (CASES, CASE_COMMANDS, CASE_ANSWERS, SUPPRESSIONS, LABELS, PROPOSALS)
-    return [TopicSpec(name, 1, _FOREVER) for name in names]
+    refused = (dead_letters(ALERTS), dead_letters(CASE_COMMANDS))
+    return [TopicSpec(name, 1, _FOREVER) for name in (*names, *refused)]
 
 
 _OF_PAPER = (INSTRUMENTS, SIGNALS, COMMITS, ORDERS, FILLS)

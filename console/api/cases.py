@@ -19,7 +19,7 @@ from tapewatch.messages import Case, CaseAnswer, CaseCommand
 Action = Literal["assign", "review", "escalate", "note", "close", "approve", "reject", "reopen"]
 BY_APPROVER = frozenset({"approve", "reject"})
 AT_ONCE = 8
-_NEEDS_WHY = frozenset({"note", "close", "reject", "reopen"})
+_NEEDS_WHY = frozenset({"escalate", "note", "close", "reject", "reopen"})
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

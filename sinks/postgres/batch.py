@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from sinks.log_reader import Log
 from sinks.postgres.binary import Packed
 from sinks.postgres.tables import Table
 from tapewatch.dead_letters import DeadLetter
@@ -11,8 +12,6 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_RECORDS = 50_000
 MAX_PARTITIONS = 500
 """Day partitions that one transaction may touch, since each takes locks."""
-
-Log = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The database session of the sink: one writer at a time, and a connection that notices when the other side is gone."""
 
-import random
 import threading
 
 import psycopg2
@@ -64,20 +63,3 @@ def check_revision(session: Connection) -> None:
     if found < REVISION:
         told = f"revision {found}" if found else "no tables of ours"
         raise TapewatchError(f"the database has {told}, the sink needs {REVISION}", "Run `tapewatch db migrate`.")
-
-
-class Backoff:
-    """Growing waits between attempts, each drawn from the upper half of its range, so that clients spread."""
-
-    def __init__(self, first_s: float = 0.1, longest_s: float = 10.0) -> None:
-        self._first, self._longest, self._next = first_s, longest_s, first_s
-        self._draw = random.SystemRandom()
-
-    def wait_s(self) -> float:
-        """Seconds to wait now."""
-        wait, self._next = self._next, min(self._next * 2, self._longest)
-        return self._draw.uniform(wait / 2, wait)
-
-    def reset(self) -> None:
-        """Start over after a success."""
-        self._next = self._first

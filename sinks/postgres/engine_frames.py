@@ -7,22 +7,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sinks.engine_frame import KEYS, column_of, model_of, numbers_of, open_frame
 from sinks.postgres import tables
 from sinks.postgres.binary import Packed, pack
 from sinks.postgres.keys import Keys
 from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.tables import Table
-from tapewatch import frames, topics
+from tapewatch import topics
 from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.instruments import is_instrument_id
 
-KINDS = {topics.FEATURES: ("features", "sealed"), topics.SCORES: ("scores",), topics.BARS: ("bars", "sealed-minutes")}
-"""What may lie in a topic. Sealed-second markers are for readers of the log, not for tables."""
-
 ENGINE = 0
-_KEYS = ("instrument", "ts", "offset")
 _LATEST = 7_258_118_400 * NANOS  # the year 2200, as the market checks have it
 
 
@@ -37,10 +34,10 @@ class EngineFrames:
 
         ContractError with the dead-letter reason where it is no such frame.
         """
-        batch, kind = _open(topic, value, headers)
+        batch, kind = open_frame(topic, value, headers)
         if kind.startswith("sealed") or not batch.num_rows:
             return None
-        columns = {"instrument_id": self._instruments(batch), "ts_ns": _numbers(batch, "ts")}
+        columns = {"instrument_id": self._instruments(batch), "ts_ns": numbers_of(batch, "ts")}
         columns |= self._origin(batch, headers)
         if columns["ts_ns"].min() <= 0 or columns["ts_ns"].max() > _LATEST:
             raise ContractError("absurd_ts", "a time before 1970 or after 2200")
@@ -50,7 +47,7 @@ class EngineFrames:
 
     def _instruments(self, batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
         """The instrument's number of each row, int32[rows]."""
-        column = _column(batch, "instrument")
+        column = column_of(batch, "instrument")
         if not pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type.value_type):
             raise ContractError("wrong_schema", f"column instrument is {column.type}, not dictionary-encoded text")
         names, codes = column.dictionary.to_pylist(), column.indices.to_numpy(zero_copy_only=False)
@@ -72,30 +69,30 @@ class EngineFrames:
             raise ContractError("bad_headers", f"feed or partition missing or malformed: {error!r}") from error
         if not 0 <= partition < 2**31:
             raise ContractError("bad_headers", f"no partition {partition}")
-        return {"log_id": self._keys.log(topic, partition), "log_offset": _numbers(batch, "offset")}
+        return {"log_id": self._keys.log(topic, partition), "log_offset": numbers_of(batch, "offset")}
 
     def _features(self, batch: pa.RecordBatch, columns: dict[str, Any]) -> Packed:
         """One real column a feature."""
-        names = tuple(name for name in batch.schema.names if name not in _KEYS)
-        values = {name: _numbers(batch, name, pa.float32()) for name in names}
+        names = tuple(name for name in batch.schema.names if name not in KEYS)
+        values = {name: numbers_of(batch, name, pa.float32()) for name in names}
         self._feature_columns.ensure(names)
         return pack(_features_table(names), {**columns, **values})
 
     def _scores(self, batch: pa.RecordBatch, columns: dict[str, Any]) -> Packed:
         """Scores with the number of the model that gave them."""
-        detectors = _numbers(batch, "detector", pa.int64())
+        detectors = numbers_of(batch, "detector", pa.int64())
         models = np.empty(len(detectors), dtype=np.int32)
         for detector in np.unique(detectors):
-            models[detectors == detector] = self._keys.model(*_model(batch.schema.metadata, int(detector)))
-        values = {name: _numbers(batch, name, pa.float32()) for name in ("raw", "probability")}
+            models[detectors == detector] = self._keys.model(*model_of(batch.schema.metadata, int(detector)))
+        values = {name: numbers_of(batch, name, pa.float32()) for name in ("raw", "probability")}
         return pack(tables.SCORES, {**columns, **values, "model_id": models})
 
 
 def _bars(batch: pa.RecordBatch, columns: dict[str, Any]) -> Packed:
     """Engine-built bars: `ts_ns` is the bar's end."""
-    interval = _numbers(batch, "interval_s", pa.int32())
-    values = {name: _numbers(batch, name, pa.float64()) for name in ("open", "high", "low", "close", "volume")}
-    trades = np.nan_to_num(_numbers(batch, "trades", pa.float64()), posinf=0, neginf=0).astype(np.int64)
+    interval = numbers_of(batch, "interval_s", pa.int32())
+    values = {name: numbers_of(batch, name, pa.float64()) for name in ("open", "high", "low", "close", "volume")}
+    trades = np.nan_to_num(numbers_of(batch, "trades", pa.float64()), posinf=0, neginf=0).astype(np.int64)
     opened = columns["ts_ns"] - interval.astype(np.int64) * NANOS
     more = {"interval_s": interval, "ts_open_ns": opened, "trades": trades, "origin": ENGINE}
     return pack(tables.BARS, {**columns, **values, **more})
@@ -105,53 +102,3 @@ def _bars(batch: pa.RecordBatch, columns: dict[str, Any]) -> Packed:
 def _features_table(names: tuple[str, ...]) -> Table:
     """The table of these columns: made once, so that frames alike are written by one COPY."""
     return tables.features(names)
-
-
-def _open(topic: str, value: bytes | None, headers: Headers | None) -> tuple[pa.RecordBatch, str]:
-    """The record batch and its kind."""
-    if not value:
-        raise ContractError("unreadable", "an empty record")
-    if len(value) > 4 * frames.MAX_FRAME_BYTES:
-        raise ContractError("oversized", f"{len(value)} bytes")
-    batch = frames.read_stream(value)
-    metadata = batch.schema.metadata or {}
-    frames.check_version(metadata.get(b"tapewatch.version", b"").decode("utf-8", "replace"))
-    kind = metadata.get(b"tapewatch.type", b"").decode("utf-8", "replace")
-    if kind not in KINDS[topic]:
-        raise ContractError("wrong_schema", f"{kind or 'nothing'!r} does not belong into {topic}")
-    if bytes(dict(headers or ()).get("type") or b"").decode("utf-8", "replace") != kind:
-        raise ContractError("bad_headers", f"the frame holds {kind}, its header says otherwise")
-    if len(set(batch.schema.names)) != len(batch.schema.names):
-        raise ContractError("wrong_schema", "a column is doubled")
-    return batch, kind
-
-
-def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """A column without nulls."""
-    if name not in batch.schema.names:
-        raise ContractError("wrong_schema", f"column {name} is missing")
-    column = batch.column(name)
-    if column.null_count or (pa.types.is_dictionary(column.type) and column.dictionary.null_count):
-        raise ContractError("null_value", f"column {name} holds a null")
-    return column
-
-
-def _numbers(batch: pa.RecordBatch, name: str, kind: pa.DataType | None = None) -> npt.NDArray[Any]:
-    """A numeric column (times and offsets as int64 where no kind is named)."""
-    column = _column(batch, name)
-    try:
-        if pa.types.is_timestamp(column.type):
-            column = column.cast(pa.timestamp("ns", tz="UTC"))
-        values: npt.NDArray[Any] = column.cast(kind or pa.int64()).to_numpy(zero_copy_only=False)
-    except (pa.ArrowException, NotImplementedError) as error:
-        raise ContractError("wrong_schema", f"column {name} is {column.type}") from error
-    return values
-
-
-def _model(metadata: dict[bytes, bytes], detector: int) -> tuple[str, str]:
-    """Name and model version of a detector number, as far as the frame's metadata tells."""
-    names = metadata.get(b"tapewatch.detectors", b"").decode("utf-8", "replace").split(",")
-    name = names[detector] if 0 <= detector < len(names) and names[detector] else f"detector_{detector}"
-    versions = metadata.get(b"tapewatch.versions", b"").decode("utf-8", "replace").split(",")
-    known = dict(part.partition("=")[::2] for part in versions)
-    return name.replace("\0", "?"), known.get(name, "").replace("\0", "?")

@@ -1,26 +1,28 @@
 """Each record of the log into the batch: admitted and packed, kept as a message, or refused with a reason."""
 
 import re
-from typing import Any
 
 from confluent_kafka import Message
 
-from sinks.postgres import forecasts, merge, own_trading
-from sinks.postgres.batch import Batch, JsonRecord, Log, Refused
-from sinks.postgres.engine_frames import KINDS, EngineFrames
+from sinks.engine_frame import KINDS
+from sinks.log_reader import Log, headers_of, place
+from sinks.postgres import desk_work, forecasts, merge, own_trading
+from sinks.postgres.batch import Batch, JsonRecord, Refused
+from sinks.postgres.engine_frames import EngineFrames
 from sinks.postgres.keys import Keys
 from sinks.postgres.market import MarketFrames
 from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.positions import Positions
 from tapewatch import checks, dead_letters, topics
 from tapewatch.errors import ContractError
-from tapewatch.frames import MAX_FRAME_BYTES, Headers
+from tapewatch.frames import MAX_FRAME_BYTES
 from tapewatch.logs import printable
 
 TOPICS = (
     *(topics.INSTRUMENTS, *KINDS, topics.ALERTS, topics.SIGNALS, topics.COVERAGE),
     *own_trading.TABLES,
     *forecasts.WRITERS,
+    *desk_work.TABLES,
 )
 """What the sink reads besides the market topics."""
 
@@ -37,17 +39,6 @@ def refused(record: JsonRecord, reason: str, detail: str) -> Refused:
     origin = (record.topic, record.partition, record.offset)
     detail = printable(detail)[:500]
     return Refused(record, reason, detail, dead_letters.of_record(origin, reason, detail, record.value))
-
-
-def place(message: Message) -> tuple[Log, int]:
-    """Partition and offset of a record that was received."""
-    return (message.topic() or "", message.partition() or 0), message.offset() or 0
-
-
-def _headers(message: Message) -> Headers:
-    """A record's headers; a null value as empty."""
-    found: Any = message.headers() or ()
-    return [(name, value if value is not None else b"") for name, value in found]
 
 
 class Intake:
@@ -76,7 +67,7 @@ class Intake:
         try:
             if value is not None and len(value) > MAX_FRAME_BYTES:
                 raise ContractError("oversized", f"{len(value)} bytes; a frame has at most {MAX_FRAME_BYTES}")
-            admitted = admission.admit(value, _headers(message), message.timestamp()[1] * 1_000_000)
+            admitted = admission.admit(value, headers_of(message), message.timestamp()[1] * 1_000_000)
         except ContractError as error:
             batch.refused[error.reason] += 1
             batch.clocks[log] = int(admission.clock[0])
@@ -102,7 +93,7 @@ class Intake:
         value = message.value()
         try:
             if log[0] in KINDS:
-                packed = self._engine.pack(log[0], value, _headers(message))
+                packed = self._engine.pack(log[0], value, headers_of(message))
                 if packed is not None:
                     batch.add(packed)
             elif value is not None or log[0] != topics.INSTRUMENTS:

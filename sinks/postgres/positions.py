@@ -4,7 +4,8 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
 from psycopg2.extras import execute_values
 
-from sinks.postgres.batch import Batch, Log
+from sinks.log_reader import Log
+from sinks.postgres.batch import Batch
 from tapewatch.admission import Admission, KnowsInstruments
 
 _SAVE_OFFSETS = """

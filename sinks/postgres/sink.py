@@ -12,16 +12,18 @@ import psycopg2
 from confluent_kafka import KafkaException
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
 
+from sinks.backoff import Backoff
+from sinks.burial import DeadLetterTopics
+from sinks.log_reader import Reader
 from sinks.postgres.audit_copy import AuditCopy
 from sinks.postgres.batch import Batch
-from sinks.postgres.database import Backoff, check_revision, claim, connect
-from sinks.postgres.intake import Intake
+from sinks.postgres.database import check_revision, claim, connect
+from sinks.postgres.intake import Intake, is_wanted
 from sinks.postgres.keys import Keys
 from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.positions import Positions
-from sinks.postgres.reader import Reader
 from sinks.postgres.summary import Progress, Summary, Tally
-from sinks.postgres.writer import DeadLetterTopics, Writer
+from sinks.postgres.writer import Writer
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -61,7 +63,7 @@ class PostgresSink:
         """
         began = self._reported_ns = self._last_input_ns = WALL.now()
         self._report = on_progress or self._report
-        reader, registry = Reader(self._settings), Registry(self._settings)
+        reader, registry = Reader(self._settings, "tapewatch-sink-postgres", is_wanted), Registry(self._settings)
         try:
             self._work(reader, registry, DeadLetterTopics(self._settings), stop, until_idle)
         finally:

@@ -10,49 +10,24 @@
 import io
 
 import psycopg2
-from confluent_kafka import KafkaError, KafkaException
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
 from psycopg2.extras import execute_values
 
-from sinks.postgres import merge, own_trading, positions
+from sinks.burial import DeadLetterTopics
+from sinks.postgres import desk_work, merge, own_trading, positions
 from sinks.postgres.batch import Batch, JsonRecord, Refused
 from sinks.postgres.binary import HEADER, TRAILER, Packed
 from sinks.postgres.intake import refused
 from sinks.postgres.keys import Keys
 from sinks.postgres.partitions import DayPartitions
 from sinks.postgres.tables import Table
-from tapewatch import kafka
-from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
 
 _CHUNK = 1 << 20
 _DEAD = "INSERT INTO dead_letters (topic, partition, log_offset, reason, detail) VALUES %s ON CONFLICT DO NOTHING"
 _NOT_STORABLE = (psycopg2.DataError, psycopg2.IntegrityError, ValueError)
 """What the database, or the way to it, says about a value that it cannot hold."""
-
-
-class DeadLetterTopics:
-    """Sends dead letters and waits until they are acknowledged; makes their topics when the first one comes."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._producer = kafka.producer(settings, linger_ms=5)
-        self._known: set[str] = set()
-
-    def send(self, dead: list[Refused]) -> None:
-        """Send; KafkaException where they are not acknowledged in 30 s."""
-        if not dead:
-            return
-        missing = {refusal.letter.topic for refusal in dead} - self._known
-        kafka.create_topics(self._settings, [TopicSpec(name, 1, {"retention.ms": "-1"}) for name in sorted(missing)])
-        self._known |= missing
-        for refusal in dead:
-            letter = refusal.letter
-            self._producer.produce(letter.topic, letter.value, headers=[*letter.headers])
-        if self._producer.flush(30):
-            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))
 
 
 class Writer:
@@ -67,12 +42,12 @@ class Writer:
     def write(self, batch: Batch) -> None:
         """Write and commit; the batch's `dead` then also holds the messages that the database could not hold."""
         self._partitions.ensure(batch.days)
-        self._dead_letters.send(batch.dead)
+        self._dead_letters.send([refusal.letter for refusal in batch.dead])
         with self._session, self._session.cursor() as cursor:
             for table, packed in batch.packed.items():
                 _copy(cursor, table, packed)
             late = self._merge(cursor, batch.messages)
-            self._dead_letters.send(late)
+            self._dead_letters.send([refusal.letter for refusal in late])
             batch.dead += late
             _keep_dead(cursor, batch.dead)
             positions.save(cursor, batch)
@@ -121,4 +96,5 @@ def _stored(messages: list[JsonRecord], late: list[Refused]) -> list[str]:
     """The table of each message that was written; several revisions of an alert count one by one."""
     buried = {id(refusal.record) for refusal in late}
     kept = [record.topic for record in messages if id(record) not in buried]
-    return [own_trading.TABLES.get(topic, topic) for topic in kept]
+    tables = own_trading.TABLES | desk_work.TABLES
+    return [tables.get(topic, topic) for topic in kept]

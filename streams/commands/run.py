@@ -29,7 +29,7 @@ Told = Callable[[], tuple[int, str]]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("stage", choices=["engine", "paper", "desk", "evidence"], help="what to run")
+    parser.add_argument("stage", choices=list(STAGES), help="what to run")
     parser.add_argument(
         "--instance", metavar="NAME", help="static member id, unique in the group (default: host and process id)"
     )
@@ -51,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run the stage until SIGINT or SIGTERM, or until it is idle."""
-    stage, told = {"engine": _engine, "paper": _paper, "desk": _desk, "evidence": _evidence}[args.stage](args, settings)
+    stage, told = STAGES[args.stage](args, settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -116,6 +116,28 @@ def _evidence(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told
         f"evidence  {totals.records:,} records  {totals.bundles:,} bundles  {totals.bytes / 1e6:,.1f} MB  "
         f"{totals.unproved} unproved  {totals.known} known already",
     )
+
+
+def _cases(_: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
+    """The case stage, and its progress line."""
+    from streams.cases.process import CaseStage
+
+    stage = CaseStage(settings)
+    totals = stage.totals
+    return stage, lambda: (
+        totals.alerts + totals.commands,
+        f"cases  {totals.alerts:,} alerts  {totals.commands:,} commands  {totals.cases:,} case revisions  "
+        f"{totals.answers:,} answers  {totals.refused:,} refused",
+    )
+
+
+STAGES: dict[str, Callable[[argparse.Namespace, Settings], tuple[Stage, Told]]] = {
+    "engine": _engine,
+    "paper": _paper,
+    "desk": _desk,
+    "cases": _cases,
+    "evidence": _evidence,
+}
 
 
 def _changed(section: Any, changes: dict[str, Any]) -> Any:

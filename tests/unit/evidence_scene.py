@@ -25,11 +25,11 @@ COIN, TOPIC = "COIN.XPMP", "market.evidence"
 CALM_S, PUMP_S = 620, 20
 
 
-def pumped_events() -> list[Event]:
+def pumped_events(coin: str = COIN) -> list[Event]:
     """Ten minutes of one trade a second, then a pump on a hundred times the volume, then a dump."""
-    calm = [trade(COIN, second + 0.5, 100.0, 1.0, 1 if second % 2 else -1) for second in range(CALM_S)]
-    pump = [trade(COIN, CALM_S + number / 20, 100.0 + number / 20, 5.0, 1) for number in range(PUMP_S * 20)]
-    dump_ = [trade(COIN, CALM_S + PUMP_S + number / 20, 120.0 - number / 20, 5.0, -1) for number in range(PUMP_S * 20)]
+    calm = [trade(coin, second + 0.5, 100.0, 1.0, 1 if second % 2 else -1) for second in range(CALM_S)]
+    pump = [trade(coin, CALM_S + number / 20, 100.0 + number / 20, 5.0, 1) for number in range(PUMP_S * 20)]
+    dump_ = [trade(coin, CALM_S + PUMP_S + number / 20, 120.0 - number / 20, 5.0, -1) for number in range(PUMP_S * 20)]
     return in_order(heartbeats(CALM_S + 2 * PUMP_S), calm, pump, dump_)
 
 

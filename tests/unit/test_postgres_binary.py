@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sinks.backoff import Backoff
 from sinks.postgres.binary import absent, pack, texts_of
-from sinks.postgres.database import Backoff
 from sinks.postgres.partitions import partition_name
 from sinks.postgres.tables import DAY, Table
 from tapewatch.errors import ContractError

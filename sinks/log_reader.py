@@ -1,27 +1,43 @@
-"""The sink's side of Kafka: every partition of every topic it keeps, read on from where the database says."""
+"""A sink's side of Kafka: every partition of every topic it keeps, read on from where its store says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
-from sinks.postgres.batch import Log
-from sinks.postgres.intake import is_wanted, place
 from tapewatch import kafka, logs
 from tapewatch.errors import TapewatchError
+from tapewatch.frames import Headers
 from tapewatch.settings import Settings
 
 _FETCHED_AT_ONCE = 64
 _GONE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
-_log = logs.get("sink.postgres")
+_log = logs.get("sink")
+
+Log = tuple[str, int]
+"""Topic and partition."""
+
+
+def place(message: Message) -> tuple[Log, int]:
+    """Partition and offset of a record that was received."""
+    return (message.topic() or "", message.partition() or 0), message.offset() or 0
+
+
+def headers_of(message: Message) -> Headers:
+    """A record's headers; a null value as empty."""
+    found: Any = message.headers() or ()
+    return [(name, value if value is not None else b"") for name, value in found]
 
 
 class Reader:
-    """A consumer without a group's help: the database alone says where to read on. Prefetches 32 MiB at most."""
+    """A consumer without a group's help: whoever reads says where to read on. Prefetches 32 MiB at most.
 
-    def __init__(self, settings: Settings) -> None:
-        self._consumer = kafka.consumer(
-            settings, "tapewatch-sink-postgres", queued_max_messages_kbytes=32_768, enable_partition_eof=True
-        )
+    group : under which it is known, and keeps positions where it is asked to; is_wanted : which topics it reads
+    """
+
+    def __init__(self, settings: Settings, group: str, is_wanted: Callable[[str], bool]) -> None:
+        self._consumer = kafka.consumer(settings, group, queued_max_messages_kbytes=32_768, enable_partition_eof=True)
+        self._is_wanted = is_wanted
         self._linger_s = settings.sink.linger_ms / 1000
         self._assigned: dict[Log, int] = {}
         self._at_end: set[Log] = set()
@@ -36,7 +52,9 @@ class Reader:
     def discover(self, next_offsets: Mapping[Log, int]) -> None:
         """Take up topics and partitions that have appeared. KafkaException where the broker does not answer."""
         found = self._consumer.list_topics(timeout=kafka.TIMEOUT_S).topics
-        logs_there = {(name, number) for name, topic in found.items() if is_wanted(name) for number in topic.partitions}
+        logs_there = {
+            (name, number) for name, topic in found.items() if self._is_wanted(name) for number in topic.partitions
+        }
         fresh = sorted(logs_there - self._assigned.keys())
         if not fresh:
             return
@@ -51,8 +69,8 @@ class Reader:
         low, high = kafka.watermarks(self._consumer, *log)
         if high < next_offset:
             raise TapewatchError(
-                f"{log[0]}[{log[1]}] ends at offset {high}, but the database was filled up to {next_offset}",
-                "The topic was made anew, or the database belongs to another cluster: use an empty database.",
+                f"{log[0]}[{log[1]}] ends at offset {high}, but it was kept up to {next_offset}",
+                "The topic was made anew, or the store belongs to another cluster: begin with an empty store.",
             )
         if low > next_offset:
             _log.error("records expired unread", topic=log[0], partition=log[1], first=next_offset, next=low)
@@ -88,6 +106,24 @@ class Reader:
             if high >= 0:
                 behind += max(high - (position.offset if position.offset >= 0 else max(low, 0)), 0)
         return behind
+
+    def kept(self) -> dict[Log, int]:
+        """Where the group stands: next offset by log, of the wanted topics."""
+        found = self._consumer.list_topics(timeout=kafka.TIMEOUT_S).topics
+        logs_there = [
+            TopicPartition(name, number)
+            for name, topic in found.items()
+            if self._is_wanted(name)
+            for number in topic.partitions
+        ]
+        stand = self._consumer.committed(logs_there, timeout=kafka.TIMEOUT_S) if logs_there else ()
+        return {(each.topic, each.partition): each.offset for each in stand if each.offset >= 0}
+
+    def keep(self, next_offsets: Mapping[Log, int]) -> None:
+        """Let the group stand at these offsets. KafkaException where the broker does not take them."""
+        places = [TopicPartition(*log, offset) for log, offset in next_offsets.items()]
+        if places:
+            self._consumer.commit(offsets=places, asynchronous=False)
 
     def close(self) -> None:
         """Give the consumer back."""

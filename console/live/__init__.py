@@ -1,0 +1,1 @@
+"""What the console pushes: event streams of the message topics, and the tape of all instruments."""

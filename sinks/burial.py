@@ -1,0 +1,31 @@
+"""Dead letters of the sinks into their topics."""
+
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, KafkaException
+
+from tapewatch import kafka
+from tapewatch.dead_letters import DeadLetter
+from tapewatch.settings import Settings
+from tapewatch.topics import TopicSpec
+
+
+class DeadLetterTopics:
+    """Sends dead letters and waits until they are acknowledged; makes their topics when the first one comes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer = kafka.producer(settings, linger_ms=5)
+        self._known: set[str] = set()
+
+    def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Send; KafkaException where they are not acknowledged in 30 s."""
+        if not letters:
+            return
+        missing = {letter.topic for letter in letters} - self._known
+        kafka.create_topics(self._settings, [TopicSpec(name, 1, {"retention.ms": "-1"}) for name in sorted(missing)])
+        self._known |= missing
+        for letter in letters:
+            self._producer.produce(letter.topic, letter.value, headers=[*letter.headers])
+        if self._producer.flush(30):
+            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))

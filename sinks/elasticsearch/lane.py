@@ -1,0 +1,138 @@
+"""One lane of the sink: reads some topics, has each batch settled while it makes the next, keeps how far it came.
+
+At most two batches are in memory: one with the server, one in the making. While the server does not answer nothing more
+is read; Kafka keeps it.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaException, Message
+
+from sinks.backoff import Backoff
+from sinks.burial import DeadLetterTopics
+from sinks.elasticsearch.bulk import Bulk, Settled, Stopped
+from sinks.elasticsearch.item import Item
+from sinks.elasticsearch.summary import Tally
+from sinks.log_reader import Log, Reader, place
+from tapewatch import dead_letters, logs
+from tapewatch.clock import NANOS, WALL
+from tapewatch.dead_letters import DeadLetter
+
+REPORT_NS = 2 * NANOS
+_log = logs.get("sink.elasticsearch")
+
+Take = Callable[[Message], tuple[list[Item], DeadLetter | None]]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read and is to be settled."""
+
+    items: list[Item] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    next_offsets: dict[Log, int] = field(default_factory=dict)
+    bytes: int = 0
+    began_ns: int = field(default_factory=WALL.now)
+
+
+class Lane:
+    """Keeps what `take` makes of records. name : for reports; most_bytes : of a batch"""
+
+    def __init__(
+        self, name: str, reader: Reader, take: Take, bulk: Bulk, dead: DeadLetterTopics, tally: Tally, most_bytes: int
+    ) -> None:
+        self._name, self._reader, self._take = name, reader, take
+        self._bulk, self._dead, self._tally, self._most = bulk, dead, tally, most_bytes
+        self._backoff = Backoff()
+        self._positions: dict[Log, int] = {}
+        self._with_server: tuple[Batch, Future[Settled]] | None = None
+
+    def run(self, stop: threading.Event, until_idle: float | None) -> None:
+        """Work until `stop` is set, or until all is read and nothing came for `until_idle` seconds.
+
+        A broker or server that fails is waited for; what was not settled is read again.
+        """
+        with ThreadPoolExecutor(1, f"elasticsearch-{self._name}") as sender:
+            while not stop.is_set():
+                try:
+                    self._session(sender, stop, until_idle)
+                    return
+                except KafkaException as error:
+                    wait = self._backoff.wait_s()
+                    _log.warning("waiting to try again", seconds=round(wait, 1), problem=str(error))
+                    stop.wait(wait)
+                except Stopped:
+                    return
+
+    def _session(self, sender: ThreadPoolExecutor, stop: threading.Event, until_idle: float | None) -> None:
+        """Read from where the group stands."""
+        self._drop_unsettled()
+        self._positions = self._reader.kept()
+        self._reader.restart(self._positions)
+        batch, looked, last_input = Batch(), WALL.now(), WALL.now()
+        while True:
+            records, more = self._reader.poll()
+            for record in records:
+                self._add(record, batch)
+                if batch.bytes >= self._most:
+                    batch = self._hand_over(batch, sender, stop)
+            if batch.next_offsets and (not more or stop.is_set()):
+                batch = self._hand_over(batch, sender, stop)
+            now = WALL.now()
+            if records or not self._reader.is_at_end():
+                last_input = now
+            else:
+                self._collect(stop)
+            if now - looked > REPORT_NS:
+                looked = now
+                self._reader.discover(self._positions)
+                self._tally.lags[self._name] = self._reader.lag()
+            if stop.is_set() or (until_idle is not None and now - last_input > until_idle * NANOS):
+                self._collect(stop)
+                self._tally.lags[self._name] = self._reader.lag()
+                return
+
+    def _add(self, record: Message, batch: Batch) -> None:
+        """Take one record into the batch."""
+        log, offset = place(record)
+        if not batch.next_offsets:
+            batch.began_ns = WALL.now()
+        items, letter = self._take(record)
+        batch.items += items
+        batch.bytes += sum(item.size for item in items)
+        if letter is not None:
+            batch.letters.append(letter)
+        self._positions[log] = batch.next_offsets[log] = offset + 1
+
+    def _hand_over(self, batch: Batch, sender: ThreadPoolExecutor, stop: threading.Event) -> Batch:
+        """Give a batch to the server once the one before is settled, and begin another."""
+        self._collect(stop)
+        self._with_server = batch, sender.submit(self._bulk.send, batch.items, stop)
+        return Batch()
+
+    def _collect(self, stop: threading.Event) -> None:
+        """Wait until the batch with the server is settled; bury what is refused, then keep the offsets."""
+        if self._with_server is None:
+            return
+        (batch, future), self._with_server = self._with_server, None
+        settled = future.result()
+        letters = batch.letters + [_letter(item, reason) for item, reason in settled.refused]
+        self._dead.send(letters)
+        self._reader.keep(batch.next_offsets)
+        self._tally.add(settled, [letter.reason for letter in letters], batch.began_ns, WALL.now())
+        self._tally.troubles[self._name] = ""
+        self._backoff.reset()
+
+    def _drop_unsettled(self) -> None:
+        """Forget what is with the server, once it is no longer there."""
+        if self._with_server is not None:
+            self._with_server[1].exception()
+            self._with_server = None
+
+
+def _letter(item: Item, problem: str) -> DeadLetter:
+    """The dead letter of an item that the server refuses for good."""
+    return dead_letters.of_record(item.origin, "not_storable", logs.printable(problem), item.letter)

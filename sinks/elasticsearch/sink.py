@@ -1,0 +1,132 @@
+"""The sink's life: templates first, then two lanes at once. What people wait for never stands behind the day's data."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from sinks.backoff import Backoff
+from sinks.burial import DeadLetterTopics
+from sinks.elasticsearch import templates
+from sinks.elasticsearch.bulk import Bulk
+from sinks.elasticsearch.client import connect
+from sinks.elasticsearch.intake import Intake, is_urgent
+from sinks.elasticsearch.lane import Lane
+from sinks.elasticsearch.summary import Progress, Summary, Tally
+from sinks.log_reader import Reader
+from tapewatch import logs
+from tapewatch.clock import WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.registry import Registry
+from tapewatch.settings import Settings
+
+REPORT_S = 2.0
+_log = logs.get("sink.elasticsearch")
+
+
+class ElasticsearchSink:
+    """Keeps alerts, cases and the day's data in Elasticsearch, each document once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tally = Tally()
+        self._failures: list[BaseException] = []
+
+    def run(
+        self,
+        stop: threading.Event,
+        until_idle: float | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Summary:
+        """Work until `stop` is set, or until all is read and nothing came for `until_idle` seconds.
+
+        on_progress : called about every two seconds from this thread
+        A server or broker that fails is waited for. TapewatchError where waiting does not help.
+        """
+        began, report = WALL.now(), on_progress or (lambda _: None)
+        client = connect(self._settings)
+        registry = Registry(self._settings) if self._settings.elasticsearch.book_seconds else None
+        readers: list[Reader] = []
+        try:
+            if self._install(stop, report):
+                lanes = self._lanes(readers, registry)
+                self._work(lanes, stop, until_idle, report)
+        finally:
+            client.close()
+            for reader in readers:
+                reader.close()
+            if registry is not None:
+                registry.close()
+        return self._tally.summary(WALL.now() - began)
+
+    def _install(self, stop: threading.Event, report: Callable[[Progress], None]) -> bool:
+        """Bring the templates up to date as soon as the server answers; False where `stop` was set first."""
+        from elasticsearch import ApiError, TransportError
+
+        backoff, client = Backoff(), connect(self._settings)
+        while not stop.is_set():
+            try:
+                templates.install(client, self._settings)
+                return True
+            except ApiError as error:
+                if error.meta.status < 500 and error.meta.status != 429:
+                    raise TapewatchError(
+                        f"Elasticsearch refuses the templates: {error}",
+                        "Check the key's rights: docs/elasticsearch.md.",
+                    ) from error
+                problem = str(error)
+            except TransportError as error:
+                problem = str(error)
+            _log.warning("waiting for Elasticsearch", problem=logs.printable(problem)[:300])
+            report(Progress(0, 0, problem))
+            stop.wait(backoff.wait_s())
+        return False
+
+    def _lanes(self, readers: list[Reader], registry: Registry | None) -> list[Lane]:
+        """Alerts and cases; everything else."""
+        chosen, dead = self._settings.elasticsearch, DeadLetterTopics(self._settings)
+        urgent, data = Intake(chosen), Intake(chosen, registry)
+        plan = (("urgent", is_urgent, urgent.take), ("data", data.is_wanted, data.take))
+        lanes = []
+        for name, is_wanted, take in plan:
+            readers.append(Reader(self._settings, f"{chosen.group}-{name}", is_wanted))
+
+            def trouble(text: str, lane: str = name) -> None:
+                self._tally.troubles[lane] = text
+
+            bulk = Bulk(connect(self._settings), chosen.bulk_bytes, trouble)
+            lanes.append(Lane(name, readers[-1], take, bulk, dead, self._tally, chosen.bulk_bytes))
+        return lanes
+
+    def _work(
+        self,
+        lanes: list[Lane],
+        stop: threading.Event,
+        until_idle: float | None,
+        report: Callable[[Progress], None],
+    ) -> None:
+        """Run the lanes to their end; a failure of one ends the other."""
+        ended = threading.Event()
+        threads = [
+            threading.Thread(target=self._guarded, args=(lane, ended, until_idle), daemon=True) for lane in lanes
+        ]
+        for thread in threads:
+            thread.start()
+        waited = 0.0
+        while any(thread.is_alive() for thread in threads):
+            if stop.wait(0.05) or self._failures:
+                ended.set()
+                with suppress(RuntimeError):
+                    threads[0].join(0.05)
+            waited += 0.05
+            if waited >= REPORT_S:
+                waited = 0.0
+                report(self._tally.progress())
+        if self._failures:
+            raise self._failures[0]
+
+    def _guarded(self, lane: Lane, stop: threading.Event, until_idle: float | None) -> None:
+        """Run one lane; its failure is raised by the sink."""
+        try:
+            lane.run(stop, until_idle)
+        except BaseException as failure:
+            self._failures.append(failure)

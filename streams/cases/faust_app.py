@@ -1,0 +1,120 @@
+"""The Faust application around the cases: it reads, read-committed, and commits nothing by itself.
+
+Faust commits what its agents have acknowledged, and its bookkeeping of acknowledgements can pass over a record that is
+still being worked on, or over one whose agent failed. So nothing is ever acknowledged to it: the offsets are committed
+in the transaction that holds what came of the records. Faust finds them there, as its own, when it starts.
+"""
+
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from tapewatch import topics
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+
+try:
+    import faust
+    from faust.auth import SASLCredentials, SSLCredentials
+    from faust.transport.drivers import aiokafka
+except ImportError as error:
+    raise TapewatchError(
+        f"the case stage needs Faust: {error}", "Install the extra: pip install 'tapewatch[cases]'."
+    ) from error
+
+SESSION_TIMEOUT_S = 6.0
+Hand = Callable[[Any], Awaitable[None]]
+
+
+class ReadCommittedThread(aiokafka.AIOKafkaConsumerThread):
+    """Faust's consumer, blind to aborted transactions."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        # Faust reads uncommitted records unless its own transactions are on, which are on only within this call.
+        self.consumer.in_transaction = True
+        try:
+            return super()._create_worker_consumer(transport)
+        finally:
+            self.consumer.in_transaction = False
+
+
+class ReadCommittedConsumer(aiokafka.Consumer):
+    """A consumer with such a thread."""
+
+    def _new_consumer_thread(self) -> Any:
+        return ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class ReadCommittedTransport(aiokafka.Transport):
+    """A transport of such consumers."""
+
+    Consumer = ReadCommittedConsumer
+
+
+def application(settings: Settings, hand: Hand) -> Any:
+    """A Faust app that hands every record of alerts and commands to `hand`, each topic by one agent, in its order."""
+    group = settings.cases.group
+    # Faust names no keys of its own settings in what it logs at these levels.
+    for name in ("faust", "mode", "aiokafka"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    app = faust.App(
+        group,
+        broker=[f"kafka://{address.strip()}" for address in settings.bootstrap().split(",")],
+        broker_credentials=credentials(settings.kafka.client),
+        store="memory://",
+        datadir=str(settings.data_path / "faust"),
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=group,
+        stream_wait_empty=False,
+        broker_session_timeout=SESSION_TIMEOUT_S,
+        broker_heartbeat_interval=1.5,
+        key_serializer="raw",
+        value_serializer="raw",
+    )
+    app.transport = ReadCommittedTransport(app.conf.broker_consumer, app)
+    for name in (topics.ALERTS, topics.CASE_COMMANDS):
+        source = app.topic(name, key_type=bytes, value_type=bytes)
+        app.agent(source, name=f"{group}.{name}", concurrency=1)(_agent(hand))
+    return app
+
+
+def _agent(hand: Hand) -> Any:
+    async def take(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await hand(event.message)
+
+    return take
+
+
+def credentials(client: Mapping[str, str]) -> Any:
+    """Faust's credentials from librdkafka's properties; None for plain text. TapewatchError for a way it cannot go."""
+    protocol = client.get("security.protocol", "plaintext").lower()
+    context = _context(client) if protocol.endswith("ssl") else None
+    if protocol == "plaintext":
+        return None
+    if protocol == "ssl":
+        return SSLCredentials(context)
+    mechanism = client.get("sasl.mechanism", client.get("sasl.mechanisms", ""))
+    if protocol in ("sasl_ssl", "sasl_plaintext") and mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
+        user, password = client.get("sasl.username", ""), client.get("sasl.password", "")
+        return SASLCredentials(username=user, password=password, ssl_context=context, mechanism=mechanism)
+    raise TapewatchError(
+        f"the case stage cannot log in by {protocol} {mechanism}".rstrip(),
+        "It knows ssl, and sasl_ssl or sasl_plaintext with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.",
+    )
+
+
+def _context(client: Mapping[str, str]) -> ssl.SSLContext:
+    """Certificates as librdkafka's properties name them."""
+    context = ssl.create_default_context(cafile=client.get("ssl.ca.location") or None)
+    if client.get("ssl.certificate.location"):
+        context.load_cert_chain(
+            client["ssl.certificate.location"],
+            client.get("ssl.key.location") or None,
+            client.get("ssl.key.password") or None,
+        )
+    return context
