@@ -5,7 +5,7 @@ from importlib import import_module
 from console.routing import Route
 from console.services import Part
 
-MODULES = ("alerts", "books", "cases", "events", "instruments", "series", "suppressions")
+MODULES = ("alerts", "books", "cases", "events", "instruments", "series", "suppressions", "tape")
 """Modules of this package, in the order of the OpenAPI document."""
 
 
