@@ -1,24 +1,26 @@
 """The aiohttp application: the API's routes behind one door, and the pages' files."""
 
 import asyncio
+import hmac
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from aiohttp import web
 
+from console import files, gate
 from console.identity import Account, Identify
-from console.routing import Call, Nothing, RefusedError, Route
+from console.routing import Call, Nothing, RefusedError, Route, answered
 from console.services import HangsUp, Part, Services
 from tapewatch import audit, logs
 from tapewatch.errors import TapewatchError
 
-WEB = Path(__file__).with_name("web")
 MAX_BODY = 1024 * 1024
+LONGEST_ID = 200
+STREAMS = frozenset({"text/event-stream", "websocket"})
 NOBODY = Account("", "viewer", (), (), ())
 
 _log = logs.get("console")
@@ -31,14 +33,16 @@ def make_app(
 
     identify : finds the account of a request; routes : of the API
     """
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[gate.guard(services)])
+    app.on_response_prepare.append(gate.dress(services))
+    app.on_shutdown.append(partial(_end_streams, services=services))
     app.cleanup_ctx.append(partial(_parts, services=services, parts=parts or {}))
     app.on_shutdown.append(partial(_hang_up, services))
     for route in routes:
         app.router.add_route(route.method, route.path, _door(route, services, identify))
-    app.router.add_get("/api/{rest:.*}", _no_such_route)
-    app.router.add_static("/static/", WEB, append_version=False, follow_symlinks=False)
-    app.router.add_get("/{page:.*}", _page)
+    app.router.add_route("*", "/api/{rest:.*}", _no_such_route)
+    app.router.add_get("/static/{name:.*}", files.static)
+    app.router.add_get("/{page:.*}", files.page)
     return app
 
 
@@ -59,28 +63,22 @@ def _door(route: Route, services: Services, identify: Identify) -> Callable[[web
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
-            account = await identify(request)
-            _check_rights(route, account)
-            call = Call(
-                services,
-                account or NOBODY,
-                dict(request.match_info),
-                _query(route, request),
-                await _body(route, request),
-                request,
-            )
-            answer = await route.handler(call)
+            account = await identify(request) or NOBODY
+            _check_rights(route, account, request)
+            if account.name:
+                services.rates.take(account.name, services.settings.console.requests_per_minute)
+            query, path = _query(route, request), _path(request)
+            call = Call(services, account, path, query, await _body(route, request, services), request)
+            answer = await _handled(route, call)
             if route.audit:
                 await record(services, call.account, route.audit, " ".join(call.path.values()))
             return answer if isinstance(answer, web.StreamResponse) else answered(200, answer)
-        except RefusedError as refused:
-            return answered(refused.status, {"error": refused.reason, "next": refused.hint})
         except TapewatchError as error:
             return answered(503, {"error": error.message, "next": error.hint})
         except sa.exc.OperationalError as error:
             _log.warning("database", problem=" ".join(str(error.orig).split())[:200])
             return answered(503, {"error": "the database does not answer", "next": "Try again in a moment."})
-        except (web.HTTPException, asyncio.CancelledError, ConnectionError):
+        except (RefusedError, web.HTTPException, asyncio.CancelledError, ConnectionError):
             raise
         except Exception as error:
             number = secrets.token_hex(4)
@@ -91,26 +89,54 @@ def _door(route: Route, services: Services, identify: Identify) -> Callable[[web
 
 
 async def record(
-    services: Services, account: Account, action: str, subject: str, why: str = "", **details: Any
+    services: Services,
+    account: Account,
+    action: str,
+    subject: str,
+    why: str = "",
+    details: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> None:
-    """Append an act to the audit log, in a thread."""
-    path = audit.folder(services.settings.data_path)
-    act = partial(audit.append, path, action=action, subject=subject, why=why, details=details, who=account.name)
+    """Append an act to the audit log, in a thread. details, more : anything JSON can hold"""
+    path, told = audit.folder(services.settings.data_path), {**(details or {}), **more}
+    act = partial(audit.append, path, action=action, subject=subject, why=why, details=told, who=account.name)
     await asyncio.to_thread(act)
 
 
-def _check_rights(route: Route, account: Account | None) -> None:
+async def _handled(route: Route, call: Call) -> Any:
+    """The handler's answer; a stream is counted while it is open, and its account's rights were looked at before."""
+    if route.media not in STREAMS:
+        return await route.handler(call)
+    with call.services.streams.one(call.account.name, call.services.settings.console.streams_per_account):
+        return await route.handler(call)
+
+
+def _check_rights(route: Route, account: Account, request: web.Request) -> None:
     """RefusedError where the account may not call the route."""
     if route.role is None:
         return
-    if account is None:
+    if not account.name:
         raise RefusedError(401, "you are not logged in", "Log in.")
+    if request.method not in gate.SAFE and account.proof:
+        given = request.headers.get("X-CSRF-Token", "").encode()
+        if not hmac.compare_digest(given, account.proof.encode()):
+            raise RefusedError(403, "the CSRF proof is missing or old", "Load the page anew.")
     if not account.is_at_least(route.role):
         raise RefusedError(403, f"this takes the role {route.role}", "Ask an administrator.")
     if not account.sees_page(route.page):
         raise RefusedError(403, "this page is not part of your seat", "Ask an administrator.")
+    if account.by_token and route.person:
+        raise RefusedError(403, "a person must do this, not a token", "Log in.")
     if route.needs_scope not in account.scopes:
         raise RefusedError(403, f"the token lacks the scope {route.needs_scope}", "Use another token.")
+
+
+def _path(request: web.Request) -> dict[str, str]:
+    """The path's parameters; RefusedError where one can be no id."""
+    path = dict(request.match_info)
+    if any("\x00" in value or len(value) > LONGEST_ID for value in path.values()):
+        raise RefusedError(404, "there is nothing of that name")
+    return path
 
 
 def _query(route: Route, request: web.Request) -> Any:
@@ -118,6 +144,8 @@ def _query(route: Route, request: web.Request) -> Any:
     tree: dict[str, Any] = {}
     many = {field.name for field in msgspec.structs.fields(route.query) if "tuple" in str(field.type)}
     for name in request.query:
+        if any("\x00" in value for value in request.query.getall(name)):
+            raise RefusedError(422, "parameters: no text holds NUL")
         tree[name] = request.query.getall(name) if name in many else request.query[name]
     try:
         return msgspec.convert(tree, route.query, strict=False) if route.query is not Nothing or tree else Nothing()
@@ -125,27 +153,39 @@ def _query(route: Route, request: web.Request) -> Any:
         raise RefusedError(422, f"parameters: {error}") from error
 
 
-async def _body(route: Route, request: web.Request) -> Any:
-    """The body as the route's struct."""
+async def _body(route: Route, request: web.Request, services: Services) -> Any:
+    """The body as the route's struct; what comes too slowly or is too large is refused."""
     if route.body is None:
         return None
     if request.content_type != "application/json":
         raise RefusedError(415, "the body must be application/json")
     try:
-        return msgspec.json.decode(await request.read(), type=route.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        async with asyncio.timeout(services.settings.console.request_timeout_s):
+            body = await request.read()
+    except TimeoutError:
+        raise RefusedError(408, "the body came too slowly") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise RefusedError(413, f"a body has at most {MAX_BODY} bytes") from None
+    if b"\\u0000" in body:
+        raise RefusedError(422, "body: no text holds NUL")
+    try:
+        return msgspec.json.decode(body, type=route.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError(422, f"body: {error}") from error
 
 
-def answered(status: int, value: Any) -> web.Response:
-    """A JSON response; NaN becomes null."""
-    return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
-
-
 async def _no_such_route(request: web.Request) -> web.StreamResponse:
+    """404, or 405 where the path is an operation's with another method."""
+    methods: set[str] = set()
+    for resource in request.app.router.resources():
+        methods |= (await resource.resolve(request))[1]
+    methods.discard("*")
+    if methods:
+        answer = answered(405, {"error": "the operation does not take that method", "next": ""})
+        answer.headers["Allow"] = ", ".join(sorted(methods))
+        return answer
     return answered(404, {"error": "there is no such operation", "next": "See /api/v1/openapi.json."})
 
 
-async def _page(request: web.Request) -> web.StreamResponse:
-    """The one page that draws all others."""
-    return web.FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+async def _end_streams(app: web.Application, services: Services) -> None:
+    services.streams.end()

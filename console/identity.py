@@ -18,6 +18,8 @@ class Account(msgspec.Struct, frozen=True):
     instruments : patterns (* and ?) of the instrument ids it may see; pages : names of the pages, * for all
     scopes : what an API token may do (read, write, admin); everything for a person's session
     by_token : whether a token speaks, which needs no CSRF proof
+    proof : what the header X-CSRF-Token must say where the call changes something; empty: nothing
+    session : names a person's session, and is no key to it
     """
 
     name: str
@@ -26,6 +28,8 @@ class Account(msgspec.Struct, frozen=True):
     pages: tuple[str, ...] = ("*",)
     scopes: tuple[str, ...] = ("read", "write", "admin")
     by_token: bool = False
+    proof: str = ""
+    session: str = ""
 
     def is_at_least(self, role: Role) -> bool:
         """Whether it may do what that role may."""

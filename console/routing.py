@@ -54,6 +54,11 @@ class Call:
         return instrument
 
 
+def answered(status: int, value: Any) -> web.Response:
+    """A JSON response; NaN becomes null."""
+    return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
+
+
 Handler = Callable[[Call], Awaitable[Any]]
 """Gives a value of the route's answer type, or a whole response (a file, a stream)."""
 
@@ -67,6 +72,8 @@ class Route:
     audit : what the audit log calls it; each successful call is then an entry with the path's parameters as subject.
         Views of evidence have one; what changes something has one too, unless its handler writes its own
     scope : what a token needs: read, write or admin; empty: read for GET, write for the rest
+    person : a person's session alone may do it, no token
+    media : text/event-stream and websocket count as streams
     """
 
     method: Method
@@ -81,6 +88,7 @@ class Route:
     media: str = "application/json"
     audit: str = ""
     scope: str = ""
+    person: bool = False
 
     @property
     def needs_scope(self) -> str:

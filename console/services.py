@@ -1,16 +1,22 @@
 """What the handlers work with: settings, database, audit log, clock; parts that must be started and ended."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from console.database import Database
+from console.limits import Rates, Streams
 from tapewatch.clock import WALL, Clock
 from tapewatch.settings import Settings
 
 Part = Callable[["Services"], AbstractAsyncContextManager[Any]]
 """A part that lives as long as the app: what it yields lies in `Services.parts` under the name it is given."""
+
+
+HASHED_AT_ONCE = 2
+"""Passwords looked at side by side: each takes 64 MiB."""
 
 
 @runtime_checkable
@@ -27,12 +33,16 @@ class Services:
     """Everything a handler may need.
 
     parts : by name, such as `live` (the tape's hub) or `events` (the event streams)
+    rates, streams : how much callers ask for; hashing : held while a password is looked at
     """
 
     settings: Settings
     database: Database
     clock: Clock = WALL
     parts: dict[str, Any] = field(default_factory=dict)
+    rates: Rates = field(default_factory=Rates)
+    streams: Streams = field(default_factory=Streams)
+    hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHED_AT_ONCE))
 
     @asynccontextmanager
     async def running(self, wanted: dict[str, Part]) -> AsyncIterator["Services"]:

@@ -91,15 +91,62 @@ class EvidenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slice_records: Positive = 20_000
 
 
+class GovernanceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Second pairs of eyes.
+
+    four_eyes : `config apply` and `models promote` take an approved proposal's id
+    """
+
+    four_eyes: bool = False
+
+
+class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Logging in at the operator's identity provider (OpenID Connect).
+
+    issuer : its address; empty means there is none
+    name : word on the login page's button; client_id : ours there; secret_file : file with our secret; empty: none
+    public_url : the console's address as browsers know it, such as https://console.example.org
+    scopes : asked for; role_claim : claim that holds groups or roles
+    roles : value of that claim to role; the highest holds, and who has none may not enter
+    networks : networks (CIDR) inside the operator's where the provider may be; none are otherwise
+    """
+
+    issuer: str = ""
+    name: str = "Single sign-on"
+    client_id: str = ""
+    secret_file: str = ""
+    public_url: str = ""
+    scopes: str = "openid profile email"
+    role_claim: str = "groups"
+    roles: dict[str, Literal["viewer", "analyst", "approver", "admin"]] = {}
+    networks: tuple[str, ...] = ()
+
+
 class ConsoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The console.
 
     host, port : where it listens; port 0 takes a free one
     session_hours : a session ends after so long
     language : of whoever has chosen none
+    idle_minutes : a session without a call for that long ends
+    allowed_hosts : names by which browsers may call it, beside `host` and the loopback's
+    tls_cert, tls_key : PEM files; with them it speaks HTTPS
+    behind_proxy : a TLS proxy stands before it: cookies are Secure, addresses come from X-Forwarded-For's last entry
+    requests_per_minute : of one account; from one address five times as many
+    streams_per_account : event streams open at a time
+    request_timeout_s : longest wait for a request's head or body
     """
 
     host: str = "127.0.0.1"
     port: Port = 8470
     session_hours: PositiveFloat = 12.0
     language: Literal["en", "zh-TW", "ko"] = "en"
+    idle_minutes: PositiveFloat = 60.0
+    allowed_hosts: tuple[str, ...] = ()
+    tls_cert: str = ""
+    tls_key: str = ""
+    behind_proxy: bool = False
+    requests_per_minute: Positive = 1200
+    streams_per_account: Positive = 128
+    request_timeout_s: PositiveFloat = 20.0
+    oidc: OidcSettings = OidcSettings()

@@ -1,4 +1,4 @@
-"""Secrets that must lie in the database, encrypted with a key that lies in a file (Fernet: AES-128-CBC, HMAC-SHA256)."""
+"""Secrets that must lie in the database, encrypted (Fernet: AES-128-CBC, HMAC-SHA256) by a key that lies in a file."""
 
 import os
 from pathlib import Path

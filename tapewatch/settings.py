@@ -20,6 +20,7 @@ from tapewatch.reach_settings import (
     ConsoleSettings,
     ElasticsearchSettings,
     EvidenceSettings,
+    GovernanceSettings,
     NotifySettings,
 )
 from tapewatch.stack import Addresses
@@ -189,6 +190,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notify: NotifySettings = NotifySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     console: ConsoleSettings = ConsoleSettings()
+    governance: GovernanceSettings = GovernanceSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -258,6 +260,8 @@ _LISTS = frozenset(
         "orders.instruments",
         "venues.news.feeds",
         "notify.allow_networks",
+        "console.allowed_hosts",
+        "console.oidc.networks",
         "notify.canaries",
         "notify.retry_s",
     }

@@ -8,7 +8,8 @@ from msgspec import Meta
 from console.api import moments
 from console.filters import Cursor, Glob, When, Word, cursor, identity, like, nanoseconds, place, seen_by
 from console.routing import Call, RefusedError, Route
-from tapewatch.messages import Alert, AlertState, CaseState, Severity
+from tapewatch.desk_messages import CaseState
+from tapewatch.messages import Alert, AlertState, Severity
 from tapewatch.rfc3339 import to_rfc3339
 
 _END = 2**63 - 1

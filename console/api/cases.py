@@ -12,13 +12,14 @@ from console.filters import Cursor, Glob, MessageId, Word, cursor, identity, lik
 from console.routing import Call, RefusedError, Route
 from console.services import Services
 from tapewatch.case_client import CaseClient, command
+from tapewatch.desk_messages import CaseState, Disposition
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Case, CaseAnswer, CaseCommand, CaseState, Disposition
+from tapewatch.messages import Case, CaseAnswer, CaseCommand
 
 Action = Literal["assign", "review", "escalate", "note", "close", "approve", "reject", "reopen"]
 BY_APPROVER = frozenset({"approve", "reject"})
 AT_ONCE = 8
-_NEEDS_WHY = frozenset({"note", "close", "reject", "reopen"})
+_NEEDS_WHY = frozenset({"escalate", "note", "close", "reject", "reopen"})
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,8 @@ MILLI = 1_000_000
 LONGEST_S = 1800
 TRADES = 5000
 BOOKS = 1500
+USUAL = ("volume_z", "imbalance_60s", "spread_bps", "quote_rate_1s")
+"""Features that are shown beside those of the evidence: activity, who presses, cost of trading, quoting."""
 
 _LEVELS = range(1, 6)
 _SIDES = [f"{side}_{what}" for side in ("bid", "ask") for what in ("price", "qty")]
@@ -48,6 +50,13 @@ class Features(msgspec.Struct, frozen=True):
     values: dict[str, list[float | None]]
 
 
+class Points(msgspec.Struct, frozen=True):
+    """One series. t : ms"""
+
+    t: list[int]
+    value: list[float | None]
+
+
 class Trades(msgspec.Struct, frozen=True):
     """Single trades. t : ms; side : 1 buyer aggressed, -1 seller, 0 unknown"""
 
@@ -69,7 +78,10 @@ class Books(msgspec.Struct, frozen=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What is drawn around an alert. Times in ms since 1970; cut : whether trades beyond the limit are left out."""
+    """What is drawn around an alert. Times in ms since 1970.
+
+    scores : calibrated probability second by second, by detector; cut : whether trades beyond the limit are left out
+    """
 
     instrument: str
     start: int
@@ -78,6 +90,7 @@ class Context(msgspec.Struct, frozen=True):
     decided: float
     seconds: Seconds
     features: Features
+    scores: dict[str, Points]
     trades: Trades
     books: Books
     cut: bool
@@ -113,6 +126,10 @@ SELECT DISTINCT ON ((ts_recv_ns - :start) / :step) ts_recv_ns, {columns}
 FROM {table} WHERE instrument_id = :number AND ts_recv_ns >= :start AND ts_recv_ns < :end
 ORDER BY (ts_recv_ns - :start) / :step, ts_recv_ns DESC, log_offset DESC
 """
+_SCORES = """
+SELECT m.detector, s.ts_ns, s.probability FROM scores s JOIN score_models m ON m.id = s.model_id
+WHERE s.instrument_id = :number AND s.ts_ns >= :start AND s.ts_ns <= :end ORDER BY m.detector, s.ts_ns LIMIT 20000
+"""
 _KNOWN = """
 SELECT attname FROM pg_attribute WHERE attrelid = cast('features' AS regclass) AND attnum > 0 AND NOT attisdropped
 AND atttypid = cast('real' AS regtype) AND attname = ANY(:wanted)
@@ -139,7 +156,8 @@ async def around(
         onset=onset / MILLI,
         decided=decided / MILLI,
         seconds=_seconds(prices),
-        features=await _features(database, bound, features),
+        features=await _features(database, bound, [*features, *USUAL]),
+        scores=await _scores(database, bound),
         trades=_trades(trades[:TRADES]),
         books=await _books(database, bound) if span.books else _book_columns([], 0.0),
         cut=len(trades) > TRADES,
@@ -171,6 +189,17 @@ async def _features(database: Database, bound: dict[str, int], wanted: Sequence[
         [row[0] // MILLI for row in rows],
         {name: [row[place] for row in rows] for place, name in enumerate(names, 1)},
     )
+
+
+async def _scores(database: Database, bound: dict[str, int]) -> dict[str, Points]:
+    """The detectors' probabilities of manipulation."""
+    rows = await database.rows(_SCORES, bound)
+    found: dict[str, Points] = {}
+    for detector, second, probability in rows:
+        series = found.setdefault(detector, Points([], []))
+        series.t.append(second // MILLI)
+        series.value.append(probability)
+    return found
 
 
 async def _books(database: Database, bound: dict[str, int]) -> Books:

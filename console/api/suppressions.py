@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from console.api.cases import send
-from console.filters import Glob, When, Word, identity, nanoseconds, seen_by
+from console.filters import When, Word, identity, nanoseconds, seen_by
 from console.routing import Call, RefusedError, Route
 from tapewatch.case_client import command, suppression
 from tapewatch.clock import NANOS

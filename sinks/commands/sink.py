@@ -11,6 +11,7 @@ from tapewatch.settings import Settings
 STORES = {
     "postgres": "keep topics in PostgreSQL",
     "elasticsearch": "keep alerts, cases and the day's data in Elasticsearch",
+    "notify": "bring alerts to subscribers",
     "orders": "send orders to a venue",
 }
 """Each is a module of sinks.commands.stores with `configure(parser)` and `run(args, settings, stop)`."""
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         importlib.import_module(f"sinks.commands.stores.{name}").configure(each)
     parser.epilog = (
         "example: tapewatch db migrate && tapewatch sink postgres --until-idle 5 --json\n"
+        "         tapewatch sink notify\n"
         "         tapewatch sink orders --venue upbit --i-mean-it"
     )
 

@@ -1,0 +1,191 @@
+"""Accounts, for administrators: list, make, change, disable, new password; seats of the roles."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from console.accounts import passwords, sessions, store
+from console.app import record
+from console.routing import Call, Done, RefusedError, Route
+from tapewatch.errors import TapewatchError
+from tapewatch.rfc3339 import to_rfc3339
+
+RoleName = Literal["viewer", "analyst", "approver", "admin"]
+Page = Literal[
+    "*",
+    "tape",
+    "instrument",
+    "alerts",
+    "cases",
+    "coverage",
+    "labels",
+    "signals",
+    "models",
+    "health",
+    "proposals",
+    "subscriptions",
+    "audit",
+]
+Pattern = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._*?-]+$")]
+Pages = Annotated[tuple[Page, ...], Meta(max_length=20)]
+Patterns = Annotated[tuple[Pattern, ...], Meta(max_length=200)]
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """An account.
+
+    pages, instruments : its own entitlements, null where its role's seat holds
+    issuer : where it logs in, empty here; seen : last call of an open session, empty: none
+    """
+
+    name: str
+    role: RoleName
+    disabled: bool
+    pages: tuple[str, ...] | None
+    instruments: tuple[str, ...] | None
+    issuer: str
+    created: str
+    seen: str
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An account to make; its password is generated and told once."""
+
+    name: Annotated[str, Meta(pattern=store.NAME)]
+    role: RoleName
+    pages: Pages | None = None
+    instruments: Patterns | None = None
+
+
+class Made(msgspec.Struct, frozen=True):
+    """An account with the password that was generated, told this once."""
+
+    name: str
+    password: str
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change; what is left out stays. null for pages or instruments: as the role's seat."""
+
+    role: RoleName | msgspec.UnsetType = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
+    pages: Pages | msgspec.UnsetType | None = msgspec.UNSET
+    instruments: Patterns | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """What a role sees by default."""
+
+    role: RoleName
+    pages: tuple[str, ...]
+    instruments: tuple[str, ...]
+
+
+class SeatChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a role is to see by default."""
+
+    pages: Pages
+    instruments: Patterns
+
+
+async def listed(call: Call) -> list[Shown]:
+    """Every account by name."""
+    found = await call.services.database.run(store.entries)
+    return [
+        Shown(
+            each.name,
+            each.role,  # type: ignore[arg-type]
+            each.disabled,
+            each.pages,
+            each.instruments,
+            each.issuer,
+            to_rfc3339(each.created_ns),
+            to_rfc3339(each.seen_ns) if each.seen_ns else "",
+        )
+        for each in found
+    ]
+
+
+async def made(call: Call) -> Made:
+    """Make an account with a generated password."""
+    wanted: Wanted = call.body
+    password, now = passwords.generated(), call.services.clock.now()
+    entitled = {"pages": wanted.pages, "instruments": wanted.instruments}
+
+    def work(session: Any) -> None:
+        store.make_with_password(session, wanted.name, wanted.role, password, now)
+        store.change(session, wanted.name, entitled, now)
+
+    await _done(call, work)
+    await record(call.services, call.account, "account.add", wanted.name, details={"role": wanted.role, **entitled})
+    return Made(wanted.name, password)
+
+
+async def changed(call: Call) -> Done:
+    """Change role, entitlements, or whether it may enter; its open sessions feel it with the next call."""
+    name, now = call.path["name"], call.services.clock.now()
+    values = {key: value for key, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
+    await _done(call, lambda session: store.change(session, name, values, now))
+    await record(call.services, call.account, "account.change", name, details=values)
+    return Done()
+
+
+async def password_set(call: Call) -> Made:
+    """Give an account a new, generated password; all its sessions end."""
+    name, now, password = call.path["name"], call.services.clock.now(), passwords.generated()
+    await _done(call, lambda session: store.set_password(session, name, passwords.hashed(password), now))
+    await record(call.services, call.account, "account.password", name)
+    return Made(name, password)
+
+
+async def thrown_out(call: Call) -> Done:
+    """End all sessions of an account."""
+    name = call.path["name"]
+    await call.services.database.run(lambda session: sessions.end(session, name))
+    return Done()
+
+
+async def seats(call: Call) -> list[Seat]:
+    """What each role sees by default."""
+    rows = await call.services.database.rows("SELECT role, pages, instruments FROM seats ORDER BY role")
+    return [Seat(row.role, tuple(row.pages), tuple(row.instruments)) for row in rows]
+
+
+_SET_SEAT = "UPDATE seats SET pages = :pages, instruments = :instruments WHERE role = :role"
+
+
+async def seat_changed(call: Call) -> Done:
+    """Change what a role sees by default; the admin's seat stays whole."""
+    wanted: SeatChange = call.body
+    role = call.path["role"]
+    if role not in ("viewer", "analyst", "approver"):
+        raise RefusedError(404, "there is no such seat that can be changed")
+    values = {"role": role, "pages": list(wanted.pages), "instruments": list(wanted.instruments)}
+    await call.services.database.execute(_SET_SEAT, values)
+    await record(call.services, call.account, "seat.change", role, details=values)
+    return Done()
+
+
+async def _done(call: Call, work: Any) -> None:
+    """Run a change; what the store refuses is the caller's error."""
+    try:
+        await call.services.database.run(work)
+    except TapewatchError as error:
+        status = 404 if error.message.startswith("there is no account") else 409
+        raise RefusedError(status, error.message, error.hint) from error
+
+
+def _admin(method: Any, path: str, handler: Any, summary: str, **more: Any) -> Route:
+    return Route(method, f"/api/v1{path}", handler, summary, role="admin", scope="admin", **more)
+
+
+ROUTES = [
+    _admin("GET", "/accounts", listed, "Accounts by name", answer=list[Shown]),
+    _admin("POST", "/accounts", made, "Make an account", body=Wanted, answer=Made),
+    _admin("PATCH", "/accounts/{name}", changed, "Change an account", body=Change),
+    _admin("POST", "/accounts/{name}/password", password_set, "Generate a new password", answer=Made),
+    _admin("DELETE", "/accounts/{name}/sessions", thrown_out, "End an account's sessions", audit="account.sessions"),
+    _admin("GET", "/seats", seats, "What each role sees by default", answer=list[Seat]),
+    _admin("PUT", "/seats/{role}", seat_changed, "Change what a role sees by default", body=SeatChange),
+]

@@ -1,0 +1,93 @@
+"""API tokens of one's own: for programs that speak in one's name, with no more rights than one has."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from console.accounts import tokens
+from console.app import record
+from console.routing import Call, Done, RefusedError, Route
+from tapewatch.clock import NANOS
+from tapewatch.errors import TapewatchError
+from tapewatch.rfc3339 import to_rfc3339
+
+DAY_NS = 24 * 3600 * NANOS
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A token to make. name : what it is for; days : it ends after so many"""
+
+    name: Annotated[str, Meta(min_length=1, max_length=80)]
+    scopes: Annotated[tuple[Literal["read", "write", "admin"], ...], Meta(min_length=1, max_length=3)]
+    days: Annotated[int, Meta(ge=1, le=366)] = 90
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A token that was made. token : shown this once"""
+
+    id: str
+    token: str
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A token without its secret. used : when it was last used, to the minute; empty: never"""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created: str
+    expires: str
+    used: str
+    ended: bool
+
+
+async def listed(call: Call) -> list[Shown]:
+    """One's tokens, newest first."""
+    name, now = call.account.name, call.services.clock.now()
+    found = await call.services.database.run(lambda session: tokens.of(session, name))
+    return [
+        Shown(
+            each.id,
+            each.name,
+            each.scopes,
+            to_rfc3339(each.created_ns),
+            to_rfc3339(each.expires_ns),
+            to_rfc3339(each.used_ns) if each.used_ns else "",
+            each.expires_ns <= now,
+        )
+        for each in found
+    ]
+
+
+async def made(call: Call) -> Made:
+    """Make a token; the scope admin is for administrators."""
+    wanted: Wanted = call.body
+    if "admin" in wanted.scopes and not call.account.is_at_least("admin"):
+        raise RefusedError(403, "the scope admin takes the role admin", "Leave it out.")
+    name, now = call.account.name, call.services.clock.now()
+    try:
+        number, secret = await call.services.database.run(
+            lambda session: tokens.make(session, name, wanted.name, wanted.scopes, now, now + wanted.days * DAY_NS)
+        )
+    except TapewatchError as error:
+        raise RefusedError(409, error.message, error.hint) from error
+    await record(call.services, call.account, "token.make", number, name=wanted.name, scopes=list(wanted.scopes))
+    return Made(number, secret)
+
+
+async def revoked(call: Call) -> Done:
+    """End one of one's tokens at once."""
+    name, number = call.account.name, call.path["id"]
+    try:
+        await call.services.database.run(lambda session: tokens.revoke(session, name, number))
+    except TapewatchError as error:
+        raise RefusedError(404, error.message, error.hint) from error
+    return Done()
+
+
+ROUTES = [
+    Route("GET", "/api/v1/tokens", listed, "One's API tokens", answer=list[Shown], person=True),
+    Route("POST", "/api/v1/tokens", made, "Make an API token", body=Wanted, answer=Made, person=True),
+    Route("DELETE", "/api/v1/tokens/{id}", revoked, "Revoke an API token", person=True, audit="token.revoke"),
+]

@@ -1,0 +1,105 @@
+"""Mail and chat through apprise: what a message says in words, and its sending in a guarded thread."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from sinks.notify.guarded_thread import guarded
+from sinks.notify.outcome import Outcome
+from tapewatch.errors import TapewatchError
+from tapewatch.networks import Reach
+
+THREADS = 64
+LINES = 40
+"""Alerts that a digest names in words."""
+
+
+class Chat:
+    """Sends to mail and chat services, one thread a message under way."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="chat")
+
+    def close(self) -> None:
+        """Take no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def deliver(self, address: str, body: bytes) -> Outcome:
+        """One attempt; never an exception. address : apprise URL; body : the message as webhooks get it"""
+        title, text = words(body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._send, address, title, text)
+
+    def _send(self, address: str, title: str, text: str) -> Outcome:
+        try:
+            plugin = instantiated(address)
+        except TapewatchError as error:
+            return Outcome(0, error.message)
+        with _told() as said, guarded(self._reach):
+            try:
+                taken = bool(plugin.notify(title=title, body=text))
+            except Exception as error:
+                return Outcome(0, f"{type(error).__name__} while sending")
+        return Outcome() if taken else Outcome(0, f"the service did not take it: {'; '.join(said)}"[:300])
+
+
+def instantiated(address: str) -> Any:
+    """The apprise plug-in of an address; TapewatchError where apprise is missing or knows no such address."""
+    try:
+        import apprise
+    except ImportError as error:
+        raise TapewatchError("mail and chat need apprise", "Install the extra: pip install 'tapewatch[notify]'.") from (
+            error
+        )
+    plugin = apprise.Apprise.instantiate(address, suppress_exceptions=True)
+    if plugin is None:
+        raise TapewatchError("apprise cannot read the address", "See https://appriseit.com/services/ for its form.")
+    return plugin
+
+
+@contextmanager
+def _told() -> Iterator[list[str]]:
+    """What apprise warns of in this thread. Its messages name no credentials, and its own log stays silent."""
+    import threading
+
+    said: list[str] = []
+    mine = threading.get_ident()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.thread == mine and record.levelno >= logging.WARNING:
+                said.append(record.getMessage()[:150])
+
+    logger, listener = logging.getLogger("apprise"), Listener()
+    logger.addHandler(listener)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.removeHandler(listener)
+
+
+def words(body: bytes) -> tuple[str, str]:
+    """Title and text of a message for people. body : {type, timestamp, data}"""
+    message = msgspec.json.decode(body)
+    kind, data = str(message["type"]), message["data"]
+    if kind.startswith("alerts."):
+        named = [_line(alert) for alert in data["alerts"][:LINES]]
+        more = data["count"] - len(named)
+        severities = ", ".join(f"{count} {severity}" for severity, count in sorted(data["by_severity"].items()))
+        title = f"tapewatch: {data['count']} alerts ({severities})"
+        return title, "\n".join(named + ([f"and {more} more"] if more > 0 else []))
+    if kind.startswith("alert."):
+        title = f"{data['severity']}: {data['scenario']} on {data['instrument']} ({kind.partition('.')[2]})"
+        return title, f"{data['sentence']}\nOnset {data['onset']}, score {data['score']:g}. Alert {data['id']}."
+    return "tapewatch", str(data.get("message", kind))
+
+
+def _line(alert: dict[str, Any]) -> str:
+    told = alert.get("sentence") or alert["state"]
+    return f"{alert['severity']}: {alert['scenario']} on {alert['instrument']}: {told}"

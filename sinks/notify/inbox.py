@@ -1,0 +1,189 @@
+"""From topics to the outbox: alerts and the case stage's word in one transaction with the offsets, then their messages.
+
+An alert waits in the inbox until the case stage has said whether it is inhibited, or its time is up. Alerts of one
+instrument leave it in their order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import sqlalchemy as sa
+
+from sinks.notify.planning import DIGEST_ALERTS, HOUR_NS, Gathered, Placed, digest, placed
+from tapewatch.clock import NANOS
+from tapewatch.messages import Alert, Case, decode, encode
+from tapewatch.subscription_store import listed
+from tapewatch.subscriptions import Subscription
+
+AT_ONCE = 1000
+_TAKE = sa.text(
+    "INSERT INTO notify_inbox (alert_id, instrument, revision, body, recorded_ns, deadline_ns) VALUES "
+    "(:alert, :instrument, :revision, :body, :recorded, :deadline)"
+)
+_HEAR = sa.text(
+    "INSERT INTO notify_verdicts (alert_id, revision, inhibited, updated_ns) VALUES (:alert, :revision, :inhibited, "
+    ":now) ON CONFLICT (alert_id) DO UPDATE SET revision = EXCLUDED.revision, inhibited = EXCLUDED.inhibited, "
+    "updated_ns = EXCLUDED.updated_ns WHERE notify_verdicts.revision <= EXCLUDED.revision"
+)
+_REACHED = sa.text(
+    "INSERT INTO notify_offsets (topic, partition, next_offset) VALUES (:topic, :partition, :next) "
+    "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset"
+)
+_WAITING = sa.text(
+    "SELECT i.seq, i.instrument, i.body, i.recorded_ns, i.deadline_ns <= :now OR COALESCE(v.revision, -1) >= "
+    "i.revision AS ready, COALESCE(v.inhibited, '') FROM notify_inbox i LEFT JOIN notify_verdicts v USING (alert_id) "
+    "ORDER BY i.seq LIMIT :limit"
+)
+_PLACE = sa.text(
+    "INSERT INTO deliveries (message_id, subscription_id, instrument, alert_id, revision, type, body, state, gathered, "
+    "due_ns, created_ns) VALUES (:message, :id, :instrument, :alert, :revision, :type, :body, :state, :gathered, :due, "
+    ":now) ON CONFLICT (message_id) DO NOTHING"
+)
+_THIS_HOUR = sa.text(
+    "SELECT count(*) FROM deliveries WHERE subscription_id = :id AND created_ns >= :hour AND gathered = '' "
+    "AND alert_id <> ''"
+)
+_GATHERED = sa.text(
+    "SELECT subscription_id, gathered, message_id, body FROM deliveries WHERE state = 'gathering' AND due_ns <= :now "
+    "ORDER BY subscription_id, gathered, seq"
+)
+_LATER = sa.text(
+    "UPDATE deliveries SET due_ns = :due WHERE state = 'gathering' AND subscription_id = :id AND due_ns <= :now"
+)
+_FOLD = sa.text(
+    "UPDATE deliveries SET state = 'folded', folded_into = :into, done_ns = :now WHERE message_id = ANY(:members)"
+)
+
+Log = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one transaction takes up. alerts : with the time of their record, UTC ns; offsets : next, by log."""
+
+    alerts: list[tuple[Alert, int]] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
+    offsets: dict[Log, int] = field(default_factory=dict)
+
+
+def offsets(session: sa.Connection) -> dict[Log, int]:
+    """How far each log was read."""
+    rows = session.execute(sa.text("SELECT topic, partition, next_offset FROM notify_offsets"))
+    return {(topic, partition): int(offset) for topic, partition, offset in rows}
+
+
+def take(session: sa.Connection, taken: Taken, now_ns: int, wait_ns: int) -> None:
+    """Keep alerts, the case stage's word and offsets. wait_ns : how long an alert waits for that word"""
+    rows = [
+        {
+            "alert": alert.id,
+            "instrument": alert.instrument.replace("\0", "?"),
+            "revision": alert.revision,
+            "body": encode(alert).decode(),
+            "recorded": recorded,
+            "deadline": now_ns + wait_ns,
+        }
+        for alert, recorded in taken.alerts
+    ]
+    heard = [
+        {"alert": one.id, "revision": one.revision, "inhibited": one.inhibited.replace("\0", "?"), "now": now_ns}
+        for case in taken.cases
+        for one in case.alerts
+    ]
+    reached = [{"topic": log[0], "partition": log[1], "next": offset} for log, offset in taken.offsets.items()]
+    for statement, values in ((_TAKE, rows), (_HEAR, heard), (_REACHED, reached)):
+        if values:
+            session.execute(statement, values)
+
+
+def plan(session: sa.Connection, now_ns: int) -> tuple[int, int]:
+    """Turn alerts that need wait no longer into messages; how many messages, and how many alerts were inhibited."""
+    waiting = session.execute(_WAITING, {"now": now_ns, "limit": AT_ONCE}).all()
+    if not waiting:
+        return 0, 0
+    places = [Place(session, each, now_ns) for each in listed(session) if each.state == "active"]
+    held: set[str] = set()
+    done, made, inhibited = [], 0, 0
+    for seq, instrument, body, recorded_ns, ready, why in waiting:
+        if not ready or instrument in held:
+            held.add(instrument)
+            continue
+        done.append(seq)
+        if why:
+            inhibited += 1
+            continue
+        alert = decode(Alert, body.encode())
+        made += sum(place.put(alert, recorded_ns) for place in places)
+    session.execute(sa.text("DELETE FROM notify_inbox WHERE seq = ANY(:done)"), {"done": done})
+    return made, inhibited
+
+
+class Place:
+    """Puts alerts into the outbox for one subscription, counting those of the hour."""
+
+    def __init__(self, session: sa.Connection, subscription: Subscription, now_ns: int) -> None:
+        self._session, self._subscription, self._now = session, subscription, now_ns
+        self._sent = 0
+        if subscription.pace.per_hour:
+            hour = {"id": subscription.id, "hour": now_ns - now_ns % HOUR_NS}
+            self._sent = int(session.execute(_THIS_HOUR, hour).scalar_one())
+
+    def put(self, alert: Alert, recorded_ns: int) -> int:
+        """1 where a message was made; 0 where the alert is not for the subscription, or the message is there."""
+        # A subscription gets what is recorded from its beginning on, to the broker's milliseconds.
+        if recorded_ns < self._subscription.created_ns - NANOS // 1000:
+            return 0
+        found = placed(self._subscription, alert, self._sent, self._now)
+        if found is None or not _insert(self._session, self._subscription.id, found, self._now, alert):
+            return 0
+        self._sent += not found.gathered
+        return 1
+
+
+def fold(session: sa.Connection, now_ns: int) -> int:
+    """Make digests of what was gathered until now; how many. Those of a disabled subscription wait."""
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for key, gathered, message, body in session.execute(_GATHERED, {"now": now_ns}):
+        groups.setdefault((key, gathered), []).append((message, body))
+    if not groups:
+        return 0
+    subscriptions = {each.id: each for each in listed(session)}
+    made = 0
+    for (key, gathered), members in groups.items():
+        subscription = subscriptions[key]
+        quiet = subscription.pace.quiet
+        ends = quiet.until(now_ns) if quiet is not None else 0
+        if subscription.state != "active" or ends:
+            session.execute(_LATER, {"id": key, "now": now_ns, "due": max(ends, now_ns + 60 * NANOS)})
+            continue
+        for start in range(0, len(members), DIGEST_ALERTS):
+            made += _fold_one(session, key, gathered, members[start : start + DIGEST_ALERTS], now_ns)
+    return made
+
+
+def _fold_one(session: sa.Connection, key: str, gathered: str, members: Sequence[tuple[str, str]], now_ns: int) -> int:
+    """One digest in place of its members."""
+    whole = digest(key, msgspec.convert(gathered, Gathered), members, now_ns)
+    made = _insert(session, key, whole, now_ns)
+    told = {"into": whole.message_id, "members": [message for message, _ in members], "now": now_ns}
+    session.execute(_FOLD, told)
+    return made
+
+
+def _insert(session: sa.Connection, key: str, found: Placed, now_ns: int, alert: Alert | None = None) -> int:
+    """Put a message into the outbox unless it is there; how many."""
+    values = {
+        "message": found.message_id,
+        "id": key,
+        "instrument": alert.instrument.replace("\0", "?") if alert else "",
+        "alert": alert.id if alert else "",
+        "revision": alert.revision if alert else 0,
+        "type": found.type,
+        "body": found.body,
+        "state": "gathering" if found.gathered else "waiting",
+        "gathered": found.gathered,
+        "due": found.due_ns,
+        "now": now_ns,
+    }
+    return int(session.execute(_PLACE, values).rowcount)

@@ -1,0 +1,222 @@
+"""The sender: takes what is due for each subscription that has room, sends it, writes what became of it.
+
+Each subscription has so many messages under way at most, so that a slow or dead receiver delays only itself.
+"""
+
+import asyncio
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+import sqlalchemy as sa
+
+from sinks.notify import outbox, webhook
+from sinks.notify.chat import Chat
+from sinks.notify.outbox import Claimed, Settled
+from sinks.notify.outcome import Outcome, next_due
+from sinks.notify.summary import Tally
+from tapewatch import logs
+from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.errors import TapewatchError
+from tapewatch.networks import Reach
+from tapewatch.outgoing import Outgoing
+from tapewatch.reach_settings import NotifySettings
+from tapewatch.secret_box import SecretBox
+from tapewatch.subscription_store import address, one, signing_secrets
+from tapewatch.subscriptions import Kind
+
+PAUSE_S = 0.1
+"""How long the outbox is left alone when nothing has ended."""
+GATHER_S = 0.005
+"""How long to wait for more to end after something has: they are written together."""
+LEASE_MARGIN_S = 15.0
+ANSWER_LIMIT = 1 << 16
+RESOLVERS = 32
+CHAT_TIMEOUT_S = 60.0
+FORGET_EVERY_NS = 3600 * NANOS
+
+T = TypeVar("T")
+_log = logs.get("sink.notify")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a subscription's messages go, in clear. secrets : that sign, for webhooks"""
+
+    kind: Kind
+    address: str
+    secrets: tuple[str, ...]
+
+
+class Transports(Protocol):
+    """What sends."""
+
+    async def deliver(self, target: Target, message_id: str, body: bytes, now_ns: int) -> Outcome:
+        """One attempt; never an exception."""
+        ...
+
+
+class GuardedTransports:
+    """Webhooks over guarded requests, mail and chat in guarded threads."""
+
+    def __init__(self, settings: NotifySettings) -> None:
+        self._outgoing = Outgoing(
+            settings.allow_networks,
+            plain=settings.allow_http,
+            redirects=0,
+            timeout_s=settings.timeout_s,
+            answer_limit=ANSWER_LIMIT,
+        )
+        self._chat = Chat(Reach(settings.allow_networks))
+
+    async def deliver(self, target: Target, message_id: str, body: bytes, now_ns: int) -> Outcome:
+        """One attempt; never an exception."""
+        if target.kind == "webhook":
+            return await webhook.deliver(self._outgoing, target.address, target.secrets, message_id, body, now_ns)
+        try:
+            async with asyncio.timeout(CHAT_TIMEOUT_S):
+                return await self._chat.deliver(target.address, body)
+        except TimeoutError:
+            return Outcome(0, f"timeout: the service did not take it within {CHAT_TIMEOUT_S:g} s")
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._outgoing.close()
+        self._chat.close()
+
+
+class Sender:
+    """Sends what the outbox holds, over one database session."""
+
+    def __init__(
+        self,
+        session: sa.Connection,
+        box: SecretBox,
+        settings: NotifySettings,
+        transports: Transports,
+        tally: Tally,
+        clock: Clock = WALL,
+    ) -> None:
+        self._session, self._box, self._settings = session, box, settings
+        self._transports, self._tally, self._clock = transports, tally, clock
+        self._draw: Callable[[], float] = random.SystemRandom().random
+        self._under_way: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: list[Settled] = []
+        self._something_ended = asyncio.Event()
+        self._forgot_ns = 0
+        self._database = ThreadPoolExecutor(1, thread_name_prefix="outbox")
+
+    async def run(self, stop: threading.Event, is_done: Callable[[], bool] = lambda: False) -> None:
+        """Send until `stop`, or until nothing is under way and `is_done`; then finish what is under way."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolve"))
+        try:
+            while not stop.is_set():
+                await self.turn()
+                if not self._tasks and not self._ended and is_done():
+                    break
+                await self._pause()
+            await self.finish()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            self._database.shutdown(wait=True)
+
+    async def _pause(self) -> None:
+        """Until something has ended, or for a while."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._something_ended.wait(), PAUSE_S)
+            await asyncio.sleep(GATHER_S)
+        self._something_ended.clear()
+
+    async def turn(self) -> None:
+        """Write what has ended, take what is due, begin to send it."""
+        await self._write()
+        for message, target in await self._in_database(self._claim):
+            self._under_way[message.subscription_id] += 1
+            task = asyncio.create_task(self._send(message, target))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def finish(self) -> None:
+        """Wait for what is under way, and write what became of it."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._settings.timeout_s + 1.0)
+        await self._write()
+
+    async def _in_database(self, work: Callable[[], T]) -> T:
+        """A transaction in the database's thread."""
+
+        def transaction() -> T:
+            with self._session.begin():
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._database, transaction)
+
+    async def _write(self) -> None:
+        """Write what has ended since last time."""
+        if not self._ended:
+            return
+        ended, self._ended = self._ended, []
+        now = self._clock.now()
+        write = partial(outbox.settle, self._session, ended, now, self._settings.disable_after_s)
+        disabled = await self._in_database(write)
+        for key in disabled:
+            _log.warning("a subscription was disabled", subscription=key)
+        self._tally.add(now, disabled=len(disabled), **_counted(ended))
+
+    def _claim(self) -> list[tuple[Claimed, Target]]:
+        """Take messages for every subscription that has room."""
+        now = self._clock.now()
+        if now - self._forgot_ns > FORGET_EVERY_NS:
+            outbox.forget(self._session, now - self._settings.keep_days * 86_400 * NANOS)
+            self._forgot_ns = now
+        taken: list[tuple[Claimed, Target]] = []
+        for key in outbox.due(self._session, now):
+            target = self._target(key, now)
+            if target is None:
+                continue
+            room = (self._settings.concurrency if target.kind == "webhook" else 1) - self._under_way[key]
+            if room > 0:
+                lease = int((max(self._settings.timeout_s, CHAT_TIMEOUT_S) + LEASE_MARGIN_S) * NANOS)
+                taken += [(message, target) for message in outbox.claim(self._session, key, room, now, lease)]
+        return taken
+
+    def _target(self, key: str, now_ns: int) -> Target | None:
+        """Where a subscription's messages go; one whose secrets cannot be read is disabled."""
+        try:
+            kind = one(self._session, key).kind
+            secrets = signing_secrets(self._session, self._box, key, now_ns)
+            return Target(kind, address(self._session, self._box, key), tuple(secrets))
+        except TapewatchError as error:
+            outbox.disable(self._session, key, error.message, now_ns)
+            _log.error("a subscription was disabled", subscription=key, problem=error.message)
+            return None
+
+    async def _send(self, message: Claimed, target: Target) -> None:
+        """One attempt, and what it means."""
+        outcome = await self._transports.deliver(target, message.message_id, message.body.encode(), self._clock.now())
+        due = None
+        if not outcome.delivered:
+            attempts = message.attempts + 1
+            due = next_due(outcome, attempts, self._clock.now(), self._settings.retry_s, self._draw)
+            if due is None and outcome.gone:
+                due = self._clock.now()
+        self._ended.append(Settled(message, outcome, due))
+        self._under_way[message.subscription_id] -= 1
+        self._something_ended.set()
+
+
+def _counted(ended: Iterable[Settled]) -> dict[str, int]:
+    """Attempts by how they ended."""
+    counts: Counter[str] = Counter()
+    for each in ended:
+        counts["delivered" if each.outcome.delivered else "failed"] += 1
+        counts["dead"] += not each.outcome.delivered and each.due_ns is None
+    return dict(counts)

@@ -1,0 +1,214 @@
+"""The notify sink's life: one sink a database, an intake and a sender beside each other; start over when one fails.
+
+1. The lock is taken, leases of a sink that died are given back, offsets are read from the database.
+2. Intake: records are read; alerts, the case stage's word and offsets are kept in one transaction. If we die before its
+   commit, the same records are read again; after it, they are not.
+3. Alerts whose wait is over become messages, and leave the inbox, in one transaction. A message's id tells
+   subscription, alert and revision: a message that is there is not made twice.
+4. Sender: see outbox.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import sqlalchemy as sa
+from confluent_kafka import KafkaException
+
+from sinks.backoff import Backoff
+from sinks.notify import inbox, outbox
+from sinks.notify.reader import Reader
+from sinks.notify.summary import Progress, Summary, Tally
+from tapewatch import logs
+from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.secret_box import SecretBox, secret_box
+from tapewatch.settings import Settings
+from tapewatch.subscription_store import listed
+
+REVISION = "0005"
+REPORT_NS = 2 * NANOS
+MAX_REFUSALS = 5
+"""Failures in a row, none of them a lost connection, after which the sink gives up."""
+_LOCK = 7_236_005
+"""Advisory lock of the one notify sink of a database."""
+_POLL_S = 0.1
+_FOLD_EVERY_NS = NANOS // 2
+_log = logs.get("sink.notify")
+
+
+class NotifySink:
+    """Brings alerts to subscribers: each at least once, under one id, in order per subscription and instrument."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tally = Tally()
+        self._backoff = Backoff()
+        self._report: Callable[[Progress], None] = lambda _: None
+        self._reported_ns = self._refusals = 0
+
+    def run(
+        self,
+        stop: threading.Event,
+        until_idle: float | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Summary:
+        """Work until `stop` is set, or until nothing happened for `until_idle` seconds and nothing is due.
+
+        A database or broker that fails is waited for. TapewatchError where waiting does not help.
+        """
+        try:
+            import aiohttp  # noqa: F401 - so that its absence is told at once
+        except ImportError as error:
+            raise TapewatchError(
+                "the notify sink needs aiohttp", "Install the extra: pip install 'tapewatch[notify]'."
+            ) from error
+        began = self._tally.last_ns = WALL.now()
+        self._report = on_progress or self._report
+        while not stop.is_set():
+            try:
+                self._session(stop, until_idle)
+                break
+            except (sa.exc.DBAPIError, KafkaException) as error:
+                self._pause(error, stop)
+        return self._tally.summary(WALL.now() - began)
+
+    def _pause(self, error: Exception, stop: threading.Event) -> None:
+        """Wait before the next attempt."""
+        problem = " ".join(str(getattr(error, "orig", error)).split())
+        wait_s = self._backoff.wait_s()
+        _log.warning("database or broker failed, starting over", problem=problem[:300], wait_s=round(wait_s, 2))
+        self._tally.add(WALL.now(), retries=1)
+        lost = isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError, KafkaException))
+        self._refusals = 0 if lost else self._refusals + 1
+        if self._refusals >= MAX_REFUSALS:
+            raise TapewatchError(f"the database refuses: {problem[:300]}", "Mend what the message names.") from error
+        self._report(self._tally.progress(problem))
+        stop.wait(wait_s)
+
+    def _session(self, stop: threading.Event, until_idle: float | None) -> None:
+        """From the lock to the end of the work."""
+        box = secret_box(self._settings)
+        arguments = {"connect_timeout": 5, "application_name": "tapewatch sink notify"}
+        engine = sa.create_engine(self._settings.postgres_url(), poolclass=sa.NullPool, connect_args=arguments)
+        end = threading.Event()
+        with engine.connect() as session:
+            if not _claim(session, stop):
+                return
+            with session.begin():
+                outbox.give_back_leases(session)
+            intake = Intake(self._settings, engine, self._tally, end)
+            intake.start()
+            try:
+                asyncio.run(self._send(session, box, intake, stop, until_idle))
+            finally:
+                end.set()
+                intake.join()
+                with suppress(sa.exc.DBAPIError):
+                    session.invalidate()
+            if intake.error is not None:
+                raise intake.error
+
+    async def _send(
+        self, session: sa.Connection, box: SecretBox, intake: "Intake", stop: threading.Event, until_idle: float | None
+    ) -> None:
+        """Send until the intake has failed, all is done or `stop` is set."""
+        from sinks.notify.sender import GuardedTransports, Sender
+
+        transports = GuardedTransports(self._settings.notify)
+        sender = Sender(session, box, self._settings.notify, transports, self._tally)
+
+        def is_done() -> bool:
+            now = WALL.now()
+            if now - self._reported_ns > REPORT_NS:
+                self._reported_ns = now
+                self._report(self._tally.progress())
+            if intake.error is None:
+                self._backoff.reset()
+            idle = until_idle is not None and now - self._tally.last_ns > until_idle * NANOS
+            return intake.error is not None or (idle and intake.is_idle())
+
+        try:
+            await sender.run(stop, is_done)
+        finally:
+            await transports.close()
+
+
+class Intake(threading.Thread):
+    """Reads topics into the outbox until `end`. error : why it ended before"""
+
+    def __init__(self, settings: Settings, engine: sa.Engine, tally: Tally, end: threading.Event) -> None:
+        super().__init__(name="intake", daemon=True)
+        self._settings, self._engine, self._tally, self._end = settings, engine, tally, end
+        self._wait_ns = int(settings.notify.case_wait_s * NANOS)
+        self._folded_ns = self._discovered_ns = 0
+        self._idle = False
+        self.error: Exception | None = None
+
+    def is_idle(self) -> bool:
+        """Whether all was read and no alert waits."""
+        return self._idle
+
+    def run(self) -> None:
+        """Read, keep and plan, turn after turn."""
+        try:
+            with self._engine.connect() as session:
+                reader = self._reader(session)
+                try:
+                    while not self._end.is_set():
+                        self._turn(session, reader)
+                finally:
+                    reader.close()
+        except Exception as error:
+            self.error = error
+
+    def _reader(self, session: sa.Connection) -> Reader:
+        with session.begin():
+            since = min((each.created_ns for each in listed(session)), default=WALL.now())
+            return Reader(self._settings, inbox.offsets(session), since)
+
+    def _turn(self, session: sa.Connection, reader: Reader) -> None:
+        """One batch of records, and what can be planned or folded now."""
+        now = WALL.now()
+        if now - self._discovered_ns > REPORT_NS:
+            reader.discover()
+            self._discovered_ns = now
+        taken = reader.poll(_POLL_S)
+        now = WALL.now()
+        with session.begin():
+            if taken.offsets:
+                inbox.take(session, taken, now, self._wait_ns)
+            made, inhibited = inbox.plan(session, now)
+            left = session.execute(sa.text("SELECT EXISTS (SELECT 1 FROM notify_inbox)")).scalar()
+            if now - self._folded_ns > _FOLD_EVERY_NS:
+                made += inbox.fold(session, now)
+                self._folded_ns = now
+        self._idle = not taken.offsets and not left and reader.is_at_end()
+        counts = {"alerts": len(taken.alerts), "planned": made, "inhibited": inhibited}
+        counts |= {"unreadable": reader.unreadable, "canaries": reader.canaries}
+        reader.unreadable = reader.canaries = 0
+        self._tally.add(now, **counts)
+
+
+def _claim(session: sa.Connection, stop: threading.Event) -> bool:
+    """Become the database's one notify sink; a second one stands by. False where `stop` was set first."""
+    with session.begin():
+        found = ""
+        if session.execute(sa.text("SELECT to_regclass('alembic_version') IS NOT NULL")).scalar():
+            found = str(session.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() or "")
+    if found < REVISION:
+        told = f"revision {found}" if found else "no tables of ours"
+        raise TapewatchError(
+            f"the database has {told}, the notify sink needs {REVISION}", "Run `tapewatch db migrate`."
+        )
+    told_waiting = False
+    while not stop.is_set():
+        with session.begin():
+            if session.execute(sa.text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}).scalar():
+                return True
+        if not told_waiting:
+            _log.info("another notify sink works on this database; standing by")
+            told_waiting = True
+        stop.wait(0.2)
+    return False

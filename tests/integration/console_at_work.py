@@ -1,0 +1,75 @@
+"""What tests of the console share: the console on a free port over a migrated database, and people who log in."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import msgspec
+import sqlalchemy as sa
+
+from console import serve
+from console.accounts import passwords, store, tokens
+from tapewatch.clock import NANOS, WALL
+from tapewatch.reach_settings import ConsoleSettings
+from tapewatch.settings import Settings
+
+PASSWORD = "correct-horse-battery"
+ROLES = ("viewer", "analyst", "approver", "admin")
+
+
+def configured(settings: Settings, **more) -> Settings:
+    return msgspec.structs.replace(settings, console=msgspec.structs.replace(ConsoleSettings(port=0), **more))
+
+
+def people(settings: Settings) -> dict[str, str]:
+    """An account of each role, named like it, and a token of each with all scopes it may have."""
+    made, kept = {}, passwords.hashed(PASSWORD)
+    with sa.create_engine(settings.postgres_url(), poolclass=sa.NullPool).begin() as session:
+        for role in ROLES:
+            store.add(session, role, role, WALL.now(), password=kept)
+            scopes = ["read", "write", *(["admin"] if role == "admin" else [])]
+            _, made[role] = tokens.make(session, role, "test", scopes, WALL.now(), WALL.now() + 3600 * NANOS)
+    return made
+
+
+def change(settings: Settings, name: str, **values) -> None:
+    with sa.create_engine(settings.postgres_url(), poolclass=sa.NullPool).begin() as session:
+        store.change(session, name, values, WALL.now())
+
+
+class Browser:
+    """A person at the console: cookies, and the CSRF proof in what changes something."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
+        self.session, self.address, self.csrf = session, address.rstrip("/"), ""
+
+    async def call(self, method: str, path: str, body=None, **more):
+        headers = {"X-CSRF-Token": self.csrf} | more.pop("headers", {})
+        sent = {} if body is None else {"json": body}
+        async with self.session.request(method, self.address + path, headers=headers, **sent, **more) as answer:
+            content = await answer.read()
+            told = msgspec.json.decode(content) if answer.content_type == "application/json" else content
+            return answer.status, told, answer.headers
+
+    async def log_in(self, name: str, password: str = PASSWORD):
+        status, told, headers = await self.call("POST", "/api/v1/session", {"name": name, "password": password})
+        self.csrf = told.get("csrf", "")
+        return status, told, headers
+
+
+@asynccontextmanager
+async def browser(address: str):
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as session:
+        yield Browser(session, address)
+
+
+def at_work(settings: Settings, scene: Callable[[str], Awaitable[None]]) -> None:
+    """Run a scene against the console's address."""
+
+    async def run() -> None:
+        async with serve.running(settings) as address:
+            await scene(address)
+
+    asyncio.run(run())

@@ -1,0 +1,173 @@
+"""Accounts of the running console: logging in, sessions, tokens, seats, the audit log; and the command line's."""
+
+import json
+
+import pytest
+
+from console.accounts import attempts
+from tapewatch import audit
+from tapewatch.cli import main
+from tests.integration.console_at_work import PASSWORD, at_work, browser, change, configured, people
+
+
+@pytest.fixture
+def desk(ours):
+    return configured(ours)
+
+
+def test_a_person_logs_in_looks_and_leaves(desk):
+    people(desk)
+
+    async def scene(address):
+        async with browser(address) as ann:
+            assert (await ann.call("GET", "/api/v1/session"))[0] == 401
+            status, told, headers = await ann.log_in("analyst")
+            assert (status, told["role"], told["instruments"]) == (200, "analyst", ["*"])
+            assert "cases" in told["pages"] and "audit" not in told["pages"]
+            cookie = headers["Set-Cookie"]
+            assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Secure" not in cookie
+            assert (await ann.call("GET", "/api/v1/instruments"))[0] == 200
+            assert len((await ann.call("GET", "/api/v1/sessions"))[1]) == 1
+            assert (await ann.call("PUT", "/api/v1/session/preferences", {"language": "ko"}))[0] == 200
+            assert (await ann.call("GET", "/api/v1/session"))[1]["language"] == "ko"
+            assert (await ann.call("DELETE", "/api/v1/session"))[0] == 200
+            assert (await ann.call("GET", "/api/v1/session"))[0] == 401
+
+    at_work(desk, scene)
+    acts = [(entry.who, entry.action) for entry in audit.entries(audit.folder(desk.data_path))]
+    assert acts == [("analyst", "session.begin"), ("analyst", "session.preferences"), ("analyst", "session.end")]
+
+
+def test_failed_logins_lock_known_and_unknown_names_alike(desk):
+    people(desk)
+
+    async def scene(address):
+        async with browser(address) as ann:
+            answers = {}
+            for name in ("analyst", "nobody-of-that-name"):
+                told = [(await ann.log_in(name, "wrong-password"))[:2] for _ in range(attempts.FREE["account"] + 1)]
+                answers[name] = [(status, body["error"]) for status, body in told]
+            assert answers["analyst"] == answers["nobody-of-that-name"]
+            assert [status for status, _ in answers["analyst"]] == [401] * attempts.FREE["account"] + [429]
+            assert (await ann.log_in("analyst", PASSWORD))[0] == 429
+            assert (await ann.log_in("viewer", PASSWORD))[0] == 200
+
+    at_work(desk, scene)
+
+
+def test_a_new_password_ends_every_session(desk):
+    people(desk)
+    fresh = "another-long-password"
+
+    async def scene(address):
+        async with browser(address) as here, browser(address) as there:
+            await here.log_in("viewer")
+            await there.log_in("viewer")
+            wrong = {"old": "wrong-password", "new": fresh}
+            assert (await here.call("PUT", "/api/v1/session/password", wrong))[0] == 403
+            assert (await here.call("PUT", "/api/v1/session/password", {"old": PASSWORD, "new": "aaaaaaaaaaaa"}))[
+                0
+            ] == 422
+            assert (await here.call("PUT", "/api/v1/session/password", {"old": PASSWORD, "new": fresh}))[0] == 200
+            assert [(await each.call("GET", "/api/v1/session"))[0] for each in (here, there)] == [401, 401]
+            assert (await here.log_in("viewer"))[0] == 401
+            assert (await here.log_in("viewer", fresh))[0] == 200
+
+    at_work(desk, scene)
+
+
+def test_one_of_ones_sessions_can_be_ended_from_another(desk):
+    people(desk)
+
+    async def scene(address):
+        async with browser(address) as here, browser(address) as lost:
+            await lost.log_in("viewer")
+            await here.log_in("viewer")
+            other = next(each for each in (await here.call("GET", "/api/v1/sessions"))[1] if not each["own"])
+            assert (await here.call("DELETE", f"/api/v1/sessions/{other['id']}"))[0] == 200
+            assert (await lost.call("GET", "/api/v1/session"))[0] == 401
+            assert (await here.call("GET", "/api/v1/session"))[0] == 200
+
+    at_work(desk, scene)
+
+
+def test_an_admin_makes_changes_and_disables_an_account(desk):
+    people(desk)
+
+    async def scene(address):
+        async with browser(address) as root, browser(address) as bob:
+            await root.log_in("admin")
+            status, made, _ = await root.call("POST", "/api/v1/accounts", {"name": "bob", "role": "viewer"})
+            assert status == 200
+            assert (await root.call("POST", "/api/v1/accounts", {"name": "bob", "role": "viewer"}))[0] == 409
+            await bob.log_in("bob", made["password"])
+            change_to = {"pages": ["alerts"], "instruments": ["*.XTAI"], "role": "analyst"}
+            assert (await root.call("PATCH", "/api/v1/accounts/bob", change_to))[0] == 200
+            told = (await bob.call("GET", "/api/v1/session"))[1]
+            assert (told["role"], told["pages"], told["instruments"]) == ("analyst", ["alerts"], ["*.XTAI"])
+            assert (await root.call("PATCH", "/api/v1/accounts/bob", {"disabled": True}))[0] == 200
+            assert (await bob.call("GET", "/api/v1/session"))[0] == 401
+            assert (await bob.log_in("bob", made["password"]))[0] == 401
+            assert (await root.call("PATCH", "/api/v1/accounts/admin", {"role": "viewer"}))[0] == 409
+            assert (await root.call("PUT", "/api/v1/seats/viewer", {"pages": ["tape"], "instruments": ["*"]}))[0] == 200
+            await bob.log_in("viewer")
+            assert (await bob.call("GET", "/api/v1/session"))[1]["pages"] == ["tape"]
+
+    at_work(desk, scene)
+
+
+def test_a_token_speaks_within_its_scopes_until_it_is_revoked(desk):
+    people(desk)
+
+    async def scene(address):
+        async with browser(address) as ann, browser(address) as program:
+            await ann.log_in("analyst")
+            wanted = {"name": "nightly", "scopes": ["read"], "days": 1}
+            made = (await ann.call("POST", "/api/v1/tokens", wanted))[1]
+            bearer = {"Authorization": f"Bearer {made['token']}"}
+            assert (await program.call("GET", "/api/v1/instruments", headers=bearer))[0] == 200
+            assert (await program.call("GET", "/api/v1/session", headers=bearer))[1]["csrf"] == ""
+            assert (await ann.call("GET", "/api/v1/tokens"))[1][0]["used"]
+            assert (await ann.call("DELETE", f"/api/v1/tokens/{made['id']}"))[0] == 200
+            assert (await program.call("GET", "/api/v1/instruments", headers=bearer))[0] == 401
+
+    at_work(desk, scene)
+
+
+def test_accounts_from_the_command_line(desk, tmp_path, capsys):
+    base = ["--data", desk.data, "accounts"]
+    change_settings = tmp_path / "tapewatch.toml"
+    change_settings.write_text(f'[postgres]\nurl = "{desk.postgres.url}"\n')
+    base = ["--settings", str(change_settings), *base]
+
+    def told(*words):
+        assert main([*base, *words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert len(told("add", "ann", "--role", "admin", "--generate")["password"]) >= 20
+    secret = tmp_path / "password"
+    secret.write_text("a-password-in-a-file\n")
+    assert told("add", "bob", "--instruments", "*.XTAI", "--password-file", str(secret)) == {
+        "name": "bob",
+        "role": "viewer",
+    }
+    assert [each["name"] for each in told("list")["accounts"]] == ["ann", "bob"]
+    assert told("tokens", "bob", "--make", "nightly")["token"].startswith("tw_")
+    assert len(told("tokens", "bob")["tokens"]) == 1
+    assert told("set", "bob", "--role", "analyst", "--pages", "role")["pages"] is None
+    assert told("disable", "bob")["disabled"]
+    assert main([*base, "disable", "ann"]) == 1
+    assert main([*base, "add", "eve", "--password-file", str(tmp_path / "absent")]) == 1
+    assert "no admin would be left" in capsys.readouterr().err
+
+
+def test_entitlements_of_an_account_come_before_its_roles_seat(desk):
+    people(desk)
+    change(desk, "viewer", instruments=["AAA.XTST"], pages=["tape"])
+
+    async def scene(address):
+        async with browser(address) as ann:
+            told = (await ann.log_in("viewer"))[1]
+            assert (told["pages"], told["instruments"]) == (["tape"], ["AAA.XTST"])
+
+    at_work(desk, scene)
