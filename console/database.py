@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 T = TypeVar("T")
+Rows = Sequence[sa.Row[*tuple[Any, ...]]]
 
 THREADS = 4
 
@@ -28,10 +29,10 @@ class Database:
         )
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
 
-    async def rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> Sequence[sa.Row[Any]]:
+    async def rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         """The rows of one statement, read only, cut off after ten seconds."""
 
-        def read(session: sa.Connection) -> Sequence[sa.Row[Any]]:
+        def read(session: sa.Connection) -> Rows:
             session.execute(sa.text("SET TRANSACTION READ ONLY"))
             session.execute(sa.text("SET LOCAL statement_timeout = '10s'"))
             return session.execute(sa.text(statement), parameters or {}).all()

@@ -100,7 +100,7 @@ def append(
         body = {
             "sequence": head.sequence + 1,
             "at": to_rfc3339(clock.now()),
-            "who": who or _user(),
+            "who": who or user(),
             "action": action,
             "subject": subject,
             "why": why,
@@ -274,7 +274,7 @@ def _digest(body: dict[str, Any]) -> str:
     return hashlib.sha256(_canonical(body)).hexdigest()
 
 
-def _user() -> str:
+def user() -> str:
     """The operating system's user, by number where it has no name."""
     try:
         return getpass.getuser()

@@ -157,7 +157,7 @@ FROM summed s JOIN seen USING (instrument_id, log_id)
 """  # noqa: S608 - of constants alone
 
 _NAMES = "SELECT id, name FROM instruments WHERE id = ANY(:ids)"
-_LOGS = "SELECT id, topic || '[' || partition || ']' FROM logs WHERE id = ANY(:ids)"
+_LOGS = "SELECT id, topic || '[' || partition || ']' AS name FROM logs WHERE id = ANY(:ids)"
 
 _Key = tuple[int, int]
 
@@ -207,7 +207,7 @@ def _rows(session: sa.Connection, statement: str, given: Mapping[str, Any]) -> S
 
 
 def _pairs(session: sa.Connection, statement: str, ids: list[int]) -> list[tuple[int, str]]:
-    return [(int(row[0]), str(row[1])) for row in _rows(session, statement, {"ids": sorted(set(ids))})]
+    return [(int(row.id), str(row.name)) for row in _rows(session, statement, {"ids": sorted(set(ids))})]
 
 
 def _key(row: sa.Row[Any]) -> _Key:

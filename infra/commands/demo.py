@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--live-sim", action="store_true", help="run every live source too, each against its simulated venue"
     )
+    parser.add_argument("--no-console", action="store_true", help="without cases and the web console")
     parser.add_argument("--keep", action="store_true", help="leave the stack running at the end")
     parser.epilog = _EPILOG
 
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         kind=args.kind,
         keep=args.keep,
         live_sim=args.live_sim,
+        console=not args.no_console,
         settings_file=args.settings,
     )
     summary = run_demo(settings, wishes, args.json)

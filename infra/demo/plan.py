@@ -27,7 +27,7 @@ class Wishes(msgspec.Struct, frozen=True):
     seconds : length of the show, s: of the synthetic market after its back-dated part, or of the replay; 0 for no limit
     instruments : of the synthetic market; recording : files to replay instead; speed : as `produce replay` takes it
     settings_file : settings file named on the command line; keep : leave the stack running at the end
-    live_sim : run every live source too, each against its simulated venue
+    live_sim : run every live source too, each against its simulated venue; console : open the web console
     """
 
     seconds: int = 0
@@ -38,6 +38,7 @@ class Wishes(msgspec.Struct, frozen=True):
     kind: str = ""
     keep: bool = False
     live_sim: bool = False
+    console: bool = True
     settings_file: Path | None = None
 
 

@@ -15,6 +15,7 @@ from infra import embedded
 from infra.demo.behind import Behind
 from infra.demo.children import Child, Family
 from infra.demo.follow import Follower
+from infra.demo.front import Front
 from infra.demo.gauges import Gauges
 from infra.demo.plan import PARTITIONS, Plan, Wishes, plan
 from infra.demo.sources import LiveSources
@@ -151,6 +152,7 @@ class _Demo:
                 traded=told_of(seen.signals, state.trading),
                 caught_up_ns=self._caught_up_ns,
                 live=self._live.told() if self._live is not None else {},
+                console=state.front.url if state.front is not None else "",
             )
             return summarise(self._settings, course, seen, ending)
         finally:
@@ -175,6 +177,9 @@ class _Demo:
             self._until(lambda: migration.has_ended, family, screen)
         if not self._stop.is_set():
             family.launch("sink", ["sink", "postgres", "--json"])
+            if self._wishes.console:
+                kafka.create_topics(self._settings, topics.case_topics(self._settings.topics))
+                screen.state.front = Front(self._settings, family)
 
     def _begin_live(self, course: Plan, family: Family, screen: Screen) -> None:
         """Start the live sources once the engine follows the clock: all at once they would keep it from doing so."""

@@ -84,6 +84,7 @@ class Summary(msgspec.Struct, frozen=True):
     latency_ms : of all alerts of this run; latency_live_ms : of those decided once the engine had caught up
     first_score_s : from the start of this process to the first readable score, None where there was none
     live_sources : what every live source came to, with --live-sim; live_alerts : alerts of their feeds, by market topic
+    console : where the web console was, empty where there was none
     seconds : the show's length, s; drained : whether engine, paper broker and sink had taken everything
     """
 
@@ -122,6 +123,7 @@ class Summary(msgspec.Struct, frozen=True):
     verify: str
     live_sources: dict[str, Fed] = {}
     live_alerts: dict[str, int] = {}
+    console: str = ""
 
 
 class Kept(msgspec.Struct):
@@ -219,7 +221,7 @@ class Ending(msgspec.Struct, frozen=True):
     drained : whether engine, paper broker and sink had taken everything
     inserted : rows by table, as PostgreSQL's statistics tell
     caught_up_ns : when the engine first had taken all there was, 0 if never; traded : on paper
-    live : what live sources came to, by name
+    live : what live sources came to, by name; console : its address
     """
 
     produced: Produced
@@ -232,6 +234,7 @@ class Ending(msgspec.Struct, frozen=True):
     traded: Traded
     caught_up_ns: int
     live: dict[str, Fed] = {}
+    console: str = ""
 
 
 def summarise(settings: Settings, plan: Plan, seen: Follower, ending: Ending) -> Summary:
@@ -281,6 +284,7 @@ def summarise(settings: Settings, plan: Plan, seen: Follower, ending: Ending) ->
         data=str(settings.data_path),
         live_sources=ending.live,
         live_alerts=alerts_elsewhere(settings, plan.topic) if ending.live else {},
+        console=ending.console,
         verify=" ".join(["tapewatch", *plan.common, "verify", _worst(newest)]),
     )
 

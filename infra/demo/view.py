@@ -13,6 +13,7 @@ from rich.text import Text
 from infra.demo import labels
 from infra.demo.behind import Behind
 from infra.demo.follow import Follower
+from infra.demo.front import Front
 from infra.demo.gauges import Gauges
 from infra.demo.labels import Verdict
 from infra.demo.plan import Plan
@@ -59,6 +60,7 @@ class State:
         self.seen, self.gauges = seen, gauges
         self.trading: Trading | None = None
         self.behind: Behind | None = None
+        self.front: Front | None = None
         self.is_draining = False
         self.rates = Rates()
         self._begun_ns = begun_ns
@@ -112,6 +114,7 @@ class Screen:
         self._live: Live | None = None
         self._next_ns = 0
         self._said: set[str] = set()
+        self._has_told_console = False
 
     def __enter__(self) -> "Screen":
         if self._console.is_terminal:
@@ -145,6 +148,9 @@ class Screen:
         """A line of figures, and one for each new alert."""
         state = self.state
         self._console.print(Text(_line(state)), soft_wrap=True)
+        if not self._has_told_console and state.front is not None and state.front.look():
+            self._has_told_console = True
+            self._console.print(Text(f"  {state.front.told()}"), soft_wrap=True)
         for alert in list(state.seen.alerts.values()):
             if alert.id not in self._said:
                 self._said.add(alert.id)
@@ -186,6 +192,8 @@ def _page(state: State, width: int, height: int) -> RenderableType:
     top = 13 if roomy else 7
     page = Layout()
     parts = [Layout(_header(state), size=1, name="header"), Layout(name="top", size=top)]
+    if state.front is not None and state.front.look():
+        parts.insert(1, Layout(Text(f" {state.front.told()}", style="bold", no_wrap=True), size=1, name="console"))
     parts.append(Layout(size=9, name="middle"))
     parts.append(Layout(_alerts(state, width, roomy), name="alerts"))
     page.split_column(*parts)

@@ -16,10 +16,10 @@ from contextlib import suppress
 import sqlalchemy as sa
 from confluent_kafka import KafkaException
 
+from sinks.backoff import Backoff
 from sinks.notify import inbox, outbox
 from sinks.notify.reader import Reader
 from sinks.notify.summary import Progress, Summary, Tally
-from sinks.postgres.database import Backoff
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError

@@ -6,7 +6,7 @@ from confluent_kafka import Message
 
 from sinks.engine_frame import KINDS
 from sinks.log_reader import Log, headers_of, place
-from sinks.postgres import forecasts, merge, own_trading
+from sinks.postgres import desk_work, forecasts, merge, own_trading
 from sinks.postgres.batch import Batch, JsonRecord, Refused
 from sinks.postgres.engine_frames import EngineFrames
 from sinks.postgres.keys import Keys
@@ -22,6 +22,7 @@ TOPICS = (
     *(topics.INSTRUMENTS, *KINDS, topics.ALERTS, topics.SIGNALS, topics.COVERAGE),
     *own_trading.TABLES,
     *forecasts.WRITERS,
+    *desk_work.TABLES,
 )
 """What the sink reads besides the market topics."""
 

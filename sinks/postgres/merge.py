@@ -1,5 +1,5 @@
 """JSON messages into their tables: alerts merged by id and revision, signals by id, instruments by name, coverage;
-our own orders, fills and positions; predictions, rankings, news and factors.
+our own orders, fills and positions; predictions, rankings, news and factors; the desk's work.
 """
 
 import re
@@ -10,7 +10,7 @@ import msgspec
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
 from psycopg2.extras import execute_values
 
-from sinks.postgres import forecasts, own_trading
+from sinks.postgres import desk_work, forecasts, own_trading
 from sinks.postgres.batch import JsonRecord
 from sinks.postgres.keys import Keys
 from sinks.postgres.tables import DAY, PARTITIONED
@@ -73,6 +73,12 @@ def _placed(message: messages.Message, keys: Keys) -> tuple[str, int] | None:
     if isinstance(message, messages.Alert):
         _number(message.instrument, keys)
         for time in (message.onset, message.decided, message.updated):
+            _time(time)
+        return None
+    if isinstance(message, desk_work.KINDS):
+        for name in desk_work.instruments(message):
+            _number(name, keys)
+        for time in desk_work.times(message):
             _time(time)
         return None
     if isinstance(message, messages.Signal):
@@ -148,6 +154,11 @@ def merge(cursor: Cursor, keys: Keys, records: Sequence[JsonRecord]) -> None:
         topics.FILLS: own_trading.merge_fills,
         topics.POSITIONS: own_trading.insert_positions,
         **forecasts.WRITERS,
+        topics.CASES: desk_work.merge_cases,
+        topics.CASE_ANSWERS: desk_work.merge_answers,
+        topics.SUPPRESSIONS: desk_work.merge_suppressions,
+        topics.LABELS: desk_work.merge_labels,
+        topics.PROPOSALS: desk_work.merge_proposals,
     }
     for topic, write in writers.items():
         chosen = [record for record in records if record.topic == topic]

@@ -16,7 +16,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a 
 from psycopg2.extras import execute_values
 
 from sinks.burial import DeadLetterTopics
-from sinks.postgres import merge, own_trading, positions
+from sinks.postgres import desk_work, merge, own_trading, positions
 from sinks.postgres.batch import Batch, JsonRecord, Refused
 from sinks.postgres.binary import HEADER, TRAILER, Packed
 from sinks.postgres.intake import refused
@@ -96,4 +96,5 @@ def _stored(messages: list[JsonRecord], late: list[Refused]) -> list[str]:
     """The table of each message that was written; several revisions of an alert count one by one."""
     buried = {id(refusal.record) for refusal in late}
     kept = [record.topic for record in messages if id(record) not in buried]
-    return [own_trading.TABLES.get(topic, topic) for topic in kept]
+    tables = own_trading.TABLES | desk_work.TABLES
+    return [tables.get(topic, topic) for topic in kept]

@@ -14,7 +14,7 @@ import msgspec
 from streams.commands.models import told
 from streams.engine import control
 from streams.engine.rules import DetectorConfig
-from tapewatch import control_rows
+from tapewatch import control_rows, proposals
 from tapewatch.control_rows import CONFIG
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -41,6 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     applying.add_argument(
         "--who", default="", metavar="NAME", help="who does it (default: the operating system's user)"
     )
+    applying.add_argument("--proposal", default="", metavar="ID", help="approved proposal (governance.four_eyes)")
+    applying.add_argument("--check", action="store_true", help="only look whether it could be applied")
     for act in (show, applying):
         act.add_argument("--json", action="store_true", help="one JSON document on standard output")
     show.epilog = "example: tapewatch config show --json"
@@ -51,7 +53,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Do what was asked."""
     if args.act == "show":
         return _show(args, settings)
-    wanted = changed(control.config_in_force(control_rows.orders(settings)), read(args.file))
+    before = control.config_in_force(control_rows.orders(settings))
+    wanted = changed(before, read(args.file))
+    if args.check:
+        document = {"before": before.hash, "value": wanted.hash}
+        print(msgspec.json.encode(document).decode() if args.json else f"{before.hash} -> {wanted.hash}: it could be")
+        return 0
+    proposals.required(settings, args.proposal, "configuration", proposals.content_hash(args.file.read_bytes()))
     return told(control.apply_config(settings, wanted, args.why, args.who), args.json)
 
 

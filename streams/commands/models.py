@@ -14,7 +14,7 @@ from streams.engine import control
 from streams.engine.control import Change
 from streams.engine.models import DETECTORS, FindsModels, ModelShelf
 from streams.engine.shelf import KafkaShelf
-from tapewatch import control_rows
+from tapewatch import control_rows, proposals
 from tapewatch.control_rows import Order
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -45,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar="FILE|HASH",
             help="model file, content hash or its beginning, or a detector (its shipped one)",
         )
+    bringing.add_argument("--proposal", default="", metavar="ID", help="approved proposal (governance.four_eyes)")
     rolling.add_argument("detector", choices=DETECTORS, nargs="?", default="kmeans", help="default: kmeans")
     for act in (bringing, rolling):
         act.add_argument("--why", required=True, metavar="TEXT", help="reason, kept in the audit log")
@@ -68,6 +69,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.act == "promote":
         shelf, standing = reached(settings, must=True)
         data = model_file(args.model, settings, shelf)
+        proposals.required(settings, args.proposal, "promotion", content_hash(data))
         details = promoting.admitted(args, data, control.models_in_force(standing))
         return told(control.promote(settings, data, args.why, args.who, shadow=args.shadow, details=details), args.json)
     return told(control.rollback(settings, args.detector, args.why, args.who), args.json)

@@ -6,11 +6,9 @@ from confluent_kafka import Consumer, TopicPartition
 from streams.members import committed
 from streams.paper.desk import Desk
 from streams.paper.kept import read_state
-from tapewatch import audit, control_rows, kafka, messages, topics
+from tapewatch import control_rows, kafka, paper_commands, topics
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.errors import TapewatchError
-from tapewatch.instruments import is_instrument_id
-from tapewatch.messages import PaperCommand, Position, stable_id
+from tapewatch.messages import PaperCommand, Position
 from tapewatch.registry import FixedRegistry
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings
@@ -60,36 +58,13 @@ def tell(
     action : start, stop, kill, on or off; instrument : for on and off
     TapewatchError for a name that is no instrument's, or where the command was not acknowledged.
     """
-    if instrument and not is_instrument_id(instrument):
-        raise TapewatchError(f"{instrument!r} is not an instrument id", "Ids are SYMBOL.VENUE in capitals.")
-    kafka.create_topics(settings, topics.paper_topics(settings.topics))
-    entry = audit.append(
-        audit.folder(settings.data_path), action=f"paper.{action}", subject=instrument or "all", why=why, who=who,
-        clock=clock,
-    )  # fmt: skip
-    at = to_rfc3339(clock.now())
-    body = {"id": stable_id(entry.who, at, action, instrument), "action": action, "instrument": instrument}
-    command = msgspec.convert({**body, "who": entry.who, "why": why, "at": at}, PaperCommand)
-    offset = _write(settings, command)
+    command, offset = paper_commands.give(settings, action, instrument, why, who, clock)
     deadline = clock.now() + int(wait_s * NANOS)
     while True:
         found = [state.commands > offset for state in standing(settings).partitions]
         if (found and all(found)) or clock.now() >= deadline:
             return Given(command, offset, sum(found), len(found))
         clock.sleep(0.2)
-
-
-def _write(settings: Settings, command: PaperCommand) -> int:
-    """The command's offset in its topic."""
-    offsets: list[int] = []
-    producer = kafka.producer(settings, linger_ms=1)
-    producer.produce(
-        topics.PAPER_COMMANDS, messages.encode(command), command.id.encode(), 0,
-        on_delivery=lambda error, message: None if error else offsets.append(int(message.offset() or 0)),
-    )  # fmt: skip
-    if producer.flush(kafka.TIMEOUT_S) or not offsets:
-        raise TapewatchError("the command was not acknowledged", "Run `tapewatch status`; then give it again.")
-    return offsets[0]
 
 
 def standing(settings: Settings) -> PaperState:

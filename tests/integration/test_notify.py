@@ -14,13 +14,16 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from infra import migrations
 from sinks.notify import NotifySink
-from tapewatch import kafka, messages, topics
+from tapewatch import audit, kafka, messages, topics
 from tapewatch import subscription_store as store
+from tapewatch.cli import parser_for
 from tapewatch.clock import NANOS, WALL
+from tapewatch.commands import subscriptions
+from tapewatch.errors import TapewatchError
 from tapewatch.messages import to_rfc3339
 from tapewatch.reach_settings import NotifySettings
 from tapewatch.secret_box import secret_box
@@ -331,13 +334,13 @@ def test_inhibited_alert_reaches_nobody_and_a_silent_case_stage_delays_by_a_boun
     subscribed(ours, receiver.url, filter=mine([held, free, unjudged, canary]))
     alerts = [alert(name) for name in (held, free, unjudged, canary)]
     publish(ours, [*alerts, case_of(alerts[0], "suppression 7"), case_of(alerts[1], "")])
-    patient = waiting(ours, case_wait_s=1.5)
-    summary = settle(patient, idle=2.0)
+    patient = waiting(ours, case_wait_s=0.8)
+    summary = settle(patient, idle=1.0)
     told = [message["data"]["instrument"] for _, message in receiver.accepted()]
     assert told == [free, unjudged]
     assert (summary.inhibited, summary.canaries) == (1, 1)
     publish(ours, [alert(held, 1), case_of(alert(held, 1), "suppression 7")])
-    assert settle(patient, idle=2.0).inhibited == 1
+    assert settle(patient, idle=1.0).inhibited == 1
 
 
 def test_alerts_from_before_a_subscription_are_not_its_business(ours, receiver):
@@ -363,3 +366,44 @@ def test_limit_of_an_hour_leaves_the_rest_to_a_summary(ours, receiver):
     assert (summary["data"]["count"], summary["data"]["by_severity"]) == (3, {"high": 3})
     states = rows(ours, "SELECT state, count(*) FROM deliveries WHERE subscription_id = :id GROUP BY 1", id=found.id)
     assert dict(states) == {"delivered": 3, "folded": 3}
+
+
+def asked(settings, capsys, *words: str) -> dict:
+    """What `tapewatch subscriptions` answers."""
+    args = parser_for("subscriptions").parse_args(["subscriptions", *words, "--json"])
+    assert subscriptions.run(args, settings) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_command_line_makes_shows_rotates_tests_and_replays_and_audits_it_all(ours, receiver, tmp_path, capsys):
+    own = msgspec.structs.replace(ours, data=str(tmp_path))
+    made = asked(own, capsys, "add", "desk", "--url", receiver.url + "?token=x", "--min-severity", "high", "--why", "w")
+    assert made["secret"].startswith("whsec_")
+    with pytest.raises(TapewatchError, match="already"):
+        asked(own, capsys, "add", "desk", "--url", receiver.url)
+    with pytest.raises(TapewatchError, match="refused"):
+        asked(own, capsys, "add", "inner", "--url", "https://169.254.169.254/")
+    shown = json.dumps([asked(own, capsys, "show", "desk"), asked(own, capsys, "list")])
+    assert "whsec_" not in shown and "token=x" not in shown
+    rotated = asked(own, capsys, "rotate", "desk", "--overlap-hours", "0")
+    sent = asked(own, capsys, "test", "desk")
+    settle(own)
+    ((headers, body, _),) = receiver.got
+    assert headers["webhook-id"] == sent["message_id"]
+    Webhook(rotated["secret"]).verify(body.decode(), headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(made["secret"]).verify(body.decode(), headers)
+    (delivery,) = asked(own, capsys, "deliveries", "desk")["deliveries"]
+    assert (delivery["state"], delivery["type"]) == ("delivered", "subscription.test")
+    asked(own, capsys, "disable", "desk", "--why", "holiday")
+    with pytest.raises(TapewatchError, match="disabled"):
+        asked(own, capsys, "replay", "desk", "--since", "2026-01-01T00:00:00Z")
+    asked(own, capsys, "enable", "desk")
+    assert asked(own, capsys, "replay", "desk", "--since", "2020-01-01T00:00:00Z")["messages"] == 1
+    settle(own)
+    assert [headers["webhook-id"] for headers, _, _ in receiver.got] == [sent["message_id"]] * 2
+    log = audit.folder(tmp_path)
+    acts = [entry.action.removeprefix("subscriptions.") for entry in audit.entries(log)]
+    assert acts == ["add", "rotate", "test", "disable", "enable", "replay"]
+    assert audit.verify(log).intact
+    assert "whsec_" not in (log / audit.LOG_FILE).read_text() and "token=x" not in (log / audit.LOG_FILE).read_text()

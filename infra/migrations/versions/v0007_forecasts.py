@@ -100,7 +100,7 @@ def _rankings() -> None:
         postgresql_partition_by="RANGE (as_of_ns)",
         comment="instruments of each ranking: place, or the reason why there is none",
     )
-    op.create_index("ix_rankings_time", "rankings", ["as_of_ns"], postgresql_using="brin")
+    op.create_index("ix_rankings_name", "rankings", ["name", "as_of_ns"])
     op.create_index("ix_rankings_instrument", "rankings", ["instrument_id", "as_of_ns"])
 
 

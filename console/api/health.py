@@ -1,0 +1,185 @@
+"""Health: lags, rates, refusals, transactions, coverage, dead letters, consumers; each with what it means."""
+
+from collections import Counter
+from itertools import pairwise
+
+import msgspec
+
+from console.commit_tail import STEP_S, Work
+from console.health_checks import SILENT_S, Check, Seen, judged
+from console.health_watch import HealthWatch, Sample, behind, watching
+from console.log_ends import is_market
+from console.recent import Ms
+from console.routing import Call, Route
+
+FIVE_MINUTES_S = 300
+
+
+class Partition(msgspec.Struct, frozen=True):
+    """A partition of a feed. end : next offset of its log; engine_lag, sink_lag : records behind, null where unknown
+
+    clock : of the partition after the engine's newest transaction; at : when that was written
+    """
+
+    topic: str
+    partition: int
+    end: int
+    engine_lag: int | None
+    sink_lag: int | None
+    clock: str | None
+    at: Ms | None
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """A second, over steps of ten. at : ends of the steps"""
+
+    at: list[Ms]
+    rows: list[float]
+    refused: list[float]
+    transactions: list[float]
+    scores: list[float]
+    alerts: list[float]
+
+
+class Lags(msgspec.Struct, frozen=True):
+    """Records not worked on yet, over time."""
+
+    at: list[Ms]
+    engine: list[int]
+    paper: list[int]
+    sink: list[int]
+
+
+class Consumers(msgspec.Struct, frozen=True):
+    """A consumer group. lag : records behind its committed offsets, null where it commits none"""
+
+    name: str
+    state: str
+    members: int
+    lag: int | None
+
+
+class Letters(msgspec.Struct, frozen=True):
+    """Records that could not be used. topic : where they lie; reason : as the sink noted it, empty for a whole topic"""
+
+    topic: str
+    reason: str
+    count: int
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Everything. refusals : rows of half an hour; coverage : instrument-seconds not watched in a day; by reason"""
+
+    at: Ms
+    checks: list[Check]
+    partitions: list[Partition]
+    rates: Rates
+    lags: Lags
+    refusals: dict[str, int]
+    coverage: dict[str, int]
+    consumers: list[Consumers]
+    dead_letters: list[Letters]
+
+
+_COVERAGE = """
+SELECT reason, sum(seconds) FROM coverage
+WHERE start_ns > (SELECT coalesce(max(clock_s), 0) - 86400 FROM sink_offsets) * 1000000000 GROUP BY reason ORDER BY 1
+"""
+_DEAD = "SELECT topic, reason, count(*) FROM dead_letters GROUP BY topic, reason ORDER BY 3 DESC LIMIT 100"
+
+
+async def health(call: Call) -> Health:
+    """What is seen now, and how it was over the last half hour."""
+    watch: HealthWatch = call.services.parts["commits"]
+    coverage: dict[str, int] = {}
+    noted: list[Letters] = []
+    if not watch.database_problem:
+        rows = await call.services.database.rows(_COVERAGE)
+        coverage = {reason: int(seconds) for reason, seconds in rows}
+        noted = [Letters(*row) for row in await call.services.database.rows(_DEAD)]
+    dead = [Letters(topic, "", count) for topic, count in sorted(watch.ends.dead.items()) if count]
+    refusals: Counter[str] = Counter()
+    for work in list(watch.tail.steps.values()):
+        refusals.update(work.refused)
+    samples = list(watch.samples)
+    return Health(
+        watch.now_ms(), judged(_seen(watch, coverage)), _partitions(watch), _rates(watch), _lags(samples),
+        dict(refusals.most_common()), coverage, [Consumers(*group) for group in watch.groups], [*dead, *noted],
+    )  # fmt: skip
+
+
+def _partitions(watch: HealthWatch) -> list[Partition]:
+    found = []
+    for log, end in sorted(watch.ends.ends.items()):
+        if not is_market(log[0]) or not end:
+            continue
+        newest, kept = watch.tail.engine.get(log), watch.sink_offsets.get(log)
+        found.append(
+            Partition(
+                *log, end, None if newest is None else max(end - newest.commit.next_offset, 0),
+                None if kept is None else max(end - kept, 0), newest.commit.clock if newest else None,
+                newest.at_ms if newest else None,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _rates(watch: HealthWatch) -> Rates:
+    steps, at = watch.rates()
+    works = [watch.tail.steps.get(step, Work()) for step in steps]
+    return Rates(
+        at, [work.rows / STEP_S for work in works], [work.refused.total() / STEP_S for work in works],
+        [work.transactions / STEP_S for work in works], [work.scores / STEP_S for work in works],
+        [work.alerts / STEP_S for work in works],
+    )  # fmt: skip
+
+
+def _lags(samples: list[Sample]) -> Lags:
+    columns = list(zip(*samples, strict=True)) or [()] * 4
+    return Lags(*(list(column) for column in columns))
+
+
+def _seen(watch: HealthWatch, coverage: dict[str, int]) -> Seen:
+    """What the checks rest on."""
+    now, tail = watch.now_ms(), watch.tail
+    recent = [work for step, work in list(tail.steps.items()) if step * STEP_S > now / 1000 - FIVE_MINUTES_S]
+    engine = {log: newest.commit.next_offset for log, newest in tail.engine.items()}
+    commits = watch.paper()
+    positions = {
+        "engine": engine,
+        "paper broker": {(each.topic, each.partition): each.next_offset for each in commits},
+        "sink": watch.sink_offsets,
+    }
+    ends = watch.ends.ends
+    silent: dict[str, float] = {}
+    for (topic, _), newest in tail.engine.items():
+        age = (now - newest.at_ms) / 1000
+        if age > SILENT_S:
+            silent[topic] = max(silent.get(topic, 0.0), age)
+    running = {commit.running for commit in commits}
+    letters = list(watch.dead_before)
+    return Seen(
+        watch.kafka_problem, watch.database_problem,
+        {name: behind(ends, found) for name, found in positions.items() if found}, _moved(watch), silent, len(engine),
+        sum(work.refused.total() for work in recent), sum(work.rows for work in recent),
+        sum(watch.ends.dead.values()), letters[-1][1] - letters[0][1] if letters else 0, sum(coverage.values()),
+        "kill" if "kill" in running else "", tuple(each.name for each in watch.groups if each.lag and not each.members),
+    )  # fmt: skip
+
+
+def _moved(watch: HealthWatch) -> dict[str, float | None]:
+    """Seconds since a reader's lag was nought or fell: it works."""
+    samples = list(watch.samples)
+    found: dict[str, float | None] = {}
+    for name, place in (("engine", 1), ("paper broker", 2), ("sink", 3)):
+        found[name] = None
+        for before, after in pairwise(samples):
+            if after[place] == 0 or after[place] < before[place]:
+                found[name] = (samples[-1].at_ms - after.at_ms) / 1000
+        if len(samples) * 5 < 2 * SILENT_S and found[name] is None:
+            found[name] = 0.0
+    return found
+
+
+PARTS = {"commits": watching}
+ROUTES = [Route("GET", "/api/v1/health", health, "Lags, rates, refusals, consumers", page="health", answer=Health)]

@@ -1,0 +1,151 @@
+"""Models: which there are, which are in force, their cards, and whether their scores still are what they were."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from console.model_commands import Models
+from console.recent import Ms
+from console.routing import Call, RefusedError, Route
+from console.score_drift import Drift, ScoreDrift
+from console.services import Services
+
+HASH = r"^[0-9a-f]{8,64}$"
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model. role : champion (in force), shadow (runs beside it and decides nothing), challenger (neither)
+
+    places : trained, shipped, promoted; since, who, why : of the promotion, empty for what is in force as shipped
+    size : clusters, trees or weights, as the kind counts them
+    """
+
+    hash: str
+    detector: str
+    role: Literal["champion", "shadow", "challenger"]
+    places: list[str]
+    size: str
+    inputs: int
+    rows: int
+    data: str
+    since: str
+    who: str
+    why: str
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A model's card, Markdown."""
+
+    hash: str
+    markdown: str
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """A line of `tapewatch models list`."""
+
+    hash: str
+    detector: str
+    places: list[str]
+    in_force: bool
+    shadow: bool = False
+    clusters: int = 0
+    trees: int = 0
+    weights: int = 0
+    inputs: int = 0
+    rows: int = 0
+    data: str = ""
+    since: str = ""
+    who: str = ""
+    why: str = ""
+
+
+class _List(msgspec.Struct, frozen=True):
+    models: list[_Told]
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the time is cut. step_s : seconds of a block, 0 for the coarsest that gives ten; blocks : at most"""
+
+    step_s: Annotated[int, Meta(ge=0, le=86_400 * 7)] = 0
+    blocks: Annotated[int, Meta(ge=2, le=90)] = 30
+
+
+class Shift(msgspec.Struct, frozen=True):
+    """A detector's scores block by block against its first one. psi : null where a block has too few
+
+    probability : mean calibrated probability; state : good, warn (worth a look) or bad (train anew)
+    """
+
+    detector: str
+    version: str
+    at: list[Ms]
+    psi: list[float | None]
+    probability: list[float | None]
+    rows: list[int]
+    state: Literal["good", "warn", "bad"]
+
+
+class Shifts(msgspec.Struct, frozen=True):
+    """Drift of all detectors. step_s : seconds of a block; share : of the score rows that was drawn, 0 to 1"""
+
+    step_s: int
+    share: float
+    moderate: float
+    strong: float
+    detectors: list[Shift]
+
+
+async def listed(call: Call) -> list[Model]:
+    """Every model that can be found."""
+    models: Models = call.services.parts["models"]
+    found = msgspec.json.decode(await models.listed(), type=_List).models
+    return sorted((_model(each) for each in found), key=lambda model: (model.detector, model.role))
+
+
+def _model(told: _Told) -> Model:
+    sizes = {"clusters": told.clusters, "trees": told.trees, "weights": told.weights}
+    return Model(
+        told.hash, told.detector, "champion" if told.in_force else "shadow" if told.shadow else "challenger",
+        told.places, next((f"{count} {what}" for what, count in sizes.items() if count), ""), told.inputs, told.rows,
+        told.data, told.since, told.who, told.why,
+    )  # fmt: skip
+
+
+async def card(call: Call) -> Card:
+    """The card of one model."""
+    models: Models = call.services.parts["models"]
+    wanted = call.path["id"]
+    known = [each.hash for each in msgspec.json.decode(await models.listed(), type=_List).models]
+    if wanted not in known:
+        raise RefusedError(404, "there is no such model", "See the list of models.")
+    return Card(wanted, await models.card(wanted))
+
+
+async def drift(call: Call) -> Shifts:
+    """How far each detector's scores have moved, from a drawn sample of the kept ones."""
+    asked: Asked = call.query
+    scores: ScoreDrift = call.services.parts["score drift"]
+    found: Drift = await scores.measured(asked.step_s, asked.blocks)
+    shifts = [Shift(*each) for each in found.detectors]
+    return Shifts(found.step_s, found.share, found.moderate, found.strong, shifts)
+
+
+@asynccontextmanager
+async def _models(services: Services) -> AsyncIterator[Models]:
+    yield Models(services.settings)
+
+
+@asynccontextmanager
+async def _drift(services: Services) -> AsyncIterator[ScoreDrift]:
+    yield ScoreDrift(services.database)
+
+
+PARTS = {"models": _models, "score drift": _drift}
+ROUTES = [
+    Route("GET", "/api/v1/models", listed, "Models, those in force marked", page="models", answer=list[Model]),
+    Route("GET", "/api/v1/models/{id:[0-9a-f]{8,64}}", card, "A model's card", page="models", answer=Card),
+    Route("GET", "/api/v1/drift", drift, "Drift of scores by detector", page="models", query=Asked, answer=Shifts),
+]

@@ -1,0 +1,118 @@
+"""The newest commit records of engine and paper broker: rates of the last half hour, and where partitions stand."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+
+from tapewatch import kafka, messages, topics
+from tapewatch.errors import ContractError
+from tapewatch.messages import Commit, PaperCommit
+from tapewatch.settings import Settings
+
+WINDOW_S, STEP_S = 1800, 10
+LEAST_RECORDS = 200
+"""Records of each partition that are read however old they are: so a broker that stands still is seen too."""
+
+Log = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Work:
+    """What the engine did in one step of time, all partitions together."""
+
+    rows: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    transactions: int = 0
+    frames: int = 0
+    duplicates: int = 0
+    scores: int = 0
+    alerts: int = 0
+    signals: int = 0
+
+
+@dataclass(slots=True)
+class Newest:
+    """A market partition's newest engine commit. at_ms : when it was written, by the broker's clock"""
+
+    commit: Commit
+    at_ms: int
+
+
+class CommitTail:
+    """Reads on whenever it is asked; lives in one thread at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reader: Consumer | None = None
+        self._assigned: set[Log] = set()
+        self.engine: dict[Log, Newest] = {}
+        self.paper_commits: dict[Log, PaperCommit] = {}
+        self.steps: dict[int, Work] = {}
+
+    def read(self, now_ms: int) -> None:
+        """Take what has come. KafkaException or TapewatchError where the broker does not answer."""
+        reader = self._reader = self._reader or kafka.consumer(self._settings, "tapewatch-console-health")
+        self._assign(reader, now_ms)
+        while messages_there := reader.consume(2000, timeout=0.05):
+            for message in messages_there:
+                if not message.error():
+                    self._take(message)
+        oldest = (now_ms // 1000 - WINDOW_S) // STEP_S
+        for step in [step for step in self.steps if step < oldest]:
+            del self.steps[step]
+
+    def _assign(self, reader: Consumer, now_ms: int) -> None:
+        """Take up partitions that have appeared, from half an hour ago."""
+        there = reader.list_topics(timeout=kafka.TIMEOUT_S).topics
+        wanted = {
+            (name, number)
+            for name in (topics.COMMITS, topics.PAPER_COMMITS)
+            if name in there
+            for number in there[name].partitions
+        }
+        fresh = sorted(wanted - self._assigned)
+        if not fresh:
+            return
+        asked = [TopicPartition(*log, now_ms - WINDOW_S * 1000) for log in fresh]
+        starts = []
+        for found in reader.offsets_for_times(asked, timeout=kafka.TIMEOUT_S):
+            if found.error:
+                raise KafkaException(found.error)
+            low, high = kafka.watermarks(reader, found.topic, found.partition)
+            at = high if found.offset in (OFFSET_END, -1) else int(found.offset)
+            starts.append(TopicPartition(found.topic, found.partition, max(low, min(at, high - LEAST_RECORDS))))
+        reader.incremental_assign(starts)
+        self._assigned.update(fresh)
+
+    def _take(self, message: Message) -> None:
+        at_ms = int(message.timestamp()[1])
+        try:
+            if message.topic() == topics.PAPER_COMMITS:
+                paper = messages.decode(PaperCommit, message.value() or b"")
+                self.paper_commits[paper.topic, paper.partition] = paper
+                return
+            commit = messages.decode(Commit, message.value() or b"")
+        except ContractError:
+            return
+        self.engine[commit.topic, commit.partition] = Newest(commit, at_ms)
+        work = self.steps.setdefault(at_ms // 1000 // STEP_S, Work())
+        work.rows += sum(commit.rows.values())
+        work.refused.update(commit.refused)
+        work.transactions += 1
+        work.frames += commit.frames
+        work.duplicates += commit.duplicates
+        work.scores += commit.scores
+        work.alerts += commit.alerts
+        work.signals += commit.signals
+
+    def paper(self) -> Sequence[PaperCommit]:
+        """The newest commit of each partition of the paper broker."""
+        return [commit for _, commit in sorted(self.paper_commits.items())]
+
+    def close(self) -> None:
+        """Give the consumer back."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None

@@ -1,0 +1,1 @@
+"""Reports for people outside the console: evidence of an alert, suspicious transaction and order reports."""

@@ -1,0 +1,130 @@
+"""The evidence report: everything an alert rests on, as HTML and PDF, whatever the texts hold."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from console.api.moments import Books, Context, Features, Seconds, Trades
+from console.reports.evidence_report import Report, blocks, title
+from console.reports.page import POLICY, page
+from console.reports.pdf import pdf
+from console.reports.proofs import Compared, Proved
+from tapewatch.messages import Alert, Case, CaseAlert, CaseEvent, Evidence, Provenance
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&\x00\x1b[2J\ud800 台積電 삼성전자 ﷽ \U0001f600 \u202egnp"
+AT = "2026-01-30T01:02:03.000000000Z"
+START = 1_769_734_800_000
+
+
+def alert(text: str = "Pumped.") -> Alert:
+    return Alert(
+        id="a" * 32, scenario="pump_and_dump", instrument="2330.XTAI", onset=AT, decided=AT, updated=AT, state="open",
+        revision=0, severity="high", score=81.25, sentence=text, data_tier="trades",
+        evidence=(
+            Evidence(feature="volume_z", value=9.5, threshold=4.0, relation=">=", unit="sigma"),
+            Evidence(feature="ret_60s", value=None, threshold=0.1, relation=">="),
+            Evidence(feature="price", value=101.0, threshold=None, relation=""),
+        ),
+        provenance=Provenance(
+            topic="market.twse", partition=2, onset_offset=1, decided_offset=2, updated_offset=3,
+            configuration="c" * 64, models={"kmeans": "0123456789abcdef"}, build="b" * 16,
+        ),
+    )  # fmt: skip
+
+
+def case(text: str = "looked at it") -> Case:
+    step = CaseEvent(at=AT, who="ann", action="escalate", why=text, subject=text)
+    return Case(
+        id="c" * 32, revision=3, instrument="2330.XTAI", state="escalated", owner="ann", risk=77.0, priority=1,
+        opened=AT, updated=AT, alerts=(CaseAlert(id="a" * 32, revision=0),), history=(step,) * 3,
+    )  # fmt: skip
+
+
+def context(seconds: int = 120) -> Context:
+    t = [START + 1000 * each for each in range(seconds)]
+    prices: list[float | None] = [100.0 + each / 10 for each in range(seconds)]
+    volume: list[float | None] = [float(each % 7) for each in range(seconds)]
+    levels: list[float | None] = [100.0, 99.5, None, None, None]
+    sizes: list[float | None] = [5.0, 7.0, None, None, None]
+    last = START + 1000 * seconds
+    return Context(
+        instrument="2330.XTAI", start=START, end=last, onset=START + 40_000.0, decided=START + 60_000.0,
+        seconds=Seconds(t, prices, prices, prices, prices, volume, volume),
+        features=Features(t, {"volume_z": [None, *volume[1:]], "ret_60s": [None] * seconds}),
+        trades=Trades([], [], [], []),
+        books=Books([START + 1.0] if seconds else [], [levels], [sizes], [levels], [sizes], 100.0), cut=False,
+    )  # fmt: skip
+
+
+def report(text: str = "Pumped.", seconds: int = 120) -> Report:
+    proof = Proved("a" * 32, True, "bundle", "market.twse[2]", "b" * 16, findings=[Compared(0, True, True)], at=AT)
+    return Report(alert(text), text, [alert(text)], case(text), context(seconds), proof, (), "d" * 64, 12, AT, "ann")
+
+
+def html(of: Report) -> str:
+    return page(title(of), blocks(of))
+
+
+def test_report_tells_evidence_case_provenance_and_proof() -> None:
+    text = html(report("Price rose 20 % on 100 times the volume."))
+    for wanted in (
+        "Price rose 20 % on 100 times the volume.", "volume_z", "&gt;= 4", "not warm", "escalate", "market.twse[2]",
+        "0123456789abcdef", "Proved: its evidence bundle gives this alert", "d" * 64, "2026-01-30 01:02:03.000 UTC",
+    ):  # fmt: skip
+        assert wanted in text
+
+
+def test_pictures_show_price_volume_features_and_levels() -> None:
+    text = html(report())
+    assert text.count("<svg") == 4
+    assert "threshold &gt;= 4" in text
+    assert "Best levels" in text
+
+
+def test_page_takes_nothing_from_elsewhere_and_keeps_hostile_text_as_text() -> None:
+    text = html(report(HOSTILE))
+    assert "<img" not in text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in text
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "style=" not in text
+    assert "script" not in text
+    assert "default-src 'none'" in POLICY
+
+
+def test_alert_without_data_or_case_still_has_a_report() -> None:
+    bare = report(seconds=0)
+    bare = Report(bare.alert, "", [], None, bare.context, None)
+    assert "Nobody has verified this alert yet." in html(bare)
+    assert pdf("x", blocks(bare), "now").startswith(b"%PDF-")
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="poppler-utils is not installed")
+def test_pdf_can_be_read_back_and_names_fonts_for_chinese_and_korean(tmp_path: Path) -> None:
+    file = tmp_path / "report.pdf"
+    file.write_bytes(pdf(title(report()), blocks(report("台積電 rose, 삼성전자 fell")), "made now"))
+    text = subprocess.run(["pdftotext", str(file), "-"], capture_output=True, text=True, check=True).stdout
+    for wanted in ("volume_z", "market.twse[2]", "page 1"):
+        assert wanted in text
+    # The reader brings these fonts: poppler only with the package poppler-data.
+    assert b"MSung-Light" in file.read_bytes()
+    assert b"HYSMyeongJo-Medium" in file.read_bytes()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text(st.characters(), max_size=300))
+def test_no_text_breaks_page_or_pdf(text: str) -> None:
+    made = report(text, seconds=3)
+    assert "</html>" in html(made)
+    assert pdf(text, blocks(made), text).startswith(b"%PDF-")
+
+
+def test_hostile_and_endless_texts_become_a_pdf() -> None:
+    endless = report(HOSTILE * 20, seconds=3)
+    assert pdf(HOSTILE, blocks(endless), HOSTILE).startswith(b"%PDF-")
+    long = msgspec.structs.replace(alert(), sentence="x" * 5_000)
+    assert pdf("x", blocks(Report(long, "", [], case("\n" * 200), endless.context, None)), "x").startswith(b"%PDF-")
