@@ -61,7 +61,7 @@ class QueuedCase(msgspec.Struct, frozen=True):
 
 
 class CaseQueue(msgspec.Struct, frozen=True):
-    """A page of the queue. total, counts : of everything that fits; next : cursor of the next page, empty at the end."""
+    """A page of the queue. total, counts : of everything that fits; next : of the next page, empty at the end."""
 
     cases: list[QueuedCase]
     total: int
@@ -122,7 +122,7 @@ AND (NOT :nobody OR c.owner = '') AND (NOT :closing OR coalesce(jsonb_typeof(c.c
 AND (:priority = 0 OR c.priority = :priority)
 AND (:instrument = '' OR EXISTS (SELECT FROM {_INSTRUMENTS} n WHERE n LIKE :instrument))
 AND (:search = '' OR strpos(lower(i.name || ' ' || c.neighbourhood), lower(:search)) > 0)
-"""
+"""  # noqa: S608 - of constants alone
 _KEYS = ("CASE WHEN c.state = 'closed' THEN 0 ELSE 1 END", "5 - c.priority", "c.risk", "c.updated_ns", "c.id")
 _KINDS: tuple[Any, ...] = (int, int, float, int, str)
 _LIST = f"""SELECT m.message, {", ".join(_KEYS)} {_FROM} {_WHERE}"""
