@@ -19,6 +19,7 @@ from tapewatch.subscriptions import (
     Name,
     Pace,
     Subscription,
+    Target,
     check_target,
     new_secret,
     shown_target,
@@ -27,9 +28,10 @@ from tapewatch.subscriptions import (
 
 DeliveryState = Literal["gathering", "folded", "waiting", "delivered", "dead"]
 DELIVERY_STATES: tuple[DeliveryState, ...] = ("gathering", "folded", "waiting", "delivered", "dead")
+_LAST_NS = 2**63 - 1
 _COLUMNS = (
-    "id, name, kind, target, filter, pace, state, reason, created_ns, created_by, updated_ns, failing_since_ns, "
-    "hold_until_ns, revision"
+    "id, name, kind, target, filter, pace, entitled, state, reason, created_ns, created_by, updated_ns, "
+    "failing_since_ns, hold_until_ns, revision"
 )
 
 
@@ -38,7 +40,7 @@ class NewSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     name: Name
     kind: Kind
-    target: str
+    target: Target
     filter: Filter = Filter()
     pace: Pace = Pace()
 
@@ -69,9 +71,12 @@ _DELIVERY = ", ".join(field.name for field in msgspec.structs.fields(Delivery))
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which deliveries to show: newest first, `before` this number (0: from the newest), `limit` at most."""
+    """Which deliveries to show: newest first, `before` this number (0: from the newest), `limit` at most.
 
-    subscription_id: str = ""
+    subscriptions : ids of those whose deliveries to show
+    """
+
+    subscriptions: tuple[str, ...]
     state: DeliveryState | Literal[""] = ""
     before: int = 0
     limit: int = 100
@@ -97,19 +102,25 @@ def one(session: sa.Connection, key: str) -> Subscription:
 
 
 def add(
-    session: sa.Connection, box: SecretBox, new: NewSubscription, who: str, now_ns: int
+    session: sa.Connection,
+    box: SecretBox,
+    new: NewSubscription,
+    who: str,
+    now_ns: int,
+    entitled: Sequence[str] = ("*",),
 ) -> tuple[Subscription, str]:
     """Keep a new subscription; it and its webhook secret (empty for other kinds), which nothing shows again.
 
+    entitled : patterns of the instruments that `who` may see
     TapewatchError where the name is taken or the address is none of its kind.
     """
     _check(new)
     key = stable_id("subscription", new.name, who, now_ns)
     inserted = session.execute(
         sa.text(
-            "INSERT INTO subscriptions (id, name, kind, target, sealed_target, filter, pace, state, created_ns, "
-            "created_by, updated_ns) VALUES (:id, :name, :kind, :target, :sealed, :filter, :pace, 'active', :now, "
-            ":who, :now) ON CONFLICT DO NOTHING"
+            "INSERT INTO subscriptions (id, name, kind, target, sealed_target, filter, pace, entitled, state, "
+            "created_ns, created_by, updated_ns) VALUES (:id, :name, :kind, :target, :sealed, :filter, :pace, "
+            ":entitled, 'active', :now, :who, :now) ON CONFLICT DO NOTHING"
         ),
         {
             "id": key,
@@ -119,6 +130,7 @@ def add(
             "sealed": box.seal(new.target),
             "filter": _json(new.filter),
             "pace": _json(new.pace),
+            "entitled": _json(list(entitled)),
             "now": now_ns,
             "who": who,
         },
@@ -236,11 +248,10 @@ def signing_secrets(session: sa.Connection, box: SecretBox, key: str, now_ns: in
 
 def deliveries(session: sa.Connection, wanted: Wanted) -> list[Delivery]:
     """Deliveries, newest first."""
-    conditions = ["(:before = 0 OR seq < :before)"]
-    conditions += ["subscription_id = :subscription_id"] if wanted.subscription_id else []
+    conditions = ["(:before = 0 OR seq < :before)", "subscription_id = ANY(:subscriptions)"]
     conditions += ["state = :state"] if wanted.state else []
     query = f"SELECT {_DELIVERY} FROM deliveries WHERE {' AND '.join(conditions)} ORDER BY seq DESC LIMIT :limit"  # noqa: S608 - constants
-    rows = session.execute(sa.text(query), msgspec.structs.asdict(wanted))
+    rows = session.execute(sa.text(query), {**msgspec.structs.asdict(wanted), "subscriptions": [*wanted.subscriptions]})
     return [Delivery(**row._mapping) for row in rows]
 
 
@@ -274,7 +285,13 @@ def replay(
             "status = 0, last_error = '', replays = replays + 1 WHERE subscription_id = :id AND state = ANY(:states) "
             "AND created_ns >= :since AND created_ns < :until"
         ),
-        {"id": found.id, "states": list(states), "since": since_ns, "until": until_ns, "now": now_ns},
+        {
+            "id": found.id,
+            "states": list(states),
+            "since": min(since_ns, _LAST_NS),
+            "until": min(until_ns, _LAST_NS),
+            "now": now_ns,
+        },
     )
     return int(done.rowcount)
 
@@ -325,4 +342,5 @@ def _read(row: sa.Row[Any]) -> Subscription:
     columns = dict(row._mapping)
     columns["filter"] = msgspec.json.decode(columns["filter"], type=Filter)
     columns["pace"] = msgspec.json.decode(columns["pace"], type=Pace)
+    columns["entitled"] = tuple(msgspec.json.decode(columns["entitled"], type=list[str]))
     return Subscription(**columns)

@@ -161,7 +161,7 @@ def _replay(args: argparse.Namespace, settings: Settings, session: sa.Connection
 def _deliveries(args: argparse.Namespace, settings: Settings, session: sa.Connection) -> Answer:
     """Show deliveries, newest first."""
     key = store.one(session, args.subscription).id
-    wanted = Wanted(subscription_id=key, state=args.state, limit=max(1, min(args.limit, 10_000)))
+    wanted = Wanted(subscriptions=(key,), state=args.state, limit=max(1, min(args.limit, 10_000)))
     found = store.deliveries(session, wanted)
     lines = [
         f"{to_rfc3339(each.created_ns)[:19]}Z  {each.state:<9} {each.type:<15} {each.instrument:<24} "
