@@ -1,7 +1,7 @@
 """Subscriptions: who is told of which alerts, and what was sent. An account sees its own, an administrator all."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal, TypedDict, TypeVar
+from typing import Annotated, TypedDict, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -11,12 +11,13 @@ from console.app import record
 from console.filters import When, nanoseconds
 from console.identity import Role
 from console.routing import Call, RefusedError, Route
+from tapewatch import delivery_store as outbox
 from tapewatch import subscription_store as store
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.secret_box import SecretBox, secret_box
-from tapewatch.subscription_store import Delivery, DeliveryState, NewSubscription
+from tapewatch.subscription_store import NewSubscription
 from tapewatch.subscriptions import Filter, Kind, Name, Pace, State, Subscription, Target, check_target
 
 RESOLVE_S = 5.0
@@ -100,21 +101,12 @@ class Sent(msgspec.Struct, frozen=True):
     message_id: str
 
 
-class WantedDeliveries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which deliveries, newest first. before : number of the last one that was seen, 0 for the newest"""
-
-    subscription: Annotated[str, Meta(max_length=32, pattern="^[0-9a-f]*$")] = ""
-    state: DeliveryState | Literal[""] = ""
-    before: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    limit: Annotated[int, Meta(ge=1, le=500)] = 100
-
-
 async def listed(call: Call) -> list[Shown]:
     """The account's subscriptions, by name."""
 
     def work(session: sa.Connection) -> list[Shown]:
-        counted = store.counts(session)
-        return [_shown(each, counted) for each in _own(call, session)]
+        counted = outbox.counts(session)
+        return [_shown(each, counted) for each in own(call, session)]
 
     return await call.services.database.run(work)
 
@@ -137,7 +129,7 @@ async def made(call: Call) -> Made:
 
 async def one(call: Call) -> Shown:
     """One subscription."""
-    return await call.services.database.run(lambda session: _shown(_mine(call, session), store.counts(session)))
+    return await call.services.database.run(lambda session: _shown(_mine(call, session), outbox.counts(session)))
 
 
 async def changed(call: Call) -> Shown:
@@ -150,7 +142,7 @@ async def changed(call: Call) -> Shown:
     def work(session: sa.Connection) -> Shown:
         fields = msgspec.structs.asdict(change)
         key, now = _mine(call, session).id, call.services.clock.now()
-        return _shown(store.edit(session, _box(call), key, now, **fields), store.counts(session))
+        return _shown(store.edit(session, _box(call), key, now, **fields), outbox.counts(session))
 
     answer = await _refusing(call, work)
     told = {name: msgspec.to_builtins(value) for name, value in msgspec.structs.asdict(change).items() if value}
@@ -175,7 +167,7 @@ async def _switched(call: Call, act: str, switch: Callable[[sa.Connection, str, 
 
     def work(session: sa.Connection) -> Shown:
         found = switch(session, _mine(call, session).id, call.services.clock.now())
-        return _shown(found, store.counts(session))
+        return _shown(found, outbox.counts(session))
 
     answer = await _refusing(call, work)
     await _record(call, act, answer.id, name=answer.name, why=call.body.why)
@@ -205,7 +197,7 @@ async def replayed(call: Call) -> Replayed:
 
     def work(session: sa.Connection) -> tuple[str, int]:
         key = _mine(call, session).id
-        return key, store.replay(session, key, since, until, now, states)
+        return key, outbox.replay(session, key, since, until, now, states)
 
     key, count = await _refusing(call, work)
     await _record(call, "replay", key, since=body.since, until=body.until, dead=body.dead, messages=count)
@@ -217,26 +209,14 @@ async def tested(call: Call) -> Sent:
 
     def work(session: sa.Connection) -> tuple[str, str]:
         key = _mine(call, session).id
-        return key, store.send_test(session, key, call.account.name, call.services.clock.now())
+        return key, outbox.send_test(session, key, call.account.name, call.services.clock.now())
 
     key, message = await _refusing(call, work)
     await _record(call, "test", key, message=message)
     return Sent(message)
 
 
-async def deliveries(call: Call) -> list[Delivery]:
-    """Deliveries of the account's subscriptions, newest first."""
-    wanted: WantedDeliveries = call.query
-
-    def work(session: sa.Connection) -> list[Delivery]:
-        keys = tuple(each.id for each in _own(call, session) if wanted.subscription in ("", each.id))
-        query = store.Wanted(subscriptions=keys, state=wanted.state, before=wanted.before, limit=wanted.limit)
-        return store.deliveries(session, query)
-
-    return await call.services.database.run(work)
-
-
-def _own(call: Call, session: sa.Connection) -> list[Subscription]:
+def own(call: Call, session: sa.Connection) -> list[Subscription]:
     """Subscriptions that the account may see: its own, for an administrator all."""
     found = store.listed(session)
     return [each for each in found if call.account.role == "admin" or each.created_by == call.account.name]
@@ -244,7 +224,7 @@ def _own(call: Call, session: sa.Connection) -> list[Subscription]:
 
 def _mine(call: Call, session: sa.Connection) -> Subscription:
     """The subscription of the path; RefusedError 404 where the account may not see it."""
-    found = next((each for each in _own(call, session) if each.id == call.path["id"]), None)
+    found = next((each for each in own(call, session) if each.id == call.path["id"]), None)
     if found is None:
         raise RefusedError(404, "there is no such subscription")
     return found
@@ -312,26 +292,25 @@ def _when(at_ns: int) -> str:
     return to_rfc3339(at_ns) if at_ns else ""
 
 
-class _Seat(TypedDict):
+class Seat(TypedDict):
     """Whose operations these are."""
 
     role: Role
     page: str
 
 
-_OF: _Seat = {"role": "analyst", "page": "subscriptions"}
+OF: Seat = {"role": "analyst", "page": "subscriptions"}
 
 ROUTES = [
-    Route("GET", "/api/v1/subscriptions", listed, "Your subscriptions", answer=list[Shown], **_OF),
-    Route("POST", "/api/v1/subscriptions", made, "Make a subscription", body=NewSubscription, answer=Made, **_OF),
-    Route("GET", "/api/v1/subscriptions/{id}", one, "One subscription", answer=Shown, **_OF),
-    Route("PATCH", "/api/v1/subscriptions/{id}", changed, "Change a subscription", body=Change, answer=Shown, **_OF),
-    Route("POST", "/api/v1/subscriptions/{id}/disable", disabled, "Send nothing more", body=Why, answer=Shown, **_OF),
-    Route("POST", "/api/v1/subscriptions/{id}/enable", enabled, "Send again", body=Why, answer=Shown, **_OF),
-    Route("POST", "/api/v1/subscriptions/{id}/rotate", rotated, "A new secret", body=Rotation, answer=Secret, **_OF),
+    Route("GET", "/api/v1/subscriptions", listed, "Your subscriptions", answer=list[Shown], **OF),
+    Route("POST", "/api/v1/subscriptions", made, "Make a subscription", body=NewSubscription, answer=Made, **OF),
+    Route("GET", "/api/v1/subscriptions/{id}", one, "One subscription", answer=Shown, **OF),
+    Route("PATCH", "/api/v1/subscriptions/{id}", changed, "Change a subscription", body=Change, answer=Shown, **OF),
+    Route("POST", "/api/v1/subscriptions/{id}/disable", disabled, "Send nothing more", body=Why, answer=Shown, **OF),
+    Route("POST", "/api/v1/subscriptions/{id}/enable", enabled, "Send again", body=Why, answer=Shown, **OF),
+    Route("POST", "/api/v1/subscriptions/{id}/rotate", rotated, "A new secret", body=Rotation, answer=Secret, **OF),
     Route(
-        "POST", "/api/v1/subscriptions/{id}/replay", replayed, "Send a range again", body=Range, answer=Replayed, **_OF
+        "POST", "/api/v1/subscriptions/{id}/replay", replayed, "Send a range again", body=Range, answer=Replayed, **OF
     ),
-    Route("POST", "/api/v1/subscriptions/{id}/test", tested, "Send a test", body=Why, answer=Sent, **_OF),
-    Route("GET", "/api/v1/deliveries", deliveries, "Deliveries", query=WantedDeliveries, answer=list[Delivery], **_OF),
+    Route("POST", "/api/v1/subscriptions/{id}/test", tested, "Send a test", body=Why, answer=Sent, **OF),
 ]

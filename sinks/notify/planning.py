@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 
 from tapewatch.clock import NANOS
+from tapewatch.delivery_store import message_id
 from tapewatch.messages import Alert
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.subscription_store import message_id
 from tapewatch.subscriptions import Subscription
 
 HOUR_NS = 3600 * NANOS
