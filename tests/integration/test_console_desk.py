@@ -1,4 +1,4 @@
-"""The desk's operations on a real PostgreSQL: the ranked queue, one alert and what lies around it, cases, suppressions."""
+"""The desk's operations on a real PostgreSQL: the ranked queue, an alert and what lies around it, cases, suppressions."""
 
 import asyncio
 import uuid
@@ -43,7 +43,7 @@ def filled(ours, feed):
     ]
     for each in sent:
         scene.take(each)
-    busy, calm, other = scene.desk.shelf.cases.values()
+    busy, _, other = scene.desk.shelf.cases.values()
     assert scene.tell("assign", busy, owner="ann").accepted
     scene.closed(other, "reported")
     at = to_rfc3339(START)
@@ -113,7 +113,7 @@ async def queue(call, sent):
     assert everything["total"] == 3
     assert everything["counts"]["severity"] == {"critical": 1, "low": 1, "medium": 1}
     assert everything["counts"]["case_state"] == {"assigned": 1, "new": 1, "closed": 1}
-    assert [each["instrument"] for each in (await found("&order=newest"))["alerts"]][0] == OTHER
+    assert (await found("&order=newest"))["alerts"][0]["instrument"] == OTHER
     for words, names in {
         "&severity=critical&severity=low": [BUSY, CALM],
         "&case_state=new": [CALM],
