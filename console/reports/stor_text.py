@@ -114,7 +114,7 @@ def _item(number: int, item: Item) -> Fields:
         ("Order type, way placed", ", ".join(filter(None, (item.order_type, item.placed)))),
         (
             "Placed by, received by, means",
-            ", ".join(filter(None, (item.placed_by, item.received_by, item.transmitted))),
+            ", ".join(filter(None, by)),
         ),
         ("Cancelled or altered", item.changes),
     ]

@@ -1,0 +1,210 @@
+"""Evidence of an alert: verified, reported, and taken along as its bundle."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from aiohttp import web
+
+from console.api import moments
+from console.filters import identity
+from console.reports import evidence_report as report
+from console.reports.page import POLICY, page
+from console.reports.pdf import pdf
+from console.reports.proofs import Proved
+from console.routing import Call, RefusedError, Route
+from console.services import Services
+from console.verifying import Verifier
+from tapewatch import audit, evidence
+from tapewatch.evidence import Archive, Entry
+from tapewatch.messages import Alert, Case
+from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """Whether an alert is what its log or bundle gives; null before anybody asked, or where it cannot be told.
+
+    text : in words; at, who : RFC 3339 and account; proof : record by record
+    """
+
+    verified: bool | None
+    text: str
+    at: str = ""
+    who: str = ""
+    proof: Proved | None = None
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What the console has of an alert. number, name : of the instrument"""
+
+    alert: Alert
+    number: int
+    name: str
+
+
+_ALERT = """
+SELECT h.message, i.name, coalesce(i.long_name, ''), i.id FROM alerts a
+JOIN alert_history h ON h.id = a.id AND h.revision = a.revision JOIN instruments i ON i.id = a.instrument_id
+WHERE a.id = :id
+"""
+_HISTORY = "SELECT message FROM alert_history WHERE id = :id ORDER BY revision LIMIT 1000"
+_CASE = """
+SELECT h.message FROM case_alerts ca JOIN cases c ON c.id = ca.case_id
+JOIN case_history h ON h.id = c.id AND h.revision = c.revision WHERE ca.alert_id = :id LIMIT 1
+"""
+
+
+async def known(call: Call) -> Known:
+    """The alert of the path; RefusedError 404 where there is none that the account may see."""
+    rows = await call.services.database.rows(_ALERT, {"id": identity(call.path["id"])})
+    if not rows or not call.account.sees(rows[0][1]):
+        raise RefusedError(404, "there is no such alert")
+    return Known(msgspec.convert(rows[0][0], Alert), int(rows[0][3]), str(rows[0][2]))
+
+
+async def case_of(call: Call, alert: str) -> Case | None:
+    """The case that an alert belongs to, where the account may see all of it."""
+    rows = await call.services.database.rows(_CASE, {"id": alert})
+    case = msgspec.convert(rows[0][0], Case) if rows else None
+    if case is None or not all(map(call.account.sees, (case.instrument, *case.instruments))):
+        return None
+    return case
+
+
+async def around(call: Call, found: Known) -> moments.Context:
+    """The minutes around an alert."""
+    alert = found.alert
+    features = [each.feature for each in alert.evidence]
+    onset, decided = from_rfc3339(alert.onset), from_rfc3339(alert.decided)
+    span = moments.Span()
+    return await moments.around(
+        call.services.database, found.number, alert.instrument, onset, decided, features, span
+    )  # fmt: skip
+
+
+async def bundles_of(call: Call, alert: str) -> list[Entry]:
+    """The bundles of an alert in the archive, oldest first."""
+    return await asyncio.to_thread(lambda: Archive(call.services.settings).of_alert(alert))
+
+
+async def verify(call: Call) -> Verified:
+    """Recompute the alert, from the log or from its bundle."""
+    found = await known(call)
+    verifier: Verifier = call.services.parts["verifier"]
+    return told(await verifier.verified(found.alert.id, call.account.name))
+
+
+async def last_verified(call: Call) -> Verified:
+    """The newest result."""
+    found = await known(call)
+    verifier: Verifier = call.services.parts["verifier"]
+    return told(await verifier.last(found.alert.id))
+
+
+def told(proof: Proved | None) -> Verified:
+    """A result in words."""
+    if proof is None:
+        return Verified(None, "Nobody has verified this alert yet.")
+    if proof.problem:
+        return Verified(None, f"It could not be verified: {proof.problem}", proof.at, proof.who, proof)
+    lines = [*proof.damage, *(line for finding in proof.findings for line in finding.differences)]
+    source = "the market log" if proof.source == "log" else "its evidence bundle"
+    text = f"From {source}. {'; '.join(lines)[:1000]}".strip()
+    return Verified(proof.identical, text, proof.at, proof.who, proof)
+
+
+async def _report(call: Call) -> report.Report:
+    """Everything that the report tells."""
+    found = await known(call)
+    services, id_ = call.services, found.alert.id
+    history = await services.database.rows(_HISTORY, {"id": id_})
+    verifier: Verifier = services.parts["verifier"]
+    entries = await asyncio.to_thread(audit.entries, audit.folder(services.settings.data_path))
+    case = await case_of(call, id_)
+    return report.Report(
+        alert=found.alert,
+        name=found.name,
+        revisions=[msgspec.convert(row[0], Alert) for row in history],
+        case=case,
+        context=await around(call, found),
+        proof=await verifier.last(id_),
+        bundles=await bundles_of(call, id_),
+        audit_head=entries[-1].hash if entries else audit.GENESIS,
+        audit_entries=len(entries),
+        made_at=to_rfc3339(services.clock.now()),
+        made_by=call.account.name,
+    )
+
+
+async def as_html(call: Call) -> web.Response:
+    """The report as one page."""
+    made = await _report(call)
+    text = await asyncio.to_thread(lambda: page(report.title(made), report.blocks(made)))
+    return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": POLICY})
+
+
+async def as_pdf(call: Call) -> web.Response:
+    """The report as a PDF."""
+    made = await _report(call)
+    foot = f"Alert {made.alert.id}, made {report.when(made.made_at)} by {made.made_by}"
+    data = await asyncio.to_thread(lambda: pdf(report.title(made), report.blocks(made), foot))
+    return attachment(data, "application/pdf", f"alert-{made.alert.id}.pdf")
+
+
+async def listed(call: Call) -> list[Entry]:
+    """The alert's bundles, oldest first."""
+    return await bundles_of(call, (await known(call)).alert.id)
+
+
+async def bundle(call: Call) -> web.Response:
+    """The alert's newest bundle as one file."""
+    found = await known(call)
+    entries = await bundles_of(call, found.alert.id)
+    if not entries:
+        raise RefusedError(404, "no bundle of this alert is archived", "Is `tapewatch run evidence` at work?")
+    archive = Archive(call.services.settings)
+    data = await asyncio.to_thread(lambda: evidence.packed(archive.bundle(entries[-1].bundle)))
+    return attachment(data, "application/x-tar", f"{entries[-1].bundle}.tar")
+
+
+def attachment(data: bytes, media: str, name: str) -> web.Response:
+    """A file to keep."""
+    return web.Response(
+        body=data, content_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
+
+
+@asynccontextmanager
+async def _verifier(services: Services) -> AsyncIterator[Verifier]:
+    made = Verifier(services.settings, services.database, services.clock)
+    try:
+        yield made
+    finally:
+        await made.end()
+
+
+PARTS = {"verifier": _verifier}
+
+_OF = "/api/v1/alerts/{id}"
+
+ROUTES = [
+    Route(
+        "POST", f"{_OF}/verify", verify, "Recompute an alert from log or bundle, and compare", role="analyst",
+        page="alerts", answer=Verified, audit="evidence.verify",
+    ),
+    Route("GET", f"{_OF}/verify", last_verified, "The newest result of doing so", page="alerts", answer=Verified),
+    Route(
+        "GET", f"{_OF}/report.html", as_html, "The evidence report as a page", page="alerts", media="text/html",
+        audit="evidence.report",
+    ),
+    Route(
+        "GET", f"{_OF}/report.pdf", as_pdf, "The evidence report as a PDF", page="alerts", media="application/pdf",
+        audit="evidence.report",
+    ),
+    Route("GET", f"{_OF}/bundles", listed, "Archived evidence of an alert", page="alerts", answer=list[Entry]),
+    Route(
+        "GET", f"{_OF}/bundle", bundle, "The newest evidence bundle as one file", role="analyst", page="alerts",
+        media="application/x-tar", audit="evidence.export",
+    ),
+]  # fmt: skip
