@@ -178,7 +178,8 @@ async def _no_such_route(request: web.Request) -> web.StreamResponse:
     """404, or 405 where the path is an operation's with another method."""
     methods: set[str] = set()
     for resource in request.app.router.resources():
-        methods |= (await resource.resolve(request))[1]
+        if resource.canonical.startswith("/api/"):
+            methods |= (await resource.resolve(request))[1]
     methods.discard("*")
     if methods:
         answer = answered(405, {"error": "the operation does not take that method", "next": ""})

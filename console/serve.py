@@ -77,6 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             access_log=None,
             keepalive_timeout=wanted.request_timeout_s,
             shutdown_timeout=SHUTDOWN_S,
+            lingering_time=wanted.request_timeout_s,
             max_line_size=8190,
             max_field_size=8190,
         )

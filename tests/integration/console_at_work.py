@@ -1,8 +1,9 @@
 """What tests of the console share: the console on a free port over a migrated database, and people who log in."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
 import msgspec
@@ -73,3 +74,27 @@ def at_work(settings: Settings, scene: Callable[[str], Awaitable[None]]) -> None
             await scene(address)
 
     asyncio.run(run())
+
+
+@contextmanager
+def beside(settings: Settings):
+    """The console in a thread of its own, for many tests; its address."""
+    opened, loop = threading.Event(), asyncio.new_event_loop()
+    told: dict[str, str] = {}
+    ending = asyncio.Event()
+
+    async def run() -> None:
+        async with serve.running(settings) as address:
+            told["address"] = address
+            opened.set()
+            await ending.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    try:
+        assert opened.wait(60)
+        yield told["address"]
+    finally:
+        loop.call_soon_threadsafe(ending.set)
+        thread.join(60)
+        loop.close()

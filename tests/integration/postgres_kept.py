@@ -3,18 +3,23 @@
 import os
 import sys
 import threading
+import uuid
 from contextlib import closing, contextmanager
 
+import msgspec
 import numpy as np
 import psycopg2
 import pyarrow as pa
 from sqlalchemy.engine import make_url
 
+from infra import migrations
 from sinks.postgres import PostgresSink, tables
 from tapewatch import kafka, topics
 from tapewatch.frames import FrameHeaders, encode
+from tapewatch.instruments import Instrument
+from tapewatch.registry import register
 from tapewatch.rows import REQUIRED, Rows, RowType, numpy_dtype
-from tapewatch.settings import Settings
+from tapewatch.settings import PostgresSettings, Settings, SinkSettings
 
 START = 1_700_000_000_000_000_000
 DAY = tables.DAY
@@ -34,6 +39,24 @@ def superuser(settings: Settings):
             yield cursor
     finally:
         session.close()
+
+
+@contextmanager
+def migrated(settings: Settings):
+    """Settings with a migrated database that goes at the end, small batches, and registered instruments."""
+    name = f"sink_{uuid.uuid4().hex[:12]}"
+    with superuser(settings) as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    url = make_url(settings.postgres.url).set(database=name).render_as_string(hide_password=False)
+    changed = msgspec.structs.replace(
+        settings, postgres=PostgresSettings(url=url), sink=SinkSettings(batch_rows=2000, linger_ms=20, retention_days=1)
+    )
+    migrations.migrate(url)
+    kafka.create_topics(changed, topics.shared_topics(changed.topics))
+    register(changed, [Instrument(id=name, lot=10.0) for name in NAMES])
+    yield changed
+    with superuser(settings) as cursor:
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def column(kind: pa.DataType, count: int):

@@ -22,7 +22,7 @@ def commands_named(text: str) -> Iterator[str]:
     """The words behind `tapewatch` in code spans and blocks."""
     code = re.findall(r"```.*?```|`[^`\n]+`", text, flags=re.DOTALL)
     for part in code:
-        yield from re.findall(r"\btapewatch ((?:--\w+ \S+ )*)([a-z]+)\b", part)
+        yield from re.findall(r"(?<!from )\btapewatch ((?:--\w+ \S+ )*)([a-z]+)\b", part)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
