@@ -1,17 +1,16 @@
-"""Subscriptions, their secrets and their deliveries in PostgreSQL, for the sink, the command line and the console.
+"""Subscriptions and their secrets in PostgreSQL, for the sink, the command line and the console.
 
 Every function works in the transaction of the session it is given. Times are UTC nanoseconds.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from tapewatch.errors import TapewatchError
 from tapewatch.message import stable_id
-from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.secret_box import SecretBox
 from tapewatch.subscriptions import (
     Filter,
@@ -19,17 +18,16 @@ from tapewatch.subscriptions import (
     Name,
     Pace,
     Subscription,
+    Target,
     check_target,
     new_secret,
     shown_target,
     zone_named,
 )
 
-DeliveryState = Literal["gathering", "folded", "waiting", "delivered", "dead"]
-DELIVERY_STATES: tuple[DeliveryState, ...] = ("gathering", "folded", "waiting", "delivered", "dead")
 _COLUMNS = (
-    "id, name, kind, target, filter, pace, state, reason, created_ns, created_by, updated_ns, failing_since_ns, "
-    "hold_until_ns, revision"
+    "id, name, kind, target, filter, pace, entitled, state, reason, created_ns, created_by, updated_ns, "
+    "failing_since_ns, hold_until_ns, revision"
 )
 
 
@@ -38,48 +36,9 @@ class NewSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     name: Name
     kind: Kind
-    target: str
+    target: Target
     filter: Filter = Filter()
     pace: Pace = Pace()
-
-
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one subscription. gathered : why it waits for a digest; folded_into : the digest it went into."""
-
-    message_id: str
-    seq: int
-    subscription_id: str
-    instrument: str
-    alert_id: str
-    revision: int
-    type: str
-    state: str
-    gathered: str
-    folded_into: str
-    due_ns: int
-    created_ns: int
-    done_ns: int
-    attempts: int
-    replays: int
-    status: int
-    last_error: str
-
-
-_DELIVERY = ", ".join(field.name for field in msgspec.structs.fields(Delivery))
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which deliveries to show: newest first, `before` this number (0: from the newest), `limit` at most."""
-
-    subscription_id: str = ""
-    state: DeliveryState | Literal[""] = ""
-    before: int = 0
-    limit: int = 100
-
-
-def message_id(*parts: str | int) -> str:
-    """The id of a message to a subscription: the same however often it is made."""
-    return "msg_" + stable_id(*parts)
 
 
 def listed(session: sa.Connection) -> list[Subscription]:
@@ -97,19 +56,25 @@ def one(session: sa.Connection, key: str) -> Subscription:
 
 
 def add(
-    session: sa.Connection, box: SecretBox, new: NewSubscription, who: str, now_ns: int
+    session: sa.Connection,
+    box: SecretBox,
+    new: NewSubscription,
+    who: str,
+    now_ns: int,
+    entitled: Sequence[str] = ("*",),
 ) -> tuple[Subscription, str]:
     """Keep a new subscription; it and its webhook secret (empty for other kinds), which nothing shows again.
 
+    entitled : patterns of the instruments that `who` may see
     TapewatchError where the name is taken or the address is none of its kind.
     """
     _check(new)
     key = stable_id("subscription", new.name, who, now_ns)
     inserted = session.execute(
         sa.text(
-            "INSERT INTO subscriptions (id, name, kind, target, sealed_target, filter, pace, state, created_ns, "
-            "created_by, updated_ns) VALUES (:id, :name, :kind, :target, :sealed, :filter, :pace, 'active', :now, "
-            ":who, :now) ON CONFLICT DO NOTHING"
+            "INSERT INTO subscriptions (id, name, kind, target, sealed_target, filter, pace, entitled, state, "
+            "created_ns, created_by, updated_ns) VALUES (:id, :name, :kind, :target, :sealed, :filter, :pace, "
+            ":entitled, 'active', :now, :who, :now) ON CONFLICT DO NOTHING"
         ),
         {
             "id": key,
@@ -119,6 +84,7 @@ def add(
             "sealed": box.seal(new.target),
             "filter": _json(new.filter),
             "pace": _json(new.pace),
+            "entitled": _json(list(entitled)),
             "now": now_ns,
             "who": who,
         },
@@ -234,69 +200,6 @@ def signing_secrets(session: sa.Connection, box: SecretBox, key: str, now_ns: in
     return [box.open(sealed) for (sealed,) in session.execute(sa.text(query), {"id": key, "now": now_ns})]
 
 
-def deliveries(session: sa.Connection, wanted: Wanted) -> list[Delivery]:
-    """Deliveries, newest first."""
-    conditions = ["(:before = 0 OR seq < :before)"]
-    conditions += ["subscription_id = :subscription_id"] if wanted.subscription_id else []
-    conditions += ["state = :state"] if wanted.state else []
-    query = f"SELECT {_DELIVERY} FROM deliveries WHERE {' AND '.join(conditions)} ORDER BY seq DESC LIMIT :limit"  # noqa: S608 - constants
-    rows = session.execute(sa.text(query), msgspec.structs.asdict(wanted))
-    return [Delivery(**row._mapping) for row in rows]
-
-
-def counts(session: sa.Connection) -> dict[str, dict[str, int]]:
-    """How many deliveries each subscription has in each state."""
-    found: dict[str, dict[str, int]] = {}
-    query = "SELECT subscription_id, state, count(*) FROM deliveries GROUP BY 1, 2"
-    for key, state, count in session.execute(sa.text(query)):
-        found.setdefault(key, {})[state] = int(count)
-    return found
-
-
-def replay(
-    session: sa.Connection,
-    key: str,
-    since_ns: int,
-    until_ns: int,
-    now_ns: int,
-    states: Sequence[str] = ("delivered", "dead"),
-) -> int:
-    """Send again what was made from `since_ns` to `until_ns` (exclusive), under the same message ids; how many.
-
-    TapewatchError where the subscription is disabled.
-    """
-    found = one(session, key)
-    if found.state != "active":
-        raise TapewatchError(f"{found.name} is disabled", "Enable it first: `tapewatch subscriptions enable`.")
-    done = session.execute(
-        sa.text(
-            "UPDATE deliveries SET state = 'waiting', due_ns = :now, lease_ns = 0, attempts = 0, done_ns = 0, "
-            "status = 0, last_error = '', replays = replays + 1 WHERE subscription_id = :id AND state = ANY(:states) "
-            "AND created_ns >= :since AND created_ns < :until"
-        ),
-        {"id": found.id, "states": list(states), "since": since_ns, "until": until_ns, "now": now_ns},
-    )
-    return int(done.rowcount)
-
-
-def send_test(session: sa.Connection, key: str, who: str, now_ns: int) -> str:
-    """Put a test message into the outbox; its id. It goes past filters, quiet hours and limits."""
-    found = one(session, key)
-    if found.state != "active":
-        raise TapewatchError(f"{found.name} is disabled", "Enable it first: `tapewatch subscriptions enable`.")
-    fresh = message_id(found.id, "test", now_ns)
-    told = {"message": f"A test of the subscription {found.name}.", "by": who}
-    body = _json({"type": "subscription.test", "timestamp": to_rfc3339(now_ns), "data": told})
-    session.execute(
-        sa.text(
-            "INSERT INTO deliveries (message_id, subscription_id, type, body, state, due_ns, created_ns) VALUES "
-            "(:message, :id, 'subscription.test', :body, 'waiting', :now, :now) ON CONFLICT DO NOTHING"
-        ),
-        {"message": fresh, "id": found.id, "body": body, "now": now_ns},
-    )
-    return fresh
-
-
 def _check(new: NewSubscription) -> None:
     """TapewatchError where it cannot work."""
     check_target(new.kind, new.target)
@@ -325,4 +228,5 @@ def _read(row: sa.Row[Any]) -> Subscription:
     columns = dict(row._mapping)
     columns["filter"] = msgspec.json.decode(columns["filter"], type=Filter)
     columns["pace"] = msgspec.json.decode(columns["pace"], type=Pace)
+    columns["entitled"] = tuple(msgspec.json.decode(columns["entitled"], type=list[str]))
     return Subscription(**columns)

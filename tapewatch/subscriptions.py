@@ -30,12 +30,13 @@ SCHEMES: dict[Kind, tuple[str, ...]] = {
 """What the addresses of each kind begin with; all but a webhook's are apprise URLs, which hold credentials."""
 
 SECRET_BYTES = 32
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$(?!\n)"
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
 Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=200)]
-Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Target = Annotated[str, Meta(min_length=1, max_length=2000, pattern=_PRINTABLE)]
+Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")]
 
 
 class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,8 +80,14 @@ class Quiet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     through: Severity | Literal[""] = ""
 
     def until(self, now_ns: int) -> int:
-        """The end of the quiet hours that `now_ns` lies in, UTC ns; 0 outside of them."""
-        zone = zone_named(self.zone)
+        """The end of the quiet hours that `now_ns` lies in, UTC ns; 0 outside of them.
+
+        A zone that this machine does not know counts as UTC.
+        """
+        try:
+            zone = zone_named(self.zone)
+        except TapewatchError:
+            zone = ZoneInfo("UTC")
         today = datetime.fromtimestamp(now_ns // NANOS, zone).date()
         for day in (today - timedelta(days=1), today):
             if self.days and DAYS[day.weekday()] not in self.days:
@@ -113,6 +120,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """A subscription as it stands. It holds no secret.
 
     target : where it goes, shortened so that it tells no credentials; reason : why it is disabled
+    entitled : patterns of the instruments that its maker may see: it is for no others
     failing_since_ns : since when nothing got through, 0 while it does; hold_until_ns : the receiver asked for a pause
     """
 
@@ -122,6 +130,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     filter: Filter = Filter()
     pace: Pace = Pace()
+    entitled: tuple[str, ...] = ("*",)
     state: State = "active"
     reason: str = ""
     created_ns: int
@@ -131,12 +140,17 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     hold_until_ns: int = 0
     revision: int = 0
 
+    def takes(self, alert: Alert) -> bool:
+        """Whether this revision of an alert is for it."""
+        seen = any(fnmatch.fnmatchcase(alert.instrument, each) for each in self.entitled)
+        return self.state == "active" and seen and self.filter.takes(alert)
+
 
 def zone_named(name: str) -> ZoneInfo:
     """The time zone; TapewatchError where there is none of that name."""
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise TapewatchError(f"no time zone {name!r}", "Name one of the IANA database, such as Asia/Taipei.") from error
 
 

@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 
 from tapewatch.clock import NANOS
+from tapewatch.delivery_store import message_id
 from tapewatch.messages import Alert
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.subscription_store import message_id
 from tapewatch.subscriptions import Subscription
 
 HOUR_NS = 3600 * NANOS
@@ -36,7 +36,7 @@ def placed(subscription: Subscription, alert: Alert, sent_this_hour: int, now_ns
 
     sent_this_hour : messages of their own that the subscription got in this clock hour
     """
-    if subscription.state != "active" or not subscription.filter.takes(alert):
+    if not subscription.takes(alert):
         return None
     gathered, due_ns = _gathered(subscription, alert, sent_this_hour, now_ns)
     key = message_id(subscription.id, alert.id, alert.revision)

@@ -11,14 +11,16 @@ import msgspec
 import sqlalchemy as sa
 
 from tapewatch import audit
+from tapewatch import delivery_store as outbox
 from tapewatch import subscription_store as store
 from tapewatch.clock import NANOS, WALL
+from tapewatch.delivery_store import DELIVERY_STATES, Wanted
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 from tapewatch.secret_box import SecretBox, secret_box
 from tapewatch.settings import Settings
-from tapewatch.subscription_store import DELIVERY_STATES, NewSubscription, Wanted
+from tapewatch.subscription_store import NewSubscription
 from tapewatch.subscriptions import DAYS, SCHEMES, SEVERITIES, Subscription
 
 Answer = tuple[dict[str, Any], list[str]]
@@ -104,7 +106,7 @@ def _add(args: argparse.Namespace, settings: Settings, session: sa.Connection) -
 
 def _list(args: argparse.Namespace, settings: Settings, session: sa.Connection) -> Answer:
     """List subscriptions with their deliveries by state."""
-    found, counted = store.listed(session), store.counts(session)
+    found, counted = store.listed(session), outbox.counts(session)
     lines = [
         f"{each.name:<20} {each.kind:<9} {each.state:<9} {_counts(counted.get(each.id, {}))}  {each.target}"
         + (f"  ({each.reason})" if each.reason else "")
@@ -152,7 +154,7 @@ def _replay(args: argparse.Namespace, settings: Settings, session: sa.Connection
     until = _time(args.until) if args.until else WALL.now()
     states = ("dead",) if args.dead else ("delivered", "dead")
     found = store.one(session, args.subscription)
-    count = store.replay(session, found.id, since, until, WALL.now(), states)
+    count = outbox.replay(session, found.id, since, until, WALL.now(), states)
     told = {"since": to_rfc3339(since), "until": to_rfc3339(until), "messages": count}
     _audit(args, settings, "subscriptions.replay", found, **told)
     return {"subscription": found.id, **told}, [f"{count} messages of {found.name} go out again"]
@@ -161,8 +163,8 @@ def _replay(args: argparse.Namespace, settings: Settings, session: sa.Connection
 def _deliveries(args: argparse.Namespace, settings: Settings, session: sa.Connection) -> Answer:
     """Show deliveries, newest first."""
     key = store.one(session, args.subscription).id
-    wanted = Wanted(subscription_id=key, state=args.state, limit=max(1, min(args.limit, 10_000)))
-    found = store.deliveries(session, wanted)
+    wanted = Wanted(subscriptions=(key,), state=args.state, limit=max(1, min(args.limit, 10_000)))
+    found = outbox.deliveries(session, wanted)
     lines = [
         f"{to_rfc3339(each.created_ns)[:19]}Z  {each.state:<9} {each.type:<15} {each.instrument:<24} "
         f"{each.attempts} attempts  {each.message_id}" + (f"  {each.last_error}" if each.last_error else "")
@@ -174,7 +176,7 @@ def _deliveries(args: argparse.Namespace, settings: Settings, session: sa.Connec
 def _test(args: argparse.Namespace, settings: Settings, session: sa.Connection) -> Answer:
     """Send a test message through the outbox; the notify sink must run."""
     found = store.one(session, args.subscription)
-    message = store.send_test(session, found.id, _who(), WALL.now())
+    message = outbox.send_test(session, found.id, _who(), WALL.now())
     _audit(args, settings, "subscriptions.test", found, message=message)
     return {"subscription": found.id, "message_id": message}, [f"{message} goes out when the notify sink runs"]
 

@@ -19,6 +19,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from infra import migrations
 from sinks.notify import NotifySink
 from tapewatch import audit, kafka, messages, topics
+from tapewatch import delivery_store as outbox
 from tapewatch import subscription_store as store
 from tapewatch.cli import parser_for
 from tapewatch.clock import NANOS, WALL
@@ -245,7 +246,7 @@ def test_dead_receiver_delays_only_itself_and_leaves_dead_letters_that_can_be_re
     assert error.startswith("no_connection")
     box, now = secret_box(quick), WALL.now()
     run_sql(quick, lambda session: store.edit(session, box, dead.id, now, target=receiver.url))
-    assert run_sql(quick, lambda session: store.replay(session, dead.id, 0, now, now)) == 3
+    assert run_sql(quick, lambda session: outbox.replay(session, dead.id, 0, now, now)) == 3
     before = {key for key, _ in receiver.accepted()}
     settle(quick)
     replayed = [key for key, _ in receiver.accepted()][3:]
@@ -253,7 +254,7 @@ def test_dead_receiver_delays_only_itself_and_leaves_dead_letters_that_can_be_re
     assert {(key,) for key in replayed} == set(
         rows(quick, "SELECT message_id FROM deliveries WHERE subscription_id = :id", id=dead.id)
     )
-    assert run_sql(quick, lambda session: store.replay(session, dead.id, 0, now, now)) == 3
+    assert run_sql(quick, lambda session: outbox.replay(session, dead.id, 0, now, now)) == 3
     settle(quick)
     assert sorted(key for key, _ in receiver.accepted()[6:]) == sorted(replayed)
 

@@ -50,7 +50,7 @@ def _subscriptions() -> None:
         "subscriptions",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("name", sa.Text, nullable=False, unique=True),
-        *_texts("kind", "target", "filter", "pace", "state", "reason", "created_by"),
+        *_texts("kind", "target", "filter", "pace", "entitled", "state", "reason", "created_by"),
         sa.Column("sealed_target", sa.LargeBinary, nullable=False, comment="whole address, encrypted"),
         *_longs("created_ns", "updated_ns", "failing_since_ns", "hold_until_ns"),
         *_ints("revision"),
