@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks import soak_feeds, soak_market
+from benchmarks import soak_feeds, soak_market, soak_webhooks
 from benchmarks.report import DOCS
 from benchmarks.stack import own_stack
 from tapewatch import settings as configuration
@@ -39,6 +39,12 @@ JOBS = {
         soak_feeds.run,
         soak_feeds.markdown,
         20.0,
+    ),
+    "webhooks": Job(
+        "each alert reaches a failing, dying webhook receiver under one id, in order, though the sink is killed too",
+        soak_webhooks.run,
+        soak_webhooks.markdown,
+        10.0,
     ),
 }
 

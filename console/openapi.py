@@ -93,7 +93,10 @@ def _rights(route: Route) -> str:
 def _responses(route: Route, answer: Any) -> dict[str, Any]:
     problem = {"application/json": {"schema": {"$ref": TEMPLATE.format(name="Problem")}}}
     told: dict[str, Any] = {}
-    if route.media == "websocket":
+    if route.redirects:
+        place = {"Location": {"schema": {"type": "string"}, "description": "where to go"}}
+        told["303"] = {"description": route.summary, "headers": place}
+    elif route.media == "websocket":
         told["101"] = {"description": "a WebSocket"}
     elif route.media == "application/json":
         told["200"] = {"description": "done", "content": {route.media: {"schema": answer}}}

@@ -73,6 +73,7 @@ class Route:
         Views of evidence have one; what changes something has one too, unless its handler writes its own
     scope : what a token needs: read, write or admin; empty: read for GET, write for the rest
     person : a person's session alone may do it, no token
+    redirects : it answers with 303 and where to go
     media : text/event-stream and websocket count as streams
     """
 
@@ -89,6 +90,7 @@ class Route:
     audit: str = ""
     scope: str = ""
     person: bool = False
+    redirects: bool = False
 
     @property
     def needs_scope(self) -> str:

@@ -70,7 +70,7 @@ class Queued(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """A page of the queue. total, counts : of everything that fits; next : cursor of the next page, empty at the end."""
+    """A page of the queue. total, counts : of everything that fits; next : of the next page, empty at the end."""
 
     alerts: list[Queued]
     total: int
@@ -102,8 +102,8 @@ AND (:search = '' OR strpos(lower(i.name || ' ' || coalesce(i.long_name, '') || 
 AND a.decided_ns >= :since AND a.decided_ns < :until
 """
 _BRIEF = "c.id, c.state, c.owner, c.risk, c.priority, c.revision"
-_COLUMNS = f"""a.id, a.scenario, i.name, coalesce(i.long_name, ''), a.onset_ns, a.decided_ns, a.updated_ns, a.state, a.revision,
-a.severity, a.score, a.probability, a.sentence, {_BRIEF}"""
+_COLUMNS = f"""a.id, a.scenario, i.name, coalesce(i.long_name, ''), a.onset_ns, a.decided_ns, a.updated_ns, a.state,
+a.revision, a.severity, a.score, a.probability, a.sentence, {_BRIEF}"""
 # What the queue is ordered by, highest first: a closed case last, then priority, risk, severity, score, age.
 _PLACE = {
     "rank": (
@@ -124,6 +124,11 @@ SELECT a.severity, a.scenario, a.state, coalesce(c.state, 'none') AS case_state,
 grouping(a.severity, a.scenario, a.state, coalesce(c.state, 'none')), count(*) {_FROM} {_WHERE}
 GROUP BY GROUPING SETS ((a.severity), (a.scenario), (a.state), (coalesce(c.state, 'none')), ())
 """
+
+_SHOWN = f"""
+SELECT h.message, i.name, coalesce(i.long_name, ''), (SELECT count(*) FROM alert_history WHERE id = :id), {_BRIEF}
+{_FROM} JOIN alert_history h ON h.id = a.id AND h.revision = a.revision WHERE a.id = :id
+"""  # noqa: S608 - of constants alone
 
 
 def _conditions(call: Call) -> dict[str, Any]:
@@ -181,11 +186,7 @@ def _counts(rows: Any) -> tuple[int, dict[str, dict[str, int]]]:
 async def shown(call: Call) -> AlertView:
     """One alert at its newest revision."""
     id_ = identity(call.path["id"])
-    found = await call.services.database.rows(
-        f"SELECT h.message, i.name, coalesce(i.long_name, ''), (SELECT count(*) FROM alert_history WHERE id = :id), "
-        f"{_BRIEF} {_FROM} JOIN alert_history h ON h.id = a.id AND h.revision = a.revision WHERE a.id = :id",
-        {"id": id_},
-    )
+    found = await call.services.database.rows(_SHOWN, {"id": id_})
     row = _one(call, found)
     return AlertView(msgspec.convert(row[0], Alert), row[2], _brief(row[4:]), row[3])
 
@@ -226,8 +227,25 @@ def _brief(columns: Any) -> CaseBrief | None:
 
 def _queued(row: Any) -> Queued:
     """A row of the queue."""
-    times = [to_rfc3339(each) for each in row[4:7]]
-    return Queued(*row[:4], *times, *row[7:13], _brief(row[13:19]))
+    id_, scenario, instrument, name, onset, decided, updated, state, revision, severity, score, chance, sentence = row[
+        :13
+    ]
+    return Queued(
+        id=id_,
+        scenario=scenario,
+        instrument=instrument,
+        name=name,
+        onset=to_rfc3339(onset),
+        decided=to_rfc3339(decided),
+        updated=to_rfc3339(updated),
+        state=state,
+        revision=revision,
+        severity=severity,
+        score=score,
+        probability=chance,
+        sentence=sentence,
+        case=_brief(row[13:19]),
+    )
 
 
 ROUTES = [

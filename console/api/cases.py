@@ -61,7 +61,7 @@ class QueuedCase(msgspec.Struct, frozen=True):
 
 
 class CaseQueue(msgspec.Struct, frozen=True):
-    """A page of the queue. total, counts : of everything that fits; next : cursor of the next page, empty at the end."""
+    """A page of the queue. total, counts : of everything that fits; next : of the next page, empty at the end."""
 
     cases: list[QueuedCase]
     total: int
@@ -111,19 +111,21 @@ class Outcome(msgspec.Struct, frozen=True):
     revision: int
 
 
-_INSTRUMENTS = "jsonb_array_elements_text(c.message -> 'instruments')"
-_FROM = "FROM cases c JOIN instruments i ON i.id = c.instrument_id"
+_INSTRUMENTS = "jsonb_array_elements_text(m.message -> 'instruments')"
+_FROM = """
+FROM cases c JOIN instruments i ON i.id = c.instrument_id JOIN case_history m ON m.id = c.id AND m.revision = c.revision
+"""
 _WHERE = f"""
 WHERE i.name LIKE ANY(:seen) AND NOT EXISTS (SELECT FROM {_INSTRUMENTS} n WHERE NOT n LIKE ANY(:seen))
 AND (:states = '{{}}' OR c.state = ANY(:states)) AND (:owner = '' OR c.owner = :owner)
-AND (NOT :nobody OR c.owner = '') AND (NOT :closing OR jsonb_typeof(c.message -> 'closing') = 'object')
+AND (NOT :nobody OR c.owner = '') AND (NOT :closing OR coalesce(jsonb_typeof(c.closing), 'null') = 'object')
 AND (:priority = 0 OR c.priority = :priority)
 AND (:instrument = '' OR EXISTS (SELECT FROM {_INSTRUMENTS} n WHERE n LIKE :instrument))
 AND (:search = '' OR strpos(lower(i.name || ' ' || c.neighbourhood), lower(:search)) > 0)
-"""
+"""  # noqa: S608 - of constants alone
 _KEYS = ("CASE WHEN c.state = 'closed' THEN 0 ELSE 1 END", "5 - c.priority", "c.risk", "c.updated_ns", "c.id")
 _KINDS: tuple[Any, ...] = (int, int, float, int, str)
-_LIST = f"""SELECT c.message, {", ".join(_KEYS)} {_FROM} {_WHERE}"""
+_LIST = f"""SELECT m.message, {", ".join(_KEYS)} {_FROM} {_WHERE}"""
 _SORTS = ("state", "owner", "priority")
 _COUNTS = f"""
 SELECT c.state, c.owner, cast(c.priority AS text), grouping(c.state, c.owner, c.priority), count(*) {_FROM} {_WHERE}
@@ -202,7 +204,7 @@ async def shown(call: Call) -> CaseView:
 
 async def seen(call: Call, id_: str) -> Case:
     """A case; RefusedError 404 where there is none whose instruments the account may all see."""
-    rows = await call.services.database.rows("SELECT message FROM cases WHERE id = :id", {"id": id_})
+    rows = await call.services.database.rows(f"SELECT m.message {_FROM} WHERE c.id = :id", {"id": id_})
     case = msgspec.convert(rows[0][0], Case) if rows else None
     if case is None or not all(map(call.account.sees, (case.instrument, *case.instruments))):
         raise RefusedError(404, "there is no such case")

@@ -214,5 +214,6 @@ async def _books(database: Database, bound: dict[str, int]) -> Books:
 
 def _book_columns(rows: Sequence[Any], step_ms: float) -> Books:
     depth = len(_LEVELS)
-    sides = ([list(row[1 + depth * side : 1 + depth * (side + 1)]) for row in rows] for side in range(len(_SIDES)))
-    return Books([row[0] / MILLI for row in rows], *sides, step_ms)
+    sides = [[list(row[1 + depth * side : 1 + depth * (side + 1)]) for row in rows] for side in range(len(_SIDES))]
+    bid_price, bid_qty, ask_price, ask_qty = sides
+    return Books([row[0] / MILLI for row in rows], bid_price, bid_qty, ask_price, ask_qty, step_ms)

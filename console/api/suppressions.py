@@ -62,9 +62,11 @@ class Effect(msgspec.Struct, frozen=True):
     days: int
 
 
-_LIST = """
-SELECT message FROM suppressions WHERE (:states = '{}' OR state = ANY(:states))
-ORDER BY array_position(ARRAY['proposed', 'in_force', 'ended', 'rejected'], state), expires_ns DESC, id LIMIT :limit
+_FROM = "FROM suppressions s JOIN suppression_history m ON m.id = s.id AND m.revision = s.revision"
+_LIST = f"""
+SELECT m.message {_FROM} WHERE (:states = '{{}}' OR s.state = ANY(:states))
+ORDER BY array_position(ARRAY['proposed', 'in_force', 'ended', 'rejected'], s.state), s.expires_ns DESC, s.id
+LIMIT :limit
 """
 _EFFECT = """
 SELECT count(*) FILTER (WHERE (:scenario = '' OR a.scenario = :scenario) AND (:instrument = '' OR i.name = :instrument)
@@ -134,7 +136,7 @@ async def ended(call: Call) -> Ruled:
 
 async def _act(call: Call, action: str) -> Ruled:
     id_ = identity(call.path["id"])
-    rows = await call.services.database.rows("SELECT message FROM suppressions WHERE id = :id", {"id": id_})
+    rows = await call.services.database.rows(f"SELECT m.message {_FROM} WHERE s.id = :id", {"id": id_})
     rule = msgspec.convert(rows[0][0], Suppression) if rows else None
     if rule is None or (rule.instrument and not call.account.sees(rule.instrument)):
         raise RefusedError(404, "there is no such rule")

@@ -8,7 +8,7 @@ from functools import partial
 from console.identity import Account
 from console.live import position
 from console.live.event import Event, read
-from console.live.log_reader import Follower, Record, read_again
+from console.live.log_reader import Follower, Record, read_again, record
 from console.live.position import Position
 from console.live.subscriber import Form, Note, Subscriber
 from console.routing import RefusedError
@@ -145,8 +145,9 @@ async def hub_of(services: Services) -> AsyncIterator[Hub]:
 
     follower = Follower(
         services.settings,
+        position.TOPICS.__contains__,
         lambda at: hand(partial(hub.begin, at)),
-        lambda records: hand(partial(hub.publish, records)),
+        lambda messages: hand(partial(hub.publish, [record(each) for each in messages])),
     )
     follower.start()
     try:

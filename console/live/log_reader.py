@@ -1,4 +1,4 @@
-"""Kafka's side of the event streams: the topics' ends followed by one thread, and stretches of them read again."""
+"""Kafka's side of what is pushed: topics followed from their ends by one thread, and stretches of them read again."""
 
 import heapq
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from console.live.position import TOPICS, Log, Position
+from console.live.position import Log, Position
 from tapewatch import kafka, logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -23,26 +23,29 @@ Record = tuple[str, int, int, bytes | None]
 """Topic, partition, offset and value."""
 
 
-def ends(reader: Consumer, wanted: tuple[str, ...] = TOPICS) -> Position:
-    """The next committed offset of every partition of the topics that exist."""
-    found = reader.list_topics(timeout=kafka.TIMEOUT_S).topics
-    places = [(name, number) for name in wanted if name in found for number in found[name].partitions]
-    return {place: kafka.watermarks(reader, *place)[1] for place in places}
+def record(message: Message) -> Record:
+    """A Kafka message as a record."""
+    return message.topic(), message.partition(), message.offset(), message.value()
 
 
 class Follower:
     """Follows topics from their ends on in a thread of its own, and begins again where Kafka went away.
 
-    begin : called with the position at which it follows (of new partitions too); take : with each batch of records
+    wanted : says of a topic's name whether it is followed
+    begin : called with the position at which it follows (of new partitions too); take : with each batch of messages
     """
 
     def __init__(
-        self, settings: Settings, begin: Callable[[Position], None], take: Callable[[list[Record]], None]
+        self,
+        settings: Settings,
+        wanted: Callable[[str], bool],
+        begin: Callable[[Position], None],
+        take: Callable[[list[Message]], None],
     ) -> None:
-        self._settings, self._begin, self._take = settings, begin, take
+        self._settings, self._wanted, self._begin, self._take = settings, wanted, begin, take
         self._stop = threading.Event()
         self._position: Position = {}
-        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -65,7 +68,9 @@ class Follower:
                 self._stop.wait(_AGAIN_S)
 
     def _follow(self) -> None:
-        reader = kafka.consumer(self._settings, "tapewatch-console")
+        reader = kafka.consumer(
+            self._settings, "tapewatch-console", fetch_wait_max_ms=50, queued_max_messages_kbytes=16_384
+        )
         try:
             # Records of topics that appeared in the meantime are read from their begin: nothing is passed over.
             self._assign(reader, at_end=not self._position)
@@ -82,11 +87,11 @@ class Follower:
         """Take up partitions that have appeared; all of them after a new start."""
         known = {(place.topic, place.partition) for place in reader.assignment()}
         there = reader.list_topics(timeout=kafka.TIMEOUT_S).topics
-        fresh = {(name, number) for name in TOPICS if name in there for number in there[name].partitions} - known
+        fresh = {(name, number) for name in there if self._wanted(name) for number in there[name].partitions} - known
         if not fresh and self._position:
             return
         if at_end:
-            self._position = ends(reader)
+            self._position = {log: kafka.watermarks(reader, *log)[1] for log in fresh}
         starts = {log: self._position.get(log, 0) for log in sorted(fresh)}
         if starts:
             reader.incremental_assign([TopicPartition(*log, start) for log, start in starts.items()])
@@ -94,17 +99,16 @@ class Follower:
         self._begin(dict(starts))
 
     def _hand_on(self, messages: list[Message]) -> None:
-        records: list[Record] = []
+        sound: list[Message] = []
         for message in messages:
             error = message.error()
             if error is None:
-                records.append((message.topic(), message.partition(), message.offset(), message.value()))
+                self._position[message.topic(), message.partition()] = message.offset() + 1
+                sound.append(message)
             elif not error.retriable():
                 raise KafkaException(error)
-        for topic, partition, offset, _ in records:
-            self._position[topic, partition] = offset + 1
-        if records:
-            self._take(records)
+        if sound:
+            self._take(sound)
 
 
 def starts_for(last: Mapping[Log, int], now: Mapping[Log, int], first: Mapping[Log, int]) -> tuple[Position, Position]:
@@ -147,4 +151,4 @@ def read_again(
 def _merged(parts: list[list[Message]]) -> Iterator[Record]:
     """Records of several partitions by time, each partition in its own order."""
     for message in heapq.merge(*parts, key=lambda each: each.timestamp()[1]):
-        yield message.topic(), message.partition(), message.offset(), message.value()
+        yield record(message)

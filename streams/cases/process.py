@@ -1,10 +1,11 @@
 """The case stage's process: alerts and commands in by Faust, cases, answers and suppressions out, each exactly once.
 
 The protocol:
-1 open the transactional producer: a predecessor is fenced, and its open transaction ended; 2 read cases, suppressions
-and answers to their end: they are the state; 3 Faust joins its group and reads on from the committed offsets; 4 its
-agents hand records over, acknowledging none; 5 work out what follows from all that wait; 6 begin a transaction; 7 write
-cases, answers, suppressions and dead letters; 8 add the offsets behind the records; 9 commit.
+1 open the transactional producer: a predecessor is fenced, and its open transaction ended; 2 read the group's offsets,
+then cases, suppressions and answers to their end: they are the state; 3 Faust joins its group and reads on from the
+committed offsets; 4 its agents hand records over, acknowledging none; 5 work out what follows from all that wait;
+6 begin a transaction; 7 write cases, answers, suppressions and dead letters; 8 add the offsets behind the records;
+9 commit.
 If we die before 9, none of it is there: the next one begins at 1 with the same records. If we die after it, none of the
 records is read again. If the transaction fails and can be aborted, the state is read anew and the records are worked
 on again.
@@ -14,6 +15,7 @@ import asyncio
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
@@ -79,11 +81,18 @@ class CaseStage:
             self._registry.close()
 
     def _recall(self) -> None:
-        """The state as it lies in the stage's own topics, and the offsets behind what was taken."""
+        """The offsets behind what was taken, and then the state as it lies in the stage's own topics: what is newer in
+        the state than in the offsets is recognised when it comes again.
+        """
+        self._next = self._committed()
         self._registry.refresh()
         self._intake = Intake(self._settings.cases, self._registry)
         for kind in OUTPUTS:
-            kafka.read_all(self._settings, kind.TOPIC, lambda message, kind=kind: self._recalled(kind, message))  # type: ignore[misc]
+            kafka.read_all(self._settings, kind.TOPIC, partial(self._recalled, kind))
+        log.info("state read", cases=self._intake.cases, offsets=sum(self._next.values()))
+
+    def _committed(self) -> dict[members.Key, int]:
+        """The group's offsets, as the last transaction left them."""
         reader = kafka.consumer(self._settings, self._settings.cases.group)
         # Of a consumer that is no member: the transactional id alone says whose offsets count.
         self._group = reader.consumer_group_metadata()
@@ -94,14 +103,10 @@ class CaseStage:
                 for name in (topics.ALERTS, topics.CASE_COMMANDS)
                 for partition in range(existing[name])
             ]
-            self._next = {
-                (each.topic, each.partition): each.offset
-                for each in members.committed(reader, places)
-                if each.offset >= 0
-            }
+            found = members.committed(reader, places)
+            return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
         finally:
             reader.close()
-        log.info("state read", cases=self._intake.cases, offsets=sum(self._next.values()))
 
     def _recalled(self, kind: Any, message: Any) -> None:
         try:
@@ -147,15 +152,21 @@ class CaseStage:
                 self._commit(producer, records)
                 return
             except KafkaException as error:
-                if error.args[0].fatal() or attempt == MOST_FAILURES:
-                    raise TapewatchError(
-                        f"the case stage's transaction failed: {error}",
-                        "Another process of this group may have taken over; else start it again: nothing is lost.",
-                    ) from error
-                members.abort(producer, error, log)
-                self.totals.aborted += 1
-                self._clock.sleep(0.2 * attempt)
-                self._recall()
+                self._aborted(producer, error, attempt)
+
+    def _aborted(self, producer: Producer, error: KafkaException, attempt: int) -> None:
+        """Abort and read the state anew. What cannot be aborted, such as a commit without an answer, ends the process:
+        the next start finds out what became of it.
+        """
+        if error.args[0].fatal() or not error.args[0].txn_requires_abort() or attempt == MOST_FAILURES:
+            raise TapewatchError(
+                f"the case stage's transaction failed: {error}",
+                "Another process of this group may have taken over; else start it again: nothing is lost.",
+            ) from error
+        members.abort(producer, error, log)
+        self.totals.aborted += 1
+        self._clock.sleep(0.2 * attempt)
+        self._recall()
 
     def _commit(self, producer: Producer, records: Iterable[Record]) -> None:
         """One transaction of what follows from records that were not taken before."""

@@ -22,7 +22,7 @@ from tests.unit.case_scene import alert, command
 pytestmark = pytest.mark.slow  # a real process, killed and started again
 
 EPISODES = 75
-KILLS = 5
+KILLS = 4
 
 
 class Load:

@@ -1,242 +1,29 @@
 /** Alerts: the ranked queue that a compliance officer works down, by mouse or by keys, while new ones arrive. */
 
 import { get } from "../api.js";
-import { go } from "../app.js";
-import { fill, h } from "../dom.js";
-import { number, t } from "../i18n.js";
-import { subscribe } from "../live/events.js";
-import { may } from "../state.js";
-import { attempt, told } from "../ui.js";
-import { filters, keep } from "./desk/address.js";
+import { t } from "../i18n.js";
 import { bar, query, USUAL } from "./desk/alert_filters.js";
-import { rows } from "./desk/alert_rows.js";
-import { help, listen } from "./desk/keys.js";
-import { asked, tellAll } from "./desk/orders.js";
-import { Picking } from "./desk/picking.js";
-import { dress, skeleton } from "./desk/words.js";
-
-const LAST = "tapewatch.alerts.current";
+import { columns } from "./desk/alert_rows.js";
+import { drawQueue } from "./desk/queue.js";
 
 /** @param {HTMLElement} root */
-export async function draw(root) {
-  dress();
-  const queue = new AlertQueue(root);
-  await queue.load();
-  queue.stops = [listen(queue.keys()), subscribe(["alerts", "cases"], (event) => queue.arrived(event))];
-  return () => queue.end();
-}
-
-class AlertQueue {
-  /** @param {HTMLElement} root */
-  constructor(root) {
-    this.chosen = filters({ ...USUAL });
-    /** @type {Picking<import("./desk/alert_rows.js").Row>} */
-    this.picking = new Picking(() => this.marked());
-    /** @type {Set<string>} ids that came by push and are not shown yet */
-    this.waiting = new Set();
-    /** @type {Set<string>} */
-    this.fresh = new Set();
-    /** @type {Record<string, Record<string, number>>} */
-    this.counts = {};
-    this.next = "";
-    this.mark = () => {};
-    /** @type {(() => void)[]} */
-    this.stops = [];
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.soon = undefined;
-    this.total = h("span", { class: "muted" });
-    this.pill = h("button", { class: "pill", hidden: true, onclick: () => this.show() });
-    this.said = h("div", { class: "hidden", role: "status", "aria-live": "polite" });
-    this.filters = h("div", {});
-    this.bulk = h("div", { class: "bulk", role: "toolbar", "aria-label": t("Picked alerts"), hidden: true });
-    this.list = h("div", {}, skeleton(8));
-    fill(
-      root,
-      h(
-        "div",
-        { class: "row page-head" },
-        h("h1", {}, t("Alerts")),
-        this.total,
-        this.pill,
-        h("button", { class: "quiet end", onclick: () => help(this.keys()) }, t("Keys"), " ", h("kbd", {}, "?")),
-      ),
-      this.filters,
-      this.bulk,
-      this.list,
-      this.said,
-    );
-  }
-
-  end() {
-    for (const stop of this.stops) stop();
-    clearTimeout(this.soon);
-  }
-
-  /** What the keys do. @returns {import("./desk/keys.js").Key[]} */
-  keys() {
-    const picking = this.picking;
-    const acts = may("analyst")
-      ? [
-          { key: "a", text: t("assign to me"), act: () => void this.act("claim") },
-          { key: "e", text: t("escalate"), act: () => void this.act("escalate") },
-          { key: "c", text: t("close, with outcome and reason"), act: () => void this.act("close") },
-        ]
-      : [];
-    return [
-      { key: "j", text: t("next"), act: () => picking.move(1) },
-      { key: "k", text: t("previous"), act: () => picking.move(-1) },
-      { key: "J", text: t("next, and pick"), act: () => picking.move(1, true) },
-      { key: "K", text: t("previous, and pick"), act: () => picking.move(-1, true) },
-      { key: "ArrowDown", text: t("next"), act: (event) => picking.move(1, event.shiftKey) },
-      { key: "ArrowUp", text: t("previous"), act: (event) => picking.move(-1, event.shiftKey) },
-      { key: "x", text: t("pick or let go"), act: () => picking.toggle(picking.current) },
-      { key: "*", text: t("pick all or none"), act: () => picking.all() },
-      { key: "Escape", text: t("let all go"), act: () => picking.none() },
-      { key: "Enter", text: t("open"), act: () => this.open() },
-      ...acts,
-      { key: "n", text: t("show what is new"), act: () => void this.show() },
-      { key: "/", text: t("search"), act: () => document.getElementById("filter-search")?.focus() },
-    ];
-  }
-
-  open() {
-    const row = this.picking.rows[this.picking.current];
-    if (row) go(`/alerts/${row.id}`);
-  }
-
-  /** Fetch the queue as filtered. */
-  async load() {
-    keep(this.chosen, USUAL);
-    try {
-      const answer = await get("/alerts", { ...query(this.chosen), limit: Math.max(100, Math.min(500, this.picking.rows.length)) });
-      this.take(answer, answer.alerts);
-    } catch (error) {
-      fill(this.list, h("p", { class: "problem", role: "alert" }, told(error)), h("button", { onclick: () => this.load() }, t("Try again")));
-    }
-  }
-
-  /** The next page, below. */
-  async more() {
-    const answer = await attempt(() => get("/alerts", { ...query(this.chosen), cursor: this.next }));
-    if (answer) this.take(answer, [...this.picking.rows, ...answer.alerts]);
-  }
-
-  /** @param {any} answer @param {import("./desk/alert_rows.js").Row[]} all */
-  take(answer, all) {
-    this.counts = answer.counts;
-    this.next = answer.next;
-    this.total.textContent = t("{shown} of {total}", { shown: number(all.length, 0), total: number(answer.total, 0) });
-    this.refreshFilters();
-    const focused = this.list.contains(document.activeElement);
-    const last = sessionStorage.getItem(LAST);
-    if (!this.picking.rows.length && last) this.picking.current = Math.max(0, all.findIndex((row) => row.id === last));
-    this.mark = () => {};
-    this.picking.take(all);
-    const made = rows(this.picking, this.fresh);
-    this.mark = made.mark;
-    fill(
-      this.list,
-      all.length ? made.table : empty(this.chosen),
-      this.next ? h("button", { class: "more", onclick: () => this.more() }, t("Show more")) : null,
-    );
-    if (focused) this.currentRow()?.focus();
-  }
-
-  refreshFilters() {
-    const focused = document.activeElement?.id;
-    fill(this.filters, bar(this.chosen, this.counts, () => void this.load()));
-    if (focused?.startsWith("filter-")) document.getElementById(focused)?.focus();
-  }
-
-  currentRow() {
-    return /** @type {HTMLElement | null} */ (this.list.querySelector("tr.current"));
-  }
-
-  /** After a change of the current row or of what is picked. */
-  marked() {
-    this.mark();
-    const row = this.picking.rows[this.picking.current];
-    if (row) sessionStorage.setItem(LAST, row.id);
-    if (!document.querySelector("dialog[open]") && !this.filters.contains(document.activeElement)) {
-      this.currentRow()?.focus({ preventScroll: true });
-      this.currentRow()?.scrollIntoView({ block: "nearest" });
-    }
-    const picked = this.picking.picked.size;
-    this.bulk.hidden = picked === 0;
-    if (picked) fill(this.bulk, h("strong", {}, t("{n} picked", { n: picked })), ...this.bulkButtons());
-  }
-
-  bulkButtons() {
-    const buttons = may("analyst")
-      ? [
-          h("button", { class: "primary", onclick: () => void this.act("claim") }, t("Assign to me")),
-          h("button", { onclick: () => void this.act("escalate") }, t("Escalate")),
-          h("button", { onclick: () => void this.act("close") }, t("Close")),
-        ]
-      : [];
-    return [...buttons, h("button", { class: "quiet", onclick: () => this.picking.none() }, t("Clear"))];
-  }
-
-  /** Do something with the cases of the picked alerts. @param {string} action */
-  async act(action) {
-    const meant = this.picking.meant();
-    const cases = [...new Set(meant.flatMap((row) => (row.case ? [row.case.id] : [])))];
-    if (!cases.length) {
-      this.say(t("There is no case yet: try again in a moment."));
-      return;
-    }
-    const order = await asked(action);
-    if (!order) return;
-    const text = await tellAll(cases, order);
-    if (!text) return;
-    this.say(text);
-    this.picking.picked.clear();
-    this.later();
-  }
-
-  /** @param {string} text */
-  say(text) {
-    this.said.textContent = text;
-  }
-
-  /**
-   * Something came by push: rows that are shown are brought up to date, new ones wait until they are wanted.
-   * @param {{topic: string, message: any}} event
-   */
-  arrived({ topic, message }) {
-    if (topic === "gap") return this.later();
-    const shown = new Set(this.picking.rows.flatMap((row) => [row.id, row.case?.id ?? ""]));
-    if (shown.has(message.id) || (topic === "cases" && message.alerts.some((/** @type {any} */ each) => shown.has(each.id)))) this.later();
-    if (topic !== "alerts" || shown.has(message.id)) return;
-    this.waiting.add(message.id);
-    this.pill.hidden = false;
-    this.pill.textContent = t("{n} new", { n: this.waiting.size });
-    this.say(t("New alert: {sentence}", { sentence: message.sentence }));
-  }
-
-  /** Bring the list up to date in a moment: one fetch for a burst of events. */
-  later() {
-    clearTimeout(this.soon);
-    this.soon = setTimeout(() => void this.load(), 400);
-  }
-
-  /** Show what is waiting, marked for a while. */
-  async show() {
-    this.fresh = new Set(this.waiting);
-    this.waiting.clear();
-    this.pill.hidden = true;
-    await this.load();
-  }
-}
-
-/** @param {import("./desk/alert_filters.js").Filters} chosen */
-function empty(chosen) {
-  const narrowed = Object.entries(chosen).some(([name, value]) => String(value) !== String(USUAL[/** @type {keyof typeof USUAL} */ (name)]));
-  return h(
-    "div",
-    { class: "card nothing" },
-    h("h2", {}, narrowed ? t("Nothing fits these filters") : t("The queue is empty")),
-    h("p", { class: "muted" }, narrowed ? t("Widen them, or look at all alerts.") : t("New alerts appear here as they are decided.")),
-    narrowed ? h("a", { href: "/alerts", class: "button" }, t("Clear the filters")) : null,
-  );
+export function draw(root) {
+  return drawQueue(root, {
+    title: t("Alerts"),
+    topic: "alerts",
+    remember: "tapewatch.alerts.current",
+    quiet: t("New alerts appear here as they are decided."),
+    usual: USUAL,
+    fetch: async (chosen, page) => {
+      const { alerts, ...rest } = await get("/alerts", { ...query(chosen), ...page });
+      return { rows: /** @type {import("./desk/alert_rows.js").Row[]} */ (alerts), ...rest };
+    },
+    filters: bar,
+    columns: columns(),
+    edge: (row) => row.severity,
+    name: (row) => row.instrument,
+    path: (row) => `/alerts/${row.id}`,
+    cases: (row) => (row.case ? [row.case.id] : []),
+    news: (message) => t("New alert: {sentence}", { sentence: message.sentence }),
+  });
 }

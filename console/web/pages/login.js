@@ -36,6 +36,9 @@ export function draw(root, enter) {
       problem.textContent = told(error);
     }
   });
+  const back = new URLSearchParams(location.search).get("login");
+  if (back === "refused") problem.textContent = t("The identity provider's answer was not taken. Try again.");
+  if (back === "norole") problem.textContent = t("Your account there has no role here. Ask an administrator.");
   document.title = `${t("Log in")} · tapewatch`;
   fill(root, h("main", { class: "login", id: "main" }, h("h1", {}, "tapewatch"), form));
   void get("/session/providers")

@@ -3,7 +3,7 @@
 import { h } from "../../dom.js";
 import { number, t } from "../../i18n.js";
 import { state } from "../../state.js";
-import { field, select } from "../../ui.js";
+import { choice, counted, text } from "./filter_parts.js";
 import { CASE_STATES, OPEN_STATES, SEVERITIES, words } from "./words.js";
 
 /** @typedef {typeof USUAL} Filters */
@@ -42,36 +42,6 @@ export function query(chosen) {
  * @param {() => void} changed
  */
 export function bar(chosen, counts, changed) {
-  /** @param {keyof Filters} name @param {string} label @param {[string, string][]} options */
-  const choice = (name, label, options) =>
-    field(
-      label,
-      select(options, {
-        value: String(chosen[name]),
-        onchange: (/** @type {Event} */ event) => {
-          const value = /** @type {HTMLSelectElement} */ (event.target).value;
-          if (name === "scenario") chosen.scenario = value ? [value] : [];
-          else Object.assign(chosen, { [name]: value });
-          changed();
-        },
-      }),
-    );
-  /** @param {"search" | "instrument" | "venue"} name @param {string} label @param {string} hint */
-  const text = (name, label, hint) =>
-    field(
-      label,
-      h("input", {
-        type: "search",
-        id: `filter-${name}`,
-        value: chosen[name],
-        placeholder: hint,
-        maxlength: "100",
-        onchange: (/** @type {Event} */ event) => {
-          chosen[name] = /** @type {HTMLInputElement} */ (event.target).value.trim();
-          changed();
-        },
-      }),
-    );
   const scenarios = Object.keys({ ...counts.scenario, ...Object.fromEntries(chosen.scenario.map((each) => [each, 0])) }).sort();
   return h(
     "div",
@@ -80,20 +50,20 @@ export function bar(chosen, counts, changed) {
     h(
       "div",
       { class: "filters" },
-      text("search", t("Search"), t("instrument or words")),
-      choice("work", t("Case"), [
+      text(chosen, "search", t("Search"), t("instrument or words"), changed),
+      choice(chosen, "work", t("Case"), [
         ["open", t("Open work")],
         ["", t("All")],
         ...CASE_STATES.map((each) => /** @type {[string, string]} */ ([each, counted(words(each), counts.case_state?.[each])])),
         ["none", t("No case yet")],
-      ]),
-      choice("owner", t("Owner"), [["", t("Anybody")], ["(me)", t("Me")], ["(nobody)", t("Nobody")]]),
-      choice("scenario", t("Scenario"), [
+      ], changed),
+      choice(chosen, "owner", t("Owner"), [["", t("Anybody")], ["(me)", t("Me")], ["(nobody)", t("Nobody")]], changed),
+      choice(chosen, "scenario", t("Scenario"), [
         ["", t("All")],
         ...scenarios.map((each) => /** @type {[string, string]} */ ([each, counted(words(each), counts.scenario?.[each])])),
-      ]),
-      choice("within", t("Decided within"), [["", t("Any time")], ["1h", t("1 hour")], ["24h", t("1 day")], ["7d", t("7 days")], ["30d", t("30 days")]]),
-      choice("order", t("Order"), [["rank", t("By risk")], ["newest", t("Newest first")]]),
+      ], changed),
+      choice(chosen, "within", t("Decided within"), [["", t("Any time")], ["1h", t("1 hour")], ["24h", t("1 day")], ["7d", t("7 days")], ["30d", t("30 days")]], changed),
+      choice(chosen, "order", t("Order"), [["rank", t("By risk")], ["newest", t("Newest first")]], changed),
       h(
         "details",
         { class: "more", open: Boolean(chosen.instrument || chosen.venue || chosen.state) },
@@ -101,17 +71,14 @@ export function bar(chosen, counts, changed) {
         h(
           "div",
           { class: "filters" },
-          text("instrument", t("Instrument"), "BTC*.BINANCE"),
-          text("venue", t("Venue"), "XTAI"),
-          choice("state", t("Episode"), [["", t("All")], ...["open", "update", "closed"].map((each) => /** @type {[string, string]} */ ([each, words(each)]))]),
+          text(chosen, "instrument", t("Instrument"), "BTC*.BINANCE", changed),
+          text(chosen, "venue", t("Venue"), "XTAI", changed),
+          choice(chosen, "state", t("Episode"), [["", t("All")], ...["open", "update", "closed"].map((each) => /** @type {[string, string]} */ ([each, words(each)]))], changed),
         ),
       ),
     ),
   );
 }
-
-/** @param {string} text @param {number | undefined} count */
-const counted = (text, count) => (count === undefined ? text : `${text} (${number(count, 0)})`);
 
 /** A button a severity: pressed ones are shown. @param {Filters} chosen @param {Record<string, number>} counts @param {() => void} changed */
 function severities(chosen, counts, changed) {

@@ -19,10 +19,10 @@ export function evidence(newest, first) {
   /** @type {{heading: string, cell: (item: Item) => import("../../dom.js").Child, numeric?: boolean}[]} */
   const columns = [
     { heading: t("Feature"), cell: (item) => [h("code", {}, item.feature), " ", h("span", { class: "muted unit" }, item.unit)] },
-    { heading: t("At the decision"), cell: (item) => value(before.get(item.feature)?.value), numeric: true },
+    { heading: t("Decided"), cell: (item) => value(before.get(item.feature)?.value), numeric: true },
     ...(looked ? [{ heading: t("Newest"), cell: (/** @type {Item} */ item) => value(item.value), numeric: true }] : []),
     { heading: t("Threshold"), cell: (item) => (item.threshold === null ? "" : `${sign(item.relation)} ${value(item.threshold)}`), numeric: true },
-    { heading: t("Against the threshold"), cell: (item) => (item.threshold === null ? h("span", { class: "muted" }, t("context")) : bar(before.get(item.feature) ?? item)) },
+    { heading: t("Times"), cell: (item) => (item.threshold === null ? h("span", { class: "muted" }, t("context")) : bar(before.get(item.feature) ?? item)) },
   ];
   return table(columns, [...tested, ...rest], { caption: t("Evidence against thresholds") });
 }
