@@ -1,10 +1,11 @@
 """Pictures of every page of a running console, light, dark and on a phone, for docs/images/console/.
 
 `python -m benchmarks.console_screenshots --url http://127.0.0.1:8470 --name ann --password-file FILE`
-JPEG by Chromium itself: the quality is lowered until a picture is small enough.
+PNG with a palette: colours are taken away until a picture is small enough.
 """
 
 import argparse
+import io
 import json
 import re
 import shutil
@@ -17,7 +18,7 @@ from tapewatch.errors import TapewatchError
 FOLDER = Path("docs/images/console")
 PAGES = Path("console/web/pages/index.js")
 LARGEST = 150_000
-QUALITIES = (82, 70, 60, 50, 40)
+COLOURS = (256, 128, 64, 32)
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1360, "height": 900}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1360, "height": 900}, "color_scheme": "dark"},
@@ -52,13 +53,25 @@ def picture(page: Any, address: str, target: Path, settle_ms: int) -> int:
     page.goto(address)
     page.wait_for_selector("main h1, main .problem")
     page.wait_for_timeout(settle_ms)
-    data = b""
-    for quality in QUALITIES:
-        data = page.screenshot(type="jpeg", quality=quality)
-        if len(data) <= LARGEST:
-            break
+    data = reduced(page.screenshot())
     target.write_bytes(data)
     return len(data)
+
+
+def reduced(data: bytes) -> bytes:
+    """A PNG with as many colours as it may have to be small enough."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise TapewatchError("pictures need Pillow", "pip install 'tapewatch[plot]'") from error
+    whole, small = Image.open(io.BytesIO(data)).convert("RGB"), data
+    for colours in COLOURS:
+        kept = io.BytesIO()
+        whole.quantize(colours, dither=Image.Dither.NONE).save(kept, "PNG", optimize=True)
+        small = kept.getvalue()
+        if len(small) <= LARGEST:
+            break
+    return small
 
 
 def main() -> int:
@@ -90,7 +103,7 @@ def main() -> int:
             page = context.new_page()
             for module, path in addresses(context.request, url).items():
                 if not args.only or module in args.only:
-                    target = args.to / f"{module}-{look}.jpg"
+                    target = args.to / f"{module}-{look}.png"
                     sizes[target.name] = picture(page, url + path, target, args.settle_ms)
             context.close()
         browser.close()
