@@ -74,11 +74,11 @@ def _servers(seen: Seen) -> Iterator[Check]:
             yield Check(name, "good", "answers", {})
 
 
-_START = {"engine": "tapewatch run engine", "paper broker": "tapewatch run paper", "sink": "tapewatch sink postgres"}
+START = {"engine": "tapewatch run engine", "paper broker": "tapewatch run paper", "sink": "tapewatch sink postgres"}
 
 
 def _readers(seen: Seen) -> Iterator[Check]:
-    for name, command in _START.items():
+    for name, command in START.items():
         lag, moved = seen.lag.get(name), seen.moved_s.get(name)
         if lag is None:
             if name != "paper broker":

@@ -102,13 +102,17 @@ async def listed(call: Call) -> list[Model]:
     """Every model that can be found."""
     models: Models = call.services.parts["models"]
     found = msgspec.json.decode(await models.listed(), type=_List).models
-    return sorted((_model(each) for each in found), key=lambda model: (model.detector, model.role))
+    deciding = {each.detector for each in found if each.in_force}
+    # What runs beside the engine, such as the coin desk, works with the shipped model.
+    beside = {each.hash for each in found if each.detector not in deciding and "shipped" in each.places}
+    told = (_model(each, each.in_force or each.hash in beside) for each in found)
+    return sorted(told, key=lambda model: (model.detector, model.role))
 
 
-def _model(told: _Told) -> Model:
+def _model(told: _Told, champion: bool) -> Model:
     sizes = {"clusters": told.clusters, "trees": told.trees, "weights": told.weights}
     return Model(
-        told.hash, told.detector, "champion" if told.in_force else "shadow" if told.shadow else "challenger",
+        told.hash, told.detector, "champion" if champion else "shadow" if told.shadow else "challenger",
         told.places, next((f"{count} {what}" for what, count in sizes.items() if count), ""), told.inputs, told.rows,
         told.data, told.since, told.who, told.why,
     )  # fmt: skip

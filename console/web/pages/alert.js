@@ -10,6 +10,7 @@ import { actor, casePanel } from "./desk/case_panel.js";
 import { evidence } from "./desk/evidence.js";
 import { help, listen } from "./desk/keys.js";
 import { minutes } from "./desk/minutes.js";
+import { caseAt } from "./desk/orders.js";
 import { provenance } from "./desk/provenance.js";
 import { replay } from "./desk/replay.js";
 import { dress, exact, gauge, moment, skeleton, words } from "./desk/words.js";
@@ -66,7 +67,7 @@ class AlertPage {
 
   /** @returns {import("./desk/keys.js").Key[]} */
   keys() {
-    const act = (/** @type {string} */ action) => () => void (this.found && actor(this.found, () => this.drawCase())(action)());
+    const act = (/** @type {string} */ action) => () => void (this.found && actor(this.found, (revision) => this.drawCase(revision))(action)());
     const acts = may("analyst")
       ? [
           { key: "a", text: t("assign to me"), act: act("claim") },
@@ -78,8 +79,8 @@ class AlertPage {
     return [...acts, ...this.replayKeys];
   }
 
-  /** Fetch and draw the case's panel; what is missing is said. */
-  async drawCase() {
+  /** Fetch and draw the case's panel; what is missing is said. @param {number} [revision] at least */
+  async drawCase(revision = -1) {
     if (!this.caseId) {
       const view = await attempt(() => get(`/alerts/${this.id}`));
       this.caseId = view?.case?.id ?? "";
@@ -92,10 +93,10 @@ class AlertPage {
       fill(this.panel, card(t("Case"), h("p", { class: "muted" }, t("Cases are not part of your seat."))));
       return;
     }
-    const view = await attempt(() => get(`/cases/${this.caseId}`));
-    if (!view) return;
+    const view = await caseAt(this.caseId, revision);
+    if (!view || view.case.revision < (this.found?.revision ?? -1)) return;
     this.found = view.case;
-    fill(this.panel, casePanel(view.case, () => this.drawCase()));
+    fill(this.panel, casePanel(view.case, (newer) => this.drawCase(newer)));
   }
 
   /** The drawing and the replay, which move each other. */
@@ -124,7 +125,7 @@ class AlertPage {
   arrived({ topic, message }) {
     if (topic === "cases" && (message.id === this.caseId || message.alerts.some((/** @type {any} */ each) => each.id === this.id))) {
       this.caseId = message.id;
-      setTimeout(() => void this.drawCase(), 300);
+      if (message.revision > (this.found?.revision ?? -1)) void this.drawCase(message.revision);
     }
     if (topic === "alerts" && message.id === this.id) {
       fill(

@@ -24,6 +24,7 @@ export function draw(root) {
     name: (row) => row.instrument,
     path: (row) => `/alerts/${row.id}`,
     cases: (row) => (row.case ? [row.case.id] : []),
+    revision: (row) => row.case?.revision ?? -1,
     news: (message) => t("New alert: {sentence}", { sentence: message.sentence }),
   });
 }

@@ -5,9 +5,10 @@ import { fill, h } from "../dom.js";
 import { t } from "../i18n.js";
 import { subscribe } from "../live/events.js";
 import { may } from "../state.js";
-import { attempt, card, chip, table } from "../ui.js";
+import { card, chip, table } from "../ui.js";
 import { actor, casePanel } from "./desk/case_panel.js";
 import { help, listen } from "./desk/keys.js";
+import { caseAt } from "./desk/orders.js";
 import { dress, moment, skeleton, words } from "./desk/words.js";
 
 /** @typedef {import("./desk/case_panel.js").Case} Case */
@@ -18,9 +19,9 @@ export async function draw(root, { id }) {
   fill(root, skeleton(5));
   /** @type {Case | null} */
   let shown = null;
-  const show = async () => {
-    const view = shown ? await attempt(() => get(`/cases/${part(id)}`)) : await get(`/cases/${part(id)}`);
-    if (!view) return;
+  const show = async (revision = -1) => {
+    const view = shown ? await caseAt(part(id), revision) : await get(`/cases/${part(id)}`);
+    if (!view || view.case.revision < (shown?.revision ?? -1)) return;
     shown = view.case;
     fill(root, ...content(view.case, view.sentences, show, keys));
   };
@@ -37,8 +38,8 @@ export async function draw(root, { id }) {
   const stops = [
     listen(keys),
     subscribe(["cases"], ({ topic, message }) => {
-      const newer = topic === "gap" || (message.id === id && message.revision > (shown?.revision ?? -1));
-      if (newer && !document.querySelector("dialog[open]")) setTimeout(() => void show(), 300);
+      if (topic === "gap") void show();
+      else if (message.id === id && message.revision > (shown?.revision ?? -1)) void show(message.revision);
     }),
   ];
   return () => stops.forEach((stop) => stop());
@@ -47,7 +48,7 @@ export async function draw(root, { id }) {
 /**
  * @param {Case} found
  * @param {Record<string, string>} sentences
- * @param {() => Promise<void>} show
+ * @param {(revision?: number) => Promise<void>} show
  * @param {import("./desk/keys.js").Key[]} keys
  */
 function content(found, sentences, show, keys) {

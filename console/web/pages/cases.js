@@ -9,7 +9,7 @@ import { drawQueue } from "./desk/queue.js";
 import { gauge, moment, priorityMark, words } from "./desk/words.js";
 
 /**
- * @typedef {{id: string, instrument: string, instruments: string[], neighbourhood: string, state: string,
+ * @typedef {{id: string, revision: number, instrument: string, instruments: string[], neighbourhood: string, state: string,
  *   disposition: string, closing: string, owner: string, risk: number, priority: number, opened: string,
  *   updated: string, alerts: number, scenarios: string[]}} Row
  */
@@ -32,6 +32,7 @@ export function draw(root) {
     name: (row) => row.instrument,
     path: (row) => `/cases/${row.id}`,
     cases: (row) => [row.id],
+    revision: (row) => row.revision,
     news: (message) => t("New case: {instrument}", { instrument: message.instrument }),
   });
 }

@@ -6,7 +6,7 @@ import { styled } from "../charts/theme.js";
 import { fill, h } from "../dom.js";
 import { number, percent, price, t, time } from "../i18n.js";
 import { subscribe } from "../live/events.js";
-import { chip, field, load, select, table } from "../ui.js";
+import { attempt, chip, field, load, select, table } from "../ui.js";
 import { strips } from "./trading/strips.js";
 import { instrument, signed } from "./trading/tables.js";
 
@@ -24,8 +24,8 @@ const meter = (share, label) =>
 /** @param {string} regime */
 const regimeChip = (regime) => (regime ? chip(regime === "bull" ? "up" : "down", regime) : "–");
 
-/** @param {Place[]} places @param {(place: Place) => void} chosen */
-function rankingTable(places, chosen) {
+/** @param {Place[]} places @param {string} empty @param {(place: Place) => void} chosen */
+function rankingTable(places, empty, chosen) {
   return table(
     [
       { heading: t("Place"), numeric: true, cell: (each) => each.place },
@@ -41,7 +41,7 @@ function rankingTable(places, chosen) {
       { heading: t("Regimes"), cell: (each) => h("button", { onclick: () => chosen(each) }, t("Show"), h("span", { class: "hidden" }, ` ${each.instrument}`)) },
     ],
     places,
-    { caption: t("Coins by probability"), empty: t("No ranking yet. Run `tapewatch run desk` beside the engine.") },
+    { caption: t("Coins by probability"), empty },
   );
 }
 
@@ -69,7 +69,7 @@ export async function draw(root) {
   const detail = h("section", { class: "card" });
   const chartBox = h("div", {});
   const strip = h("div", {});
-  const names = select([["", t("Newest")]], { onchange: () => void refresh() });
+  const names = select([["", t("Newest")]], { onchange: () => void refresh().then(show) });
   const hours = select(
     [["6", t("6 hours")], ["24", t("1 day")], ["168", t("1 week")], ["720", t("30 days")]],
     { "aria-label": t("Time shown"), value: "24", onchange: () => void show() },
@@ -87,27 +87,29 @@ export async function draw(root) {
           target: percent(found.target_return), stop: percent(found.stop_return), minutes: found.horizon_s / 60, at: time(found.at), model: found.model,
         })
       : "";
+    const empty = found.at
+      ? t("No coin can be ranked yet; the reasons are below.")
+      : t("No ranking yet. Run `tapewatch run desk` beside the engine.");
     if (!list.contains(document.activeElement)) {
-      fill(list, rankingTable(found.places, (place) => { coin = place; void show(); }));
+      fill(list, rankingTable(found.places, empty, (place) => { coin = place; void show(); }));
     }
     const out = Object.entries(found.left_out);
     left.hidden = !out.length;
     fill(left, h("summary", {}, t("Left out: {count}", { count: out.length })),
       h("ul", {}, out.map(([name, reason]) => h("li", {}, `${name}: ${reason}`))));
     coin = found.places.find((/** @type {Place} */ each) => each.instrument === coin?.instrument) ?? coin ?? found.places[0] ?? null;
-    await show();
   }
 
   async function show() {
     detail.hidden = !coin;
     if (!coin) return;
     const history = await get("/regimes", { instrument: coin.instrument, hours: hours.value, name: names.value });
-    chart ??= lineChart(chartBox, { height: 220, label: t("Probability to reach the target over time") });
-    chart.set([{ name: t("Probability, %"), t: history.at, value: history.probability.map((/** @type {number | null} */ each) => (each === null ? null : each * 100)) }]);
     fill(strip, strips(history));
     fill(detail,
       h("div", { class: "row between" }, h("h2", {}, t("Regimes of {coin}", { coin: coin.instrument })), hours),
       strip, h("h3", {}, t("Probability")), chartBox, windows(coin));
+    chart ??= lineChart(chartBox, { height: 220, label: t("Probability to reach the target over time") });
+    chart.set([{ name: t("Probability, %"), t: history.at, value: history.probability.map((/** @type {number | null} */ each) => (each === null ? null : each * 100)) }]);
   }
 
   await load(root, async () => {
@@ -119,8 +121,10 @@ export async function draw(root) {
       detail,
     ];
   });
+  // Charts are drawn once they have a width.
+  await attempt(show);
   const ended = subscribe(["rankings"], () => {
-    if (!document.hidden) void refresh().catch(() => {});
+    if (!document.hidden) void refresh().then(show).catch(() => {});
   });
   return () => {
     ended();

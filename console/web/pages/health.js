@@ -92,8 +92,8 @@ export async function draw(root) {
   /** @type {ReturnType<typeof lineChart>[]} */
   const charts = [];
 
-  async function refresh() {
-    const found = await get("/health");
+  /** @param {any} found */
+  function show(found) {
     fill(checks, checkList(found.checks));
     fill(partitions, partitionTable(found.partitions));
     fill(refusals, counted(found.refusals, t("Rows"), t("Refusals by reason"), t("Nothing was refused in the last half hour.")));
@@ -107,6 +107,7 @@ export async function draw(root) {
         lineChart(lagBox, { height: 180, label: t("Records behind") }),
       );
     }
+    for (const each of charts) each.chart.applyOptions({ localization: { priceFormatter: (/** @type {number} */ value) => number(value, 1) } });
     const { rates, lags } = found;
     charts[0].set([{ name: t("rows"), t: rates.at, value: rates.rows }, { name: t("refused"), t: rates.at, value: rates.refused }]);
     charts[1].set([
@@ -121,8 +122,10 @@ export async function draw(root) {
     ]);
   }
 
+  /** @type {any} */
+  let first = null;
   await load(root, async () => {
-    await refresh();
+    first = await get("/health");
     return [
       h("h1", {}, t("Health")),
       card(t("Checks"), checks),
@@ -134,8 +137,10 @@ export async function draw(root) {
         card(t("Consumers"), consumers), card(t("Dead letters"), letters)),
     ];
   });
+  // Charts are drawn once they have a width.
+  if (first) show(first);
   const timer = setInterval(() => {
-    if (!document.hidden) void refresh().catch(() => {});
+    if (!document.hidden) void get("/health").then(show, () => {});
   }, EVERY_MS);
   return () => {
     clearInterval(timer);

@@ -90,10 +90,18 @@ export async function draw(root) {
   }
 
   async function refresh() {
-    const [table, accounts, curve, trips, paper, ordered, filled] = await Promise.all([
+    show(await looked());
+  }
+
+  const looked = () =>
+    Promise.all([
       get("/signals/table"), get("/positions"), get("/equity", { hours: hours.value }), get("/round-trips"), get("/paper"),
       get("/orders", { limit: 50 }), get("/fills", { limit: 50 }),
     ]);
+
+  /** @param {Awaited<ReturnType<typeof looked>>} found */
+  function show(found) {
+    const [table, accounts, curve, trips, paper, ordered, filled] = found;
     lines = table;
     showLines();
     if (!top.contains(document.activeElement)) fill(top, ...figures(paper, trips, accounts, () => void refresh()));
@@ -108,8 +116,10 @@ export async function draw(root) {
     }
   }
 
+  /** @type {Awaited<ReturnType<typeof looked>> | null} */
+  let first = null;
   await load(root, async () => {
-    await refresh();
+    first = await looked();
     return [
       h("h1", {}, t("Signals")),
       top,
@@ -119,6 +129,8 @@ export async function draw(root) {
       h("div", { class: "grid" }, card(t("Recent orders"), orders), card(t("Recent fills"), fills)),
     ];
   });
+  // Charts are drawn once they have a width.
+  if (first) show(first);
   let fresh = false;
   const ended = subscribe(["signals"], () => (fresh = true));
   let rounds = 0;

@@ -22,7 +22,7 @@ const same = (one, other) => one.normalize("NFKC").trim().toLowerCase() === othe
 /**
  * The panel.
  * @param {Case} found
- * @param {() => Promise<void>} changed called after each act
+ * @param {(revision: number) => Promise<void>} changed called after each act, with the case's new revision
  * @param {{link?: boolean}} [options] link : to the case's own page
  */
 export function casePanel(found, changed, { link = true } = {}) {
@@ -51,13 +51,13 @@ export function casePanel(found, changed, { link = true } = {}) {
 
 /** @typedef {(action: string) => () => Promise<void>} Act */
 
-/** Ask for what is missing, tell the case stage, and draw anew. @param {Case} found @param {() => Promise<void>} changed @returns {Act} */
+/** Ask for what is missing, tell the case stage, and draw anew. @param {Case} found @param {(revision: number) => Promise<void>} changed @returns {Act} */
 export const actor = (found, changed) => (action) => async () => {
   const owners = found.history.map((event) => event.who);
   const order = await asked(action, owners);
   if (!order) return;
-  await tell(found.id, { ...order, expected: found.revision });
-  await changed();
+  const answer = await tell(found.id, { ...order, expected: found.revision });
+  await changed(answer?.revision ?? -1);
 };
 
 /** @param {Case} found @param {Act} act */

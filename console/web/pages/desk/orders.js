@@ -1,6 +1,6 @@
 /** What people tell cases: asking for what is missing (a reason, an owner), sending it, and saying what came of it. */
 
-import { post } from "../../api.js";
+import { get, post } from "../../api.js";
 import { h } from "../../dom.js";
 import { t } from "../../i18n.js";
 import { state } from "../../state.js";
@@ -62,6 +62,20 @@ const heading = (action) =>
  * @returns {Promise<{revision: number} | undefined>}
  */
 export const tell = (id, order) => attempt(() => post(`/cases/${id}/commands`, order), t("Done."));
+
+/**
+ * A case at a revision or later: the case stage answers a moment before the database shows what it answered.
+ * @param {string} id
+ * @param {number} [revision]
+ * @returns {Promise<{case: import("./case_panel.js").Case, sentences: Record<string, string>} | undefined>}
+ */
+export async function caseAt(id, revision = -1) {
+  for (let tries = 0; ; tries++) {
+    const view = await attempt(() => get(`/cases/${id}`));
+    if (!view || view.case.revision >= revision || tries === 20) return view;
+    await new Promise((resolve) => setTimeout(resolve, 100 + 50 * tries));
+  }
+}
 
 /**
  * Tell many cases the same, and say in one sentence what came of it.

@@ -53,14 +53,13 @@ function verdict(answer) {
   const said = {
     good: t("Recomputed from the log: every byte is the same."),
     bad: t("Recomputed from the log: it differs."),
-    warn: t("Not recomputed yet."),
+    warn: "",
   }[kind];
   return h(
     "p",
     { class: `verdict ${kind}` },
-    h("strong", {}, said),
-    " ",
-    answer.reason ?? answer.text ?? "",
+    said ? [h("strong", {}, said), " "] : null,
+    answer.text ?? "",
     answer.at ? h("span", { class: "muted" }, ` ${exact(answer.at)}`) : null,
   );
 }

@@ -20,6 +20,7 @@ import { dress, skeleton } from "./words.js";
  */
 /**
  * What makes a queue one of alerts or of cases.
+ * revision: of the row's case, -1 where there is none;
  * topic: of the log, whose new messages wait above; news: what is said of one; cases: ids that acts are for;
  * remember: where the session keeps the current row; quiet: said where nothing is there
  * @template T
@@ -27,7 +28,7 @@ import { dress, skeleton } from "./words.js";
  *   fetch: (chosen: any, page: {limit?: number, cursor?: string}) => Promise<Answer<T>>,
  *   filters: (chosen: any, counts: Counts, changed: () => void) => HTMLElement,
  *   columns: import("./grid.js").Column<T>[], edge: (row: T) => string, name: (row: T) => string,
- *   path: (row: T) => string, cases: (row: T) => string[], news: (message: any) => string}} Spec
+ *   path: (row: T) => string, cases: (row: T) => string[], revision: (row: T) => number, news: (message: any) => string}} Spec
  */
 
 /**
@@ -56,6 +57,9 @@ class Queue {
     this.waiting = new Set();
     /** @type {Set<string>} */
     this.fresh = new Set();
+    /** @type {Map<string, number>} newest revisions of cases that came by push */
+    this.pushed = new Map();
+    this.tries = 0;
     /** @type {Record<string, Record<string, number>>} */
     this.counts = {};
     this.next = "";
@@ -160,6 +164,7 @@ class Queue {
       this.next ? h("button", { class: "more", onclick: () => this.more() }, t("Show more")) : null,
     );
     if (focused) this.currentRow()?.focus();
+    if (this.behind() && this.tries++ < 8) this.later();
   }
 
   refreshFilters() {
@@ -225,6 +230,8 @@ class Queue {
    */
   arrived({ topic, message }) {
     const shown = new Set(this.picking.rows.flatMap((row) => [row.id, ...this.spec.cases(row)]));
+    if (topic === "cases") this.pushed.set(message.id, message.revision);
+    this.tries = 0;
     const known = shown.has(message.id) || message.alerts?.some((/** @type {any} */ each) => shown.has(each.id));
     if (known || topic === "gap") this.later();
     if (known || topic !== this.spec.topic) return;
@@ -232,6 +239,13 @@ class Queue {
     this.pill.hidden = false;
     this.pill.textContent = t("{n} new", { n: this.waiting.size });
     this.say(this.spec.news(message));
+  }
+
+  /** Whether the database is behind what came by push: the sink needs a moment. */
+  behind() {
+    const ids = new Set(this.picking.rows.map((row) => row.id));
+    const old = this.picking.rows.some((row) => this.spec.cases(row).some((id) => (this.pushed.get(id) ?? -1) > this.spec.revision(row)));
+    return old || [...this.fresh].some((id) => !ids.has(id));
   }
 
   /** Bring the list up to date in a moment: one fetch for a burst of events. */
@@ -244,6 +258,7 @@ class Queue {
   async show() {
     this.fresh = new Set(this.waiting);
     this.waiting.clear();
+    this.tries = 0;
     this.pill.hidden = true;
     await this.load();
   }

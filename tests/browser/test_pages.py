@@ -1,0 +1,57 @@
+"""Every page opens without an error and without a breach of the content security policy, wide and on a phone."""
+
+import pytest
+
+from tests.browser import scene
+
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def context(chromium, filled_console):
+    made = scene.logged_in(chromium, filled_console, viewport=WIDE)
+    yield made, filled_console
+    made.close()
+
+
+def sticks_out(page) -> list[str]:
+    """Elements that make the body wider than the window."""
+    return page.evaluate(
+        """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")]
+            .filter((each) => each.getBoundingClientRect().right > innerWidth + 1)
+            .filter((each) => !each.closest(".table, .tabs, pre"))
+            .map((each) => `${each.tagName}.${each.className}`).slice(0, 5)"""
+    )
+
+
+@pytest.mark.parametrize("path", scene.paths())
+def test_page_opens_without_errors_and_fits_wide_and_on_a_phone(context, path):
+    browser, address = context
+    page, problems = browser.new_page(), []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    page.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
+    try:
+        scene.shown(page, address, path)
+        assert page.locator("main .problem:visible").count() == 0, page.locator("main .problem").first.inner_text()
+        assert page.locator("main h1").count() == 1
+        assert sticks_out(page) == []
+        page.set_viewport_size(PHONE)
+        page.wait_for_timeout(100)
+        assert sticks_out(page) == []
+        assert problems == []
+    finally:
+        page.close()
+
+
+def test_name_that_looks_like_markup_stays_text(context):
+    browser, address = context
+    page, dialogs = browser.new_page(), []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    try:
+        scene.shown(page, address, "/signals")
+        page.get_by_text(scene.EVIL).first.wait_for()
+        assert page.locator("main img").count() == 0
+        assert dialogs == []
+    finally:
+        page.close()
