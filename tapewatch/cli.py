@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("streams.commands.config", "show settings; apply a detector configuration"),
     "evaluate": ("streams.commands.evaluate", "measure a detector by a written protocol"),
     "backtest": ("streams.commands.backtest", "what a policy would have earned, beside four simple rules"),
+    "reconcile": ("sinks.commands.reconcile", "compare alerts in topic, PostgreSQL and Elasticsearch; repair"),
     "verify": ("streams.commands.verify", "recompute an alert or signal from the log and compare every byte"),
     "audit": ("tapewatch.commands.audit", "check the hash chain of the audit log"),
     "bench": ("benchmarks.commands.bench", "measure the engine, alone and beside its peers"),
