@@ -169,7 +169,7 @@ def arrives(ann: Officer, settings: Settings, sent: Alert) -> None:
 
 def is_replayed(ann: Officer) -> None:
     """The replay stands at the onset, plays, steps by keys, and shows ladder and trades."""
-    ann.page.get_by_text("4×").wait_for()
+    ann.page.get_by_text(re.compile("^4.$")).wait_for()  # times the threshold
     slider = ann.page.get_by_role("slider")
     slider.wait_for()
     ann.page.locator(".ladder td.size.ask").first.wait_for()
