@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import compare, engine, feeds, profile
+from benchmarks import compare, console_tape, engine, feeds, profile
 from benchmarks.engine import say
 from tapewatch.settings import Settings
 
@@ -15,6 +15,7 @@ _EPILOG = """examples:
   tapewatch bench engine --stages all --json
   tapewatch bench engine --profile
   tapewatch bench feeds --json
+  tapewatch bench tape --json
   tapewatch bench peers --peer quix --peer faust
 """
 
@@ -30,6 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     live.epilog = "example: tapewatch bench feeds --runs 3 --json"
     live.add_argument("--runs", type=_count, default=3, help="(default: 3)")
     _configure_output(live)
+
+    tape = what.add_parser("tape", help="the console: its tape in a real browser, its event streams")
+    tape.epilog = "example: tapewatch bench tape --seconds 30 --json"
+    tape.add_argument("--seconds", type=float, default=30.0, help="how long it is watched (default: 30)")
+    _configure_output(tape)
 
 
 def _configure_engine(parser: argparse.ArgumentParser) -> None:
@@ -75,8 +81,16 @@ def _configure_output(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Measure and print."""
-    result: engine.EngineResult | profile.ProfileResult | compare.PeersResult | feeds.FeedsResult
-    if args.what == "feeds":
+    result: (
+        engine.EngineResult
+        | profile.ProfileResult
+        | compare.PeersResult
+        | feeds.FeedsResult
+        | console_tape.ConsoleResult
+    )
+    if args.what == "tape":
+        result = console_tape.bench(settings, args.seconds, say)
+    elif args.what == "feeds":
         result = feeds.bench(settings, args.runs, say)
     elif args.what == "peers":
         result = compare.bench(settings, args.peer or list(compare.PEERS), args.seed, args.share, say)

@@ -65,7 +65,8 @@ async def stream(call: Call) -> web.StreamResponse:
         try:
             await _write(send, b"retry: %d\n\n" % RETRY_MS)
             await _pump(listener, first, send, b": still here\n\n")
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
+            # The client takes nothing, or is gone.
             if call.request.transport is not None:
                 call.request.transport.abort()
     return response

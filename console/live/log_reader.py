@@ -17,6 +17,8 @@ MAX_REPLAY = 5_000
 
 _LOOK_S = 5
 _AGAIN_S = 2.0
+_POLL_S = 0.2
+_BATCH = 500
 _log = logs.get("console.events")
 
 Record = tuple[str, int, int, bytes | None]
@@ -33,6 +35,7 @@ class Follower:
 
     wanted : says of a topic's name whether it is followed
     begin : called with the position at which it follows (of new partitions too); take : with each batch of messages
+    linger_s : how long a batch is gathered from its first message on
     """
 
     def __init__(
@@ -41,8 +44,10 @@ class Follower:
         wanted: Callable[[str], bool],
         begin: Callable[[Position], None],
         take: Callable[[list[Message]], None],
+        linger_s: float = 0.0,
     ) -> None:
         self._settings, self._wanted, self._begin, self._take = settings, wanted, begin, take
+        self._linger_s = linger_s
         self._stop = threading.Event()
         self._position: Position = {}
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
@@ -76,7 +81,8 @@ class Follower:
             self._assign(reader, at_end=not self._position)
             looked = WALL.now()
             while not self._stop.is_set():
-                self._hand_on(reader.consume(500, timeout=0.2))
+                messages = reader.consume(1, timeout=_POLL_S)
+                self._hand_on(messages + reader.consume(_BATCH, timeout=self._linger_s) if messages else [])
                 if WALL.now() - looked > _LOOK_S * NANOS:
                     self._assign(reader, at_end=False)
                     looked = WALL.now()

@@ -123,7 +123,8 @@ class Tape:
             self.market = Market()
             await self._load()
             reader = TapeReader(self.market)
-            follower = Follower(self._services.settings, is_wanted, lambda _: None, partial(self._take, reader))
+            take = partial(self._take, reader)
+            follower = Follower(self._services.settings, is_wanted, lambda _: None, take, linger_s=TICK_S / 2)
             follower.start()
             self._follower = follower
             self._ticking = asyncio.create_task(self._tick())

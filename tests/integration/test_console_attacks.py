@@ -11,19 +11,33 @@ import sqlalchemy as sa
 from console.accounts import attempts
 from console.gate import HEADERS
 from tapewatch.clock import WALL
+from tapewatch.desk_messages import Case
+from tapewatch.message import encode
 from tapewatch.reach_settings import OidcSettings
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tests.integration.console_at_work import PASSWORD, beside, browser, change, configured, people
 from tests.integration.postgres_kept import migrated
 
 STREAMS = 3
+AT = "2026-01-05T09:00:00.000000000Z"
+CASE = Case(
+    id="c" * 32,
+    revision=0,
+    instrument="BBB.XTST",
+    instruments=("BBB.XTST",),
+    state="new",
+    risk=5.0,
+    opened=AT,
+    updated=AT,
+    alerts=(),
+)
 LISTS = (
     "INSERT INTO instruments (id, name) VALUES (901, 'AAA.XTST'), (902, 'BBB.XTST')",
     "INSERT INTO alerts VALUES (repeat('b', 32), 'spoofing', 902, 1, 1, 1, 'open', 0, 'high', 50, NULL, 's', 'book',"
     " '[]', '{}')",
     "INSERT INTO cases (id, revision, instrument_id, neighbourhood, state, disposition, owner, risk, priority, alerts,"
-    " raising, opened_ns, updated_ns, history) VALUES"
-    " (repeat('c', 32), 0, 902, '', 'new', '', '', 5, 4, 0, 0, 1, 1, '[]')",
+    " raising, opened_ns, updated_ns, history) VALUES (:id, 0, 902, '', 'new', '', '', 5, 4, 0, 0, 1, 1, '[]')",
+    "INSERT INTO case_history VALUES (:id, 0, 'new', :message)",
 )
 
 
@@ -65,7 +79,7 @@ def desk(stack, tmp_path_factory):
         tokens = people(ready)
         with sa.create_engine(ready.postgres_url(), poolclass=sa.NullPool).begin() as session:
             for statement in LISTS:
-                session.execute(sa.text(statement))
+                session.execute(sa.text(statement), {"id": CASE.id, "message": encode(CASE).decode()})
         change(ready, "viewer", instruments=["AAA.*"], pages=["tape", "instrument", "alerts", "cases"])
         with beside(ready) as address:
             yield Scene(address, ready, tokens)

@@ -18,6 +18,7 @@ export const PAGES = [
   { path: "/suppressions", module: "suppressions", title: "Suppressions", group: "Surveillance", page: "cases" },
   { path: "/coverage", module: "coverage", title: "Coverage", group: "Surveillance", page: "coverage" },
   { path: "/labels", module: "labels", title: "Labels", group: "Surveillance", page: "labels" },
+  { path: "/stor", module: "stor", title: "Reports", group: "Surveillance", page: "cases", role: "analyst" },
   { path: "/stor/:id", module: "stor", title: "Suspicious transaction report", page: "cases" },
   { path: "/signals", module: "signals", title: "Signals", group: "Market", page: "signals" },
   { path: "/coins", module: "coins", title: "Coins", group: "Market", page: "signals" },

@@ -1,0 +1,90 @@
+"""The running console against its own OpenAPI document: schemathesis calls every operation with what it can think of."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from console import api, openapi
+from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
+from tests.integration.console_at_work import ROLES, beside, configured, people
+from tests.integration.postgres_kept import migrated
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+    unsupported_method,
+]
+EXAMPLES = {"admin": 6, "approver": 1, "analyst": 1, "viewer": 1}
+"""Of each operation with data as described, and as many with data that is not."""
+
+STAGES = ("/commands", "/suppressions", "/approve", "/end", "/proposals", "/decision", "/configuration")
+"""What waits for another process to act: here it gets only what it must refuse."""
+
+
+@pytest.fixture(scope="module")
+def desk(stack, tmp_path_factory):
+    at = Settings(
+        data=str(tmp_path_factory.mktemp("data")),
+        kafka=KafkaSettings(bootstrap=stack.bootstrap),
+        postgres=PostgresSettings(url=stack.postgres_url),
+    )
+    with migrated(at) as changed:
+        ready = configured(changed, requests_per_minute=1_000_000)
+        tokens = people(ready)
+        with beside(ready) as address:
+            yield address, tokens
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_operation_keeps_to_its_description(desk, role):
+    # Some twenty seconds for the four roles: eighty operations with good and bad data.
+    address, tokens = desk
+    routes = [route for route in api.routes() if route.media not in openapi.STREAMS and not route.path.endswith("/ws")]
+    schema = schemathesis.openapi.from_dict(openapi.document(routes))
+    problems = []
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        acts = operation.method != "get" or "/configuration" in operation.path
+        bad_only = acts and operation.path.endswith(STAGES)
+        for mode in (GenerationMode.NEGATIVE,) if bad_only else GenerationMode:
+            problems += probed(operation, mode, EXAMPLES[role], address, {"Authorization": f"Bearer {tokens[role]}"})
+    assert not problems, "\n\n".join(problems)
+
+
+def probed(operation, mode, examples: int, address: str, headers) -> list[str]:
+    """What is wrong with an operation's answers."""
+
+    @settings(
+        max_examples=examples,
+        phases=[Phase.generate],
+        deadline=None,
+        derandomize=True,
+        database=None,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def probe(case) -> None:
+        answer = case.call(base_url=address.rstrip("/"), headers=headers, timeout=30, allow_redirects=False)
+        case.validate_response(answer, checks=CHECKS)
+
+    try:
+        probe()
+    except Unsatisfiable:
+        pass  # nothing can be wrong about an operation without parameters
+    except Exception as problem:
+        return [f"{operation.label} ({mode.value}): {str(problem)[:1500]}"]
+    return []
