@@ -1,4 +1,4 @@
-"""The console's languages: every text a page says is in each catalogue, with the same placeholders, and nothing else."""
+"""The console's languages: every text of the pages is in each catalogue, with the same placeholders, and no other."""
 
 import pytest
 
