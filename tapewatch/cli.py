@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "paper": ("streams.commands.paper", "start, stop or kill paper trading, switch instruments, show where it stands"),
     "sink": ("sinks.commands.sink", "keep topics in PostgreSQL; send orders to a venue"),
     "db": ("infra.commands.db", "migrate the database, drop old partitions"),
+    "kibana": ("infra.commands.kibana", "write Kibana dashboards, or install them"),
     "tail": ("tapewatch.commands.tail", "show any topic readably, frames included"),
     "train": ("detectors.commands.train", "train a model"),
     "models": ("streams.commands.models", "list, show, promote and roll back models"),
