@@ -7,6 +7,7 @@ import msgspec
 
 from benchmarks import compare, engine, feeds, profile
 from benchmarks.engine import say
+from benchmarks.sinks import rates
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:
@@ -15,6 +16,7 @@ _EPILOG = """examples:
   tapewatch bench engine --stages all --json
   tapewatch bench engine --profile
   tapewatch bench feeds --json
+  tapewatch bench sinks --json
   tapewatch bench peers --peer quix --peer faust
 """
 
@@ -30,6 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     live.epilog = "example: tapewatch bench feeds --runs 3 --json"
     live.add_argument("--runs", type=_count, default=3, help="(default: 3)")
     _configure_output(live)
+
+    sinks = what.add_parser("sinks", help="rows a second that each sink keeps from a full topic")
+    sinks.epilog = "example: tapewatch bench sinks --runs 3 --json"
+    sinks.add_argument("--runs", type=_count, default=3, help="of each sink (default: 3)")
+    sinks.add_argument("--share", type=float, default=1.0, help="of the usual number of rows (default: 1)")
+    _configure_output(sinks)
 
 
 def _configure_engine(parser: argparse.ArgumentParser) -> None:
@@ -75,9 +83,11 @@ def _configure_output(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Measure and print."""
-    result: engine.EngineResult | profile.ProfileResult | compare.PeersResult | feeds.FeedsResult
+    result: engine.EngineResult | profile.ProfileResult | compare.PeersResult | feeds.FeedsResult | rates.SinksResult
     if args.what == "feeds":
         result = feeds.bench(settings, args.runs, say)
+    elif args.what == "sinks":
+        result = rates.bench(settings, args.runs, args.share, args.seed, say)
     elif args.what == "peers":
         result = compare.bench(settings, args.peer or list(compare.PEERS), args.seed, args.share, say)
     elif args.profile:

@@ -79,7 +79,9 @@ def _queue(prefix: str) -> Saved:
 
 def _dashboard(prefix: str, dashboard: Dashboard) -> Saved:
     """A dashboard with its panels laid out row by row."""
-    panels, references, top = [], [], 0
+    panels: list[Saved] = []
+    references: list[Saved] = []
+    top = 0
     for height, row in dashboard.rows:
         width = WIDTH // len(row)
         for column, panel in enumerate(row):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.sinks.engine_frames import bars, features, scores
 from infra.kibana.content import objects
 from sinks.elasticsearch import mappings, templates
 from sinks.elasticsearch.bulk import Bulk
@@ -19,7 +20,6 @@ from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.rows import RowType
 from tapewatch.settings import Settings
 from tests.integration.elasticsearch_kept import START, alert
-from tests.integration.engine_frames import bars, features, scores
 from tests.integration.lens_request import fields_of, has_values, marks_of, query_of, request_of
 from tests.integration.postgres_kept import NAMES, rows
 
