@@ -135,6 +135,19 @@ def run(settings: Settings, minutes: float) -> ElasticsearchSoak:
     )
 
 
+def _agreed(settings: Settings) -> Report:
+    """The last comparison of topic and stores: without a difference, or when patience ends."""
+    reconciler = Reconciler(settings, STORES, settle_s=2.0)
+    deadline = WALL.now() + int(SETTLE_S * NANOS)
+    try:
+        report = reconciler.run(0, FOREVER, repair=False)
+        while report.differences and WALL.now() < deadline:
+            report = reconciler.run(0, FOREVER, repair=False)
+        return report
+    finally:
+        reconciler.close()
+
+
 def _act(settings: Settings, seconds: float, load: "Load", watch: "Searches", phase: "Phase", proxy: FaultProxy) -> int:
     """Calm, faults, calm; how often the server was killed."""
     began, kills, next_kill = WALL.now(), 0, 0.0
