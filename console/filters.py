@@ -67,3 +67,20 @@ def place(text: str, *kinds: Any) -> tuple[Any, ...] | None:
         return msgspec.json.decode(raw, type=tuple[kinds])  # type: ignore[valid-type]
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RefusedError(422, "parameters: this is no cursor of this list") from error
+
+
+def facets(rows: Iterable[Sequence[Any]], names: Sequence[str]) -> tuple[int, dict[str, dict[str, int]]]:
+    """How many rows there are, and how many of each value of each column.
+
+    rows : of GROUP BY GROUPING SETS over each of the columns and over none: their values, grouping() of them, count(*)
+    names : of the columns, in the order that grouping() has them
+    """
+    total = 0
+    counts: dict[str, dict[str, int]] = {name: {} for name in names}
+    for *values, mask, count in rows:
+        kept = [index for index in range(len(names)) if not mask & (1 << (len(names) - 1 - index))]
+        if kept:
+            counts[names[kept[0]]][values[kept[0]]] = count
+        else:
+            total = count
+    return total, counts

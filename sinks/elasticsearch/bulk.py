@@ -68,6 +68,8 @@ class Bulk:
             if again:
                 settled.retried += len(again)
                 waiting.insert(0, again)
+                if len(again) < len(part):
+                    self._backoff.reset()
                 if stop.wait(self._backoff.wait_s()) or stop.is_set():
                     raise Stopped
             else:

@@ -31,6 +31,9 @@ from tapewatch.settings import Settings
 
 log = logs.get("cases")
 
+TRANSACTION_TIMEOUT_MS = 20_000
+"""Longer than an engine's: a process that stood still for seconds is not fenced, and a restart waits for nothing."""
+
 MOST_AT_ONCE = 500
 MOST_WAITING = 2_000
 MOST_FAILURES = 5
@@ -72,7 +75,15 @@ class CaseStage:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
         specs = [*topics.shared_topics(self._settings.topics), *topics.case_topics(self._settings.topics)]
         kafka.create_topics(self._settings, specs)
-        producer = members.member_producer(self._settings, self._settings.cases.group, linger_ms=1)
+        producer = kafka.producer(
+            self._settings,
+            transactional_id=self._settings.cases.group,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            message_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            retry_backoff_ms=2,
+            retry_backoff_max_ms=200,
+            linger_ms=1,
+        )
         producer.init_transactions(30)
         try:
             self._recall()
@@ -158,12 +169,15 @@ class CaseStage:
         """Abort and read the state anew. What cannot be aborted, such as a commit without an answer, ends the process:
         the next start finds out what became of it.
         """
-        if error.args[0].fatal() or not error.args[0].txn_requires_abort() or attempt == MOST_FAILURES:
+        try:
+            if attempt == MOST_FAILURES:
+                raise error
+            members.abort(producer, error, log)
+        except KafkaException as last:
             raise TapewatchError(
-                f"the case stage's transaction failed: {error}",
+                f"the case stage's transaction failed: {last}",
                 "Another process of this group may have taken over; else start it again: nothing is lost.",
             ) from error
-        members.abort(producer, error, log)
         self.totals.aborted += 1
         self._clock.sleep(0.2 * attempt)
         self._recall()

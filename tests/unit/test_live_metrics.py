@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from producers.base.collector import Collector
-from producers.base.exposition import MetricsServer, escaped, sample_line
 from producers.base.histogram import Latencies
 from producers.base.metrics import FeedMetrics
 from producers.base.offset import ClockOffset
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
+from tapewatch.exposition import MetricsServer, escaped, sample_line
 from tapewatch.rows import StatusKind
 
 AT = 1_700_000_000 * NANOS

@@ -4,7 +4,7 @@ import { go } from "../../app.js";
 import { fill, h } from "../../dom.js";
 import { number, t } from "../../i18n.js";
 import { subscribe } from "../../live/events.js";
-import { may } from "../../state.js";
+import { may, sees } from "../../state.js";
 import { attempt, told } from "../../ui.js";
 import { filters, keep } from "./address.js";
 import { grid } from "./grid.js";
@@ -60,6 +60,7 @@ class Queue {
     /** @type {Map<string, number>} newest revisions of cases that came by push */
     this.pushed = new Map();
     this.tries = 0;
+    this.drawing = false;
     /** @type {Record<string, Record<string, number>>} */
     this.counts = {};
     this.next = "";
@@ -99,7 +100,7 @@ class Queue {
   /** What the keys do. @returns {import("./keys.js").Key[]} */
   keys() {
     const picking = this.picking;
-    const acts = may("analyst")
+    const acts = may("analyst") && sees("cases")
       ? [
           { key: "a", text: t("assign to me"), act: () => void this.act("claim") },
           { key: "e", text: t("escalate"), act: () => void this.act("escalate") },
@@ -155,7 +156,9 @@ class Queue {
     const last = sessionStorage.getItem(this.spec.remember);
     if (!this.picking.rows.length && last) this.picking.current = Math.max(0, all.findIndex((row) => row.id === last));
     this.mark = () => {};
+    this.drawing = true;
     this.picking.take(all);
+    this.drawing = false;
     const made = grid(this.picking, this.spec, this.fresh);
     this.mark = made.mark;
     fill(
@@ -163,7 +166,7 @@ class Queue {
       all.length ? made.table : this.empty(),
       this.next ? h("button", { class: "more", onclick: () => this.more() }, t("Show more")) : null,
     );
-    if (focused) this.currentRow()?.focus();
+    if (focused) this.currentRow()?.focus({ preventScroll: true });
     if (this.behind() && this.tries++ < 8) this.later();
   }
 
@@ -182,7 +185,7 @@ class Queue {
     this.mark();
     const row = this.picking.rows[this.picking.current];
     if (row) sessionStorage.setItem(this.spec.remember, row.id);
-    if (!document.querySelector("dialog[open]") && !this.filters.contains(document.activeElement)) {
+    if (!this.drawing && !document.querySelector("dialog[open]") && !this.filters.contains(document.activeElement)) {
       this.currentRow()?.focus({ preventScroll: true });
       this.currentRow()?.scrollIntoView({ block: "nearest" });
     }
@@ -192,7 +195,7 @@ class Queue {
   }
 
   bulkButtons() {
-    const buttons = may("analyst")
+    const buttons = may("analyst") && sees("cases")
       ? [
           h("button", { class: "primary", onclick: () => void this.act("claim") }, t("Assign to me")),
           h("button", { onclick: () => void this.act("escalate") }, t("Escalate")),

@@ -40,7 +40,7 @@ export function age(at, now = Date.now()) {
 
 /** A moment with its exact time on hover. @param {string} at RFC 3339 */
 export function moment(at) {
-  return h("time", { datetime: at, title: exact(at) }, age(at));
+  return h("time", { datetime: at, title: exact(at), "data-age": true }, age(at));
 }
 
 /** Date and time to the millisecond, UTC. @param {string} at RFC 3339 */
@@ -78,8 +78,11 @@ export function skeleton(rows) {
   );
 }
 
-/** The desk's style sheet, linked once. */
+/** The desk's style sheet, linked once; from then on, ages grow. */
 export function dress() {
   if (document.getElementById("desk-style")) return;
+  setInterval(() => {
+    for (const each of document.querySelectorAll("time[data-age]")) each.textContent = age(each.getAttribute("datetime") ?? "");
+  }, 20_000);
   document.head.append(h("link", { id: "desk-style", rel: "stylesheet", href: "/static/pages/desk/desk.css" }));
 }

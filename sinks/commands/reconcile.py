@@ -1,0 +1,116 @@
+"""`tapewatch reconcile`: do PostgreSQL and Elasticsearch hold the alerts that the topic holds? Repairs them from it."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import threading
+
+import msgspec
+import psycopg2
+from confluent_kafka import KafkaException
+
+from sinks.reconcile import Reconciler, Report
+from sinks.reconcile.ledger import STORES
+from sinks.reconcile.report import metrics
+from tapewatch import logs
+from tapewatch.clock import WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.exposition import MetricsServer
+from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.settings import Settings
+
+_log = logs.get("reconcile")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `reconcile`."""
+    parser.add_argument("--repair", action="store_true", help="bring the stores to what the topic says")
+    parser.add_argument("--since", metavar="TIME", help="alerts decided from then on, RFC 3339 (default: all)")
+    parser.add_argument("--until", metavar="TIME", help="alerts decided before then (default: all)")
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="go on comparing, so often, until stopped")
+    parser.add_argument("--settle", type=float, default=3.0, metavar="SECONDS", help="how long sinks may lag behind")
+    parser.add_argument("--only", choices=STORES, help="compare this store alone")
+    parser.add_argument("--metrics", type=int, metavar="PORT", help="with --every: Prometheus metrics on 127.0.0.1")
+    parser.add_argument("--json", action="store_true", help="one JSON document; with --every one a line")
+    parser.epilog = (
+        "example: tapewatch reconcile --repair --since 2026-11-01T00:00:00Z --json\n"
+        "exit status: 0 no difference is left, 1 some are"
+    )
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Compare once or again and again; 1 where differences are left after the last comparison."""
+    logs.configure(settings.log)
+    watch = _Watch(args, settings)
+    try:
+        if args.every is None:
+            return watch.once()
+        return watch.forever()
+    finally:
+        watch.close()
+
+
+class _Watch:
+    """Comparisons with the command's arguments."""
+
+    def __init__(self, args: argparse.Namespace, settings: Settings) -> None:
+        self._args = args
+        self._since, self._until = _time(args.since, 0), _time(args.until, 2**63 - 1)
+        self._reconciler = Reconciler(settings, [args.only] if args.only else STORES, args.settle)
+        self._last: Report | None = None
+        self._rounds = self._failures = 0
+
+    def once(self) -> int:
+        """Compare and print."""
+        # A later alert than now cannot be known; the largest time would not fit into a date.
+        until = min(self._until, WALL.now() + 366 * 86_400 * 10**9) if self._args.until is None else self._until
+        self._last = self._reconciler.run(self._since, until, self._args.repair)
+        self._rounds += 1
+        if self._args.json:
+            print(msgspec.json.encode(self._last).decode(), flush=True)
+        else:
+            print("\n".join(self._last.lines()), flush=True)
+        return 1 if self._last.differences else 0
+
+    def forever(self) -> int:
+        """Compare every so often until told to end; a server that fails is tried again in the next round."""
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        if self._args.metrics is not None:
+            self._show_metrics()
+        left = 0
+        while not stop.is_set():
+            try:
+                left = self.once()
+            except (psycopg2.Error, KafkaException, TapewatchError, OSError) as error:
+                self._failures += 1
+                _log.warning("comparison failed", problem=logs.printable(str(error))[:300])
+            except Exception as error:
+                if not type(error).__module__.startswith(("elastic_transport", "elasticsearch")):
+                    raise
+                self._failures += 1
+                _log.warning("comparison failed", problem=logs.printable(str(error))[:300])
+            stop.wait(self._args.every)
+        return left
+
+    def _show_metrics(self) -> None:
+        """Serve metrics from a thread, until the process ends."""
+        server = MetricsServer(self._args.metrics, lambda: metrics(self._last, self._rounds, self._failures))
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(server.start())
+        print(f"metrics at http://127.0.0.1:{server.port}/metrics", file=sys.stderr, flush=True)
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._reconciler.close()
+
+
+def _time(text: str | None, default: int) -> int:
+    """A time of the command line, UTC nanoseconds."""
+    try:
+        return default if text is None else from_rfc3339(text)
+    except ValueError as error:
+        raise TapewatchError(str(error), "Write it as 2026-11-01T00:00:00Z.") from error

@@ -1,0 +1,6 @@
+"""Whether the stores hold the alerts that the topic holds, and their repair from it."""
+
+from sinks.reconcile.reconciler import Reconciler
+from sinks.reconcile.report import Report
+
+__all__ = ["Reconciler", "Report"]

@@ -1,0 +1,135 @@
+"""Compare, wait for what is on its way, repair, compare again.
+
+The stores are read before the topic, so that nothing they hold can be newer than what the topic is known to hold. What
+they lack may be on its way: it counts as a difference only if it is one still after `settle_s`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Protocol
+
+from sinks.reconcile import report as reports
+from sinks.reconcile.elasticsearch import ElasticsearchAlerts
+from sinks.reconcile.ledger import ELASTICSEARCH, KINDS, POSTGRES, Difference, Kept, Ledger
+from sinks.reconcile.postgres import PostgresAlerts
+from sinks.reconcile.report import EXAMPLES, Report, StoreReport
+from sinks.reconcile.topic import AlertTopic
+from tapewatch.clock import NANOS, WALL
+from tapewatch.settings import Settings
+
+_AT_ONCE = 500
+Record = tuple[tuple[str, int, int], bytes]
+
+
+class Store(Protocol):
+    """Where alerts are kept."""
+
+    name: str
+
+    def read(self, since_ns: int, until_ns: int) -> Iterator[Kept]:
+        """Alerts decided in a stretch of time."""
+        ...
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Bring alerts to what records of the topic say."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Take alerts away."""
+        ...
+
+
+class Reconciler:
+    """Compares as often as it is asked; the topic is read on, not anew. stores : names of those to compare"""
+
+    def __init__(self, settings: Settings, stores: Sequence[str], settle_s: float = 3.0) -> None:
+        self._stores: list[Store] = []
+        if POSTGRES in stores:
+            self._stores.append(PostgresAlerts(settings.postgres_url()))
+        if ELASTICSEARCH in stores:
+            self._stores.append(ElasticsearchAlerts(settings))
+        self._topic, self._ledger, self._settle = AlertTopic(settings), Ledger(), settle_s
+
+    def run(self, since_ns: int, until_ns: int, repair: bool) -> Report:
+        """One comparison over alerts decided in [since, until); with `repair`, what is left after it."""
+        began = WALL.now()
+        kept = self._look(since_ns, until_ns)
+        if any(self._some(store, since_ns, until_ns) for store in self._stores):
+            WALL.sleep(self._settle)
+            kept = self._look(since_ns, until_ns)
+        repaired, left_alone = Counter[str](), 0
+        if repair:
+            for store in self._stores:
+                written, left = self._repair(store, since_ns, until_ns)
+                left_alone += left
+                if written:
+                    repaired[store.name] = written
+            if repaired:
+                kept = self._look(since_ns, until_ns)
+        stores = {store.name: self._told(store, kept[store.name], since_ns, until_ns) for store in self._stores}
+        return reports.made(
+            began,
+            since_ns,
+            until_ns,
+            alerts=self._ledger.count(since_ns, until_ns),
+            unreadable=self._topic.unreadable,
+            stores=stores,
+            differences=sum(store.total for store in stores.values()),
+            repaired=dict(repaired),
+            left_alone=left_alone,
+            seconds=round((WALL.now() - began) / NANOS, 3),
+        )
+
+    def close(self) -> None:
+        """Give connections and scratch space back."""
+        self._topic.close()
+        self._ledger.close()
+        for store in self._stores:
+            with suppress(AttributeError):
+                store.close()  # type: ignore[attr-defined]
+
+    def _look(self, since_ns: int, until_ns: int) -> dict[str, int]:
+        """Read stores, then the topic; how many alerts each store keeps."""
+        kept = {store.name: self._ledger.keep(store.name, store.read(since_ns, until_ns)) for store in self._stores}
+        self._ledger.note(self._topic.fresh())
+        return kept
+
+    def _some(self, store: Store, since_ns: int, until_ns: int) -> bool:
+        """Whether a store differs at all."""
+        return next(self._ledger.differences(store.name, since_ns, until_ns), None) is not None
+
+    def _told(self, store: Store, kept: int, since_ns: int, until_ns: int) -> StoreReport:
+        """Differences of a store, counted, with examples."""
+        counts, examples = Counter[str](), dict[str, list[str]]()
+        for found in self._ledger.differences(store.name, since_ns, until_ns):
+            counts[found.kind] += 1
+            if counts[found.kind] <= EXAMPLES:
+                examples.setdefault(found.kind, []).append(found.id)
+        return StoreReport(kept, {kind: counts[kind] for kind in KINDS}, examples)
+
+    def _repair(self, store: Store, since_ns: int, until_ns: int) -> tuple[int, int]:
+        """Bring a store to what the topic says; how many alerts were touched, and how many extra ones were left."""
+        differences = self._ledger.differences(store.name, since_ns, until_ns)
+        touched, left = 0, 0
+        known = self._ledger.count(since_ns, until_ns) > 0 and not self._topic.expired
+        for part in _parts(differences):
+            places = [found.place for found in part if found.place is not None]
+            extra = [found.id for found in part if found.place is None]
+            if places:
+                store.write(list(self._topic.again(places)))
+                touched += len(places)
+            if extra and known:
+                store.delete(extra)
+                touched += len(extra)
+            elif extra:
+                # A topic that has lost alerts cannot say that they never were.
+                left += len(extra)
+        return touched, left
+
+
+def _parts(differences: Iterator[Difference]) -> Iterator[list[Difference]]:
+    """Some at a time."""
+    while part := list(islice(differences, _AT_ONCE)):
+        yield part

@@ -1,0 +1,61 @@
+"""The alerts of the topic, and single records of it again."""
+
+from collections.abc import Iterable, Iterator
+
+from confluent_kafka import Message
+
+from sinks.log_reader import place
+from sinks.reconcile import hashes
+from sinks.reconcile.ledger import Noted
+from tapewatch import kafka, messages, topics
+from tapewatch.errors import ContractError
+from tapewatch.messages import Alert
+from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.settings import Settings
+
+
+class AlertTopic:
+    """Reads on from where it stood; `expired` tells whether the topic has lost its beginning, unreadable counts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reader = kafka.consumer(settings, "tapewatch-reconcile")
+        self._next: dict[int, int] = {}
+        self.unreadable = 0
+        self.expired = False
+
+    def fresh(self) -> Iterator[Noted]:
+        """Alerts that were written since the last look, at each revision."""
+        partitions = kafka.existing_topics(kafka.admin(self._settings)).get(topics.ALERTS, 0)
+        for partition in range(partitions):
+            low, high = kafka.watermarks(self._reader, topics.ALERTS, partition)
+            self.expired = self.expired or low > 0
+            start = self._next.get(partition, low)
+            for message in kafka.read_range(self._reader, topics.ALERTS, partition, start, high):
+                noted = self._noted(message)
+                if noted is not None:
+                    yield noted
+            self._next[partition] = high
+
+    def _noted(self, message: Message) -> Noted | None:
+        """An alert with its hashes; None for what the sinks bury too."""
+        try:
+            alert = messages.decode(Alert, message.value() or b"")
+            decided = from_rfc3339(alert.decided)
+            as_row, as_document = hashes.of_message(alert), hashes.as_document(alert)
+        except (ContractError, ValueError):
+            self.unreadable += 1
+            return None
+        (_, partition), offset = place(message)
+        return Noted(alert.id, alert.revision, decided, partition, offset, as_row, as_document)
+
+    def again(self, places: Iterable[tuple[int, int]]) -> Iterator[tuple[tuple[str, int, int], bytes]]:
+        """Records by partition and offset, in order: origin and value."""
+        for partition, offset in sorted(places):
+            for message in kafka.read_range(self._reader, topics.ALERTS, partition, offset, offset + 1):
+                if message.offset() == offset:
+                    yield (topics.ALERTS, partition, offset), message.value() or b""
+
+    def close(self) -> None:
+        """Give the consumer back."""
+        self._reader.close()
