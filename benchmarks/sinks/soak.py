@@ -19,6 +19,8 @@ from benchmarks.sinks.fault_proxy import FAULTS, FaultProxy
 from benchmarks.stack import command, environment
 from infra import migrations
 from sinks.elasticsearch.client import connect
+from sinks.reconcile import Reconciler, Report
+from sinks.reconcile.ledger import STORES
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.messages import Alert, Provenance, alert_id, encode, to_rfc3339
