@@ -13,7 +13,7 @@ from tapewatch import __version__, logs, settings
 from tapewatch.errors import TapewatchError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("infra.commands.up", "start the embedded Kafka and PostgreSQL"),
+    "up": ("infra.commands.up", "start the embedded Kafka and PostgreSQL, and Elasticsearch on request"),
     "down": ("infra.commands.down", "stop the embedded stack"),
     "status": ("infra.commands.status", "show what is running and where"),
     "doctor": ("infra.commands.doctor", "check what this machine lacks and say how to get it"),
@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "produce": ("producers.commands.produce", "send a recording or a synthetic market into Kafka"),
     "run": ("streams.commands.run", "run a stream stage: the engine, the paper broker, the coin desk"),
     "paper": ("streams.commands.paper", "start, stop or kill paper trading, switch instruments, show where it stands"),
-    "sink": ("sinks.commands.sink", "keep topics in PostgreSQL; send orders to a venue"),
+    "sink": ("sinks.commands.sink", "keep topics in PostgreSQL or Elasticsearch; send orders to a venue"),
     "db": ("infra.commands.db", "migrate the database, drop old partitions"),
     "kibana": ("infra.commands.kibana", "write Kibana dashboards, or install them"),
     "tail": ("tapewatch.commands.tail", "show any topic readably, frames included"),
