@@ -10,6 +10,7 @@ import msgspec
 import psycopg2
 from confluent_kafka import KafkaException
 
+from sinks.elasticsearch.client import server_errors
 from sinks.reconcile import Reconciler, Report
 from sinks.reconcile.ledger import STORES
 from sinks.reconcile.report import metrics
@@ -75,11 +76,9 @@ class _Watch:
 
     def _compared(self, until_ns: int) -> Report:
         """One comparison. TapewatchError where a server does not answer."""
-        from elasticsearch import ApiError, TransportError
-
         try:
             return self._reconciler.run(self._since, until_ns, self._args.repair)
-        except (psycopg2.Error, KafkaException, ApiError, TransportError) as error:
+        except (psycopg2.Error, KafkaException, *server_errors()) as error:
             said = logs.printable(" ".join(str(error).split()))[:300]
             raise TapewatchError(f"a server does not do its part: {said}", "Look at `tapewatch status`.") from error
 
