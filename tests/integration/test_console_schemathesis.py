@@ -55,17 +55,15 @@ def test_every_operation_keeps_to_its_description(desk, role):
     routes = [route for route in api.routes() if route.media not in openapi.STREAMS and not route.path.endswith("/ws")]
     schema = schemathesis.openapi.from_dict(openapi.document(routes))
     problems = []
-    import time
-
-    slow = []
+    import time; slow=[]
     for found in schema.get_all_operations():
         operation = found.ok()
         acts = operation.method != "get" or "/configuration" in operation.path
         bad_only = acts and operation.path.endswith(STAGES)
-        t0 = time.time()
+        t0=time.time()
         for mode in (GenerationMode.NEGATIVE,) if bad_only else GenerationMode:
             problems += probed(operation, mode, EXAMPLES[role], address, {"Authorization": f"Bearer {tokens[role]}"})
-        slow.append((round(time.time() - t0, 1), operation.label))
+        slow.append((round(time.time()-t0,1), operation.label))
     print(sorted(slow)[-25:])
     assert not problems, "\n\n".join(problems)
 
