@@ -38,7 +38,7 @@ const threshold = (item) => (item.threshold === null ? "" : `${sign(item.relatio
  */
 const newer = (item, then) => [
   value(item.value),
-  item.threshold === then.threshold ? null : h("div", { class: "muted unit" }, threshold(item)),
+  item.threshold === then.threshold ? null : h("div", { class: "muted unit nowrap" }, threshold(item)),
 ];
 
 /** A figure to four significant digits. @param {number | null | undefined} figure */
