@@ -1,6 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Each makes the environment in .venv first, once.
 # Arguments are passed on: make demo ARGS="--seconds 60 --json"
-.PHONY: setup demo test check soak bench clean
+.PHONY: setup demo test check check-pages soak bench clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -45,6 +45,13 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/tapewatch contract --check
 	$(BIN)/python -m streams.engine.features_page --check
+	@$(MAKE) --no-print-directory check-pages
+
+# The pages' types, and that vendor/ is what the locked packages give.
+check-pages:
+	@if command -v npm >/dev/null; then \
+	  cd console/web && npm ci --ignore-scripts --no-audit --no-fund --silent && npx tsc -p . && node check.mjs; \
+	else echo "check-pages: no npm here, the types of the console's pages are not checked" >&2; fi
 
 soak: $(STAMP)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

@@ -78,8 +78,11 @@ def _door(route: Route, services: Services, identify: Identify) -> Callable[[web
         except sa.exc.OperationalError as error:
             _log.warning("database", problem=" ".join(str(error.orig).split())[:200])
             return answered(503, {"error": "the database does not answer", "next": "Try again in a moment."})
-        except (RefusedError, web.HTTPException, asyncio.CancelledError, ConnectionError):
+        except (RefusedError, web.HTTPException, asyncio.CancelledError):
             raise
+        except ConnectionError:
+            # The client has gone: nobody reads this answer, and nothing is wrong here.
+            return web.Response(status=400)
         except Exception as error:
             number = secrets.token_hex(4)
             _log.error("a call failed", number=number, path=route.path, error=repr(error)[:500])

@@ -48,9 +48,14 @@ class Stretch(msgspec.Struct, frozen=True):
 
 _NUMBER = "SELECT id FROM instruments WHERE name = :name AND id > 0"
 _NEWEST = {
-    "bars": "SELECT max(ts_ns) FROM bars WHERE instrument_id = :number",
-    "books": "SELECT greatest((SELECT max(ts_recv_ns) FROM books WHERE instrument_id = :number),"
-    " (SELECT max(ts_recv_ns) FROM quotes WHERE instrument_id = :number))",
+    "bars": """SELECT coalesce((SELECT max(ts_ns) FROM bars WHERE instrument_id = :number),
+(SELECT max(ts_recv_ns) FROM trades WHERE instrument_id = :number),
+(SELECT max(ts_recv_ns) FROM quotes WHERE instrument_id = :number))""",
+    "books": """SELECT greatest((SELECT max(ts_recv_ns) FROM books WHERE instrument_id = :number),
+(SELECT max(ts_recv_ns) FROM quotes WHERE instrument_id = :number),
+(SELECT max(ts_recv_ns) FROM trades WHERE instrument_id = :number))""",
+    "alerts": """SELECT greatest((SELECT max(ts_ns) FROM bars WHERE instrument_id = :number),
+(SELECT max(onset_ns) FROM alerts WHERE instrument_id = :number))""",
 }
 
 
@@ -68,7 +73,7 @@ async def numbered(call: Call) -> int:
 async def stretch(call: Call, usual_s: float, longest_s: float, of: str = "bars") -> Stretch:
     """The stretch that a call wants: at most `longest_s` (the newest part), `usual_s` where no start is given.
 
-    of : where the newest time is looked up: bars or books. RefusedError 404, 422
+    of : where the newest time is looked up: bars, books or alerts. RefusedError 404, 422
     """
     number = await numbered(call)
     wanted: Any = call.query

@@ -34,9 +34,9 @@ _log = logs.get("console")
 class Answer(msgspec.Struct, frozen=True):
     """What the provider sends the browser back with."""
 
-    state: Annotated[str, Meta(max_length=200)] = ""
-    code: Annotated[str, Meta(max_length=4000)] = ""
-    error: Annotated[str, Meta(max_length=200)] = ""
+    state: Annotated[str, Meta(max_length=200, pattern="^[A-Za-z0-9_-]*$")] = ""
+    code: Annotated[str, Meta(max_length=2000, pattern="^[\\x21-\\x7e]*$")] = ""
+    error: Annotated[str, Meta(max_length=100)] = ""
 
 
 async def begun(call: Call) -> web.Response:

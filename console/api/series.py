@@ -3,6 +3,7 @@
 Times are milliseconds since 1970. A stretch that holds more than is asked for is thinned out, never cut in silence.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from console.spans import Numbers, Points, Span, columns, stretch
 from tapewatch.clock import NANOS
 
 INTERVALS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3600, "1d": 86_400}
+Origin = Literal["engine", "venue", "trades"]
 _DAY = 86_400
 _YEAR = 366 * _DAY
 
@@ -25,7 +27,10 @@ class BarsWanted(Span, frozen=True, forbid_unknown_fields=True):
 
 
 class Bars(msgspec.Struct, frozen=True):
-    """Bars. t : begin of the bar, UTC; origin : engine, or venue where the engine has none"""
+    """Bars. t : begin of the bar, UTC; origin : engine, or venue where the engine has none
+
+    trades : made of the last day's trades, where there are no bars at all
+    """
 
     t: list[float]
     open: Numbers
@@ -35,7 +40,7 @@ class Bars(msgspec.Struct, frozen=True):
     volume: Numbers
     trades: list[int]
     interval_s: int
-    origin: Literal["engine", "venue"]
+    origin: Origin
 
 
 class FeaturesWanted(Span, frozen=True, forbid_unknown_fields=True):
@@ -133,6 +138,12 @@ FROM bars WHERE instrument_id = :number AND ts_ns > :start AND ts_ns <= :end AND
 AND interval_s <= :interval AND ts_open_ns >= :start
 GROUP BY 1 ORDER BY 1 DESC LIMIT :limit
 """
+_OF_TRADES = """
+SELECT (ts_recv_ns / :step) * :step AS t, (array_agg(price ORDER BY ts_recv_ns, log_offset))[1], max(price), min(price),
+(array_agg(price ORDER BY ts_recv_ns DESC, log_offset DESC))[1], sum(qty), count(*)
+FROM trades WHERE instrument_id = :number AND ts_recv_ns >= :start AND ts_recv_ns < :end AND condition < 2
+GROUP BY 1 ORDER BY 1 DESC LIMIT :limit
+"""
 _SCORES = """
 SELECT m.detector, (s.ts_ns / :step) * :step AS t, max(nullif(s.raw, 'NaN')), max(nullif(s.probability, 'NaN'))
 FROM scores s JOIN score_models m ON m.id = s.model_id
@@ -166,13 +177,21 @@ async def bars(call: Call) -> Bars:
     span = await stretch(call, usual, usual)
     step = interval * NANOS
     bound = span.bound | {"step": step, "interval": interval, "limit": wanted.limit, "start": span.start // step * step}
-    origin: Literal["engine", "venue"] = "engine"
-    rows = await call.services.database.rows(_BARS, bound | {"origin": 0})
-    if not rows:
-        origin = "venue"
-        rows = await call.services.database.rows(_BARS, bound | {"origin": 1})
+    rows, origin = await _bars(call, bound)
     found = columns("t open high low close volume trades", rows[::-1])
     return Bars(**found, interval_s=interval, origin=origin)
+
+
+async def _bars(call: Call, bound: dict[str, Any]) -> tuple[Sequence[Any], Origin]:
+    """Rows of bars, newest first, from the first source that has any."""
+    database = call.services.database
+    if rows := await database.rows(_BARS, bound | {"origin": 0}):
+        return rows, "engine"
+    if rows := await database.rows(_BARS, bound | {"origin": 1}):
+        return rows, "venue"
+    recent = max(bound["start"], bound["end"] - _DAY * NANOS)
+    rows = await database.rows(_OF_TRADES, bound | {"start": recent})
+    return rows, "trades" if rows else "engine"
 
 
 async def features(call: Call) -> Features:
@@ -226,7 +245,7 @@ async def trades(call: Call) -> Trades:
 async def alerts(call: Call) -> Alerts:
     """Alerts of the instrument."""
     wanted: Limited = call.query
-    span = await stretch(call, 31 * _DAY, 10 * _YEAR)
+    span = await stretch(call, 31 * _DAY, 10 * _YEAR, of="alerts")
     bound = span.bound | {"limit": wanted.limit + 1}
     return Alerts(**await _newest(call, _ALERTS, bound, "t id scenario severity state score sentence decided"))
 

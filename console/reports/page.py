@@ -17,7 +17,7 @@ p.small{color:#556376;font-size:.85rem}
 table{border-collapse:collapse;width:100%;margin:6px 0 12px}
 th,td{text-align:left;vertical-align:top;padding:4px 8px 4px 0;border-bottom:1px solid #e4e9f0;overflow-wrap:break-word}
 td.w{overflow-wrap:anywhere}
-th{font-weight:600;color:#556376}td.n,th.n{text-align:right}
+th{font-weight:600;color:#556376}td.n,th.n{text-align:right;padding-right:20px}
 dl{display:grid;grid-template-columns:minmax(130px,210px) 1fr;gap:3px 14px;margin:6px 0 12px}
 dt{color:#556376}dd{margin:0;overflow-wrap:anywhere;white-space:pre-wrap}
 figure{margin:10px 0;break-inside:avoid}svg{max-width:100%;height:auto}

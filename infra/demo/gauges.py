@@ -35,7 +35,7 @@ GROUP BY 1
 """
 TABLES = (
     *("quotes", "trades", "books", "orders", "status", "bars", "features", "scores", "alerts", "coverage"),
-    *("signals", "own_orders", "own_fills", "own_positions", "rankings"),
+    *("signals", "own_orders", "own_fills", "own_positions"),
 )
 """Tables whose rows are counted."""
 

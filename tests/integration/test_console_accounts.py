@@ -1,6 +1,13 @@
 """Accounts of the running console: logging in, sessions, tokens, seats, the audit log; and the command line's."""
 
+import contextlib
+import http.client
 import json
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.request
 
 import pytest
 
@@ -171,3 +178,61 @@ def test_entitlements_of_an_account_come_before_its_roles_seat(desk):
             assert (told["pages"], told["instruments"]) == (["tape"], ["AAA.XTST"])
 
     at_work(desk, scene)
+
+
+def test_with_tls_cookies_are_secure_and_browsers_are_told_to_stay(desk, tmp_path):
+    people(desk)
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    made += ["-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", "/CN=localhost"]
+    subprocess.run([*made, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    trusted = ssl.create_default_context(cafile=str(cert))
+    settings = configured(desk, tls_cert=str(cert), tls_key=str(key))
+
+    async def scene(address):
+        assert address.startswith("https://")
+        async with browser(address) as ann:
+            login = {"name": "viewer", "password": PASSWORD}
+            status, _, headers = await ann.call("POST", "/api/v1/session", login, ssl=trusted)
+            assert status == 200
+            assert headers["Set-Cookie"].startswith("__Host-tapewatch=") and "Secure" in headers["Set-Cookie"]
+            assert headers["Strict-Transport-Security"]
+            assert (await ann.call("GET", "/api/v1/session", ssl=trusted))[0] == 200
+
+    at_work(settings, scene)
+
+
+def test_the_command_opens_an_account_once_and_ends_in_order_with_open_streams(desk, tmp_path):
+    # Seconds: two starts of the real process.
+    file = tmp_path / "tapewatch.toml"
+    file.write_text(f'[postgres]\nurl = "{desk.postgres.url}"\n[kafka]\nbootstrap = "{desk.kafka.bootstrap}"\n')
+    words = [sys.executable, "-m", "tapewatch", "--settings", str(file), "--data", desk.data]
+    words += ["console", "--port", "0", "--open-account", "ann:admin", "--json"]
+
+    def started():
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return process, json.loads(process.stdout.readline())
+
+    def post(address, path, body):
+        headers = {"Content-Type": "application/json"}
+        asked = urllib.request.Request(address + path, json.dumps(body).encode(), headers, method="POST")
+        return urllib.request.urlopen(asked, timeout=30)
+
+    process, told = started()
+    try:
+        (account,) = told["accounts"]
+        login = {"name": "ann", "password": account["password"]}
+        with post(told["url"], "api/v1/session", login) as answer:
+            cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        asked = urllib.request.Request(told["url"] + "api/v1/events?topics=alerts", headers={"Cookie": cookie})
+        with urllib.request.urlopen(asked, timeout=30) as stream:
+            assert stream.readline().startswith(b"retry")
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(http.client.IncompleteRead):
+                stream.read()
+        assert process.wait(30) == 0, process.stderr.read()
+        process, told = started()
+        assert told["accounts"] == []
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)

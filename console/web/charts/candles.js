@@ -12,7 +12,7 @@ import { colours, faded } from "./theme.js";
  *   columns as the API gives them; t: begin of the bar, ms
  * @typedef {{t: number, kind: string, text?: string}} Marker kind: low, medium, high, critical (alerts), buy, sell,
  *   cancel_buy, cancel_sell (actions), or any other word for a neutral mark
- * @typedef {{t: number[], value: (number | null)[]}} Line
+ * @typedef {{t: number[], value: (number | null)[]}} Line t: rising
  */
 
 /** @param {string} kind @returns {{position: any, shape: any, token: keyof ReturnType<typeof colours>}} */
@@ -122,11 +122,24 @@ export function candleChart(root, { height = 520, label, panes = [] }) {
       shown = next;
       mark();
     },
-    /** Replace a line of the panes. @param {string} name @param {Line} line @param {string} [title] */
-    setLine(name, line, title) {
+    /**
+     * Replace a line of the panes. The chart has one time axis, whose points are the bars: of the values within a bar the
+     * highest is drawn, or the last.
+     * @param {string} name @param {Line} line @param {string} [title] @param {"highest" | "last"} [pick]
+     */
+    setLine(name, line, title, pick = "last") {
       const series = lines.get(name);
       if (title) series?.applyOptions({ title });
-      series?.setData(points(line.t, (i) => (Number.isFinite(line.value[i]) && line.value[i] !== null ? { value: Number(line.value[i]) } : null)));
+      /** @type {(number | null)[]} */
+      const values = bars.t.map(() => null);
+      line.t.forEach((at, i) => {
+        const value = line.value[i];
+        if (value === null || !Number.isFinite(value) || at < bars.t[0]) return;
+        const place = floor(bars.t, at);
+        const before = values[place];
+        values[place] = pick === "highest" && before !== null ? Math.max(before, value) : value;
+      });
+      series?.setData(points(bars.t, (i) => (values[i] === null ? null : { value: Number(values[i]) })));
     },
     /** Show everything. */
     fit: () => chart.timeScale().fitContent(),

@@ -18,6 +18,8 @@ let last = "";
 let wait = 500;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let asked;
 
 /**
  * Call `on` with every event of these topics from now on. Gives a function that ends it.
@@ -28,11 +30,17 @@ let timer;
 export function subscribe(topics, on) {
   const listener = { topics, on };
   listeners.add(listener);
-  follow();
+  soon();
   return () => {
     listeners.delete(listener);
-    follow();
+    soon();
   };
+}
+
+/** Look at what is wanted once whoever subscribes now has done so. */
+function soon() {
+  clearTimeout(asked);
+  asked = setTimeout(follow, 0);
 }
 
 /** The topics that anybody listens to. */

@@ -46,7 +46,7 @@ class Page {
     this.volume = NaN;
     this.facts = h("div", { class: "instrument-facts" });
     this.problem = h("p", { class: "problem", role: "alert" });
-    this.alerts = h("div", {});
+    this.alerts = h("div", { class: "instrument-alerts" });
     const chart = h("div", {});
     const depth = h("div", { class: "table", tabindex: "0", role: "region", "aria-label": t("Depth ladder") });
     const heat = h("div", {});
@@ -158,7 +158,7 @@ class Page {
         this.ask("scores", { ...this.span(), points: 1000 }),
         this.feature ? this.ask("features", { ...this.span(), names: this.feature, points: 1000 }) : null,
       ]);
-      this.candles.setLine("score", this.scored(scores.detectors), this.detector || t("score"));
+      this.candles.setLine("score", this.scored(scores.detectors), this.detector || t("score"), "highest");
       if (features) this.candles.setLine("feature", { t: features.t, value: features.values[this.feature] }, this.feature);
     });
   }

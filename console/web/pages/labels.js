@@ -63,7 +63,11 @@ class LabelPage {
       if (!items.length) return [h("p", { class: "empty" }, t("Everything is labelled."))];
       return [h("ul", { class: "items" }, items.map((item) => this.item(item)))];
     });
-    await load(this.given, async () => [card(t("Given so far"), given(await get("/labels", { kind: this.kind, limit: 100 })))]);
+    await this.showGiven();
+  }
+
+  showGiven() {
+    return load(this.given, async () => [card(t("Given so far"), given(await get("/labels", { kind: this.kind, limit: 100 })))]);
   }
 
   /** @param {string} kind @param {string} text */
@@ -88,7 +92,9 @@ class LabelPage {
     const told = h("p", { class: "muted", role: "status" });
     const said = () => {
       fill(told, item.labels.map((each) => t("{who}: {label}", { who: each.who, label: t(each.label) })).join(", "));
+      const focused = [...row.children].indexOf(/** @type {Element} */ (document.activeElement));
       fill(row, SAID[item.kind].map(([label, text], place) => this.button(item, label, `${place + 1} ${t(text)}`, why, said)));
+      /** @type {HTMLElement | undefined} */ (row.children[focused])?.focus();
     };
     said();
     const title = item.kind === "alert" ? h("a", { href: `/alerts/${part(item.subject)}` }, item.text) : item.text;
@@ -119,6 +125,7 @@ class LabelPage {
       if (!made) return;
       item.labels = [...item.labels.filter((each) => each.who !== made.who), made];
       said();
+      void this.showGiven();
     };
     return h("button", { "aria-pressed": pressed, onclick: give }, text);
   }
