@@ -11,20 +11,26 @@ import msgspec
 
 from benchmarks import soak_feeds, soak_market, soak_webhooks
 from benchmarks.report import DOCS
+from benchmarks.sinks import soak as soak_sinks
 from benchmarks.stack import own_stack
 from tapewatch import settings as configuration
 from tapewatch.errors import TapewatchError
+from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A proof. run : settings of a new stack and minutes to the result; table : for people; minutes : its length."""
+    """A proof. run : settings of a new stack and minutes to the result; table : for people; minutes : its length
+
+    search : whether the stack has Elasticsearch
+    """
 
     proves: str
     run: Callable[[Settings, float], Any]
     table: Callable[[Any], str]
     minutes: float
+    search: bool = False
 
 
 JOBS = {
@@ -45,6 +51,13 @@ JOBS = {
         soak_webhooks.run,
         soak_webhooks.markdown,
         10.0,
+    ),
+    "elasticsearch": Job(
+        "Elasticsearch killed and failing: nothing lost or doubled, PostgreSQL not slowed, alerts searchable in time",
+        soak_sinks.run,
+        soak_sinks.markdown,
+        10.0,
+        search=True,
     ),
 }
 
@@ -73,7 +86,11 @@ def _run(name: str, minutes: float, folder: Path, as_json: bool) -> bool:
     """One job; its result is written as soak-NAME.json and soak-NAME.md."""
     job = JOBS[name]
     print(f"{name}: {job.proves}; {minutes:g} minutes", file=sys.stderr)
-    with own_stack(configuration.load()) as own:
+    settings = configuration.load()
+    if job.search:
+        embedded = msgspec.structs.replace(settings.embedded, elasticsearch=True)
+        settings = msgspec.structs.replace(settings, embedded=embedded, elasticsearch=ElasticsearchSettings())
+    with own_stack(settings) as own:
         result = job.run(own, minutes)
     data = msgspec.json.encode(result)
     (folder / f"soak-{name}.json").write_bytes(msgspec.json.format(data, indent=2) + b"\n")

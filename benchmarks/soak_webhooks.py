@@ -203,7 +203,7 @@ def made(number: int, revision: int) -> Alert:
 def _drain(settings: Settings, killed: tuple[Killed, ...], sent: int) -> None:
     """Let both ends run until nothing waits; TapewatchError where that takes too long."""
     engine = sa.create_engine(settings.postgres_url(), poolclass=sa.NullPool)
-    query = sa.text("SELECT count(*), count(*) FILTER (WHERE state = 'waiting') FROM deliveries")
+    query = sa.text("SELECT count(*), count(*) FILTER (WHERE state IN ('queued', 'waiting')) FROM deliveries")
     deadline = WALL.now() + int(DRAIN_S * NANOS)
     while WALL.now() < deadline:
         for one in killed:

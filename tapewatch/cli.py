@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sink": ("sinks.commands.sink", "keep topics in stores; bring alerts to subscribers; send orders to a venue"),
     "subscriptions": ("tapewatch.commands.subscriptions", "who is told of which alerts; what was sent; send again"),
     "db": ("infra.commands.db", "migrate the database, drop old partitions"),
+    "kibana": ("infra.commands.kibana", "write Kibana dashboards, or install them"),
     "tail": ("tapewatch.commands.tail", "show any topic readably, frames included"),
     "train": ("detectors.commands.train", "train a model"),
     "models": ("streams.commands.models", "list, show, promote and roll back models"),

@@ -15,8 +15,18 @@ from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.subscription_store import one
 from tapewatch.subscriptions import Subscription
 
-DeliveryState = Literal["gathering", "folded", "waiting", "delivered", "dead"]
-DELIVERY_STATES: tuple[DeliveryState, ...] = ("gathering", "folded", "waiting", "delivered", "dead")
+DeliveryState = Literal["gathering", "folded", "queued", "waiting", "delivered", "dead"]
+DELIVERY_STATES: tuple[DeliveryState, ...] = ("gathering", "folded", "queued", "waiting", "delivered", "dead")
+"""gathering, folded : for a digest, into one; queued : behind an earlier message of its lane, a subscription and an
+instrument; waiting : the one of its lane to be sent; delivered, dead : the end."""
+
+_LANES = sa.text("SELECT pg_advisory_xact_lock(7236006)")
+_PROMOTE = sa.text(
+    "UPDATE deliveries SET state = 'waiting', due_ns = :now WHERE message_id IN (SELECT DISTINCT ON (d.instrument) "
+    "d.message_id FROM deliveries d WHERE d.subscription_id = :id AND d.state = 'queued' AND NOT EXISTS (SELECT 1 FROM "
+    "deliveries e WHERE e.subscription_id = d.subscription_id AND e.instrument = d.instrument AND e.state = 'waiting') "
+    "ORDER BY d.instrument, d.seq)"
+)
 _LAST_NS = 2**63 - 1
 
 
@@ -57,6 +67,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
 
 
+def hold_lanes(session: sa.Connection) -> None:
+    """Nobody else puts messages into lanes or takes one off until the transaction ends.
+
+    So a lane with queued messages always has a waiting one: whoever ends that one sees what is behind it.
+    """
+    session.execute(_LANES)
+
+
 def message_id(*parts: str | int) -> str:
     """The id of a message to a subscription: the same however often it is made."""
     return "msg_" + stable_id(*parts)
@@ -93,9 +111,10 @@ def replay(
     TapewatchError where the subscription is disabled.
     """
     found = _active(session, key)
+    hold_lanes(session)
     done = session.execute(
         sa.text(
-            "UPDATE deliveries SET state = 'waiting', due_ns = :now, lease_ns = 0, attempts = 0, done_ns = 0, "
+            "UPDATE deliveries SET state = 'queued', due_ns = :now, lease_ns = 0, attempts = 0, done_ns = 0, "
             "status = 0, last_error = '', replays = replays + 1 WHERE subscription_id = :id AND state = ANY(:states) "
             "AND created_ns >= :since AND created_ns < :until"
         ),
@@ -107,6 +126,7 @@ def replay(
             "now": now_ns,
         },
     )
+    session.execute(_PROMOTE, {"id": found.id, "now": now_ns})
     return int(done.rowcount)
 
 
@@ -117,13 +137,15 @@ def send_test(session: sa.Connection, key: str, who: str, now_ns: int) -> str:
     told = {"message": f"A test of the subscription {found.name}.", "by": who}
     message = {"type": "subscription.test", "timestamp": to_rfc3339(now_ns), "data": told}
     body = msgspec.json.encode(message, order="deterministic").decode()
+    hold_lanes(session)
     session.execute(
         sa.text(
             "INSERT INTO deliveries (message_id, subscription_id, type, body, state, due_ns, created_ns) VALUES "
-            "(:message, :id, 'subscription.test', :body, 'waiting', :now, :now) ON CONFLICT DO NOTHING"
+            "(:message, :id, 'subscription.test', :body, 'queued', :now, :now) ON CONFLICT DO NOTHING"
         ),
         {"message": fresh, "id": found.id, "body": body, "now": now_ns},
     )
+    session.execute(_PROMOTE, {"id": found.id, "now": now_ns})
     return fresh
 
 

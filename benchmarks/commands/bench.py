@@ -7,6 +7,7 @@ import msgspec
 
 from benchmarks import compare, console_tape, engine, feeds, profile
 from benchmarks.engine import say
+from benchmarks.sinks import rates
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:
@@ -16,6 +17,7 @@ _EPILOG = """examples:
   tapewatch bench engine --profile
   tapewatch bench feeds --json
   tapewatch bench tape --json
+  tapewatch bench sinks --json
   tapewatch bench peers --peer quix --peer faust
 """
 
@@ -36,6 +38,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     tape.epilog = "example: tapewatch bench tape --seconds 30 --json"
     tape.add_argument("--seconds", type=float, default=30.0, help="how long it is watched (default: 30)")
     _configure_output(tape)
+
+    sinks = what.add_parser("sinks", help="rows a second that each sink keeps from a full topic")
+    sinks.epilog = "example: tapewatch bench sinks --runs 3 --json"
+    sinks.add_argument("--runs", type=_count, default=3, help="of each sink (default: 3)")
+    sinks.add_argument("--share", type=float, default=1.0, help="of the usual number of rows (default: 1)")
+    _configure_output(sinks)
 
 
 def _configure_engine(parser: argparse.ArgumentParser) -> None:
@@ -87,11 +95,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         | compare.PeersResult
         | feeds.FeedsResult
         | console_tape.ConsoleResult
+        | rates.SinksResult
     )
     if args.what == "tape":
         result = console_tape.bench(settings, args.seconds, say)
     elif args.what == "feeds":
         result = feeds.bench(settings, args.runs, say)
+    elif args.what == "sinks":
+        result = rates.bench(settings, args.runs, args.share, args.seed, say)
     elif args.what == "peers":
         result = compare.bench(settings, args.peer or list(compare.PEERS), args.seed, args.share, say)
     elif args.profile:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,8 +14,11 @@ from console.app import record
 from console.routing import Call, RefusedError, Route
 from console.services import Services
 from tapewatch import proposals
+from tapewatch.clock import NANOS
 from tapewatch.desk_messages import Proposal
 from tapewatch.rfc3339 import to_rfc3339
+
+KEPT_NS = 10 * NANOS
 
 Why = Annotated[str, Meta(min_length=1, max_length=2000)]
 
@@ -49,6 +53,15 @@ class Configuration(msgspec.Struct, frozen=True):
     values: dict[str, Any]
 
 
+@dataclass(slots=True)
+class Desk:
+    """What the commands that are run share. shown : the configuration in force, kept for a few seconds"""
+
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    shown: Configuration | None = None
+    shown_ns: int = 0
+
+
 async def listed(call: Call) -> list[Proposal]:
     """Proposals, newest first."""
     asked: Asked = call.query
@@ -69,7 +82,7 @@ async def made(call: Call) -> Proposal:
     """Propose a change; what could not be applied is refused now."""
     wanted: Wanted = call.body
     settings = call.services.settings
-    async with call.services.parts["proposals"]:
+    async with call.services.parts["proposals"].one_at_a_time:
         if wanted.kind == "configuration":
             words = ["config", "apply", "@wanted.toml", "--check", "--why", "checked"]
             outcome = await applying.tapewatch(settings, words, {"wanted.toml": wanted.content})
@@ -97,7 +110,7 @@ async def decided(call: Call) -> Proposal:
     """Approve or reject a proposal of somebody else; an approved one is applied at once."""
     wanted: Decision = call.body
     settings = call.services.settings
-    async with call.services.parts["proposals"]:
+    async with call.services.parts["proposals"].one_at_a_time:
         proposal = await shown(call)
         if proposal.state != "proposed":
             raise RefusedError(409, f"the proposal is {proposal.state}")
@@ -140,16 +153,22 @@ async def _applied(call: Call, proposal: Proposal) -> applying.Outcome:
 
 async def configuration(call: Call) -> Configuration:
     """The detector configuration in force."""
-    outcome = await applying.tapewatch(call.services.settings, ["config", "show"])
-    if outcome.document is None:
-        raise RefusedError(503, outcome.problem, "Try again.")
-    values = dict(outcome.document["detectors"])
-    return Configuration(values.pop("hash"), values.pop("applied") or "", values)
+    desk: Desk = call.services.parts["proposals"]
+    async with desk.one_at_a_time:
+        now = call.services.clock.now()
+        if desk.shown is None or now - desk.shown_ns > KEPT_NS:
+            outcome = await applying.tapewatch(call.services.settings, ["config", "show"])
+            if outcome.document is None:
+                raise RefusedError(503, outcome.problem, "Try again.")
+            values = dict(outcome.document["detectors"])
+            desk.shown = Configuration(values.pop("hash"), values.pop("applied") or "", values)
+            desk.shown_ns = now
+        return desk.shown
 
 
 @asynccontextmanager
-async def _one_at_a_time(services: Services) -> AsyncIterator[asyncio.Lock]:
-    yield asyncio.Lock()
+async def _desk(services: Services) -> AsyncIterator[Desk]:
+    yield Desk()
 
 
 def _route(method: Any, path: str, handler: Any, summary: str, **more: Any) -> Route:
@@ -171,4 +190,4 @@ ROUTES = [
     ),
     _route("GET", "/configuration", configuration, "The detector configuration in force", answer=Configuration),
 ]
-PARTS = {"proposals": _one_at_a_time}
+PARTS = {"proposals": _desk}

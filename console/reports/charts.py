@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from math import isfinite
 
 from console.api.moments import Context
+from console.api.moments import Points as Series
 from console.reports.blocks import Bar, Label, Line, Picture
 from tapewatch.messages import Evidence
 
@@ -72,6 +73,8 @@ def pictures(context: Context, evidence: Sequence[Evidence]) -> list[Picture]:
         if each.feature in context.features.values and each.feature not in told:
             told.add(each.feature)
             made += _feature(context, each)
+    for detector, series in sorted(context.scores.items()):
+        made += _score(context, detector, series)
     return made + _levels(context)
 
 
@@ -111,6 +114,16 @@ def _feature(context: Context, evidence: Evidence) -> list[Picture]:
     frame.line(points, INK)
     for value in limit:
         frame.level(value, LIMIT)
+    frame.moment(context.decided, "")
+    return [frame.picture()]
+
+
+def _score(context: Context, detector: str, series: Series) -> list[Picture]:
+    points = _known(series.t, series.value)
+    if not points:
+        return []
+    frame = Frame(f"Probability of manipulation: {detector}", 110, context.start, context.end, [value for _, value in points])
+    frame.line(points, INK)
     frame.moment(context.decided, "")
     return [frame.picture()]
 

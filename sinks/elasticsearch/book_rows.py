@@ -9,11 +9,10 @@ from sinks.elasticsearch import mappings
 from sinks.elasticsearch.documents import base
 from sinks.elasticsearch.item import Item, action, daily, encode
 from tapewatch import checks
-from tapewatch.admission import Admission, Admitted
+from tapewatch.admission import Admission, Admitted, KnowsInstruments
 from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError
 from tapewatch.frames import MAX_FRAME_BYTES, Headers
-from tapewatch.registry import Registry
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import RowType
 
@@ -28,7 +27,7 @@ class BookRows:
     every_s : length of a stretch, s
     """
 
-    def __init__(self, prefix: str, every_s: int, registry: Registry) -> None:
+    def __init__(self, prefix: str, every_s: int, registry: KnowsInstruments) -> None:
         self._prefix, self._every = prefix, every_s * NANOS
         self._registry = registry
         self._admissions: dict[tuple[str, int], Admission] = {}

@@ -12,11 +12,11 @@ from sinks.elasticsearch.item import Item, action, daily, encode, revision_versi
 from sinks.engine_frame import KINDS
 from sinks.log_reader import headers_of, place
 from tapewatch import dead_letters, messages, topics
+from tapewatch.admission import KnowsInstruments
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.errors import ContractError
 from tapewatch.logs import printable
 from tapewatch.reach_settings import ElasticsearchSettings
-from tapewatch.registry import Registry
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 
 _MARKET = re.compile(topics.MARKET_PATTERN)
@@ -36,7 +36,7 @@ def is_urgent(topic: str) -> bool:
 class Intake:
     """Reads records into items. registry : for order books; without one they are not read."""
 
-    def __init__(self, settings: ElasticsearchSettings, registry: Registry | None = None) -> None:
+    def __init__(self, settings: ElasticsearchSettings, registry: KnowsInstruments | None = None) -> None:
         self._prefix = settings.prefix
         self._engine = EngineRows(settings.prefix, settings.score_floor)
         self._books = BookRows(settings.prefix, settings.book_seconds, registry) if registry else None

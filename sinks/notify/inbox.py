@@ -12,11 +12,12 @@ import sqlalchemy as sa
 
 from sinks.notify.planning import DIGEST_ALERTS, HOUR_NS, Gathered, Placed, digest, placed
 from tapewatch.clock import NANOS
+from tapewatch.delivery_store import hold_lanes
 from tapewatch.messages import Alert, Case, decode, encode
 from tapewatch.subscription_store import listed
 from tapewatch.subscriptions import Subscription
 
-AT_ONCE = 1000
+AT_ONCE = 200
 _TAKE = sa.text(
     "INSERT INTO notify_inbox (alert_id, instrument, revision, body, recorded_ns, deadline_ns) VALUES "
     "(:alert, :instrument, :revision, :body, :recorded, :deadline)"
@@ -36,9 +37,11 @@ _WAITING = sa.text(
     "ORDER BY i.seq LIMIT :limit"
 )
 _PLACE = sa.text(
-    "INSERT INTO deliveries (message_id, subscription_id, instrument, alert_id, revision, type, body, state, gathered, "
-    "due_ns, created_ns) VALUES (:message, :id, :instrument, :alert, :revision, :type, :body, :state, :gathered, :due, "
-    ":now) ON CONFLICT (message_id) DO NOTHING"
+    "INSERT INTO deliveries (message_id, subscription_id, instrument, alert_id, revision, type, body, gathered, "
+    "due_ns, created_ns, state) VALUES (:message, :id, :instrument, :alert, :revision, :type, :body, :gathered, :due, "
+    ":now, CASE WHEN :gathered <> '' THEN 'gathering' WHEN EXISTS (SELECT 1 FROM deliveries WHERE subscription_id = :id "
+    "AND instrument = :instrument AND state IN ('queued', 'waiting')) THEN 'queued' ELSE 'waiting' END) "
+    "ON CONFLICT (message_id) DO NOTHING"
 )
 _THIS_HOUR = sa.text(
     "SELECT count(*) FROM deliveries WHERE subscription_id = :id AND created_ns >= :hour AND gathered = '' "
@@ -102,6 +105,7 @@ def plan(session: sa.Connection, now_ns: int) -> tuple[int, int]:
     waiting = session.execute(_WAITING, {"now": now_ns, "limit": AT_ONCE}).all()
     if not waiting:
         return 0, 0
+    hold_lanes(session)
     places = [Place(session, each, now_ns) for each in listed(session) if each.state == "active"]
     held: set[str] = set()
     done, made, inhibited = [], 0, 0
@@ -148,6 +152,7 @@ def fold(session: sa.Connection, now_ns: int) -> int:
         groups.setdefault((key, gathered), []).append((message, body))
     if not groups:
         return 0
+    hold_lanes(session)
     subscriptions = {each.id: each for each in listed(session)}
     made = 0
     for (key, gathered), members in groups.items():
@@ -181,7 +186,6 @@ def _insert(session: sa.Connection, key: str, found: Placed, now_ns: int, alert:
         "revision": alert.revision if alert else 0,
         "type": found.type,
         "body": found.body,
-        "state": "gathering" if found.gathered else "waiting",
         "gathered": found.gathered,
         "due": found.due_ns,
         "now": now_ns,

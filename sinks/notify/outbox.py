@@ -1,11 +1,12 @@
 """The sender's side of the outbox: take messages that are due, in order within a lane, and write what became of them.
 
-A lane is a subscription and an instrument: a message is taken only when no earlier one of its lane waits.
+A lane is a subscription and an instrument: its oldest message that is not done waits, the others are queued behind it.
 
 1. A message is leased: nobody else takes it for a while. If we die here, it is taken again when the lease has run out,
    or when a sink starts, which gives back every lease.
 2. It is sent. If we die here, it is sent again under the same id.
-3. What became of it is written. After that, it is not sent again.
+3. What became of it is written; where that was the end of it, the next of its lane waits from here on. After that, it
+   is not sent again.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 
 from sinks.notify.outcome import Outcome
 from tapewatch.clock import NANOS
+from tapewatch.delivery_store import hold_lanes
 
 _DUE = sa.text(
     "SELECT s.id FROM subscriptions s WHERE s.state = 'active' AND s.hold_until_ns <= :now AND EXISTS (SELECT 1 FROM "
@@ -23,8 +25,6 @@ _DUE = sa.text(
 _CLAIM = sa.text(
     "UPDATE deliveries SET lease_ns = :until WHERE message_id IN (SELECT d.message_id FROM deliveries d "
     "WHERE d.subscription_id = :id AND d.state = 'waiting' AND d.due_ns <= :now AND d.lease_ns <= :now "
-    "AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.subscription_id = d.subscription_id "
-    "AND e.instrument = d.instrument AND e.state = 'waiting' AND e.seq < d.seq) "
     "ORDER BY d.seq LIMIT :room FOR UPDATE SKIP LOCKED) RETURNING message_id, seq, subscription_id, instrument, body, "
     "attempts, replays"
 )
@@ -36,9 +36,10 @@ _AGAIN = sa.text(
     "UPDATE deliveries SET attempts = attempts + 1, status = :status, last_error = :error, lease_ns = 0, "
     "due_ns = :due WHERE message_id = :message AND state = 'waiting' AND replays = :replays"
 )
-_LANE = sa.text(
-    "UPDATE deliveries SET due_ns = GREATEST(due_ns, :due) WHERE subscription_id = :id AND instrument = :instrument "
-    "AND state = 'waiting'"
+_NEXT = sa.text(
+    "UPDATE deliveries SET state = 'waiting', due_ns = :now WHERE message_id = (SELECT message_id FROM deliveries "
+    "WHERE subscription_id = :id AND instrument = :instrument AND state = 'queued' ORDER BY seq LIMIT 1) AND NOT "
+    "EXISTS (SELECT 1 FROM deliveries WHERE subscription_id = :id AND instrument = :instrument AND state = 'waiting')"
 )
 _WORKS = sa.text("UPDATE subscriptions SET failing_since_ns = 0 WHERE id = ANY(:ids) AND failing_since_ns <> 0")
 _FAILS = sa.text(
@@ -92,6 +93,7 @@ def claim(session: sa.Connection, key: str, room: int, now_ns: int, lease_ns: in
 def settle(session: sa.Connection, ended: Sequence[Settled], now_ns: int, disable_after_s: float) -> list[str]:
     """Write what became of messages; the subscriptions that were disabled for it."""
     disabled = []
+    hold_lanes(session)
     for one in ended:
         told = {
             "message": one.message.message_id,
@@ -102,10 +104,10 @@ def settle(session: sa.Connection, ended: Sequence[Settled], now_ns: int, disabl
         }
         if one.due_ns is None:
             session.execute(_DONE, {**told, "state": "delivered" if one.outcome.delivered else "dead"})
+            lane = {"id": one.message.subscription_id, "instrument": one.message.instrument, "now": now_ns}
+            session.execute(_NEXT, lane)
         else:
             session.execute(_AGAIN, {**told, "due": one.due_ns})
-            lane = {"id": one.message.subscription_id, "instrument": one.message.instrument, "due": one.due_ns}
-            session.execute(_LANE, lane)
         if not one.outcome.delivered and _failed(session, one, now_ns, disable_after_s):
             disabled.append(one.message.subscription_id)
     works = sorted({one.message.subscription_id for one in ended if one.outcome.delivered})

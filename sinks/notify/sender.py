@@ -35,6 +35,8 @@ PAUSE_S = 0.1
 """How long the outbox is left alone when nothing has ended."""
 GATHER_S = 0.005
 """How long to wait for more to end after something has: they are written together."""
+TARGET_NS = NANOS
+"""How long an address and its secrets are held in clear: a change counts after that."""
 LEASE_MARGIN_S = 15.0
 ANSWER_LIMIT = 1 << 16
 RESOLVERS = 32
@@ -110,6 +112,7 @@ class Sender:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: list[Settled] = []
         self._something_ended = asyncio.Event()
+        self._targets: dict[str, tuple[int, Target]] = {}
         self._forgot_ns = 0
         self._database = ThreadPoolExecutor(1, thread_name_prefix="outbox")
 
@@ -136,9 +139,14 @@ class Sender:
         self._something_ended.clear()
 
     async def turn(self) -> None:
-        """Write what has ended, take what is due, begin to send it."""
-        await self._write()
-        for message, target in await self._in_database(self._claim):
+        """Write what has ended and take what is due, in one transaction; begin to send it."""
+        ended, self._ended = self._ended, []
+
+        def work() -> list[tuple[Claimed, Target]]:
+            self._write(ended)
+            return self._claim()
+
+        for message, target in await self._in_database(work):
             self._under_way[message.subscription_id] += 1
             task = asyncio.create_task(self._send(message, target))
             self._tasks.add(task)
@@ -148,7 +156,8 @@ class Sender:
         """Wait for what is under way, and write what became of it."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.timeout_s + 1.0)
-        await self._write()
+        ended, self._ended = self._ended, []
+        await self._in_database(partial(self._write, ended))
 
     async def _in_database(self, work: Callable[[], T]) -> T:
         """A transaction in the database's thread."""
@@ -159,14 +168,12 @@ class Sender:
 
         return await asyncio.get_running_loop().run_in_executor(self._database, transaction)
 
-    async def _write(self) -> None:
+    def _write(self, ended: list[Settled]) -> None:
         """Write what has ended since last time."""
-        if not self._ended:
+        if not ended:
             return
-        ended, self._ended = self._ended, []
         now = self._clock.now()
-        write = partial(outbox.settle, self._session, ended, now, self._settings.disable_after_s)
-        disabled = await self._in_database(write)
+        disabled = outbox.settle(self._session, ended, now, self._settings.disable_after_s)
         for key in disabled:
             _log.warning("a subscription was disabled", subscription=key)
         self._tally.add(now, disabled=len(disabled), **_counted(ended))
@@ -190,14 +197,19 @@ class Sender:
 
     def _target(self, key: str, now_ns: int) -> Target | None:
         """Where a subscription's messages go; one whose secrets cannot be read is disabled."""
+        known = self._targets.get(key)
+        if known is not None and now_ns - known[0] < TARGET_NS:
+            return known[1]
         try:
             kind = one(self._session, key).kind
             secrets = signing_secrets(self._session, self._box, key, now_ns)
-            return Target(kind, address(self._session, self._box, key), tuple(secrets))
+            target = Target(kind, address(self._session, self._box, key), tuple(secrets))
         except TapewatchError as error:
             outbox.disable(self._session, key, error.message, now_ns)
             _log.error("a subscription was disabled", subscription=key, problem=error.message)
             return None
+        self._targets[key] = (now_ns, target)
+        return target
 
     async def _send(self, message: Claimed, target: Target) -> None:
         """One attempt, and what it means."""

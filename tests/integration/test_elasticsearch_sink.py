@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from benchmarks.sinks.engine_frames import bars, features, scores
 from sinks.elasticsearch import mappings, retention, templates
 from sinks.elasticsearch.client import connect
 from tapewatch import kafka, topics
@@ -15,7 +16,6 @@ from tapewatch.messages import Alert, Case, Cause, Commit, Position, Signal, enc
 from tapewatch.registry import register
 from tapewatch.rows import RowType
 from tests.integration.elasticsearch_kept import START, Asked, alert, own, run_sink, send
-from tests.integration.engine_frames import bars, features, scores
 from tests.integration.postgres_kept import NAMES, Sender, rows
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x00'; DROP\n{{7*7}} ${jndi:ldap://x}"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from console.api.moments import Books, Context, Features, Seconds, Trades
+from console.api.moments import Books, Context, Features, Points, Seconds, Trades
 from console.reports.evidence_report import Report, blocks, title
 from console.reports.page import POLICY, page
 from console.reports.pdf import pdf
@@ -56,6 +56,7 @@ def context(seconds: int = 120) -> Context:
         instrument="2330.XTAI", start=START, end=last, onset=START + 40_000.0, decided=START + 60_000.0,
         seconds=Seconds(t, prices, prices, prices, prices, volume, volume),
         features=Features(t, {"volume_z": [None, *volume[1:]], "ret_60s": [None] * seconds}),
+        scores={"kmeans": Points(t[:5], [0.1, None, 0.5, 0.9, 0.2][:seconds])} if seconds else {},
         trades=Trades([], [], [], []),
         books=Books([START + 1.0] if seconds else [], [levels], [sizes], [levels], [sizes], 100.0), cut=False,
     )  # fmt: skip
@@ -81,7 +82,7 @@ def test_report_tells_evidence_case_provenance_and_proof() -> None:
 
 def test_pictures_show_price_volume_features_and_levels() -> None:
     text = html(report())
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 5
     assert "threshold &gt;= 4" in text
     assert "Best levels" in text
 

@@ -57,7 +57,7 @@ function content(instruments, totals) {
       "div",
       { class: "figures" },
       card(t("Watched"), figure(watched + missed ? `${((100 * watched) / (watched + missed)).toFixed(2)} %` : "–"), h("p", { class: "muted" }, t("of {n} instrument-seconds", { n: number(watched + missed, 0) }))),
-      card(t("Not watched"), figure(duration(missed)), h("p", { class: "muted" }, t("over {n} instruments", { n: number(instruments.length, 0) }))),
+      card(t("Not watched"), figure(duration(missed)), h("p", { class: "muted" }, t("of {n} instruments together", { n: number(instruments.length, 0) }))),
       totals ? card(t("Venue totals"), figure(number(differ, 0)), h("p", { class: "muted" }, t("instruments whose totals differ"))) : null,
     ),
     card("", table(columns(totals), instruments, { caption: t("Coverage by instrument"), empty: t("Nothing of this day is kept.") })),

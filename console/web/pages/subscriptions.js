@@ -2,12 +2,12 @@
 
 import { get, part, patch, post } from "../api.js";
 import { fill, h } from "../dom.js";
-import { t, time } from "../i18n.js";
+import { number, t, time } from "../i18n.js";
 import { state } from "../state.js";
 import { ask, attempt, card, chip, field, load, select, table, toast } from "../ui.js";
 import { asked, form } from "./subscriptions/form.js";
 
-const STATES = ["waiting", "delivered", "dead", "gathering", "folded"];
+const STATES = ["waiting", "queued", "delivered", "dead", "gathering", "folded"];
 
 /** @param {HTMLElement} root */
 export async function draw(root) {
@@ -50,11 +50,11 @@ function subscriptions(found, again, look) {
         { heading: t("Name"), cell: (row) => row.name },
         { heading: t("Kind"), cell: (row) => t(row.kind) },
         { heading: t("Address"), cell: (row) => h("code", {}, row.target) },
-        { heading: t("For"), cell: (row) => [filtered(row.filter), h("div", { class: "muted" }, paced(row.pace))] },
+        { heading: t("For"), cell: (row) => h("div", { style: { minWidth: "12rem" } }, filtered(row.filter), h("div", { class: "muted" }, paced(row.pace))) },
         { heading: t("State"), cell: (row) => [chip(row.state), row.reason || row.failing_since ? h("div", { class: "muted" }, row.reason || t("failing since {at}", { at: time(row.failing_since) })) : null] },
         { heading: t("Deliveries"), cell: (row) => counts(row, look) },
         ...owner,
-        { heading: "", cell: (row) => acts(row, again) },
+        { heading: t("Actions"), cell: (row) => acts(row, again) },
       ],
       found,
       { caption: t("Subscriptions"), empty: t("Nobody is told of alerts yet.") },
@@ -67,7 +67,7 @@ function counts(row, look) {
   const there = STATES.filter((each) => row.deliveries[each]);
   if (!there.length) return h("span", { class: "muted" }, t("none"));
   return h("div", { class: "row" }, there.map((each) =>
-    h("button", { class: each === "dead" ? "danger" : "quiet", onclick: () => look(row.id, each) }, `${row.deliveries[each]} ${t(each)}`)));
+    h("button", { class: each === "dead" ? "danger" : "quiet", onclick: () => look(row.id, each) }, `${number(row.deliveries[each], 0)} ${t(each)}`)));
 }
 
 /** @param {any} wanted a filter */
@@ -94,7 +94,7 @@ function acts(row, again) {
   const switched = row.state === "active"
     ? button(t("Disable"), () => disable(path, again), "danger")
     : button(t("Enable"), async () => (await attempt(() => post(`${path}/enable`), t("Enabled."))) && again());
-  return h("div", { class: "row" },
+  return h("div", { class: "row", style: { flexWrap: "nowrap" } },
     button(t("Test"), async () => (await attempt(() => post(`${path}/test`), t("A test message is on its way."))) && again()),
     button(t("Edit"), () => edit(row, path, again)),
     row.kind === "webhook" ? button(t("Rotate secret"), () => rotate(path)) : null,

@@ -76,7 +76,7 @@ def _deliveries() -> None:
         *_texts("instrument", "alert_id"),
         *_ints("revision"),
         *_texts("type", "body"),
-        sa.Column("state", sa.Text, nullable=False, comment="gathering, folded, waiting, delivered or dead"),
+        sa.Column("state", sa.Text, nullable=False, comment="gathering, folded, queued, waiting, delivered or dead"),
         *_texts("gathered", "folded_into"),
         *_longs("due_ns", "lease_ns", "created_ns", "done_ns"),
         *_ints("attempts", "replays", "status"),
@@ -85,7 +85,8 @@ def _deliveries() -> None:
     )
     waiting = sa.text("state = 'waiting'")
     lane = ["subscription_id", "instrument", "seq"]
-    op.create_index("ix_deliveries_lane", "deliveries", lane, postgresql_where=waiting)
+    undone = sa.text("state IN ('queued', 'waiting')")
+    op.create_index("ix_deliveries_lane", "deliveries", lane, postgresql_where=undone)
     op.create_index("ix_deliveries_due", "deliveries", ["subscription_id", "due_ns"], postgresql_where=waiting)
     op.create_index("ix_deliveries_made", "deliveries", ["subscription_id", "created_ns"])
     gathering = sa.text("state = 'gathering'")
