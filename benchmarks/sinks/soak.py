@@ -38,6 +38,9 @@ FAULT_SHARE = 0.3
 CALM = 0.3
 """Of the time before the faults, in which latency is measured; the same at the end, without it."""
 
+GRACE_S = 5.0
+"""Alerts of the last seconds before the faults are not waited for: the faults would be in their times."""
+
 KILL_EVERY_S = 60.0
 SEARCH_P99_S = 1.5
 SLOWED_LAG = 5_000
@@ -157,7 +160,7 @@ def _act(settings: Settings, seconds: float, load: "Load", watch: "Searches", ph
     """Calm, faults, calm; how often the server was killed."""
     began, kills, next_kill = WALL.now(), 0, 0.0
     while (now := (WALL.now() - began) / NANOS) < seconds:
-        load.up_to(now, watch if now < CALM * seconds else None)
+        load.up_to(now, watch if now < CALM * seconds - GRACE_S else None)
         faulty = CALM * seconds <= now < (1 - CALM) * seconds
         phase.name, proxy.share = ("faults", FAULT_SHARE) if faulty else ("calm", 0.0)
         if faulty and now >= next_kill:
