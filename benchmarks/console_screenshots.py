@@ -18,6 +18,7 @@ from tapewatch.errors import TapewatchError
 FOLDER = Path("docs/images/console")
 PAGES = Path("console/web/pages/index.js")
 LARGEST = 150_000
+PATIENCE_MS = 90_000
 COLOURS = (256, 128, 64, 32)
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1360, "height": 900}, "color_scheme": "light"},
@@ -52,6 +53,7 @@ def picture(page: Any, address: str, target: Path, settle_ms: int) -> int:
     """Open a page, wait until it is drawn, and keep its picture; gives the bytes."""
     page.goto(address)
     page.wait_for_selector("main h1, main .problem")
+    page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
     page.wait_for_timeout(settle_ms)
     data = reduced(page.screenshot())
     target.write_bytes(data)
@@ -101,6 +103,7 @@ def main() -> int:
             if not context.request.post(f"{url}/api/v1/session", data=said).ok:
                 raise TapewatchError("the console refuses the login", "Check name and password.")
             page = context.new_page()
+            page.set_default_timeout(PATIENCE_MS)
             for module, path in addresses(context.request, url).items():
                 if not args.only or module in args.only:
                     target = args.to / f"{module}-{look}.png"

@@ -99,11 +99,12 @@ export async function draw(root) {
     chart.set(lines.map((each) => ({ name: each.detector, t: each.at, value: each.psi })));
   }
 
-  await load(root, async () => {
+  const body = h("div", {}, h("p", { class: "muted" }, t("Loading")));
+  fill(root, h("h1", {}, t("Models")), body);
+  await load(body, async () => {
     const models = /** @type {Model[]} */ (await get("/models"));
     const [champions, others] = [models.filter((each) => each.role === "champion"), models.filter((each) => each.role !== "champion")];
     return [
-      h("h1", {}, t("Models")),
       card(t("Champions"), h("p", { class: "muted" }, t("What decides now. A change is proposed by one and approved by another.")), modelTable(champions)),
       card(t("Challengers"), modelTable(others)),
       h("section", { class: "card" },
