@@ -24,7 +24,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cases": ("tapewatch.commands.cases", "the queue of cases: list, show, assign, close, approve, suppress"),
     "sink": ("sinks.commands.sink", "keep topics in stores; bring alerts to subscribers; send orders to a venue"),
     "subscriptions": ("tapewatch.commands.subscriptions", "who is told of which alerts; what was sent; send again"),
-    "sink": ("sinks.commands.sink", "keep topics in PostgreSQL or Elasticsearch; send orders to a venue"),
     "db": ("infra.commands.db", "migrate the database, drop old partitions"),
     "kibana": ("infra.commands.kibana", "write Kibana dashboards, or install them"),
     "tail": ("tapewatch.commands.tail", "show any topic readably, frames included"),
