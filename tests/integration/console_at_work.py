@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -13,7 +14,9 @@ from console import serve
 from console.accounts import passwords, store, tokens
 from tapewatch.clock import NANOS, WALL
 from tapewatch.reach_settings import ConsoleSettings
-from tapewatch.settings import Settings
+from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
+from tapewatch.stack import Addresses
+from tests.integration.postgres_kept import migrated
 
 PASSWORD = "correct-horse-battery"
 ROLES = ("viewer", "analyst", "approver", "admin")
@@ -74,6 +77,14 @@ def at_work(settings: Settings, scene: Callable[[str], Awaitable[None]]) -> None
             await scene(address)
 
     asyncio.run(run())
+
+
+@contextmanager
+def of_its_own(stack: Addresses, data: Path):
+    """Settings with a migrated database for a whole module's tests."""
+    kafka, postgres = KafkaSettings(bootstrap=stack.bootstrap), PostgresSettings(url=stack.postgres_url)
+    with migrated(Settings(data=str(data), kafka=kafka, postgres=postgres)) as settings:
+        yield settings
 
 
 @contextmanager

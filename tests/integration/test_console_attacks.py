@@ -14,9 +14,8 @@ from tapewatch.clock import WALL
 from tapewatch.desk_messages import Case
 from tapewatch.message import encode
 from tapewatch.reach_settings import OidcSettings
-from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
-from tests.integration.console_at_work import PASSWORD, beside, browser, change, configured, people
-from tests.integration.postgres_kept import migrated
+from tapewatch.settings import Settings
+from tests.integration.console_at_work import PASSWORD, beside, browser, change, configured, of_its_own, people
 
 STREAMS = 3
 AT = "2026-01-05T09:00:00.000000000Z"
@@ -63,12 +62,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def desk(stack, tmp_path_factory):
-    settings = Settings(
-        data=str(tmp_path_factory.mktemp("data")),
-        kafka=KafkaSettings(bootstrap=stack.bootstrap),
-        postgres=PostgresSettings(url=stack.postgres_url),
-    )
-    with migrated(settings) as changed:
+    with of_its_own(stack, tmp_path_factory.mktemp("data")) as changed:
         ready = configured(
             changed,
             request_timeout_s=1.0,

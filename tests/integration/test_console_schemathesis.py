@@ -15,9 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from console import api, openapi
-from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
-from tests.integration.console_at_work import ROLES, beside, configured, people
-from tests.integration.postgres_kept import migrated
+from tests.integration.console_at_work import ROLES, beside, configured, of_its_own, people
 
 CHECKS = [
     not_a_server_error,
@@ -27,10 +25,10 @@ CHECKS = [
     response_headers_conformance,
     unsupported_method,
 ]
-EXAMPLES = {"admin": 3, "approver": 1, "analyst": 1, "viewer": 1}
+EXAMPLES = {"admin": 2, "approver": 1, "analyst": 1, "viewer": 1}
 """Of each operation with data as described; for the admin, as many with data that is not."""
 
-UNASKED = ("/ws", "/live/tape", "/configuration")
+UNASKED = ("/ws", "/live/tape", "/configuration", "/models")
 """WebSockets, and what runs a command of seconds."""
 
 STAGES = ("/commands", "/suppressions", "/approve", "/end", "/proposals", "/decision")
@@ -39,12 +37,7 @@ STAGES = ("/commands", "/suppressions", "/approve", "/end", "/proposals", "/deci
 
 @pytest.fixture(scope="module")
 def desk(stack, tmp_path_factory):
-    at = Settings(
-        data=str(tmp_path_factory.mktemp("data")),
-        kafka=KafkaSettings(bootstrap=stack.bootstrap),
-        postgres=PostgresSettings(url=stack.postgres_url),
-    )
-    with migrated(at) as changed:
+    with of_its_own(stack, tmp_path_factory.mktemp("data")) as changed:
         ready = configured(changed, requests_per_minute=1_000_000)
         tokens = people(ready)
         with beside(ready) as address:
@@ -83,7 +76,7 @@ def probed(operation, mode, examples: int, address: str, headers) -> list[str]:
     )
     @given(operation.as_strategy(generation_mode=mode))
     def probe(case) -> None:
-        answer = case.call(base_url=address.rstrip("/"), headers=headers, timeout=30, allow_redirects=False)
+        answer = case.call(base_url=address.rstrip("/"), headers=headers, timeout=60, allow_redirects=False)
         case.validate_response(answer, checks=CHECKS)
 
     try:
