@@ -28,6 +28,8 @@ from tests.integration.test_postgres_forecasts import item, prediction, ranking
 WEB = Path(__file__).parents[2] / "console" / "web"
 EVIL = "<img src=x onerror=alert(1)>"
 """A name that would be markup if a page took it for that."""
+PATIENCE_MS = 120_000
+"""The page Models asks a process of its own, which takes seconds to start, more on a busy machine."""
 ALERT = alert_id("pump_and_dump", NAMES[0], START)
 
 
@@ -126,6 +128,7 @@ def logged_in(chromium, address: str, **options):
 
 def shown(page, address: str, path: str) -> None:
     """Go to a page and wait until it is drawn and has what it asked for."""
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(address + path)
     page.wait_for_selector("main h1, main.login, main .problem")
-    page.wait_for_function("() => !document.querySelector('main[aria-busy=true]')")
+    page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
