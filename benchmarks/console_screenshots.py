@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"viewport": {"width": 1360, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "is_mobile": True, "has_touch": True},
 }
-NEWEST = {
+NEWEST: dict[str, tuple[str, Callable[[Any], str]]] = {
     "/instruments/:id": ("/signals/table", lambda found: found[0]["instrument"]),
     "/alerts/:id": ("/alerts?limit=1", lambda found: found["alerts"][0]["id"]),
     "/cases/:id": ("/cases?limit=1", lambda found: found["cases"][0]["id"]),

@@ -13,7 +13,7 @@ from tapewatch import __version__, logs, settings
 from tapewatch.errors import TapewatchError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("infra.commands.up", "start the embedded Kafka and PostgreSQL"),
+    "up": ("infra.commands.up", "start the embedded Kafka and PostgreSQL, and Elasticsearch on request"),
     "down": ("infra.commands.down", "stop the embedded stack"),
     "status": ("infra.commands.status", "show what is running and where"),
     "doctor": ("infra.commands.doctor", "check what this machine lacks and say how to get it"),

@@ -18,7 +18,10 @@ from benchmarks.sinks.engine_frames import scores
 from benchmarks.sinks.fault_proxy import FAULTS, FaultProxy
 from benchmarks.stack import command, environment
 from infra import migrations
+from infra.embedded import elasticsearch
 from sinks.elasticsearch.client import connect
+from sinks.reconcile import Reconciler, Report
+from sinks.reconcile.ledger import STORES
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.messages import Alert, Provenance, alert_id, encode, to_rfc3339
@@ -139,6 +142,8 @@ def _agreed(settings: Settings) -> Report:
     """The last comparison of topic and stores: without a difference, or when patience ends."""
     reconciler = Reconciler(settings, STORES, settle_s=2.0)
     deadline = WALL.now() + int(SETTLE_S * NANOS)
+    while not elasticsearch.is_healthy(settings.elasticsearch.url) and WALL.now() < deadline:
+        WALL.sleep(0.2)
     try:
         report = reconciler.run(0, FOREVER, repair=False)
         while report.differences and WALL.now() < deadline:

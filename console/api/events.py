@@ -178,5 +178,5 @@ ROUTES = [
         query=Wanted,
         media="text/event-stream",
     ),
-    Route("GET", "/api/v1/events/ws", socket, "The same over a WebSocket", media="application/json"),
+    Route("GET", "/api/v1/events/ws", socket, "The same over a WebSocket", media="websocket"),
 ]

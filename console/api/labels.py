@@ -33,7 +33,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=5000)] = 500
 
 
-class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ItemsWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which items to label: the newest, those without a label of anybody's by default."""
 
     kind: Kind = "alert"
@@ -130,7 +130,7 @@ async def listed(call: Call) -> list[Label]:
 
 async def items(call: Call) -> list[Item]:
     """What there is to label, newest first."""
-    wanted: Queue = call.query
+    wanted: ItemsWanted = call.query
     given: dict[str, list[Label]] = {}
     for label in newest(await _all(call)):
         if label.kind == wanted.kind:
@@ -224,7 +224,7 @@ PARTS = {"labels": _labels}
 
 ROUTES = [
     Route("GET", "/api/v1/labels", listed, "Labels, newest first", page="labels", query=Wanted, answer=list[Label]),
-    Route("GET", "/api/v1/labels/items", items, "What there is to label", page="labels", query=Queue,
+    Route("GET", "/api/v1/labels/items", items, "What there is to label", page="labels", query=ItemsWanted,
           answer=list[Item]),
     Route("POST", "/api/v1/labels", give, "Label an alert or a news item", role="analyst", page="labels", body=Given,
           answer=Label),

@@ -20,8 +20,8 @@ from tapewatch.rfc3339 import to_rfc3339
 State = Literal["draft", "final"]
 
 
-class Draft(msgspec.Struct, frozen=True):
-    """A revision of a report. missing : what the template wants and it does not say; who, at : made this revision"""
+class Brief(msgspec.Struct, frozen=True):
+    """A revision of a report without its content. who, at : made it"""
 
     id: str
     revision: int
@@ -30,20 +30,13 @@ class Draft(msgspec.Struct, frozen=True):
     state: State
     who: str
     at: str
+
+
+class Draft(Brief, frozen=True):
+    """A revision of a report. missing : what the template wants and it does not say"""
+
     missing: list[str]
     content: Stor
-
-
-class Brief(msgspec.Struct, frozen=True):
-    """A revision of a report without its content."""
-
-    id: str
-    revision: int
-    alert: str
-    instrument: str
-    state: State
-    who: str
-    at: str
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -133,6 +133,6 @@ ROUTES = [
     Route("GET", "/api/v1/tape", shown, "All instruments as they stand", page="tape", query=Wanted, answer=TapeNow),
     Route(
         "GET", "/api/v1/live/tape", live, "All instruments as they move, over a WebSocket", query=Watched,
-        media="application/octet-stream",
+        media="websocket",
     ),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What people look at: the case stage and the console with two accounts, so that four eyes can be shown."""
+"""What people look at: case stage, console with two accounts (so that four eyes can be shown), archived evidence."""
 
 import json
 import socket
@@ -26,13 +26,14 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Front:
-    """The case stage and the console, as children of the demo.
+    """The case stage, the console and the archiver, as children of the demo.
 
     url : empty until the console is open; passwords : by account, empty where an earlier demo's are not known
     """
 
     def __init__(self, settings: Settings, family: Family) -> None:
         self.url = ""
+        self._family, self._archives = family, False
         self._kept = settings.data_path / "demo" / PASSWORDS
         self.passwords: dict[str, str] = _read(self._kept)
         family.launch("cases", ["run", "cases", "--quiet", "--json"])
@@ -53,6 +54,12 @@ class Front:
         self._kept.parent.mkdir(parents=True, exist_ok=True)
         write_private(self._kept, json.dumps(self.passwords).encode())
         return True
+
+    def archive(self) -> None:
+        """Start the archiver of evidence, once."""
+        if not self._archives:
+            self._archives = True
+            self._family.launch("evidence", ["run", "evidence", "--quiet", "--json"])
 
     def told(self) -> str:
         """Address and how to log in, in one line."""

@@ -206,6 +206,9 @@ class _Demo:
             _check(family, screen.state)
             screen.refresh()
             self._note_catching_up(screen.state)
+            if self._caught_up_ns and screen.state.front is not None:
+                # It reads stretches of the log again: the engine comes first.
+                screen.state.front.archive()
             self._stop.wait(TICK_S)
         if not self._stop.is_set():
             _check(family, screen.state)

@@ -10,6 +10,7 @@ import msgspec
 import psycopg2
 from confluent_kafka import KafkaException
 
+from sinks.elasticsearch.client import server_errors
 from sinks.reconcile import Reconciler, Report
 from sinks.reconcile.ledger import STORES
 from sinks.reconcile.report import metrics
@@ -65,13 +66,21 @@ class _Watch:
         """Compare and print."""
         # A later alert than now cannot be known; the largest time would not fit into a date.
         until = min(self._until, WALL.now() + 366 * 86_400 * 10**9) if self._args.until is None else self._until
-        self._last = self._reconciler.run(self._since, until, self._args.repair)
+        self._last = self._compared(until)
         self._rounds += 1
         if self._args.json:
             print(msgspec.json.encode(self._last).decode(), flush=True)
         else:
             print("\n".join(self._last.lines()), flush=True)
         return 1 if self._last.differences else 0
+
+    def _compared(self, until_ns: int) -> Report:
+        """One comparison. TapewatchError where a server does not answer."""
+        try:
+            return self._reconciler.run(self._since, until_ns, self._args.repair)
+        except (psycopg2.Error, KafkaException, *server_errors()) as error:
+            said = logs.printable(" ".join(str(error).split()))[:300]
+            raise TapewatchError(f"a server does not do its part: {said}", "Look at `tapewatch status`.") from error
 
     def forever(self) -> int:
         """Compare every so often until told to end; a server that fails is tried again in the next round."""
@@ -84,14 +93,9 @@ class _Watch:
         while not stop.is_set():
             try:
                 left = self.once()
-            except (psycopg2.Error, KafkaException, TapewatchError, OSError) as error:
+            except TapewatchError as error:
                 self._failures += 1
-                _log.warning("comparison failed", problem=logs.printable(str(error))[:300])
-            except Exception as error:
-                if not type(error).__module__.startswith(("elastic_transport", "elasticsearch")):
-                    raise
-                self._failures += 1
-                _log.warning("comparison failed", problem=logs.printable(str(error))[:300])
+                _log.warning("comparison failed", problem=error.message)
             stop.wait(self._args.every)
         return left
 

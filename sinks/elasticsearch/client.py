@@ -34,6 +34,15 @@ def connect(settings: Settings) -> Elasticsearch:
     )
 
 
+def server_errors() -> tuple[type[Exception], ...]:
+    """What the client raises where the server does not answer, or refuses; nothing where there is no client."""
+    try:
+        from elasticsearch import ApiError, TransportError
+    except ImportError:
+        return ()
+    return ApiError, TransportError
+
+
 def _key(file: Path) -> str:
     """The API key in a file."""
     try:

@@ -39,9 +39,9 @@ _WAITING = sa.text(
 _PLACE = sa.text(
     "INSERT INTO deliveries (message_id, subscription_id, instrument, alert_id, revision, type, body, gathered, "
     "due_ns, created_ns, state) VALUES (:message, :id, :instrument, :alert, :revision, :type, :body, :gathered, :due, "
-    ":now, CASE WHEN :gathered <> '' THEN 'gathering' WHEN EXISTS (SELECT 1 FROM deliveries WHERE subscription_id = :id "
-    "AND instrument = :instrument AND state IN ('queued', 'waiting')) THEN 'queued' ELSE 'waiting' END) "
-    "ON CONFLICT (message_id) DO NOTHING"
+    ":now, CASE WHEN :gathered <> '' THEN 'gathering' "
+    "WHEN EXISTS (SELECT 1 FROM deliveries WHERE subscription_id = :id AND instrument = :instrument "
+    "AND state IN ('queued', 'waiting')) THEN 'queued' ELSE 'waiting' END) ON CONFLICT (message_id) DO NOTHING"
 )
 _THIS_HOUR = sa.text(
     "SELECT count(*) FROM deliveries WHERE subscription_id = :id AND created_ns >= :hour AND gathered = '' "

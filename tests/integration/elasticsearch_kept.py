@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable
 
 import msgspec
+from confluent_kafka import TopicPartition
 from elasticsearch import Elasticsearch
 
 from sinks.elasticsearch import ElasticsearchSink
@@ -33,7 +34,33 @@ def own(settings: Settings, url: str, **more: object) -> Settings:
     name = f"t{uuid.uuid4().hex[:8]}"
     chosen = ElasticsearchSettings(url=url, prefix=name, group=name, **more)
     kafka.create_topics(settings, [*topics.shared_topics(settings.topics), *topics.case_topics(settings.topics)])
-    return msgspec.structs.replace(settings, elasticsearch=chosen)
+    mine = msgspec.structs.replace(settings, elasticsearch=chosen)
+    # What other tests have left in the topics is not for this one.
+    stand_at(mine, ends(mine))
+    return mine
+
+
+def ends(settings: Settings) -> list[TopicPartition]:
+    """Where the topics end now."""
+    reader = kafka.consumer(settings)
+    try:
+        there = [
+            (name, partition)
+            for name, topic in reader.list_topics(timeout=15).topics.items()
+            if not name.startswith("__")
+            for partition in topic.partitions
+        ]
+        return [TopicPartition(*log, kafka.watermarks(reader, *log)[1]) for log in there]
+    finally:
+        reader.close()
+
+
+def stand_at(settings: Settings, places: list[TopicPartition]) -> None:
+    """Let the sink begin there."""
+    for lane in ("urgent", "data"):
+        reader = kafka.consumer(settings, f"{settings.elasticsearch.group}-{lane}")
+        reader.commit(offsets=places, asynchronous=False)
+        reader.close()
 
 
 def alert(number: int, revision: int = 0, mark: str = "AAA", **changes: object) -> Alert:

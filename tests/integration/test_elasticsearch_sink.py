@@ -15,7 +15,7 @@ from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert, Case, Cause, Commit, Position, Signal, encode, stable_id, to_rfc3339
 from tapewatch.registry import register
 from tapewatch.rows import RowType
-from tests.integration.elasticsearch_kept import START, Asked, alert, own, run_sink, send
+from tests.integration.elasticsearch_kept import START, Asked, alert, ends, own, run_sink, send, stand_at
 from tests.integration.postgres_kept import NAMES, Sender, rows
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x00'; DROP\n{{7*7}} ${jndi:ldap://x}"
@@ -58,13 +58,12 @@ def test_alert_is_one_document_at_its_newest_revision_whatever_the_order(mine):
 
 def test_reading_everything_again_doubles_nothing_and_moves_nothing_back(mine):
     said = [alert(10 + number % 5, number // 5, mark="AGAIN") for number in range(15)]
+    before = ends(mine)
     send(mine, said)
     first = run_sink(mine)
     assert first.documents["alerts"] + first.conflicts >= 5
-    again = msgspec.structs.replace(
-        mine, elasticsearch=msgspec.structs.replace(mine.elasticsearch, group=f"{mine.elasticsearch.group}-again")
-    )
-    run_sink(again)
+    stand_at(mine, before)
+    run_sink(mine)
     assert set(Asked(mine).revisions(said).values()) == {2}
     assert len(Asked(mine).revisions(said)) == 5
 

@@ -16,16 +16,30 @@ export function evidence(newest, first) {
   const looked = newest.revision !== first.revision;
   const tested = newest.evidence.filter((item) => item.threshold !== null);
   const rest = newest.evidence.filter((item) => item.threshold === null);
+  const then = (/** @type {Item} */ item) => before.get(item.feature) ?? item;
   /** @type {{heading: string, cell: (item: Item) => import("../../dom.js").Child, numeric?: boolean}[]} */
   const columns = [
     { heading: t("Feature"), cell: (item) => [h("code", {}, item.feature), " ", h("span", { class: "muted unit" }, item.unit)] },
-    { heading: t("Decided"), cell: (item) => value(before.get(item.feature)?.value), numeric: true },
-    ...(looked ? [{ heading: t("Newest"), cell: (/** @type {Item} */ item) => value(item.value), numeric: true }] : []),
-    { heading: t("Threshold"), cell: (item) => (item.threshold === null ? "" : `${sign(item.relation)} ${value(item.threshold)}`), numeric: true },
-    { heading: t("Times"), cell: (item) => (item.threshold === null ? h("span", { class: "muted" }, t("context")) : bar(before.get(item.feature) ?? item)) },
+    { heading: t("Decided"), cell: (item) => value(then(item).value), numeric: true },
+    { heading: t("Threshold"), cell: (item) => threshold(then(item)), numeric: true },
+    { heading: t("Times"), cell: (item) => (item.threshold === null ? h("span", { class: "muted" }, t("context")) : bar(then(item))) },
+    ...(looked ? [{ heading: t("Newest"), cell: (/** @type {Item} */ item) => newer(item, then(item)), numeric: true }] : []),
   ];
   return table(columns, [...tested, ...rest], { caption: t("Evidence against thresholds") });
 }
+
+/** @param {Item} item */
+const threshold = (item) => (item.threshold === null ? "" : `${sign(item.relation)} ${value(item.threshold)}`);
+
+/**
+ * The newest value, with its threshold where that has moved since: thresholds follow an instrument's usual measure.
+ * @param {Item} item
+ * @param {Item} then
+ */
+const newer = (item, then) => [
+  value(item.value),
+  item.threshold === then.threshold ? null : h("div", { class: "muted unit nowrap" }, threshold(item)),
+];
 
 /** A figure to four significant digits. @param {number | null | undefined} figure */
 export function value(figure) {
@@ -43,15 +57,15 @@ const sign = (relation) => ({ ">=": "≥", "<=": "≤" })[relation] ?? relation;
  * @param {Item} item
  */
 function bar(item) {
-  const { value: figure, threshold, relation } = item;
-  if (figure === null || threshold === null) return t("not warm");
-  const met = relation === "<=" ? figure <= threshold : figure >= threshold;
+  const { value: figure, threshold: limit, relation } = item;
+  if (figure === null || limit === null) return t("not warm");
+  const met = relation === "<=" ? figure <= limit : figure >= limit;
   const mark = h("span", { class: met ? "met" : "muted" }, met ? t("met") : t("not met"));
-  if (threshold <= 0 || figure < 0) {
-    const by = figure - threshold;
+  if (limit <= 0 || figure < 0) {
+    const by = figure - limit;
     return h("div", { class: "row times" }, mark, h("span", {}, by >= 0 ? t("{n} above", { n: value(by) }) : t("{n} below", { n: value(-by) })));
   }
-  const times = figure / threshold;
+  const times = figure / limit;
   const full = Math.max(2, Math.ceil(times));
   return h(
     "div",

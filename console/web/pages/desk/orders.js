@@ -94,8 +94,8 @@ export async function tellAll(ids, order) {
   const refused = answers.filter((each) => !each.accepted);
   const reasons = [...new Set(refused.map((each) => each.reason))].join("; ");
   const text = refused.length
-    ? t("{done} of {all} cases done. Refused: {reasons}", { done: answers.length - refused.length, all: answers.length, reasons })
-    : t("{all} cases done.", { all: answers.length });
+    ? t("Cases done: {done} of {all}. Refused: {reasons}", { done: answers.length - refused.length, all: answers.length, reasons })
+    : t("Cases done: {n}.", { n: answers.length });
   toast(text, refused.length ? "bad" : "good");
   return text;
 }
