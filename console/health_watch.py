@@ -23,8 +23,9 @@ Log = tuple[str, int]
 
 
 class Sample(NamedTuple):
-    """Records that are not worked on yet, at a time (UTC ms): market records of the engine and the paper broker, and
-    all records that the PostgreSQL sink keeps.
+    """Market records that engine, paper broker and PostgreSQL sink have not worked on yet, at a time (UTC ms).
+
+    Other topics are left out: their transactions' markers take offsets that no reader ever passes.
     """
 
     at_ms: int
@@ -85,7 +86,7 @@ class HealthWatch:
         lags = (
             behind(market, engine),
             behind(market, paper) if paper else 0,
-            behind(self.ends.ends, self.sink_offsets),
+            behind(market, self.sink_offsets),
         )
         self.samples.append(Sample(now_ms, *lags))
 

@@ -150,7 +150,7 @@ def _seen(watch: HealthWatch, coverage: dict[str, int]) -> Seen:
         "paper broker": {(each.topic, each.partition): each.next_offset for each in commits},
         "sink": watch.sink_offsets,
     }
-    ends = watch.ends.ends
+    ends = {log: end for log, end in watch.ends.ends.items() if is_market(log[0])}
     silent: dict[str, float] = {}
     for (topic, _), newest in tail.engine.items():
         age = (now - newest.at_ms) / 1000

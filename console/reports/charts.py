@@ -122,7 +122,9 @@ def _score(context: Context, detector: str, series: Series) -> list[Picture]:
     points = _known(series.t, series.value)
     if not points:
         return []
-    frame = Frame(f"Probability of manipulation: {detector}", 110, context.start, context.end, [value for _, value in points])
+    frame = Frame(
+        f"Probability of manipulation: {detector}", 110, context.start, context.end, [value for _, value in points]
+    )
     frame.line(points, INK)
     frame.moment(context.decided, "")
     return [frame.picture()]
