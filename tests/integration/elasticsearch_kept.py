@@ -118,7 +118,7 @@ class Asked:
         kept = self.documents("alerts")
         return {id_: kept[id_]["tapewatch"]["alert"]["revision"] for id_ in kept.keys() & wanted}
 
-    def await_documents(self, kind: str, count: int, seconds: float = 60.0) -> None:
+    def await_documents(self, kind: str, count: int, seconds: float = 120.0) -> None:
         deadline = time.monotonic() + seconds
         while len(self.documents(kind)) < count:
             assert time.monotonic() < deadline
