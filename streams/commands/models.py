@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from detectors import registry
 from detectors.model_file import content_hash
@@ -172,10 +173,17 @@ def _show(args: argparse.Namespace, settings: Settings) -> int:
     except ValueError as error:
         raise TapewatchError(f"{args.model} is no model: {error}", "See `tapewatch models list`.") from error
     if args.json:
-        print(msgspec.json.encode({"hash": known.hash, "model": known.model}).decode())
+        print(msgspec.json.encode({"hash": known.hash, "model": known.model}, enc_hook=listed).decode())
     else:
         print(known.markdown(), end="")
     return 0
+
+
+def listed(value: Any) -> Any:
+    """A network's weights as lists; TypeError for anything else that JSON does not know."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def _size(row: dict[str, Any]) -> str:

@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from detectors import registry
 from detectors.model_file import content_hash
-from streams.commands import reproduce
+from streams.commands import models, reproduce
 from tapewatch.errors import TapewatchError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,12 @@ def test_card_page_is_what_the_model_file_says(detector: str) -> None:
     known = registry.read(registry.shipped()[detector])
     assert known.detector == detector
     assert (ROOT / f"docs/cards/{detector}.md").read_text() == known.markdown()
+
+
+@pytest.mark.parametrize("detector", registry.shipped())
+def test_whole_model_can_be_shown_as_json(detector: str) -> None:
+    known = registry.read(registry.shipped()[detector])
+    assert msgspec.json.decode(msgspec.json.encode(known.model, enc_hook=models.listed))
 
 
 @pytest.mark.parametrize("detector", registry.shipped())
