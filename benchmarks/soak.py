@@ -56,7 +56,7 @@ JOBS = {
         "Elasticsearch killed and failing: nothing lost or doubled, PostgreSQL not slowed, alerts searchable in time",
         soak_sinks.run,
         soak_sinks.markdown,
-        10.0,
+        12.0,
         search=True,
     ),
 }

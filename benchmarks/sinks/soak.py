@@ -35,7 +35,7 @@ REVISIONS = 2
 """Of each alert: one alert in two a new one."""
 
 FAULT_SHARE = 0.3
-CALM = 0.3
+CALM = 0.08
 """Of the time before the faults, in which latency is measured; the same at the end, without it."""
 
 GRACE_S = 5.0
