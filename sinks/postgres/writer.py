@@ -54,15 +54,14 @@ class Writer:
         batch.rows.update(_stored(batch.messages, late))
 
     def _merge(self, cursor: Cursor, messages: list[JsonRecord]) -> list[Refused]:
-        """Merge all messages at once, or one by one where one of them cannot be held; returns those."""
-        if not messages or self._try(cursor, messages) is None:
+        """Merge all messages at once, or in halves where one of them cannot be held; returns those that cannot."""
+        problem = self._try(cursor, messages) if messages else None
+        if problem is None:
             return []
-        late = []
-        for record in messages:
-            problem = self._try(cursor, [record])
-            if problem is not None:
-                late.append(refused(record, "not_storable", problem))
-        return late
+        if len(messages) == 1:
+            return [refused(messages[0], "not_storable", problem)]
+        half = len(messages) // 2
+        return [*self._merge(cursor, messages[:half]), *self._merge(cursor, messages[half:])]
 
     def _try(self, cursor: Cursor, messages: list[JsonRecord]) -> str | None:
         """Merge, or leave everything as it was and return what is wrong."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from confluent_kafka import Message
@@ -11,12 +11,14 @@ from streams.engine.task import Outgoing, ReferenceData
 from streams.members import Key
 from streams.paper.task import PaperTask
 from tapewatch import kafka, messages, topics
-from tapewatch.errors import TapewatchError
+from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.messages import Cause, Commit, PaperCommit
 from tapewatch.paper_settings import PaperSettings
 from tapewatch.settings import Settings
 
 WRITTEN = (topics.ORDERS, topics.FILLS, topics.POSITIONS)
+
+M = TypeVar("M", bound=messages.Message)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -88,8 +90,8 @@ def books(settings: Settings) -> list[Books]:
         market = (told.topic, told.partition)
         found.setdefault(market, Books(market)).told.append(told)
     for _, value in records(settings, topics.COMMITS):
-        commit = messages.decode(Commit, value)
-        if (commit.topic, commit.partition) in found:
+        commit = _read(Commit, value)
+        if commit is not None and (commit.topic, commit.partition) in found:
             found[commit.topic, commit.partition].commits.append(value)
     for topic in (topics.SIGNALS, *WRITTEN):
         for partition, value in records(settings, topic):
@@ -105,10 +107,17 @@ def books(settings: Settings) -> list[Books]:
 
 
 def _cause(topic: str, value: bytes) -> Cause | None:
-    """The market record that caused a message; None for that of a live order."""
-    message = messages.decode(messages.BY_TOPIC[topic], value)
-    cause: Cause | None = getattr(message, "cause", None)
+    """The market record that caused a message; None for that of a live order, and for what nobody can read."""
+    cause: Cause | None = getattr(_read(messages.BY_TOPIC[topic], value), "cause", None)
     return cause
+
+
+def _read(kind: type[M], value: bytes) -> M | None:
+    """The message; None for what is none: the broker passes it over, and a record of its own in its place is missed."""
+    try:
+        return messages.decode(kind, value)
+    except ContractError:
+        return None
 
 
 def replayed(settings: Settings, registry: ReferenceData, kept: Books) -> list[Outgoing]:

@@ -12,13 +12,15 @@ from tapewatch import audit, control_rows, proposals
 from tapewatch.cli import main
 from tapewatch.reach_settings import GovernanceSettings
 from tests.integration.console_at_work import at_work, browser, configured, people
+from tests.integration.in_force import forget
 
 THRESHOLDS = "watch = false\n"
 
 
 @pytest.fixture
 def desk(ours):
-    return msgspec.structs.replace(configured(ours), governance=GovernanceSettings(four_eyes=True))
+    yield msgspec.structs.replace(configured(ours), governance=GovernanceSettings(four_eyes=True))
+    forget(ours)
 
 
 def test_thresholds_come_into_force_when_another_account_approves(desk):

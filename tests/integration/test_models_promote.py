@@ -35,6 +35,7 @@ from tapewatch.registry import FixedRegistry, register
 from tapewatch.rows import Rows, RowType
 from tapewatch.settings import KafkaSettings, Settings
 from tapewatch.stack import Addresses
+from tests.integration.in_force import forget
 from tests.unit.virtual_policy import made
 
 AT = 1_700_000_000_000_000_000
@@ -143,16 +144,9 @@ def clean(stack: Addresses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TAPEWATCH_KAFKA_BOOTSTRAP", stack.bootstrap)
     settings = Settings(data=str(tmp_path), kafka=KafkaSettings(bootstrap=stack.bootstrap))
     kafka.create_topics(settings, topics.shared_topics(settings.topics))
-    _forget(settings)
+    forget(settings)
     yield settings
-    _forget(settings)
-
-
-def _forget(settings: Settings) -> None:
-    producer = kafka.producer(settings, linger_ms=0)
-    for order in control_rows.orders(settings).values():
-        producer.produce(topics.MODELS, key=control_rows.record(order)[0], value=None)
-    producer.flush(10)
+    forget(settings)
 
 
 def await_scores(settings: Settings, topic: str, count: int) -> None:

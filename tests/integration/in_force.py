@@ -1,0 +1,12 @@
+"""What was put in force by control rows, and taking it back: it would hold for every later test of the session."""
+
+from tapewatch import control_rows, kafka, topics
+from tapewatch.settings import Settings
+
+
+def forget(settings: Settings) -> None:
+    """Nothing is in force by order any more, for topics that are yet to come."""
+    producer = kafka.producer(settings, linger_ms=0)
+    for order in control_rows.orders(settings).values():
+        producer.produce(topics.MODELS, key=control_rows.record(order)[0], value=None)
+    producer.flush(10)
