@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 import sqlalchemy as sa
@@ -12,7 +12,8 @@ from console.identity import RANK
 from tapewatch.errors import TapewatchError
 
 NAME = r"^[a-z0-9][a-z0-9._@-]{0,63}$"
-PAGES = (
+Page = Literal[
+    "*",
     "tape",
     "instrument",
     "alerts",
@@ -25,7 +26,8 @@ PAGES = (
     "proposals",
     "subscriptions",
     "audit",
-)
+]
+PAGES = get_args(Page)[1:]
 """What an entitlement to a page can name, beside `*`."""
 
 _CHANGEABLE = ("role", "disabled", "language", "pages", "instruments")

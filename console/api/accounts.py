@@ -1,34 +1,19 @@
 """Accounts, for administrators: list, make, change, disable, new password; seats of the roles."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from console.accounts import passwords, sessions, store
 from console.app import record
+from console.identity import Role
 from console.routing import Call, Done, RefusedError, Route
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 
-RoleName = Literal["viewer", "analyst", "approver", "admin"]
-Page = Literal[
-    "*",
-    "tape",
-    "instrument",
-    "alerts",
-    "cases",
-    "coverage",
-    "labels",
-    "signals",
-    "models",
-    "health",
-    "proposals",
-    "subscriptions",
-    "audit",
-]
 Pattern = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._*?-]+$")]
-Pages = Annotated[tuple[Page, ...], Meta(max_length=20)]
+Pages = Annotated[tuple[store.Page, ...], Meta(max_length=20)]
 Patterns = Annotated[tuple[Pattern, ...], Meta(max_length=200)]
 
 
@@ -40,7 +25,7 @@ class Shown(msgspec.Struct, frozen=True):
     """
 
     name: str
-    role: RoleName
+    role: Role
     disabled: bool
     pages: tuple[str, ...] | None
     instruments: tuple[str, ...] | None
@@ -53,7 +38,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An account to make; its password is generated and told once."""
 
     name: Annotated[str, Meta(pattern=store.NAME)]
-    role: RoleName
+    role: Role
     pages: Pages | None = None
     instruments: Patterns | None = None
 
@@ -68,7 +53,7 @@ class Made(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to change; what is left out stays. null for pages or instruments: as the role's seat."""
 
-    role: RoleName | msgspec.UnsetType = msgspec.UNSET
+    role: Role | msgspec.UnsetType = msgspec.UNSET
     disabled: bool | msgspec.UnsetType = msgspec.UNSET
     pages: Pages | msgspec.UnsetType | None = msgspec.UNSET
     instruments: Patterns | msgspec.UnsetType | None = msgspec.UNSET
@@ -77,7 +62,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Seat(msgspec.Struct, frozen=True):
     """What a role sees by default."""
 
-    role: RoleName
+    role: Role
     pages: tuple[str, ...]
     instruments: tuple[str, ...]
 

@@ -22,23 +22,10 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """An entry of the log."""
-
-    sequence: int
-    at: str
-    who: str
-    action: str
-    subject: str
-    why: str
-    details: dict[str, Any]
-    hash: str
-
-
 class Page(msgspec.Struct, frozen=True):
     """Entries, newest first. more : whether there are older ones that fit"""
 
-    entries: list[Entry]
+    entries: list[audit.AuditEntry]
     more: bool
 
 
@@ -48,7 +35,7 @@ async def listed(call: Call) -> Page:
 
 
 def _page(call: Call, asked: Asked) -> Page:
-    found: list[Entry] = []
+    found: list[audit.AuditEntry] = []
     for entry in reversed(audit.entries(audit.folder(call.services.settings.data_path))):
         fits = (
             (not asked.before or entry.sequence < asked.before)
@@ -59,7 +46,7 @@ def _page(call: Call, asked: Asked) -> Page:
         if fits and len(found) == asked.limit:
             return Page(found, True)
         if fits:
-            found.append(msgspec.convert(entry, Entry, from_attributes=True))
+            found.append(entry)
     return Page(found, False)
 
 
