@@ -1,6 +1,7 @@
 """A proxy before Elasticsearch whose bulk answers fail now and then: 429, 503, some items, cut connections."""
 
 import asyncio
+import logging
 import random
 import threading
 from collections import Counter
@@ -47,7 +48,10 @@ class FaultProxy:
         self._session = ClientSession(timeout=ClientTimeout(total=60), connector=TCPConnector(force_close=True))
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app, access_log=None)
+        # Connections that are cut on purpose are no news.
+        quiet = logging.getLogger("tapewatch.fault-proxy")
+        quiet.setLevel(logging.CRITICAL)
+        runner = web.AppRunner(app, access_log=None, logger=quiet)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
