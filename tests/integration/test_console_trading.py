@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,6 +15,7 @@ from console.identity import Account
 from console.services import Services
 from tapewatch import audit, kafka, messages, topics
 from tapewatch.messages import PaperCommand, PaperCommit, to_rfc3339
+from tests.integration.in_force import empty
 from tests.integration.postgres_kept import START, Sender, keep, query
 from tests.integration.test_postgres_forecasts import prediction, ranking
 
@@ -39,7 +41,7 @@ async def got(client: TestClient, path: str, **parameters):
 
 
 @pytest.fixture
-def traded(ours, feed) -> tuple[str, str]:
+def traded(ours, feed) -> Iterator[tuple[str, str]]:
     """Two instruments with a signal each; the first with a prediction, a ranking, and a round trip."""
     kafka.create_topics(ours, [*topics.shared_topics(ours.topics), *topics.paper_topics(ours.topics)])
     producer, own = kafka.producer(ours), uuid.uuid4().hex[:8].upper()
@@ -72,7 +74,8 @@ def traded(ours, feed) -> tuple[str, str]:
     Sender(ours, feed).quotes(2, 10)
     keep(ours)
     query(ours, "SELECT 1")
-    return mine, other
+    yield mine, other
+    empty(ours, topics.PAPER_COMMITS, topics.PAPER_COMMANDS)
 
 
 async def look(settings, mine: str, other: str) -> None:

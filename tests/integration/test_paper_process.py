@@ -70,7 +70,7 @@ def test_commands_take_effect_at_a_place_that_the_log_names(settings: Settings) 
         assert sum(each.orders for each in standing(own).partitions) > 0
         name = log.walks[0].instruments[0].id
         tell(own, "off", name, "results tonight", "ann", wait_s=DEADLINE_S)
-        assert standing(own).switched == {name: False}
+        assert standing(own).switched[name] is False  # others may stand there from other tests
         tell(own, "kill", "", "wrong prices", "ben", wait_s=DEADLINE_S)
         _steps(log, 20)
         _wait_for(own, log)

@@ -147,4 +147,6 @@ def test_topic_that_appears_while_the_sink_runs_is_taken_up(ours):
 
 def test_sink_reads_every_topic_that_has_a_table():
     engine = {"instruments", "features", "scores", "bars", "alerts", "signals", "coverage"}
-    assert set(TOPICS) == engine | {"orders", "fills", "positions"}
+    desk = {"cases", "case.answers", "suppressions", "labels", "proposals"}
+    slow = {"predictions", "rankings", "news", "factors"}
+    assert set(TOPICS) == engine | {"orders", "fills", "positions"} | desk | slow
