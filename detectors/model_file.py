@@ -2,8 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -12,10 +13,25 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from tapewatch.evidence.durable import place
+
 F4 = npt.NDArray[np.float32]
 
 _KEY = "model"
 """Of the description in the metadata of a file of tensors."""
+
+
+class Encoded(Protocol):
+    """A model that is one file."""
+
+    @property
+    def hash(self) -> str:
+        """Name of its content."""
+        ...
+
+    def encoded(self) -> bytes:
+        """The file."""
+        ...
 
 
 class Checked(Protocol):
@@ -26,8 +42,17 @@ class Checked(Protocol):
         ...
 
 
+class Named(Protocol):
+    """A description that says what it is a model of."""
+
+    @property
+    def detector(self) -> str:
+        """Name of the detector."""
+        ...
+
+
 M = TypeVar("M", bound=Checked)
-D = TypeVar("D", bound=msgspec.Struct)
+D = TypeVar("D", bound=Named)
 
 
 def content_hash(data: bytes) -> str:
@@ -60,6 +85,14 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return content_hash(self.encoded())
 
 
+def kept(registry: Path, model: Encoded) -> Path:
+    """The model's file in a registry of models, under its hash; it is there whole or not at all."""
+    data = model.encoded()
+    path = registry / f"{model.hash}.{'json' if data[:1] == b'{' else 'safetensors'}"
+    place(path, data)
+    return path
+
+
 def decode_tensors(data: bytes) -> tuple[str, dict[str, F4]]:
     """The description, JSON, and the arrays of such a file; ValueError where it is none."""
     try:
@@ -77,6 +110,21 @@ class TensorFile(msgspec.Struct, Generic[D], frozen=True):
     described: D
     arrays: dict[str, F4]
 
+    @property
+    def detector(self) -> str:
+        """What it is a model of."""
+        return self.described.detector
+
+    @property
+    def weights(self) -> int:
+        """Numbers in all arrays."""
+        return sum(array.size for array in self.arrays.values())
+
+    @property
+    def finite(self) -> bool:
+        """Whether all arrays are float32 and hold finite numbers alone."""
+        return all(array.dtype == np.float32 and np.isfinite(array).all() for array in self.arrays.values())
+
     def encoded(self) -> bytes:
         """The file: safetensors, arrays in the order of their names, the description as its only metadata."""
         text = msgspec.json.encode(self.described, order="deterministic").decode()
@@ -86,6 +134,28 @@ class TensorFile(msgspec.Struct, Generic[D], frozen=True):
     def hash(self) -> str:
         """First 16 hex digits of the sha256 of the file."""
         return content_hash(self.encoded())
+
+
+class _Head(msgspec.Struct):
+    """What every model file says of itself, whatever its kind."""
+
+    detector: str
+
+
+def detector_of(data: bytes) -> str:
+    """The detector that a model file, JSON or of tensors, says it is of; ValueError where it says nothing."""
+    # A file of tensors says in its metadata what it is.
+    text = data if data[:1] in (b"", b"{") else decode_tensors(data)[0]
+    return msgspec.json.decode(text, type=_Head).detector
+
+
+def decode_model(data: bytes, made: Callable[[D, dict[str, F4]], M], described: type[D]) -> M:
+    """A model of a file of tensors; ValueError names what is wrong in it (msgspec.ValidationError is one).
+
+    made : the model of its description and its arrays; described : kind of the description
+    """
+    text, arrays = decode_tensors(data)
+    return sound(made(msgspec.json.decode(text, type=described), arrays))
 
 
 def sound(model: M) -> M:

@@ -9,24 +9,29 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import msgspec
-
 from detectors import figures, fusion, peer_card
 from detectors.autoencoder import model as autoencoder
 from detectors.book import card as book_card
 from detectors.book import model as book
 from detectors.ddqn import card as policy_card
 from detectors.ddqn import model as ddqn
+from detectors.forecast import boosted, inception, ordinal
+from detectors.forecast.lstm import model as lstm
+from detectors.forecast.networks import architectures as network_architectures
+from detectors.forecast.networks import model as network
 from detectors.isolation import model as isolation
 from detectors.kmeans import card as kmeans_card
 from detectors.kmeans import model as kmeans
-from detectors.model_file import content_hash, decode_tensors
+from detectors.model_file import content_hash, detector_of
 from detectors.pumps import card as pumps_card
 from detectors.pumps import model as pumps
 from detectors.ranking import card as ranking_card
 from detectors.ranking import model as ranking
 from detectors.regime import card as regime_card
 from detectors.regime import model as regime
+from detectors.sentiment.encoder import model as sentiment_encoder
+from detectors.sentiment.lexicon import model as lexicon
+from detectors.sentiment.linear import model as sentiment_linear
 
 MAX_SHIPPED_BYTES = 2_000_000
 """All shipped model files together stay below this."""
@@ -84,15 +89,18 @@ KINDS: dict[str, Kind] = {
         "detectors.ranking", ("ranking.json",), ranking.decode, ranking.summary, ranking_card.markdown
     ),
     regime.DETECTOR: Kind("detectors.regime", ("regime.json",), regime.decode, regime.summary, regime_card.markdown),
+    lstm.NAME: Kind("", (), lstm.decode, lstm.summary, lstm.markdown),
+    **{each.NAME: Kind("", (), each.decode, each.summary, each.markdown) for each in (ordinal, boosted, inception)},
+    **{name: Kind("", (), network.decode, network.summary, network.markdown) for name in network_architectures.NAMES},
     fusion.DETECTOR: Kind("detectors", ("fusion.json",), fusion.decode, fusion.summary, peer_card.markdown),
+    # Written by hand, not trained: it lies beside its rules, not among the shipped models.
+    lexicon.DETECTOR: Kind("", (), lexicon.decode, lexicon.summary, lexicon.markdown),
+    **{
+        each.DETECTOR: Kind("", (), each.decode, each.summary, each.markdown)
+        for each in (sentiment_linear, sentiment_encoder)
+    },
 }
 """By detector."""
-
-
-class _Head(msgspec.Struct):
-    """What every model file says of itself, whatever its kind."""
-
-    detector: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +127,7 @@ class Known:
 
 def read(data: bytes) -> Known:
     """A model file of any kind; ValueError says what is wrong with it."""
-    # A file of tensors says in its metadata what it is.
-    text = data if data[:1] in (b"", b"{") else decode_tensors(data)[0]
-    detector = msgspec.json.decode(text, type=_Head).detector
+    detector = detector_of(data)
     if detector not in KINDS:
         raise ValueError(f"there is no detector {detector!r}")
     return Known(detector, content_hash(data), KINDS[detector].decode(data))
@@ -130,12 +136,17 @@ def read(data: bytes) -> Known:
 @cache
 def shipped() -> dict[str, bytes]:
     """The shipped model file of every detector that has one, as it was when first asked for."""
-    paths = {name: resources.files(kind.package) / "shipped" / kind.files[0] for name, kind in KINDS.items()}
+    paths = {
+        name: resources.files(kind.package) / "shipped" / kind.files[0] for name, kind in KINDS.items() if kind.files
+    }
     return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
 
 
 def shipped_bytes() -> int:
     """Size of all shipped files, weights beside the model files included."""
-    folders = [resources.files(package) / "shipped" for package in sorted({kind.package for kind in KINDS.values()})]
+    folders = [
+        resources.files(package) / "shipped"
+        for package in sorted({kind.package for kind in KINDS.values() if kind.files})
+    ]
     paths = (path for folder in folders if folder.is_dir() for path in folder.iterdir())
     return sum(len(path.read_bytes()) for path in paths if path.is_file())

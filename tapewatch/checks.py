@@ -7,6 +7,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from tapewatch.clock import LATEST_NS
 from tapewatch.kernels import kernel, spliced
 from tapewatch.rows import BOOK_LEVELS, Condition, RowType, StatusKind
 
@@ -46,7 +47,6 @@ MAX_SKEW_NS = 600_000_000_000
 """A row whose ts_event lies further from ts_recv is refused."""
 
 _SECOND = 1_000_000_000
-_LATEST = 7_258_118_400_000_000_000  # the year 2200
 _STATUS, _TRADE, _ORDER, _QUOTE, _BOOK, _BAR = (
     int(row_type)
     for row_type in (RowType.STATUS, RowType.TRADE, RowType.ORDER, RowType.QUOTE, RowType.BOOK, RowType.BAR)
@@ -231,9 +231,9 @@ def check(
         elif slot == UNREGISTERED:
             reason = _UNREGISTERED
         elif reason == 0:
-            if ts_recv[row] <= 0 or ts_recv[row] > _LATEST:
+            if ts_recv[row] <= 0 or ts_recv[row] > LATEST_NS:
                 reason = _TS_RECV
-            elif ts_event[row] <= 0 or ts_event[row] > _LATEST or abs(ts_event[row] - ts_recv[row]) > MAX_SKEW_NS:
+            elif ts_event[row] <= 0 or ts_event[row] > LATEST_NS or abs(ts_event[row] - ts_recv[row]) > MAX_SKEW_NS:
                 reason = _TS_EVENT
             elif not control:
                 second = ts_recv[row] // _SECOND

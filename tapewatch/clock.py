@@ -5,6 +5,9 @@ from typing import Protocol
 
 NANOS = 1_000_000_000
 
+LATEST_NS = 7_258_118_400 * NANOS
+"""The year 2200: no time of a row or a message lies after it."""
+
 
 class Clock(Protocol):
     """Where the time comes from."""

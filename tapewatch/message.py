@@ -50,6 +50,9 @@ class Cause(msgspec.Struct, frozen=True):
 
 M = TypeVar("M", bound=Message)
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading JSON of strangers raises: no JSON or of another shape, no UTF-8, nested a thousand deep."""
+
 
 class _Envelope(msgspec.Struct):
     """The only part of a message that every version shares."""
@@ -76,7 +79,7 @@ def decode(kind: type[M], value: bytes) -> M:
                 f"{kind.__name__} message of version {version!r}; this build reads {MESSAGE_MAJOR}.x",
             )
         return msgspec.json.decode(value, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ContractError("malformed_message", f"not a {kind.__name__} message: {error}") from error
 
 

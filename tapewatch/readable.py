@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from tapewatch.errors import ContractError
 from tapewatch.frames import read_stream
 from tapewatch.logs import printable
+from tapewatch.message import UNREADABLE
 from tapewatch.rfc3339 import to_rfc3339
 
 PREVIEW_BYTES = 64
@@ -54,7 +55,7 @@ def read(value: bytes | None, instrument: str = "", limit: int | None = None) ->
             return None if instrument else _binary(value, error.message)
     try:
         tree = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None if instrument else _text_or_binary(value)
     if instrument and not _speaks_of(tree, instrument):
         return None

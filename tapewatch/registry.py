@@ -9,6 +9,7 @@ from tapewatch import kafka, topics
 from tapewatch.clock import WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument, is_instrument_id
+from tapewatch.message import UNREADABLE
 from tapewatch.settings import Settings
 
 
@@ -42,7 +43,7 @@ class Registry:
             return
         try:
             instrument = msgspec.json.decode(value, type=Instrument)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             # A record that is no reference data registers nothing; it must not stop whoever reads the topic.
             return
         self.instruments[instrument.id] = instrument

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from tapewatch.clock import NANOS
+from tapewatch.clock import LATEST_NS, NANOS
 
 PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$"
 
@@ -28,3 +28,11 @@ def from_rfc3339(text: str) -> int:
         raise ValueError(f"{text!r} is not an RFC 3339 time in UTC, such as 2024-01-31T09:00:00.000000000Z")
     whole = datetime.fromisoformat(match[1]).replace(tzinfo=UTC) - _EPOCH
     return (whole.days * 86_400 + whole.seconds) * NANOS + int((match[2] or "0").ljust(9, "0"))
+
+
+def stamp(text: str) -> int:
+    """UTC nanoseconds of a message's time; ValueError for what is none, or lies outside 1970 to 2200."""
+    time = from_rfc3339(text)
+    if not 0 <= time <= LATEST_NS:
+        raise ValueError(f"{text} lies outside 1970 to 2200")
+    return time

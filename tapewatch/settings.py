@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tapewatch.errors import SettingsError, TapewatchError
+from tapewatch.forecast_settings import ForecastSettings, NewsSettings
 from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.reach_settings import (
     CaseSettings,
@@ -190,6 +191,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notify: NotifySettings = NotifySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     console: ConsoleSettings = ConsoleSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    news: NewsSettings = NewsSettings()
     governance: GovernanceSettings = GovernanceSettings()
     log: LogSettings = LogSettings()
 

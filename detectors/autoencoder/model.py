@@ -13,10 +13,9 @@ from detectors.autoencoder.score import SHAPES, Network
 from detectors.model_file import (
     Origin,
     TensorFile,
-    decode_tensors,
+    decode_model,
     first_problem,
     foreign,
-    sound,
     unfit_knots,
 )
 
@@ -99,11 +98,6 @@ class AutoencoderModel(TensorFile[Described], frozen=True):
     """A model: its description, and its arrays by name (`scaling`, `weight`, and SHAPES' ones), float32."""
 
     @property
-    def detector(self) -> str:
-        """What it is a model of."""
-        return self.described.detector
-
-    @property
     def card(self) -> Card:
         """Where it comes from."""
         return self.described.card
@@ -118,15 +112,14 @@ class AutoencoderModel(TensorFile[Described], frozen=True):
         wanted = {**SHAPES, "scaling": (2, i.COUNT), "weight": (i.COUNT,)}
         if {name: array.shape for name, array in self.arrays.items()} != wanted:
             return "arrays are not those of this build's network"
-        if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in self.arrays.values()):
+        if not self.finite:
             return "an array is not of finite float32"
         return self.described.problem()
 
 
 def decode(data: bytes) -> AutoencoderModel:
     """Read a model file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
-    text, arrays = decode_tensors(data)
-    return sound(AutoencoderModel(msgspec.json.decode(text, type=Described), arrays))
+    return decode_model(data, AutoencoderModel, Described)
 
 
 def described(instrument_class: str) -> Described:
@@ -150,7 +143,7 @@ def summary(model: AutoencoderModel) -> dict[str, Any]:
         "class": model.described.instrument_class,
         "hash": model.hash,
         "inputs": len(model.described.inputs),
-        "weights": int(sum(array.size for array in model.arrays.values())),
+        "weights": model.weights,
         "rows": card.rows,
         "data": card.data,
     }

@@ -39,11 +39,11 @@ def _read(path: Path) -> Bars:
     if not rows:
         raise ValueError("no rows")
     name = next(name for name in (*_DATES, "") if name in rows[0] or not name)
-    dates = np.array([_iso(row[name]) for row in rows], dtype="datetime64[D]")
+    dates = np.array([iso(row[name]) for row in rows], dtype="datetime64[D]")
     return bars_of(dates, {each: np.array([float(row[each.lower()] or 0.0) for row in rows]) for each in COLUMNS})
 
 
-def _iso(text: str) -> str:
+def iso(text: str) -> str:
     """The date of a time stamp, or of eight digits."""
     return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if text[:8].isdigit() else text[:10]
 

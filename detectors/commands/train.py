@@ -1,16 +1,17 @@
 """`tapewatch train`: fit a K-means model, calibrate it, and put it into the data folder's model registry; its peers are
-in train_peers, policies in train_policy.
+in train_peers, policies in train_policy, texts in train_sentiment.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from detectors.commands import train_peers, train_policy, training_rows
+from detectors.commands import train_lstm, train_peers, train_policy, train_sentiment, training_rows
 from detectors.kmeans import model as models
 from detectors.kmeans import plot
 from detectors.kmeans.card import centres_table
@@ -18,6 +19,7 @@ from detectors.kmeans.model import PAIR, Card, KMeansModel
 from detectors.kmeans.pairs import PairCounts
 from detectors.kmeans.sample import Sample, concatenated
 from detectors.kmeans.training import CLASSIC_CLUSTERS, INPUTS, MANY_CLUSTERS, Recipe, score_rows, train
+from detectors.model_file import kept
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -27,15 +29,18 @@ _EPILOG = """examples:
   tapewatch train kmeans --detector kmeans_classic --bars bars_1m.csv -k 3 --plot clusters.png
   tapewatch train autoencoder --features features.parquet --class stock
   tapewatch train ddqn --daily AAPL.csv --before 2018-01-01
+  tapewatch train sentiment --csv phrases.csv --text sentence --labels label --language en
 """
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the models and their arguments."""
+def configure(parser: argparse.ArgumentParser) -> Any:
+    """Add the models and their arguments; returns argparse's choices, to which a caller may add its own."""
     parser.epilog = _EPILOG
     kinds = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
     train_peers.configure(kinds)
     train_policy.configure(kinds)
+    train_lstm.configure(kinds)
+    train_sentiment.configure(kinds)
     kmeans = kinds.add_parser("kmeans", help="K-means manipulation scores")
     kmeans.epilog = (
         "example: tapewatch train kmeans --detector kmeans_classic --bars bars_1m.csv -k 3 --plot clusters.png"
@@ -70,6 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     kmeans.add_argument("--plot", type=Path, metavar="FILE", help="scatter plot of the clusters (png, svg or pdf)")
     kmeans.add_argument("--out", type=Path, metavar="FILE", help="write the model here too")
     kmeans.add_argument("--json", action="store_true", help="print a summary as one JSON document")
+    return kinds
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -78,11 +84,15 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return train_peers.run(args, settings)
     if args.model == train_policy.MODEL:
         return train_policy.run(args, settings)
+    if args.model == train_lstm.MODEL:
+        return train_lstm.run(args, settings)
+    if args.model == train_sentiment.MODEL:
+        return train_sentiment.run(args, settings)
     recipe = _recipe(args)
     rows, counts, data_hash = _rows(args, settings, recipe)
     print(f"{len(rows):,} rows of {len(rows.starts) - 1} instruments", file=sys.stderr)
     model = _trained(args, recipe, rows, data_hash)
-    saved = save(settings, model)
+    saved = kept(settings.data_path / "models", model)
     if args.out:
         args.out.write_bytes(model.encoded())
     if args.plot:
@@ -93,14 +103,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     else:
         _describe(model, counts, saved)
     return 0
-
-
-def save(settings: Settings, model: KMeansModel) -> Path:
-    """Put the model into the data folder's registry under its hash."""
-    path = settings.data_path / "models" / f"{model.hash}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(model.encoded())
-    return path
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

@@ -19,6 +19,7 @@ from detectors.isolation import training as isolation_training
 from detectors.isolation.model import IsolationModel
 from detectors.kmeans import training as kmeans_training
 from detectors.kmeans.sample import Sample, concatenated
+from detectors.model_file import kept
 from detectors.peer_card import markdown
 from detectors.thresholds import finished, thresholds
 from tapewatch.errors import TapewatchError
@@ -90,11 +91,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def _saved(args: argparse.Namespace, settings: Settings, model: AutoencoderModel | IsolationModel) -> int:
     """Put a model into the registry and describe it."""
-    suffix = "safetensors" if isinstance(model, AutoencoderModel) else "json"
-    saved = settings.data_path / "models" / f"{model.hash}.{suffix}"
-    saved.parent.mkdir(parents=True, exist_ok=True)
-    for path in (saved, args.out) if args.out else (saved,):
-        path.write_bytes(model.encoded())
+    saved = kept(settings.data_path / "models", model)
+    if args.out:
+        args.out.write_bytes(model.encoded())
     if args.json:
         found = autoencoder.summary(model) if isinstance(model, AutoencoderModel) else isolation.summary(model)
         print(msgspec.json.encode(found | {"saved": str(saved), "seed": args.seed}).decode())

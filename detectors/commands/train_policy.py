@@ -16,6 +16,7 @@ from detectors.ddqn import daily_training, model, self_play
 from detectors.ddqn.daily_market import ACTIONS, INPUTS, Bars
 from detectors.ddqn.model import Card, Policy
 from detectors.ddqn.played import policy_player
+from detectors.model_file import kept
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -77,10 +78,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def _keep(policy: Policy, learner: "DoubleDQN", args: argparse.Namespace, settings: Settings) -> int:
     """Put the policy into the registry and describe it."""
-    saved = settings.data_path / "models" / f"{policy.hash}.safetensors"
-    saved.parent.mkdir(parents=True, exist_ok=True)
-    for path in (saved, args.out) if args.out else (saved,):
-        path.write_bytes(policy.encoded())
+    saved = kept(settings.data_path / "models", policy)
+    if args.out:
+        args.out.write_bytes(policy.encoded())
     _describe(policy, learner, saved, args.json)
     return 0
 

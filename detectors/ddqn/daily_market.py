@@ -62,14 +62,20 @@ def bars_of(dates: Dates, columns: dict[str, F8]) -> Bars:
         raise ValueError("dates do not increase")
     filled = {}
     for name in COLUMNS:
-        values = columns[name]
-        known = np.isfinite(values) & (values > 0.0)
+        values = carried(columns[name])
+        known = np.isfinite(values)
         if not known.any():
             raise ValueError(f"{name} has no value")
-        last = np.maximum.accumulate(np.where(known, np.arange(len(values)), 0))
-        last[: int(np.argmax(known))] = int(np.argmax(known))
-        filled[name.lower()] = values[last]
+        filled[name.lower()] = np.where(known, values, values[int(np.argmax(known))])
     return Bars(dates, **filled)
+
+
+def carried(values: F8) -> F8:
+    """The last value known at each row, float64[rows]: a zero or NaN is missing; NaN before the first."""
+    known = np.isfinite(values) & (values > 0.0)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(values)), 0))
+    found: F8 = np.where(known[last], values[last], np.nan)
+    return found
 
 
 def joined(older: Bars, newer: Bars) -> tuple[Bars, int]:

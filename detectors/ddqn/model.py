@@ -7,7 +7,7 @@ import numpy as np
 
 from detectors.ddqn.score import Network
 from detectors.ddqn.virtual import PRIVATE
-from detectors.model_file import Origin, TensorFile, decode_tensors, first_problem, foreign, sound
+from detectors.model_file import Origin, TensorFile, decode_model, first_problem, foreign
 
 DETECTOR = "ddqn"
 LAYERS = ("w1", "b1", "w2", "b2", "w", "b")
@@ -55,11 +55,6 @@ class Policy(TensorFile[Described], frozen=True):
     """A policy: its description, and its arrays by name (LAYERS, perhaps SCALING), float32."""
 
     @property
-    def detector(self) -> str:
-        """What it is a model of."""
-        return self.described.detector
-
-    @property
     def card(self) -> Card:
         """Where it comes from."""
         return self.described.card
@@ -72,9 +67,7 @@ class Policy(TensorFile[Described], frozen=True):
 
     def problem(self) -> str:
         """What is wrong with the policy as a whole; empty where nothing is."""
-        if sorted(self.arrays) not in (sorted(LAYERS), sorted((*LAYERS, *SCALING))) or not all(
-            array.dtype == np.float32 and np.isfinite(array).all() for array in self.arrays.values()
-        ):
+        if sorted(self.arrays) not in (sorted(LAYERS), sorted((*LAYERS, *SCALING))) or not self.finite:
             return f"arrays are not {', '.join(LAYERS)} of finite float32"
         one, two = len(self.arrays["b1"]), len(self.arrays["b2"])
         inputs, actions = len(self.described.inputs), len(self.described.actions)
@@ -88,8 +81,7 @@ class Policy(TensorFile[Described], frozen=True):
 
 def decode(data: bytes) -> Policy:
     """Read a policy file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
-    text, arrays = decode_tensors(data)
-    return sound(Policy(msgspec.json.decode(text, type=Described), arrays))
+    return decode_model(data, Policy, Described)
 
 
 def summary(policy: Policy) -> dict[str, Any]:
@@ -100,7 +92,7 @@ def summary(policy: Policy) -> dict[str, Any]:
         "hash": policy.hash,
         "inputs": len(policy.described.inputs),
         "actions": list(policy.described.actions),
-        "weights": int(sum(array.size for array in policy.arrays.values())),
+        "weights": policy.weights,
         "rows": policy.card.steps,
         "data": policy.card.data,
     }

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tapewatch.clock import NANOS
-from tapewatch.errors import SettingsError, TapewatchError
+from tapewatch.errors import TapewatchError
+from tapewatch.exchanges import exchange_calendars
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import StatusKind
 
@@ -26,7 +27,7 @@ class SessionCalendar:
 
     def __init__(self, code: str) -> None:
         self.code = code
-        self._package: Any = None if code in AROUND_THE_CLOCK else _package(code)
+        self._package: Any = None if code in AROUND_THE_CLOCK else exchange_calendars(code)
         self._edges: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._known = (0, 0)
 
@@ -82,16 +83,3 @@ class SessionCalendar:
         self._edges = times[counts == 1]
         # Half of the year ahead, so that the next change is always among those worked out.
         self._known = (start + DAY_NS, ns + AFTER_NS // 2)
-
-
-def _package(code: str) -> Any:
-    """exchange_calendars, imported here because it takes seconds; it knows the calendar."""
-    try:
-        import exchange_calendars
-    except ImportError as error:
-        raise TapewatchError(
-            "session calendars need exchange_calendars", "Install the extra: pip install 'tapewatch[live]'."
-        ) from error
-    if code not in exchange_calendars.get_calendar_names(include_aliases=True):
-        raise SettingsError(f"there is no calendar {code!r}", "Use an exchange's MIC, such as XTAI, XKRX or XNYS.")
-    return exchange_calendars

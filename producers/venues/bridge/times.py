@@ -9,12 +9,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from producers.venues.bridge.map import mistake
 from producers.venues.bridge.records import Record, UnfitError
-from tapewatch.clock import NANOS
+from tapewatch.clock import LATEST_NS, NANOS
 
 UNITS = {"s": NANOS, "ms": 1_000_000, "us": 1_000, "ns": 1}
 """Nanoseconds of each unit of times that are numbers."""
-LATEST = 7_258_118_400 * NANOS
-"""The year 2200: later times are mistakes."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"[0-9]{1,25}(\.[0-9]{1,9})?")
@@ -45,7 +43,7 @@ def time_reader(key: str, text: Callable[[Record], str], form: str, zone: str) -
             value = parse(found)
         except (ValueError, OverflowError) as error:
             raise UnfitError("bad_time", f"{found[:80]!r} is not {form}: {error}") from error
-        if not 0 < value < LATEST:
+        if not 0 < value < LATEST_NS:
             raise UnfitError("bad_time", f"{found[:80]!r} lies outside 1970 to 2200")
         return value
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from producers.venues.news.items import LATEST_NS, Item
+from producers.venues.news.items import Item
 from producers.venues.news.text import BODY_LIMIT, plain
-from tapewatch.clock import NANOS
+from tapewatch.clock import LATEST_NS, NANOS
 
 SOURCE = "cnyes"
 LIST = "/media/api/v1/newslist/category/"

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from producers.venues.news.symbols import SymbolFinder
 from producers.venues.news.text import canonical, clean_url, language, plain, tidy
+from tapewatch.clock import LATEST_NS
 from tapewatch.messages import News, stable_id
 from tapewatch.rfc3339 import to_rfc3339
-
-LATEST_NS = 7_258_118_400 * 1_000_000_000
 
 
 class UnfitItemError(Exception):

@@ -1,0 +1,12 @@
+"""Self-attention of days through dense layers, as the daily pipeline takes a model."""
+
+from functools import partial
+
+from detectors.forecast.networks import daily
+from detectors.forecast.networks.model import decode, markdown, summary
+
+__all__ = ["NAME", "decode", "markdown", "predict", "summary", "train"]
+
+NAME = "dense_attention"
+train = partial(daily.train, NAME)
+predict = daily.predict

@@ -1,0 +1,119 @@
+"""Fitting a network to windows of factors: seeded, on one thread, stopped early on the calibrating rows.
+
+torch is needed to fit alone; what was fitted is told by numpy.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.autoencoder.training import require_torch
+from detectors.forecast.direction.rows import Rows
+from detectors.forecast.networks import architectures
+from detectors.forecast.networks.arithmetic import Torch
+from detectors.forecast.networks.losses import loss
+from detectors.forecast.networks.network import Network, scaling_of, table, windows
+from detectors.forecast.walk import Fold
+
+I8 = npt.NDArray[np.int64]
+
+FEWEST = 200
+"""Rows to fit to, and a tenth of them to stop on."""
+_HEATS = (0.5, 0.7, 1.0, 1.4, 2.0)
+"""What logits are multiplied by before losses are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to fit.
+
+    loss : of losses.LOSSES; batches, batch : at most, of rows each; rate, decay : of AdamW; dropout : before the head
+    average : share of the past in the running mean of weights, which is judged and kept (Polyak & Juditsky 1992)
+    every : batches between looks at the calibrating rows; patience : looks without a better one before it stops
+    looked : calibrating rows that are looked at, spread evenly
+    """
+
+    loss: str = "cross_entropy"
+    batches: int = 300
+    batch: int = 256
+    rate: float = 1e-3
+    decay: float = 1e-2
+    dropout: float = 0.3
+    average: float = 0.98
+    every: int = 25
+    patience: int = 4
+    looked: int = 2000
+
+
+def initial(torch: Any, name: str, inputs: int, seed: int) -> dict[str, Any]:
+    """Weights drawn by the seed (Kaiming uniform, He et al. 2015), zero biases and positions."""
+    generator, found = torch.Generator().manual_seed(seed), {}
+    for key, shape in architectures.shapes(name, inputs).items():
+        drawn = torch.zeros(shape)
+        if key.endswith("_w"):
+            bound = architectures.begin(key) * (6.0 / shape[0]) ** 0.5
+            drawn = (2.0 * torch.rand(shape, generator=generator) - 1.0) * bound
+        found[key] = drawn.requires_grad_()
+    return found
+
+
+def fit(name: str, rows: Rows, labels: I8, fold: Fold, seed: int, recipe: Recipe) -> Network:
+    """A network fitted to the rows of `fold.fit`: of those on the way, the one that tells `fold.calibrate` best.
+
+    name : of the architecture; rows, labels, fold, seed : as detectors.forecast.direction.learner.Learner has them
+    ValueError where there are too few rows.
+    """
+    fitted, later = np.flatnonzero(fold.fit), np.flatnonzero(fold.calibrate)
+    if len(fitted) < FEWEST or len(later) < FEWEST // 10:
+        raise ValueError(f"{len(fitted)} rows to fit to and {len(later)} to stop on are too few")
+    torch = require_torch()
+    scaling = scaling_of(rows.values[fitted])
+    inputs, places = table(rows.values, scaling), windows(rows.starts, np.arange(len(rows)))
+    targets = (rows.returns / (float(np.std(rows.returns[fitted])) or 1.0)).astype(np.float32)
+    weights = initial(torch, name, rows.values.shape[1], seed)
+    optimiser = torch.optim.AdamW(list(weights.values()), lr=recipe.rate, weight_decay=recipe.decay)
+    training = Torch(torch, recipe.dropout, torch.Generator().manual_seed(seed + 1))
+    looked = later[:: -(-len(later) // recipe.looked)]
+    held = torch.from_numpy(inputs[places[looked]]), torch.from_numpy(labels[looked])
+    mean = {key: each.detach().clone() for key, each in weights.items()}
+    best, best_at, kept = np.inf, 0, mean
+    for number, taken in enumerate(_batches(fitted, recipe, seed), 1):
+        told = architectures.outputs(name, training, weights, torch.from_numpy(inputs[places[taken]]))
+        known = torch.from_numpy(labels[taken]), torch.from_numpy(targets[taken])
+        optimiser.zero_grad()
+        loss(torch, recipe.loss, told, *known).backward()
+        optimiser.step()
+        # The first means would be of the drawn weights: the share of the past grows to its full one.
+        share = 1.0 - min(recipe.average, number / (number + 10.0))
+        for key, each in weights.items():
+            mean[key].lerp_(each.detach(), share)
+        if number % recipe.every == 0 or number == recipe.batches:
+            found = _held(torch, name, mean, held)
+            if found < best:
+                best, best_at, kept = found, number, {key: each.clone() for key, each in mean.items()}
+        if number - best_at >= recipe.patience * recipe.every:
+            break
+    return Network(name, {key: each.numpy() for key, each in kept.items()} | scaling)
+
+
+def _batches(rows: I8, recipe: Recipe, seed: int) -> Iterator[I8]:
+    """Rows of each batch: every row once before any comes again."""
+    random, size = np.random.default_rng(seed), min(recipe.batch, len(rows))
+    left = np.zeros(0, np.int64)
+    for _ in range(recipe.batches):
+        if len(left) < size:
+            left = random.permutation(rows)
+        taken, left = left[:size], left[size:]
+        yield taken
+
+
+def _held(torch: Any, name: str, weights: dict[str, Any], held: tuple[Any, Any]) -> float:
+    """Cross-entropy of the held rows, whatever loss is trained with; at its best temperature, so that losses are
+    compared by what they tell apart and not by how sure they are.
+    """
+    with torch.no_grad():
+        told = architectures.outputs(name, Torch(torch), weights, held[0])[:, :-1]
+        return min(float(torch.nn.functional.cross_entropy(told * heat, held[1])) for heat in _HEATS)

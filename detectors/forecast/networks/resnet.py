@@ -1,0 +1,12 @@
+"""Residual convolutions of days, as the daily pipeline takes a model."""
+
+from functools import partial
+
+from detectors.forecast.networks import daily
+from detectors.forecast.networks.model import decode, markdown, summary
+
+__all__ = ["NAME", "decode", "markdown", "predict", "summary", "train"]
+
+NAME = "resnet"
+train = partial(daily.train, NAME)
+predict = daily.predict
