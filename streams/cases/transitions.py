@@ -6,9 +6,8 @@ from collections.abc import Callable
 import msgspec
 
 from tapewatch.messages import Case, CaseCommand, CaseEvent, Closing
-from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
+from tapewatch.rfc3339 import stamp, to_rfc3339
 
-LATEST = 7_258_118_400_000_000_000
 """The year 2200."""
 
 OPEN = ("new", "assigned", "in_review", "escalated", "reopened")
@@ -67,12 +66,9 @@ def moment(text: str) -> str:
     outside 1970 to 2200.
     """
     try:
-        time = from_rfc3339(text)
+        return to_rfc3339(stamp(text))
     except ValueError as error:
         raise ValueError(f"{text} is no time: {error}") from None
-    if not 0 <= time <= LATEST:
-        raise ValueError(f"{text} lies outside 1970 to 2200")
-    return to_rfc3339(time)
 
 
 def _event(command: CaseCommand, action: str, subject: str = "") -> CaseEvent:

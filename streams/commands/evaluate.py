@@ -17,7 +17,9 @@ WHATS: dict[str, str] = {
     "ddqn": "a daily long-or-short policy of a Double DQN beside buying and holding, by the TDQN protocol",
     "promotion": "a challenger policy against the champion on the same stretches, by a sequential test",
     "ranking": "the coin desk: probability to reach a target before a stop, and regimes, on held-out weeks of minutes",
-    "abnormal-days": "abnormal moves of the next day from daily bars: the autoencoder beside plain volatility",
+    "abnormal-days": "abnormal moves of the next day from daily bars: autoencoder and GAN beside plain volatility",
+    "forecast": "forecasts of daily bars, walk-forward, beside the naive ones: error or direction, with intervals",
+    "sentiment": "labelled headlines: accuracy and macro F1 in grouped folds, beside TF-IDF and the majority",
     "nab": "the univariate detector on the Numenta Anomaly Benchmark, by its published score",
 }
 """What can be evaluated, and its one-line summary; each is the module streams.evaluate.<name>."""

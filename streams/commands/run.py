@@ -46,7 +46,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     parser.add_argument("--json", action="store_true", help="print totals as one JSON document at the end")
     options.add_arguments(parser)
-    parser.epilog = "example: tapewatch run engine --instance engine-1; tapewatch run desk --min-turnover 100000"
+    parser.epilog = (
+        "example: tapewatch run engine --instance engine-1; tapewatch run desk --min-turnover 100000; "
+        "tapewatch run forecast"
+    )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -131,12 +134,43 @@ def _cases(_: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
     )
 
 
+def _forecast(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
+    """Forecasts of the next minute, and their progress line."""
+    from streams.forecast import minute_model
+    from streams.forecast.minute_process import MinuteForecasts
+
+    changed = msgspec.structs.replace(settings, forecast=_changed(settings.forecast, {"instance": args.instance}))
+    stage = MinuteForecasts(changed, minute_model.chosen(changed), tuple(args.feed or ()))
+    totals = stage.totals
+    return stage, lambda: (
+        totals.bars,
+        f"forecast  {totals.bars:,} bars  {totals.predictions:,} predictions  {totals.refused:,} refused  "
+        f"{totals.transactions:,} transactions",
+    )
+
+
+def _news(_: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
+    """The news stage, and its progress line."""
+    from streams.news.process import NewsStage
+    from streams.news.scorers import chosen
+
+    stage = NewsStage(settings, chosen(settings))
+    totals = stage.totals
+    return stage, lambda: (
+        totals.items,
+        f"news  {totals.items:>8,} records  {totals.scored:,} scored  {totals.duplicates:,} said before  "
+        f"{totals.factors:,} factors  {totals.refused:,} refused  {totals.latency_ms:,.0f} ms from arrival",
+    )
+
+
 STAGES: dict[str, Callable[[argparse.Namespace, Settings], tuple[Stage, Told]]] = {
     "engine": _engine,
     "paper": _paper,
     "desk": _desk,
     "cases": _cases,
     "evidence": _evidence,
+    "forecast": _forecast,
+    "news": _news,
 }
 
 

@@ -1,9 +1,9 @@
 """`tapewatch evaluate abnormal-days`: does a strange month of daily bars announce an abnormal move of the next day?
 
 Walk-forward: of each year nothing is known to what is fitted but the days before it. A day is abnormal when its
-absolute return is above the .95 quantile of the instrument's own last 250. The autoencoder is unsupervised; beside it
-stand yesterday's absolute return and the exponentially weighted deviation, both over the same quantile, and logistic
-regressions on those two without and with the autoencoder, which say whether it adds anything.
+absolute return is above the .95 quantile of the instrument's own last 250. The autoencoder and the GAN are
+unsupervised; beside them stand yesterday's absolute return and the exponentially weighted deviation, both over the same
+quantile, and logistic regressions on those two without and with each network, which say whether it adds anything.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,15 +25,27 @@ from detectors.autoencoder.daily import Days
 from detectors.autoencoder.score import WINDOW
 from detectors.autoencoder.training import Recipe
 from detectors.commands.daily_bars import read_folders
+from detectors.forecast.abnormal import gan
 from streams.evaluate.abnormal_days_report import write_report
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
+F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
 
 RESAMPLES = 200
-NAMES = ("autoencoder", "yesterday", "deviation", "logistic_without", "logistic_with")
-_PAIRS = {"autoencoder_less_deviation": (0, 2), "logistic_with_less_without": (4, 3)}
+NAMES = (
+    "autoencoder", "gan", "yesterday", "deviation", "logistic_without", "logistic_with", "logistic_with_gan",
+)  # fmt: skip
+"""Scores; `logistic_with` is with the autoencoder."""
+_PAIRS = {
+    "autoencoder_less_deviation": (0, 3),
+    "gan_less_deviation": (1, 3),
+    "logistic_with_less_without": (5, 4),
+    "logistic_with_gan_less_without": (6, 4),
+}
+_PLAIN = (2, 3, 4)
+"""Places of the scores without a network: the same for every seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,13 @@ class Judged:
     abnormal: npt.NDArray[np.bool_]
     month: npt.NDArray[np.int64]
     scores: F8
+
+
+class Networks(NamedTuple):
+    """What is fitted to the days before a year, by one seed: arrays by name."""
+
+    autoencoder: dict[str, F4]
+    gan: dict[str, F4]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +128,10 @@ def walked(parts: Sequence[Days], years: Sequence[int], seeds: int, steps: int) 
         older = [part for part in older if len(part.values) >= WINDOW]
         if not older:
             continue
-        nets = [daily.fit(older, Recipe("stock", steps, seed)) for seed in range(seeds)]
+        nets = [
+            Networks(daily.fit(older, Recipe("stock", steps, seed)), gan.fit(older, steps, seed))
+            for seed in range(seeds)
+        ]
         pieces = [_judged(part, begin, end, nets) for part in parts]
         regressions = [_regressions(older, net) for net in nets]
         for days, raw in pieces:
@@ -127,8 +149,8 @@ def _cut(part: Days, there: npt.NDArray[np.bool_], end: int | None = None) -> Da
     return Days(*(getattr(part, name)[rows] for name in Days.__slots__))
 
 
-def _judged(part: Days, begin: np.datetime64, end: np.datetime64, nets: Sequence[Mapping[str, Any]]) -> tuple[Days, F8]:
-    """The days of a year whose next one is known, and float64[seeds, 3, rows]: network, yesterday, deviation."""
+def _judged(part: Days, begin: np.datetime64, end: np.datetime64, nets: Sequence[Networks]) -> tuple[Days, F8]:
+    """The days of a year whose next one is known, and float64[seeds, 4, rows]: networks, yesterday, deviation."""
     history = _cut(part, part.dates < end)
     mine = (history.dates >= begin) & history.known
     raw = np.array([_raw(history, net)[:, mine] for net in nets])
@@ -136,15 +158,16 @@ def _judged(part: Days, begin: np.datetime64, end: np.datetime64, nets: Sequence
     return _cut(_cut(history, mine), whole), raw[:, :, whole]
 
 
-def _raw(part: Days, net: Mapping[str, Any]) -> F8:
-    return np.array([np.log(daily.scores(dict(net), part)), part.yesterday, np.log(part.deviation)])
+def _raw(part: Days, net: Networks) -> F8:
+    strange = np.log(daily.scores(net.autoencoder, part)), np.log(gan.scores(net.gan, part))
+    return np.array([*strange, part.yesterday, np.log(part.deviation)])
 
 
 Model = Callable[[F8], F8]
 
 
-def _regressions(older: Sequence[Days], net: Mapping[str, Any]) -> tuple[Model, Model]:
-    """Log odds by logistic regression on the days before, without and with the network's score."""
+def _regressions(older: Sequence[Days], net: Networks) -> tuple[Model, ...]:
+    """Log odds by logistic regression on the days before: without a network's score, with one's, with the other's."""
     raw = np.concatenate([_raw(part, net) for part in older], axis=1)
     labels = np.concatenate([part.abnormal for part in older])
     used = ~np.isnan(raw).any(axis=0)
@@ -153,13 +176,13 @@ def _regressions(older: Sequence[Days], net: Mapping[str, Any]) -> tuple[Model, 
         model = LogisticRegression(C=1e6, max_iter=500).fit(raw[rows][:, used].T, labels[used])
         return lambda given: np.asarray(model.decision_function(given[rows].T))
 
-    return fitted([1, 2]), fitted([1, 2, 0])
+    return fitted([2, 3]), fitted([2, 3, 0]), fitted([2, 3, 1])
 
 
-def _with_regressions(raw: F8, regressions: Sequence[tuple[Model, Model]]) -> F8:
+def _with_regressions(raw: F8, regressions: Sequence[tuple[Model, ...]]) -> F8:
     if not raw.shape[2]:
         return np.zeros((len(raw), len(NAMES), 0))
-    more = [[model(each) for model in pair] for each, pair in zip(raw, regressions, strict=True)]
+    more = [[model(each) for model in models] for each, models in zip(raw, regressions, strict=True)]
     return np.concatenate([raw, np.array(more)], axis=1)
 
 
@@ -188,8 +211,7 @@ def _mean(function: Callable[..., float], found: Judged, weight: F8, place: int)
     used = weight > 0.0
     labels, weights = found.abnormal[used], weight[used]
     rows = found.scores[:, place][:, used]
-    # The scores without a network are the same for every seed.
-    rows = rows[:1] if place in (1, 2, 3) else rows
+    rows = rows[:1] if place in _PLAIN else rows
     return float(np.mean([function(labels, row, sample_weight=weights) for row in rows]))
 
 

@@ -38,6 +38,12 @@ def picture(figure: Any, caption: str) -> str:
     return f'<h2>{text}</h2><img alt="{text}" src="data:image/png;base64,{encoded}">\n'
 
 
+def kept_picture(name: str, caption: str) -> str:
+    """A picture that lies as a file in the page's folder, as HTML."""
+    text = html.escape(caption)
+    return f'<h2>{text}</h2><img alt="{text}" src="{html.escape(name, quote=True)}">\n'
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table as HTML."""
     lines = ["".join(f"<th>{html.escape(cell)}</th>" for cell in head)]

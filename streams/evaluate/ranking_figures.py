@@ -16,7 +16,8 @@ from detectors.ranking.model import RankingModel
 from detectors.regime import judged
 from detectors.regime.model import RegimeModel
 from detectors.regime.rules import HORIZONS, HOURS, NAIVE, RULES
-from streams.evaluate.day_blocks import daily, drawn, interval
+from streams.evaluate.day_blocks import daily
+from tapewatch.day_blocks import drawn, interval
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

@@ -7,10 +7,12 @@ import pytest
 
 from benchmarks import planted_market as bench
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def short() -> Any:
-    """A quarter of the benchmark's steps: these two tests take some seconds each because a policy has to be learnt."""
+    """A quarter of the benchmark's steps: these two tests take minutes because a policy has to be learnt."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     return replace(bench.recipe(16_000), seed=11, hidden=(32, 32), updates=4, target_every=100, n_step=5)
 

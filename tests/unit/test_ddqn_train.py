@@ -74,6 +74,7 @@ def regimes(rows: int, seed: int) -> Bars:
     return Bars(dates, close, close * 1.005, close * 0.995, close, 1e5 + random.random(rows))
 
 
+@pytest.mark.long
 def test_a_pattern_that_is_there_is_learnt_by_the_chosen_recipe() -> None:
     # Some 8 s: that it finds nothing in a real market means little unless it finds what is planted.
     pytest.importorskip("torch", reason=NO_TORCH)
@@ -96,6 +97,7 @@ def test_too_few_days_are_refused_with_what_to_do(tmp_path: Path, capsys: pytest
     assert "more than a year" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_folder_is_evaluated_with_every_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Some 8 s: its worker is a process of its own, which loads torch.
     pytest.importorskip("torch", reason=NO_TORCH)

@@ -13,7 +13,8 @@ from detectors.desk import batch
 from detectors.desk.state import Barriers
 from detectors.regime import planted
 from streams.evaluate import ranking, ranking_figures
-from streams.evaluate.day_blocks import daily, drawn, interval
+from streams.evaluate.day_blocks import daily
+from tapewatch.day_blocks import drawn, interval
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 from tests.unit.desk_market import coin

@@ -58,7 +58,16 @@ def test_unknown_major_version_is_refused_even_where_the_rest_differs() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"[]", b"\xff\xfe", b'{"version":1}', b'{"version":"1.0"}', b'{"version":"1.0","id":"\xc3"}']
+    "value",
+    [
+        b"",
+        b"[]",
+        b"\xff\xfe",
+        b'{"version":1}',
+        b'{"version":"1.0"}',
+        b'{"version":"1.0","id":"\xc3"}',
+        b'{"version":"1.0","x":' + b"[" * 9_000 + b"]" * 9_000 + b"}",
+    ],
 )
 def test_bytes_that_are_no_such_message_are_refused(value: bytes) -> None:
     with pytest.raises(ContractError) as refused:

@@ -1,4 +1,4 @@
-"""The Faust application around the cases: it reads, read-committed, and commits nothing by itself.
+"""The Faust application of a low-rate stage: it reads, read-committed, and commits nothing by itself.
 
 Faust commits what its agents have acknowledged, and its bookkeeping of acknowledgements can pass over a record that is
 still being worked on, one whose agent failed, and one that it skipped in a rebalance. So its agents acknowledge nothing
@@ -8,10 +8,9 @@ finds them there, as its own, when it starts and after a rebalance.
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from tapewatch import topics
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -21,7 +20,7 @@ try:
     from faust.transport.drivers import aiokafka
 except ImportError as error:
     raise TapewatchError(
-        f"the case stage needs Faust: {error}", "Install the extra: pip install 'tapewatch[cases]'."
+        f"this stage needs Faust: {error}", "Install the extra: pip install 'tapewatch[cases]'."
     ) from error
 
 SESSION_TIMEOUT_S = 6.0
@@ -57,9 +56,8 @@ class ReadCommittedTransport(aiokafka.Transport):
     Consumer = ReadCommittedConsumer
 
 
-def application(settings: Settings, hand: Hand) -> Any:
-    """A Faust app that hands every record of alerts and commands to `hand`, each topic by one agent, in its order."""
-    group = settings.cases.group
+def application(settings: Settings, group: str, names: Iterable[str], hand: Hand) -> Any:
+    """A Faust app that hands every record of these topics to `hand`, each topic by one agent, in its order."""
     # Faust names no keys of its own settings in what it logs at these levels.
     for name in ("faust", "mode", "aiokafka"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -81,7 +79,7 @@ def application(settings: Settings, hand: Hand) -> Any:
         value_serializer="raw",
     )
     app.transport = ReadCommittedTransport(app.conf.broker_consumer, app)
-    for name in (topics.ALERTS, topics.CASE_COMMANDS):
+    for name in names:
         source = app.topic(name, key_type=bytes, value_type=bytes)
         app.agent(source, name=f"{group}.{name}", concurrency=1)(_agent(hand))
     return app
@@ -108,7 +106,7 @@ def credentials(client: Mapping[str, str]) -> Any:
         user, password = client.get("sasl.username", ""), client.get("sasl.password", "")
         return SASLCredentials(username=user, password=password, ssl_context=context, mechanism=mechanism)
     raise TapewatchError(
-        f"the case stage cannot log in by {protocol} {mechanism}".rstrip(),
+        f"Faust cannot log in by {protocol} {mechanism}".rstrip(),
         "It knows ssl, and sasl_ssl or sasl_plaintext with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.",
     )
 

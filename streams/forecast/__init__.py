@@ -1,0 +1,1 @@
+"""Forecasts at work: models trained each day, their predictions published, runs recorded."""

@@ -1,0 +1,169 @@
+"""A low-rate stage's process: records in by Faust, what follows from them out, each exactly once.
+
+The protocol:
+1 open the transactional producer: a predecessor is fenced, and its open transaction ended; 2 read the group's offsets,
+then the state out of the log; 3 Faust joins its group and reads on from the committed offsets; 4 its agents hand over
+records, acknowledging none; 5 work out what follows from all that wait; 6 begin a transaction; 7 write messages and
+dead letters; 8 add the offsets behind the records; 9 commit.
+If we die before 9, none of it is there: the next one begins at 1 with the same records. If we die after it, none of the
+records is read again. If the transaction fails and can be aborted, the state is read anew and the records are worked
+on again.
+"""
+
+import asyncio
+import threading
+from collections.abc import Iterable
+
+from confluent_kafka import KafkaException, Producer, TopicPartition
+
+from streams import members
+from streams.low_rate.faust_app import application
+from streams.low_rate.records import Outcome, Record, Work, fresh
+from tapewatch import dead_letters, kafka, logs, messages
+from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.settings import Settings
+
+TRANSACTION_TIMEOUT_MS = 20_000
+"""Longer than an engine's: a process that stood still for seconds is not fenced, and a restart waits for nothing."""
+
+MOST_AT_ONCE = 500
+MOST_WAITING = 2_000
+MOST_FAILURES = 5
+
+
+class LowRateStage:
+    """The one process of a stage: a second one of the same group takes over from the first.
+
+    group : consumer group and transactional id; inputs : topics that it reads, which exist
+    """
+
+    def __init__(self, settings: Settings, group: str, inputs: Iterable[str], work: Work, clock: Clock = WALL) -> None:
+        self._settings, self._group, self._inputs, self._work, self._clock = settings, group, tuple(inputs), work, clock
+        self._log = logs.get(group)
+        self._next: dict[members.Key, int] = {}
+        self._last_work = 0
+        self._member: object = None
+
+    def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
+        """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
+        producer = kafka.producer(
+            self._settings,
+            transactional_id=self._group,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            message_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            retry_backoff_ms=2,
+            retry_backoff_max_ms=200,
+            linger_ms=1,
+        )
+        producer.init_transactions(30)
+        self._recall()
+        asyncio.run(self._serve(producer, stop, until_idle_s))
+
+    def _recall(self) -> None:
+        """The offsets behind what was taken, and then the state: what is newer in the state than in the offsets is
+        recognised when it comes again.
+        """
+        self._next = self._committed()
+        self._work.recall(self._next)
+        self._log.info("state read", offsets=sum(self._next.values()))
+
+    def _committed(self) -> dict[members.Key, int]:
+        """The group's offsets, as the last transaction left them."""
+        reader = kafka.consumer(self._settings, self._group)
+        # Of a consumer that is no member: the transactional id alone says whose offsets count.
+        self._member = reader.consumer_group_metadata()
+        try:
+            existing = kafka.existing_topics(kafka.admin(self._settings))
+            places = [TopicPartition(name, partition) for name in self._inputs for partition in range(existing[name])]
+            found = members.committed(reader, places)
+            return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+        finally:
+            reader.close()
+
+    async def _serve(self, producer: Producer, stop: threading.Event, until_idle_s: float) -> None:
+        """Run Faust, and the worker beside it, until one of them or the caller ends."""
+        inbox: asyncio.Queue[object] = asyncio.Queue(MOST_WAITING)
+        app = application(self._settings, self._group, self._inputs, inbox.put)
+        worker = asyncio.create_task(self._follow(producer, inbox))
+        try:
+            await app.start()
+            self._last_work = self._clock.now()
+            while not stop.is_set() and not worker.done():
+                if app.crashed or app.should_stop:
+                    raise TapewatchError(f"Faust ended: {app.crash_reason!r}", "See the log; then start it again.")
+                if until_idle_s and self._clock.now() - self._last_work > until_idle_s * NANOS:
+                    break
+                await asyncio.sleep(0.05)
+            if worker.done():
+                worker.result()
+        finally:
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+            await app.stop()
+
+    async def _follow(self, producer: Producer, inbox: "asyncio.Queue[object]") -> None:
+        """All records that wait, transaction by transaction, in a thread: Faust's heartbeats go on meanwhile."""
+        while True:
+            waiting = [await inbox.get()]
+            while len(waiting) < MOST_AT_ONCE and not inbox.empty():
+                waiting.append(inbox.get_nowait())
+            self._last_work = self._clock.now()
+            await asyncio.to_thread(self._settle, producer, [Record.of(each) for each in waiting])
+
+    def _settle(self, producer: Producer, records: list[Record]) -> None:
+        """Work the records out and commit what follows; a failed transaction is tried again from the log's state."""
+        for attempt in range(1, MOST_FAILURES + 1):
+            try:
+                self._commit(producer, records)
+                return
+            except KafkaException as error:
+                self._aborted(producer, error, attempt)
+
+    def _aborted(self, producer: Producer, error: KafkaException, attempt: int) -> None:
+        """Abort and read the state anew. What cannot be aborted, such as a commit without an answer, ends the process:
+        the next start finds out what became of it.
+        """
+        try:
+            if attempt == MOST_FAILURES:
+                raise error
+            members.abort(producer, error, self._log)
+            self._work.totals.aborted += 1
+            self._clock.sleep(0.2 * attempt)
+            self._recall()
+        except KafkaException as last:
+            raise TapewatchError(
+                f"the transaction of {self._group} failed: {last}",
+                "Another process of this group may have taken over; else start it again: nothing is lost.",
+            ) from error
+
+    def _commit(self, producer: Producer, records: Iterable[Record]) -> None:
+        """One transaction of what follows from records that were not taken before."""
+        new = fresh(records, self._next)
+        if not new:
+            return
+        self._work.begin()
+        found = [(record, self._outcome(record)) for record in new]
+        behind = {record.place: record.offset + 1 for record in new}
+        producer.begin_transaction()
+        for _, outcome in found:
+            for key, message in outcome.said:
+                members.enqueue(producer, message.TOPIC, messages.encode(message), key, [], 0)
+            if outcome.letter is not None:
+                letter = outcome.letter
+                members.enqueue(producer, letter.topic, letter.value, None, letter.headers, 0)
+        offsets = [TopicPartition(*place, offset) for place, offset in behind.items()]
+        members.commit(producer, offsets, self._member)
+        self._next |= behind
+        for record, outcome in found:
+            self._work.totals.refused += outcome.letter is not None
+            self._work.count(record, outcome)
+        self._work.totals.transactions += 1
+
+    def _outcome(self, record: Record) -> Outcome:
+        """What follows from a record: never an error that could stop the stream."""
+        try:
+            return Outcome(self._work.take(record))
+        except ContractError as error:
+            origin = (*record.place, record.offset)
+            return Outcome(letter=dead_letters.of_record(origin, error.reason, str(error), record.value))
