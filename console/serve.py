@@ -18,7 +18,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.reach_settings import ConsoleSettings
 from tapewatch.settings import Settings
 
-REVISION = "0007"
+REVISION = "0008"
 """The oldest schema that the console reads."""
 
 SHUTDOWN_S = 5.0

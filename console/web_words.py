@@ -10,6 +10,7 @@ _VALUES = (
     *("champion", "shadow", "challenger", "viewer", "analyst", "approver", "admin"),
     *("trading", "stopped", "killed", "partly", "not_running", "stable", "empty", "dead"),
     *("true_positive", "false_positive", "inconclusive", "reported", "duplicate"),
+    *("fall_big", "fall_mid", "fall_small", "rise_small", "rise_mid", "rise_big", "close", "direction", "return"),
     *("silent", "gap", "halt", "order stands", "cancel under way", "limits leave no lot"),
 )
 _SCENARIOS = (

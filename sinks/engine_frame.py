@@ -6,6 +6,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tapewatch import frames, topics
+from tapewatch.clock import LATEST_NS
 from tapewatch.errors import ContractError
 from tapewatch.frames import Headers
 
@@ -55,6 +56,14 @@ def numbers_of(batch: pa.RecordBatch, name: str, kind: pa.DataType | None = None
     except (pa.ArrowException, NotImplementedError) as error:
         raise ContractError("wrong_schema", f"column {name} is {column.type}") from error
     return values
+
+
+def stamps_of(batch: pa.RecordBatch) -> npt.NDArray[Any]:
+    """The times of a batch with rows, int64[rows], UTC ns; ContractError where one lies outside 1970 to 2200."""
+    stamps = numbers_of(batch, "ts")
+    if stamps.min() <= 0 or stamps.max() > LATEST_NS:
+        raise ContractError("absurd_ts", "a time before 1970 or after 2200")
+    return stamps
 
 
 def model_of(metadata: dict[bytes, bytes], detector: int) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Fixtures of all tests: one real Kafka and PostgreSQL for the whole session, started by the first test that asks."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,15 @@ import pytest
 from infra import embedded
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes, unless asked for."""
+    if not os.environ.get("TAPEWATCH_TEST_LONG"):
+        left_out = pytest.mark.skip(reason="takes minutes of training: set TAPEWATCH_TEST_LONG=1 to run it")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(left_out)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from console.app import record
+from console.csv_text import cell
 from console.filters import Glob, MessageId, Word, seen_by
 from console.label_log import LabelLog, newest
 from console.routing import Call, RefusedError, Route
@@ -199,16 +200,9 @@ def _csv(rows: list[Row]) -> bytes:
     writer = csv.writer(text)
     writer.writerow([*names, *(f"value.{name}" for name in features)])
     for row in rows:
-        cells = [_cell(getattr(row, name)) for name in names]
-        writer.writerow([*cells, *(_cell(row.values.get(name)) for name in features)])
+        cells = [cell(getattr(row, name)) for name in names]
+        writer.writerow([*cells, *(cell(row.values.get(name)) for name in features)])
     return text.getvalue().encode("utf-8", "replace")
-
-
-def _cell(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return "" if value is None else value
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Forecast(msgspec.Struct, frozen=True):
-    """The newest prediction. direction, probability : the likeliest class and how likely, where there are classes"""
+    """A prediction. direction, probability : the likeliest class and how likely, where there are classes"""
 
     name: str
     target: str
@@ -55,6 +55,7 @@ class Forecast(msgspec.Struct, frozen=True):
 class Line(msgspec.Struct, frozen=True):
     """An instrument's line. yesterday : close of the day before the newest bar's; last : newest close of a bar
 
+    forecast : the newest prediction; forecasts : the newest of each model, by name
     switched : whether it is traded automatically; null where the paper broker has not told yet
     """
 
@@ -71,6 +72,7 @@ class Line(msgspec.Struct, frozen=True):
     action_at: Ms | None
     forecast: Forecast | None
     switched: bool
+    forecasts: list[Forecast] = []
 
 
 _NEWEST = """
@@ -85,20 +87,30 @@ ORDER BY s.ts_ns DESC, i.name LIMIT :limit
 _LINES = """
 SELECT i.id, i.name, coalesce(i.long_name, '') AS long_name, coalesce(i.currency, '') AS currency,
     coalesce(i.reference -> 'session' ->> 'timezone', 'UTC') AS zone, bar.ts_ns AS bar_ns, bar.close,
-    s.action, s.policy, s.advantage, s.price, s.ts_ns AS action_ns,
-    p.name AS forecast, p.target, p.horizon, p.as_of_ns, p.reference, p.value, p.classes
+    s.action, s.policy, s.advantage, s.price, s.ts_ns AS action_ns
 FROM instruments i
 LEFT JOIN LATERAL (
     SELECT action, policy, advantage, price, ts_ns FROM signals WHERE instrument_id = i.id ORDER BY ts_ns DESC LIMIT 1
 ) s ON true
 LEFT JOIN LATERAL (
-    SELECT * FROM predictions WHERE instrument_id = i.id ORDER BY as_of_ns DESC LIMIT 1
+    SELECT id FROM predictions WHERE instrument_id = i.id ORDER BY as_of_ns DESC LIMIT 1
 ) p ON true
 LEFT JOIN LATERAL (
     SELECT ts_ns, close FROM bars WHERE instrument_id = i.id AND interval_s IN (60, 86400) ORDER BY ts_ns DESC LIMIT 1
 ) bar ON true
 WHERE i.id > 0 AND (s.ts_ns IS NOT NULL OR p.id IS NOT NULL) AND i.name LIKE ANY(:seen)
 ORDER BY s.ts_ns DESC NULLS LAST, i.name LIMIT 2000
+"""
+_FORECASTS = """
+WITH RECURSIVE every AS (
+    (SELECT name FROM predictions ORDER BY name LIMIT 1)
+    UNION ALL SELECT (SELECT name FROM predictions WHERE name > every.name ORDER BY name LIMIT 1) FROM every
+    WHERE every.name IS NOT NULL
+)
+SELECT p.instrument_id, p.name, p.target, p.horizon, p.as_of_ns, p.reference, p.value, p.classes
+FROM unnest(CAST(:ids AS int[])) AS wanted (id) CROSS JOIN every CROSS JOIN LATERAL (
+    SELECT * FROM predictions WHERE instrument_id = wanted.id AND name = every.name ORDER BY as_of_ns DESC LIMIT 1
+) p ORDER BY p.name
 """
 _CLOSES = """
 SELECT wanted.id, bar.close FROM unnest(CAST(:ids AS int[]), CAST(:begins AS bigint[])) AS wanted (id, begin_ns)
@@ -125,10 +137,14 @@ async def table(call: Call) -> list[Line]:
     if begins:
         found = await database.rows(_CLOSES, {"ids": list(begins), "begins": list(begins.values())})
         closes = {row.id: row.close for row in found}
+    forecasts: dict[int, list[Forecast]] = {}
+    if rows:
+        for each in await database.rows(_FORECASTS, {"ids": [row.id for row in rows]}):
+            forecasts.setdefault(each.instrument_id, []).append(_forecast(each))
     commits: Sequence[PaperCommit] = call.services.parts["commits"].paper()
     switched = {name: on for commit in commits for name, on in commit.switched.items()}
     auto = call.services.settings.paper.auto
-    return [_line(row, closes.get(row.id), switched.get(row.name, auto)) for row in rows]
+    return [_line(row, closes.get(row.id), switched.get(row.name, auto), forecasts.get(row.id, [])) for row in rows]
 
 
 def day_begin(at_ns: int, zone: str) -> int:
@@ -145,14 +161,15 @@ def day_begin(at_ns: int, zone: str) -> int:
     return int(datetime.combine(day, time(), place).timestamp()) * NS_PER_S
 
 
-def _line(row: sa.Row[*tuple[Any, ...]], close: float | None, switched: bool) -> Line:
-    """A prediction's reference stands in where no bar of the day before is kept."""
-    forecast = _forecast(row) if row.forecast is not None else None
-    if close is None and forecast is not None and forecast.target == "close":
-        close = forecast.reference
+def _line(row: sa.Row[*tuple[Any, ...]], close: float | None, switched: bool, forecasts: list[Forecast]) -> Line:
+    """The reference of a prediction over days stands in where no bar of the day before is kept."""
+    newest = max(forecasts, key=lambda each: each.at, default=None)
+    if close is None:
+        told = [each for each in forecasts if each.horizon.endswith("d") and each.reference is not None]
+        close = max(told, key=lambda each: each.at).reference if told else None
     return Line(
         row.name, row.long_name, row.currency, close, row.close, ms(row.bar_ns), row.action or "", row.policy or "",
-        row.advantage, row.price, ms(row.action_ns), forecast, switched,
+        row.advantage, row.price, ms(row.action_ns), newest, switched, forecasts,
     )  # fmt: skip
 
 
@@ -160,7 +177,7 @@ def _forecast(row: sa.Row[*tuple[Any, ...]]) -> Forecast:
     classes: dict[str, float] = row.classes
     likeliest = max(classes, key=lambda name: classes[name], default="")
     return Forecast(
-        row.forecast, row.target, row.horizon, int(ms(row.as_of_ns) or 0), row.reference, row.value, likeliest,
+        row.name, row.target, row.horizon, int(ms(row.as_of_ns) or 0), row.reference, row.value, likeliest,
         classes.get(likeliest),
     )  # fmt: skip
 

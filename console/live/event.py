@@ -9,6 +9,7 @@ import msgspec
 from console.identity import Account
 from console.live.position import Log, encode
 from tapewatch import topics
+from tapewatch.message import UNREADABLE
 
 
 class _Head(msgspec.Struct):
@@ -82,7 +83,7 @@ def read(topic: str, value: bytes | None) -> tuple[bytes, frozenset[str]] | None
             ranking = _RANKING.decode(value)
             return value, frozenset({each.instrument for each in ranking.ranked} | ranking.excluded.keys())
         head = _HEAD.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     return value, frozenset({head.instrument, *head.instruments} - {""})
 

@@ -12,6 +12,7 @@ from console.live.market import DAY, MILLI, Market, Slots
 from tapewatch import frames, topics
 from tapewatch.errors import ContractError
 from tapewatch.frames import Decoder, FrameHeaders
+from tapewatch.message import UNREADABLE
 
 _MARKET = re.compile(topics.MARKET_PATTERN)
 _OTHERS = (topics.SCORES, topics.SIGNALS, topics.ALERTS)
@@ -56,7 +57,7 @@ class TapeReader:
                 continue
             try:
                 self._one(message, value)
-            except (ContractError, msgspec.DecodeError, pa.ArrowException, UnicodeDecodeError, ValueError):
+            except (ContractError, pa.ArrowException, ValueError, *UNREADABLE):
                 self.refused += 1
 
     def _one(self, message: Message, value: bytes) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sinks.elasticsearch import mappings
 from sinks.elasticsearch.documents import ECS_VERSION
 from sinks.elasticsearch.item import Item, action, daily, encode
-from sinks.engine_frame import KEYS, KINDS, column_of, model_of, numbers_of, open_frame
+from sinks.engine_frame import KEYS, KINDS, column_of, model_of, numbers_of, open_frame, stamps_of
 from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError
 from tapewatch.frames import Headers
@@ -18,7 +18,6 @@ from tapewatch.instruments import is_instrument_id
 from tapewatch.rfc3339 import to_rfc3339
 
 MINUTE = 60 * NANOS
-_EARLIEST, _LATEST = 0, 7_258_118_400 * NANOS
 Origin = tuple[str, int, int]
 
 
@@ -34,9 +33,7 @@ class EngineRows:
         batch, kind = open_frame(topic, value, headers)
         if kind != KINDS[topic][0] or not batch.num_rows:
             return
-        stamps = numbers_of(batch, "ts")
-        if stamps.min() <= _EARLIEST or stamps.max() > _LATEST:
-            raise ContractError("absurd_ts", "a time before 1970 or after 2200")
+        stamps = stamps_of(batch)
         rows = self._wanted(batch, kind, stamps)
         if not len(rows):
             return

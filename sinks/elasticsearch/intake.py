@@ -13,6 +13,7 @@ from sinks.engine_frame import KINDS
 from sinks.log_reader import headers_of, place
 from tapewatch import dead_letters, messages, topics
 from tapewatch.admission import KnowsInstruments
+from tapewatch.clock import LATEST_NS
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.errors import ContractError
 from tapewatch.logs import printable
@@ -20,7 +21,6 @@ from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 
 _MARKET = re.compile(topics.MARKET_PATTERN)
-_LATEST = 7_258_118_400_000_000_000  # the year 2200, as the market checks have it
 URGENT = (topics.ALERTS, topics.CASES)
 """What people wait for: read and sent apart from all else."""
 
@@ -133,6 +133,6 @@ _JSON: dict[str, tuple[type[messages.Message], Callable[..., Item]]] = {
 def _time(text: str) -> int:
     """A message's time; ValueError outside 1970 to 2200."""
     time = from_rfc3339(text)
-    if not 0 < time <= _LATEST:
+    if not 0 < time <= LATEST_NS:
         raise ValueError(f"{text} lies outside 1970 to 2200")
     return time

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sinks.engine_frame import KEYS, column_of, model_of, numbers_of, open_frame
+from sinks.engine_frame import KEYS, column_of, model_of, numbers_of, open_frame, stamps_of
 from sinks.postgres import tables
 from sinks.postgres.binary import Packed, pack
 from sinks.postgres.keys import Keys
@@ -20,7 +20,6 @@ from tapewatch.frames import Headers
 from tapewatch.instruments import is_instrument_id
 
 ENGINE = 0
-_LATEST = 7_258_118_400 * NANOS  # the year 2200, as the market checks have it
 
 
 class EngineFrames:
@@ -37,10 +36,8 @@ class EngineFrames:
         batch, kind = open_frame(topic, value, headers)
         if kind.startswith("sealed") or not batch.num_rows:
             return None
-        columns = {"instrument_id": self._instruments(batch), "ts_ns": numbers_of(batch, "ts")}
+        columns = {"instrument_id": self._instruments(batch), "ts_ns": stamps_of(batch)}
         columns |= self._origin(batch, headers)
-        if columns["ts_ns"].min() <= 0 or columns["ts_ns"].max() > _LATEST:
-            raise ContractError("absurd_ts", "a time before 1970 or after 2200")
         if kind == "features":
             return self._features(batch, columns)
         return self._scores(batch, columns) if kind == "scores" else _bars(batch, columns)

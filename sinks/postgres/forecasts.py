@@ -90,14 +90,20 @@ def _measures(r: Ranked) -> Row:
 
 
 def merge_news(cursor: Cursor, _: Keys, records: Sequence[JsonRecord]) -> None:
-    """News: a later record of an item, such as the one with its sentiment, takes the place of the one before."""
-    newest = {each.id: each for each in (messages.decode(News, record.value) for record in records)}
+    """News: a later record of an item, such as the one with its sentiment, takes the place of the one before, but one
+    without a sentiment that is sent again not of one that has it.
+    """
+    newest: dict[str, News] = {}
+    for item in (messages.decode(News, record.value) for record in records):
+        if item.sentiment is not None or item.id not in newest or newest[item.id].sentiment is None:
+            newest[item.id] = item
     rows = [
         (n.id, n.source, from_rfc3339(n.published), from_rfc3339(n.received), n.language, n.headline, n.body, n.url,
          list(n.instruments), n.sentiment, n.model, n.duplicate_of)
         for n in newest.values()
     ]  # fmt: skip
-    execute_values(cursor, _merge("news", _NEWS, ("id",)), rows)
+    kept = " WHERE EXCLUDED.sentiment IS NOT NULL OR news.sentiment IS NULL"
+    execute_values(cursor, _merge("news", _NEWS, ("id",)) + kept, rows)
 
 
 def merge_factors(cursor: Cursor, keys: Keys, records: Sequence[JsonRecord]) -> None:

@@ -17,10 +17,10 @@ from sinks.postgres.tables import DAY, PARTITIONED
 from tapewatch import messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.instruments import Instrument, is_instrument_id
-from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.message import UNREADABLE
+from tapewatch.rfc3339 import from_rfc3339, stamp
 from tapewatch.rows import EVERY_INSTRUMENT
 
-_LATEST = 7_258_118_400_000_000_000  # the year 2200, as the market checks have it
 Row = tuple[Any, ...]
 
 STAGING = "CREATE TEMPORARY TABLE alerts_staging (LIKE alerts) ON COMMIT DELETE ROWS"
@@ -73,29 +73,29 @@ def _placed(message: messages.Message, keys: Keys) -> tuple[str, int] | None:
     if isinstance(message, messages.Alert):
         _number(message.instrument, keys)
         for time in (message.onset, message.decided, message.updated):
-            _time(time)
+            stamp(time)
         return None
     if isinstance(message, desk_work.KINDS):
         for name in desk_work.instruments(message):
             _number(name, keys)
         for time in desk_work.times(message):
-            _time(time)
+            stamp(time)
         return None
     if isinstance(message, messages.Signal):
         _number(message.instrument, keys)
         _cause(message.cause, keys)
-        return "signals", _time(message.ts) // DAY
+        return "signals", stamp(message.ts) // DAY
     if isinstance(message, messages.Coverage):
         if message.instrument != EVERY_INSTRUMENT:
             _number(message.instrument, keys)
         _cause(message.cause, keys)
-        _time(message.end)
-        return "coverage", _time(message.start) // DAY
+        stamp(message.end)
+        return "coverage", stamp(message.start) // DAY
     if isinstance(message, messages.Order | messages.Fill | messages.Position):
         _number(message.instrument, keys)
         if message.cause is not None:
             _cause(message.cause, keys)
-        days = [_time(time) // DAY for time in own_trading.times(message)]
+        days = [stamp(time) // DAY for time in own_trading.times(message)]
         return ("own_positions", days[0]) if isinstance(message, messages.Position) else None
     if isinstance(message, forecasts.Forecast):
         return _forecast(message, keys)
@@ -106,7 +106,7 @@ def _forecast(message: forecasts.Forecast, keys: Keys) -> tuple[str, int] | None
     """The partition of a forecast whose times and instruments are sound."""
     for instrument in forecasts.instruments(message):
         _number(instrument, keys)
-    days = [_time(time) // DAY for time in forecasts.times(message)]
+    days = [stamp(time) // DAY for time in forecasts.times(message)]
     return (message.TOPIC, days[0]) if message.TOPIC in PARTITIONED else None
 
 
@@ -124,19 +124,11 @@ def _cause(cause: messages.Cause, keys: Keys) -> None:
     keys.log(cause.topic, cause.partition)
 
 
-def _time(text: str) -> int:
-    """A message's time; ValueError outside 1970 to 2200."""
-    time = from_rfc3339(text)
-    if not 0 <= time <= _LATEST:
-        raise ValueError(f"{text} lies outside 1970 to 2200")
-    return time
-
-
 def _instrument(record: JsonRecord) -> Instrument:
     """Reference data as registered."""
     try:
         found = msgspec.json.decode(record.value, type=Instrument)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ContractError("malformed_message", f"not reference data: {error}") from error
     if not is_instrument_id(found.id):
         raise ContractError("malformed_instrument", f"{found.id!r} is not an instrument id")

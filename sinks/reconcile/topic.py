@@ -11,17 +11,13 @@ from tapewatch import kafka, messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.instruments import is_instrument_id
 from tapewatch.messages import Alert
-from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.rfc3339 import stamp
 from tapewatch.settings import Settings
-
-_LATEST = 7_258_118_400_000_000_000  # the year 2200, as the market checks have it
 
 
 def _decided(alert: Alert) -> int:
     """The time of the decision, UTC nanoseconds; ValueError for an alert that the sinks refuse to keep."""
-    times = [from_rfc3339(time) for time in (alert.onset, alert.decided, alert.updated)]
-    if not all(0 <= time <= _LATEST for time in times):
-        raise ValueError("a time lies outside 1970 to 2200")
+    times = [stamp(time) for time in (alert.onset, alert.decided, alert.updated)]
     if not is_instrument_id(alert.instrument) or alert.revision >= 2**31:
         raise ValueError("no sink can keep it")
     return times[1]

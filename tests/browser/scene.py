@@ -62,7 +62,9 @@ def _send(settings: Settings, feed: str) -> None:
     sender.send(rows(RowType.TRADE, 40, price=100 + np.sin(np.arange(40))))
     cause = messages.Cause(topics.market(feed), 0, 1)
     first = NAMES[0]
-    sent: list[messages.Message] = [prediction(first, 12.0), ranking("coins", first, NAMES[1]), item("wire")]
+    side = {"id": messages.stable_id(feed, "side"), "name": "boosted", "target": "direction", "value": None}
+    sided = msgspec.structs.replace(prediction(first, 12.0), **side, classes={"rise_small": 0.6, "flat": 0.3})
+    sent: list[messages.Message] = [prediction(first, 12.0), sided, ranking("coins", first, NAMES[1]), item("wire")]
     sent.append(messages.Alert(
         id=ALERT, scenario="pump_and_dump", instrument=first, onset=to_rfc3339(START), decided=to_rfc3339(START),
         updated=to_rfc3339(START), state="open", revision=0, severity="high", score=80.0, probability=0.7,

@@ -55,3 +55,25 @@ def test_name_that_looks_like_markup_stays_text(context):
         assert dialogs == []
     finally:
         page.close()
+
+
+def test_track_record_is_narrowed_by_model_and_the_signals_table_shows_the_chosen_one(context):
+    browser, address = context
+    page = browser.new_page()
+    try:
+        scene.shown(page, address, "/track")
+        rows = page.get_by_role("region", name="Past predictions").locator("tbody tr")
+        assert rows.count() == 2
+        page.locator("main select").first.select_option("boosted")
+        page.wait_for_function("() => document.querySelectorAll('main .table tbody tr').length === 2")
+        assert [row.split("\n")[0].strip() for row in rows.locator(".chip").all_inner_texts()] == [
+            "rise small",
+            "pending",
+        ]
+        assert "model=boosted" in page.get_by_role("link", name="Table as CSV").get_attribute("href")
+        scene.shown(page, address, "/signals")
+        page.get_by_label("Model").select_option("boosted")
+        page.get_by_text("boosted, 1d").wait_for()
+        assert page.get_by_text("60 %").count() == 1
+    finally:
+        page.close()

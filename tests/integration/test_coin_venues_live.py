@@ -75,7 +75,8 @@ def test_lost_late_and_repeated_messages_leave_true_books(venue: Venue, fault: F
         if venue.counts or fault is not FaultKind.GAP or stream != "@trade":
             await made.no_trade_is_missing()
 
-    play(venue, scene)
+    # A machine that stands still for a second is no silence here.
+    play(venue, scene, produce=msgspec.structs.replace(QUICK, stale_s=10.0))
 
 
 @every_venue

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from console.api import health, models, rankings, signals, trading
+from console.api import health, models, rankings, signals, track_record, trading
 from console.app import make_app
 from console.database import Database
 from console.identity import Account
@@ -19,7 +19,9 @@ from tests.integration.in_force import empty
 from tests.integration.postgres_kept import START, Sender, keep, query
 from tests.integration.test_postgres_forecasts import prediction, ranking
 
-ROUTES = [*health.ROUTES, *models.ROUTES, *rankings.ROUTES, *signals.ROUTES, *trading.ROUTES]
+ROUTES = [
+    *health.ROUTES, *models.ROUTES, *rankings.ROUTES, *signals.ROUTES, *track_record.ROUTES, *trading.ROUTES,
+]  # fmt: skip
 
 
 @asynccontextmanager

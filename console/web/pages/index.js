@@ -21,6 +21,7 @@ export const PAGES = [
   { path: "/stor", module: "stor", title: "Reports", group: "Surveillance", page: "cases", role: "analyst" },
   { path: "/stor/:id", module: "stor", title: "Suspicious transaction report", page: "cases" },
   { path: "/signals", module: "signals", title: "Signals", group: "Market", page: "signals" },
+  { path: "/track", module: "track", title: "Track record", group: "Market", page: "signals" },
   { path: "/coins", module: "coins", title: "Coins", group: "Market", page: "signals" },
   { path: "/models", module: "models", title: "Models", group: "System", page: "models" },
   { path: "/health", module: "health", title: "Health", group: "System", page: "health" },

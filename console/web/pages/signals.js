@@ -73,6 +73,7 @@ export async function draw(root) {
   const equity = h("div", {});
   const nothing = h("p", { class: "empty" });
   const search = /** @type {HTMLInputElement} */ (h("input", { type: "search", "aria-label": t("Find an instrument"), placeholder: t("Find an instrument"), oninput: () => showLines() }));
+  const model = select([["", t("Newest of any model")]], { "aria-label": t("Model"), onchange: () => showLines() });
   const hours = select(
     [["1", t("1 hour")], ["6", t("6 hours")], ["24", t("1 day")], ["168", t("1 week")]],
     { "aria-label": t("Time shown"), value: "24", onchange: () => void refresh() },
@@ -84,7 +85,9 @@ export async function draw(root) {
 
   function showLines() {
     const wanted = search.value.trim().toLowerCase();
-    const chosen = lines.filter((line) => `${line.instrument} ${line.name}`.toLowerCase().includes(wanted));
+    const chosen = lines
+      .filter((line) => `${line.instrument} ${line.name}`.toLowerCase().includes(wanted))
+      .map((line) => (model.value ? { ...line, forecast: line.forecasts.find((each) => each.name === model.value) ?? null } : line));
     // A table that is being used is left alone: the next look draws it.
     if (!actions.contains(document.activeElement)) fill(actions, signalTable(chosen, () => void refresh()));
   }
@@ -103,6 +106,11 @@ export async function draw(root) {
   function show(found) {
     const [table, accounts, curve, trips, paper, ordered, filled] = found;
     lines = table;
+    const known = new Set([...model.options].map((each) => each.value));
+    for (const each of new Set(lines.flatMap((line) => line.forecasts.map((one) => one.name)))) {
+      if (!known.has(each)) model.append(h("option", { value: each }, each));
+    }
+    model.hidden = model.options.length < 2;
     showLines();
     if (!top.contains(document.activeElement)) fill(top, ...figures(paper, trips, accounts, () => void refresh()));
     fill(held, positionTable(accounts));
@@ -123,7 +131,7 @@ export async function draw(root) {
     return [
       h("h1", {}, t("Signals")),
       top,
-      h("section", { class: "card" }, h("div", { class: "row between" }, h("h2", {}, t("Actions and predictions")), search), actions),
+      h("section", { class: "card" }, h("div", { class: "row between" }, h("h2", {}, t("Actions and predictions")), h("div", { class: "row" }, model, search)), actions),
       h("section", { class: "card" }, h("div", { class: "row between" }, h("h2", {}, t("Equity")), hours), nothing, equity),
       card(t("Paper positions"), held),
       h("div", { class: "grid" }, card(t("Recent orders"), orders), card(t("Recent fills"), fills)),

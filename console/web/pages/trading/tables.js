@@ -11,7 +11,7 @@ import { toggle } from "./paper.js";
  *   direction: string, probability: number | null}} Forecast
  * @typedef {{instrument: string, name: string, currency: string, yesterday: number | null, last: number | null,
  *   last_at: number | null, action: string, policy: string, advantage: number | null, price: number | null,
- *   action_at: number | null, forecast: Forecast | null, switched: boolean}} Line
+ *   action_at: number | null, forecast: Forecast | null, forecasts: Forecast[], switched: boolean}} Line
  * @typedef {{instrument: string, at: number, currency: string, position: number, cost: number, realised: number,
  *   unrealised: number, fees: number, taxes: number, result: number}} Account
  */
@@ -52,7 +52,7 @@ export function signalTable(lines, changed) {
         return way === null ? "–" : signed(way, percent(way));
       },
     },
-    { heading: t("Prediction"), numeric: true, forecast: true, cell: (/** @type {Line} */ line) => (line.forecast ? predicted(line.forecast) : "–") },
+    { heading: t("Prediction"), numeric: true, forecast: true, cell: (/** @type {Line} */ line) => (line.forecast ? [predicted(line.forecast), h("div", { class: "muted" }, `${line.forecast.name}, ${line.forecast.horizon}`)] : "–") },
     {
       heading: t("Probability"), numeric: true, forecast: true,
       cell: (/** @type {Line} */ line) => (line.forecast?.probability ? `${number(line.forecast.probability * 100, 0)} %` : "–"),

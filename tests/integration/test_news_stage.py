@@ -1,0 +1,140 @@
+"""The news stage on a real broker: each item scored once, however often the stage dies; bad records stop nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+
+import msgspec
+
+from detectors.sentiment.decay import Scored, over
+from streams.news.process import NewsStage
+from tapewatch import kafka, messages, topics
+from tapewatch.errors import ContractError
+from tapewatch.messages import Factor, News, from_rfc3339
+from tapewatch.settings import Settings
+from tests.integration.at_work import at_work
+from tests.integration.postgres_kept import keep, query
+from tests.unit.news_scene import TwoWords, item
+
+
+def prepared(settings: Settings) -> tuple[Settings, str]:
+    """Settings with a group of the test's own, and an instrument nobody else speaks of."""
+    kafka.create_topics(settings, topics.source_topics(settings.topics))
+    own = uuid.uuid4().hex[:8].upper()
+    return msgspec.structs.replace(settings, news=msgspec.structs.replace(settings.news, group=f"news-{own}")), own
+
+
+def stories(own: str, count: int) -> list[News]:
+    """Different headlines of one instrument, every fourth a rewording of the one before."""
+    found = []
+    for each in range(count):
+        word = ("good", "bad")[each // 4 % 2]
+        said = f"chapter {each // 4 * 4 if each % 4 == 3 else each} of {word} story at {own.lower()} number {each // 4}"
+        found.append(item(said, each / 10, f"N{own}.XTST"))
+    return found
+
+
+def send(settings: Settings, *values: bytes) -> None:
+    # Compressed, as the sources of news send: who consumes by aiokafka needs its codecs.
+    producer = kafka.producer(settings, compression_type="lz4")
+    for value in values:
+        producer.produce(topics.NEWS, value, None, 0)
+    assert not producer.flush(30)
+
+
+def written(settings: Settings, kind: type, own: str) -> list:
+    """Every message of a kind that speaks of our instrument, in the order of the log."""
+    found: list = []
+
+    def told(record) -> None:
+        try:
+            found.append(messages.decode(kind, record.value() or b""))
+        except ContractError:
+            return
+
+    kafka.read_all(settings, kind.TOPIC, told)
+    name = f"N{own}.XTST"
+    return [each for each in found if name in (each.instruments if kind is News else (each.instrument,))]
+
+
+def scored(settings: Settings, own: str) -> list[News]:
+    return [each for each in written(settings, News, own) if each.sentiment is not None]
+
+
+def wait_for(settings: Settings, own: str, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(scored(settings, own)) < count:
+        assert time.monotonic() < deadline, "the stage does not go on"
+        time.sleep(0.05)
+
+
+def told_of(said: list[Factor]) -> list[tuple[int, float]]:
+    return [(from_rfc3339(each.published_at), each.value) for each in said if each.series == "news_sentiment"]
+
+
+def test_bad_records_are_dead_letters_and_scored_news_takes_the_place_of_unscored_in_the_tables(ours) -> None:
+    ready, own = prepared(ours)
+    items = stories(own, 8)
+    send(ready, b"{", b"\xff", *map(messages.encode, items[:4]))
+    foreign = msgspec.structs.replace(items[0], id="f" * 32, instruments=(f"N{own}.XTST", "<img onerror>"))
+    stage = NewsStage(ready, TwoWords())
+    with at_work(stage.run):
+        wait_for(ready, own, 4)
+        send(ready, messages.encode(foreign), *map(messages.encode, items[4:]), messages.encode(items[0]))
+        wait_for(ready, own, 8)
+    assert Counter(each.id for each in scored(ready, own)) == Counter(each.id for each in items)
+    assert stage.totals.refused >= 3
+    reasons = Counter[str]()
+    kafka.read_all(ready, "news.dlq", lambda record: reasons.update([dict(record.headers())["reason"].decode()]))
+    assert reasons["malformed_instrument"] >= 1
+    assert reasons["malformed_message"] >= 2
+    keep(ready)
+    # Sent again without its sentiment, now in a batch of its own: the scored one stays.
+    send(ready, messages.encode(items[1]))
+    keep(ready)
+    found = query(ready, "SELECT sentiment, model FROM v_news WHERE %s = ANY(instruments)", f"N{own}.XTST")
+    assert len(found) == 9  # the sink keeps the one that the stage refused, unscored
+    assert [model for sentiment, model in found if sentiment is not None] == [TwoWords.hash] * 8
+    kept = query(ready, "SELECT series, count(*) FROM v_factors WHERE instrument = %s GROUP BY 1", f"N{own}.XTST")
+    assert dict(kept) == {"news_count": 6, "news_sentiment": 6}
+
+
+def start(settings: Settings) -> subprocess.Popen[bytes]:
+    environment = {
+        **os.environ,
+        "TAPEWATCH_KAFKA_BOOTSTRAP": settings.bootstrap(),
+        "TAPEWATCH_NEWS_GROUP": settings.news.group,
+        "TAPEWATCH_LOG_LEVEL": "error",
+    }
+    words = [sys.executable, "-m", "tapewatch", "--data", str(settings.data_path), "run", "news", "--quiet"]
+    return subprocess.Popen(words, env=environment)
+
+
+def test_a_kill_scores_no_item_twice_loses_none_and_changes_no_bit_of_the_factors(settings) -> None:
+    # Eight seconds: a real process starts twice.
+    ready, own = prepared(settings)
+    items = stories(own, 40)
+    process = start(ready)
+    try:
+        send(ready, *map(messages.encode, items[:12]))
+        wait_for(ready, own, 3)
+        send(ready, *map(messages.encode, items[12:20]))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process = start(ready)
+        send(ready, *map(messages.encode, items[20:]))
+        wait_for(ready, own, len(items))
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+    found = scored(ready, own)
+    assert [each.id for each in found] == [each.id for each in items]
+    counted = [each for each in found if not each.duplicate_of]
+    assert len(counted) == 30
+    stored = [Scored(from_rfc3339(n.published), from_rfc3339(n.received), n.sentiment, n.instruments) for n in counted]
+    batch = over(stored, ready.news.half_life_h)
+    assert told_of(written(ready, Factor, own)) == [(state.at, state.value) for _, state in batch]
