@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from tapewatch.settings import KafkaSettings, Settings
+from tapewatch.stack import Addresses
 from tests.browser import scene
+from tests.integration import in_force
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +37,14 @@ def chromium(chromium_program) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def filled_console(chromium_program, stack, tmp_path_factory) -> Iterator[str]:
+def cleared(chromium_program, stack) -> Addresses:
+    """The session's stack without what earlier tests wrote: a new database would get all of it, and the pages show it."""
+    in_force.empty_all(Settings(kafka=KafkaSettings(bootstrap=stack.bootstrap)))
+    return stack
+
+
+@pytest.fixture(scope="session")
+def filled_console(cleared, tmp_path_factory) -> Iterator[str]:
     """The address of a console over a database with a little of everything; only looked at."""
-    with scene.at_work(scene.filled(stack, tmp_path_factory.mktemp("pages"))) as address:
+    with scene.at_work(scene.filled(cleared, tmp_path_factory.mktemp("pages"))) as address:
         yield address

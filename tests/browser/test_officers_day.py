@@ -29,7 +29,7 @@ from tests.integration.postgres_kept import START, Sender, rows, superuser
 
 EVIL = "<img src=x onerror=alert(document.domain)>"
 NAMES = [f"{uuid.uuid4().hex[:8].upper()}.XTST", f"{uuid.uuid4().hex[:8].upper()}.XTST"]
-WAIT_MS = 30_000
+WAIT_MS = 120_000
 GRAVE = {"serious", "critical"}
 
 
@@ -45,16 +45,16 @@ def evil_alert(feed: str) -> Alert:
 
 
 @pytest.fixture(scope="module")
-def desk(chromium, stack, tmp_path_factory):
+def desk(chromium, cleared, tmp_path_factory):
     """Console, case stage and sink at work on a database of their own; gives settings, address and feed."""
     name = f"day_{uuid.uuid4().hex[:12]}"
-    with superuser(Settings(postgres=PostgresSettings(url=stack.postgres_url))) as cursor:
+    with superuser(Settings(postgres=PostgresSettings(url=cleared.postgres_url))) as cursor:
         cursor.execute(f"CREATE DATABASE {name}")
-    url = make_url(stack.postgres_url).set(database=name).render_as_string(hide_password=False)
+    url = make_url(cleared.postgres_url).set(database=name).render_as_string(hide_password=False)
     migrations.migrate(url)
     settings = Settings(
         data=str(tmp_path_factory.mktemp("day")),
-        kafka=KafkaSettings(bootstrap=stack.bootstrap),
+        kafka=KafkaSettings(bootstrap=cleared.bootstrap),
         postgres=PostgresSettings(url=url),
         sink=SinkSettings(linger_ms=20),
     )

@@ -1,6 +1,9 @@
-"""What was put in force by control rows, and taking it back: it would hold for every later test of the session."""
+"""What tests leave on the session's broker, and taking it back: it would hold for every later test, or slow it down."""
+
+from collections.abc import Mapping
 
 from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import ConfigEntry, ConfigResource
 
 from tapewatch import control_rows, kafka, topics
 from tapewatch.settings import Settings
@@ -21,3 +24,15 @@ def empty(settings: Settings, *names: str) -> None:
     places = [TopicPartition(name, number, OFFSET_END) for name in names for number in range(partitions.get(name, 0))]
     for done in client.delete_records(places).values():
         done.result()
+
+
+def empty_all(settings: Settings) -> None:
+    """Delete every record of every topic that keeps no newest value a key: a sink of a new database reads them all."""
+    client = kafka.admin(settings)
+    names = [name for name in kafka.existing_topics(client) if not name.startswith("__")]
+    asked = client.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name) for name in names])
+    empty(settings, *(each.name for each, answer in asked.items() if _is_plain(answer.result())))
+
+
+def _is_plain(values: Mapping[str, ConfigEntry]) -> bool:
+    return values["cleanup.policy"].value == "delete"
