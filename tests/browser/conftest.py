@@ -38,7 +38,7 @@ def chromium(chromium_program) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def cleared(chromium_program, stack) -> Addresses:
-    """The session's stack without what earlier tests wrote: a new database would get all of it, and the pages show it."""
+    """The session's stack without what earlier tests wrote, which a new database would get and the pages would show."""
     in_force.empty_all(Settings(kafka=KafkaSettings(bootstrap=stack.bootstrap)))
     return stack
 
