@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapewatch import checks
+from tapewatch.clock import LATEST_NS
 from tapewatch.errors import ContractError
 from tapewatch.frames import Decoder, FrameHeaders, Headers, View
 from tapewatch.instruments import is_instrument_id
@@ -77,8 +78,9 @@ class Admission:
         slots = self._slots(view, appended_ns)
         reasons = np.empty(view.rows, dtype=np.uint8)
         control = known.source == CONTROL_SOURCE
+        latest = min(appended_ns + checks.MAX_SKEW_NS, LATEST_NS)
         refused = checks.check(
-            int(view.type), view.buffer, view.offsets, view.rows, slots, control, self.clock, reasons
+            int(view.type), view.buffer, view.offsets, view.rows, slots, control, latest, self.clock, reasons
         )
         self.sources[known.source] = (known.epoch, known.sequence)
         return Admitted(view, known, slots, reasons, refused)
