@@ -13,6 +13,7 @@ from tapewatch.stack import Addresses
 TESTS = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what takes minutes, unless asked for. What is no unit test runs in one process: it shares servers."""
     for item in items:
