@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +10,15 @@ from infra import embedded
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses
 
+TESTS = Path(__file__).parent
 
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes, unless asked for."""
+    """Leave out what takes minutes, unless asked for. What is no unit test runs in one process: it shares servers."""
+    for item in items:
+        if "unit" not in item.path.relative_to(TESTS).parts:
+            item.add_marker(pytest.mark.xdist_group("servers"))
     if not os.environ.get("TAPEWATCH_TEST_LONG"):
         left_out = pytest.mark.skip(reason="takes minutes of training: set TAPEWATCH_TEST_LONG=1 to run it")
         for item in items:
