@@ -17,6 +17,7 @@ from tapewatch.errors import SettingsError, TapewatchError
 from tapewatch.forecast_settings import ForecastSettings, NewsSettings
 from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.reach_settings import (
+    CanarySettings,
     CaseSettings,
     ConsoleSettings,
     ElasticsearchSettings,
@@ -189,6 +190,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
     cases: CaseSettings = CaseSettings()
     notify: NotifySettings = NotifySettings()
+    canary: CanarySettings = CanarySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     console: ConsoleSettings = ConsoleSettings()
     forecast: ForecastSettings = ForecastSettings()
@@ -266,6 +268,8 @@ _LISTS = frozenset(
         "console.allowed_hosts",
         "console.oidc.networks",
         "notify.canaries",
+        "canary.scenarios",
+        "canary.stages",
         "notify.retry_s",
     }
 )
