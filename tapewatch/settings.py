@@ -172,6 +172,18 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: str = "text"
 
 
+class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a process shows of itself: /metrics, /livez and /readyz.
+
+    host : where it listens; port : 0 shows nothing, -1 takes a free port and says which on standard error
+    stale_s : a process whose main loop did not come round for that long counts as dead
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=-1, le=65535)] = 0
+    stale_s: PositiveFloat = 60.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings. data : the data folder of the embedded stack, model registry and audit log."""
 
@@ -196,6 +208,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     forecast: ForecastSettings = ForecastSettings()
     news: NewsSettings = NewsSettings()
     governance: GovernanceSettings = GovernanceSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     @property
