@@ -17,6 +17,7 @@ from tapewatch.errors import SettingsError, TapewatchError
 from tapewatch.forecast_settings import ForecastSettings, NewsSettings
 from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.reach_settings import (
+    CanarySettings,
     CaseSettings,
     ConsoleSettings,
     ElasticsearchSettings,
@@ -201,6 +202,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
     cases: CaseSettings = CaseSettings()
     notify: NotifySettings = NotifySettings()
+    canary: CanarySettings = CanarySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     console: ConsoleSettings = ConsoleSettings()
     forecast: ForecastSettings = ForecastSettings()
@@ -279,6 +281,8 @@ _LISTS = frozenset(
         "console.allowed_hosts",
         "console.oidc.networks",
         "notify.canaries",
+        "canary.scenarios",
+        "canary.stages",
         "notify.retry_s",
     }
 )
