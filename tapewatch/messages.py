@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from tapewatch.dead_letter_messages import DeadLetterReplay as DeadLetterReplay
 from tapewatch.desk_messages import Case as Case
 from tapewatch.desk_messages import CaseAlert as CaseAlert
 from tapewatch.desk_messages import CaseAnswer as CaseAnswer
@@ -407,6 +408,7 @@ KINDS: dict[str, type[Message]] = {
         CaseCommand,
         Commit,
         Coverage,
+        DeadLetterReplay,
         Factor,
         Fill,
         Label,
