@@ -24,10 +24,12 @@ from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
 from streams.engine.task import Outgoing, Tally, Task
 from streams.engine.warm import warm_up
+from streams.engine.watching import Place, Watch
 from streams.members import Key, Membership
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.messages import Commit, to_rfc3339
+from tapewatch.monitoring import Monitor
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -118,6 +120,9 @@ class Engine:
         self._settings, self._clock = settings, clock
         self.instance = members.own_name(settings.engine.instance)
         self.totals = Totals()
+        self.monitor = Monitor("engine", settings)
+        self._watch = Watch(self.monitor, self.totals, self._places)
+        self._sent_ms = 0
         self._registry = Registry(settings)
         self._shelf = KafkaShelf(settings)
         self._recovery = Recovery(settings, self._registry, self._shelf, build_hash())
@@ -153,7 +158,9 @@ class Engine:
         last_work = self._clock.now()
         first_work, first_cpu = 0, 0.0
         try:
+            self.monitor.ready()
             while not stop.is_set():
+                self.monitor.beat()
                 membership.settle_in()
                 batch = consumer.consume(
                     self._settings.engine.batch_frames, timeout=self._settings.engine.poll_ms / 1000
@@ -162,6 +169,7 @@ class Engine:
                     if not first_work:
                         first_work, first_cpu = self._clock.now(), time.process_time()
                     self._registry.stale = True
+                    self._sent_ms = batch[0].timestamp()[1]
                     touched = self._feed(batch)
                 if self._open is not None or batch:
                     if self._settle(producer) and batch and touched:
@@ -196,6 +204,7 @@ class Engine:
             self._settings,
             self._settings.engine.group,
             self.instance,
+            told=self.monitor.client("reader"),
             queued_min_messages=2_000,
             queued_max_messages_kbytes=65_536,
             fetch_wait_max_ms=5,
@@ -212,8 +221,16 @@ class Engine:
                 kept = Held(task, pointers, self._snapshot_due())
             self._held[key] = kept
         self._parked.clear()
+        self._watch.taken_up(self._held)
         consumer.assign([TopicPartition(*key, held.task.next_offset) for key, held in self._held.items()])
         log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._held])
+
+    def _places(self) -> dict[Key, Place]:
+        """For who watches: how far each partition is, and how far its newest snapshot."""
+        return {
+            key: (held.task.next_offset, held.pointers.snapshots[0].next_offset if held.pointers.snapshots else 0)
+            for key, held in list(self._held.items())
+        }
 
     def _snapshot_due(self, cost_ns: int = 0) -> int:
         pause = max(int(self._settings.engine.snapshot_seconds * NANOS), int(cost_ns / SNAPSHOT_SHARE))
@@ -233,6 +250,7 @@ class Engine:
 
     def _begin(self, consumer: Consumer, producer: Producer, touched: dict[Key, Held]) -> None:
         """Write a batch's outputs in a new transaction, and let it be committed while the next batch is computed."""
+        begun = self._clock.now()
         try:
             producer.begin_transaction()
             for held in touched.values():
@@ -248,7 +266,13 @@ class Engine:
         ]
         member = consumer.consumer_group_metadata()
         tallies = [held.task.restart_tally() for held in touched.values()]
-        self._open = (self._committer.submit(members.commit, producer, offsets, member), tallies)
+        sent_ms = self._sent_ms
+
+        def commit() -> None:
+            members.commit(producer, offsets, member)
+            self._watch.committed(begun, sent_ms)
+
+        self._open = (self._committer.submit(commit), tallies)
 
     def _settle(self, producer: Producer) -> bool:
         """Wait for the open transaction; False where it failed and all that was computed is lost."""
@@ -321,6 +345,7 @@ class Engine:
         producer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
         if len(first) != len(parts):
             raise members.unacknowledged("snapshot chunks")
+        self._watch.snapshot((task.topic, task.partition), sum(map(len, parts)))
         return Pointer(partition, min(first), len(parts), task.next_offset, slot)
 
     def _produce(self, producer: Producer, record: Outgoing, partition: int) -> None:
