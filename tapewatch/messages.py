@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from tapewatch.canaries import Canary as Canary
 from tapewatch.desk_messages import Case as Case
 from tapewatch.desk_messages import CaseAlert as CaseAlert
 from tapewatch.desk_messages import CaseAnswer as CaseAnswer
@@ -402,6 +403,7 @@ KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
         Alert,
+        Canary,
         Case,
         CaseAnswer,
         CaseCommand,

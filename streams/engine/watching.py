@@ -2,9 +2,10 @@
 and two clocks are read for a transaction.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from streams.engine.recovery import Progress
 from streams.members import Key
 from tapewatch.clock import NANOS, WALL
 from tapewatch.monitoring import Monitor, counter, counters, gauge, histogram
@@ -40,6 +41,11 @@ SINCE_SNAPSHOT = gauge(
 STATE_BYTES = gauge(
     "tapewatch_engine_state_bytes", "Size of a partition's newest snapshot of this process.", "topic", "partition"
 )
+RECOVERING = gauge("tapewatch_engine_recovering_partitions", "Partitions whose state is being rebuilt.")
+RECOVERY_LEFT = gauge(
+    "tapewatch_engine_recovery_left_records", "Records that are left to replay.", "topic", "partition"
+)
+
 Place = tuple[int, int]
 """What a task takes next, and where the log goes on behind its newest snapshot (0 without one)."""
 Readings = dict[tuple[str, ...], float]
@@ -53,10 +59,16 @@ class Counted(Protocol):
 
 
 class Watch:
-    """Fills an engine's monitor. places : of the partitions in its hands"""
+    """Fills an engine's monitor. places : of the partitions in its hands; recovering : those that are not there yet"""
 
-    def __init__(self, monitor: Monitor, totals: Counted, places: Callable[[], Mapping[Key, Place]]) -> None:
-        self._places = places
+    def __init__(
+        self,
+        monitor: Monitor,
+        totals: Counted,
+        places: Callable[[], Mapping[Key, Place]],
+        recovering: Callable[[], Sequence[Progress]],
+    ) -> None:
+        self._places, self._recovering = places, recovering
         self._transaction = monitor.distribution(figures.TRANSACTION_SECONDS)
         self._log_to_commit = monitor.distribution(LOG_TO_COMMIT)
         self._since: dict[Key, int] = {}
@@ -68,6 +80,8 @@ class Watch:
         monitor.show(SNAPSHOT_AGE, self._ages)
         monitor.show(SINCE_SNAPSHOT, lambda: {_labels(key): next_ - kept for key, (next_, kept) in places().items()})
         monitor.show(STATE_BYTES, lambda: {_labels(key): size for key, size in dict(self._bytes).items()})
+        monitor.show(RECOVERING, lambda: {(): len(recovering())})
+        monitor.show(RECOVERY_LEFT, self._left)
         monitor.asks(self._lacks)
 
     def committed(self, begun_ns: int, sent_ms: int) -> None:
@@ -92,9 +106,16 @@ class Watch:
         now = WALL.now()
         return {_labels(key): (now - since) / NANOS for key, since in dict(self._since).items()}
 
+    def _left(self) -> Readings:
+        return {(each.topic, str(each.partition)): each.target - each.offset for each in self._recovering()}
+
     def _lacks(self) -> dict[str, str]:
-        """Why the engine does not do its work."""
-        return {} if self._places() else {"partitions": "none is assigned, or their state is being rebuilt"}
+        """Why the engine does not do all its work."""
+        rebuilt = list(self._recovering())
+        if rebuilt:
+            left = sum(each.target - each.offset for each in rebuilt)
+            return {"recovery": f"the state of {len(rebuilt)} partitions, {left:,} records to replay"}
+        return {} if self._places() else {"partitions": "none is assigned"}
 
 
 def _labels(key: Key) -> tuple[str, ...]:
