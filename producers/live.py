@@ -10,11 +10,12 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail
+from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail, watching
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
+from tapewatch.monitoring import Monitor
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import Chunk
 from tapewatch.settings import Settings
@@ -118,8 +119,12 @@ def run_synthetic(
     epoch = tail.next_epoch(_SOURCE, begun)
     writer = FeedWriter(producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
     live = LiveWriter(writer, tail.newest_ns)
-    runner = Runner(show, market, live, start_ns, clock, Rate(writer, clock) if rate else None, say)
-    runner.run(stop)
+    said = Rate(writer, clock) if rate else None
+    with Monitor("producer", settings) as monitor:
+        watching.show(monitor, lambda: writer)
+        monitor.ready()
+        runner = Runner(show, market, live, start_ns, clock, said, say, beat=monitor.beat)
+        runner.run(stop)
     return runner.summary((clock.now() - begun) / NANOS)
 
 
@@ -150,6 +155,7 @@ class Runner:
     """Brings a market's rows to a live writer as the clock passes them.
 
     told : gets the labels of what has been sent, each second once the market follows the clock, and at the end
+    beat : called in every turn
     """
 
     def __init__(
@@ -162,8 +168,9 @@ class Runner:
         rate: Rate | None = None,
         say: Callable[[str], None] = lambda text: None,
         told: Callable[[list[Label]], None] = lambda labels: None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
-        self._told = told
+        self._told, self._beat = told, beat
         self._show, self._market, self._live, self._clock = show, market, live, clock
         self._rate, self._say = rate, say
         self._start_ns = self._sent_ns = start_ns
@@ -196,6 +203,7 @@ class Runner:
         """Send a chunk's rows as the clock passes their receipt times; one that lies in the past goes at once."""
         sent = [0] * len(chunk.rows)
         while True:
+            self._beat()
             upto = min(self._clock.now(), chunk.end_ns - 1)
             for place, rows in enumerate(chunk.rows):
                 cut = int(np.searchsorted(rows.ts_recv, upto, side="right"))
