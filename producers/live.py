@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail
+from producers.feed.mischief import Mischief
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
@@ -36,6 +37,7 @@ class Show:
     seconds : length of what follows, s; 0 has no end
     labels, look_alikes : CSV files of injected manipulation and of what only looks like it, kept up to date
     await_engine : send nothing before an engine works on the feed
+    mischief : file of orders of what shall go wrong on the way (producers.feed.mischief)
     """
 
     config: SyntheticConfig
@@ -47,6 +49,7 @@ class Show:
     look_alikes: Path | None = None
     partitions: int = 0
     await_engine: bool = False
+    mischief: Path | None = None
 
 
 class ShowSummary(msgspec.Struct, frozen=True):
@@ -114,9 +117,10 @@ def run_synthetic(
     ids = [instrument.id for instrument in market.instruments]
     producer = feed_producer(settings, linger_ms=1)
     epoch = tail.next_epoch(_SOURCE, begun)
-    writer = FeedWriter(producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
+    mischief = Mischief(producer, show.mischief, clock) if show.mischief else None
+    writer = FeedWriter(mischief or producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
     live = LiveWriter(writer, tail.newest_ns)
-    runner = Runner(show, market, live, start_ns, clock, Rate(writer, clock) if rate else None, say)
+    runner = Runner(show, market, live, start_ns, clock, Rate(writer, clock) if rate else None, say, mischief)
     runner.run(stop)
     return runner.summary((clock.now() - begun) / NANOS)
 
@@ -138,9 +142,10 @@ class Runner:
         clock: Clock = WALL,
         rate: Rate | None = None,
         say: Callable[[str], None] = lambda text: None,
+        mischief: Mischief | None = None,
     ) -> None:
         self._show, self._market, self._live, self._clock = show, market, live, clock
-        self._rate, self._say = rate, say
+        self._rate, self._say, self._mischief = rate, say, mischief
         self._start_ns = self._sent_ns = start_ns
         self._begun = clock.now()
         self._followed_ns = 0
@@ -172,6 +177,9 @@ class Runner:
         sent = [0] * len(chunk.rows)
         while True:
             upto = min(self._clock.now(), chunk.end_ns - 1)
+            if self._mischief is not None:
+                self._mischief.look()
+                self._live.clock_error_ns = self._mischief.clock_error_ns
             for place, rows in enumerate(chunk.rows):
                 cut = int(np.searchsorted(rows.ts_recv, upto, side="right"))
                 self._live.add(rows.take(slice(sent[place], cut)))
