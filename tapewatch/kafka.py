@@ -76,7 +76,8 @@ def _statistics(told: Callable[[str], None] | None) -> dict[str, Any]:
 
 
 def _dotted(properties: dict[str, Any]) -> dict[str, Any]:
-    return {name.replace("_", "."): value for name, value in properties.items()}
+    """Names as librdkafka has them; callbacks keep their own."""
+    return {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in properties.items()}
 
 
 def create_topics(settings: Settings, specs: Iterable[topics.TopicSpec]) -> list[str]:
