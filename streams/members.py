@@ -19,6 +19,17 @@ SESSION_TIMEOUT_MS = 6_000
 NO_TOPIC = r"^market\.$"
 """A subscription that matches no topic's name."""
 
+_PASSING = (
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._WAIT_COORD,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.REQUEST_TIMED_OUT,
+)
+"""What a coordinator that moves or dies gives for an answer; librdkafka does not call all of it retriable."""
+
 Key = tuple[str, int]
 """A partition: topic and number."""
 
@@ -69,7 +80,7 @@ def committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPar
         try:
             return list(consumer.committed(places, timeout=10))
         except KafkaException as error:
-            passing = error.args[0].retriable() or error.args[0].code() == KafkaError._TIMED_OUT
+            passing = error.args[0].retriable() or error.args[0].code() in _PASSING
             if not passing or WALL.now() > deadline:
                 raise
             WALL.sleep(0.1)

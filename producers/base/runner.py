@@ -19,7 +19,8 @@ from producers.base.sessions import SessionCalendar
 from producers.base.station import Station, Tape
 from producers.base.universe import Choice, Listing, Universe, change
 from producers.feed import FeedWriter, watching
-from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.checks import MAX_SKEW_NS
+from tapewatch.clock import NANOS, WALL, Clock, SteadyClock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.monitoring import Monitor, gauge
@@ -91,7 +92,8 @@ class LiveRun:
         self.listings: list[Listing] = []
         self.ready = asyncio.Event()
         self.held = 0
-        self._settings, self._connector, self._outlet, self._clock, self._say = settings, connector, outlet, clock, say
+        self._settings, self._connector, self._outlet, self._say = settings, connector, outlet, say
+        self._clock = SteadyClock(clock)
         self._tape = tape
         self._collector = connector.decoder.collector
         self.metrics = metrics or FeedMetrics(connector.feed)
@@ -101,12 +103,11 @@ class LiveRun:
         self.monitor.show(SILENCE, lambda: {(connector.feed,): self._silence_s()})
         self.monitor.show(SESSION_OPEN, lambda: {(connector.feed,): self._open})
         self.metrics.collector = self._collector
-        self.station = Station(settings, connector.feed, self._collector, self._register, clock, tape)
+        self.station = Station(settings, connector.feed, self._collector, self._register, self._clock, tape)
         self.metrics.offset = self.station.offset
         self.metrics.links, self.metrics.services = self.station.links, self.station.services
         self._calendar = SessionCalendar(connector.calendar)
-        self._open = self._calendar.is_open(clock.now())
-        self._begun = clock.now()
+        self._open = self._calendar.is_open(self._clock.now())
 
     async def run(self, stop: asyncio.Event) -> LiveSummary:
         """Run until `stop`; everything that was received is then sent and acknowledged."""
@@ -178,6 +179,7 @@ class LiveRun:
             )
         self.listings = chosen
         await self._outlet.open(self._connector.feed, [one.instrument for one in chosen])
+        self._clock.not_before(self._outlet.newest_ns)
         self._after_a_break()
         station, connector = self.station, self._connector
         await self._follow(chosen)
@@ -313,22 +315,22 @@ class LiveRun:
         return due.timestamp() - at.timestamp()
 
     async def _keep_sessions(self) -> None:
-        """Write OPEN and CLOSE when the calendar says so."""
-        while True:
-            now = self._clock.now()
-            found = self._calendar.next_change(now)
-            if found is None:
-                return
+        """Write OPEN and CLOSE when the calendar says so; one that a sleep of this machine left behind is made up for,
+        so that the session which runs now is not taken for closed.
+        """
+        at = self._clock.now()
+        while (found := self._calendar.next_change(at)) is not None:
             at, kind = found
             while (left := (at - self._clock.now()) / NANOS) > 0:
                 await asyncio.sleep(min(left, 60.0))
             self._open = kind is StatusKind.OPEN
-            self._session_row(kind, max(at, now))
+            self._session_row(kind, at)
 
     def _session_row(self, kind: StatusKind, at: int) -> None:
         closes = self._calendar.next_change(at) if kind is StatusKind.OPEN else None
         detail = f"closes={to_rfc3339(closes[0])}" if closes is not None else "by the calendar"
-        self._collector.status(0, kind, detail, self._clock.now(), at)
+        now = self._clock.now()
+        self._collector.status(0, kind, detail, now, max(at, now - MAX_SKEW_NS))
 
     async def _report(self) -> None:
         """Say every few seconds how it goes."""

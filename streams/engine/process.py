@@ -425,7 +425,7 @@ class Engine:
             self._partitions = kafka.existing_topics(kafka.admin(self._settings))
             if topic not in self._partitions:
                 # A feed made without its dead-letter topic (by hand, say) gets one.
-                kafka.create_topics(self._settings, [topics.TopicSpec(topic, 1, {"retention.ms": "-1"})])
+                kafka.create_topics(self._settings, [topics.dead_letter_topic(topic)])
                 self._partitions = kafka.existing_topics(kafka.admin(self._settings))
             count = self._partitions[topic]
         return count

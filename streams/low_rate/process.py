@@ -39,20 +39,23 @@ MOST_FAILURES = 5
 class LowRateStage:
     """The one process of a stage: a second one of the same group takes over from the first.
 
-    group : consumer group and transactional id; inputs : topics that it reads, which exist
+    name : by which its dead letters name it; group : consumer group and transactional id
+    inputs : topics that it reads, which exist
     monitor : of the process, without the figures that all such stages have
     """
 
     def __init__(
         self,
         settings: Settings,
+        name: str,
         group: str,
         inputs: Iterable[str],
         work: Work,
         monitor: Monitor,
         clock: Clock = WALL,
     ) -> None:
-        self._settings, self._group, self._inputs, self._work, self._clock = settings, group, tuple(inputs), work, clock
+        self._settings, self._name, self._group, self._work, self._clock = settings, name, group, work, clock
+        self._inputs = tuple(inputs)
         self._monitor = monitor
         self._takes = monitor.distribution(TRANSACTION_SECONDS)
         monitor.show_counts(ENDINGS, work.totals)
@@ -195,7 +198,7 @@ class LowRateStage:
             return Outcome(self._work.take(record))
         except ContractError as error:
             origin = (*record.place, record.offset)
-            return Outcome(letter=dead_letters.of_record(origin, error.reason, str(error), record.value))
+            return Outcome(letter=dead_letters.of_record(origin, error.reason, str(error), record.value, self._name))
 
     def _lags(self, app: Any) -> dict[tuple[str, ...], float]:
         """By partition, the records between what is committed and the end; the ends of transactions are among them."""

@@ -15,7 +15,7 @@ from streams import members
 from streams.low_rate.process import LowRateStage
 from streams.low_rate.records import Keyed, LowRateTotals, Outcome, Record
 from streams.news.scoring import FindsScorers, NewsScoring
-from tapewatch import kafka, logs, messages, topics
+from tapewatch import dead_letters, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError
 from tapewatch.messages import Factor, News
@@ -130,7 +130,8 @@ class NewsStage:
         self.totals = work.totals
         self.monitor = Monitor("news", settings)
         self.monitor.show_counts(COUNTS, self.totals)
-        self._stage = LowRateStage(settings, settings.news.group, (topics.NEWS,), work, self.monitor, clock)
+        inputs = (topics.NEWS,)
+        self._stage = LowRateStage(settings, dead_letters.NEWS, settings.news.group, inputs, work, self.monitor, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
