@@ -23,10 +23,15 @@ from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS, WALL, Clock, SteadyClock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
-from tapewatch.monitoring import Monitor
+from tapewatch.monitoring import Monitor, gauge
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
+
+SILENCE = gauge(
+    "tapewatch_producer_silence_seconds", "Since the venue's newest row, or since the start where none came.", "feed"
+)
+SESSION_OPEN = gauge("tapewatch_producer_session_open", "1 while the venue's calendar says that it trades.", "feed")
 
 END_S = 3.0
 """How long connections may take to end."""
@@ -95,6 +100,8 @@ class LiveRun:
         self.monitor = Monitor("producer", settings)
         self.monitor.show_text(self.metrics.exposition)
         watching.show(self.monitor, self._writer)
+        self.monitor.show(SILENCE, lambda: {(connector.feed,): self._silence_s()})
+        self.monitor.show(SESSION_OPEN, lambda: {(connector.feed,): self._open})
         self.metrics.collector = self._collector
         self.station = Station(settings, connector.feed, self._collector, self._register, self._clock, tape)
         self.metrics.offset = self.station.offset
@@ -185,6 +192,10 @@ class LiveRun:
         self._say(f"{connector.feed}: following {len(chosen):,} instruments")
         self.ready.set()
         self.monitor.ready()
+
+    def _silence_s(self) -> float:
+        """Since the newest row of the venue, or since the start, s."""
+        return (self._clock.now() - max(self.metrics.newest_ns, self._begun)) / NANOS
 
     def _writer(self) -> FeedWriter | None:
         """What writes into Kafka, once it is open; None on the screen."""
