@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 from streams import members
 from streams.low_rate.faust_app import application
 from streams.low_rate.records import Outcome, Record, Work, fresh
-from tapewatch import dead_letters, kafka, logs, messages
+from tapewatch import dead_letters, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.settings import Settings
@@ -36,14 +36,16 @@ class LowRateStage:
     """The one process of a stage: a second one of the same group takes over from the first.
 
     name : by which its dead letters name it; group : consumer group and transactional id
-    inputs : topics that it reads, which exist
+    inputs : topics that it reads, which exist; it also reads what it had refused and is asked to take once more
     """
 
     def __init__(
         self, settings: Settings, name: str, group: str, inputs: Iterable[str], work: Work, clock: Clock = WALL
     ) -> None:
         self._settings, self._name, self._group, self._work, self._clock = settings, name, group, work, clock
-        self._inputs = tuple(inputs)
+        self._retries = topics.retry(name)
+        self._read = frozenset(inputs)
+        self._inputs = (*self._read, self._retries)
         self._log = logs.get(group)
         self._next: dict[members.Key, int] = {}
         self._last_work = 0
@@ -61,6 +63,8 @@ class LowRateStage:
             linger_ms=1,
         )
         producer.init_transactions(30)
+        refused = topics.dead_letter_topic(topics.dead_letters(self._retries))
+        kafka.create_topics(self._settings, [topics.retry_topic(self._name), refused])
         self._recall()
         asyncio.run(self._serve(producer, stop, until_idle_s))
 
@@ -147,7 +151,7 @@ class LowRateStage:
         if not new:
             return
         self._work.begin()
-        found = [(record, self._outcome(record)) for record in new]
+        found = [self._outcome(record) for record in new]
         behind = {record.place: record.offset + 1 for record in new}
         producer.begin_transaction()
         for _, outcome in found:
@@ -164,10 +168,20 @@ class LowRateStage:
             self._work.count(record, outcome)
         self._work.totals.transactions += 1
 
-    def _outcome(self, record: Record) -> Outcome:
-        """What follows from a record: never an error that could stop the stream."""
+    def _outcome(self, record: Record) -> tuple[Record, Outcome]:
+        """The record that is meant, and what follows from it: never an error that could stop the stream."""
         try:
-            return Outcome(self._work.take(record))
+            if record.place[0] == self._retries:
+                record = self._original(record)
+            return record, Outcome(self._work.take(record))
         except ContractError as error:
             origin = (*record.place, record.offset)
-            return Outcome(letter=dead_letters.of_record(origin, error.reason, str(error), record.value, self._name))
+            letter = dead_letters.of_record(origin, error.reason, str(error), record.value, self._name)
+            return record, Outcome(letter=letter)
+
+    def _original(self, record: Record) -> Record:
+        """What a retry carries; ContractError where it is not of a topic that this stage reads."""
+        original = record.original()
+        if original.place[0] not in self._read:
+            raise ContractError("bad_headers", f"a retry of {original.place[0]}, which is not read here")
+        return original
