@@ -38,7 +38,7 @@ demo: $(STAMP)
 # Unit tests on as many processes; all that need servers share one of them, one after the other.
 JOBS ?= 2
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

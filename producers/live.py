@@ -2,9 +2,10 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_prod
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
+from tapewatch.instruments import Instrument
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import Chunk
 from tapewatch.settings import Settings
@@ -126,19 +128,42 @@ def _warm_up(show: Show) -> None:
     next(SyntheticMarket(show.config, show.seed, 0).chunks())
 
 
+class Market(Protocol):
+    """A market with labels; `SyntheticMarket` is one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What the rows are a function of, hashed."""
+
+    @property
+    def instruments(self) -> Sequence[Instrument]:
+        """Reference data."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Rows, a simulated second each."""
+
+    def labels(self) -> list[Label]:
+        """What was injected so far."""
+
+
 class Runner:
-    """Brings a market's rows to a live writer as the clock passes them."""
+    """Brings a market's rows to a live writer as the clock passes them.
+
+    told : gets the labels of what has been sent, each second once the market follows the clock, and at the end
+    """
 
     def __init__(
         self,
         show: Show,
-        market: SyntheticMarket,
+        market: Market,
         live: LiveWriter,
         start_ns: int,
         clock: Clock = WALL,
         rate: Rate | None = None,
         say: Callable[[str], None] = lambda text: None,
+        told: Callable[[list[Label]], None] = lambda labels: None,
     ) -> None:
+        self._told = told
         self._show, self._market, self._live, self._clock = show, market, live, clock
         self._rate, self._say = rate, say
         self._start_ns = self._sent_ns = start_ns
@@ -209,9 +234,10 @@ class Runner:
     def _write_labels(self) -> None:
         """Bring the label files up to date with what was sent; a reader never sees half a file."""
         show = self._show
+        known = [label for label in self._labels if label.start_ns <= self._sent_ns]
+        self._told(known)
         if show.labels is None:
             return
-        known = [label for label in self._labels if label.start_ns <= self._sent_ns]
         files = [show.labels] + ([show.look_alikes] if show.look_alikes is not None else [])
         fresh = [file.with_name(f".{file.name}.new") for file in files]
         write_labels(known, fresh[0], fresh[1] if len(fresh) > 1 else None)
@@ -256,7 +282,7 @@ class Ahead:
     They are simulated in a thread, a little ahead of their use, so that flushes need not wait.
     """
 
-    def __init__(self, market: SyntheticMarket) -> None:
+    def __init__(self, market: Market) -> None:
         self._market = market
         self._ready: queue.Queue[tuple[Chunk, list[Label]] | None] = queue.Queue(_AHEAD)
         self._closed = threading.Event()

@@ -19,6 +19,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 
 _KEYS = {
     "Alert": "alert id; the partition is chosen by instrument",
+    "Canary": "id",
     "Case": "id",
     "CaseAnswer": "id of the command",
     "CaseCommand": "case id, or the id of the command where it names none",

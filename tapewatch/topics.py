@@ -14,6 +14,7 @@ SCORES = "scores"
 ALERTS = "alerts"
 SIGNALS = "signals"
 SHADOW_SIGNALS = "signals.shadow"
+CANARIES = "canaries"
 CASES = "cases"
 CASE_COMMANDS = "case.commands"
 CASE_ANSWERS = "case.answers"
@@ -140,6 +141,11 @@ def source_topics(settings: TopicSettings) -> list[TopicSpec]:
         *(dead_letter_topic(dead_letters(name)) for name in names),
         TopicSpec(PRODUCER_STATE, 1, _POSITIONS),
     ]
+
+
+def canary_topics(settings: TopicSettings) -> list[TopicSpec]:
+    """How canaries fared: a few records an hour, kept for ever."""
+    return [TopicSpec(CANARIES, 1, _FOREVER)]
 
 
 def case_topics(settings: TopicSettings) -> list[TopicSpec]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,14 +10,21 @@ from infra import embedded
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses
 
-TESTS = Path(__file__).parent
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Unit tests go to any process; all others, which share servers, to one, in their order."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Parted(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith("tests/unit/") else "servers"
+
+    return Parted(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes, unless asked for. What is no unit test runs in one process: it shares servers."""
-    for item in items:
-        if "unit" not in item.path.relative_to(TESTS).parts:
-            item.add_marker(pytest.mark.xdist_group("servers"))
+    """Leave out what takes minutes, unless asked for."""
     if not os.environ.get("TAPEWATCH_TEST_LONG"):
         left_out = pytest.mark.skip(reason="takes minutes of training: set TAPEWATCH_TEST_LONG=1 to run it")
         for item in items:
