@@ -14,7 +14,7 @@ import asyncio
 import threading
 from collections.abc import Iterable
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from streams import members
 from streams.low_rate.faust_app import application
@@ -31,12 +31,14 @@ MOST_AT_ONCE = 500
 MOST_WAITING = 2_000
 MOST_FAILURES = 5
 
+_PASSING = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
+
 
 class LowRateStage:
     """The one process of a stage: a second one of the same group takes over from the first.
 
     name : by which its dead letters name it; group : consumer group and transactional id
-    inputs : topics that it reads, which exist; it also reads what it had refused and is asked to take once more
+    inputs : topics that it reads; it also reads what it had refused and is asked to take once more
     """
 
     def __init__(
@@ -51,8 +53,36 @@ class LowRateStage:
         self._last_work = 0
         self._member: object = None
 
-    def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
-        """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
+    def run(self, stop: threading.Event, until_idle_s: float, specs: Iterable[topics.TopicSpec]) -> None:
+        """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever).
+
+        specs : topics that it reads and writes; those that are missing are made. A broker that is away is waited for.
+        """
+        refused = topics.dead_letter_topic(topics.dead_letters(self._retries))
+        wanted = [*specs, topics.retry_topic(self._name), refused]
+        while kafka.await_broker(self._settings, stop):
+            try:
+                producer = self._begun(wanted)
+            except (KafkaException, kafka.BrokerAwayError) as error:
+                self._begin_later(error, stop)
+                continue
+            asyncio.run(self._serve(producer, stop, until_idle_s))
+            return
+
+    def _begin_later(self, error: KafkaException | kafka.BrokerAwayError, stop: threading.Event) -> None:
+        """A broker that goes away again, or whose coordinator is not ready, is waited for; TapewatchError else."""
+        cause = error.args[0]
+        passing = isinstance(error, kafka.BrokerAwayError) or cause.retriable() or cause.code() in _PASSING
+        if not passing:
+            raise TapewatchError(
+                f"{self._group} cannot begin: {cause}", "Check the broker's log and this account's rights."
+            ) from error
+        self._log.warning("waiting for Kafka", problem=str(cause))
+        stop.wait(kafka.ASKED_AGAIN_S)
+
+    def _begun(self, wanted: Iterable[topics.TopicSpec]) -> Producer:
+        """Steps 1 and 2 of the protocol."""
+        kafka.create_topics(self._settings, wanted)
         producer = kafka.producer(
             self._settings,
             transactional_id=self._group,
@@ -63,10 +93,8 @@ class LowRateStage:
             linger_ms=1,
         )
         producer.init_transactions(30)
-        refused = topics.dead_letter_topic(topics.dead_letters(self._retries))
-        kafka.create_topics(self._settings, [topics.retry_topic(self._name), refused])
         self._recall()
-        asyncio.run(self._serve(producer, stop, until_idle_s))
+        return producer
 
     def _recall(self) -> None:
         """The offsets behind what was taken, and then the state: what is newer in the state than in the offsets is

@@ -43,6 +43,7 @@ def names(settings: Settings) -> list[str]:
     """Two registered instruments of the test's own."""
     mark = uuid.uuid4().hex[:6].upper()
     made = [f"A{mark}.XDLQ", f"B{mark}.XDLQ"]
+    kafka.create_topics(settings, topics.shared_topics(settings.topics))
     register(settings, [Instrument(name) for name in made])
     return made
 
