@@ -108,8 +108,7 @@ class CaseStage:
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
         specs = [*topics.shared_topics(self._settings.topics), *topics.case_topics(self._settings.topics)]
-        kafka.create_topics(self._settings, specs)
         try:
-            self._stage.run(stop, until_idle_s)
+            self._stage.run(stop, until_idle_s, specs)
         finally:
             self._work.registry.close()
