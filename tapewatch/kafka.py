@@ -162,6 +162,19 @@ def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
             WALL.sleep(0.05)
 
 
+def read_settled(settings: Settings, topic: str, on_message: Callable[[Message], None]) -> None:
+    """As `read_all`, up to the end of the log as it stands now: transactions that are open there are waited for."""
+    reader, ends = consumer(settings), consumer(settings, isolation_level="read_uncommitted")
+    try:
+        for partition in range(existing_topics(admin(settings)).get(topic, 0)):
+            low, end = watermarks(ends, topic, partition)
+            for message in read_range(reader, topic, partition, low, end):
+                on_message(message)
+    finally:
+        reader.close()
+        ends.close()
+
+
 def read_all(settings: Settings, topic: str, on_message: Callable[[Message], None]) -> None:
     """Call `on_message` for every committed record of a topic as it stands now, partition by partition."""
     reader = consumer(settings)

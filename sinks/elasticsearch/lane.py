@@ -135,4 +135,5 @@ class Lane:
 
 def _letter(item: Item, problem: str) -> DeadLetter:
     """The dead letter of an item that the server refuses for good."""
-    return dead_letters.of_record(item.origin, "not_storable", logs.printable(problem), item.letter)
+    detail = logs.printable(problem)
+    return dead_letters.of_record(item.origin, "not_storable", detail, item.letter, dead_letters.ELASTICSEARCH)

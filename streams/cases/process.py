@@ -12,6 +12,7 @@ from streams.low_rate.process import LowRateStage
 from streams.low_rate.records import Keyed, LowRateTotals, Outcome, Record
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import WALL, Clock
+from tapewatch.dead_letters import CASES
 from tapewatch.errors import ContractError
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
@@ -89,7 +90,7 @@ class CaseStage:
         self._settings = settings
         self._work = CaseWork(settings)
         self.totals = self._work.totals
-        self._stage = LowRateStage(settings, settings.cases.group, INPUTS, self._work, clock)
+        self._stage = LowRateStage(settings, CASES, settings.cases.group, INPUTS, self._work, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""

@@ -70,15 +70,22 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def _engine(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
     """An engine, and its progress line. Each stage loads what it needs alone."""
     from streams.engine.process import Engine
+    from streams.engine.recovery import told_recovery
 
     changes = {"instance": args.instance, "batch_frames": args.batch_frames, "feeds": tuple(args.feed or ())}
     engine = Engine(msgspec.structs.replace(settings, engine=_changed(settings.engine, changes)))
     totals = engine.totals
-    return engine, lambda: (
-        totals.rows,
-        f"engine  {totals.rows:>12,} rows  {totals.features:,} features  {totals.alerts:,} alerts  "
-        f"{totals.refused:,} refused  {totals.transactions:,} transactions",
-    )
+
+    def told() -> tuple[int, str]:
+        line = (
+            f"engine  {totals.rows:>12,} rows  {totals.features:,} features  {totals.alerts:,} alerts  "
+            f"{totals.refused:,} refused  {totals.transactions:,} transactions"
+        )
+        far = engine.recovering
+        replayed = sum(each.offset - each.start for each in far)
+        return totals.rows + replayed, f"{line}  {told_recovery(far)}" if far else line
+
+    return engine, told
 
 
 def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:

@@ -35,11 +35,15 @@ MOST_FAILURES = 5
 class LowRateStage:
     """The one process of a stage: a second one of the same group takes over from the first.
 
-    group : consumer group and transactional id; inputs : topics that it reads, which exist
+    name : by which its dead letters name it; group : consumer group and transactional id
+    inputs : topics that it reads, which exist
     """
 
-    def __init__(self, settings: Settings, group: str, inputs: Iterable[str], work: Work, clock: Clock = WALL) -> None:
-        self._settings, self._group, self._inputs, self._work, self._clock = settings, group, tuple(inputs), work, clock
+    def __init__(
+        self, settings: Settings, name: str, group: str, inputs: Iterable[str], work: Work, clock: Clock = WALL
+    ) -> None:
+        self._settings, self._name, self._group, self._work, self._clock = settings, name, group, work, clock
+        self._inputs = tuple(inputs)
         self._log = logs.get(group)
         self._next: dict[members.Key, int] = {}
         self._last_work = 0
@@ -166,4 +170,4 @@ class LowRateStage:
             return Outcome(self._work.take(record))
         except ContractError as error:
             origin = (*record.place, record.offset)
-            return Outcome(letter=dead_letters.of_record(origin, error.reason, str(error), record.value))
+            return Outcome(letter=dead_letters.of_record(origin, error.reason, str(error), record.value, self._name))

@@ -15,7 +15,7 @@ from streams import members
 from streams.low_rate.process import LowRateStage
 from streams.low_rate.records import Keyed, LowRateTotals, Outcome, Record
 from streams.news.scoring import FindsScorers, NewsScoring
-from tapewatch import kafka, logs, messages, topics
+from tapewatch import dead_letters, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError
 from tapewatch.messages import Factor, News
@@ -117,7 +117,7 @@ class NewsStage:
         self._settings = settings
         work = NewsWork(settings, scorers, clock)
         self.totals = work.totals
-        self._stage = LowRateStage(settings, settings.news.group, (topics.NEWS,), work, clock)
+        self._stage = LowRateStage(settings, dead_letters.NEWS, settings.news.group, (topics.NEWS,), work, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
