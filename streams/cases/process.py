@@ -55,13 +55,13 @@ class CaseWork:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.registry = Registry(settings)
-        self._intake = Intake(settings.cases, self.registry)
+        self._intake = Intake(settings.cases, self.registry, settings.notify.canaries)
         self.totals = CaseTotals()
 
     def recall(self, _: Mapping[members.Key, int]) -> None:
         """Read cases, suppressions and answers to their end."""
         self.registry.refresh()
-        self._intake = Intake(self._settings.cases, self.registry)
+        self._intake = Intake(self._settings.cases, self.registry, self._settings.notify.canaries)
         for kind in OUTPUTS:
             kafka.read_all(self._settings, kind.TOPIC, partial(self._recalled, kind))
         log.info("cases read", cases=self._intake.cases)
