@@ -1,7 +1,7 @@
 """Kafka clients as every part of the project makes them, and the few administrative acts it needs."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -155,7 +155,7 @@ def existing_topics(client: AdminClient, patience_s: float = TIMEOUT_S) -> dict[
     return {name: len(topic.partitions) for name, topic in found.items()}
 
 
-def read_range(reader: Consumer, topic: str, partition: int, start: int, end: int) -> Iterator[Message]:
+def read_range(reader: Consumer, topic: str, partition: int, start: int, end: int) -> Generator[Message, None, None]:
     """The records of one partition from offset `start` to `end` (exclusive, log offsets), in order.
 
     The consumer is assigned to the partition. Raises TapewatchError when the log does not move for 30 s.

@@ -94,6 +94,7 @@ class LiveRun:
         self.held = 0
         self._settings, self._connector, self._outlet, self._say = settings, connector, outlet, say
         self._clock = SteadyClock(clock)
+        self._begun = self._clock.now()
         self._tape = tape
         self._collector = connector.decoder.collector
         self.metrics = metrics or FeedMetrics(connector.feed)
