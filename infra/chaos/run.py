@@ -26,7 +26,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import from_rfc3339
 
 WARM_S = 10.0
-WARM_UP_S = 240.0
+WARM_UP_S = 900.0
 PRODUCER_ENDS_S = 60.0
 DRAIN_S = 420.0
 PROGRESS_S = 5.0
