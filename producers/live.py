@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail, watching
+from producers.feed.mischief import Mischief
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
@@ -39,6 +40,7 @@ class Show:
     seconds : length of what follows, s; 0 has no end
     labels, look_alikes : CSV files of injected manipulation and of what only looks like it, kept up to date
     await_engine : send nothing before an engine works on the feed
+    mischief : file of orders of what shall go wrong on the way (producers.feed.mischief)
     """
 
     config: SyntheticConfig
@@ -50,6 +52,7 @@ class Show:
     look_alikes: Path | None = None
     partitions: int = 0
     await_engine: bool = False
+    mischief: Path | None = None
 
 
 class ShowSummary(msgspec.Struct, frozen=True):
@@ -117,13 +120,14 @@ def run_synthetic(
     ids = [instrument.id for instrument in market.instruments]
     producer = feed_producer(settings, linger_ms=1)
     epoch = tail.next_epoch(_SOURCE, begun)
-    writer = FeedWriter(producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
+    mischief = Mischief(producer, show.mischief, clock) if show.mischief else None
+    writer = FeedWriter(mischief or producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
     live = LiveWriter(writer, tail.newest_ns)
     said = Rate(writer, clock) if rate else None
     with Monitor("producer", settings) as monitor:
         watching.show(monitor, lambda: writer)
         monitor.ready()
-        runner = Runner(show, market, live, start_ns, clock, said, say, beat=monitor.beat)
+        runner = Runner(show, market, live, start_ns, clock, said, say, beat=monitor.beat, mischief=mischief)
         runner.run(stop)
     return runner.summary((clock.now() - begun) / NANOS)
 
@@ -169,10 +173,11 @@ class Runner:
         say: Callable[[str], None] = lambda text: None,
         told: Callable[[list[Label]], None] = lambda labels: None,
         beat: Callable[[], None] = lambda: None,
+        mischief: Mischief | None = None,
     ) -> None:
         self._told, self._beat = told, beat
         self._show, self._market, self._live, self._clock = show, market, live, clock
-        self._rate, self._say = rate, say
+        self._rate, self._say, self._mischief = rate, say, mischief
         self._start_ns = self._sent_ns = start_ns
         self._begun = clock.now()
         self._followed_ns = 0
@@ -205,6 +210,9 @@ class Runner:
         while True:
             self._beat()
             upto = min(self._clock.now(), chunk.end_ns - 1)
+            if self._mischief is not None:
+                self._mischief.look()
+                self._live.clock_error_ns = self._mischief.clock_error_ns
             for place, rows in enumerate(chunk.rows):
                 cut = int(np.searchsorted(rows.ts_recv, upto, side="right"))
                 self._live.add(rows.take(slice(sent[place], cut)))

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.logs import Log
 from tapewatch.settings import Settings
@@ -101,10 +102,17 @@ def enqueue(
 
 
 def sound(batch: Iterable[Message], log: Log) -> Iterator[Message]:
-    """The records of a batch; what the consumer says instead of one is logged."""
+    """The records of a batch; what the consumer says instead of one is logged. A place that the log no longer has
+    raises TapewatchError, where the consumer was told not to pass over it.
+    """
     for message in batch:
         if message.error() is None:
             yield message
+        elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:
+            raise TapewatchError(
+                f"{message.topic()}[{message.partition()}] no longer has the records that come next",
+                "They were deleted unread: raise topics.market_retention_hours above the longest time without reader.",
+            )
         elif message.topic() != NO_TOPIC:
             log.warning("consumer", error=str(message.error()))
 

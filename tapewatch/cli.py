@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("streams.commands.evaluate", "measure a detector by a written protocol"),
     "backtest": ("streams.commands.backtest", "what a policy would have earned, beside four simple rules"),
     "etl": ("streams.commands.etl", "clean bars of many instruments on Spark, to Parquet and TFRecord"),
-    "verify": ("streams.commands.verify", "recompute an alert or signal from log or bundle and compare every byte"),
+    "verify": ("streams.commands.verify", "recompute an alert, a signal or a whole feed; compare every byte"),
     "evidence": ("tapewatch.commands.evidence", "archived evidence: list, export, check, give up after its lock"),
     "coverage": ("tapewatch.commands.coverage", "what of a day was watched, and trades against the venues' totals"),
     "reconcile": ("sinks.commands.reconcile", "compare alerts in topic, PostgreSQL and Elasticsearch; repair"),
