@@ -2,18 +2,21 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import numpy as np
 
-from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail
+from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail, watching
 from producers.feed.mischief import Mischief
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
+from tapewatch.instruments import Instrument
+from tapewatch.monitoring import Monitor
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import Chunk
 from tapewatch.settings import Settings
@@ -120,8 +123,12 @@ def run_synthetic(
     mischief = Mischief(producer, show.mischief, clock) if show.mischief else None
     writer = FeedWriter(mischief or producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
     live = LiveWriter(writer, tail.newest_ns)
-    runner = Runner(show, market, live, start_ns, clock, Rate(writer, clock) if rate else None, say, mischief)
-    runner.run(stop)
+    said = Rate(writer, clock) if rate else None
+    with Monitor("producer", settings) as monitor:
+        watching.show(monitor, lambda: writer)
+        monitor.ready()
+        runner = Runner(show, market, live, start_ns, clock, said, say, beat=monitor.beat, mischief=mischief)
+        runner.run(stop)
     return runner.summary((clock.now() - begun) / NANOS)
 
 
@@ -130,20 +137,45 @@ def _warm_up(show: Show) -> None:
     next(SyntheticMarket(show.config, show.seed, 0).chunks())
 
 
+class Market(Protocol):
+    """A market with labels; `SyntheticMarket` is one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What the rows are a function of, hashed."""
+
+    @property
+    def instruments(self) -> Sequence[Instrument]:
+        """Reference data."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Rows, a simulated second each."""
+
+    def labels(self) -> list[Label]:
+        """What was injected so far."""
+
+
 class Runner:
-    """Brings a market's rows to a live writer as the clock passes them."""
+    """Brings a market's rows to a live writer as the clock passes them.
+
+    told : gets the labels of what has been sent, each second once the market follows the clock, and at the end
+    beat : called in every turn
+    """
 
     def __init__(
         self,
         show: Show,
-        market: SyntheticMarket,
+        market: Market,
         live: LiveWriter,
         start_ns: int,
         clock: Clock = WALL,
         rate: Rate | None = None,
         say: Callable[[str], None] = lambda text: None,
+        told: Callable[[list[Label]], None] = lambda labels: None,
+        beat: Callable[[], None] = lambda: None,
         mischief: Mischief | None = None,
     ) -> None:
+        self._told, self._beat = told, beat
         self._show, self._market, self._live, self._clock = show, market, live, clock
         self._rate, self._say, self._mischief = rate, say, mischief
         self._start_ns = self._sent_ns = start_ns
@@ -176,6 +208,7 @@ class Runner:
         """Send a chunk's rows as the clock passes their receipt times; one that lies in the past goes at once."""
         sent = [0] * len(chunk.rows)
         while True:
+            self._beat()
             upto = min(self._clock.now(), chunk.end_ns - 1)
             if self._mischief is not None:
                 self._mischief.look()
@@ -217,9 +250,10 @@ class Runner:
     def _write_labels(self) -> None:
         """Bring the label files up to date with what was sent; a reader never sees half a file."""
         show = self._show
+        known = [label for label in self._labels if label.start_ns <= self._sent_ns]
+        self._told(known)
         if show.labels is None:
             return
-        known = [label for label in self._labels if label.start_ns <= self._sent_ns]
         files = [show.labels] + ([show.look_alikes] if show.look_alikes is not None else [])
         fresh = [file.with_name(f".{file.name}.new") for file in files]
         write_labels(known, fresh[0], fresh[1] if len(fresh) > 1 else None)
@@ -264,7 +298,7 @@ class Ahead:
     They are simulated in a thread, a little ahead of their use, so that flushes need not wait.
     """
 
-    def __init__(self, market: SyntheticMarket) -> None:
+    def __init__(self, market: Market) -> None:
         self._market = market
         self._ready: queue.Queue[tuple[Chunk, list[Label]] | None] = queue.Queue(_AHEAD)
         self._closed = threading.Event()

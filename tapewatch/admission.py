@@ -17,6 +17,9 @@ from tapewatch.instruments import is_instrument_id
 from tapewatch.rows import EVERY_INSTRUMENT
 
 CONTROL_SOURCE = "control"
+REPLAY_SOURCE = "dead-letters"
+"""Who writes rows into a market topic beside the feed's writer: neither moves the partition's clock."""
+ASIDE = {CONTROL_SOURCE: checks.CONTROL, REPLAY_SOURCE: checks.REPLAY}
 MAX_INSTRUMENTS = 1_000_000
 CACHE_BYTES = 32 * 1024 * 1024
 """Dictionaries a partition remembers at most."""
@@ -47,6 +50,11 @@ class Admitted:
     slots: npt.NDArray[np.int32]
     reasons: npt.NDArray[np.uint8]
     refused: int
+
+    def stored(self) -> npt.NDArray[np.intp]:
+        """The rows that a store of the market's rows keeps: those that count, and replayed ones of sealed seconds."""
+        kept = (self.reasons == checks.Reason.ACCEPTED) | (self.reasons == checks.Reason.SEALED)
+        return np.flatnonzero(kept)
 
 
 class Admission:
@@ -85,10 +93,8 @@ class Admission:
             raise ContractError("bad_headers", f"header says {known.type}, the frame holds {view.type.label}")
         slots = self._slots(view, appended_ns)
         reasons = np.empty(view.rows, dtype=np.uint8)
-        control = known.source == CONTROL_SOURCE
-        refused = checks.check(
-            int(view.type), view.buffer, view.offsets, view.rows, slots, control, self.clock, reasons
-        )
+        writer = ASIDE.get(known.source, checks.FEED)
+        refused = checks.check(int(view.type), view.buffer, view.offsets, view.rows, slots, writer, self.clock, reasons)
         self._note(known)
         return Admitted(view, known, slots, reasons, refused)
 

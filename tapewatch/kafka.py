@@ -12,6 +12,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
 TIMEOUT_S = 15.0
+STATISTICS_MS = 1_000
 
 _NOT_READY = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
@@ -26,8 +27,11 @@ def admin(settings: Settings) -> AdminClient:
     return AdminClient(_common(settings))
 
 
-def producer(settings: Settings, **properties: Any) -> Producer:
-    """An idempotent producer; `properties` use underscores for dots (linger_ms=5)."""
+def producer(settings: Settings, told: Callable[[str], None] | None = None, **properties: Any) -> Producer:
+    """An idempotent producer; `properties` use underscores for dots (linger_ms=5).
+
+    told : given librdkafka's statistics every second, while the producer is polled
+    """
     return Producer(
         {
             **_common(settings),
@@ -35,13 +39,22 @@ def producer(settings: Settings, **properties: Any) -> Producer:
             "message.max.bytes": 16_000_000,
             "queue.buffering.max.kbytes": 262_144,
             "queue.buffering.max.messages": 500_000,
+            **_statistics(told),
             **_dotted(properties),
         }
     )
 
 
-def consumer(settings: Settings, group: str = "tapewatch-reader", **properties: Any) -> Consumer:
-    """A read-committed consumer that commits nothing by itself."""
+def consumer(
+    settings: Settings,
+    group: str = "tapewatch-reader",
+    told: Callable[[str], None] | None = None,
+    **properties: Any,
+) -> Consumer:
+    """A read-committed consumer that commits nothing by itself.
+
+    told : given librdkafka's statistics every second, while the consumer is polled
+    """
     return Consumer(
         {
             **_common(settings),
@@ -52,9 +65,14 @@ def consumer(settings: Settings, group: str = "tapewatch-reader", **properties: 
             "isolation.level": "read_committed",
             "fetch.message.max.bytes": 16_777_216,
             "fetch.wait.max.ms": 10,
+            **_statistics(told),
             **_dotted(properties),
         }
     )
+
+
+def _statistics(told: Callable[[str], None] | None) -> dict[str, Any]:
+    return {} if told is None else {"stats_cb": told, "statistics.interval.ms": STATISTICS_MS}
 
 
 def _dotted(properties: dict[str, Any]) -> dict[str, Any]:
@@ -160,6 +178,19 @@ def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
             if error.args[0].code() not in _NOT_READY or WALL.now() > deadline:
                 raise
             WALL.sleep(0.05)
+
+
+def read_settled(settings: Settings, topic: str, on_message: Callable[[Message], None]) -> None:
+    """As `read_all`, up to the end of the log as it stands now: transactions that are open there are waited for."""
+    reader, ends = consumer(settings), consumer(settings, isolation_level="read_uncommitted")
+    try:
+        for partition in range(existing_topics(admin(settings)).get(topic, 0)):
+            low, end = watermarks(ends, topic, partition)
+            for message in read_range(reader, topic, partition, low, end):
+                on_message(message)
+    finally:
+        reader.close()
+        ends.close()
 
 
 def read_all(settings: Settings, topic: str, on_message: Callable[[Message], None]) -> None:

@@ -128,7 +128,7 @@ class KafkaOutlet:
             raise RuntimeError("the outlet is not open")
         origin = (topics.market(self._feed), NOWHERE, NOWHERE)
         for each in refused:
-            letter = dead_letters.of_record(origin, each.reason, each.where, each.raw)
+            letter = dead_letters.of_record(origin, each.reason, each.where, each.raw, dead_letters.PRODUCER)
             headers = [("kind", b"line") if name == "kind" else (name, value) for name, value in letter.headers]
             named = {"source": self._source, "where": each.where, "received": str(each.received)}
             headers += [(name, text.encode("utf-8", "replace")) for name, text in named.items()]

@@ -18,9 +18,11 @@ from producers.base.outlet import KafkaOutlet, Outlet
 from producers.base.sessions import SessionCalendar
 from producers.base.station import Station, Tape
 from producers.base.universe import Choice, Listing, Universe, change
+from producers.feed import FeedWriter, watching
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
+from tapewatch.monitoring import Monitor
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
@@ -88,6 +90,9 @@ class LiveRun:
         self._tape = tape
         self._collector = connector.decoder.collector
         self.metrics = metrics or FeedMetrics(connector.feed)
+        self.monitor = Monitor("producer", settings)
+        self.monitor.show_text(self.metrics.exposition)
+        watching.show(self.monitor, self._writer)
         self.metrics.collector = self._collector
         self.station = Station(settings, connector.feed, self._collector, self._register, clock, tape)
         self.metrics.offset = self.station.offset
@@ -177,6 +182,12 @@ class LiveRun:
             station.spawn(self._keep_sessions(), "sessions")
         self._say(f"{connector.feed}: following {len(chosen):,} instruments")
         self.ready.set()
+        self.monitor.ready()
+
+    def _writer(self) -> FeedWriter | None:
+        """What writes into Kafka, once it is open; None on the screen."""
+        outlet = self._outlet
+        return outlet.live.writer if isinstance(outlet, KafkaOutlet) and outlet.is_open else None
 
     async def _follow(self, listings: Sequence[Listing]) -> None:
         """Let the connector follow these and no others."""
@@ -194,10 +205,14 @@ class LiveRun:
         backoff = Backoff(self.station.produce.backoff_first_s, self.station.produce.backoff_cap_s)
         while True:
             try:
-                return self.universe.choose(await self._connector.listed(self.station))
+                found = self.universe.choose(await self._connector.listed(self.station))
+                self.monitor.has("venue")
+                return found
             except HttpError as error:
                 wait_s = backoff.next()
                 self.station.failures[error.reason] += 1
+                self.monitor.beat()
+                self.monitor.waits_for("venue", error.message)
                 self._say(
                     f"{self._connector.feed}: who is listed is not known ({error.message}); again in {wait_s:.1f} s"
                 )
@@ -223,6 +238,7 @@ class LiveRun:
         )
         loop = asyncio.get_running_loop()
         while True:
+            self.monitor.beat()
             due = loop.time() + step_s
             self._hand_over()
             self._outlet.flush(self._clock.now(), self._open)

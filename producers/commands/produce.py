@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 
+from producers.commands import canary
 from producers.feed.progress import ReplayProgress
 from producers.live import Show, ShowSummary, run_synthetic
 from producers.recordings import Recording, RecordingOptions, kind_names, open_recording
@@ -22,6 +23,7 @@ from producers.sources import SOURCES
 from producers.synthetic import SyntheticConfig
 from tapewatch import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:
@@ -32,6 +34,7 @@ _EPILOG = """examples:
   tapewatch produce replay trades.parquet --feed mine --speed 10
   tapewatch produce synthetic --instruments 200 --rows-per-second 4000 --labels labels.csv
 """
+CANARY_GIVES = "manipulation of our own on instruments of our own, to see whether it is found"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sources.add_parser("replay", help="recordings, at recorded speed, N times, or as fast as it goes")
     )
     _configure_synthetic(sources.add_parser("synthetic", help="a simulated market with labelled manipulation"))
+    canary.configure(sources.add_parser("canary", help=CANARY_GIVES))
     for name, source in SOURCES.items():
         sources.add_parser(name, help=source.gives).source = name
 
@@ -76,6 +80,7 @@ def _show_sources(as_json: bool) -> None:
     own = {
         "replay": ("recordings, at recorded speed or any other", "files"),
         "synthetic": ("a simulated market with labelled manipulation", "nothing"),
+        "canary": (CANARY_GIVES, "nothing"),
     }
     table = own | {name: (source.gives, source.needs) for name, source in SOURCES.items()}
     if as_json:
@@ -113,6 +118,7 @@ def _configure_replay(parser: argparse.ArgumentParser) -> None:
         "--describe", action="store_true", help="send nothing: print feed, topic and instruments as one JSON document"
     )
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
+    add_flag(parser)
 
 
 def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +148,7 @@ def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--feed", default="synthetic", help="feed to fill (default: synthetic)")
     parser.add_argument("--partitions", type=_count, default=0, help="partitions of a new topic")
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
+    add_flag(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -154,6 +161,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.what in SOURCES:
         return int(live_command().run(args, settings, args.what, SOURCES[args.what]))
     stop = until_signal()
+    if args.what == "canary":
+        return canary.run(args, settings, stop)
+    settings = asked(settings, args.metrics)
     return _replay(args, settings, stop) if args.what == "replay" else _synthetic(args, settings, stop)
 
 

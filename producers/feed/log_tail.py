@@ -6,7 +6,7 @@ from typing import cast
 from confluent_kafka import Message
 
 from tapewatch import kafka, topics
-from tapewatch.admission import CONTROL_SOURCE
+from tapewatch.admission import ASIDE
 from tapewatch.errors import ContractError
 from tapewatch.frames import Decoder, FrameHeaders, Headers
 from tapewatch.settings import Settings
@@ -17,7 +17,7 @@ TAIL_RECORDS = 64
 
 @dataclass(slots=True)
 class LogTail:
-    """The newest of the last records of all partitions, control records aside.
+    """The newest of the last records of all partitions, control records and replays aside.
 
     newest_ns : newest ts_recv, UTC nanoseconds, 0 for an empty log; epochs : newest epoch by source
     """
@@ -36,7 +36,7 @@ class LogTail:
             newest = int(decoder.open(message.value() or b"").column("ts_recv").max())
         except ContractError:
             return
-        if headers.source != CONTROL_SOURCE:
+        if headers.source not in ASIDE:
             self.newest_ns = max(self.newest_ns, newest)
             self.epochs[headers.source] = max(self.epochs.get(headers.source, -1), headers.epoch)
 

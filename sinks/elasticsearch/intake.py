@@ -53,7 +53,8 @@ class Intake:
             return list(self._items(origin, message)), None
         except (ContractError, ValueError) as error:
             reason = error.reason if isinstance(error, ContractError) else "malformed_message"
-            return [], dead_letters.of_record(origin, reason, printable(str(error))[:500], message.value())
+            detail = printable(str(error))[:500]
+            return [], dead_letters.of_record(origin, reason, detail, message.value(), dead_letters.ELASTICSEARCH)
 
     def _items(self, origin: Origin, message: Message) -> Iterable[Item]:
         """The items of a record; ContractError or ValueError where it is none of the contract's."""

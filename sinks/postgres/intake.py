@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 from confluent_kafka import Message
 
 from sinks.engine_frame import KINDS
@@ -38,7 +39,8 @@ def refused(record: JsonRecord, reason: str, detail: str) -> Refused:
     """A record with its dead letter."""
     origin = (record.topic, record.partition, record.offset)
     detail = printable(detail)[:500]
-    return Refused(record, reason, detail, dead_letters.of_record(origin, reason, detail, record.value))
+    letter = dead_letters.of_record(origin, reason, detail, record.value, dead_letters.POSTGRES)
+    return Refused(record, reason, detail, letter)
 
 
 class Intake:
@@ -79,7 +81,7 @@ class Intake:
         headers = admitted.headers
         newest = admission.sources[headers.source]
         batch.sources[(*log, headers.source)] = (*newest, admission.missing.get(headers.source, 0))
-        for reason in admitted.reasons[admitted.reasons != 0] if admitted.refused else ():
+        for reason in np.delete(admitted.reasons, admitted.stored()) if admitted.refused else ():
             batch.refused[checks.Reason(int(reason)).label] += 1
         try:
             packed = self._market.pack(admitted, self._keys.log(*log), place(message)[1])

@@ -2,9 +2,10 @@
 in one transaction.
 
 The protocol, step by step (docs/exactly-once.md tells what is found after a death at each):
-1 poll a micro-batch; 2 feed it to the tasks; 3 wait for the transaction before; 4 begin; 5 write due snapshots,
+1 poll a micro-batch; 2 feed it to the tasks; 3 wait for the transaction before; 4 begin; 5 write a due snapshot,
 outputs and commit records; 6 add the input offsets with the snapshot pointers as metadata; 7 commit, 6 and 7 beside 1
-and 2 of the next batch. A failed transaction is aborted and the tasks are rebuilt from what is committed.
+and 2 of the next batch. A failed transaction is aborted and the tasks are rebuilt from what is committed. Partitions
+whose state is not there yet are recovered in steps between the polls.
 """
 
 import ctypes
@@ -19,22 +20,25 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 
 from streams import members
 from streams.engine.build import build_hash
-from streams.engine.recovery import Recovery, feed
+from streams.engine.cadence import Cadence
+from streams.engine.recovery import Progress, Rebuild, Recovery, feed
 from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
 from streams.engine.task import Outgoing, Tally, Task
 from streams.engine.warm import warm_up
+from streams.engine.watching import Place, Watch
 from streams.members import Key, Membership
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.messages import Commit, to_rfc3339
+from tapewatch.monitoring import Monitor
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 log = logs.get("engine")
 
-SNAPSHOT_SHARE = 0.02
-"""At most this share of the wall time goes into snapshots."""
+RECOVERY_STEP_S = 0.25
+"""How long recovery may work before the group is answered again, s."""
 
 _MALLOC = {-1: 256 * 1024 * 1024, -2: 16 * 1024 * 1024, -3: 32 * 1024 * 1024}
 """glibc's M_TRIM_THRESHOLD (free memory kept), M_TOP_PAD (steps in which more is asked for) and M_MMAP_THRESHOLD."""
@@ -66,7 +70,7 @@ class Held:
 
     task: Task
     pointers: Pointers
-    snapshot_due: int
+    cadence: Cadence
 
 
 @dataclass(slots=True)
@@ -74,7 +78,7 @@ class Totals:
     """What this process has done so far.
 
     work_ns : wall time from the first batch to the end of the newest transaction; cpu_ns : the process's CPU time over
-    it
+    it; recovered : partitions whose state was made from snapshot and log; fenced : times another took this one's place
     """
 
     frames: int = 0
@@ -89,6 +93,8 @@ class Totals:
     transactions: int = 0
     aborted: int = 0
     snapshots: int = 0
+    recovered: int = 0
+    fenced: int = 0
     work_ns: int = 0
     cpu_ns: int = 0
     by_type: dict[str, int] = field(default_factory=dict)
@@ -118,11 +124,16 @@ class Engine:
         self._settings, self._clock = settings, clock
         self.instance = members.own_name(settings.engine.instance)
         self.totals = Totals()
+        self.monitor = Monitor("engine", settings)
+        self._watch = Watch(self.monitor, self.totals, self._places, lambda: self.recovering)
+        self._sent_ms = 0
         self._registry = Registry(settings)
         self._shelf = KafkaShelf(settings)
         self._recovery = Recovery(settings, self._registry, self._shelf, build_hash())
         self._held: dict[Key, Held] = {}
         self._parked: dict[Key, Held] = {}
+        self._rebuilds: dict[Key, Rebuild] = {}
+        self._interrupted: dict[Key, Rebuild] = {}
         self._partitions: dict[str, int] = {}
         self._committer = ThreadPoolExecutor(1, "commit")
         self._lost: list[Key] = []
@@ -133,52 +144,76 @@ class Engine:
         _keep_memory()
         warm_up()
         _spare_collector()
-        producer = self._producer()
         # A new broker makes its own topics for transactions at the first request: beside ours.
-        fenced = self._committer.submit(producer.init_transactions, 30)
+        fenced = self._committer.submit(self._fence)
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
         self._partitions = kafka.existing_topics(kafka.admin(self._settings))
         self._shelf.publish_shipped()
-        fenced.result()
+        producer = fenced.result()
         consumer = self._consumer()
-
-        def put_down() -> None:
-            """Put every partition down, once what was computed on them is committed; they may come back with the next
-            assignment.
-            """
-            self._settle(producer)
-            self._parked, self._held, self._lost = self._held, {}, []
-
-        membership = Membership(consumer, members.subscribed(self._settings.engine.feeds), self._assign, put_down)
-        last_work = self._clock.now()
-        first_work, first_cpu = 0, 0.0
+        membership = Membership(
+            consumer, members.subscribed(self._settings.engine.feeds), self._assign, lambda: self._put_down(producer)
+        )
         try:
-            while not stop.is_set():
-                membership.settle_in()
-                batch = consumer.consume(
-                    self._settings.engine.batch_frames, timeout=self._settings.engine.poll_ms / 1000
-                )
-                if batch:
-                    if not first_work:
-                        first_work, first_cpu = self._clock.now(), time.process_time()
-                    self._registry.stale = True
-                    touched = self._feed(batch)
-                if self._open is not None or batch:
-                    if self._settle(producer) and batch and touched:
-                        self._begin(consumer, producer, touched)
-                    if self._lost:
-                        self._start_over(consumer)
-                    last_work = self._clock.now()
-                    self.totals.work_ns = last_work - first_work
-                    self.totals.cpu_ns = int((time.process_time() - first_cpu) * NANOS)
-                elif until_idle_s and self._held and self._clock.now() - last_work > until_idle_s * NANOS:
-                    return
-            self._settle(producer)
+            self.monitor.ready()
+            self._work(consumer, producer, membership, stop, until_idle_s)
         finally:
             consumer.close()
             self._committer.shutdown()
             self._recovery.close()
             self._registry.close()
+
+    def _work(
+        self,
+        consumer: Consumer,
+        producer: Producer,
+        membership: Membership,
+        stop: threading.Event,
+        until_idle_s: float,
+    ) -> None:
+        """The loop: poll, compute, settle the transaction before, begin the next."""
+        last_work = self._clock.now()
+        first_work, first_cpu = 0, 0.0
+        while not stop.is_set():
+            self.monitor.beat()
+            membership.settle_in()
+            wait_s = 0.0 if self._rebuilds else self._settings.engine.poll_ms / 1000
+            batch = consumer.consume(self._settings.engine.batch_frames, timeout=wait_s)
+            touched: dict[Key, Held] = {}
+            if batch:
+                if not first_work:
+                    first_work, first_cpu = self._clock.now(), time.process_time()
+                self._registry.stale = True
+                self._sent_ms = batch[0].timestamp()[1]
+                touched = self._feed(batch)
+            if self._open is not None or batch:
+                if self._settle(producer) and touched:
+                    self._begin(consumer, producer, touched)
+                if self._lost:
+                    self._start_over(consumer)
+                last_work = self._clock.now()
+                self.totals.work_ns = last_work - first_work
+                self.totals.cpu_ns = int((time.process_time() - first_cpu) * NANOS)
+            if self._rebuilds:
+                self._recover(consumer)
+                last_work = self._clock.now()
+            elif not batch and until_idle_s and self._held and self._clock.now() - last_work > until_idle_s * NANOS:
+                return
+        self._settle(producer)
+
+    def _put_down(self, producer: Producer) -> None:
+        """Put every partition down, once what was computed on them is committed; they may come back with the next
+        assignment, and a recovery goes on where it stood.
+        """
+        self._settle(producer)
+        self._parked, self._held, self._lost = self._held, {}, []
+        self._interrupted, self._rebuilds = self._rebuilds, {}
+
+    def _fence(self) -> Producer:
+        """A producer under this process's name; whoever has that name yet is fenced, its transaction aborted."""
+        producer = self._producer()
+        producer.init_transactions(30)
+        return producer
 
     def _producer(self) -> Producer:
         return members.member_producer(
@@ -196,6 +231,7 @@ class Engine:
             self._settings,
             self._settings.engine.group,
             self.instance,
+            told=self.monitor.client("reader"),
             queued_min_messages=2_000,
             queued_max_messages_kbytes=65_536,
             fetch_wait_max_ms=5,
@@ -207,17 +243,55 @@ class Engine:
             key = (place.topic, place.partition)
             done, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
             kept = self._parked.pop(key, None)
-            if kept is None or kept.task.next_offset != done:
-                task = self._recovery.task(*key, done, pointers)
-                kept = Held(task, pointers, self._snapshot_due())
-            self._held[key] = kept
+            if kept is not None and kept.task.next_offset == done:
+                self._held[key] = kept
+                continue
+            begun = self._interrupted.pop(key, None)
+            same = begun is not None and begun.target == done
+            self._rebuilds[key] = begun if begun and same else self._recovery.begin(*key, done, pointers)
         self._parked.clear()
+        self._interrupted.clear()
+        self._read_on(consumer)
+
+    def _recover(self, consumer: Consumer) -> None:
+        """One step of the recoveries that are due, one partition after the other."""
+        until = self._clock.now() + int(RECOVERY_STEP_S * NANOS)
+        taken_up = False
+        while self._rebuilds and (left := until - self._clock.now()) > 0:
+            key, rebuild = next(iter(self._rebuilds.items()))
+            if rebuild.advance(left / NANOS):
+                del self._rebuilds[key]
+                self._held[key] = self._recovered(rebuild)
+                taken_up = True
+        if taken_up:
+            self._read_on(consumer)
+
+    def _recovered(self, rebuild: Rebuild) -> Held:
+        engine, task, pointers = self._settings.engine, rebuild.task, rebuild.pointers
+        if rebuild.target == 0:
+            pointers = Pointers(began=task.next_offset)
+        self.totals.recovered += rebuild.target > 0
+        now = self._clock.now()
+        cadence = Cadence(engine.snapshot_seconds, engine.replay_seconds, now, rebuild.replay_ns)
+        return Held(task, pointers, cadence)
+
+    def _read_on(self, consumer: Consumer) -> None:
+        """Read every partition whose state is there, from where it stands."""
+        self._watch.taken_up(self._held)
         consumer.assign([TopicPartition(*key, held.task.next_offset) for key, held in self._held.items()])
         log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._held])
 
-    def _snapshot_due(self, cost_ns: int = 0) -> int:
-        pause = max(int(self._settings.engine.snapshot_seconds * NANOS), int(cost_ns / SNAPSHOT_SHARE))
-        return self._clock.now() + pause
+    def _places(self) -> dict[Key, Place]:
+        """For who watches: how far each partition is, and from where a recovery would replay it."""
+        return {
+            key: (held.task.next_offset, held.pointers.snapshots[0].next_offset if held.pointers.snapshots else 0)
+            for key, held in list(self._held.items())
+        }
+
+    @property
+    def recovering(self) -> list[Progress]:
+        """How far the recoveries are that are not done; callable from another thread."""
+        return [rebuild.progress for rebuild in list(self._rebuilds.values())]
 
     def _feed(self, batch: Iterable[Message]) -> dict[Key, Held]:
         """Hand a micro-batch to the tasks; returns the partitions it touched."""
@@ -227,16 +301,20 @@ class Engine:
             held = self._held.get(key)
             if held is None or message.offset() < held.task.next_offset:
                 continue
+            started = time.perf_counter_ns()
             feed(held.task, message)
+            held.cadence.worked(time.perf_counter_ns() - started)
             touched[key] = held
         return touched
 
     def _begin(self, consumer: Consumer, producer: Producer, touched: dict[Key, Held]) -> None:
         """Write a batch's outputs in a new transaction, and let it be committed while the next batch is computed."""
+        begun = self._clock.now()
         try:
             producer.begin_transaction()
+            due = self._due(touched)
             for held in touched.values():
-                if self._clock.now() >= held.snapshot_due:
+                if held is due:
                     self._snapshot(producer, held)
                 self._write_task(producer, held)
         except KafkaException as error:
@@ -248,7 +326,19 @@ class Engine:
         ]
         member = consumer.consumer_group_metadata()
         tallies = [held.task.restart_tally() for held in touched.values()]
-        self._open = (self._committer.submit(members.commit, producer, offsets, member), tallies)
+        sent_ms = self._sent_ms
+
+        def commit() -> None:
+            members.commit(producer, offsets, member)
+            self._watch.committed(begun, sent_ms)
+
+        self._open = (self._committer.submit(commit), tallies)
+
+    def _due(self, touched: dict[Key, Held]) -> Held | None:
+        """The partition whose snapshot is the most overdue; one a transaction, so that none takes too long."""
+        now, share = self._clock.now(), len(self._held)
+        due = max(touched.values(), key=lambda held: held.cadence.overdue_ns(now, share))
+        return due if due.cadence.overdue_ns(now, share) >= 0 else None
 
     def _settle(self, producer: Producer) -> bool:
         """Wait for the open transaction; False where it failed and all that was computed is lost."""
@@ -278,7 +368,8 @@ class Engine:
         started = self._clock.now()
         held.pointers = held.pointers.with_new(self._write_snapshot(producer, held))
         self.totals.snapshots += 1
-        held.snapshot_due = self._snapshot_due(self._clock.now() - started)
+        now = self._clock.now()
+        held.cadence.written(now, now - started)
 
     def _commit_record(self, task: Task) -> Commit:
         tally = task.tally
@@ -321,6 +412,7 @@ class Engine:
         producer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
         if len(first) != len(parts):
             raise members.unacknowledged("snapshot chunks")
+        self._watch.snapshot((task.topic, task.partition), sum(map(len, parts)))
         return Pointer(partition, min(first), len(parts), task.next_offset, slot)
 
     def _produce(self, producer: Producer, record: Outgoing, partition: int) -> None:
@@ -333,7 +425,7 @@ class Engine:
             self._partitions = kafka.existing_topics(kafka.admin(self._settings))
             if topic not in self._partitions:
                 # A feed made without its dead-letter topic (by hand, say) gets one.
-                kafka.create_topics(self._settings, [topics.TopicSpec(topic, 1, {"retention.ms": "-1"})])
+                kafka.create_topics(self._settings, [topics.dead_letter_topic(topic)])
                 self._partitions = kafka.existing_topics(kafka.admin(self._settings))
             count = self._partitions[topic]
         return count

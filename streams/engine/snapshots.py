@@ -7,7 +7,7 @@ and no local disk is needed.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import pyarrow as pa
@@ -66,9 +66,13 @@ class Pointer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Pointers(msgspec.Struct, frozen=True, array_like=True):
-    """The last snapshots of a partition, newest first; kept as the metadata of the committed offset."""
+    """The last snapshots of a partition, newest first; kept as the metadata of the committed offset.
+
+    began : the offset at which the group began with the partition, -1 where that is not known
+    """
 
     snapshots: tuple[Pointer, ...] = ()
+    began: int = -1
 
     def encoded(self) -> str:
         """As offset metadata."""
@@ -76,7 +80,7 @@ class Pointers(msgspec.Struct, frozen=True, array_like=True):
 
     def with_new(self, pointer: Pointer) -> "Pointers":
         """The new one and the one before."""
-        return Pointers((pointer, *self.snapshots[:1]))
+        return Pointers((pointer, *self.snapshots[:1]), self.began)
 
     @property
     def next_slot(self) -> int:
@@ -159,7 +163,7 @@ def chunk_headers(task: Task, count: int, index: int) -> list[tuple[str, bytes]]
     return [(name, str(value).encode()) for name, value in named.items()]
 
 
-def collect(pointer: Pointer, task: Task, read: Callable[[int, int], list[Message]]) -> bytes:
+def collect(pointer: Pointer, task: Task, read: Callable[[int, int], Iterable[Message]]) -> bytes:
     """The bytes of a snapshot; `read(partition, offset)` gives the records from there on up to the topic's end."""
     wanted = {chunk_key(task, pointer.slot, index): index for index in range(pointer.chunks)}
     found: dict[int, bytes] = {}
