@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapewatch import checks
+from tapewatch.clock import LATEST_NS
 from tapewatch.errors import ContractError
 from tapewatch.frames import Decoder, FrameHeaders, Headers, View
 from tapewatch.instruments import is_instrument_id
@@ -94,7 +95,10 @@ class Admission:
         slots = self._slots(view, appended_ns)
         reasons = np.empty(view.rows, dtype=np.uint8)
         writer = ASIDE.get(known.source, checks.FEED)
-        refused = checks.check(int(view.type), view.buffer, view.offsets, view.rows, slots, writer, self.clock, reasons)
+        latest = min(appended_ns + checks.MAX_SKEW_NS, LATEST_NS)
+        refused = checks.check(
+            int(view.type), view.buffer, view.offsets, view.rows, slots, writer, latest, self.clock, reasons
+        )
         self._note(known)
         return Admitted(view, known, slots, reasons, refused)
 

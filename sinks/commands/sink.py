@@ -14,6 +14,7 @@ STORES = {
     "elasticsearch": "keep alerts, cases and the day's data in Elasticsearch",
     "notify": "bring alerts to subscribers",
     "orders": "send orders to a venue",
+    "canary": "watch whether canaries are found, and how soon they can be read",
 }
 """Each is a module of sinks.commands.stores with `configure(parser)` and `run(args, settings, stop)`."""
 

@@ -6,6 +6,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Messag
 
 from sinks.notify.inbox import Log, Taken
 from tapewatch import kafka, logs, topics
+from tapewatch.canaries import is_canary
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.messages import Alert, Case, decode
 from tapewatch.settings import Settings
@@ -94,7 +95,7 @@ class Reader:
             place = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}
             _log.error("a record is no message", problem=logs.printable(error.message)[:200], **place)
             return
-        if alert.instrument.startswith(self._canaries):
+        if is_canary(self._canaries, alert.instrument):
             self.canaries += 1
         elif alert.revision <= MOST_REVISION:
             taken.alerts.append((alert, message.timestamp()[1] * 1_000_000))

@@ -22,6 +22,7 @@ from sinks.postgres.intake import Intake, is_wanted
 from sinks.postgres.keys import Keys
 from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.positions import Positions
+from sinks.postgres.retries import Refusals
 from sinks.postgres.summary import Progress, Summary, Tally
 from sinks.postgres.writer import Writer
 from tapewatch import logs
@@ -136,7 +137,8 @@ class PostgresSink:
         """Read and write over one database session."""
         check_revision(session)
         keys, positions = Keys(session), Positions(session, registry)
-        intake, writer = Intake(keys, positions, FeatureColumns(session)), Writer(session, keys, dead)
+        intake = Intake(keys, positions, FeatureColumns(session), Refusals(session))
+        writer = Writer(session, keys, dead)
         audit = AuditCopy(self._settings.data_path)
         reader.restart(positions.next_offsets)
         self.monitor.has("database")

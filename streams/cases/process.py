@@ -55,13 +55,13 @@ class CaseWork:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.registry = Registry(settings)
-        self._intake = Intake(settings.cases, self.registry)
+        self._intake = Intake(settings.cases, self.registry, settings.notify.canaries)
         self.totals = CaseTotals()
 
     def recall(self, _: Mapping[members.Key, int]) -> None:
         """Read cases, suppressions and answers to their end."""
         self.registry.refresh()
-        self._intake = Intake(self._settings.cases, self.registry)
+        self._intake = Intake(self._settings.cases, self.registry, self._settings.notify.canaries)
         for kind in OUTPUTS:
             kafka.read_all(self._settings, kind.TOPIC, partial(self._recalled, kind))
         log.info("cases read", cases=self._intake.cases)
@@ -108,8 +108,7 @@ class CaseStage:
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
         specs = [*topics.shared_topics(self._settings.topics), *topics.case_topics(self._settings.topics)]
-        kafka.create_topics(self._settings, specs)
         try:
-            self._stage.run(stop, until_idle_s)
+            self._stage.run(stop, until_idle_s, specs)
         finally:
             self._work.registry.close()

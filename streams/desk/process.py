@@ -25,7 +25,7 @@ from streams.desk import stored, waiting
 from streams.desk.desk import MINUTE_NS, Desk, Question
 from streams.desk.stored import Position, Released
 from streams.desk.waiting import Bar, Source, Waiting
-from tapewatch import control_rows, frames, kafka, logs, messages, topics
+from tapewatch import canaries, control_rows, frames, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.monitoring import Monitor, counters, gauge
@@ -182,7 +182,7 @@ class DeskProcess:
             reader.close()
 
     def _wanted(self, feed: str) -> bool:
-        return not self._options.feeds or feed in self._options.feeds
+        return feed in self._options.feeds if self._options.feeds else feed != canaries.FEED
 
     def _feed(self, message: Message) -> None:
         """Take a record of `bars` in."""
@@ -218,7 +218,7 @@ class DeskProcess:
                 values[:, place] = batch.column(name).to_numpy()
         names = batch.column("instrument").to_pylist()
         for name, minute, row in zip(names, minutes.tolist(), values, strict=True):
-            if row[2] > 0.0:
+            if row[2] > 0.0 and not canaries.is_canary(self._settings.notify.canaries, name):
                 self._waiting.add(source, minute, Bar(name, row, at))
         self.totals.bars += len(names)
 

@@ -20,6 +20,7 @@ from streams.engine.warm import warm_up
 from streams.evidence.gathering import Gatherer
 from streams.evidence.states import BrokerLog, BrokerSnapshots
 from tapewatch import kafka, logs, topics
+from tapewatch.canaries import is_canary
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.evidence import Archive, Kept
 from tapewatch.evidence.records import kept
@@ -37,6 +38,7 @@ class Totals:
 
     records : of the topic; bundles : archived; unproved : of those, whose alert did not come out or whose log was gone
     known : records that the archive held already; unreadable : records that are no alerts; bytes : of the parts
+    canaries : alerts of our own canaries, which are no evidence of anything
     """
 
     records: int = 0
@@ -45,6 +47,7 @@ class Totals:
     known: int = 0
     unreadable: int = 0
     bytes: int = 0
+    canaries: int = 0
 
 
 COUNTS = counters(
@@ -114,6 +117,9 @@ class Follower:
         if alert is None:
             totals.unreadable += 1
             log.warning("record is no readable alert", partition=record.partition, offset=record.offset)
+            return
+        if is_canary(self._settings.notify.canaries, alert.instrument):
+            totals.canaries += 1
             return
         source = alert.provenance
         earlier = self._archive.of_input(alert.id, source.topic, source.partition)

@@ -119,7 +119,9 @@ class MinuteForecasts:
     def _task(self, reader: Consumer, place: TopicPartition) -> MinuteTask:
         """A partition's task with the windows as they were at the committed offset."""
         settings, partition = self._settings.forecast, place.partition
-        task = MinuteTask(partition, self._model, settings.cost, self._feeds, build_hash())
+        task = MinuteTask(
+            partition, self._model, settings.cost, self._feeds, build_hash(), self._settings.notify.canaries
+        )
         low, _ = kafka.watermarks(reader, topics.BARS, partition)
         self._next[partition] = max(place.offset, low)
         if place.offset >= 0 and place.metadata:

@@ -135,8 +135,7 @@ class NewsStage:
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
-        kafka.create_topics(self._settings, topics.source_topics(self._settings.topics))
-        self._stage.run(stop, until_idle_s)
+        self._stage.run(stop, until_idle_s, topics.source_topics(self._settings.topics))
 
 
 def _key(message: News | Factor) -> bytes:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from streams import members
@@ -63,7 +64,8 @@ class Paper:
 
     def __init__(self, settings: Settings, clock: Clock = WALL) -> None:
         self._settings, self._clock = settings, clock
-        self._rules = settings.paper.rules()
+        untraded = ",".join(sorted({*settings.paper.untraded.split(","), *settings.notify.canaries} - {""}))
+        self._rules = msgspec.structs.replace(settings.paper.rules(), untraded=untraded)
         self.instance = members.own_name(settings.paper.instance)
         self.totals = PaperTotals()
         self.monitor = Monitor("paper", settings)

@@ -10,7 +10,7 @@ from tests.unit import engine_market as m
 from tests.unit.engine_market import quote
 
 NAMES = ["A.SIMX", "B.SIMX"]
-T0 = 10**18
+T0 = m.at(60.0)
 
 
 class Registrations:
