@@ -34,10 +34,19 @@ class Reader:
     """A consumer without a group's help: whoever reads says where to read on. Prefetches 32 MiB at most.
 
     group : under which it is known, and keeps positions where it is asked to; is_wanted : which topics it reads
+    told : given librdkafka's statistics every second
     """
 
-    def __init__(self, settings: Settings, group: str, is_wanted: Callable[[str], bool]) -> None:
-        self._consumer = kafka.consumer(settings, group, queued_max_messages_kbytes=32_768, enable_partition_eof=True)
+    def __init__(
+        self,
+        settings: Settings,
+        group: str,
+        is_wanted: Callable[[str], bool],
+        told: Callable[[str], None] | None = None,
+    ) -> None:
+        self._consumer = kafka.consumer(
+            settings, group, told, queued_max_messages_kbytes=32_768, enable_partition_eof=True
+        )
         self._is_wanted = is_wanted
         self._linger_s = settings.sink.linger_ms / 1000
         self._assigned: dict[Log, int] = {}

@@ -48,7 +48,7 @@ class Batch:
     dead: list[Refused] = field(default_factory=list)
     next_offsets: dict[Log, int] = field(default_factory=dict)
     clocks: dict[Log, int] = field(default_factory=dict)
-    sources: dict[tuple[str, int, str], tuple[int, int]] = field(default_factory=dict)
+    sources: dict[tuple[str, int, str], tuple[int, int, int]] = field(default_factory=dict)
     days: set[tuple[str, int]] = field(default_factory=set)
     rows: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)

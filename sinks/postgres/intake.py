@@ -86,7 +86,8 @@ class Intake:
             batch.duplicates += 1
             return
         headers = admitted.headers
-        batch.sources[(*log, headers.source)] = (headers.epoch, headers.sequence)
+        newest = admission.sources[headers.source]
+        batch.sources[(*log, headers.source)] = (*newest, admission.missing.get(headers.source, 0))
         for reason in np.delete(admitted.reasons, admitted.stored()) if admitted.refused else ():
             batch.refused[checks.Reason(int(reason)).label] += 1
         try:

@@ -13,6 +13,7 @@ on again.
 import asyncio
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
@@ -22,6 +23,9 @@ from streams.low_rate.records import Outcome, Record, Work, fresh
 from tapewatch import dead_letters, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.monitoring import Monitor
+from tapewatch.monitoring.kafka_clients import LAG
+from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, REFUSED, TRANSACTION_SECONDS
 from tapewatch.settings import Settings
 
 TRANSACTION_TIMEOUT_MS = 20_000
@@ -39,17 +43,29 @@ class LowRateStage:
 
     name : by which its dead letters name it; group : consumer group and transactional id
     inputs : topics that it reads; it also reads what it had refused and is asked to take once more
+    monitor : of the process, without the figures that all such stages have
     """
 
     def __init__(
-        self, settings: Settings, name: str, group: str, inputs: Iterable[str], work: Work, clock: Clock = WALL
+        self,
+        settings: Settings,
+        name: str,
+        group: str,
+        inputs: Iterable[str],
+        work: Work,
+        monitor: Monitor,
+        clock: Clock = WALL,
     ) -> None:
         self._settings, self._name, self._group, self._work, self._clock = settings, name, group, work, clock
         self._retries = topics.retry(name)
         self._read = frozenset(inputs)
         self._inputs = (*self._read, self._retries)
+        self._monitor = monitor
+        self._takes = monitor.distribution(TRANSACTION_SECONDS)
+        monitor.show_counts(ENDINGS, work.totals)
         self._log = logs.get(group)
         self._next: dict[members.Key, int] = {}
+        self._settling = False
         self._last_work = 0
         self._member: object = None
 
@@ -124,12 +140,17 @@ class LowRateStage:
         worker = asyncio.create_task(self._follow(producer, inbox))
         try:
             await app.start()
+            self._monitor.show(PARTITIONS, lambda: {(): len(app.consumer.assignment())})
+            self._monitor.show(LAG, lambda: self._lags(app))
+            self._monitor.ready()
             self._last_work = self._clock.now()
             while not stop.is_set() and not worker.done():
                 if app.crashed or app.should_stop:
                     raise TapewatchError(f"Faust ended: {app.crash_reason!r}", "See the log; then start it again.")
                 if until_idle_s and self._clock.now() - self._last_work > until_idle_s * NANOS:
                     break
+                if not self._settling:
+                    self._monitor.beat()
                 await asyncio.sleep(0.05)
             if worker.done():
                 worker.result()
@@ -145,11 +166,14 @@ class LowRateStage:
             while len(waiting) < MOST_AT_ONCE and not inbox.empty():
                 waiting.append(inbox.get_nowait())
             self._last_work = self._clock.now()
+            self._settling = True
             await asyncio.to_thread(self._settle, producer, [Record.of(each) for each in waiting])
+            self._settling = False
 
     def _settle(self, producer: Producer, records: list[Record]) -> None:
         """Work the records out and commit what follows; a failed transaction is tried again from the log's state."""
         for attempt in range(1, MOST_FAILURES + 1):
+            self._monitor.beat()
             try:
                 self._commit(producer, records)
                 return
@@ -181,6 +205,7 @@ class LowRateStage:
         self._work.begin()
         found = [self._outcome(record) for record in new]
         behind = {record.place: record.offset + 1 for record in new}
+        begun = self._clock.now()
         producer.begin_transaction()
         for _, outcome in found:
             for key, message in outcome.said:
@@ -190,9 +215,12 @@ class LowRateStage:
                 members.enqueue(producer, letter.topic, letter.value, None, letter.headers, 0)
         offsets = [TopicPartition(*place, offset) for place, offset in behind.items()]
         members.commit(producer, offsets, self._member)
+        self._takes.observe((self._clock.now() - begun) / NANOS)
         self._next |= behind
         for record, outcome in found:
-            self._work.totals.refused += outcome.letter is not None
+            if outcome.letter is not None:
+                self._work.totals.refused += 1
+                self._monitor.add(REFUSED, 1, outcome.letter.reason)
             self._work.count(record, outcome)
         self._work.totals.transactions += 1
 
@@ -213,3 +241,12 @@ class LowRateStage:
         if original.place[0] not in self._read:
             raise ContractError("bad_headers", f"a retry of {original.place[0]}, which is not read here")
         return original
+
+    def _lags(self, app: Any) -> dict[tuple[str, ...], float]:
+        """By partition, the records between what is committed and the end; the ends of transactions are among them."""
+        ends = {(each.topic, each.partition): app.consumer.highwater(each) for each in app.consumer.assignment()}
+        return {
+            ("reader", topic, str(partition)): max(end - self._next.get((topic, partition), 0), 0)
+            for (topic, partition), end in ends.items()
+            if end is not None
+        }
