@@ -216,7 +216,7 @@ def test_two_replays_at_once_send_nothing_twice(settings, market, names):
 
 
 def test_message_that_the_database_refused_is_stored_once_when_it_is_replayed(ours, capsys):
-    mark = uuid.uuid4().hex[:8]
+    mark = uuid.uuid4().hex[:8].upper()
     change(
         ours,
         f"ALTER TABLE alerts ADD CONSTRAINT none CHECK (scenario <> 'x{mark}')",
