@@ -12,6 +12,8 @@ from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
 TIMEOUT_S = 15.0
+READ_AHEAD_KB = 32_768
+"""What a consumer keeps ready at most where nothing else is said, KiB: it reads no further while nobody takes it."""
 
 _NOT_READY = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
@@ -52,6 +54,7 @@ def consumer(settings: Settings, group: str = "tapewatch-reader", **properties: 
             "isolation.level": "read_committed",
             "fetch.message.max.bytes": 16_777_216,
             "fetch.wait.max.ms": 10,
+            "queued.max.messages.kbytes": READ_AHEAD_KB,
             **_dotted(properties),
         }
     )
