@@ -10,11 +10,13 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail
+from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail, watching
+from producers.feed.mischief import Mischief
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
+from tapewatch.monitoring import Monitor
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import Chunk
 from tapewatch.settings import Settings
@@ -38,6 +40,7 @@ class Show:
     seconds : length of what follows, s; 0 has no end
     labels, look_alikes : CSV files of injected manipulation and of what only looks like it, kept up to date
     await_engine : send nothing before an engine works on the feed
+    mischief : file of orders of what shall go wrong on the way (producers.feed.mischief)
     """
 
     config: SyntheticConfig
@@ -49,6 +52,7 @@ class Show:
     look_alikes: Path | None = None
     partitions: int = 0
     await_engine: bool = False
+    mischief: Path | None = None
 
 
 class ShowSummary(msgspec.Struct, frozen=True):
@@ -116,10 +120,15 @@ def run_synthetic(
     ids = [instrument.id for instrument in market.instruments]
     producer = feed_producer(settings, linger_ms=1)
     epoch = tail.next_epoch(_SOURCE, begun)
-    writer = FeedWriter(producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
+    mischief = Mischief(producer, show.mischief, clock) if show.mischief else None
+    writer = FeedWriter(mischief or producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
     live = LiveWriter(writer, tail.newest_ns)
-    runner = Runner(show, market, live, start_ns, clock, Rate(writer, clock) if rate else None, say)
-    runner.run(stop)
+    said = Rate(writer, clock) if rate else None
+    with Monitor("producer", settings) as monitor:
+        watching.show(monitor, lambda: writer)
+        monitor.ready()
+        runner = Runner(show, market, live, start_ns, clock, said, say, beat=monitor.beat, mischief=mischief)
+        runner.run(stop)
     return runner.summary((clock.now() - begun) / NANOS)
 
 
@@ -150,6 +159,7 @@ class Runner:
     """Brings a market's rows to a live writer as the clock passes them.
 
     told : gets the labels of what has been sent, each second once the market follows the clock, and at the end
+    beat : called in every turn
     """
 
     def __init__(
@@ -162,10 +172,12 @@ class Runner:
         rate: Rate | None = None,
         say: Callable[[str], None] = lambda text: None,
         told: Callable[[list[Label]], None] = lambda labels: None,
+        beat: Callable[[], None] = lambda: None,
+        mischief: Mischief | None = None,
     ) -> None:
-        self._told = told
+        self._told, self._beat = told, beat
         self._show, self._market, self._live, self._clock = show, market, live, clock
-        self._rate, self._say = rate, say
+        self._rate, self._say, self._mischief = rate, say, mischief
         self._start_ns = self._sent_ns = start_ns
         self._begun = clock.now()
         self._followed_ns = 0
@@ -196,7 +208,11 @@ class Runner:
         """Send a chunk's rows as the clock passes their receipt times; one that lies in the past goes at once."""
         sent = [0] * len(chunk.rows)
         while True:
+            self._beat()
             upto = min(self._clock.now(), chunk.end_ns - 1)
+            if self._mischief is not None:
+                self._mischief.look()
+                self._live.clock_error_ns = self._mischief.clock_error_ns
             for place, rows in enumerate(chunk.rows):
                 cut = int(np.searchsorted(rows.ts_recv, upto, side="right"))
                 self._live.add(rows.take(slice(sent[place], cut)))

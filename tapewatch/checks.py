@@ -53,7 +53,9 @@ FEED, CONTROL, REPLAY = 0, 1, 2
 """Who wrote a frame: the feed's writer; whoever changes what is in force; a replay of dead letters."""
 
 MAX_SKEW_NS = 600_000_000_000
-"""A row whose ts_event lies further from ts_recv is refused."""
+"""A row whose ts_event lies further from ts_recv is refused, and one whose ts_recv lies further ahead of the time at
+which the broker took its record: it would carry the partition's clock away, and make every later row late.
+"""
 
 _SECOND = 1_000_000_000
 _STATUS, _TRADE, _ORDER, _QUOTE, _BOOK, _BAR = (
@@ -220,13 +222,15 @@ def _content(  # noqa: C901 - one branch a row type
 
 @kernel
 def check(
-    row_type: int, buffer: Bytes, offsets: Longs, rows: int, slots: Ints, writer: int, clock: Longs, reasons: Bytes
-) -> int:
+    row_type: int, buffer: Bytes, offsets: Longs, rows: int, slots: Ints, writer: int, latest: int, clock: Longs,
+    reasons: Bytes,
+) -> int:  # fmt: skip
     """Fill `reasons` for a frame's rows and move the partition's clock; returns how many rows are refused.
 
     buffer, offsets, rows : a frame's View; slots : int32[dictionary], slot of each entry or a negative code above
     writer : FEED; CONTROL, whose ts_recv does not move the clock and is never late; REPLAY, which does not move it
     either and counts only in the partition's newest second
+    latest : the newest ts_recv that is believed, UTC nanoseconds
     clock : int64[1], the newest second of ts_recv in the log, in and out; reasons : uint8[rows] out
     """
     _content(row_type, buffer, offsets, rows, reasons)
@@ -242,7 +246,7 @@ def check(
         elif slot == UNREGISTERED:
             reason = _UNREGISTERED
         elif reason == 0:
-            if ts_recv[row] <= 0 or ts_recv[row] > LATEST_NS:
+            if ts_recv[row] <= 0 or ts_recv[row] > latest:
                 reason = _TS_RECV
             elif ts_event[row] <= 0 or ts_event[row] > LATEST_NS or abs(ts_event[row] - ts_recv[row]) > MAX_SKEW_NS:
                 reason = _TS_EVENT

@@ -1,6 +1,6 @@
 """The notify sink's side of Kafka: alerts and cases, read on from where the database says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
@@ -20,10 +20,17 @@ class Reader:
     """A consumer without a group's help: the database alone says where to read on. It reads how canaries fared, too.
 
     since_ns : where alerts are read from at the very first start: the beginning of the oldest subscription, UTC ns
+    told : given librdkafka's statistics every second
     """
 
-    def __init__(self, settings: Settings, next_offsets: Mapping[Log, int], since_ns: int) -> None:
-        self._consumer = kafka.consumer(settings, "tapewatch-sink-notify", enable_partition_eof=True)
+    def __init__(
+        self,
+        settings: Settings,
+        next_offsets: Mapping[Log, int],
+        since_ns: int,
+        told: Callable[[str], None] | None = None,
+    ) -> None:
+        self._consumer = kafka.consumer(settings, "tapewatch-sink-notify", told, enable_partition_eof=True)
         self._canaries = settings.notify.canaries
         cases = (topics.CASES,) if settings.notify.case_wait_s else ()
         self._wanted = (topics.ALERTS, topics.CANARIES, *cases)

@@ -14,6 +14,7 @@ from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import WALL, Clock
 from tapewatch.dead_letters import CASES
 from tapewatch.errors import ContractError
+from tapewatch.monitoring import Monitor, counters
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -36,6 +37,16 @@ class CaseTotals(LowRateTotals):
     cases: int = 0
     answers: int = 0
     suppressions: int = 0
+
+
+COUNTS = counters(
+    "cases",
+    alerts="Alerts taken.",
+    commands="Commands taken.",
+    cases="Case revisions written.",
+    answers="Answers to commands written.",
+    suppressions="Suppressions written.",
+)
 
 
 class CaseWork:
@@ -90,13 +101,14 @@ class CaseStage:
         self._settings = settings
         self._work = CaseWork(settings)
         self.totals = self._work.totals
-        self._stage = LowRateStage(settings, CASES, settings.cases.group, INPUTS, self._work, clock)
+        self.monitor = Monitor("cases", settings)
+        self.monitor.show_counts(COUNTS, self.totals)
+        self._stage = LowRateStage(settings, CASES, settings.cases.group, INPUTS, self._work, self.monitor, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
         specs = [*topics.shared_topics(self._settings.topics), *topics.case_topics(self._settings.topics)]
-        kafka.create_topics(self._settings, specs)
         try:
-            self._stage.run(stop, until_idle_s)
+            self._stage.run(stop, until_idle_s, specs)
         finally:
             self._work.registry.close()

@@ -24,6 +24,8 @@ from tapewatch.canaries import is_canary
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.evidence import Archive, Kept
 from tapewatch.evidence.records import kept
+from tapewatch.monitoring import Monitor, counters
+from tapewatch.monitoring.shared import PARTITIONS
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -48,6 +50,17 @@ class Totals:
     canaries: int = 0
 
 
+COUNTS = counters(
+    "evidence",
+    records="Records of alerts taken.",
+    bundles="Bundles archived.",
+    unproved="Bundles whose alert did not come out anew, or whose log was gone.",
+    known="Records whose bundle was there already.",
+    unreadable="Records that are no alerts.",
+    bytes="Bytes of bundles archived.",
+)
+
+
 class Follower:
     """One process that archives. Several may share the topic's partitions where they share the archive's folder."""
 
@@ -55,6 +68,8 @@ class Follower:
         self._settings, self._clock = settings, clock
         self._instance = members.own_name(instance)
         self.totals = Totals()
+        self.monitor = Monitor("evidence", settings)
+        self.monitor.show_counts(COUNTS, self.totals)
         self._archive = Archive(settings, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
@@ -65,11 +80,15 @@ class Follower:
         snapshots = BrokerSnapshots(self._settings, reader)
         reach = self._settings.evidence.slice_records
         gatherer = Gatherer(self._archive, registry, KafkaShelf(self._settings), snapshots, BrokerLog(reader), reach)
-        consumer = members.member_consumer(self._settings, self._settings.evidence.group, self._instance)
+        group, told = self._settings.evidence.group, self.monitor.client("reader")
+        consumer = members.member_consumer(self._settings, group, self._instance, told=told)
         consumer.subscribe([topics.ALERTS])
         last_work = self._clock.now()
+        self.monitor.ready()
         try:
             while not stop.is_set():
+                self.monitor.beat()
+                self._tell_partitions(len(consumer.assignment()))
                 batch = consumer.consume(1, timeout=0.1)
                 for message in members.sound(batch, log):
                     registry.refresh()
@@ -81,6 +100,14 @@ class Follower:
         finally:
             for client in (consumer, reader, snapshots, registry):
                 client.close()
+
+    def _tell_partitions(self, held: int) -> None:
+        """Show how many partitions this process has; without one it is not ready."""
+        self.monitor.set(PARTITIONS, held)
+        if held:
+            self.monitor.has("partitions")
+        else:
+            self.monitor.waits_for("partitions", "none is assigned")
 
     def _take(self, gatherer: Gatherer, record: Kept) -> None:
         """Archive one record's revision, unless it is there."""

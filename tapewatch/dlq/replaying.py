@@ -64,7 +64,8 @@ def replay(
         settings,
         transactional_id=f"dlq-replay-{topic}",
         transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-        message_timeout_ms=TRANSACTION_TIMEOUT_MS,
+        # Below the transaction's: what is not acknowledged is then aborted by us, not by the broker behind our back.
+        message_timeout_ms=TRANSACTION_TIMEOUT_MS - 1_000,
         retry_backoff_ms=2,
         retry_backoff_max_ms=200,
         linger_ms=1,

@@ -9,7 +9,7 @@ import numpy as np
 from confluent_kafka import Message
 
 from tapewatch import dead_letters, frames, kafka, topics
-from tapewatch.admission import CONTROL_SOURCE, REPLAY_SOURCE, Admission
+from tapewatch.admission import CONTROL_SOURCE, REPLAY_SOURCE, Admission, KnowsInstruments
 from tapewatch.checks import Reason
 from tapewatch.clock import WALL
 from tapewatch.dlq import retry
@@ -18,7 +18,7 @@ from tapewatch.dlq.retry import Retried
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import FrameHeaders, View
 from tapewatch.partitioner import partition_for
-from tapewatch.registry import Registry
+from tapewatch.registry import FixedRegistry, Registry
 from tapewatch.rows import EVERY_INSTRUMENT, RowType, StatusKind
 from tapewatch.settings import Settings
 
@@ -70,19 +70,20 @@ class Routes:
     """Looks at instruments, topics and origins; close it at the end."""
 
     def __init__(self, settings: Settings) -> None:
-        self._registry = Registry(settings)
-        self._reader = kafka.consumer(settings, "tapewatch-dlq")
         self._partitions = kafka.existing_topics(kafka.admin(settings))
+        self._kept = Registry(settings)
+        self._registry: KnowsInstruments = self._kept if topics.INSTRUMENTS in self._partitions else FixedRegistry(())
+        self._reader = kafka.consumer(settings, "tapewatch-dlq")
 
     def close(self) -> None:
         """Give the clients back."""
-        self._registry.close()
+        self._kept.close()
         self._reader.close()
 
     def plan(self, letters: Iterable[Letter], done: Iterable[Letter]) -> Plan:
         """Send letters in the order in which what they hold was refused: that of each instrument's log."""
         plan = Plan([], [], list(done))
-        self._registry.stale = True
+        self._kept.stale = True
         ordered = sorted(letters, key=lambda each: (each.origin, each.row, each.place))
         places: dict[tuple[str, Place], int] = {}
         for letter in ordered:
@@ -116,6 +117,8 @@ class Routes:
 
     def _market(self, letter: Letter) -> Sending:
         """A row or record that the engine refused goes into its market topic once more, as a frame by itself."""
+        if letter.place.topic != topics.dead_letters(letter.origin.topic):
+            raise CannotReplayError(f"it is no dead letter of {letter.origin.topic}: it lies elsewhere")
         count = self._partitions.get(letter.origin.topic, 0)
         if not count:
             raise CannotReplayError(f"there is no topic {letter.origin.topic} any more")
