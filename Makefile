@@ -35,8 +35,10 @@ setup: $(STAMP)
 demo: $(STAMP)
 	@$(BIN)/tapewatch demo $(ARGS)
 
+# Unit tests on as many processes; all that need servers share one of them, one after the other.
+JOBS ?= 2
 test: $(STAMP)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

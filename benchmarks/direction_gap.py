@@ -25,9 +25,10 @@ from detectors.forecast.direction.inputs import rows_of
 from detectors.forecast.direction.learner import Learner
 from detectors.forecast.direction.rows import Rows
 from detectors.forecast.ordinal import learner as ordinal
+from detectors.forecast.series import hash_of
 from detectors.forecast.walk import Fold, folds, years
 from streams.evaluate import forecast_direction_figures as figures
-from streams.evaluate.forecast import data_hash, first_year, read_folders
+from streams.evaluate.forecast import first_year, read_folders
 from streams.evaluate.forecast_figures import days_of, interval
 
 F8 = npt.NDArray[np.float64]
@@ -75,7 +76,7 @@ def measure(folders: list[Path], from_year: int | None = None) -> dict[str, Any]
         "benchmark": "direction-gap",
         "command": COMMAND,
         "data": [folder.name for folder in folders],
-        "data_hash": data_hash(panel),
+        "data_hash": hash_of(panel),
         "first_year": first,
         "seed": 0,
         "setups": found,

@@ -26,8 +26,9 @@ from detectors.forecast.networks.architectures import NAMES
 from detectors.forecast.networks.fitting import fit
 from detectors.forecast.networks.learners import RECIPE
 from detectors.forecast.networks.losses import LOSSES
+from detectors.forecast.series import hash_of
 from detectors.forecast.walk import Fold, folds, years
-from streams.evaluate.forecast import data_hash, first_year, read_folders
+from streams.evaluate.forecast import first_year, read_folders
 from streams.evaluate.forecast_figures import compared, days_of, interval, values
 
 F8 = npt.NDArray[np.float64]
@@ -86,7 +87,7 @@ def main() -> int:
     document = {
         "benchmark": "direction_losses",
         "model": args.model,
-        "data_hash": data_hash(panel),
+        "data_hash": hash_of(panel),
         "seeds": args.seeds,
         "before": year,
         "fitted": int(fold.fit.sum()),

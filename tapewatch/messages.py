@@ -9,6 +9,8 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+from tapewatch.canaries import Canary as Canary
+from tapewatch.dead_letter_messages import DeadLetterReplay as DeadLetterReplay
 from tapewatch.desk_messages import Case as Case
 from tapewatch.desk_messages import CaseAlert as CaseAlert
 from tapewatch.desk_messages import CaseAnswer as CaseAnswer
@@ -402,11 +404,13 @@ KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
         Alert,
+        Canary,
         Case,
         CaseAnswer,
         CaseCommand,
         Commit,
         Coverage,
+        DeadLetterReplay,
         Factor,
         Fill,
         Label,

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tapewatch.canaries import PREFIX, Stage
+
 Positive = Annotated[int, Meta(ge=1)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -55,7 +57,8 @@ class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     allow_networks : networks (CIDR) inside the operator's that may be reached; none are otherwise
     allow_http : whether webhooks may go to http:// addresses too
-    canaries : alerts of instruments whose id begins with one of these reach nobody
+    canaries : instruments whose id begins with one of these are canaries: their alerts reach nobody, open no case and
+        stand in no queue, their signals are not traded
     case_wait_s : how long an alert waits for the case stage to say whether it is inhibited; 0 goes without cases
     retry_s : waits between the attempts of a delivery, s; jitter comes on top
     timeout_s : a receiver without an answer for that long has failed
@@ -67,7 +70,7 @@ class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     allow_networks: tuple[str, ...] = ()
     allow_http: bool = False
-    canaries: tuple[str, ...] = ("CANARY",)
+    canaries: tuple[str, ...] = (PREFIX,)
     case_wait_s: Annotated[float, Meta(ge=0)] = 2.0
     retry_s: tuple[PositiveFloat, ...] = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0)
     timeout_s: PositiveFloat = 15.0
@@ -75,6 +78,22 @@ class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     disable_after_s: PositiveFloat = 432000.0
     keep_days: Positive = 90
     key_file: str = ""
+
+
+class CanarySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Canaries: manipulation that we inject ourselves to see whether it is found.
+
+    every_s : between the beginnings of two; due_s : one whose alert is not readable so long after its begin is missed
+    scenarios : injected in turn
+    stages : where the alert has to be readable: topic, and the stores there are (postgres, elasticsearch)
+    group : name under which one process alone may judge
+    """
+
+    every_s: PositiveFloat = 300.0
+    due_s: PositiveFloat = 60.0
+    scenarios: Annotated[tuple[str, ...], Meta(min_length=1)] = ("pump_and_dump",)
+    stages: tuple[Stage, ...] = ("topic", "postgres")
+    group: str = "tapewatch-canary"
 
 
 class EvidenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from tapewatch.errors import SettingsError, TapewatchError
 from tapewatch.forecast_settings import ForecastSettings, NewsSettings
 from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.reach_settings import (
+    CanarySettings,
     CaseSettings,
     ConsoleSettings,
     ElasticsearchSettings,
@@ -98,7 +99,8 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     group : consumer group; instance : static member id, unique in the group; empty takes host name and process id
     batch_frames : frames of one micro-batch at most; poll_ms : longest wait for the first one, ms
-    snapshot_seconds : wall time between snapshots of a partition
+    snapshot_seconds : wall time between snapshots of a partition at most, while there is work
+    replay_seconds : a snapshot is due earlier where a process's partitions would together take longer to replay, s
     feeds : names of the feeds this group works on; empty means every feed there is
     """
 
@@ -107,6 +109,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_frames: Positive = 600
     poll_ms: Positive = 20
     snapshot_seconds: PositiveFloat = 30.0
+    replay_seconds: PositiveFloat = 2.0
     feeds: tuple[str, ...] = ()
 
 
@@ -171,6 +174,18 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: str = "text"
 
 
+class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a process shows of itself: /metrics, /livez and /readyz.
+
+    host : where it listens; port : 0 shows nothing, -1 takes a free port and says which on standard error
+    stale_s : a process whose main loop did not come round for that long counts as dead
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=-1, le=65535)] = 0
+    stale_s: PositiveFloat = 60.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings. data : the data folder of the embedded stack, model registry and audit log."""
 
@@ -189,11 +204,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
     cases: CaseSettings = CaseSettings()
     notify: NotifySettings = NotifySettings()
+    canary: CanarySettings = CanarySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     console: ConsoleSettings = ConsoleSettings()
     forecast: ForecastSettings = ForecastSettings()
     news: NewsSettings = NewsSettings()
     governance: GovernanceSettings = GovernanceSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -266,6 +283,8 @@ _LISTS = frozenset(
         "console.allowed_hosts",
         "console.oidc.networks",
         "notify.canaries",
+        "canary.scenarios",
+        "canary.stages",
         "notify.retry_s",
     }
 )

@@ -2,12 +2,25 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from infra import embedded
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Unit tests go to any process; all others, which share servers, to one, in their order."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Parted(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith("tests/unit/") else "servers"
+
+    return Parted(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

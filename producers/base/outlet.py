@@ -128,7 +128,7 @@ class KafkaOutlet:
             raise RuntimeError("the outlet is not open")
         origin = (topics.market(self._feed), NOWHERE, NOWHERE)
         for each in refused:
-            letter = dead_letters.of_record(origin, each.reason, each.where, each.raw)
+            letter = dead_letters.of_record(origin, each.reason, each.where, each.raw, dead_letters.PRODUCER)
             headers = [("kind", b"line") if name == "kind" else (name, value) for name, value in letter.headers]
             named = {"source": self._source, "where": each.where, "received": str(each.received)}
             headers += [(name, text.encode("utf-8", "replace")) for name, text in named.items()]
@@ -207,10 +207,11 @@ class ScreenOutlet:
 
 
 class KeptOutlet:
-    """Keeps everything in lists, for tests of connectors without Kafka."""
+    """Keeps everything in lists, for tests of connectors without Kafka. waiting : frames said to be on their way"""
 
     def __init__(self, newest_ns: int = 0) -> None:
         self.newest_ns = newest_ns
+        self.waiting = 0
         self.rows: list[Rows] = []
         self.refused: list[RefusedMessage] = []
         self.instruments: dict[str, Instrument] = {}
@@ -239,11 +240,6 @@ class KeptOutlet:
 
     def poll(self) -> None:
         """Nothing is on its way."""
-
-    @property
-    def waiting(self) -> int:
-        """Nothing is on its way."""
-        return 0
 
     async def close(self, now: int) -> None:
         """Nothing to do."""

@@ -18,13 +18,20 @@ from producers.base.outlet import KafkaOutlet, Outlet
 from producers.base.sessions import SessionCalendar
 from producers.base.station import Station, Tape
 from producers.base.universe import Choice, Listing, Universe, change
+from producers.feed import FeedWriter, watching
 from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS, WALL, Clock, SteadyClock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
+from tapewatch.monitoring import Monitor, gauge
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
+
+SILENCE = gauge(
+    "tapewatch_producer_silence_seconds", "Since the venue's newest row, or since the start where none came.", "feed"
+)
+SESSION_OPEN = gauge("tapewatch_producer_session_open", "1 while the venue's calendar says that it trades.", "feed")
 
 END_S = 3.0
 """How long connections may take to end."""
@@ -41,6 +48,7 @@ class LiveSummary(msgspec.Struct, frozen=True):
     reason; violations : unsound books by kind; connections, losses : of websockets; failures : of requests by reason
     latency : receipt to Kafka's acknowledgement; offset_s : the venue's clock less ours, None where unknown
     raised : rows whose ts_recv was raised; held : times that Kafka's queue stopped the reading of sockets
+    shed : connections closed for that, each a gap
     """
 
     feed: str
@@ -58,6 +66,7 @@ class LiveSummary(msgspec.Struct, frozen=True):
     losses: int
     failures: dict[str, int]
     held: int
+    shed: int
     offset_s: float | None
     raised: int = 0
     frames: int = 0
@@ -87,9 +96,15 @@ class LiveRun:
         self.held = 0
         self._settings, self._connector, self._outlet, self._say = settings, connector, outlet, say
         self._clock = SteadyClock(clock)
+        self._begun = self._clock.now()
         self._tape = tape
         self._collector = connector.decoder.collector
         self.metrics = metrics or FeedMetrics(connector.feed)
+        self.monitor = Monitor("producer", settings)
+        self.monitor.show_text(self.metrics.exposition)
+        watching.show(self.monitor, self._writer)
+        self.monitor.show(SILENCE, lambda: {(connector.feed,): self._silence_s()})
+        self.monitor.show(SESSION_OPEN, lambda: {(connector.feed,): self._open})
         self.metrics.collector = self._collector
         self.station = Station(settings, connector.feed, self._collector, self._register, self._clock, tape)
         self.metrics.offset = self.station.offset
@@ -153,6 +168,7 @@ class LiveRun:
             losses=sum(link.losses for link in station.links),
             failures=dict(sorted(station.failures.items())),
             held=self.held,
+            shed=self.station.shed,
             offset_s=None if offset is None else round(offset.offset_s, 3),
             **kafka,
         )
@@ -179,6 +195,16 @@ class LiveRun:
             station.spawn(self._keep_sessions(), "sessions")
         self._say(f"{connector.feed}: following {len(chosen):,} instruments")
         self.ready.set()
+        self.monitor.ready()
+
+    def _silence_s(self) -> float:
+        """Since the newest row of the venue, or since the start, s."""
+        return (self._clock.now() - max(self.metrics.newest_ns, self._begun)) / NANOS
+
+    def _writer(self) -> FeedWriter | None:
+        """What writes into Kafka, once it is open; None on the screen."""
+        outlet = self._outlet
+        return outlet.live.writer if isinstance(outlet, KafkaOutlet) and outlet.is_open else None
 
     async def _follow(self, listings: Sequence[Listing]) -> None:
         """Let the connector follow these and no others."""
@@ -196,10 +222,14 @@ class LiveRun:
         backoff = Backoff(self.station.produce.backoff_first_s, self.station.produce.backoff_cap_s)
         while True:
             try:
-                return self.universe.choose(await self._connector.listed(self.station))
+                found = self.universe.choose(await self._connector.listed(self.station))
+                self.monitor.has("venue")
+                return found
             except HttpError as error:
                 wait_s = backoff.next()
                 self.station.failures[error.reason] += 1
+                self.monitor.beat()
+                self.monitor.waits_for("venue", error.message)
                 self._say(
                     f"{self._connector.feed}: who is listed is not known ({error.message}); again in {wait_s:.1f} s"
                 )
@@ -225,6 +255,7 @@ class LiveRun:
         )
         loop = asyncio.get_running_loop()
         while True:
+            self.monitor.beat()
             due = loop.time() + step_s
             self._hand_over()
             self._outlet.flush(self._clock.now(), self._open)
@@ -234,6 +265,7 @@ class LiveRun:
             if gate.is_set() and (behind or self._outlet.waiting > limit):
                 gate.clear()
                 self.held += 1
+                self.station.log.warning("sockets are not read", frames_unacknowledged=self._outlet.waiting)
             elif not gate.is_set() and not behind and self._outlet.waiting <= limit // 2:
                 gate.set()
             # Acknowledgements are taken more often than rows are sent, so that what is measured is Kafka's time.

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 
+from producers.commands import canary
 from producers.feed.progress import ReplayProgress
 from producers.live import Show, ShowSummary, run_synthetic
 from producers.recordings import Recording, RecordingOptions, kind_names, open_recording
@@ -22,6 +23,7 @@ from producers.sources import SOURCES
 from producers.synthetic import SyntheticConfig
 from tapewatch import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:
@@ -32,6 +34,7 @@ _EPILOG = """examples:
   tapewatch produce replay trades.parquet --feed mine --speed 10
   tapewatch produce synthetic --instruments 200 --rows-per-second 4000 --labels labels.csv
 """
+CANARY_GIVES = "manipulation of our own on instruments of our own, to see whether it is found"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sources.add_parser("replay", help="recordings, at recorded speed, N times, or as fast as it goes")
     )
     _configure_synthetic(sources.add_parser("synthetic", help="a simulated market with labelled manipulation"))
+    canary.configure(sources.add_parser("canary", help=CANARY_GIVES))
     for name, source in SOURCES.items():
         sources.add_parser(name, help=source.gives).source = name
 
@@ -76,6 +80,7 @@ def _show_sources(as_json: bool) -> None:
     own = {
         "replay": ("recordings, at recorded speed or any other", "files"),
         "synthetic": ("a simulated market with labelled manipulation", "nothing"),
+        "canary": (CANARY_GIVES, "nothing"),
     }
     table = own | {name: (source.gives, source.needs) for name, source in SOURCES.items()}
     if as_json:
@@ -113,6 +118,7 @@ def _configure_replay(parser: argparse.ArgumentParser) -> None:
         "--describe", action="store_true", help="send nothing: print feed, topic and instruments as one JSON document"
     )
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
+    add_flag(parser)
 
 
 def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
@@ -136,9 +142,19 @@ def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
         "--demo", action="store_true", help="every scenario right after the back-dated part, then more often"
     )
     parser.add_argument("--await-engine", action="store_true", help="send nothing before an engine works on the feed")
+    parser.add_argument(
+        "--mischief", type=Path, metavar="FILE", help="do to the feed what lines of this file order: see docs/faults.md"
+    )
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write down every frame that is sent, for `verify --feed --record`"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="with --record: go on where the record ends, if it exists"
+    )
     parser.add_argument("--feed", default="synthetic", help="feed to fill (default: synthetic)")
     parser.add_argument("--partitions", type=_count, default=0, help="partitions of a new topic")
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
+    add_flag(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -151,6 +167,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.what in SOURCES:
         return int(live_command().run(args, settings, args.what, SOURCES[args.what]))
     stop = until_signal()
+    if args.what == "canary":
+        return canary.run(args, settings, stop)
+    settings = asked(settings, args.metrics)
     return _replay(args, settings, stop) if args.what == "replay" else _synthetic(args, settings, stop)
 
 
@@ -202,6 +221,8 @@ def _described(recording: Recording, feed: str) -> dict[str, Any]:
 def _synthetic(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
     if args.look_alikes and not args.labels:
         raise TapewatchError("--look-alikes needs --labels", "Name a file for the labels too.")
+    if args.resume and not args.record:
+        raise TapewatchError("--resume needs --record", "Name the record of the runs before.")
     beside = args.labels and args.labels.with_name(f"{args.labels.stem}-look-alikes{args.labels.suffix}")
     show = Show(
         config=_config(args),
@@ -213,6 +234,9 @@ def _synthetic(args: argparse.Namespace, settings: Settings, stop: threading.Eve
         look_alikes=args.look_alikes or beside,
         partitions=args.partitions,
         await_engine=args.await_engine,
+        mischief=args.mischief,
+        record=args.record,
+        resume=args.resume,
     )
     _print(run_synthetic(settings, show, stop=stop, rate=True, say=_say), args.json)
     return 0

@@ -21,12 +21,14 @@ class LiveWriter:
 
     newest_ns : newest ts_recv that lies in the log already, UTC nanoseconds
     flush_rows : waiting rows that ask for a flush (`full`)
+    clock_error_ns : what the writer's clock is off by, 0 but where that is tried (producers.feed.mischief)
     """
 
     def __init__(self, writer: FeedWriter, newest_ns: int = 0, flush_rows: int = 4096) -> None:
         self.writer = writer
         self.newest_ns = newest_ns
         self.raised = 0
+        self.clock_error_ns = 0
         self._flush_rows = flush_rows
         self._pending: list[Rows] = []
         self._count = 0
@@ -36,6 +38,9 @@ class LiveWriter:
     def add(self, rows: Rows) -> None:
         """Take rows of one type in receipt order; they leave with the next flush."""
         if len(rows):
+            if self.clock_error_ns:
+                times = rows.ts_recv + self.clock_error_ns
+                rows = Rows(rows.type, rows.instruments, {**rows.columns, "ts_recv": times})
             self._pending.append(rows)
             self._count += len(rows)
 
@@ -66,7 +71,7 @@ class LiveWriter:
         for second in sorted(seconds):
             self._beat(second)
             self._write(seconds[second])
-        self._beat(now_ns // NANOS)
+        self._beat((now_ns + self.clock_error_ns) // NANOS)
         self.writer.poll()
 
     def close(self, now_ns: int) -> None:

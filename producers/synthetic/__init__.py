@@ -1,8 +1,18 @@
 """A market that never was: correlated prices, a 10-level book, and injected manipulation whose times are known."""
 
-from producers.synthetic.config import Planned, SyntheticConfig
+from producers.synthetic.config import Planned, Rota, SyntheticConfig
 from producers.synthetic.labels import Label, write_labels
 from producers.synthetic.market import SyntheticMarket
 from producers.synthetic.reference import CRYPTO, SHARES, Listing
 
-__all__ = ["CRYPTO", "SHARES", "Label", "Listing", "Planned", "SyntheticConfig", "SyntheticMarket", "write_labels"]
+__all__ = [
+    "CRYPTO",
+    "SHARES",
+    "Label",
+    "Listing",
+    "Planned",
+    "Rota",
+    "SyntheticConfig",
+    "SyntheticMarket",
+    "write_labels",
+]

@@ -25,6 +25,30 @@ class Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_s: Rate
 
 
+class Rota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Events one after the other without end, on each instrument in turn, with each scenario in turn.
+
+    scenarios : of `SCENARIOS`; every_s : between the beginnings of two events, the first so long after the warm-up, s
+    """
+
+    scenarios: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    every_s: Positive
+
+    def __post_init__(self) -> None:
+        """Refuse scenarios that there are not; ValueError says which."""
+        unknown = set(self.scenarios) - set(SCENARIOS)
+        if unknown:
+            raise ValueError(f"the rota names unknown scenarios: {', '.join(sorted(unknown))}")
+
+    def event(self, number: int, instruments: int) -> tuple[str, int]:
+        """Scenario and instrument of an event. number : from 0; instruments : of the market
+
+        After instruments x scenarios events each instrument has had each scenario once.
+        """
+        round_, instrument = divmod(number, instruments)
+        return self.scenarios[(round_ + instrument) % len(self.scenarios)], instrument
+
+
 class SyntheticConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything the market is a function of, beside its seed and start.
 

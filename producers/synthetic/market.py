@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from producers.synthetic.book import DEPTH, PIN
 from producers.synthetic.columns import Status, book_rows, quote_rows, status_rows, trade_rows
-from producers.synthetic.config import SyntheticConfig
+from producers.synthetic.config import Rota, SyntheticConfig
 from producers.synthetic.labels import Label, write_labels
 from producers.synthetic.records import ACTION, BOOK_ROW, DRIVE, NAME, QUOTE_ROW, TRADE_ROW, UNCROSS
 from producers.synthetic.reference import SHARES, Listing, Universe, build_universe
@@ -42,13 +42,20 @@ class SyntheticMarket:
     """A market simulator with labelled manipulation; a `tapewatch.rows.RowSource`.
 
     config : see `SyntheticConfig`; seed : of everything drawn; listing : which kind of instruments
-    start_ns : UTC nanoseconds of the first row, cut to the whole second
-    The same four give the same rows, bit for bit, on one machine and build.
+    start_ns : UTC nanoseconds of the first row, cut to the whole second; rota : further events, in turn
+    The same five give the same rows, bit for bit, on one machine and build.
     """
 
-    def __init__(self, config: SyntheticConfig, seed: int, start_ns: int, listing: Listing = SHARES) -> None:
+    def __init__(
+        self,
+        config: SyntheticConfig,
+        seed: int,
+        start_ns: int,
+        listing: Listing = SHARES,
+        rota: Rota | None = None,
+    ) -> None:
         self._config = config
-        self._listing = listing
+        self._listing, self._rota = listing, rota
         self._seed = seed
         self._start_ns = start_ns - start_ns % NANOS
         self._universe = build_universe(config, np.random.Generator(np.random.PCG64([seed, 0])), listing)
@@ -56,9 +63,9 @@ class SyntheticMarket:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of version, settings, seed and start, and of what is listed where it is not shares."""
-        listed = [] if self._listing is SHARES else [self._listing]
-        what = msgspec.json.encode([VERSION, self._config, self._seed, self._start_ns, *listed])
+        """SHA-256 (hex) of version, settings, seed and start, of what is listed where it is not shares, of a rota."""
+        more = [each for each in (self._listing, self._rota) if each is not SHARES and each is not None]
+        what = msgspec.json.encode([VERSION, self._config, self._seed, self._start_ns, *more])
         return hashlib.sha256(b"synthetic:" + what).hexdigest()
 
     @property
@@ -68,7 +75,7 @@ class SyntheticMarket:
 
     def chunks(self) -> Iterator[Chunk]:
         """One chunk a simulated second, from the start; without end unless `config.seconds` is set."""
-        self._run = run = _Run(self._config, self._universe, self._seed, self._start_ns)
+        self._run = run = _Run(self._config, self._universe, self._seed, self._start_ns, self._rota)
         second = 0
         while self._config.seconds == 0 or second < self._config.seconds:
             yield run.step(second)
@@ -86,7 +93,9 @@ class SyntheticMarket:
 class _Run:
     """The state of one run: fair prices, books, and what is going on where."""
 
-    def __init__(self, config: SyntheticConfig, universe: Universe, seed: int, start_ns: int) -> None:
+    def __init__(
+        self, config: SyntheticConfig, universe: Universe, seed: int, start_ns: int, rota: Rota | None
+    ) -> None:
         n = config.instruments
         self._config = config
         self._universe = universe
@@ -96,7 +105,7 @@ class _Run:
             np.random.Generator(np.random.PCG64([seed, stream])) for stream in range(1, 5)
         )
         arrays = universe.arrays
-        self._schedule = Schedule(config, universe.ids, start_ns, events)
+        self._schedule = Schedule(config, universe.ids, start_ns, events, rota)
         self._fair: Array = arrays["price"].copy()
         self._bounds = (
             np.log(universe.grid[arrays["grid_low"] + _EDGE]),

@@ -1,22 +1,34 @@
 """When what is injected where: planned and random events that never overlap on an instrument, and their labels."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from producers.synthetic.config import MANIPULATIONS, SyntheticConfig
+from producers.synthetic.config import MANIPULATIONS, Rota, SyntheticConfig
 from producers.synthetic.labels import Label
 from producers.synthetic.scenarios import DRAW, Event, Usual
 from tapewatch.clock import NANOS
+
+REMEMBERED = 64
+"""Events that are over and still labelled where a rota goes on for ever."""
 
 
 class Schedule:
     """The events of one run.
 
     active : instrument -> the event it is in, or about to begin within this second or the next
+    rota : further events, in turn; one whose instrument is not free then is left out
     """
 
-    def __init__(self, config: SyntheticConfig, ids: tuple[str, ...], start_ns: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        config: SyntheticConfig,
+        ids: tuple[str, ...],
+        start_ns: int,
+        rng: np.random.Generator,
+        rota: Rota | None = None,
+    ) -> None:
         self.active: dict[int, Event] = {}
         self._config = config
         self._ids = ids
@@ -25,14 +37,16 @@ class Schedule:
         self._free_from = np.zeros(len(ids))
         self._plan = sorted(config.plan, key=lambda planned: planned.at_s)
         self._rates = {scenario: rate for scenario, rate in config.rates().items() if rate > 0}
-        self._done: list[tuple[Event, int]] = []
+        self._done: deque[tuple[Event, int]] = deque(maxlen=None if rota is None else REMEMBERED)
+        self._rota, self._turn = rota, 0
 
     def open_second(self, second: int, usual: Callable[[int], Usual]) -> list[tuple[int, Event]]:
         """Draw the events that begin in `second`; returns (instrument, event) of each."""
         since = second - self._config.warmup_s
         if since < 0:
             return []
-        begun = [self._begin(scenario, second, usual) for scenario in self._due(since)]
+        begun = [self._drawn(scenario, second, usual) for scenario in self._due(since)]
+        begun += [self._begin(scenario, instrument, second, usual) for scenario, instrument in self._turns(since)]
         return [one for one in begun if one is not None]
 
     def _due(self, since: float) -> list[str]:
@@ -43,11 +57,21 @@ class Schedule:
             due += [scenario] * int(self._rng.poisson(rate * len(self._ids) / 3600.0))
         return due
 
-    def _begin(self, scenario: str, second: int, usual: Callable[[int], Usual]) -> tuple[int, Event] | None:
+    def _turns(self, since: float) -> Iterator[tuple[str, int]]:
+        """What the rota has for the second that begins `since` seconds after the warm-up."""
+        while self._rota is not None and (self._turn + 1) * self._rota.every_s < since + 1.0:
+            yield self._rota.event(self._turn, len(self._ids))
+            self._turn += 1
+
+    def _drawn(self, scenario: str, second: int, usual: Callable[[int], Usual]) -> tuple[int, Event] | None:
         free = np.flatnonzero(self._free_from <= second)
-        if not len(free):
+        return self._begin(scenario, int(self._rng.choice(free)), second, usual) if len(free) else None
+
+    def _begin(
+        self, scenario: str, instrument: int, second: int, usual: Callable[[int], Usual]
+    ) -> tuple[int, Event] | None:
+        if self._free_from[instrument] > second:
             return None
-        instrument = int(self._rng.choice(free))
         intensity = self._rng.uniform(self._config.strength_low, self._config.strength_high)
         event = DRAW[scenario](self._rng, second + 0.9 * self._rng.random(), float(intensity), usual(instrument))
         self._free_from[instrument] = np.inf
@@ -75,7 +99,7 @@ class Schedule:
 
     def labels(self, now_s: float) -> list[Label]:
         """Labels of the events begun before `now_s`, by their beginning."""
-        known = self._done + [(event, instrument) for instrument, event in self.active.items()]
+        known = [*self._done, *((event, instrument) for instrument, event in self.active.items())]
         begun = sorted((one for one in known if one[0].begin_s < now_s), key=lambda one: (one[0].begin_s, one[1]))
         return [
             Label(

@@ -7,7 +7,7 @@ and no local disk is needed.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import pyarrow as pa
@@ -32,6 +32,7 @@ class Head(msgspec.Struct, frozen=True):
     """What a snapshot says of itself before the state's bytes.
 
     next_offset : the first record not in the state; kinds : class of each instrument
+    missing : of the admission, like names, sources and clock
     digest : sha256 of the uncompressed state; size : its bytes, the last `accounts` of them the accounts stage's
     """
 
@@ -49,6 +50,7 @@ class Head(msgspec.Struct, frozen=True):
     digest: str
     size: int
     accounts: int
+    missing: dict[str, int] = {}
 
 
 class Pointer(msgspec.Struct, frozen=True, array_like=True):
@@ -64,9 +66,13 @@ class Pointer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Pointers(msgspec.Struct, frozen=True, array_like=True):
-    """The last snapshots of a partition, newest first; kept as the metadata of the committed offset."""
+    """The last snapshots of a partition, newest first; kept as the metadata of the committed offset.
+
+    began : the offset at which the group began with the partition, -1 where that is not known
+    """
 
     snapshots: tuple[Pointer, ...] = ()
+    began: int = -1
 
     def encoded(self) -> str:
         """As offset metadata."""
@@ -74,7 +80,7 @@ class Pointers(msgspec.Struct, frozen=True, array_like=True):
 
     def with_new(self, pointer: Pointer) -> "Pointers":
         """The new one and the one before."""
-        return Pointers((pointer, *self.snapshots[:1]))
+        return Pointers((pointer, *self.snapshots[:1]), self.began)
 
     @property
     def next_slot(self) -> int:
@@ -110,6 +116,7 @@ def dump(task: Task) -> bytes:
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
         accounts=len(accounts),
+        missing=admission.missing,
     )
     encoded = msgspec.json.encode(head)
     body = len(encoded).to_bytes(4, "little") + encoded + bytes(pa.compress(data, codec="lz4", asbytes=True))
@@ -134,7 +141,7 @@ def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
             f"a snapshot of {head.topic}[{head.partition}], format {head.format}, is not this partition's"
         )
     task.force = InForce(shelf, head.models, head.config)
-    task.admission.load(head.names, head.sources, head.clock)
+    task.admission.load(head.names, head.sources, head.clock, head.missing)
     task.adopt(s.load(state[: head.size - head.accounts]), head.kinds)
     task.accounts.load(state[head.size - head.accounts :])
     task.next_offset = head.next_offset
@@ -156,7 +163,7 @@ def chunk_headers(task: Task, count: int, index: int) -> list[tuple[str, bytes]]
     return [(name, str(value).encode()) for name, value in named.items()]
 
 
-def collect(pointer: Pointer, task: Task, read: Callable[[int, int], list[Message]]) -> bytes:
+def collect(pointer: Pointer, task: Task, read: Callable[[int, int], Iterable[Message]]) -> bytes:
     """The bytes of a snapshot; `read(partition, offset)` gives the records from there on up to the topic's end."""
     wanted = {chunk_key(task, pointer.slot, index): index for index in range(pointer.chunks)}
     found: dict[int, bytes] = {}

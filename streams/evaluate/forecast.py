@@ -1,7 +1,6 @@
 """`tapewatch evaluate forecast`: walk-forward judgement of a forecaster of daily bars, beside the naive forecasts."""
 
 import argparse
-import hashlib
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from detectors.commands.bar_folders import read_bars
-from detectors.forecast.series import Panel, Series
+from detectors.forecast.series import Panel, Series, hash_of
 from streams.engine.build import build_hash
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "evaluate": "forecast",
         "model": args.model,
         "data": [folder.name for folder in args.daily],
-        "data_hash": data_hash(panel),
+        "data_hash": hash_of(panel),
         "instruments": sorted(panel.series),
         "left_out": left_out,
         "bars": sum(map(len, panel.series.values())),
@@ -101,16 +100,6 @@ def first_year(panel: Panel) -> int:
     begins = np.sort([int(np.datetime64(int(each.at[0]), "ns").astype("datetime64[Y]").astype(int)) + 1970
                       for each in panel.series.values()])  # fmt: skip
     return int(begins[(len(begins) - 1) // 2]) + _YEARS_BEFORE
-
-
-def data_hash(panel: Panel) -> str:
-    """First 16 hex digits of the sha256 over names and bars."""
-    sha = hashlib.sha256()
-    for name, series in sorted(panel.series.items()):
-        sha.update(name.encode())
-        for column in Series.__slots__[1:]:
-            sha.update(getattr(series, column).tobytes())
-    return sha.hexdigest()[:16]
 
 
 def text(document: Mapping[str, Any]) -> str:

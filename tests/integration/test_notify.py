@@ -331,7 +331,7 @@ def case_of(each: messages.Alert, inhibited: str) -> messages.Case:
 
 def test_inhibited_alert_reaches_nobody_and_a_silent_case_stage_delays_by_a_bounded_time(ours, receiver):
     held, free, unjudged, canary = names(4)
-    canary = f"CANARY{canary}"
+    canary = f"CANARY_{canary}"
     subscribed(ours, receiver.url, filter=mine([held, free, unjudged, canary]))
     alerts = [alert(name) for name in (held, free, unjudged, canary)]
     publish(ours, [*alerts, case_of(alerts[0], "suppression 7"), case_of(alerts[1], "")])

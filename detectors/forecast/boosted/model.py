@@ -50,12 +50,10 @@ class BoostedModel(ModelFile, frozen=True, forbid_unknown_fields=True):
 
 def train(panel: Panel, seed: int, report: Callable[[str], None] | None = None) -> BoostedModel:
     """A model fitted to all whose next move is known. ValueError where there is too little."""
-    judge, rows, figures = trained(learn, panel, seed)
+    judge, rows, figures = trained(NAME, learn, panel, seed, report)
     fitted = judge.fitted
     if not isinstance(fitted, Fitted):
         raise TypeError("not boosted trees")
-    if report is not None:
-        report(f"{NAME}: {figures['fitted rows']:,.0f} rows fitted, log loss {figures['log loss']:.4f}")
     cuts, middle = (tuple(map(float, each)) for each in (judge.cuts, fitted.middle))
     card = cards.trained_card(NAME, panel, seed, figures)
     return BoostedModel(rows.names, cuts, judge.temperature, middle, fitted.groups, card)

@@ -1,5 +1,6 @@
 """One model over a panel, for the daily pipeline: fitted to all that is known, and asked about the bar after it."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -32,9 +33,13 @@ class Told(Protocol):
         ...
 
 
-def trained(learner: Learner, panel: Panel, seed: int) -> tuple[Judge, Rows, dict[str, float]]:
+def trained(
+    name: str, learner: Learner, panel: Panel, seed: int, report: Callable[[str], None] | None = None
+) -> tuple[Judge, Rows, dict[str, float]]:
     """A learner fitted to all whose target is known, the rows, and figures for its card: rows, and the log loss of the
     calibrating rows beside that of the classes' shares. ValueError where there is too little
+
+    report : told how it went, under the model's name
     """
     rows = rows_of(panel)
     fold = newest(rows)
@@ -48,7 +53,9 @@ def trained(learner: Learner, panel: Panel, seed: int) -> tuple[Judge, Rows, dic
         "log loss": float(-np.log(np.maximum(chances, 1e-12)).mean()),
         "log loss of shares": float(-np.log(shares[labels] / shares.sum()).mean()),
     }
-    return judge, rows, {name: float(f"{value:.6g}") for name, value in told.items()}
+    if report is not None:
+        report(f"{name}: {told['fitted rows']:,.0f} rows fitted, log loss {told['log loss']:.4f}")
+    return judge, rows, {figure: float(f"{value:.6g}") for figure, value in told.items()}
 
 
 def forecasts(model: Told, fitted: Fitted, panel: Panel) -> list[Forecast]:

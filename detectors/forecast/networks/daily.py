@@ -16,11 +16,9 @@ def train(
     name: str, panel: Panel, seed: int, report: Callable[[str], None] | None = None, recipe: Recipe = RECIPE
 ) -> NetworkModel:
     """A network fitted to all whose next move is known; ValueError where there is too little. name : architecture"""
-    judge, rows, figures = trained(partial(fit, name, recipe=recipe), panel, seed)
+    judge, rows, figures = trained(name, partial(fit, name, recipe=recipe), panel, seed, report)
     if not isinstance(judge.fitted, Network):
         raise TypeError(f"{name} is no network")
-    if report is not None:
-        report(f"{name}: {figures['fitted rows']:,.0f} rows fitted, log loss {figures['log loss']:.4f}")
     card = trained_card(name, panel, seed, figures)
     described = Described(
         name, rows.names, tuple(float(cut) for cut in judge.cuts), judge.temperature, recipe.loss, card

@@ -59,12 +59,10 @@ class OrdinalModel(ModelFile, frozen=True, forbid_unknown_fields=True):
 
 def train(panel: Panel, seed: int, report: Callable[[str], None] | None = None) -> OrdinalModel:
     """Fit to all whose next move is known; the seed changes nothing. ValueError where there is too little."""
-    judge, rows, figures = trained(learn, panel, seed)
+    judge, rows, figures = trained(NAME, learn, panel, seed, report)
     fitted = judge.fitted
     if not isinstance(fitted, Fitted):
         raise TypeError("not an ordinal regression")
-    if report is not None:
-        report(f"{NAME}: {figures['fitted rows']:,.0f} rows fitted, log loss {figures['log loss']:.4f}")
     by = fitted.coefficients
     columns = (judge.cuts, fitted.middle, fitted.scale, by.location, by.spread, by.cuts)
     cuts, middle, scale, location, spread, logits = (tuple(map(float, each)) for each in columns)

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from detectors.autoencoder.training import require_torch
-from detectors.card_page import limits, measured, origin, page
+from detectors.card_page import counted, limits, measured, origin, page
 from detectors.model_file import Origin, TensorFile, decode_model, first_problem, foreign
 from detectors.sentiment.encoder.network import HEAD, LONGEST, logits, network, tokenizer_of, tokens_of
 from detectors.sentiment.scorer import CLASSES, F8, neutral, score_of
@@ -128,6 +128,6 @@ def markdown(model: EncoderModel) -> str:
         "Language": model.described.language,
         "Pretrained weights": f"`{card.base}`",
         "Classes": ", ".join(CLASSES),
-        **origin(card, ", ".join(f"{count:,} {name}" for name, count in card.rows.items()), "texts"),
+        **origin(card, counted(card.rows), "texts"),
     }
     return page("Sentiment encoder", facts, [measured(card.metrics), limits(card.limits)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from detectors.card_page import limits, measured, origin, page
+from detectors.card_page import counted, limits, measured, origin, page
 from detectors.model_file import ModelFile, Origin, first_problem, foreign, sound
 from detectors.sentiment.text import LANGUAGES, cleaned
 
@@ -118,7 +118,7 @@ def markdown(lexicon: Lexicon) -> str:
     facts = {
         "Detector": f"`{lexicon.detector}`",
         "Content hash": f"`{lexicon.hash}`",
-        "Terms": ", ".join(f"{count:,} {name}" for name, count in counts(lexicon).items()),
+        "Terms": counted(counts(lexicon)),
         **origin(lexicon.card, "none"),
     }
     return page("Sentiment lexicon", facts, [measured(lexicon.card.metrics), limits(lexicon.card.limits)])

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from detectors.card_page import limits, measured, origin, page
+from detectors.card_page import counted, limits, measured, origin, page
 from detectors.model_file import Origin, TensorFile, decode_model, first_problem, foreign
 from detectors.sentiment.lexicon.model import shipped
 from detectors.sentiment.lexicon.score import LexiconScorer
@@ -158,6 +158,6 @@ def markdown(model: LinearModel) -> str:
         "Terms": f"{len(known.vocabulary):,}, and the score of lexicon `{known.lexicon}`",
         "Classes": ", ".join(CLASSES[place] for place in known.classes),
         "Calibration": f"temperature {known.temperature:g}, inverse penalty {card.strength:g}: by inner folds",
-        **origin(card, ", ".join(f"{count:,} {name}" for name, count in card.rows.items()), "texts"),
+        **origin(card, counted(card.rows), "texts"),
     }
     return page("Sentiment, linear", facts, [measured(card.metrics), limits(card.limits)])

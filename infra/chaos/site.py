@@ -1,0 +1,387 @@
+"""The site under test: three brokers, PostgreSQL, Elasticsearch behind proxies, and our processes, kept alive."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from infra import migrations
+from infra.chaos import cluster, database
+from infra.chaos.proxy import Proxy
+from infra.chaos.server import Kept
+from infra.embedded import elasticsearch, elasticsearch_home, jars, java
+from infra.embedded.kafka import FREE_PORTS, HOST, free_port, is_healthy
+from infra.embedded.layout import SOCKET_NAME, Layout, write_private
+from tapewatch import kafka, settings, topics
+from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.settings import Settings
+
+PROGRAM = (sys.executable, "-P", "-m", "tapewatch")
+FEED = "synthetic"
+TICK_S = 0.05
+START_S = 180
+END_S = 25
+BROKER_HEAP_MB = 360
+SEARCH_HEAP_MB = 400
+ENGINES = 2
+OPTIONAL = ("elasticsearch", "notify", "cases", "evidence", "paper", "reconcile")
+WEBHOOKS_RETRY_S = (1, 2, 4, 8, 8, 8, 15, 15, 15, 30, 30, 30)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What runs.
+
+    seed : of the market; instruments, rows_per_second : of it; back_date_s : seconds of it that are sent at once
+    partitions : of the market topic; without : names from OPTIONAL
+    database_mb : size of the tmpfs; snapshot_seconds : of the engines
+    """
+
+    seed: int = 1
+    instruments: int = 200
+    rows_per_second: float = 11_200.0
+    back_date_s: int = 60
+    partitions: int = 4
+    without: frozenset[str] = frozenset()
+    database_mb: int = 6144
+    snapshot_seconds: float = 10.0
+
+
+class Site:
+    """Start it, let it run, stop it; whatever ends the process that made it ends all of it.
+
+    folder : empty folder for everything; no_mounts : why PostgreSQL's folder cannot be a tmpfs, empty where it can
+    processes : by name, each started again when it dies; proxies : by name of the server behind
+    """
+
+    def __init__(self, folder: Path, plan: Plan, no_mounts: str = "") -> None:
+        self.folder, self.plan, self.feed = folder, plan, FEED
+        self.topic = topics.market(FEED)
+        self.logs = folder / "logs"
+        self.mischief, self.record = folder / "mischief.jsonl", folder / "record.jsonl"
+        self.labels, self.webhooks = folder / "labels.csv", folder / "webhooks.jsonl"
+        self.settings_file, self.direct_file = folder / "tapewatch.toml", folder / "direct.toml"
+        self.processes: dict[str, Kept] = {}
+        self.proxies: dict[str, Proxy] = {}
+        self.ports: dict[str, int] = {}
+        self._no_mounts = no_mounts
+        self._given: set[int] = set()
+        self._stop = threading.Event()
+        self._watch: threading.Thread | None = None
+        self._admin: AdminClient | None = None
+        self._nodes: tuple[cluster.Node, ...] = ()
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TAPEWATCH_")}
+        self._environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+
+    @property
+    def direct(self) -> str:
+        """Bootstrap servers that no fault lies before."""
+        return ",".join(f"{HOST}:{node.direct}" for node in self._nodes)
+
+    @property
+    def postgres_url(self) -> str:
+        """PostgreSQL itself, as its superuser."""
+        return self._database.url
+
+    @property
+    def postgres_folder(self) -> Path | None:
+        """PostgreSQL's tmpfs; None where it has none of its own."""
+        return None if self._database.reason else self._database.folder
+
+    @property
+    def no_tmpfs(self) -> str:
+        """Why PostgreSQL has no tmpfs of its own; empty where it has."""
+        return self._database.reason
+
+    @property
+    def settings(self) -> Settings:
+        """Settings with direct addresses, for the kit and the verifiers."""
+        return settings.load(self.direct_file, environment={})
+
+    @property
+    def has_search(self) -> bool:
+        """Whether Elasticsearch runs."""
+        return "elasticsearch" not in self.plan.without
+
+    def of(self, kind: str) -> list[Kept]:
+        """Processes of one kind."""
+        return [kept for kept in self.processes.values() if kept.kind == kind]
+
+    def start(self, say: Callable[[str], None]) -> None:
+        """Start everything; returns when all servers answer and every process of ours has been started."""
+        self._watch = threading.Thread(target=self._tend, name="watch", daemon=True)
+        self._watch.start()
+        say("starting three brokers and PostgreSQL")
+        self._database = database.prepare(self.folder, self.plan.database_mb, self._no_mounts)
+        self.processes["postgres"] = database.kept(self._database, self._environment)
+        self._start_brokers()
+        if self.has_search:
+            self._start_search()
+        self._await(lambda: database.create(self._database), "PostgreSQL")
+        self._await(lambda: all(is_healthy(f"{HOST}:{node.direct}") for node in self._nodes), "Kafka")
+        self._await(lambda: len(self._client().list_topics(timeout=10).brokers) == cluster.BROKERS, "three brokers")
+        if self.has_search:
+            url = f"http://{HOST}:{self.ports['elasticsearch']}"
+            self._await(lambda: elasticsearch.is_healthy(url), "Elasticsearch")
+        self._open_proxies()
+        self._write_settings()
+        say("making topics and tables")
+        migrations.migrate(self._database.url)
+        self._create_topics()
+        say("starting our processes")
+        self._start_ours()
+
+    def stop(self) -> None:
+        """End everything, servers last; what does not end in time is killed."""
+        self._stop.set()
+        if self._watch is not None:
+            self._watch.join(10)
+        ours = [kept for kept in self.processes.values() if kept.kind not in ("broker", "postgres", "elasticsearch")]
+        for group in (ours, [kept for kept in self.processes.values() if kept not in ours]):
+            for kept in group:
+                kept.hold()
+                kept.thaw()
+                kept.ask()
+            deadline = WALL.now() + END_S * NANOS
+            for kept in group:
+                kept.end(deadline)
+        for proxy in self.proxies.values():
+            proxy.close()
+        if hasattr(self, "_database"):
+            database.unmount(self._database)
+
+    def calm(self) -> None:
+        """Take every fault back: nothing frozen, nothing held but the spare engine, every proxy healed."""
+        for proxy in self.proxies.values():
+            proxy.heal()
+        for kept in self.processes.values():
+            if kept.frozen:
+                kept.thaw()
+            if kept.held and kept.kind != "spare":
+                kept.release()
+
+    def leader(self, topic: str, partition: int) -> str:
+        """Name of the broker that leads a partition. TapewatchError where none does."""
+        found = self._client().list_topics(topic, timeout=10).topics[topic].partitions.get(partition)
+        if found is None or found.leader <= 0:
+            raise TapewatchError(f"{topic}[{partition}] has no leader", "Try again in a few seconds.")
+        return f"broker-{found.leader}"
+
+    def controller(self) -> str:
+        """Name of the broker that leads the controllers' quorum."""
+        return f"broker-{cluster.controller(self._nodes)}"
+
+    def coordinator(self, group: str) -> str:
+        """Name of the broker that coordinates a consumer group."""
+        described = self._client().describe_consumer_groups([group], request_timeout=10)[group].result()
+        return f"broker-{described.coordinator.id}"
+
+    def command(self, words: Sequence[str], timeout_s: float = 600) -> tuple[int, str]:
+        """Run `tapewatch WORDS` with direct addresses; exit status and standard output. Its log is command-*.log."""
+        log = self.logs / f"command-{words[0]}.log"
+        with log.open("ab") as errors:
+            done = subprocess.run(  # noqa: S603 - our own words
+                [*PROGRAM, "--settings", str(self.direct_file), *words],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=self._environment,
+                cwd=self.folder,
+                timeout=timeout_s,
+                check=False,
+            )
+        return done.returncode, done.stdout.decode()
+
+    def failures(self) -> list[str]:
+        """Ends of our processes that nobody asked for, as they were written down."""
+        return [failure for kept in self.processes.values() for failure in kept.failures]
+
+    def _tend(self) -> None:
+        while not self._stop.wait(TICK_S):
+            for kept in list(self.processes.values()):
+                kept.tend()
+
+    def _await(self, answers: Callable[[], bool], what: str) -> None:
+        """Wait for a server's first answer. TapewatchError quotes its log where it ends or time runs out."""
+        deadline = WALL.now() + START_S * NANOS
+        while True:
+            try:
+                if answers():
+                    return
+            except KafkaException:
+                pass
+            failed = self.failures()
+            if len(failed) > cluster.BROKERS or WALL.now() > deadline:
+                raise TapewatchError(f"{what} did not come up: {'; '.join(failed)[:600]}", f"See {self.logs}.")
+            WALL.sleep(0.2)
+
+    def _port(self) -> int:
+        """A free port that nobody else here was given."""
+        for _ in range(len(FREE_PORTS)):
+            port = free_port("kafka_port", 0, 0, 0)
+            if port not in self._given:
+                self._given.add(port)
+                return port
+        raise TapewatchError("no free port", "End what listens on loopback.")
+
+    def _client(self) -> AdminClient:
+        if self._admin is None:
+            self._admin = AdminClient({"bootstrap.servers": self.direct, "log_level": 0, "socket.timeout.ms": 6000})
+        return self._admin
+
+    def _start_brokers(self) -> None:
+        runtime, folder = str(java.find().path), jars.ensure()
+        nodes = []
+        for number in range(1, cluster.BROKERS + 1):
+            proxied = self._port()
+            proxy = Proxy(self._port(), proxied).start()
+            self.proxies[f"broker-{number}"] = proxy
+            home, logs = self.folder / f"broker-{number}", self.logs / f"broker-{number}"
+            home.mkdir()
+            logs.mkdir(parents=True)
+            nodes.append(cluster.Node(number, self._port(), proxied, proxy.port, self._port(), home, logs))
+        self._nodes = tuple(nodes)
+        for node in nodes:
+            cluster.write_properties(node, self._nodes)
+        tool = cluster.format_command(nodes[0], runtime, folder)
+        done = subprocess.run(tool, cwd=nodes[0].folder, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            raise TapewatchError(f"Kafka's storage was not formatted: {done.stderr[-300:]}", "See `tapewatch doctor`.")
+        for node in nodes[1:]:
+            cluster.lay_out(node, nodes[0])
+        for node in nodes:
+            words = cluster.command(node, runtime, folder, BROKER_HEAP_MB)
+            self.processes[node.name] = self._kept(node.name, "broker", words, node.folder)
+
+    def _start_search(self) -> None:
+        found = java.find_for_search()
+        home, port, layout = elasticsearch_home.ensure(str(found.path)), self._port(), Layout(self.folder)
+        layout.elasticsearch.mkdir(mode=0o700)
+        self.ports["elasticsearch"] = port
+        words = elasticsearch.command(layout, port, str(found.path), home, SEARCH_HEAP_MB)
+        self.processes["elasticsearch"] = self._kept("elasticsearch", "elasticsearch", words, layout.elasticsearch)
+
+    def _open_proxies(self) -> None:
+        ours, theirs = self._database.proxied / SOCKET_NAME, self._database.socket / SOCKET_NAME
+        self.proxies["postgres"] = Proxy(ours, theirs).start()
+        if self.has_search:
+            self.proxies["elasticsearch"] = Proxy(self._port(), self.ports["elasticsearch"]).start()
+
+    def _write_settings(self) -> None:
+        """Two files: for our processes, whose way leads through the proxies, and for whoever judges them."""
+        through = ",".join(f"{HOST}:{node.proxy}" for node in self._nodes)
+        search = (self.proxies["elasticsearch"].port, self.ports["elasticsearch"]) if self.has_search else (0, 0)
+        addresses = (
+            (self.settings_file, through, self._database.proxied_url, search[0]),
+            (self.direct_file, self.direct, self._database.url, search[1]),
+        )
+        for path, bootstrap, url, port in addresses:
+            tree: dict[str, Any] = {
+                "kafka": {"bootstrap": bootstrap},
+                "postgres": {"url": url},
+                "topics": {"replication": cluster.BROKERS, "market_partitions": self.plan.partitions},
+                "engine": {"feeds": [FEED], "snapshot_seconds": self.plan.snapshot_seconds},
+                "paper": {"started": True},
+                "notify": {
+                    "allow_networks": ["127.0.0.0/8"],
+                    "allow_http": True,
+                    # Every alert goes out: what the case stage would inhibit is another's test.
+                    "case_wait_s": 0,
+                    "retry_s": list(WEBHOOKS_RETRY_S),
+                },
+            }
+            if port:
+                tree["elasticsearch"] = {"url": f"http://{HOST}:{port}"}
+            lines = [f"data = {_toml(str(self.folder / 'data'))}"]
+            for section, values in tree.items():
+                lines += [f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+            write_private(path, "\n".join(lines).encode() + b"\n")
+        (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
+
+    def _create_topics(self) -> None:
+        chosen = self.settings
+        every = [
+            *topics.shared_topics(chosen.topics),
+            *topics.market_topics(FEED, chosen.topics, self.plan.partitions),
+            *topics.case_topics(chosen.topics),
+            *topics.source_topics(chosen.topics),
+            *topics.paper_topics(chosen.topics),
+        ]
+        kafka.create_topics(chosen, every)
+
+    def _start_ours(self) -> None:
+        """Our processes, in the order in which the data go."""
+        for number in range(1, ENGINES + 2):
+            name = f"engine-{number}"
+            kept = self._ours(name, "engine" if number <= ENGINES else "spare", ["run", "engine", "--instance", name])
+            if kept.kind == "spare":
+                kept.hold()
+            self.processes[name] = kept
+        for name, kind, words in self._second_line():
+            if name not in self.plan.without:
+                self.processes[name] = self._ours(name, kind, words)
+        if "notify" not in self.plan.without:
+            self._subscribe()
+        self.processes["producer"] = self._ours("producer", "producer", self._market())
+
+    def _second_line(self) -> list[tuple[str, str, list[str]]]:
+        """Name, kind and words of what reads the engines' topics."""
+        self.ports["reconcile"] = self._port()
+        compare = ["reconcile", "--every", "15", "--settle", "20", "--json", "--metrics", str(self.ports["reconcile"])]
+        return [
+            ("sink-postgres", "sink", ["sink", "postgres"]),
+            *([("sink-elasticsearch", "sink", ["sink", "elasticsearch"])] if self.has_search else []),
+            ("notify", "sink", ["sink", "notify"]),
+            ("cases", "stage", ["run", "cases", "--quiet"]),
+            ("evidence", "stage", ["run", "evidence", "--instance", "evidence-1", "--quiet"]),
+            ("paper", "stage", ["run", "paper", "--instance", "paper-1", "--quiet"]),
+            ("reconcile", "reconcile", compare if self.has_search else [*compare, "--only", "postgres"]),
+        ]
+
+    def _market(self) -> list[str]:
+        plan = self.plan
+        words = [
+            "produce",
+            "synthetic",
+            "--demo",
+            "--feed",
+            FEED,
+            "--seed",
+            str(plan.seed),
+            "--labels",
+            str(self.labels),
+        ]
+        words += ["--instruments", str(plan.instruments), "--rows-per-second", str(plan.rows_per_second)]
+        return [*words, "--back-date", str(plan.back_date_s), "--partitions", str(plan.partitions), *self._accounted()]
+
+    def _accounted(self) -> list[str]:
+        """The producer's record of what it wrote, and the file of what is asked of it."""
+        return ["--record", str(self.record), "--resume", "--mischief", str(self.mischief)]
+
+    def _subscribe(self) -> None:
+        """A webhook for every alert, to a receiver of the kit."""
+        port = self._port()
+        words = [sys.executable, "-P", "-m", "infra.chaos.receiver", str(port), str(self.webhooks)]
+        self.processes["receiver"] = self._kept("receiver", "receiver", words, self.folder)
+        status, _ = self.command(["subscriptions", "add", "kit", "--url", f"http://{HOST}:{port}/hook", "--json"])
+        if status:
+            raise TapewatchError(
+                "the kit's webhook was not subscribed", f"See {self.logs / 'command-subscriptions.log'}."
+            )
+
+    def _ours(self, name: str, kind: str, words: Sequence[str]) -> Kept:
+        return self._kept(name, kind, [*PROGRAM, "--settings", str(self.settings_file), *words], self.folder)
+
+    def _kept(self, name: str, kind: str, words: Sequence[str], folder: Path) -> Kept:
+        return Kept(name, kind, lambda: words, folder, self.logs / f"{name}.log", self._environment)
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it: JSON's forms of strings, numbers, booleans and arrays are its own."""
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,152 @@
+"""The canaries as a live feed: a topic of their own with one or more of them in each partition, all day."""
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from producers.canary.announcing import Announcer
+from producers.canary.market import CanaryMarket, names_by_partition
+from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
+from producers.live import Runner, Show
+from producers.synthetic import Rota
+from tapewatch import kafka, topics
+from tapewatch.canaries import FEED, is_canary
+from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.errors import TapewatchError
+from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.settings import Settings
+
+APART_S = 2100.0
+"""Least time between two events of a canary, s: longer than any scenario's cooldown, in which no second alert opens."""
+
+_SOURCE = "canary"
+
+
+@dataclass(frozen=True, slots=True)
+class Canaries:
+    """A feed of canaries to run; how often what is injected stands in the settings.
+
+    feed : whose topic it fills; partitions : of a new topic, 0 takes the setting; seed : of everything drawn
+    in_each : canaries of a partition; 0 takes so many that none has its next event too early
+    back_date_s : seconds of market sent at once, so that the engine's windows are warm; nothing is injected in as much
+    market after a start
+    seconds : length of what follows, s; 0 has no end
+    """
+
+    feed: str = FEED
+    partitions: int = 0
+    seed: int = 1
+    back_date_s: int = 900
+    seconds: int = 0
+    in_each: int = 0
+
+
+class CanarySummary(msgspec.Struct, frozen=True):
+    """What was sent. injected : canaries announced; stale : events that were sent too late to be any
+
+    rows : by row type; followed : where it met the wall clock
+    """
+
+    feed: str
+    topic: str
+    partitions: int
+    instruments: tuple[str, ...]
+    injected: int
+    stale: int
+    rows: dict[str, int]
+    frames: int
+    started: str
+    followed: str
+    ended: str
+    worst_behind_s: float
+
+
+def run_canaries(
+    settings: Settings,
+    canaries: Canaries,
+    *,
+    stop: threading.Event | None = None,
+    clock: Clock = WALL,
+    say: Callable[[str], None] = lambda text: None,
+) -> CanarySummary:
+    """Send canaries until the end or until `stop` is set. TapewatchError if Kafka refuses a frame, or if subscribers
+    would be told of them.
+    """
+    stop = stop or threading.Event()
+    rota = _rota(settings)
+    partitions = _partitions(settings, canaries)
+    names = names_by_partition(partitions, canaries.in_each or _in_each(settings.canary.every_s, partitions))
+    _refuse_told(settings, names)
+    begun = clock.now()
+    tail = read_tail(settings, canaries.feed)
+    start_ns = (begun // NANOS - canaries.back_date_s) * NANOS
+    if tail.newest_ns >= start_ns:
+        start_ns = (tail.newest_ns // NANOS + 1) * NANOS
+        ready = to_rfc3339(start_ns + canaries.back_date_s * NANOS)[:19]
+        say(f"market.{canaries.feed} goes on where it ended: nothing is injected before {ready}Z")
+    market = CanaryMarket(names, rota, canaries.seed, start_ns, float(canaries.back_date_s))
+    open_feed(settings, canaries.feed, market.instruments, partitions, clock)
+    writer = FeedWriter(
+        feed_producer(settings, linger_ms=1),
+        canaries.feed,
+        _SOURCE,
+        tail.next_epoch(_SOURCE, begun),
+        partitions,
+        names,
+        clock,
+    )
+    announcer = Announcer(kafka.producer(settings, linger_ms=0), canaries.feed, partitions, settings.canary, clock)
+    show = Show(config=market.config, seed=canaries.seed, feed=canaries.feed, seconds=canaries.seconds)
+    runner = Runner(show, market, LiveWriter(writer, tail.newest_ns), start_ns, clock, say=say, told=announcer.say)
+    say(f"{len(names)} canaries in {partitions} partitions, one event in {settings.canary.every_s:g} s")
+    runner.run(stop)
+    announcer.close()
+    sent = runner.summary((clock.now() - begun) / NANOS)
+    return CanarySummary(
+        feed=sent.feed,
+        topic=sent.topic,
+        partitions=partitions,
+        instruments=tuple(names),
+        injected=announcer.count,
+        stale=announcer.stale,
+        rows=sent.rows,
+        frames=sent.frames,
+        started=sent.started,
+        followed=sent.followed,
+        ended=sent.ended,
+        worst_behind_s=sent.worst_behind_s,
+    )
+
+
+def _rota(settings: Settings) -> Rota:
+    """The events of the settings; TapewatchError for scenarios that there are not."""
+    try:
+        return Rota(settings.canary.scenarios, settings.canary.every_s)
+    except ValueError as error:
+        raise TapewatchError(
+            f"canary.scenarios: {error}", "docs/synthetic-market.md names what is injected."
+        ) from error
+
+
+def _in_each(every_s: float, partitions: int) -> int:
+    """Canaries of a partition, so that none has its next event too early."""
+    return max(1, math.ceil(APART_S / (every_s * partitions)))
+
+
+def _partitions(settings: Settings, canaries: Canaries) -> int:
+    """Partitions of the feed's topic, which is made where it is not there, and of the topic of messages."""
+    specs = topics.market_topics(canaries.feed, settings.topics, canaries.partitions)
+    kafka.create_topics(settings, [*specs, *topics.canary_topics(settings.topics)])
+    return kafka.existing_topics(kafka.admin(settings))[topics.market(canaries.feed)]
+
+
+def _refuse_told(settings: Settings, names: list[str]) -> None:
+    """TapewatchError where these instruments are no canaries to the readers of alerts."""
+    if not all(is_canary(settings.notify.canaries, name) for name in names):
+        raise TapewatchError(
+            f"alerts of {names[0]} would reach subscribers",
+            "Let notify.canaries name what canaries begin with, for every process.",
+        )
