@@ -30,7 +30,7 @@ def headers_of(message: Message) -> Headers:
 
 
 class Reader:
-    """A consumer without a group's help: whoever reads says where to read on. Reads ahead what `tapewatch.kafka` allows.
+    """A consumer without a group's help: whoever reads says where to read on.
 
     group : under which it is known, and keeps positions where it is asked to; is_wanted : which topics it reads
     """
