@@ -33,9 +33,11 @@ _PASSING = frozenset(
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.UNSTABLE_OFFSET_COMMIT,
+        KafkaError.REQUEST_TIMED_OUT,
     }
 )
-"""What a broker or coordinator that moves, starts or is away for a while gives for an answer."""
+"""What a broker or coordinator that moves, starts or is away for a while gives for an answer; librdkafka does not call all of it retriable.
+"""
 
 Key = tuple[str, int]
 """A partition: topic and number."""

@@ -1,9 +1,7 @@
 """`tapewatch reconcile`: do PostgreSQL and Elasticsearch hold the alerts that the topic holds? Repairs them from it."""
 
 import argparse
-import asyncio
 import signal
-import sys
 import threading
 
 import msgspec
@@ -15,12 +13,13 @@ from sinks.reconcile import Reconciler, Report
 from sinks.reconcile.ledger import STORES
 from sinks.reconcile.report import metrics
 from tapewatch import logs
-from tapewatch.clock import WALL
+from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.exposition import MetricsServer
+from tapewatch.monitoring import Monitor, add_flag, asked
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.settings import Settings
 
+_BEAT_S = 1.0
 _log = logs.get("reconcile")
 
 
@@ -32,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=float, metavar="SECONDS", help="go on comparing, so often, until stopped")
     parser.add_argument("--settle", type=float, default=3.0, metavar="SECONDS", help="how long sinks may lag behind")
     parser.add_argument("--only", choices=STORES, help="compare this store alone")
-    parser.add_argument("--metrics", type=int, metavar="PORT", help="with --every: Prometheus metrics on 127.0.0.1")
+    add_flag(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document; with --every one a line")
     parser.epilog = (
         "example: tapewatch reconcile --repair --since 2026-11-01T00:00:00Z --json\n"
@@ -61,6 +60,8 @@ class _Watch:
         self._reconciler = Reconciler(settings, [args.only] if args.only else STORES, args.settle)
         self._last: Report | None = None
         self._rounds = self._failures = 0
+        self._monitor = Monitor("reconcile", asked(settings, args.metrics))
+        self._monitor.show_text(lambda: metrics(self._last, self._rounds, self._failures))
 
     def once(self) -> int:
         """Compare and print."""
@@ -87,25 +88,25 @@ class _Watch:
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        if self._args.metrics is not None:
-            self._show_metrics()
         left = 0
-        while not stop.is_set():
-            try:
-                left = self.once()
-            except TapewatchError as error:
-                self._failures += 1
-                _log.warning("comparison failed", problem=error.message)
-            stop.wait(self._args.every)
+        with self._monitor:
+            while not stop.is_set():
+                try:
+                    left = self.once()
+                    self._monitor.ready()
+                    self._monitor.has("servers")
+                except TapewatchError as error:
+                    self._failures += 1
+                    self._monitor.waits_for("servers", error.message)
+                    _log.warning("comparison failed", problem=error.message)
+                self._wait(stop)
         return left
 
-    def _show_metrics(self) -> None:
-        """Serve metrics from a thread, until the process ends."""
-        server = MetricsServer(self._args.metrics, lambda: metrics(self._last, self._rounds, self._failures))
-        loop = asyncio.new_event_loop()
-        loop.run_until_complete(server.start())
-        print(f"metrics at http://127.0.0.1:{server.port}/metrics", file=sys.stderr, flush=True)
-        threading.Thread(target=loop.run_forever, daemon=True).start()
+    def _wait(self, stop: threading.Event) -> None:
+        """Until the next round."""
+        until = WALL.now() + int(self._args.every * NANOS)
+        while (left_s := (until - WALL.now()) / NANOS) > 0 and not stop.wait(min(left_s, _BEAT_S)):
+            self._monitor.beat()
 
     def close(self) -> None:
         """Give connections back."""

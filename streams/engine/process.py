@@ -26,11 +26,13 @@ from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
 from streams.engine.task import Outgoing, Tally, Task
 from streams.engine.warm import warm_up
+from streams.engine.watching import Place, Watch
 from streams.members import Key, Membership
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import Commit, to_rfc3339
+from tapewatch.monitoring import Monitor
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -127,6 +129,9 @@ class Engine:
         self._settings, self._clock = settings, clock
         self.instance = members.own_name(settings.engine.instance)
         self.totals = Totals()
+        self.monitor = Monitor("engine", settings)
+        self._watch = Watch(self.monitor, self.totals, self._places, lambda: self.recovering)
+        self._sent_ms = 0
         self._registry = Registry(settings)
         self._shelf = KafkaShelf(settings)
         self._recovery = Recovery(settings, self._registry, self._shelf, build_hash())
@@ -159,6 +164,7 @@ class Engine:
             consumer, members.subscribed(self._settings.engine.feeds), self._take_up, self._put_down
         )
         try:
+            self.monitor.ready()
             self._work(consumer, membership, stop, until_idle_s)
         finally:
             consumer.close()
@@ -177,6 +183,7 @@ class Engine:
         last_work = self._clock.now()
         first_work, first_cpu = 0, 0.0
         while not stop.is_set():
+            self.monitor.beat()
             membership.settle_in()
             wait_s = 0.0 if self._rebuilds else self._settings.engine.poll_ms / 1000
             batch = consumer.consume(self._settings.engine.batch_frames, timeout=wait_s)
@@ -186,6 +193,7 @@ class Engine:
                 if not first_work:
                     first_work, first_cpu = self._clock.now(), time.process_time()
                 self._registry.stale = True
+                self._sent_ms = batch[0].timestamp()[1]
                 touched = self._feed(batch)
             if self._open is not None or batch:
                 if self._settle() and touched:
@@ -270,6 +278,7 @@ class Engine:
             self._settings,
             self._settings.engine.group,
             self.instance,
+            told=self.monitor.client("reader"),
             queued_min_messages=2_000,
             queued_max_messages_kbytes=65_536,
             fetch_wait_max_ms=5,
@@ -323,8 +332,16 @@ class Engine:
 
     def _read_on(self, consumer: Consumer) -> None:
         """Read every partition whose state is there, from where it stands."""
+        self._watch.taken_up(self._held)
         consumer.assign([TopicPartition(*key, held.task.next_offset) for key, held in self._held.items()])
         log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._held])
+
+    def _places(self) -> dict[Key, Place]:
+        """For who watches: how far each partition is, and from where a recovery would replay it."""
+        return {
+            key: (held.task.next_offset, held.pointers.snapshots[0].next_offset if held.pointers.snapshots else 0)
+            for key, held in list(self._held.items())
+        }
 
     @property
     def recovering(self) -> list[Progress]:
@@ -347,6 +364,7 @@ class Engine:
 
     def _begin(self, consumer: Consumer, touched: dict[Key, Held]) -> None:
         """Write a batch's outputs in a new transaction, and let it be committed while the next batch is computed."""
+        begun = self._clock.now()
         try:
             self._writer.begin_transaction()
             due = self._due(touched)
@@ -363,7 +381,13 @@ class Engine:
         ]
         member = consumer.consumer_group_metadata()
         tallies = [held.task.restart_tally() for held in touched.values()]
-        self._open = (self._committer.submit(members.commit, self._writer, offsets, member), tallies)
+        writer, sent_ms = self._writer, self._sent_ms
+
+        def commit() -> None:
+            members.commit(writer, offsets, member)
+            self._watch.committed(begun, sent_ms)
+
+        self._open = (self._committer.submit(commit), tallies)
 
     def _due(self, touched: dict[Key, Held]) -> Held | None:
         """The partition whose snapshot is the most overdue; one a transaction, so that none takes too long."""
@@ -443,6 +467,7 @@ class Engine:
         self._writer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
         if len(first) != len(parts):
             raise members.unacknowledged("snapshot chunks")
+        self._watch.snapshot((task.topic, task.partition), sum(map(len, parts)))
         return Pointer(partition, min(first), len(parts), task.next_offset, slot)
 
     def _produce(self, record: Outgoing, partition: int) -> None:
@@ -455,7 +480,7 @@ class Engine:
             self._partitions = kafka.existing_topics(kafka.admin(self._settings))
             if topic not in self._partitions:
                 # A feed made without its dead-letter topic (by hand, say) gets one.
-                kafka.create_topics(self._settings, [topics.TopicSpec(topic, 1, {"retention.ms": "-1"})])
+                kafka.create_topics(self._settings, [topics.dead_letter_topic(topic)])
                 self._partitions = kafka.existing_topics(kafka.admin(self._settings))
             count = self._partitions[topic]
         return count
