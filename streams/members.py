@@ -36,7 +36,8 @@ _PASSING = frozenset(
         KafkaError.REQUEST_TIMED_OUT,
     }
 )
-"""What a broker or coordinator that moves, starts or is away for a while gives for an answer; librdkafka does not call all of it retriable.
+"""What a broker or coordinator that moves, starts or is away for a while gives for an answer; librdkafka does not call
+all of it retriable.
 """
 
 Key = tuple[str, int]
