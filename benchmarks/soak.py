@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks import soak_feeds, soak_market, soak_webhooks
+from benchmarks import soak_feeds, soak_market, soak_stall, soak_webhooks
 from benchmarks.report import DOCS
 from benchmarks.sinks import soak as soak_sinks
 from benchmarks.stack import own_stack
@@ -45,6 +45,12 @@ JOBS = {
         soak_feeds.run,
         soak_feeds.markdown,
         20.0,
+    ),
+    "stall": Job(
+        "memory stays bounded while PostgreSQL, then the broker stands still, and nothing is missing afterwards",
+        soak_stall.run,
+        soak_stall.markdown,
+        10.0,
     ),
     "webhooks": Job(
         "each alert reaches a failing, dying webhook receiver under one id, in order, though the sink is killed too",

@@ -141,7 +141,7 @@ def _letters(seen: Seen) -> Check:
         "warn",
         said,
         values,
-        "Read them with `tapewatch tail TOPIC.dlq`; the reason says whose fault it is.",
+        "Read them with `tapewatch dlq show`; the reason says whose fault it is.",
     )
 
 

@@ -20,19 +20,31 @@ SESSION_TIMEOUT_MS = 6_000
 NO_TOPIC = r"^market\.$"
 """A subscription that matches no topic's name."""
 
-_PASSING = (
-    KafkaError._TIMED_OUT,
-    KafkaError._TRANSPORT,
-    KafkaError._WAIT_COORD,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.REQUEST_TIMED_OUT,
+_PASSING = frozenset(
+    {
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._WAIT_COORD,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    }
 )
-"""What a coordinator that moves or dies gives for an answer; librdkafka does not call all of it retriable."""
+"""What a broker or coordinator that moves, starts or is away for a while gives for an answer."""
 
 Key = tuple[str, int]
 """A partition: topic and number."""
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Whether the same request may be answered a little later."""
+    return bool(error.retriable()) or error.code() in _PASSING
 
 
 def own_name(chosen: str) -> str:
@@ -81,8 +93,7 @@ def committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPar
         try:
             return list(consumer.committed(places, timeout=10))
         except KafkaException as error:
-            passing = error.args[0].retriable() or error.args[0].code() in _PASSING
-            if not passing or WALL.now() > deadline:
+            if not is_passing(error.args[0]) or WALL.now() > deadline:
                 raise
             WALL.sleep(0.1)
 

@@ -154,8 +154,8 @@ def _replay(args: argparse.Namespace, settings: Settings) -> int:
         if more:
             break
         chosen.append(letter)
+    planned = replaying.plan(settings, chosen, progress.looked_at)
     progress.end()
-    planned = replaying.plan(settings, chosen)
     planned.done += before
     if not args.dry_run and planned.sendings:
         if not args.yes:
