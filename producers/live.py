@@ -5,13 +5,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 
 from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail, watching
 from producers.feed.mischief import Mischief
+from producers.keeping import Before, before, gap_row, note_left_out
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
@@ -19,6 +20,7 @@ from tapewatch.instruments import Instrument
 from tapewatch.monitoring import Monitor
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import Chunk
+from tapewatch.sent_record import Run, SentRecord
 from tapewatch.settings import Settings
 
 FLUSH_S = 0.01
@@ -41,6 +43,7 @@ class Show:
     labels, look_alikes : CSV files of injected manipulation and of what only looks like it, kept up to date
     await_engine : send nothing before an engine works on the feed
     mischief : file of orders of what shall go wrong on the way (producers.feed.mischief)
+    record : file in which every frame that is sent is written down; resume : go on from it where it exists
     """
 
     config: SyntheticConfig
@@ -53,6 +56,8 @@ class Show:
     partitions: int = 0
     await_engine: bool = False
     mischief: Path | None = None
+    record: Path | None = None
+    resume: bool = False
 
 
 class ShowSummary(msgspec.Struct, frozen=True):
@@ -100,7 +105,8 @@ def run_synthetic(
     """Run a synthetic market as a live feed until its end or until `stop` is set; every frame is then acknowledged.
 
     rate : whether to say rates on stderr every few seconds; say : gets what the user should know
-    Where the feed's log is already newer than the back-dated start, the market starts right after it instead.
+    Where the feed's log is already newer than the back-dated start, the market starts right after it instead. Where a
+    record says how far earlier runs have come, the same market goes on from there.
     TapewatchError if Kafka refuses a frame.
     """
     stop = stop or threading.Event()
@@ -110,7 +116,11 @@ def run_synthetic(
     begun = clock.now()
     tail = read_tail(settings, show.feed)
     start_ns = (begun // NANOS - show.back_date_s) * NANOS
-    if tail.newest_ns >= start_ns:
+    told = before(show.record, show.feed, _described(show), show.resume) if show.record else None
+    if told is not None:
+        start_ns = told.started_ns
+        say(f"market.{show.feed}: going on from {to_rfc3339(told.done_ns)}")
+    elif tail.newest_ns >= start_ns:
         start_ns = (tail.newest_ns // NANOS + 1) * NANOS
         say(f"market.{show.feed} holds rows up to {to_rfc3339(tail.newest_ns)}: starting right after them")
     market = SyntheticMarket(show.config, show.seed, start_ns)
@@ -119,17 +129,28 @@ def run_synthetic(
         say(f"market.{show.feed} exists with {partitions} partitions; using these, not {show.partitions}")
     ids = [instrument.id for instrument in market.instruments]
     producer = feed_producer(settings, linger_ms=1)
-    epoch = tail.next_epoch(_SOURCE, begun)
+    epoch = max(tail.next_epoch(_SOURCE, begun), told.epoch + 1 if told else 0)
+    record = SentRecord(show.record) if show.record else None
+    if record is not None:
+        done_ns = told.done_ns if told else 0
+        record.begin(Run(show.feed, _SOURCE, epoch, partitions, _described(show), start_ns, done_ns))
     mischief = Mischief(producer, show.mischief, clock) if show.mischief else None
-    writer = FeedWriter(mischief or producer, show.feed, _SOURCE, epoch, partitions, ids, clock)
+    writer = FeedWriter(mischief or producer, show.feed, _SOURCE, epoch, partitions, ids, clock, record=record)
     live = LiveWriter(writer, tail.newest_ns)
     said = Rate(writer, clock) if rate else None
     with Monitor("producer", settings) as monitor:
         watching.show(monitor, lambda: writer)
         monitor.ready()
         runner = Runner(show, market, live, start_ns, clock, said, say, beat=monitor.beat, mischief=mischief)
+        if record is not None:
+            runner.keep(record, told)
         runner.run(stop)
     return runner.summary((clock.now() - begun) / NANOS)
+
+
+def _described(show: Show) -> dict[str, Any]:
+    """What a market's rows are a function of, beside its start."""
+    return {"seed": show.seed, "config": msgspec.to_builtins(show.config)}
 
 
 def _warm_up(show: Show) -> None:
@@ -184,6 +205,15 @@ class Runner:
         self._caught_up_s = 0.0
         self._worst_behind = self._said_behind = 0
         self._labels: list[Label] = []
+        self._record: SentRecord | None = None
+        self._before: Before | None = None
+
+    def keep(self, record: SentRecord, told: Before | None) -> None:
+        """Write down what is sent. told : what earlier runs have done, which is not sent again"""
+        self._record, self._before = record, told
+        if told is not None:
+            self._sent_ns = told.done_ns
+            self._live.add(gap_row(told.done_ns))
 
     def run(self, stop: threading.Event) -> None:
         """Send until the end or `stop`; what was begun is flushed, and the label files are whole."""
@@ -192,12 +222,18 @@ class Runner:
             for chunk, self._labels in ahead:
                 if stop.is_set() or self._over(chunk):
                     break
+                if self._before is not None and self._record is not None:
+                    note_left_out(self._record, self._before, chunk.rows, self._live.writer.splitter)
+                    if chunk.end_ns - 1 <= self._before.done_ns:
+                        continue
                 self._follow(chunk, stop)
                 self._after(chunk)
         finally:
             ahead.close()
             self._write_labels()
         self._live.close(self._sent_ns)
+        if self._record is not None:
+            self._record.end(self._sent_ns)
 
     def _over(self, chunk: Chunk) -> bool:
         """Whether the show's length is reached before this chunk."""
@@ -206,7 +242,8 @@ class Runner:
 
     def _follow(self, chunk: Chunk, stop: threading.Event) -> None:
         """Send a chunk's rows as the clock passes their receipt times; one that lies in the past goes at once."""
-        sent = [0] * len(chunk.rows)
+        done_ns = self._before.done_ns if self._before is not None else 0
+        sent = [int(np.searchsorted(rows.ts_recv, done_ns, side="right")) for rows in chunk.rows]
         while True:
             self._beat()
             upto = min(self._clock.now(), chunk.end_ns - 1)
@@ -214,10 +251,12 @@ class Runner:
                 self._mischief.look()
                 self._live.clock_error_ns = self._mischief.clock_error_ns
             for place, rows in enumerate(chunk.rows):
-                cut = int(np.searchsorted(rows.ts_recv, upto, side="right"))
+                cut = max(int(np.searchsorted(rows.ts_recv, upto, side="right")), sent[place])
                 self._live.add(rows.take(slice(sent[place], cut)))
                 sent[place] = cut
             if upto >= self._sent_ns:
+                if self._record is not None:
+                    self._record.flush(upto)
                 self._live.flush(upto)
                 self._sent_ns = upto
             if upto == chunk.end_ns - 1 or stop.is_set():
@@ -226,6 +265,8 @@ class Runner:
 
     def _after(self, chunk: Chunk) -> None:
         """Look at the clock after a chunk: met, kept up with, or fallen behind."""
+        if self._record is not None:
+            self._record.sync()
         now = self._clock.now()
         behind = now - chunk.end_ns
         if not self._followed_ns and behind < NANOS:

@@ -145,6 +145,12 @@ def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mischief", type=Path, metavar="FILE", help="do to the feed what lines of this file order: see docs/faults.md"
     )
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write down every frame that is sent, for `verify --feed --record`"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="with --record: go on where the record ends, if it exists"
+    )
     parser.add_argument("--feed", default="synthetic", help="feed to fill (default: synthetic)")
     parser.add_argument("--partitions", type=_count, default=0, help="partitions of a new topic")
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
@@ -215,6 +221,8 @@ def _described(recording: Recording, feed: str) -> dict[str, Any]:
 def _synthetic(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
     if args.look_alikes and not args.labels:
         raise TapewatchError("--look-alikes needs --labels", "Name a file for the labels too.")
+    if args.resume and not args.record:
+        raise TapewatchError("--resume needs --record", "Name the record of the runs before.")
     beside = args.labels and args.labels.with_name(f"{args.labels.stem}-look-alikes{args.labels.suffix}")
     show = Show(
         config=_config(args),
@@ -227,6 +235,8 @@ def _synthetic(args: argparse.Namespace, settings: Settings, stop: threading.Eve
         partitions=args.partitions,
         await_engine=args.await_engine,
         mischief=args.mischief,
+        record=args.record,
+        resume=args.resume,
     )
     _print(run_synthetic(settings, show, stop=stop, rate=True, say=_say), args.json)
     return 0

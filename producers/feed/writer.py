@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,9 @@ MAX_FRAME_ROWS = 1024
 """Rows of one frame at most."""
 FLUSH_S = 60.0
 """Longest wait for the last acknowledgements, s."""
+
+HEARTBEAT = "heartbeat"
+"""What a record calls a heartbeat's row, whose frame is one of status rows."""
 
 _POLL_EVERY = 64
 
@@ -49,6 +53,18 @@ class SendsRecords(Protocol):
         ...
 
 
+class KeepsRecord(Protocol):
+    """Who writes down what is sent (tapewatch.sent_record.SentRecord does)."""
+
+    def handed(self, partition: int, sequence: int, label: str, rows: int, value: bytes) -> None:
+        """A frame is about to be handed to Kafka."""
+        ...
+
+    def acknowledged(self, partition: int, sequence: int) -> None:
+        """Kafka has it."""
+        ...
+
+
 @dataclass(slots=True)
 class Sent:
     """What was handed to Kafka.
@@ -70,6 +86,7 @@ class FeedWriter:
 
     instruments : ids that will be sent, registered before (see `open_feed`)
     watch : given a frame's rows, gives back what to call when they are acknowledged
+    record : told of every frame before it is handed over, and when it is acknowledged
     An acknowledgement that fails raises TapewatchError at the next call.
     """
 
@@ -83,6 +100,7 @@ class FeedWriter:
         instruments: Iterable[str],
         clock: Clock = WALL,
         watch: Callable[[Rows], Callable[[], None]] | None = None,
+        record: KeepsRecord | None = None,
     ) -> None:
         self.feed, self.source, self.epoch, self.partitions = feed, source, epoch, partitions
         self.topic = topics.market(feed)
@@ -91,7 +109,7 @@ class FeedWriter:
         self._producer = producer
         self._clock = clock
         self._sequence = [0] * partitions
-        self._watch = watch
+        self._watch, self._record = watch, record
         self._own: list[dict[str, None]] = [{} for _ in range(partitions)]
         self._encoders: list[FrameEncoder] = []
         self.extend(instruments)
@@ -109,12 +127,14 @@ class FeedWriter:
         for start in range(0, len(rows), MAX_FRAME_ROWS):
             part = rows if len(rows) <= MAX_FRAME_ROWS else rows.take(slice(start, start + MAX_FRAME_ROWS))
             done = self._watch(part) if self._watch is not None else None
-            self._produce(partition, part.type, self._encoders[partition].encode(part), done)
+            self._produce(
+                partition, part.type, part.type.label, len(part), self._encoders[partition].encode(part), done
+            )
         self.sent.rows[rows.type.label] += len(rows)
 
     def heartbeats(self, partition: int, times: npt.NDArray[np.int64]) -> None:
         """Send heartbeats at these times (UTC nanoseconds, at most 1024) as one frame."""
-        self._produce(partition, RowType.STATUS, self._encoders[partition].heartbeats(times))
+        self._produce(partition, RowType.STATUS, HEARTBEAT, len(times), self._encoders[partition].heartbeats(times))
         self.sent.heartbeats += len(times)
 
     def poll(self) -> None:
@@ -137,9 +157,20 @@ class FeedWriter:
         """Frames on their way."""
         return self.sent.frames - self.sent.acknowledged
 
-    def _produce(self, partition: int, row_type: RowType, value: bytes, done: Callable[[], None] | None = None) -> None:
-        """Queue one frame, waiting while the queue is full: nothing is dropped."""
+    def _produce(
+        self,
+        partition: int,
+        row_type: RowType,
+        label: str,
+        rows: int,
+        value: bytes,
+        done: Callable[[], None] | None = None,
+    ) -> None:
+        """Queue one frame, waiting while the queue is full: nothing is dropped. label : what a record calls the rows"""
         sequence = self._sequence[partition]
+        if self._record is not None:
+            self._record.handed(partition, sequence, label, rows, value)
+            done = partial(self._recorded, partition, sequence, done)
         on_delivery = self._on_delivery if done is None else self._delivery_of(done)
         headers = FrameHeaders(row_type.label, self.source, self.epoch, sequence, self._clock.now()).to_kafka()
         while True:
@@ -170,6 +201,13 @@ class FeedWriter:
                 done()
 
         return delivered
+
+    def _recorded(self, partition: int, sequence: int, done: Callable[[], None] | None) -> None:
+        """A frame is acknowledged."""
+        if self._record is not None:
+            self._record.acknowledged(partition, sequence)
+        if done is not None:
+            done()
 
     def _check(self) -> None:
         if self._failure:

@@ -12,7 +12,9 @@ import msgspec
 from streams.engine.signal_proof import verify_signal
 from streams.engine.verification import Proof, UnknownAlertError, find_records, verify
 from streams.evidence.proving import prove, prove_archived
-from streams.verifying.feed import verify_feed
+from streams.verifying.feed import verify_feed, verify_sent
+from streams.verifying.report import Report
+from streams.verifying.sent import SentReport
 from tapewatch import evidence
 from tapewatch.errors import TapewatchError
 from tapewatch.evidence import Archive, DamagedBundleError
@@ -40,17 +42,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", type=float, default=30.0, metavar="S", help="with --feed: for the engine to come to the log's end"
     )
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="with --feed: its log against what `produce synthetic` says it sent"
+    )
     parser.add_argument("--json", action="store_true", help="print the proof as one JSON document")
     parser.epilog = (
         "examples:\n"
         "  tapewatch verify 5f2c0d6f0a4b4c6e9d1b7a3f8e2c4d60\n"
         "  tapewatch verify --feed binance --json\n"
+        "  tapewatch verify --feed synthetic --record sent.log\n"
         "exit status: 0 every byte is as the log says, 1 it is not"
     )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Verify; exits with 1 where the alert or signal is not what the log or the bundle gives."""
+    if args.feed is None and args.record is not None:
+        raise TapewatchError("--record needs --feed", "Name the feed that the record is of.")
     if args.feed is not None:
         return _feed(args, settings)
     what = "alert"
@@ -73,7 +81,10 @@ def _feed(args: argparse.Namespace, settings: Settings) -> int:
     """Verify a whole feed."""
     if args.alert or args.bundle is not None:
         raise TapewatchError("an alert or a feed, not both", "Give an id, or --feed NAME.")
-    found = verify_feed(settings, args.feed, args.partition, max(args.workers, 1), args.wait)
+    if args.record is not None:
+        found: Report | SentReport = verify_sent(settings, args.feed, args.record)
+    else:
+        found = verify_feed(settings, args.feed, args.partition, max(args.workers, 1), args.wait)
     print(msgspec.json.encode(found).decode() if args.json else "\n".join(found.lines()), flush=True)
     return 0 if found.sound else 1
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from multiprocessing import get_context
+from pathlib import Path
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.shelf import KafkaShelf
 from streams.verifying.partition import Checked, Input, PartitionCheck
 from streams.verifying.report import Report, report
-from tapewatch import kafka, topics
+from streams.verifying.sent import SentReport, check_sent
+from tapewatch import kafka, sent_record, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.registry import Registry
@@ -89,6 +91,26 @@ def verify_feed(
         with ProcessPoolExecutor(min(workers, len(inputs)), mp_context=get_context("spawn")) as pool:
             checked = list(pool.map(check, [settings] * len(inputs), inputs, [quiet] * len(inputs)))
     return report(feed, checked, waiting, (WALL.now() - begun) / NANOS)
+
+
+def verify_sent(settings: Settings, feed: str, path: Path) -> SentReport:
+    """Hold a feed's market log against its simulator's record."""
+    answered = sent_record.read(path)
+    if not answered:
+        raise TapewatchError(f"{path} holds no record", "Name the file given to `produce synthetic --record`.")
+    run = answered[-1].run
+    if run.feed != feed:
+        raise TapewatchError(f"{path} is the record of feed {run.feed}", "Name that feed.")
+    log, topic = KafkaLog(settings), topics.market(feed)
+    if log.partitions.get(topic, 0) < run.partitions:
+        raise TapewatchError(f"{topic} is not on this broker", "Connect to the broker that the record was sent to.")
+    try:
+        # The feed may go on: what was acknowledged before the log's ends were asked for must lie there, and what lies
+        # there must be known to the record as it is after that.
+        logs = [(each, log.records(topic, each)) for each in range(run.partitions)]
+        return check_sent(sent_record.as_answered(sent_record.read(path), answered), logs)
+    finally:
+        log.close()
 
 
 def check(settings: Settings, given: Input, quiet: bool) -> Checked:
