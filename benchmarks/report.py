@@ -70,10 +70,33 @@ def peers_table(result: Document) -> str:
     return "\n".join([*lines, "", _where(result)])
 
 
+def recovery_table(result: Document) -> str:
+    """Seconds by instruments and length of log."""
+    lines = [
+        "| instruments | log behind the snapshot, s | rows | snapshot, MiB | snapshot read, s | log replayed, s "
+        "| recovery, s |",
+        "|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {point['instruments']:,} | {point['log_s']} | {point['rows']:,} | {point['snapshot_mib']:,.1f} "
+        f"| {point['restore_s']['median']:.2f} | {point['replay_s']['median']:.2f} "
+        f"| {point['recovery_s']['median']:.2f} "
+        f"({point['recovery_s']['min']:.2f} to {point['recovery_s']['max']:.2f}) |"
+        for point in result["points"]
+    ]
+    return "\n".join([
+        *lines,
+        "",
+        f"All {result['partitions']} partitions by one process, one after the other, every scenario and model on; one "
+        f"quote an instrument and second. Medians of {result['runs']} runs. {_where(result)}",
+    ])  # fmt: skip
+
+
 TABLES: dict[str, Callable[[Document], str]] = {
     "bench-engine": engine_table,
     "bench-profile": profile_table,
     "bench-peers": peers_table,
+    "bench-recovery": recovery_table,
 }
 """What is made of docs/results/NAME.json, for the place `<!-- NAME -->` to `<!-- end NAME -->`."""
 

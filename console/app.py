@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from aiohttp import web
 
-from console import files, gate
+from console import files, gate, watching
 from console.identity import Account, Identify
 from console.routing import Call, Nothing, RefusedError, Route, answered
 from console.services import HangsUp, Part, Services
@@ -33,7 +33,8 @@ def make_app(
 
     identify : finds the account of a request; routes : of the API
     """
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[gate.guard(services)])
+    middlewares = [watching.counting(services.monitor, services.streams), gate.guard(services)]
+    app = web.Application(client_max_size=MAX_BODY, middlewares=middlewares)
     app.on_response_prepare.append(gate.dress(services))
     app.on_shutdown.append(partial(_end_streams, services=services))
     app.cleanup_ctx.append(partial(_parts, services=services, parts=parts or {}))

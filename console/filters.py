@@ -11,6 +11,7 @@ from msgspec import Meta
 from console.identity import Account
 from console.routing import RefusedError
 from tapewatch.rfc3339 import PATTERN, from_rfc3339
+from tapewatch.settings import Settings
 
 _NO_NUL = "^[^\\x00]*$"
 """PostgreSQL's text holds no NUL."""
@@ -33,6 +34,11 @@ def like(patterns: Iterable[str]) -> list[str]:
 def seen_by(account: Account) -> list[str]:
     """The instruments that an account may see, for `name LIKE ANY(:seen)`."""
     return like(account.instruments)
+
+
+def canaries(settings: Settings) -> list[str]:
+    """The instruments that no list or count holds, for `NOT name LIKE ANY(:canaries)`: our own canaries."""
+    return like(f"{prefix}*" for prefix in settings.notify.canaries)
 
 
 def nanoseconds(when: str, otherwise: int) -> int:

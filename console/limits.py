@@ -51,6 +51,11 @@ class Streams:
             if not mine:
                 self._open.pop(account, None)
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return sum(map(len, list(self._open.values())))
+
     def end(self) -> None:
         """Cancel every stream."""
         for tasks in list(self._open.values()):

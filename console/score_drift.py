@@ -5,7 +5,7 @@ training set: `tapewatch evaluate drift` compares with that, over every feature 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -36,7 +36,8 @@ CROSS JOIN LATERAL (SELECT ts_ns FROM scores WHERE instrument_id = i.id ORDER BY
 _SIZE = "SELECT coalesce(sum(pg_relation_size(inhrelid)), 0) FROM pg_inherits WHERE inhparent = 'scores'::regclass"
 _SAMPLE = """
 SELECT model_id, ts_ns, raw, probability FROM scores TABLESAMPLE SYSTEM (:percent) REPEATABLE (1)
-WHERE ts_ns > :begin AND raw <> 'NaN' LIMIT :limit
+WHERE ts_ns > :begin AND raw <> 'NaN'
+AND NOT instrument_id = ANY(ARRAY(SELECT id FROM instruments WHERE name LIKE ANY(:canaries))) LIMIT :limit
 """
 _MODELS = "SELECT id, detector, version FROM score_models"
 
@@ -64,10 +65,10 @@ class Drift(NamedTuple):
 
 
 class ScoreDrift:
-    """Measures at most once a minute."""
+    """Measures at most once a minute. canaries : patterns of LIKE of the instruments that do not count"""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, canaries: Sequence[str] = ()) -> None:
+        self._database, self._canaries = database, list(canaries)
         self._kept: dict[tuple[int, int], tuple[int, Drift]] = {}
         self._turn = asyncio.Lock()
 
@@ -89,7 +90,9 @@ class ScoreDrift:
         begin = max(last // (step * NS_PER_S) - blocks + 1, 0) * step * NS_PER_S
         ((size,),) = await self._database.rows(_SIZE)
         percent = min(100.0, 100.0 * SAMPLE * _ROW_BYTES / max(float(size), 1.0))
-        rows = await self._database.rows(_SAMPLE, {"percent": percent, "begin": begin, "limit": 2 * SAMPLE})
+        rows = await self._database.rows(
+            _SAMPLE, {"percent": percent, "begin": begin, "limit": 2 * SAMPLE, "canaries": self._canaries}
+        )
         models = {number: (detector, version) for number, detector, version in await self._database.rows(_MODELS)}
         detectors = await asyncio.to_thread(compared, rows, models, step)
         return Drift(step, percent / 100.0, detectors)

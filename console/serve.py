@@ -14,6 +14,7 @@ from console.accounts.enter import identifier
 from console.app import make_app
 from console.database import Database
 from console.services import Services
+from console.watching import watch
 from tapewatch.errors import TapewatchError
 from tapewatch.reach_settings import ConsoleSettings
 from tapewatch.settings import Settings
@@ -84,7 +85,13 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         await runner.setup()
         try:
             await web.TCPSite(runner, wanted.host, wanted.port, ssl_context=_tls(wanted), backlog=256).start()
-            yield address(wanted, runner.addresses[0][1])
+            services.monitor.ready()
+            beating = asyncio.create_task(watch(services.monitor, database))
+            try:
+                with services.monitor:
+                    yield address(wanted, runner.addresses[0][1])
+            finally:
+                beating.cancel()
         finally:
             await runner.cleanup()
     finally:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from console.database import Database
 from console.limits import Rates, Streams
 from tapewatch.clock import WALL, Clock
+from tapewatch.monitoring import Monitor
 from tapewatch.settings import Settings
 
 Part = Callable[["Services"], AbstractAsyncContextManager[Any]]
@@ -33,6 +34,7 @@ class Services:
     """Everything a handler may need.
 
     parts : by name, such as `live` (the tape's hub) or `events` (the event streams)
+    monitor : what the process shows of itself
     rates, streams : how much callers ask for; hashing : held while a password is looked at
     """
 
@@ -43,6 +45,10 @@ class Services:
     rates: Rates = field(default_factory=Rates)
     streams: Streams = field(default_factory=Streams)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHED_AT_ONCE))
+    monitor: Monitor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.monitor = Monitor("console", self.settings)
 
     @asynccontextmanager
     async def running(self, wanted: dict[str, Part]) -> AsyncIterator["Services"]:

@@ -10,12 +10,14 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail
+from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail, watching
+from producers.feed.mischief import Mischief
 from producers.keeping import Before, before, gap_row, note_left_out
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
+from tapewatch.monitoring import Monitor
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import Chunk
 from tapewatch.sent_record import Run, SentRecord
@@ -41,6 +43,7 @@ class Show:
     labels, look_alikes : CSV files of injected manipulation and of what only looks like it, kept up to date
     await_engine : send nothing before an engine works on the feed
     record : file in which every frame that is sent is written down; resume : go on from it where it exists
+    mischief : file of orders of what shall go wrong on the way (producers.feed.mischief)
     """
 
     config: SyntheticConfig
@@ -54,6 +57,7 @@ class Show:
     await_engine: bool = False
     record: Path | None = None
     resume: bool = False
+    mischief: Path | None = None
 
 
 class ShowSummary(msgspec.Struct, frozen=True):
@@ -130,18 +134,23 @@ def run_synthetic(
     if record is not None:
         done_ns = told.done_ns if told else 0
         record.begin(Run(show.feed, _SOURCE, epoch, partitions, _described(show), start_ns, done_ns))
-    writer = FeedWriter(producer, show.feed, _SOURCE, epoch, partitions, ids, clock, record=record)
+    mischief = Mischief(producer, show.mischief, clock) if show.mischief else None
+    writer = FeedWriter(mischief or producer, show.feed, _SOURCE, epoch, partitions, ids, clock, record=record)
     live = LiveWriter(writer, tail.newest_ns)
-    runner = Runner(show, market, live, start_ns, clock, Rate(writer, clock) if rate else None, say)
-    if record is not None:
-        runner.keep(record, told)
-    runner.run(stop)
+    said = Rate(writer, clock) if rate else None
+    with Monitor("producer", settings) as monitor:
+        watching.show(monitor, lambda: writer)
+        monitor.ready()
+        runner = Runner(show, market, live, start_ns, clock, said, say, beat=monitor.beat, mischief=mischief)
+        if record is not None:
+            runner.keep(record, told)
+        runner.run(stop)
     return runner.summary((clock.now() - begun) / NANOS)
 
 
 def _described(show: Show) -> dict[str, Any]:
     """What a market's rows are a function of, beside its start."""
-    return {"seed": show.seed, "config": msgspec.to_builtins(show.config)}
+    return {"seed": show.seed, "config": msgspec.json.decode(msgspec.json.encode(show.config))}
 
 
 def _warm_up(show: Show) -> None:
@@ -171,6 +180,7 @@ class Runner:
     """Brings a market's rows to a live writer as the clock passes them.
 
     told : gets the labels of what has been sent, each second once the market follows the clock, and at the end
+    beat : called in every turn
     """
 
     def __init__(
@@ -183,10 +193,12 @@ class Runner:
         rate: Rate | None = None,
         say: Callable[[str], None] = lambda text: None,
         told: Callable[[list[Label]], None] = lambda labels: None,
+        beat: Callable[[], None] = lambda: None,
+        mischief: Mischief | None = None,
     ) -> None:
-        self._told = told
+        self._told, self._beat = told, beat
         self._show, self._market, self._live, self._clock = show, market, live, clock
-        self._rate, self._say = rate, say
+        self._rate, self._say, self._mischief = rate, say, mischief
         self._start_ns = self._sent_ns = start_ns
         self._begun = clock.now()
         self._followed_ns = 0
@@ -213,6 +225,7 @@ class Runner:
                 if self._before is not None and self._record is not None:
                     note_left_out(self._record, self._before, chunk.rows, self._live.writer.splitter)
                     if chunk.end_ns - 1 <= self._before.done_ns:
+                        self._beat()
                         continue
                 self._follow(chunk, stop)
                 self._after(chunk)
@@ -233,7 +246,11 @@ class Runner:
         done_ns = self._before.done_ns if self._before is not None else 0
         sent = [int(np.searchsorted(rows.ts_recv, done_ns, side="right")) for rows in chunk.rows]
         while True:
+            self._beat()
             upto = min(self._clock.now(), chunk.end_ns - 1)
+            if self._mischief is not None:
+                self._mischief.look()
+                self._live.clock_error_ns = self._mischief.clock_error_ns
             for place, rows in enumerate(chunk.rows):
                 cut = max(int(np.searchsorted(rows.ts_recv, upto, side="right")), sent[place])
                 self._live.add(rows.take(slice(sent[place], cut)))

@@ -9,11 +9,22 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from producers.feed import Due, FeedWriter, LogTail, RecordedFrames, feed_producer, open_feed, read_tail, send_refusals
+from producers.feed import (
+    Due,
+    FeedWriter,
+    LogTail,
+    RecordedFrames,
+    feed_producer,
+    open_feed,
+    read_tail,
+    send_refusals,
+    watching,
+)
 from producers.recordings import Recording, RecordingOptions, open_recording
 from tapewatch import topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import Monitor
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import RowSource
 from tapewatch.settings import Settings
@@ -106,15 +117,18 @@ def replay(
     ids = [instrument.id for instrument in recording.instruments]
     writer = FeedWriter(producer, name, source_name(recording), _EPOCH, count, ids, clock)
     started = clock.now()
-    run = Replay(writer, speed, clock, stop or threading.Event(), watch, tail)
-    complete = run.send(recording)
-    writer.flush()
+    with Monitor("producer", settings) as monitor:
+        watching.show(monitor, lambda: writer)
+        monitor.ready()
+        run = Replay(writer, speed, clock, stop or threading.Event(), watch, tail, monitor.beat)
+        complete = run.send(recording)
+        writer.flush()
     letters = send_refusals(settings, name, writer.source, recording.report.refused)
     return _summary(recording, run, complete, letters, (clock.now() - started) / NANOS)
 
 
 class Replay:
-    """Sends a source's frames at a given speed."""
+    """Sends a source's frames at a given speed. beat : called in every turn"""
 
     def __init__(
         self,
@@ -124,6 +138,7 @@ class Replay:
         stop: threading.Event | None = None,
         watch: Watch | None = None,
         tail: LogTail | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         if not speed > 0.0:
             raise TapewatchError(f"a replay's speed is above 0, not {speed}", "Give a number of times, or max.")
@@ -131,7 +146,7 @@ class Replay:
         self.first_ns = self.last_ns = 0
         self._clock = clock
         self._stop = stop or threading.Event()
-        self._watch = watch
+        self._watch, self._beat = watch, beat
         self._tail = tail or LogTail()
         self._start_ns = 0
 
@@ -145,6 +160,7 @@ class Replay:
 
     def _send(self, frame: Due) -> bool:
         """Send one frame when it is due; False where the replay was stopped."""
+        self._beat()
         if not self.first_ns:
             self._begin(frame.due_ns)
         if self._stop.is_set() or not (self.speed == MAX_SPEED or self._wait(frame.due_ns)):
@@ -175,6 +191,7 @@ class Replay:
         while (left := due - self._clock.now()) > 0:
             if self._stop.is_set():
                 return False
+            self._beat()
             self.writer.poll()
             self._clock.sleep(min(left / NANOS, _SLICE_S))
         return True

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 from tapewatch import kafka
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
+from tapewatch.topics import dead_letter_topic
 
 
 class DeadLetterTopics:
@@ -23,7 +23,7 @@ class DeadLetterTopics:
         if not letters:
             return
         missing = {letter.topic for letter in letters} - self._known
-        kafka.create_topics(self._settings, [TopicSpec(name, 1, {"retention.ms": "-1"}) for name in sorted(missing)])
+        kafka.create_topics(self._settings, [dead_letter_topic(name) for name in sorted(missing)])
         self._known |= missing
         for letter in letters:
             self._producer.produce(letter.topic, letter.value, headers=[*letter.headers])

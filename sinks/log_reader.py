@@ -6,6 +6,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from tapewatch import kafka, logs
+from tapewatch.dlq.retry import Retried
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.settings import Settings
@@ -18,12 +19,12 @@ Log = tuple[str, int]
 """Topic and partition."""
 
 
-def place(message: Message) -> tuple[Log, int]:
+def place(message: Message | Retried) -> tuple[Log, int]:
     """Partition and offset of a record that was received."""
     return (message.topic() or "", message.partition() or 0), message.offset() or 0
 
 
-def headers_of(message: Message) -> Headers:
+def headers_of(message: Message | Retried) -> Headers:
     """A record's headers; a null value as empty."""
     found: Any = message.headers() or ()
     return [(name, value if value is not None else b"") for name, value in found]
@@ -33,10 +34,19 @@ class Reader:
     """A consumer without a group's help: whoever reads says where to read on. Prefetches 32 MiB at most.
 
     group : under which it is known, and keeps positions where it is asked to; is_wanted : which topics it reads
+    told : given librdkafka's statistics every second
     """
 
-    def __init__(self, settings: Settings, group: str, is_wanted: Callable[[str], bool]) -> None:
-        self._consumer = kafka.consumer(settings, group, queued_max_messages_kbytes=32_768, enable_partition_eof=True)
+    def __init__(
+        self,
+        settings: Settings,
+        group: str,
+        is_wanted: Callable[[str], bool],
+        told: Callable[[str], None] | None = None,
+    ) -> None:
+        self._consumer = kafka.consumer(
+            settings, group, told, queued_max_messages_kbytes=32_768, enable_partition_eof=True
+        )
         self._is_wanted = is_wanted
         self._linger_s = settings.sink.linger_ms / 1000
         self._assigned: dict[Log, int] = {}

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.logs import Log
 from tapewatch.settings import Settings
@@ -18,6 +19,17 @@ SESSION_TIMEOUT_MS = 6_000
 
 NO_TOPIC = r"^market\.$"
 """A subscription that matches no topic's name."""
+
+_PASSING = (
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._WAIT_COORD,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.REQUEST_TIMED_OUT,
+)
+"""What a coordinator that moves or dies gives for an answer; librdkafka does not call all of it retriable."""
 
 Key = tuple[str, int]
 """A partition: topic and number."""
@@ -69,7 +81,7 @@ def committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPar
         try:
             return list(consumer.committed(places, timeout=10))
         except KafkaException as error:
-            passing = error.args[0].retriable() or error.args[0].code() == KafkaError._TIMED_OUT
+            passing = error.args[0].retriable() or error.args[0].code() in _PASSING
             if not passing or WALL.now() > deadline:
                 raise
             WALL.sleep(0.1)
@@ -90,10 +102,17 @@ def enqueue(
 
 
 def sound(batch: Iterable[Message], log: Log) -> Iterator[Message]:
-    """The records of a batch; what the consumer says instead of one is logged."""
+    """The records of a batch; what the consumer says instead of one is logged. A place that the log no longer has
+    raises TapewatchError, where the consumer was told not to pass over it.
+    """
     for message in batch:
         if message.error() is None:
             yield message
+        elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:
+            raise TapewatchError(
+                f"{message.topic()}[{message.partition()}] no longer has the records that come next",
+                "They were deleted unread: raise topics.market_retention_hours above the longest time without reader.",
+            )
         elif message.topic() != NO_TOPIC:
             log.warning("consumer", error=str(message.error()))
 

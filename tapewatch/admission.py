@@ -1,7 +1,7 @@
 """What of a partition's log counts: repeats dropped, bad rows refused with a reason. The engine and the sinks share it.
 
 One `Admission` belongs to one partition. Its state is a function of the log: the newest (epoch, sequence) of each
-source, the clock, and the slots in which instruments were first met.
+source and what was left out before it, the clock, and the slots in which instruments were first met.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from tapewatch import checks
+from tapewatch.clock import LATEST_NS
 from tapewatch.errors import ContractError
 from tapewatch.frames import Decoder, FrameHeaders, Headers, View
 from tapewatch.instruments import is_instrument_id
 from tapewatch.rows import EVERY_INSTRUMENT
 
 CONTROL_SOURCE = "control"
+REPLAY_SOURCE = "dead-letters"
+"""Who writes rows into a market topic beside the feed's writer: neither moves the partition's clock."""
+ASIDE = {CONTROL_SOURCE: checks.CONTROL, REPLAY_SOURCE: checks.REPLAY}
 MAX_INSTRUMENTS = 1_000_000
 CACHE_BYTES = 32 * 1024 * 1024
 """Dictionaries a partition remembers at most."""
+WINDOW = 63
+"""A frame is still awaited while at most so many later ones of its source have come; then it counts as seen."""
 CLOCK_TOLERANCE_NS = 60_000_000_000
 """Registrations are stamped by the producer's clock, records by the broker's: they may differ by this much."""
 
@@ -46,9 +52,20 @@ class Admitted:
     reasons: npt.NDArray[np.uint8]
     refused: int
 
+    def stored(self) -> npt.NDArray[np.intp]:
+        """The rows that a store of the market's rows keeps: those that count, and replayed ones of sealed seconds."""
+        kept = (self.reasons == checks.Reason.ACCEPTED) | (self.reasons == checks.Reason.SEALED)
+        return np.flatnonzero(kept)
+
 
 class Admission:
-    """Decides over one partition's records in log order."""
+    """Decides over one partition's records in log order.
+
+    sources : newest (epoch, sequence) by source
+    missing : by source, bit i is set where the sequence i + 1 before the newest has not come; none where all have
+    A frame that a later one of its source has overtaken is no repeat: it is taken where it lies in the log, and rows
+    of a second that is over are late.
+    """
 
     def __init__(self, registry: KnowsInstruments) -> None:
         self._registry = registry
@@ -58,6 +75,7 @@ class Admission:
         self._slot_of: dict[str, int] = {}
         self.names: list[str] = []
         self.sources: dict[str, tuple[int, int]] = {}
+        self.missing: dict[str, int] = {}
         self.clock = np.full(1, -1, dtype=np.int64)
 
     def admit(self, value: bytes | None, headers: Headers | None, appended_ns: int) -> Admitted | None:
@@ -69,19 +87,44 @@ class Admission:
         if not value:
             raise ContractError("unreadable", "an empty record")
         known = FrameHeaders.from_kafka(headers)
-        if (known.epoch, known.sequence) <= self.sources.get(known.source, (-1, -1)):
+        if self._is_repeat(known):
             return None
         view = self._decoder.open(value)
         if view.type.label != known.type:
             raise ContractError("bad_headers", f"header says {known.type}, the frame holds {view.type.label}")
         slots = self._slots(view, appended_ns)
         reasons = np.empty(view.rows, dtype=np.uint8)
-        control = known.source == CONTROL_SOURCE
+        writer = ASIDE.get(known.source, checks.FEED)
+        latest = min(appended_ns + checks.MAX_SKEW_NS, LATEST_NS)
         refused = checks.check(
-            int(view.type), view.buffer, view.offsets, view.rows, slots, control, self.clock, reasons
+            int(view.type), view.buffer, view.offsets, view.rows, slots, writer, latest, self.clock, reasons
         )
-        self.sources[known.source] = (known.epoch, known.sequence)
+        self._note(known)
         return Admitted(view, known, slots, reasons, refused)
+
+    def _is_repeat(self, known: FrameHeaders) -> bool:
+        """Whether a frame's epoch is over, or its sequence was seen (or is older than the window)."""
+        newest = self.sources.get(known.source, (-1, -1))
+        if (known.epoch, known.sequence) > newest:
+            return False
+        back = newest[1] - known.sequence - 1
+        return known.epoch < newest[0] or back < 0 or not self.missing.get(known.source, 0) >> back & 1
+
+    def _note(self, known: FrameHeaders) -> None:
+        """Count a frame as seen."""
+        epoch, newest = self.sources.get(known.source, (-1, -1))
+        missing = self.missing.get(known.source, 0)
+        if known.epoch == epoch and known.sequence < newest:
+            missing &= ~(1 << (newest - known.sequence - 1))
+        else:
+            # What lies between the newest before (or the epoch's beginning) and this one has been left out so far.
+            step = min(known.sequence - newest if known.epoch == epoch else known.sequence + 1, WINDOW + 1)
+            missing = ((missing if known.epoch == epoch else 0) << step | (1 << (step - 1)) - 1) & (1 << WINDOW) - 1
+            self.sources[known.source] = (known.epoch, known.sequence)
+        if missing:
+            self.missing[known.source] = missing
+        else:
+            self.missing.pop(known.source, None)
 
     def _slots(self, view: View, appended_ns: int) -> npt.NDArray[np.int32]:
         """The slot of each dictionary entry, remembered by the dictionary's bytes once all entries are registered."""
@@ -119,12 +162,20 @@ class Admission:
 
     def dump(self) -> dict[str, object]:
         """The state as plain values."""
-        return {"names": self.names, "sources": self.sources, "clock": int(self.clock[0])}
+        return {
+            "names": self.names,
+            "sources": self.sources,
+            "clock": int(self.clock[0]),
+            "missing": self.missing,
+        }
 
-    def load(self, names: list[str], sources: dict[str, tuple[int, int]], clock: int) -> None:
-        """Take up a dumped state."""
+    def load(
+        self, names: list[str], sources: dict[str, tuple[int, int]], clock: int, missing: dict[str, int] | None = None
+    ) -> None:
+        """Take up a dumped state. missing : None in one that was dumped before it was known"""
         self.names = list(names)
         self._slot_of = {name: slot for slot, name in enumerate(names)}
         self.sources = {source: (epoch, sequence) for source, (epoch, sequence) in sources.items()}
+        self.missing = dict(missing or {})
         self.clock[0] = clock
         self._cache.clear()

@@ -25,6 +25,7 @@ _KEYS = {
     "CaseCommand": "case id, or the id of the command where it names none",
     "Commit": "market topic and partition",
     "Coverage": "instrument",
+    "DeadLetterReplay": "letter",
     "Factor": "series, with its instrument where it has one",
     "Fill": "order; the partition is chosen by instrument",
     "Label": "subject",
@@ -56,11 +57,20 @@ _DEAD_LETTER_HEADERS = {
     "origin_partition": "decimal; partition it was read from",
     "origin_offset": "decimal; offset of the record",
     "kind": "row: one row of a frame; record: the record as a whole",
+    "refused_by": "who refused it: engine, producer, postgres, elasticsearch, cases or news; absent in older letters",
     "row": "decimal; the row within its frame (kind row)",
     "type": "row type (kind row)",
     "detail": "the reason in words (kind record)",
     "bytes": "decimal; size of the whole record (kind record)",
     "sha256": "hex; hash of the whole record (kind record)",
+}
+
+_RETRY_HEADERS = {
+    "retry_letter": "id of the dead letter",
+    "retry_topic": "topic that the record lies in",
+    "retry_partition": "decimal; its partition there",
+    "retry_offset": "decimal; its offset there",
+    "retry_appended": "decimal; UTC milliseconds at which it was written there",
 }
 
 _ENGINE_HEADERS = {
@@ -149,6 +159,7 @@ def _market_channels() -> Json:
     """Market topics and the dead letters of any topic."""
     feed = {"feed": {"description": "feed name: lower-case letters, digits and hyphens"}}
     origin = {"topic": {"description": "the topic whose records were refused"}}
+    reader = {"reader": {"description": "who refused them: postgres, elasticsearch, cases or news"}}
     return {
         "market": _channel(
             "market.{feed}",
@@ -158,6 +169,12 @@ def _market_channels() -> Json:
             feed,
         ),
         "deadLetters": _channel("{topic}.dlq", ["deadLetter"], "What was refused, with its reason and origin.", origin),
+        "retries": _channel(
+            "retry.{reader}",
+            ["retry"],
+            "What one reader had refused and takes once more; for that reader alone.",
+            reader,
+        ),
     }
 
 
@@ -236,6 +253,13 @@ def _messages() -> Json:
         "summary": "A refused row as a one-row frame, or the first 64 KiB of a refused record",
         "contentType": "application/octet-stream",
         "headers": _headers(_DEAD_LETTER_HEADERS, tuple(_DEAD_LETTER_HEADERS)[:5]),
+        "payload": {"type": "string", "format": "binary"},
+    }
+    found["retry"] = {
+        "title": "retry",
+        "summary": "A record as its reader had refused it, with the headers that it had",
+        "contentType": "application/octet-stream",
+        "headers": _headers(_RETRY_HEADERS, tuple(_RETRY_HEADERS)),
         "payload": {"type": "string", "format": "binary"},
     }
     return dict(sorted(found.items()))

@@ -17,7 +17,11 @@ Ints = npt.NDArray[np.int32]
 
 
 class Reason(IntEnum):
-    """Why a row is refused. The lower-case name is the dead-letter reason."""
+    """Why a row is refused. The lower-case name is the dead-letter reason.
+
+    Only replayed rows are sealed (sound, but their second is over: the engine passes over them, stores keep them) or
+    early (the partition has not come to their second).
+    """
 
     ACCEPTED = 0
     UNREGISTERED_INSTRUMENT = 1
@@ -33,6 +37,8 @@ class Reason(IntEnum):
     UNKNOWN_CODE = 11
     BAD_BAR = 12
     ABSURD_TS_RECV = 13
+    SEALED = 14
+    EARLY = 15
 
     @property
     def label(self) -> str:
@@ -43,15 +49,19 @@ class Reason(IntEnum):
 UNREGISTERED, MALFORMED, EVERY = -1, -2, -3
 """Slots of dictionary entries that are not registered, not well-formed, or `*`."""
 
+FEED, CONTROL, REPLAY = 0, 1, 2
+"""Who wrote a frame: the feed's writer; whoever changes what is in force; a replay of dead letters."""
+
 MAX_SKEW_NS = 600_000_000_000
-"""A row whose ts_event lies further from ts_recv is refused."""
+"""A row whose ts_event lies further from ts_recv is refused, and one whose ts_recv lies further ahead of the time at
+which the broker took its record: it would carry the partition's clock away, and make every later row late.
+"""
 
 _SECOND = 1_000_000_000
 _STATUS, _TRADE, _ORDER, _QUOTE, _BOOK, _BAR = (
     int(row_type)
     for row_type in (RowType.STATUS, RowType.TRADE, RowType.ORDER, RowType.QUOTE, RowType.BOOK, RowType.BAR)
 )
-_CONTROL = int(StatusKind.CONTROL)
 _LAST_KIND = int(StatusKind.CONTROL)
 _LAST_CONDITION = int(Condition.LATE)
 (
@@ -68,6 +78,8 @@ _LAST_CONDITION = int(Condition.LATE)
     _CODE,
     _BAD_BAR,
     _TS_RECV,
+    _SEALED,
+    _EARLY,
 ) = (int(reason) for reason in list(Reason)[1:])
 LEVELS = BOOK_LEVELS
 
@@ -210,12 +222,15 @@ def _content(  # noqa: C901 - one branch a row type
 
 @kernel
 def check(
-    row_type: int, buffer: Bytes, offsets: Longs, rows: int, slots: Ints, control: bool, clock: Longs, reasons: Bytes
-) -> int:
+    row_type: int, buffer: Bytes, offsets: Longs, rows: int, slots: Ints, writer: int, latest: int, clock: Longs,
+    reasons: Bytes,
+) -> int:  # fmt: skip
     """Fill `reasons` for a frame's rows and move the partition's clock; returns how many rows are refused.
 
     buffer, offsets, rows : a frame's View; slots : int32[dictionary], slot of each entry or a negative code above
-    control : whether the frame comes from the control source, whose ts_recv does not move the clock and is never late
+    writer : FEED; CONTROL, whose ts_recv does not move the clock and is never late; REPLAY, which does not move it
+    either and counts only in the partition's newest second
+    latest : the newest ts_recv that is believed, UTC nanoseconds
     clock : int64[1], the newest second of ts_recv in the log, in and out; reasons : uint8[rows] out
     """
     _content(row_type, buffer, offsets, rows, reasons)
@@ -231,11 +246,14 @@ def check(
         elif slot == UNREGISTERED:
             reason = _UNREGISTERED
         elif reason == 0:
-            if ts_recv[row] <= 0 or ts_recv[row] > LATEST_NS:
+            if ts_recv[row] <= 0 or ts_recv[row] > latest:
                 reason = _TS_RECV
             elif ts_event[row] <= 0 or ts_event[row] > LATEST_NS or abs(ts_event[row] - ts_recv[row]) > MAX_SKEW_NS:
                 reason = _TS_EVENT
-            elif not control:
+            elif writer == REPLAY:
+                second = ts_recv[row] // _SECOND
+                reason = 0 if second == clock[0] else (_SEALED if second < clock[0] else _EARLY)
+            elif writer == FEED:
                 second = ts_recv[row] // _SECOND
                 if second < clock[0]:
                     reason = _LATE

@@ -37,6 +37,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evidence": ("tapewatch.commands.evidence", "archived evidence: list, export, check, give up after its lock"),
     "coverage": ("tapewatch.commands.coverage", "what of a day was watched, and trades against the venues' totals"),
     "reconcile": ("sinks.commands.reconcile", "compare alerts in topic, PostgreSQL and Elasticsearch; repair"),
+    "chaos": ("infra.commands.chaos", "a site of its own under faults: what was lost, twice there or different"),
+    "dlq": ("tapewatch.commands.dlq", "dead letters: list, show, and send chosen ones once more, none twice"),
     "audit": ("tapewatch.commands.audit", "check the hash chain of the audit log"),
     "console": ("console.commands.console", "the web console and its HTTP API"),
     "accounts": ("console.commands.accounts", "the console's accounts, passwords and API tokens"),

@@ -20,6 +20,7 @@ from confluent_kafka import Message as Record
 
 from tapewatch import kafka, logs
 from tapewatch import settings as configuration
+from tapewatch.canaries import Canary, is_canary
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.messages import BY_TOPIC, Alert, Message, Severity, Signal, decode
@@ -43,6 +44,7 @@ class Options(TypedDict, total=False):
     since : where to begin without a position: beginning, now, or a time (RFC 3339, by when it was recorded); empty is
     the beginning with a group, now without
     instruments : patterns with * and ?; venues : behind the id's point; scenarios, min_severity : alerts only
+    canaries : also what is said of canaries (`notify.canaries`), our own manipulation; left out otherwise
     until_idle : end when nothing came for so many seconds; None goes on until `close`
     settings : the settings of the working folder and environment where there are none
     """
@@ -53,6 +55,7 @@ class Options(TypedDict, total=False):
     venues: Sequence[str]
     scenarios: Sequence[str]
     min_severity: Severity
+    canaries: bool
     until_idle: float | None
     settings: Settings
 
@@ -74,16 +77,20 @@ def subscribe(topic: str, **options: Unpack[Options]) -> "Stream[Any]":
     group = options.get("group", "")
     start = _start(options.get("since", "") or ("beginning" if group else "now"))
     settings = options.get("settings") or configuration.load()
-    return Stream(settings, kind, _filter(options), group, start, options.get("until_idle"))
+    return Stream(settings, kind, _filter(options, settings), group, start, options.get("until_idle"))
 
 
-def _filter(options: Options) -> Callable[[Any], bool]:
+def _filter(options: Options, settings: Settings) -> Callable[[Any], bool]:
     """Which messages the subscriber wants."""
     patterns, venues = options.get("instruments", ()), options.get("venues", ())
     scenarios, least = options.get("scenarios", ()), _SEVERITIES.index(options.get("min_severity", "low"))
 
+    hidden = () if options.get("canaries", False) else settings.notify.canaries
+
     def wanted(message: Any) -> bool:
         instrument = str(getattr(message, "instrument", ""))
+        if is_canary(hidden, instrument) and not isinstance(message, Canary):
+            return False
         if patterns and not any(fnmatch.fnmatchcase(instrument, each) for each in patterns):
             return False
         if venues and instrument.rpartition(".")[2] not in venues:

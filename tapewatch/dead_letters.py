@@ -10,6 +10,16 @@ from tapewatch.rows import Rows
 
 KEPT_BYTES = 65_536
 
+ENGINE, PRODUCER, POSTGRES, ELASTICSEARCH, CASES, NEWS = (
+    "engine",
+    "producer",
+    "postgres",
+    "elasticsearch",
+    "cases",
+    "news",
+)
+"""Who refuses: what a replay can do depends on it."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -25,24 +35,26 @@ class DeadLetter:
         return next(value.decode() for name, value in self.headers if name == "reason")
 
 
-def _headers(origin: tuple[str, int, int], reason: str, **more: str) -> list[tuple[str, bytes]]:
+def _headers(origin: tuple[str, int, int], reason: str, by: str, **more: str) -> list[tuple[str, bytes]]:
     topic, partition, offset = origin
     named = {
         "reason": reason,
         "origin_topic": topic,
         "origin_partition": str(partition),
         "origin_offset": str(offset),
+        "refused_by": by,
         **more,
     }
     return [(name, value.encode()) for name, value in named.items()]
 
 
-def of_record(origin: tuple[str, int, int], reason: str, detail: str, value: bytes | None) -> DeadLetter:
-    """A whole record that was refused. origin : topic, partition, offset."""
+def of_record(origin: tuple[str, int, int], reason: str, detail: str, value: bytes | None, by: str) -> DeadLetter:
+    """A whole record that was refused. origin : topic, partition, offset; by : who refused it"""
     data = value or b""
     headers = _headers(
         origin,
         reason,
+        by,
         kind="record",
         detail=detail[:500],
         bytes=str(len(data)),
@@ -52,8 +64,7 @@ def of_record(origin: tuple[str, int, int], reason: str, detail: str, value: byt
 
 
 def of_row(origin: tuple[str, int, int], reason: str, rows: Rows, row: int) -> DeadLetter:
-    """One row of a frame that was refused; the value is a one-row frame."""
+    """One row of a frame that the engine refused; the value is a one-row frame."""
     value = frames.encode(rows.take(slice(row, row + 1)))
-    return DeadLetter(
-        topics.dead_letters(origin[0]), value, _headers(origin, reason, kind="row", row=str(row), type=rows.type.label)
-    )
+    headers = _headers(origin, reason, ENGINE, kind="row", row=str(row), type=rows.type.label)
+    return DeadLetter(topics.dead_letters(origin[0]), value, headers)

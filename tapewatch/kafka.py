@@ -1,17 +1,28 @@
 """Kafka clients as every part of the project makes them, and the few administrative acts it needs."""
 
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tapewatch import topics
+from tapewatch import logs, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
 TIMEOUT_S = 15.0
+STATISTICS_MS = 1_000
+ASKED_AGAIN_S = 3.0
+"""How often a broker that is away is asked for, where it is waited for."""
+
+_log = logs.get("kafka")
+
+
+class BrokerAwayError(TapewatchError):
+    """No broker answers."""
+
 
 _NOT_READY = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
@@ -26,8 +37,11 @@ def admin(settings: Settings) -> AdminClient:
     return AdminClient(_common(settings))
 
 
-def producer(settings: Settings, **properties: Any) -> Producer:
-    """An idempotent producer; `properties` use underscores for dots (linger_ms=5)."""
+def producer(settings: Settings, told: Callable[[str], None] | None = None, **properties: Any) -> Producer:
+    """An idempotent producer; `properties` use underscores for dots (linger_ms=5).
+
+    told : given librdkafka's statistics every second, while the producer is polled
+    """
     return Producer(
         {
             **_common(settings),
@@ -35,13 +49,22 @@ def producer(settings: Settings, **properties: Any) -> Producer:
             "message.max.bytes": 16_000_000,
             "queue.buffering.max.kbytes": 262_144,
             "queue.buffering.max.messages": 500_000,
+            **_statistics(told),
             **_dotted(properties),
         }
     )
 
 
-def consumer(settings: Settings, group: str = "tapewatch-reader", **properties: Any) -> Consumer:
-    """A read-committed consumer that commits nothing by itself."""
+def consumer(
+    settings: Settings,
+    group: str = "tapewatch-reader",
+    told: Callable[[str], None] | None = None,
+    **properties: Any,
+) -> Consumer:
+    """A read-committed consumer that commits nothing by itself.
+
+    told : given librdkafka's statistics every second, while the consumer is polled
+    """
     return Consumer(
         {
             **_common(settings),
@@ -52,13 +75,19 @@ def consumer(settings: Settings, group: str = "tapewatch-reader", **properties: 
             "isolation.level": "read_committed",
             "fetch.message.max.bytes": 16_777_216,
             "fetch.wait.max.ms": 10,
+            **_statistics(told),
             **_dotted(properties),
         }
     )
 
 
+def _statistics(told: Callable[[str], None] | None) -> dict[str, Any]:
+    return {} if told is None else {"stats_cb": told, "statistics.interval.ms": STATISTICS_MS}
+
+
 def _dotted(properties: dict[str, Any]) -> dict[str, Any]:
-    return {name.replace("_", "."): value for name, value in properties.items()}
+    """Names as librdkafka has them; callbacks keep their own."""
+    return {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in properties.items()}
 
 
 def create_topics(settings: Settings, specs: Iterable[topics.TopicSpec]) -> list[str]:
@@ -102,12 +131,25 @@ def _await_leaders(client: AdminClient, names: list[str]) -> None:
     raise TapewatchError("the broker did not make the new topics ready", "Look at its log; then run the command again.")
 
 
-def existing_topics(client: AdminClient) -> dict[str, int]:
-    """Topic name -> number of partitions."""
+def await_broker(settings: Settings, stop: threading.Event) -> bool:
+    """Wait until a broker answers, saying so; False where `stop` was set first."""
+    client = admin(settings)
+    while not stop.is_set():
+        try:
+            existing_topics(client, ASKED_AGAIN_S)
+            return True
+        except BrokerAwayError as error:
+            _log.warning("waiting for Kafka", bootstrap=settings.bootstrap(), problem=error.message, next=error.hint)
+            stop.wait(ASKED_AGAIN_S)
+    return False
+
+
+def existing_topics(client: AdminClient, patience_s: float = TIMEOUT_S) -> dict[str, int]:
+    """Topic name -> number of partitions. BrokerAwayError where no broker answers for `patience_s` seconds."""
     try:
-        found = client.list_topics(timeout=TIMEOUT_S).topics
+        found = client.list_topics(timeout=patience_s).topics
     except KafkaException as error:
-        raise TapewatchError(
+        raise BrokerAwayError(
             f"Kafka does not answer: {error}", "Run `tapewatch status`; start it with `tapewatch up`."
         ) from error
     return {name: len(topic.partitions) for name, topic in found.items()}
@@ -160,6 +202,19 @@ def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
             if error.args[0].code() not in _NOT_READY or WALL.now() > deadline:
                 raise
             WALL.sleep(0.05)
+
+
+def read_settled(settings: Settings, topic: str, on_message: Callable[[Message], None]) -> None:
+    """As `read_all`, up to the end of the log as it stands now: transactions that are open there are waited for."""
+    reader, ends = consumer(settings), consumer(settings, isolation_level="read_uncommitted")
+    try:
+        for partition in range(existing_topics(admin(settings)).get(topic, 0)):
+            low, end = watermarks(ends, topic, partition)
+            for message in read_range(reader, topic, partition, low, end):
+                on_message(message)
+    finally:
+        reader.close()
+        ends.close()
 
 
 def read_all(settings: Settings, topic: str, on_message: Callable[[Message], None]) -> None:

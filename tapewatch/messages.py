@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from tapewatch.canaries import Canary as Canary
+from tapewatch.dead_letter_messages import DeadLetterReplay as DeadLetterReplay
 from tapewatch.desk_messages import Case as Case
 from tapewatch.desk_messages import CaseAlert as CaseAlert
 from tapewatch.desk_messages import CaseAnswer as CaseAnswer
@@ -409,6 +410,7 @@ KINDS: dict[str, type[Message]] = {
         CaseCommand,
         Commit,
         Coverage,
+        DeadLetterReplay,
         Factor,
         Fill,
         Label,

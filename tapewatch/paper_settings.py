@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tapewatch.canaries import PREFIX, is_canary
+
 Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 
@@ -19,6 +21,7 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     latency_ms : from the log time of a signal to the market; lifetime_s : a resting order is cancelled after it
     half_life_s, warm_s : of the volatility, and seconds before it is trusted; least_volatility : a second, a floor
     started : whether it trades before anybody says `start`
+    untraded : what the ids of instruments begin with that are never traded, separated by commas: the canaries
     auto : whether instruments trade unless they are switched off; day_trading : flat when an instrument's session ends
     """
 
@@ -36,6 +39,11 @@ class PaperSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     started: bool = False
     auto: bool = True
     day_trading: bool = True
+    untraded: str = PREFIX
+
+    def is_untraded(self, instrument: str) -> bool:
+        """Whether an instrument is never traded."""
+        return is_canary(tuple(filter(None, self.untraded.split(","))), instrument)
 
     @property
     def latency_ns(self) -> int:

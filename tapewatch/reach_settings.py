@@ -90,7 +90,7 @@ class CanarySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     every_s: PositiveFloat = 300.0
-    due_s: PositiveFloat = 120.0
+    due_s: PositiveFloat = 60.0
     scenarios: Annotated[tuple[str, ...], Meta(min_length=1)] = ("pump_and_dump",)
     stages: tuple[Stage, ...] = ("topic", "postgres")
     group: str = "tapewatch-canary"

@@ -36,6 +36,7 @@ POSITIONS = "positions"
 PAPER_COMMANDS = "paper.commands"
 PAPER_COMMITS = "paper.commits"
 PAPER_SNAPSHOTS = "paper.snapshots"
+REPLAYS = "dlq.replays"
 
 FEED_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MARKET_PATTERN = r"^market\.[a-z0-9][a-z0-9-]{0,63}$"
@@ -76,6 +77,26 @@ def dead_letters(topic: str) -> str:
     return f"{topic}.dlq"
 
 
+def retry(reader: str) -> str:
+    """What one reader alone takes once more: records that it had refused."""
+    return f"retry.{reader}"
+
+
+def retry_topic(reader: str) -> TopicSpec:
+    """How such a topic is made: one partition, so that records keep the order in which they are sent."""
+    return TopicSpec(retry(reader), 1, _FOREVER)
+
+
+def replays_topic() -> TopicSpec:
+    """Where it is written down which dead letters were replayed: kept for ever, since none is replayed twice."""
+    return TopicSpec(REPLAYS, 1, _FOREVER)
+
+
+def dead_letter_topic(name: str) -> TopicSpec:
+    """How a dead-letter topic is made: one partition, so that letters lie in the order in which they were refused."""
+    return TopicSpec(name, 1, _FOREVER)
+
+
 def market_topics(feed: str, settings: TopicSettings, partitions: int = 0) -> list[TopicSpec]:
     """A feed's market topic (broker append time, so that a record's age against a registration is a fact of the log)
     and its dead letters.
@@ -84,7 +105,7 @@ def market_topics(feed: str, settings: TopicSettings, partitions: int = 0) -> li
     kept = {"retention.ms": str(settings.market_retention_hours * 3_600_000), **_LARGE}
     return [
         TopicSpec(name, partitions or settings.market_partitions, {**kept, "message.timestamp.type": "LogAppendTime"}),
-        TopicSpec(dead_letters(name), 1, _FOREVER),
+        dead_letter_topic(dead_letters(name)),
     ]
 
 
@@ -117,7 +138,7 @@ def source_topics(settings: TopicSettings) -> list[TopicSpec]:
     names = (FACTORS, NEWS)
     return [
         *(TopicSpec(name, 1, _FOREVER) for name in names),
-        *(TopicSpec(dead_letters(name), 1, _FOREVER) for name in names),
+        *(dead_letter_topic(dead_letters(name)) for name in names),
         TopicSpec(PRODUCER_STATE, 1, _POSITIONS),
     ]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import compare, console_tape, engine, feeds, profile
+from benchmarks import compare, console_tape, engine, feeds, profile, recovery
 from benchmarks.engine import say
 from benchmarks.sinks import rates
 from tapewatch.settings import Settings
@@ -18,6 +18,7 @@ _EPILOG = """examples:
   tapewatch bench feeds --json
   tapewatch bench tape --json
   tapewatch bench sinks --json
+  tapewatch bench recovery --json
   tapewatch bench peers --peer quix --peer faust
 """
 
@@ -33,6 +34,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     live.epilog = "example: tapewatch bench feeds --runs 3 --json"
     live.add_argument("--runs", type=_count, default=3, help="(default: 3)")
     _configure_output(live)
+
+    again = what.add_parser("recovery", help="a dead engine's state, made again from snapshot and log")
+    again.epilog = "example: tapewatch bench recovery --instruments 2000 --log-seconds 10 30 --json"
+    again.add_argument("--instruments", type=_count, nargs="+", default=[500, 2000, 5000], metavar="N")
+    again.add_argument(
+        "--log-seconds",
+        type=_count,
+        nargs="+",
+        default=[10, 30, 60],
+        metavar="S",
+        help="of market behind the snapshot (default: %(default)s)",
+    )
+    again.add_argument("--runs", type=_count, default=3, help="of each (default: 3)")
+    _configure_output(again)
 
     tape = what.add_parser("tape", help="the console: its tape in a real browser, its event streams")
     tape.epilog = "example: tapewatch bench tape --seconds 30 --json"
@@ -96,6 +111,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         | feeds.FeedsResult
         | console_tape.ConsoleResult
         | rates.SinksResult
+        | recovery.RecoveryResult
     )
     if args.what == "tape":
         result = console_tape.bench(settings, args.seconds, say)
@@ -103,6 +119,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         result = feeds.bench(settings, args.runs, say)
     elif args.what == "sinks":
         result = rates.bench(settings, args.runs, args.share, args.seed, say)
+    elif args.what == "recovery":
+        result = recovery.bench(settings, args.instruments, args.log_seconds, args.runs, args.seed, say)
     elif args.what == "peers":
         result = compare.bench(settings, args.peer or list(compare.PEERS), args.seed, args.share, say)
     elif args.profile:

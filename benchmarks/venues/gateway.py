@@ -15,7 +15,8 @@ from benchmarks.venues.setup import INSTRUMENTS, REFERENCE, client, limits
 from sinks.orders import Arrived, Gateway, Intake, Journal, serve
 from sinks.orders.journal import Log, Outgoing
 from tapewatch import logs, topics
-from tapewatch.settings import LogSettings
+from tapewatch.monitoring import Monitor
+from tapewatch.settings import LogSettings, Settings
 
 LOG = (topics.ORDERS, 0)
 
@@ -79,7 +80,8 @@ async def work(name: str, address: str, folder: Path, until_idle: float | None) 
     gateway = Gateway(venue, journal, bounds, poll_s=0.1)
     intake = Intake(journal, bounds, REFERENCE, gateway.active)
     print("ready", flush=True)
-    await serve(gateway, intake, journal, venue, FileOrderLog(folder), asyncio.Event(), until_idle)
+    monitor = Monitor("sink_orders", Settings())
+    await serve(gateway, intake, journal, venue, FileOrderLog(folder), asyncio.Event(), monitor, until_idle)
     journal.close()
 
 

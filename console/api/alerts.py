@@ -6,7 +6,20 @@ import msgspec
 from msgspec import Meta
 
 from console.api import moments
-from console.filters import Cursor, Glob, When, Word, cursor, facets, identity, like, nanoseconds, place, seen_by
+from console.filters import (
+    Cursor,
+    Glob,
+    When,
+    Word,
+    canaries,
+    cursor,
+    facets,
+    identity,
+    like,
+    nanoseconds,
+    place,
+    seen_by,
+)
 from console.routing import Call, RefusedError, Route
 from tapewatch.desk_messages import CaseState
 from tapewatch.messages import Alert, AlertState, Severity
@@ -92,7 +105,7 @@ FROM alerts a JOIN instruments i ON i.id = a.instrument_id
 LEFT JOIN case_alerts ca ON ca.alert_id = a.id LEFT JOIN cases c ON c.id = ca.case_id
 """
 _WHERE = """
-WHERE i.name LIKE ANY(:seen)
+WHERE i.name LIKE ANY(:seen) AND NOT i.name LIKE ANY(:canaries)
 AND (:scenarios = '{}' OR a.scenario = ANY(:scenarios)) AND (:severities = '{}' OR a.severity = ANY(:severities))
 AND (:states = '{}' OR a.state = ANY(:states))
 AND (:case_states = '{}' OR coalesce(c.state, 'none') = ANY(:case_states))
@@ -136,6 +149,7 @@ def _conditions(call: Call) -> dict[str, Any]:
     wanted: Wanted = call.query
     return {
         "seen": seen_by(call.account),
+        "canaries": canaries(call.services.settings),
         "scenarios": list(wanted.scenario),
         "severities": list(wanted.severity),
         "states": list(wanted.state),

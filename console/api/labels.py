@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from console.app import record
 from console.csv_text import cell
-from console.filters import Glob, MessageId, Word, seen_by
+from console.filters import Glob, MessageId, Word, canaries, seen_by
 from console.label_log import LabelLog, newest
 from console.routing import Call, RefusedError, Route
 from console.services import Services
@@ -91,7 +91,8 @@ class Row(msgspec.Struct, frozen=True):
 _ALERTS = """
 SELECT a.id, i.name, a.decided_ns, a.sentence, a.scenario || ', ' || a.severity, '' FROM alerts a
 JOIN instruments i ON i.id = a.instrument_id
-WHERE i.name LIKE ANY(:seen) AND NOT a.id = ANY(:without) ORDER BY a.decided_ns DESC, a.id LIMIT :limit
+WHERE i.name LIKE ANY(:seen) AND NOT i.name LIKE ANY(:canaries)
+AND NOT a.id = ANY(:without) ORDER BY a.decided_ns DESC, a.id LIMIT :limit
 """
 _NEWS = """
 SELECT n.id, coalesce(n.instruments[1], ''), n.published_ns, n.headline, n.source || ', ' || n.language, n.url
@@ -138,7 +139,8 @@ async def items(call: Call) -> list[Item]:
             given.setdefault(label.subject, []).append(label)
     without = [] if wanted.all else list(given)
     statement = _ALERTS if wanted.kind == "alert" else _NEWS
-    bound = {"seen": seen_by(call.account), "without": without, "limit": wanted.limit}
+    hidden = {"canaries": canaries(call.services.settings)} if wanted.kind == "alert" else {}
+    bound = {"seen": seen_by(call.account), "without": without, "limit": wanted.limit, **hidden}
     rows = await call.services.database.rows(statement, bound)
     return [
         Item(wanted.kind, row[0], row[1], to_rfc3339(row[2]), row[3], row[4], row[5], given.get(row[0], []))

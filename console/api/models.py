@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from console.filters import canaries
 from console.model_commands import Models
 from console.recent import Ms
 from console.routing import Call, RefusedError, Route
@@ -144,7 +145,7 @@ async def _models(services: Services) -> AsyncIterator[Models]:
 
 @asynccontextmanager
 async def _drift(services: Services) -> AsyncIterator[ScoreDrift]:
-    yield ScoreDrift(services.database)
+    yield ScoreDrift(services.database, canaries(services.settings))
 
 
 PARTS = {"models": _models, "score drift": _drift}

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Meta
 
-from console.filters import Glob, Word, seen_by
+from console.filters import Glob, Word, canaries, seen_by
 from console.recent import NS_PER_S, Ms, ms
 from console.routing import Call, Route
 from tapewatch.messages import PaperCommit
@@ -82,6 +82,7 @@ FROM instruments i CROSS JOIN LATERAL (
     ORDER BY ts_ns DESC LIMIT :limit
 ) s
 WHERE i.id > 0 AND (:instrument = '' OR i.name = :instrument) AND i.name LIKE ANY(:seen)
+AND NOT i.name LIKE ANY(:canaries)
 ORDER BY s.ts_ns DESC, i.name LIMIT :limit
 """
 _LINES = """
@@ -99,6 +100,7 @@ LEFT JOIN LATERAL (
     SELECT ts_ns, close FROM bars WHERE instrument_id = i.id AND interval_s IN (60, 86400) ORDER BY ts_ns DESC LIMIT 1
 ) bar ON true
 WHERE i.id > 0 AND (s.ts_ns IS NOT NULL OR p.id IS NOT NULL) AND i.name LIKE ANY(:seen)
+AND NOT i.name LIKE ANY(:canaries)
 ORDER BY s.ts_ns DESC NULLS LAST, i.name LIMIT 2000
 """
 _FORECASTS = """
@@ -121,17 +123,21 @@ CROSS JOIN LATERAL (
 """
 
 
+def _seen(call: Call) -> dict[str, list[str]]:
+    return {"seen": seen_by(call.account), "canaries": canaries(call.services.settings)}
+
+
 async def listed(call: Call) -> list[Signal]:
     """Signals, newest first."""
     wanted: Wanted = call.query
-    rows = await call.services.database.rows(_NEWEST, {**msgspec.structs.asdict(wanted), "seen": seen_by(call.account)})
+    rows = await call.services.database.rows(_NEWEST, {**msgspec.structs.asdict(wanted), **_seen(call)})
     return [Signal(row[0], row[1], int(ms(row[2]) or 0), *row[3:]) for row in rows]
 
 
 async def table(call: Call) -> list[Line]:
     """A line for each instrument with a signal or a prediction."""
     database = call.services.database
-    rows = await database.rows(_LINES, {"seen": seen_by(call.account)})
+    rows = await database.rows(_LINES, _seen(call))
     begins = {row.id: day_begin(row.bar_ns, row.zone) for row in rows if row.bar_ns is not None}
     closes: dict[int, float] = {}
     if begins:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from console.api.cases import send
-from console.filters import When, Word, identity, nanoseconds, seen_by
+from console.filters import When, Word, canaries, identity, nanoseconds, seen_by
 from console.routing import Call, RefusedError, Route
 from tapewatch.case_client import command, suppression
 from tapewatch.clock import NANOS
@@ -73,6 +73,7 @@ SELECT count(*) FILTER (WHERE (:scenario = '' OR a.scenario = :scenario) AND (:i
 AND (:venue = '' OR right(i.name, length(:venue) + 1) = '.' || :venue)
 AND (:below = '' OR array_position(:ranks, a.severity) < array_position(:ranks, :below))), count(*)
 FROM alerts a JOIN instruments i ON i.id = a.instrument_id WHERE a.decided_ns >= :since AND i.name LIKE ANY(:seen)
+AND NOT i.name LIKE ANY(:canaries)
 """
 
 
@@ -90,6 +91,7 @@ async def effect(call: Call) -> Effect:
     bound = msgspec.structs.asdict(wanted) | {
         "since": call.services.clock.now() - _LAST_DAYS * _DAY,
         "seen": seen_by(call.account),
+        "canaries": canaries(call.services.settings),
         "ranks": ["low", "medium", "high", "critical"],
     }
     rows = await call.services.database.rows(_EFFECT, bound)

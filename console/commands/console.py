@@ -8,6 +8,7 @@ import sys
 import msgspec
 
 from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME:ROLE",
         help="make this account first, unless it is there; its generated password is printed once",
     )
+    add_flag(parser)
     parser.add_argument("--openapi", action="store_true", help="print the OpenAPI document and end")
     parser.add_argument(
         "--json", action="store_true", help="address and new accounts as one JSON document, at the start"
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.openapi:
         print(openapi.text(api.routes()), end="")
         return 0
+    settings = asked(settings, args.metrics)
     given = {"host": args.host, "port": args.port}
     wanted = msgspec.structs.replace(
         settings.console, **{key: value for key, value in given.items() if value is not None}

@@ -13,6 +13,7 @@ from console.live.position import Position
 from console.live.subscriber import Form, Note, Subscriber
 from console.routing import RefusedError
 from console.services import Services
+from tapewatch.canaries import is_canary
 from tapewatch.settings import Settings
 
 MAX_STREAMS = 500
@@ -28,6 +29,7 @@ class Hub:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._canaries = settings.notify.canaries
         self._position: Position = {}
         self._known = asyncio.Event()
         self._subscribers: set[Subscriber] = set()
@@ -44,12 +46,19 @@ class Hub:
             self._position[topic, partition] = offset + 1
             if not any(topic in each.wanted for each in self._subscribers):
                 continue
-            found = read(topic, value)
+            found = self._read(topic, value)
             if found is None:
                 continue
             event = Event(topic, *found, self._position)
             for each in self._subscribers:
                 each.offer(event)
+
+    def _read(self, topic: str, value: bytes | None) -> tuple[bytes, frozenset[str]] | None:
+        """A message and whom it concerns; None where it is none, or is said of canaries alone."""
+        found = read(topic, value)
+        if found is None or (found[1] and all(is_canary(self._canaries, name) for name in found[1])):
+            return None
+        return found
 
     @property
     def id(self) -> str:
@@ -99,7 +108,7 @@ class Hub:
             sent.append(_gap(left_out, reached).encoded(subscriber.form))
         for topic, partition, offset, value in records:
             reached[topic, partition] = offset + 1
-            found = read(topic, value)
+            found = self._read(topic, value)
             if found is None:
                 continue
             event = Event(topic, *found, reached)

@@ -32,6 +32,7 @@ END_S = 25
 BROKER_HEAP_MB = 360
 SEARCH_HEAP_MB = 400
 ENGINES = 2
+OPTIONAL = ("elasticsearch", "notify", "cases", "evidence", "paper", "reconcile")
 WEBHOOKS_RETRY_S = (1, 2, 4, 8, 8, 8, 15, 15, 15, 30, 30, 30)
 
 
@@ -39,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
     """What runs.
 
     seed : of the market; instruments, rows_per_second : of it; back_date_s : seconds of it that are sent at once
-    partitions : of the market topic; without : of elasticsearch, paper, evidence, cases, notify, reconcile
+    partitions : of the market topic; without : names from OPTIONAL
     database_mb : size of the tmpfs; snapshot_seconds : of the engines
     """
 
@@ -290,6 +291,8 @@ class Site:
                 "notify": {
                     "allow_networks": ["127.0.0.0/8"],
                     "allow_http": True,
+                    # Every alert goes out: what the case stage would inhibit is another's test.
+                    "case_wait_s": 0,
                     "retry_s": list(WEBHOOKS_RETRY_S),
                 },
             }
@@ -333,7 +336,7 @@ class Site:
         compare = ["reconcile", "--every", "15", "--settle", "20", "--json", "--metrics", str(self.ports["reconcile"])]
         return [
             ("sink-postgres", "sink", ["sink", "postgres"]),
-            *([("elasticsearch-sink", "sink", ["sink", "elasticsearch"])] if self.has_search else []),
+            *([("sink-elasticsearch", "sink", ["sink", "elasticsearch"])] if self.has_search else []),
             ("notify", "sink", ["sink", "notify"]),
             ("cases", "stage", ["run", "cases", "--quiet"]),
             ("evidence", "stage", ["run", "evidence", "--instance", "evidence-1", "--quiet"]),

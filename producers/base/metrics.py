@@ -43,10 +43,12 @@ class FeedMetrics:
     collector : whose messages, refusals, drops and violations are shown; None where there is none
     ack : from the receipt of a message to Kafka's acknowledgement of its rows
     links, services : the feed's websockets and web services; offset : of the venue's clock
+    newest_ns : receipt of the newest row that is no status, UTC ns; 0 before the first
     """
 
     def __init__(self, feed: str, collector: Collector | None = None) -> None:
         self.feed = feed
+        self.newest_ns = 0
         self.ack = Latencies()
         self.links: Sequence[CountsLosses] = ()
         self.services: Sequence[CountsFailures] = ()
@@ -74,6 +76,7 @@ class FeedMetrics:
                 counts += np.bincount(codes[rows.columns["kind"] == int(kind)], minlength=size)
         else:
             self._event[codes] = rows.columns["ts_event"]
+            self.newest_ns = int(rows.ts_recv[-1])
 
     def acknowledged(self, received: npt.NDArray[np.int64], now: int) -> None:
         """Count the rows of a frame that Kafka acknowledged. received : their ts_recv; now : UTC ns"""

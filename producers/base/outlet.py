@@ -128,7 +128,7 @@ class KafkaOutlet:
             raise RuntimeError("the outlet is not open")
         origin = (topics.market(self._feed), NOWHERE, NOWHERE)
         for each in refused:
-            letter = dead_letters.of_record(origin, each.reason, each.where, each.raw)
+            letter = dead_letters.of_record(origin, each.reason, each.where, each.raw, dead_letters.PRODUCER)
             headers = [("kind", b"line") if name == "kind" else (name, value) for name, value in letter.headers]
             named = {"source": self._source, "where": each.where, "received": str(each.received)}
             headers += [(name, text.encode("utf-8", "replace")) for name, text in named.items()]
@@ -136,8 +136,8 @@ class KafkaOutlet:
             self.letters += 1
 
     def flush(self, now: int, beat: bool) -> None:
-        """Send what waits; with `beat` also the second's heartbeat."""
-        if beat or self.live.pending:
+        """Send what waits; with `beat`, or where rows are not closed yet, also the second's heartbeat."""
+        if beat or self.live.pending or self.live.owes(now):
             self.live.flush(now)
         else:
             self.live.writer.poll()
@@ -152,10 +152,14 @@ class KafkaOutlet:
         return self.live.writer.unacknowledged
 
     async def close(self, now: int) -> None:
-        """Send everything and wait for the acknowledgements."""
-        if self._live is not None:
-            self.flush(now, beat=False)
-            await asyncio.to_thread(self._live.writer.flush)
+        """Send everything, close the last second when it is over, and wait for the acknowledgements."""
+        if self._live is None:
+            return
+        self.flush(now, beat=False)
+        if self._live.owes(now + NANOS):
+            await asyncio.sleep(1.0 - now % NANOS / NANOS)
+            self._live.flush((now // NANOS + 1) * NANOS)
+        await asyncio.to_thread(self._live.writer.flush)
 
 
 class ScreenOutlet:

@@ -18,12 +18,20 @@ from producers.base.outlet import KafkaOutlet, Outlet
 from producers.base.sessions import SessionCalendar
 from producers.base.station import Station, Tape
 from producers.base.universe import Choice, Listing, Universe, change
-from tapewatch.clock import NANOS, WALL, Clock
+from producers.feed import FeedWriter, watching
+from tapewatch.checks import MAX_SKEW_NS
+from tapewatch.clock import NANOS, WALL, Clock, SteadyClock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
+from tapewatch.monitoring import Monitor, gauge
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
+
+SILENCE = gauge(
+    "tapewatch_producer_silence_seconds", "Since the venue's newest row, or since the start where none came.", "feed"
+)
+SESSION_OPEN = gauge("tapewatch_producer_session_open", "1 while the venue's calendar says that it trades.", "feed")
 
 END_S = 3.0
 """How long connections may take to end."""
@@ -84,17 +92,22 @@ class LiveRun:
         self.listings: list[Listing] = []
         self.ready = asyncio.Event()
         self.held = 0
-        self._settings, self._connector, self._outlet, self._clock, self._say = settings, connector, outlet, clock, say
+        self._settings, self._connector, self._outlet, self._say = settings, connector, outlet, say
+        self._clock = SteadyClock(clock)
         self._tape = tape
         self._collector = connector.decoder.collector
         self.metrics = metrics or FeedMetrics(connector.feed)
+        self.monitor = Monitor("producer", settings)
+        self.monitor.show_text(self.metrics.exposition)
+        watching.show(self.monitor, self._writer)
+        self.monitor.show(SILENCE, lambda: {(connector.feed,): self._silence_s()})
+        self.monitor.show(SESSION_OPEN, lambda: {(connector.feed,): self._open})
         self.metrics.collector = self._collector
-        self.station = Station(settings, connector.feed, self._collector, self._register, clock, tape)
+        self.station = Station(settings, connector.feed, self._collector, self._register, self._clock, tape)
         self.metrics.offset = self.station.offset
         self.metrics.links, self.metrics.services = self.station.links, self.station.services
         self._calendar = SessionCalendar(connector.calendar)
-        self._open = self._calendar.is_open(clock.now())
-        self._begun = clock.now()
+        self._open = self._calendar.is_open(self._clock.now())
 
     async def run(self, stop: asyncio.Event) -> LiveSummary:
         """Run until `stop`; everything that was received is then sent and acknowledged."""
@@ -166,6 +179,7 @@ class LiveRun:
             )
         self.listings = chosen
         await self._outlet.open(self._connector.feed, [one.instrument for one in chosen])
+        self._clock.not_before(self._outlet.newest_ns)
         self._after_a_break()
         station, connector = self.station, self._connector
         await self._follow(chosen)
@@ -177,6 +191,16 @@ class LiveRun:
             station.spawn(self._keep_sessions(), "sessions")
         self._say(f"{connector.feed}: following {len(chosen):,} instruments")
         self.ready.set()
+        self.monitor.ready()
+
+    def _silence_s(self) -> float:
+        """Since the newest row of the venue, or since the start, s."""
+        return (self._clock.now() - max(self.metrics.newest_ns, self._begun)) / NANOS
+
+    def _writer(self) -> FeedWriter | None:
+        """What writes into Kafka, once it is open; None on the screen."""
+        outlet = self._outlet
+        return outlet.live.writer if isinstance(outlet, KafkaOutlet) and outlet.is_open else None
 
     async def _follow(self, listings: Sequence[Listing]) -> None:
         """Let the connector follow these and no others."""
@@ -194,10 +218,14 @@ class LiveRun:
         backoff = Backoff(self.station.produce.backoff_first_s, self.station.produce.backoff_cap_s)
         while True:
             try:
-                return self.universe.choose(await self._connector.listed(self.station))
+                found = self.universe.choose(await self._connector.listed(self.station))
+                self.monitor.has("venue")
+                return found
             except HttpError as error:
                 wait_s = backoff.next()
                 self.station.failures[error.reason] += 1
+                self.monitor.beat()
+                self.monitor.waits_for("venue", error.message)
                 self._say(
                     f"{self._connector.feed}: who is listed is not known ({error.message}); again in {wait_s:.1f} s"
                 )
@@ -223,6 +251,7 @@ class LiveRun:
         )
         loop = asyncio.get_running_loop()
         while True:
+            self.monitor.beat()
             due = loop.time() + step_s
             self._hand_over()
             self._outlet.flush(self._clock.now(), self._open)
@@ -286,22 +315,22 @@ class LiveRun:
         return due.timestamp() - at.timestamp()
 
     async def _keep_sessions(self) -> None:
-        """Write OPEN and CLOSE when the calendar says so."""
-        while True:
-            now = self._clock.now()
-            found = self._calendar.next_change(now)
-            if found is None:
-                return
+        """Write OPEN and CLOSE when the calendar says so; one that a sleep of this machine left behind is made up for,
+        so that the session which runs now is not taken for closed.
+        """
+        at = self._clock.now()
+        while (found := self._calendar.next_change(at)) is not None:
             at, kind = found
             while (left := (at - self._clock.now()) / NANOS) > 0:
                 await asyncio.sleep(min(left, 60.0))
             self._open = kind is StatusKind.OPEN
-            self._session_row(kind, max(at, now))
+            self._session_row(kind, at)
 
     def _session_row(self, kind: StatusKind, at: int) -> None:
         closes = self._calendar.next_change(at) if kind is StatusKind.OPEN else None
         detail = f"closes={to_rfc3339(closes[0])}" if closes is not None else "by the calendar"
-        self._collector.status(0, kind, detail, self._clock.now(), at)
+        now = self._clock.now()
+        self._collector.status(0, kind, detail, now, max(at, now - MAX_SKEW_NS))
 
     async def _report(self) -> None:
         """Say every few seconds how it goes."""

@@ -100,7 +100,8 @@ class Transaction:
 
 def refused_letter(topic: str, source: str, refused: RefusedMessage) -> DeadLetter:
     """A refused message as a dead letter of `topic`. It was no record: its origin has no offset, but says `where`."""
-    letter = dead_letters.of_record((topic, NOWHERE, NOWHERE), refused.reason, refused.where, refused.raw)
+    nowhere = (topic, NOWHERE, NOWHERE)
+    letter = dead_letters.of_record(nowhere, refused.reason, refused.where, refused.raw, dead_letters.PRODUCER)
     named = {"source": source, "where": refused.where[:500], "received": to_rfc3339(refused.received)}
     return DeadLetter(
         letter.topic, letter.value, letter.headers + [(name, text.encode()) for name, text in named.items()]

@@ -25,7 +25,7 @@ from producers.simulators.server import SimulatorServer
 from producers.sources import Source
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.exposition import MetricsServer
+from tapewatch.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 _YOUNG = 50_000
@@ -39,9 +39,7 @@ def configure(parser: argparse.ArgumentParser, name: str, source: Source) -> Non
         configure_choice(parser)
         parser.add_argument("--partitions", type=int, default=0, help="partitions of a new topic")
         parser.add_argument("--record", type=Path, metavar="FILE", help="keep what comes in, for `produce replay FILE`")
-        parser.add_argument(
-            "--metrics", type=int, default=0, metavar="PORT", help="figures for Prometheus on 127.0.0.1"
-        )
+        add_flag(parser)
     parser.add_argument("--seconds", type=float, default=0.0, help="end after that time (default: no end)")
     parser.add_argument("--dry-run", action="store_true", help="print rows as JSON lines; send nothing")
     if source.simulator:
@@ -112,6 +110,7 @@ async def live(
     args: argparse.Namespace, settings: Settings, name: str, source: Source, stop: asyncio.Event
 ) -> LiveSummary:
     """Run a live source into Kafka, or onto the screen."""
+    settings = asked(settings, args.metrics)
     connector: Connector = source.function(source.connect)(settings, args)
     metrics = FeedMetrics(connector.feed)
     outlet: Outlet = (
@@ -123,10 +122,7 @@ async def live(
             tape = Tape(args.record, name, settings=getattr(connector, "tape_settings", None))
             beside.push_async_callback(asyncio.to_thread, tape.close)
         run = LiveRun(settings, connector, outlet, choice_of(args), tape=tape, metrics=metrics, say=say)
-        if args.metrics:
-            server = MetricsServer(args.metrics, metrics.exposition)
-            await server.start()
-            beside.push_async_callback(server.stop)
+        beside.enter_context(run.monitor)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG, 20, 50)

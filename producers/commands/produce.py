@@ -23,6 +23,7 @@ from producers.sources import SOURCES
 from producers.synthetic import SyntheticConfig
 from tapewatch import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:
@@ -117,6 +118,7 @@ def _configure_replay(parser: argparse.ArgumentParser) -> None:
         "--describe", action="store_true", help="send nothing: print feed, topic and instruments as one JSON document"
     )
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
+    add_flag(parser)
 
 
 def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
@@ -146,9 +148,13 @@ def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="with --record: go on where the record ends, if it exists"
     )
+    parser.add_argument(
+        "--mischief", type=Path, metavar="FILE", help="do to the feed what lines of this file order: see docs/faults.md"
+    )
     parser.add_argument("--feed", default="synthetic", help="feed to fill (default: synthetic)")
     parser.add_argument("--partitions", type=_count, default=0, help="partitions of a new topic")
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
+    add_flag(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -163,6 +169,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     stop = until_signal()
     if args.what == "canary":
         return canary.run(args, settings, stop)
+    settings = asked(settings, args.metrics)
     return _replay(args, settings, stop) if args.what == "replay" else _synthetic(args, settings, stop)
 
 
@@ -229,6 +236,7 @@ def _synthetic(args: argparse.Namespace, settings: Settings, stop: threading.Eve
         await_engine=args.await_engine,
         record=args.record,
         resume=args.resume,
+        mischief=args.mischief,
     )
     _print(run_synthetic(settings, show, stop=stop, rate=True, say=_say), args.json)
     return 0

@@ -16,23 +16,31 @@ class LiveWriter:
     Within a flush and partition the order is status, trades, orders, quotes, books, bars. From flush to flush ts_recv
     never goes back: a row that is older than the newest one written is raised to it (`raised` counts them; its ts_event
     stays). The first flush of a second begins with a heartbeat in every partition. Frames are never sent again.
+    Once a row was written, heartbeats are owed until its minute is over, whether or not the session still runs: the
+    last second and the last minute of a session close as every other.
 
     newest_ns : newest ts_recv that lies in the log already, UTC nanoseconds
     flush_rows : waiting rows that ask for a flush (`full`)
+    clock_error_ns : what the writer's clock is off by, 0 but where that is tried (producers.feed.mischief)
     """
 
     def __init__(self, writer: FeedWriter, newest_ns: int = 0, flush_rows: int = 4096) -> None:
         self.writer = writer
         self.newest_ns = newest_ns
         self.raised = 0
+        self.clock_error_ns = 0
         self._flush_rows = flush_rows
         self._pending: list[Rows] = []
         self._count = 0
         self._beaten = newest_ns // NANOS
+        self._closed_by = 0
 
     def add(self, rows: Rows) -> None:
         """Take rows of one type in receipt order; they leave with the next flush."""
         if len(rows):
+            if self.clock_error_ns:
+                times = rows.ts_recv + self.clock_error_ns
+                rows = Rows(rows.type, rows.instruments, {**rows.columns, "ts_recv": times})
             self._pending.append(rows)
             self._count += len(rows)
 
@@ -40,6 +48,10 @@ class LiveWriter:
     def pending(self) -> int:
         """Rows that wait for the next flush."""
         return self._count
+
+    def owes(self, now_ns: int) -> bool:
+        """Whether a heartbeat is due, though nothing waits, to close what rows have begun. now_ns : UTC nanoseconds"""
+        return self._beaten < min(now_ns // NANOS, self._closed_by)
 
     @property
     def full(self) -> bool:
@@ -59,12 +71,17 @@ class LiveWriter:
         for second in sorted(seconds):
             self._beat(second)
             self._write(seconds[second])
-        self._beat(now_ns // NANOS)
+        self._beat((now_ns + self.clock_error_ns) // NANOS)
         self.writer.poll()
 
     def close(self, now_ns: int) -> None:
-        """Write what waits and wait until all is acknowledged."""
+        """Write what waits, close the last second, and wait until all is acknowledged: no row of it follows.
+
+        now_ns : as for `flush`; the log's clock may end up to a second ahead of it
+        """
         self.flush(now_ns)
+        if self._closed_by:
+            self._beat(self.newest_ns // NANOS + 1)
         self.writer.flush()
 
     def _not_back(self, rows: Rows) -> Rows:
@@ -91,6 +108,7 @@ class LiveWriter:
         groups: dict[tuple[int, RowType], list[Rows]] = {}
         for rows in parts:
             self.newest_ns = max(self.newest_ns, int(rows.ts_recv.max()))
+            self._closed_by = (self.newest_ns // NANOS // 60 + 1) * 60
             for partition, own in self.writer.splitter.split(rows):
                 groups.setdefault((partition, rows.type), []).append(own)
         for partition, row_type in sorted(groups):

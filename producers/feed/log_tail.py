@@ -6,7 +6,8 @@ from typing import cast
 from confluent_kafka import Message
 
 from tapewatch import kafka, topics
-from tapewatch.admission import CONTROL_SOURCE
+from tapewatch.admission import ASIDE
+from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.errors import ContractError
 from tapewatch.frames import Decoder, FrameHeaders, Headers
 from tapewatch.settings import Settings
@@ -17,7 +18,7 @@ TAIL_RECORDS = 64
 
 @dataclass(slots=True)
 class LogTail:
-    """The newest of the last records of all partitions, control records aside.
+    """The newest of the last records of all partitions, control records and replays aside.
 
     newest_ns : newest ts_recv, UTC nanoseconds, 0 for an empty log; epochs : newest epoch by source
     """
@@ -33,11 +34,13 @@ class LogTail:
         """Look at one record; an unreadable one tells nothing."""
         try:
             headers = FrameHeaders.from_kafka(cast(Headers | None, message.headers()))
-            newest = int(decoder.open(message.value() or b"").column("ts_recv").max())
+            times = decoder.open(message.value() or b"").column("ts_recv")
         except ContractError:
             return
-        if headers.source != CONTROL_SOURCE:
-            self.newest_ns = max(self.newest_ns, newest)
+        if headers.source not in ASIDE:
+            # What readers refuse must not become this writer's time.
+            believed = times[times <= message.timestamp()[1] * 1_000_000 + MAX_SKEW_NS]
+            self.newest_ns = max(self.newest_ns, int(believed.max(initial=0)))
             self.epochs[headers.source] = max(self.epochs.get(headers.source, -1), headers.epoch)
 
 

@@ -22,7 +22,8 @@ _KEY = ("source", "file", "line", "reason")
 def refused_line(feed: str, source: str, refusal: Refusal) -> DeadLetter:
     """A refused line as a dead letter: its text, a refused record's headers, and `source`, `file` and `line`."""
     origin = (topics.market(feed), NOWHERE, NOWHERE)
-    letter = dead_letters.of_record(origin, refusal.reason, f"{refusal.file} line {refusal.line}", refusal.raw)
+    where = f"{refusal.file} line {refusal.line}"
+    letter = dead_letters.of_record(origin, refusal.reason, where, refusal.raw, dead_letters.PRODUCER)
     headers = [("kind", b"line") if name == "kind" else (name, value) for name, value in letter.headers]
     named = {"source": source, "file": refusal.file, "line": str(refusal.line)}
     return DeadLetter(letter.topic, letter.value, headers + [(name, text.encode()) for name, text in named.items()])

@@ -1,10 +1,11 @@
-"""`tapewatch reconcile`: do PostgreSQL and Elasticsearch hold the alerts that the topic holds? Repairs them from it."""
+"""`tapewatch reconcile`: do PostgreSQL and Elasticsearch hold the alerts that the topic holds? Repairs them from it.
+`--rows`: does PostgreSQL hold every row of a feed?
+"""
 
 import argparse
-import asyncio
 import signal
-import sys
 import threading
+from typing import Any, Protocol
 
 import msgspec
 import psycopg2
@@ -14,13 +15,16 @@ from sinks.elasticsearch.client import server_errors
 from sinks.reconcile import Reconciler, Report
 from sinks.reconcile.ledger import STORES
 from sinks.reconcile.report import metrics
+from sinks.reconcile.rows import RowsReport, compare_rows
+from sinks.reconcile.rows.report import metrics as row_metrics
 from tapewatch import logs
-from tapewatch.clock import WALL
+from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.exposition import MetricsServer
+from tapewatch.monitoring import Monitor, add_flag, asked
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.settings import Settings
 
+_BEAT_S = 1.0
 _log = logs.get("reconcile")
 
 
@@ -32,10 +36,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=float, metavar="SECONDS", help="go on comparing, so often, until stopped")
     parser.add_argument("--settle", type=float, default=3.0, metavar="SECONDS", help="how long sinks may lag behind")
     parser.add_argument("--only", choices=STORES, help="compare this store alone")
-    parser.add_argument("--metrics", type=int, metavar="PORT", help="with --every: Prometheus metrics on 127.0.0.1")
+    parser.add_argument("--rows", action="store_true", help="compare the tables of --feed with the topics, row by row")
+    parser.add_argument("--feed", metavar="NAME", help="with --rows: whose rows")
+    add_flag(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document; with --every one a line")
     parser.epilog = (
-        "example: tapewatch reconcile --repair --since 2026-11-01T00:00:00Z --json\n"
+        "examples:\n"
+        "  tapewatch reconcile --repair --since 2026-11-01T00:00:00Z --json\n"
+        "  tapewatch reconcile --rows --feed binance\n"
         "exit status: 0 no difference is left, 1 some are"
     )
 
@@ -43,7 +51,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Compare once or again and again; 1 where differences are left after the last comparison."""
     logs.configure(settings.log)
-    watch = _Watch(args, settings)
+    if args.rows != bool(args.feed) or (args.rows and args.repair):
+        raise TapewatchError("--rows goes with --feed, and repairs nothing", "See `tapewatch reconcile --help`.")
+    watch = _Watch(args, settings, _Rows(args, settings) if args.rows else _Alerts(args, settings))
     try:
         if args.every is None:
             return watch.once()
@@ -52,21 +62,76 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         watch.close()
 
 
-class _Watch:
-    """Comparisons with the command's arguments."""
+class _Comparison(Protocol):
+    """What is compared again and again."""
+
+    def compare(self) -> Report | RowsReport:
+        """One comparison."""
+        ...
+
+    def figures(self, last: Any, rounds: int, failures: int) -> str:
+        """Prometheus' text format."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
+class _Alerts:
+    """Alerts in both stores."""
 
     def __init__(self, args: argparse.Namespace, settings: Settings) -> None:
         self._args = args
         self._since, self._until = _time(args.since, 0), _time(args.until, 2**63 - 1)
         self._reconciler = Reconciler(settings, [args.only] if args.only else STORES, args.settle)
-        self._last: Report | None = None
+
+    def compare(self) -> Report:
+        """One comparison."""
+        # A later alert than now cannot be known; the largest time would not fit into a date.
+        until = min(self._until, WALL.now() + 366 * 86_400 * 10**9) if self._args.until is None else self._until
+        return self._reconciler.run(self._since, until, self._args.repair)
+
+    def figures(self, last: Report | None, rounds: int, failures: int) -> str:
+        """Prometheus' text format."""
+        return metrics(last, rounds, failures)
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._reconciler.close()
+
+
+class _Rows:
+    """Rows of a feed in PostgreSQL."""
+
+    def __init__(self, args: argparse.Namespace, settings: Settings) -> None:
+        self._feed, self._settings = args.feed, settings
+
+    def compare(self) -> RowsReport:
+        """One comparison."""
+        return compare_rows(self._settings, self._feed)
+
+    def figures(self, last: RowsReport | None, rounds: int, failures: int) -> str:
+        """Prometheus' text format."""
+        return row_metrics(last, rounds, failures)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class _Watch:
+    """Comparisons with the command's arguments."""
+
+    def __init__(self, args: argparse.Namespace, settings: Settings, what: _Comparison) -> None:
+        self._args, self._what = args, what
+        self._last: Report | RowsReport | None = None
         self._rounds = self._failures = 0
+        self._monitor = Monitor("reconcile", asked(settings, args.metrics))
+        self._monitor.show_text(lambda: what.figures(self._last, self._rounds, self._failures))
 
     def once(self) -> int:
         """Compare and print."""
-        # A later alert than now cannot be known; the largest time would not fit into a date.
-        until = min(self._until, WALL.now() + 366 * 86_400 * 10**9) if self._args.until is None else self._until
-        self._last = self._compared(until)
+        self._last = self._compared()
         self._rounds += 1
         if self._args.json:
             print(msgspec.json.encode(self._last).decode(), flush=True)
@@ -74,10 +139,10 @@ class _Watch:
             print("\n".join(self._last.lines()), flush=True)
         return 1 if self._last.differences else 0
 
-    def _compared(self, until_ns: int) -> Report:
+    def _compared(self) -> Report | RowsReport:
         """One comparison. TapewatchError where a server does not answer."""
         try:
-            return self._reconciler.run(self._since, until_ns, self._args.repair)
+            return self._what.compare()
         except (psycopg2.Error, KafkaException, *server_errors()) as error:
             said = logs.printable(" ".join(str(error).split()))[:300]
             raise TapewatchError(f"a server does not do its part: {said}", "Look at `tapewatch status`.") from error
@@ -87,29 +152,29 @@ class _Watch:
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        if self._args.metrics is not None:
-            self._show_metrics()
         left = 0
-        while not stop.is_set():
-            try:
-                left = self.once()
-            except TapewatchError as error:
-                self._failures += 1
-                _log.warning("comparison failed", problem=error.message)
-            stop.wait(self._args.every)
+        with self._monitor:
+            while not stop.is_set():
+                try:
+                    left = self.once()
+                    self._monitor.ready()
+                    self._monitor.has("servers")
+                except TapewatchError as error:
+                    self._failures += 1
+                    self._monitor.waits_for("servers", error.message)
+                    _log.warning("comparison failed", problem=error.message)
+                self._wait(stop)
         return left
 
-    def _show_metrics(self) -> None:
-        """Serve metrics from a thread, until the process ends."""
-        server = MetricsServer(self._args.metrics, lambda: metrics(self._last, self._rounds, self._failures))
-        loop = asyncio.new_event_loop()
-        loop.run_until_complete(server.start())
-        print(f"metrics at http://127.0.0.1:{server.port}/metrics", file=sys.stderr, flush=True)
-        threading.Thread(target=loop.run_forever, daemon=True).start()
+    def _wait(self, stop: threading.Event) -> None:
+        """Until the next round."""
+        until = WALL.now() + int(self._args.every * NANOS)
+        while (left_s := (until - WALL.now()) / NANOS) > 0 and not stop.wait(min(left_s, _BEAT_S)):
+            self._monitor.beat()
 
     def close(self) -> None:
         """Give connections back."""
-        self._reconciler.close()
+        self._what.close()
 
 
 def _time(text: str | None, default: int) -> int:

@@ -6,6 +6,7 @@ import signal
 import threading
 
 from tapewatch import logs
+from tapewatch.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 STORES = {
@@ -13,6 +14,7 @@ STORES = {
     "elasticsearch": "keep alerts, cases and the day's data in Elasticsearch",
     "notify": "bring alerts to subscribers",
     "orders": "send orders to a venue",
+    "canary": "watch whether canaries are found, and how soon they can be read",
 }
 """Each is a module of sinks.commands.stores with `configure(parser)` and `run(args, settings, stop)`."""
 
@@ -26,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         )
         each.add_argument("--until-idle", type=float, metavar="SECONDS", help="end when nothing came for that long")
         each.add_argument("--json", action="store_true", help="print a summary as one JSON document at the end")
+        add_flag(each)
         importlib.import_module(f"sinks.commands.stores.{name}").configure(each)
     parser.epilog = (
         "example: tapewatch db migrate && tapewatch sink postgres --until-idle 5 --json\n"
@@ -46,4 +49,5 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    return int(importlib.import_module(f"sinks.commands.stores.{args.store}").run(args, settings, stop))
+    store = importlib.import_module(f"sinks.commands.stores.{args.store}")
+    return int(store.run(args, asked(settings, args.metrics), stop))

@@ -15,6 +15,8 @@ from tapewatch import dead_letters, messages, topics
 from tapewatch.admission import KnowsInstruments
 from tapewatch.clock import LATEST_NS
 from tapewatch.dead_letters import DeadLetter
+from tapewatch.dlq import retry
+from tapewatch.dlq.retry import Retried
 from tapewatch.errors import ContractError
 from tapewatch.logs import printable
 from tapewatch.reach_settings import ElasticsearchSettings
@@ -24,7 +26,8 @@ _MARKET = re.compile(topics.MARKET_PATTERN)
 URGENT = (topics.ALERTS, topics.CASES)
 """What people wait for: read and sent apart from all else."""
 
-DATA = (*KINDS, topics.SIGNALS, topics.PREDICTIONS, topics.POSITIONS, topics.COMMITS)
+RETRIES = topics.retry(dead_letters.ELASTICSEARCH)
+DATA = (*KINDS, topics.SIGNALS, topics.PREDICTIONS, topics.POSITIONS, topics.COMMITS, RETRIES)
 Origin = tuple[str, int, int]
 
 
@@ -46,18 +49,31 @@ class Intake:
         return topic in DATA or (self._books is not None and _MARKET.fullmatch(topic) is not None)
 
     def take(self, message: Message) -> tuple[list[Item], DeadLetter | None]:
-        """The items of a record, or its dead letter."""
+        """The items of a record, or its dead letter; of a retry, those of the record that it carries."""
+        return self._taken(self._original(message) if message.topic() == RETRIES else message)
+
+    def _original(self, message: Message) -> Message | Retried:
+        """What a retry carries; what is none is a dead letter by itself."""
+        try:
+            return retry.opened(headers_of(message), message.value())
+        except ContractError:
+            return message
+
+    def _taken(self, message: Message | Retried) -> tuple[list[Item], DeadLetter | None]:
         log, offset = place(message)
         origin = (*log, offset)
         try:
             return list(self._items(origin, message)), None
         except (ContractError, ValueError) as error:
             reason = error.reason if isinstance(error, ContractError) else "malformed_message"
-            return [], dead_letters.of_record(origin, reason, printable(str(error))[:500], message.value())
+            detail = printable(str(error))[:500]
+            return [], dead_letters.of_record(origin, reason, detail, message.value(), dead_letters.ELASTICSEARCH)
 
-    def _items(self, origin: Origin, message: Message) -> Iterable[Item]:
+    def _items(self, origin: Origin, message: Message | Retried) -> Iterable[Item]:
         """The items of a record; ContractError or ValueError where it is none of the contract's."""
         topic, value = origin[0], message.value()
+        if topic == RETRIES:
+            raise ContractError("bad_headers", "a retry that does not say of what")
         if topic in KINDS:
             return self._engine.items(origin, value, headers_of(message))
         if topic in _JSON:
@@ -83,27 +99,27 @@ def case_item(prefix: str, case: messages.Case, origin: Origin, message: bytes) 
     return Item(mappings.CASES, line, encode(documents.case(case)), origin, message)
 
 
-def _alert(prefix: str, alert: messages.Alert, origin: Origin, message: Message) -> Item:
+def _alert(prefix: str, alert: messages.Alert, origin: Origin, message: Message | Retried) -> Item:
     return alert_item(prefix, alert, origin, message.value() or b"")
 
 
-def _case(prefix: str, case: messages.Case, origin: Origin, message: Message) -> Item:
+def _case(prefix: str, case: messages.Case, origin: Origin, message: Message | Retried) -> Item:
     return case_item(prefix, case, origin, message.value() or b"")
 
 
-def _signal(prefix: str, signal: messages.Signal, origin: Origin, message: Message) -> Item:
+def _signal(prefix: str, signal: messages.Signal, origin: Origin, message: Message | Retried) -> Item:
     _time(signal.ts)
     line = action(daily(prefix, mappings.SIGNALS, signal.ts), signal.id)
     return Item(mappings.SIGNALS, line, encode(documents.signal(signal)), origin, message.value() or b"")
 
 
-def _prediction(prefix: str, forecast: messages.Prediction, origin: Origin, message: Message) -> Item:
+def _prediction(prefix: str, forecast: messages.Prediction, origin: Origin, message: Message | Retried) -> Item:
     _time(forecast.as_of)
     line = action(daily(prefix, mappings.PREDICTIONS, forecast.as_of), forecast.id)
     return Item(mappings.PREDICTIONS, line, encode(documents.prediction(forecast)), origin, message.value() or b"")
 
 
-def _position(prefix: str, account: messages.Position, origin: Origin, message: Message) -> Item:
+def _position(prefix: str, account: messages.Position, origin: Origin, message: Message | Retried) -> Item:
     """The last account of a minute stays."""
     ts = _time(account.ts)
     # Of a second's end on the minute, that minute: (0, 60] s.
@@ -112,7 +128,7 @@ def _position(prefix: str, account: messages.Position, origin: Origin, message: 
     return Item(mappings.POSITIONS, line, encode(documents.position(account)), origin, message.value() or b"")
 
 
-def _commit(prefix: str, commit: messages.Commit, origin: Origin, message: Message) -> Item:
+def _commit(prefix: str, commit: messages.Commit, origin: Origin, message: Message | Retried) -> Item:
     appended_ns = message.timestamp()[1] * 1_000_000
     at = to_rfc3339(appended_ns)
     line = action(daily(prefix, mappings.HEALTH, at), f"{origin[1]}-{origin[2]}")

@@ -49,6 +49,8 @@ class Lane:
         self._backoff = Backoff()
         self._positions: dict[Log, int] = {}
         self._with_server: tuple[Batch, Future[Settled]] | None = None
+        self.rounds = 0
+        """Turns of its loop so far: who watches it sees that it is not stuck."""
 
     def run(self, stop: threading.Event, until_idle: float | None) -> None:
         """Work until `stop` is set, or until all is read and nothing came for `until_idle` seconds.
@@ -74,6 +76,7 @@ class Lane:
         self._reader.restart(self._positions)
         batch, looked, last_input = Batch(), WALL.now(), WALL.now()
         while True:
+            self.rounds += 1
             records, more = self._reader.poll()
             for record in records:
                 self._add(record, batch)
@@ -135,4 +138,5 @@ class Lane:
 
 def _letter(item: Item, problem: str) -> DeadLetter:
     """The dead letter of an item that the server refuses for good."""
-    return dead_letters.of_record(item.origin, "not_storable", logs.printable(problem), item.letter)
+    detail = logs.printable(problem)
+    return dead_letters.of_record(item.origin, "not_storable", detail, item.letter, dead_letters.ELASTICSEARCH)

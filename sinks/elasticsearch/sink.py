@@ -16,11 +16,21 @@ from sinks.log_reader import Reader
 from tapewatch import logs
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import Monitor, counters
+from tapewatch.monitoring import shared as figures
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 REPORT_S = 2.0
 _log = logs.get("sink.elasticsearch")
+
+
+COUNTS = counters(
+    "elasticsearch",
+    conflicts="Documents of which the server had that revision or a later one.",
+    retried="Documents sent again.",
+    requests="Bulk requests.",
+)
 
 
 class ElasticsearchSink:
@@ -29,6 +39,10 @@ class ElasticsearchSink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tally = Tally()
+        self.monitor = Monitor("sink_elasticsearch", settings)
+        self.monitor.show(figures.WRITTEN, lambda: figures.labelled(self._tally.kept))
+        self.monitor.show(figures.DEAD_LETTERS, lambda: figures.labelled(self._tally.dead))
+        self.monitor.show_counts(COUNTS, self._tally)
         self._failures: list[BaseException] = []
 
     def run(
@@ -43,6 +57,8 @@ class ElasticsearchSink:
         A server or broker that fails is waited for. TapewatchError where waiting does not help.
         """
         began, report = WALL.now(), on_progress or (lambda _: None)
+        self.monitor.waits_for("database", "the templates are not installed yet")
+        self.monitor.ready()
         client = connect(self._settings)
         registry = Registry(self._settings) if self._settings.elasticsearch.book_seconds else None
         readers: list[Reader] = []
@@ -76,6 +92,8 @@ class ElasticsearchSink:
                 problem = str(error)
             except TransportError as error:
                 problem = str(error)
+            self.monitor.beat()
+            self.monitor.waits_for("database", problem)
             _log.warning("waiting for Elasticsearch", problem=logs.printable(problem)[:300])
             report(Progress(0, 0, problem))
             stop.wait(backoff.wait_s())
@@ -88,7 +106,8 @@ class ElasticsearchSink:
         plan = (("urgent", is_urgent, urgent.take), ("data", data.is_wanted, data.take))
         lanes = []
         for name, is_wanted, take in plan:
-            readers.append(Reader(self._settings, f"{chosen.group}-{name}", is_wanted))
+            told = self.monitor.client(name)
+            readers.append(Reader(self._settings, f"{chosen.group}-{name}", is_wanted, told))
 
             def trouble(text: str, lane: str = name) -> None:
                 self._tally.troubles[lane] = text
@@ -111,18 +130,31 @@ class ElasticsearchSink:
         ]
         for thread in threads:
             thread.start()
-        waited = 0.0
+        waited, rounds = 0.0, [-1 for _ in lanes]
         while any(thread.is_alive() for thread in threads):
             if stop.wait(0.05) or self._failures:
                 ended.set()
                 with suppress(RuntimeError):
                     threads[0].join(0.05)
+            # A lane that waits for the server, and says so, is not stuck.
+            if self._tell_trouble() or all(lane.rounds != known for lane, known in zip(lanes, rounds, strict=True)):
+                self.monitor.beat()
+                rounds = [lane.rounds for lane in lanes]
             waited += 0.05
             if waited >= REPORT_S:
                 waited = 0.0
                 report(self._tally.progress())
         if self._failures:
             raise self._failures[0]
+
+    def _tell_trouble(self) -> bool:
+        """Ready while no lane waits for the server; whether one does."""
+        trouble = self._tally.progress().trouble
+        if trouble:
+            self.monitor.waits_for("database", trouble)
+        else:
+            self.monitor.has("database")
+        return bool(trouble)
 
     def _guarded(self, lane: Lane, stop: threading.Event, until_idle: float | None) -> None:
         """Run one lane; its failure is raised by the sink."""

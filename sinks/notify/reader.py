@@ -1,11 +1,12 @@
 """The notify sink's side of Kafka: alerts and cases, read on from where the database says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from sinks.notify.inbox import Log, Taken
 from tapewatch import kafka, logs, topics
+from tapewatch.canaries import is_canary
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.messages import Alert, Case, decode
 from tapewatch.settings import Settings
@@ -19,10 +20,17 @@ class Reader:
     """A consumer without a group's help: the database alone says where to read on.
 
     since_ns : where alerts are read from at the very first start: the beginning of the oldest subscription, UTC ns
+    told : given librdkafka's statistics every second
     """
 
-    def __init__(self, settings: Settings, next_offsets: Mapping[Log, int], since_ns: int) -> None:
-        self._consumer = kafka.consumer(settings, "tapewatch-sink-notify", enable_partition_eof=True)
+    def __init__(
+        self,
+        settings: Settings,
+        next_offsets: Mapping[Log, int],
+        since_ns: int,
+        told: Callable[[str], None] | None = None,
+    ) -> None:
+        self._consumer = kafka.consumer(settings, "tapewatch-sink-notify", told, enable_partition_eof=True)
         self._canaries = settings.notify.canaries
         self._wanted = (topics.ALERTS, topics.CASES) if settings.notify.case_wait_s else (topics.ALERTS,)
         self._next, self._since_ns = dict(next_offsets), since_ns
@@ -87,7 +95,7 @@ class Reader:
             place = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}
             _log.error("a record is no message", problem=logs.printable(error.message)[:200], **place)
             return
-        if alert.instrument.startswith(self._canaries):
+        if is_canary(self._canaries, alert.instrument):
             self.canaries += 1
         elif alert.revision <= MOST_REVISION:
             taken.alerts.append((alert, message.timestamp()[1] * 1_000_000))

@@ -10,8 +10,10 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import sqlalchemy as sa
 from confluent_kafka import KafkaException
@@ -23,6 +25,8 @@ from sinks.notify.summary import Progress, Summary, Tally
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import Monitor, counters, gauge
+from tapewatch.monitoring import shared as figures
 from tapewatch.secret_box import SecretBox, secret_box
 from tapewatch.settings import Settings
 from tapewatch.subscription_store import listed
@@ -38,12 +42,37 @@ _FOLD_EVERY_NS = NANOS // 2
 _log = logs.get("sink.notify")
 
 
+COUNTS = counters(
+    "notify",
+    alerts="Alert revisions read.",
+    inhibited="Alerts that reached nobody, by the case stage's word.",
+    canaries="Alerts that reached nobody, by their instrument.",
+    planned="Messages made.",
+    delivered="Attempts that got through.",
+    failed="Attempts that did not.",
+    dead="Messages given up.",
+    disabled="Subscriptions disabled.",
+    unreadable="Records that are no messages.",
+)
+OUTBOX = gauge("tapewatch_outbox_messages", "Messages that wait in the outbox of active subscriptions.", "state")
+OLDEST = gauge("tapewatch_outbox_oldest_seconds", "Age of the oldest of them; 0 where none waits.")
+_UNDONE = sa.text(
+    "SELECT count(*) FILTER (WHERE d.state = 'waiting'), count(*) FILTER (WHERE d.state = 'queued'), "
+    "min(d.created_ns) FROM deliveries d JOIN subscriptions s ON s.id = d.subscription_id "
+    "WHERE d.state IN ('queued', 'waiting') AND s.state = 'active'"
+)
+
+
 class NotifySink:
     """Brings alerts to subscribers: each at least once, under one id, in order per subscription and instrument."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tally = Tally()
+        self.monitor = Monitor("sink_notify", settings)
+        counts = self._tally.counts
+        for name, metric in (COUNTS | {"retries": figures.RETRIES}).items():
+            self.monitor.show(metric, partial(_count, counts, name))
         self._backoff = Backoff()
         self._report: Callable[[Progress], None] = lambda _: None
         self._reported_ns = self._refusals = 0
@@ -66,6 +95,8 @@ class NotifySink:
             ) from error
         began = self._tally.last_ns = WALL.now()
         self._report = on_progress or self._report
+        self.monitor.waits_for("database", "another notify sink may be at work on it yet")
+        self.monitor.ready()
         while not stop.is_set():
             try:
                 self._session(stop, until_idle)
@@ -77,6 +108,8 @@ class NotifySink:
     def _pause(self, error: Exception, stop: threading.Event) -> None:
         """Wait before the next attempt."""
         problem = " ".join(str(getattr(error, "orig", error)).split())
+        self.monitor.beat()
+        self.monitor.waits_for("broker" if isinstance(error, KafkaException) else "database", problem)
         wait_s = self._backoff.wait_s()
         _log.warning("database or broker failed, starting over", problem=problem[:300], wait_s=round(wait_s, 2))
         self._tally.add(WALL.now(), retries=1)
@@ -94,11 +127,12 @@ class NotifySink:
         engine = sa.create_engine(self._settings.postgres_url(), poolclass=sa.NullPool, connect_args=arguments)
         end = threading.Event()
         with engine.connect() as session:
-            if not _claim(session, stop):
+            if not _claim(session, stop, self.monitor.beat):
                 return
             with session.begin():
                 outbox.give_back_leases(session)
-            intake = Intake(self._settings, engine, self._tally, end)
+            self.monitor.has("database")
+            intake = Intake(self._settings, engine, self._tally, self.monitor, end)
             intake.start()
             try:
                 asyncio.run(self._send(session, box, intake, stop, until_idle))
@@ -138,9 +172,12 @@ class NotifySink:
 class Intake(threading.Thread):
     """Reads topics into the outbox until `end`. error : why it ended before"""
 
-    def __init__(self, settings: Settings, engine: sa.Engine, tally: Tally, end: threading.Event) -> None:
+    def __init__(
+        self, settings: Settings, engine: sa.Engine, tally: Tally, monitor: Monitor, end: threading.Event
+    ) -> None:
         super().__init__(name="intake", daemon=True)
-        self._settings, self._engine, self._tally, self._end = settings, engine, tally, end
+        self._settings, self._engine, self._tally, self._monitor = settings, engine, tally, monitor
+        self._end = end
         self._wait_ns = int(settings.notify.case_wait_s * NANOS)
         self._folded_ns = self._discovered_ns = 0
         self._idle = False
@@ -166,13 +203,16 @@ class Intake(threading.Thread):
     def _reader(self, session: sa.Connection) -> Reader:
         with session.begin():
             since = min((each.created_ns for each in listed(session)), default=WALL.now())
-            return Reader(self._settings, inbox.offsets(session), since)
+            return Reader(self._settings, inbox.offsets(session), since, self._monitor.client("reader"))
 
     def _turn(self, session: sa.Connection, reader: Reader) -> None:
         """One batch of records, and what can be planned or folded now."""
         now = WALL.now()
+        self._monitor.beat()
         if now - self._discovered_ns > REPORT_NS:
             reader.discover()
+            self._monitor.has("broker")
+            self._show_outbox(session, now)
             self._discovered_ns = now
         taken = reader.poll(_POLL_S)
         now = WALL.now()
@@ -190,8 +230,20 @@ class Intake(threading.Thread):
         reader.unreadable = reader.canaries = 0
         self._tally.add(now, **counts)
 
+    def _show_outbox(self, session: sa.Connection, now_ns: int) -> None:
+        """How much waits to be sent, and for how long."""
+        with session.begin():
+            waiting, queued, oldest_ns = session.execute(_UNDONE).one()
+        self._monitor.set(OUTBOX, waiting, "waiting")
+        self._monitor.set(OUTBOX, queued, "queued")
+        self._monitor.set(OLDEST, max(now_ns - oldest_ns, 0) / NANOS if oldest_ns else 0)
 
-def _claim(session: sa.Connection, stop: threading.Event) -> bool:
+
+def _count(counts: Counter[str], name: str) -> dict[tuple[str, ...], float]:
+    return {(): counts[name]}
+
+
+def _claim(session: sa.Connection, stop: threading.Event, beat: Callable[[], None]) -> bool:
     """Become the database's one notify sink; a second one stands by. False where `stop` was set first."""
     with session.begin():
         found = ""
@@ -204,6 +256,7 @@ def _claim(session: sa.Connection, stop: threading.Event) -> bool:
         )
     told_waiting = False
     while not stop.is_set():
+        beat()
         with session.begin():
             if session.execute(sa.text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}).scalar():
                 return True

@@ -1,7 +1,7 @@
 """The topics `orders` and `fills` as a gateway reads and writes them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
@@ -38,14 +38,17 @@ class OrderLog(Protocol):
 
 
 class KafkaOrderLog:
-    """The topics on Kafka. One gateway reads every partition; its offsets are in its journal."""
+    """The topics on Kafka. One gateway reads every partition; its offsets are in its journal.
 
-    def __init__(self, settings: Settings) -> None:
+    told : given librdkafka's statistics of the reader every second
+    """
+
+    def __init__(self, settings: Settings, told: Callable[[str], None] | None = None) -> None:
         self._settings = settings
         kafka.create_topics(settings, topics.shared_topics(settings.topics))
         # As the Java client chooses partitions by default, so that all records of an order lie in one.
         self._writer = kafka.producer(settings, linger_ms=2, partitioner="murmur2_random")
-        self._reader = kafka.consumer(settings)
+        self._reader = kafka.consumer(settings, told=told)
         self._partitions = range(kafka.existing_topics(kafka.admin(settings))[topics.ORDERS])
 
     def backlog(self) -> list[Arrived]:

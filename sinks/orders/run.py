@@ -15,6 +15,7 @@ from sinks.orders.service import Progress, serve
 from sinks.orders.venue import Venue
 from tapewatch.errors import SettingsError, TapewatchError
 from tapewatch.instruments import Instrument
+from tapewatch.monitoring import Monitor
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -40,7 +41,8 @@ def run(
     venue = make_venue(settings, venue_name, keys(settings.orders))
     journal = Journal(settings.data_path / "orders" / f"{venue_name}.sqlite")
     try:
-        return asyncio.run(_serve(settings, venue, journal, limits, until_idle, on_progress))
+        with Monitor("sink_orders", settings) as monitor:
+            return asyncio.run(_serve(settings, venue, journal, limits, monitor, until_idle, on_progress))
     finally:
         journal.close()
 
@@ -72,6 +74,7 @@ async def _serve(
     venue: Venue,
     journal: Journal,
     limits: Limits,
+    monitor: Monitor,
     until_idle: float | None,
     on_progress: Callable[[Progress], None] | None,
 ) -> Progress:
@@ -79,11 +82,11 @@ async def _serve(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    log, registry = KafkaOrderLog(settings), Registry(settings)
+    log, registry = KafkaOrderLog(settings, monitor.client("reader")), Registry(settings)
     try:
         gateway = Gateway(venue, journal, limits, settings.orders.poll_s)
         intake = Intake(journal, limits, Reference(registry), gateway.active)
-        return await serve(gateway, intake, journal, venue, log, stop, until_idle, on_progress)
+        return await serve(gateway, intake, journal, venue, log, stop, monitor, until_idle, on_progress)
     finally:
         log.close()
         registry.close()

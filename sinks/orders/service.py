@@ -14,6 +14,12 @@ from sinks.orders.venue import RefusedError, Venue, VenueError
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import Monitor, counter, gauge
+
+TAKEN = counter("tapewatch_orders_taken_total", "Records of orders read.")
+PUBLISHED = counter("tapewatch_orders_published_total", "Orders' revisions and fills written.")
+ACTIVE = gauge("tapewatch_orders_active", "Orders that are not done.")
+UNPUBLISHED = gauge("tapewatch_orders_unpublished", "1 while records wait in the journal for Kafka.")
 
 _WAIT_S = 0.02
 _PATIENCE_S = 2.0
@@ -36,6 +42,7 @@ async def serve(
     venue: Venue,
     log: OrderLog,
     stop: asyncio.Event,
+    monitor: Monitor,
     until_idle: float | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
@@ -44,20 +51,25 @@ async def serve(
     on_progress : called about every two seconds. TapewatchError where the venue refuses the keys.
     """
     taken = 0
-    await _connect(venue, stop)
-    out = _Publisher(journal, log)
+    await _connect(venue, stop, monitor)
+    out = _Publisher(journal, log, monitor)
     try:
         if journal.fresh:
             intake.adopt(log.backlog())
         log.start(journal.offsets())
         await gateway.reconcile()
         moved = told = WALL.now()
+        monitor.ready()
         while not stop.is_set():
+            monitor.beat()
             arrived = await log.read(_WAIT_S)
             intake.take(arrived)
             await gateway.step()
             out.check()
             taken += len(arrived)
+            monitor.add(TAKEN, len(arrived))
+            monitor.set(ACTIVE, len(gateway.active))
+            monitor.set(UNPUBLISHED, out.waits)
             now = WALL.now()
             moved = now if arrived or gateway.active or out.waits else moved
             if on_progress and now - told > 2 * NANOS:
@@ -75,8 +87,8 @@ async def serve(
 class _Publisher:
     """Writes what the journal has to say beside the work on orders, which does not wait for it."""
 
-    def __init__(self, journal: Journal, log: OrderLog) -> None:
-        self._journal, self._log = journal, log
+    def __init__(self, journal: Journal, log: OrderLog, monitor: Monitor) -> None:
+        self._journal, self._log, self._monitor = journal, log, monitor
         self.published = 0
         self._task = asyncio.ensure_future(self._run())
 
@@ -95,8 +107,10 @@ class _Publisher:
         while True:
             try:
                 await self._write()
+                self._monitor.has("broker")
                 await asyncio.sleep(_WAIT_S)
             except TapewatchError as error:
+                self._monitor.waits_for("broker", error.message)
                 _log.warning("records wait in the journal", reason=error.message)
                 await asyncio.sleep(1.0)
 
@@ -105,6 +119,7 @@ class _Publisher:
             await self._log.publish(records)
             self._journal.published(records[-1].seq)
             self.published += len(records)
+            self._monitor.add(PUBLISHED, len(records))
 
     async def end(self) -> None:
         """Write the rest. TapewatchError where that is not taken: it stays in the journal."""
@@ -114,13 +129,14 @@ class _Publisher:
         await self._write()
 
 
-async def _connect(venue: Venue, stop: asyncio.Event) -> None:
+async def _connect(venue: Venue, stop: asyncio.Event, monitor: Monitor) -> None:
     """Reach the venue, and see that it knows the keys; a venue that does not answer is waited for."""
     wait = 0.2
     while not stop.is_set():
         try:
             await venue.open()
             held = await venue.balances()
+            monitor.has("venue")
             _log.info("connected", venue=venue.name, currencies=len(held))
             return
         except RefusedError as error:
@@ -130,6 +146,8 @@ async def _connect(venue: Venue, stop: asyncio.Event) -> None:
             ) from None
         except VenueError as error:
             await venue.close()
+            monitor.beat()
+            monitor.waits_for("venue", error.reason)
             _log.warning("waiting for the venue", venue=venue.name, reason=error.reason)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), wait)

@@ -39,7 +39,8 @@ class Batch:
     """A transaction in the making.
 
     next_offsets : offset after the last record, by log; clocks, sources : admission state that moved
-    refused : market rows and frames that do not count, by reason; duplicates : frames seen before
+    refused : market rows and frames that do not count, by reason; duplicates : frames and retries seen before
+    retried : origins of records that stood refused and are taken once more
     """
 
     packed: dict[Table, list[Packed]] = field(default_factory=dict)
@@ -47,10 +48,11 @@ class Batch:
     dead: list[Refused] = field(default_factory=list)
     next_offsets: dict[Log, int] = field(default_factory=dict)
     clocks: dict[Log, int] = field(default_factory=dict)
-    sources: dict[tuple[str, int, str], tuple[int, int]] = field(default_factory=dict)
+    sources: dict[tuple[str, int, str], tuple[int, int, int]] = field(default_factory=dict)
     days: set[tuple[str, int]] = field(default_factory=set)
     rows: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    retried: set[tuple[str, int, int]] = field(default_factory=set)
     duplicates: int = 0
     records: int = 0
     bytes: int = 0

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 from confluent_kafka import Message
 
 from sinks.engine_frame import KINDS
@@ -13,16 +14,21 @@ from sinks.postgres.keys import Keys
 from sinks.postgres.market import MarketFrames
 from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.positions import Positions
+from sinks.postgres.retries import Refusals
 from tapewatch import checks, dead_letters, topics
+from tapewatch.dlq import retry
+from tapewatch.dlq.retry import Retried
 from tapewatch.errors import ContractError
 from tapewatch.frames import MAX_FRAME_BYTES
 from tapewatch.logs import printable
 
+RETRIES = topics.retry(dead_letters.POSTGRES)
 TOPICS = (
     *(topics.INSTRUMENTS, *KINDS, topics.ALERTS, topics.SIGNALS, topics.COVERAGE),
     *own_trading.TABLES,
     *forecasts.WRITERS,
     *desk_work.TABLES,
+    RETRIES,
 )
 """What the sink reads besides the market topics."""
 
@@ -38,14 +44,15 @@ def refused(record: JsonRecord, reason: str, detail: str) -> Refused:
     """A record with its dead letter."""
     origin = (record.topic, record.partition, record.offset)
     detail = printable(detail)[:500]
-    return Refused(record, reason, detail, dead_letters.of_record(origin, reason, detail, record.value))
+    letter = dead_letters.of_record(origin, reason, detail, record.value, dead_letters.POSTGRES)
+    return Refused(record, reason, detail, letter)
 
 
 class Intake:
     """Takes records in the order of each partition's log."""
 
-    def __init__(self, keys: Keys, positions: Positions, columns: FeatureColumns) -> None:
-        self._keys, self._positions = keys, positions
+    def __init__(self, keys: Keys, positions: Positions, columns: FeatureColumns, refusals: Refusals) -> None:
+        self._keys, self._positions, self._refusals = keys, positions, refusals
         self._market = MarketFrames(keys)
         self._engine = EngineFrames(keys, columns)
 
@@ -58,6 +65,8 @@ class Intake:
         batch.records += 1
         if _MARKET.fullmatch(log[0]):
             self._take_market(log, message, batch)
+        elif log[0] == RETRIES:
+            self._take_retry(message, batch)
         else:
             self._take_other(log, message, batch)
 
@@ -77,8 +86,9 @@ class Intake:
             batch.duplicates += 1
             return
         headers = admitted.headers
-        batch.sources[(*log, headers.source)] = (headers.epoch, headers.sequence)
-        for reason in admitted.reasons[admitted.reasons != 0] if admitted.refused else ():
+        newest = admission.sources[headers.source]
+        batch.sources[(*log, headers.source)] = (*newest, admission.missing.get(headers.source, 0))
+        for reason in np.delete(admitted.reasons, admitted.stored()) if admitted.refused else ():
             batch.refused[checks.Reason(int(reason)).label] += 1
         try:
             packed = self._market.pack(admitted, self._keys.log(*log), place(message)[1])
@@ -88,7 +98,22 @@ class Intake:
         if packed is not None:
             batch.add(packed)
 
-    def _take_other(self, log: Log, message: Message, batch: Batch) -> None:
+    def _take_retry(self, message: Message, batch: Batch) -> None:
+        """A record that stands refused, once more; one that does not was taken already."""
+        try:
+            retried = retry.opened(headers_of(message), message.value())
+        except ContractError as error:
+            batch.refused[error.reason] += 1
+            return
+        topic, partition, offset = retried.origin
+        is_ours = topic in TOPICS and topic not in (RETRIES, topics.INSTRUMENTS)
+        if not is_ours or retried.origin in batch.retried or not self._refusals.hold((topic, partition, offset)):
+            batch.duplicates += 1
+            return
+        batch.retried.add(retried.origin)
+        self._take_other((topic, partition), retried, batch)
+
+    def _take_other(self, log: Log, message: Message | Retried, batch: Batch) -> None:
         """An engine frame or a JSON message; what cannot be read is a dead letter of the sink."""
         value = message.value()
         try:
@@ -106,7 +131,7 @@ class Intake:
         except ContractError as error:
             self._bury(log, message, error, batch)
 
-    def _bury(self, log: Log, message: Message, error: ContractError, batch: Batch) -> None:
+    def _bury(self, log: Log, message: Message | Retried, error: ContractError, batch: Batch) -> None:
         """Make a dead letter of a whole record."""
         record = JsonRecord(*log, place(message)[1], message.value() or b"")
         batch.dead.append(refused(record, error.reason, error.message))

@@ -39,11 +39,11 @@ class MarketFrames:
         self._text_columns: dict[bytes, frozenset[str]] = {}
 
     def pack(self, admitted: Admitted, log: int, offset: int) -> Packed | None:
-        """The accepted rows of a frame at `offset` of the log numbered `log`; None where no row counts."""
+        """The rows of a frame at `offset` of the log numbered `log` that are kept; None where there is none."""
         view = admitted.view
-        if admitted.refused == view.rows:
+        keep: Any = admitted.stored() if admitted.refused else slice(None)
+        if admitted.refused and not len(keep):
             return None
-        keep: Any = np.flatnonzero(admitted.reasons == 0) if admitted.refused else slice(None)
         table = TABLES[view.type]
         columns = {"log_id": log, "log_offset": offset, **_columns(view, keep)}
         columns["instrument_id"] = self._instruments(admitted)[view.column("instrument")[keep]]

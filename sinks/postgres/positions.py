@@ -13,8 +13,9 @@ INSERT INTO sink_offsets (topic, partition, next_offset, clock_s) VALUES %s
 ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, clock_s = EXCLUDED.clock_s
 """
 _SAVE_SOURCES = """
-INSERT INTO sink_sources (topic, partition, source, epoch, sequence) VALUES %s
-ON CONFLICT (topic, partition, source) DO UPDATE SET epoch = EXCLUDED.epoch, sequence = EXCLUDED.sequence
+INSERT INTO sink_sources (topic, partition, source, epoch, sequence, missing) VALUES %s
+ON CONFLICT (topic, partition, source) DO UPDATE
+SET epoch = EXCLUDED.epoch, sequence = EXCLUDED.sequence, missing = EXCLUDED.missing
 """
 
 
@@ -31,20 +32,23 @@ class Positions:
         with session, session.cursor() as cursor:
             cursor.execute("SELECT topic, partition, next_offset, clock_s FROM sink_offsets")
             found = {(topic, partition): (int(offset), int(clock)) for topic, partition, offset, clock in cursor}
-            cursor.execute("SELECT topic, partition, source, epoch, sequence FROM sink_sources")
+            cursor.execute("SELECT topic, partition, source, epoch, sequence, missing FROM sink_sources")
             sources: dict[Log, dict[str, tuple[int, int]]] = {}
-            for topic, partition, source, epoch, sequence in cursor:
+            missing: dict[Log, dict[str, int]] = {}
+            for topic, partition, source, epoch, sequence, left_out in cursor:
                 sources.setdefault((topic, partition), {})[source] = (epoch, sequence)
+                if left_out:
+                    missing.setdefault((topic, partition), {})[source] = left_out
         self.next_offsets: dict[Log, int] = {log: offset for log, (offset, _) in found.items()}
-        self._saved = {log: (sources.get(log, {}), clock) for log, (_, clock) in found.items()}
+        self._saved = {log: (sources.get(log, {}), clock, missing.get(log, {})) for log, (_, clock) in found.items()}
 
     def admission(self, log: Log) -> Admission:
         """The admission of a market partition, as its log has left it."""
         known = self._admissions.get(log)
         if known is None:
             known = self._admissions[log] = Admission(self._registry)
-            sources, clock = self._saved.get(log, ({}, -1))
-            known.load([], sources, clock)
+            sources, clock, missing = self._saved.get(log, ({}, -1, {}))
+            known.load([], sources, clock, missing)
         return known
 
 

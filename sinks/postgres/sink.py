@@ -22,11 +22,14 @@ from sinks.postgres.intake import Intake, is_wanted
 from sinks.postgres.keys import Keys
 from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.positions import Positions
+from sinks.postgres.retries import Refusals
 from sinks.postgres.summary import Progress, Summary, Tally
 from sinks.postgres.writer import Writer
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import Monitor
+from tapewatch.monitoring import shared as figures
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -43,6 +46,9 @@ class PostgresSink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tally = Tally()
+        self.monitor = Monitor("sink_postgres", settings)
+        self._takes = self.monitor.distribution(figures.TRANSACTION_SECONDS)
+        _show(self.monitor, self._tally)
         self._backoff = Backoff()
         self._refusals = 0
         self._reported_ns = self._reported_rows = self._last_input_ns = 0
@@ -63,7 +69,11 @@ class PostgresSink:
         """
         began = self._reported_ns = self._last_input_ns = WALL.now()
         self._report = on_progress or self._report
-        reader, registry = Reader(self._settings, "tapewatch-sink-postgres", is_wanted), Registry(self._settings)
+        told = self.monitor.client("reader")
+        reader = Reader(self._settings, "tapewatch-sink-postgres", is_wanted, told)
+        registry = Registry(self._settings)
+        self.monitor.waits_for("database", "another sink may be writing to it yet")
+        self.monitor.ready()
         try:
             self._work(reader, registry, DeadLetterTopics(self._settings), stop, until_idle)
         finally:
@@ -82,6 +92,7 @@ class PostgresSink:
         """One session after the other until the work is done."""
         url, patience_s = self._settings.postgres_url(), 10.0
         while not stop.is_set():
+            self.monitor.beat()
             session: Connection | None = None
             try:
                 session = connect(url)
@@ -103,6 +114,7 @@ class PostgresSink:
         lost = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError, KafkaException))
         self._refusals = 0 if lost else self._refusals + 1
         problem = " ".join(str(error).split())
+        self.monitor.waits_for("broker" if isinstance(error, KafkaException) else "database", problem)
         if self._refusals >= MAX_REFUSALS:
             hint = "Check the role's rights and `tapewatch db status`."
             raise TapewatchError(f"PostgreSQL refuses the work: {problem}", hint)
@@ -125,11 +137,15 @@ class PostgresSink:
         """Read and write over one database session."""
         check_revision(session)
         keys, positions = Keys(session), Positions(session, registry)
-        intake, writer = Intake(keys, positions, FeatureColumns(session)), Writer(session, keys, dead)
+        intake = Intake(keys, positions, FeatureColumns(session), Refusals(session))
+        writer = Writer(session, keys, dead)
         audit = AuditCopy(self._settings.data_path)
         reader.restart(positions.next_offsets)
+        self.monitor.has("database")
+        self.monitor.has("broker")
         batch, began, looked = Batch(), WALL.now(), 0
         while True:
+            self.monitor.beat()
             messages, more = reader.poll()
             for message in messages:
                 began = began if batch.records else WALL.now()
@@ -153,8 +169,10 @@ class PostgresSink:
 
     def _write(self, writer: Writer, batch: Batch, began_ns: int) -> Batch:
         """Commit a batch and begin the next one."""
+        begun = WALL.now()
         writer.write(batch)
         self._tally.add(batch, began_ns, WALL.now())
+        self._takes.observe((WALL.now() - begun) / NANOS)
         self._backoff.reset()
         self._refusals = 0
         return Batch()
@@ -165,3 +183,18 @@ class PostgresSink:
         rate = (rows - self._reported_rows) * NANOS / max(now_ns - self._reported_ns, 1)
         self._reported_ns, self._reported_rows = now_ns, rows
         self._report(Progress(rows, int(rate), self._tally.lag))
+
+
+def _show(monitor: Monitor, tally: Tally) -> None:
+    """Let the tally be read whenever somebody looks."""
+    monitor.show(figures.WRITTEN, lambda: figures.labelled(tally.rows))
+    monitor.show(figures.REFUSED, lambda: figures.labelled(tally.refused))
+    monitor.show(figures.DEAD_LETTERS, lambda: figures.labelled(tally.dead))
+    monitor.show_counts(
+        {
+            "duplicates": figures.DUPLICATES,
+            "transactions": figures.TRANSACTIONS,
+            "retries": figures.RETRIES,
+        },
+        tally,
+    )

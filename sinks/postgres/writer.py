@@ -3,8 +3,8 @@
 1. Partitions that the batch needs are made, in a transaction of their own. If we die here, they stay empty.
 2. Dead letters are sent and acknowledged. If we die here, they are sent again: the topic may hold one twice, the table
    never.
-3. One transaction: COPY, merges, dead-letter rows, sources, clocks, offsets. If we die before its commit, nothing of it
-   is there and the same records are read again; after it, they are not.
+3. One transaction: COPY, merges, dead-letter rows (those of retried records go), sources, clocks, offsets. If we die
+   before its commit, nothing of it is there and the same records are read again; after it, they are not.
 """
 
 import io
@@ -16,7 +16,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a 
 from psycopg2.extras import execute_values
 
 from sinks.burial import DeadLetterTopics
-from sinks.postgres import desk_work, merge, own_trading, positions
+from sinks.postgres import desk_work, merge, own_trading, positions, retries
 from sinks.postgres.batch import Batch, JsonRecord, Refused
 from sinks.postgres.binary import HEADER, TRAILER, Packed
 from sinks.postgres.intake import refused
@@ -49,6 +49,7 @@ class Writer:
             late = self._merge(cursor, batch.messages)
             self._dead_letters.send([refusal.letter for refusal in late])
             batch.dead += late
+            retries.forget(cursor, batch.retried)
             _keep_dead(cursor, batch.dead)
             positions.save(cursor, batch)
         batch.rows.update(_stored(batch.messages, late))

@@ -7,6 +7,7 @@ import msgspec
 from streams.cases.desk import CaseDesk, Output
 from streams.low_rate.records import Record
 from tapewatch import messages, topics
+from tapewatch.canaries import is_canary
 from tapewatch.errors import ContractError
 from tapewatch.message import UNREADABLE
 from tapewatch.messages import Alert, CaseCommand
@@ -24,10 +25,10 @@ class _Named(msgspec.Struct):
 
 
 class Intake:
-    """A desk behind the contract's check."""
+    """A desk behind the contract's check. canaries : what the ids of instruments begin with that make no case"""
 
-    def __init__(self, settings: CaseSettings, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, settings: CaseSettings, registry: Registry, canaries: tuple[str, ...] = ()) -> None:
+        self._registry, self._canaries = registry, canaries
         self.desk = CaseDesk(settings, registry.instruments)
 
     @property
@@ -39,6 +40,8 @@ class Intake:
         """What follows from a record; ContractError for what is neither alert nor command."""
         if record.place[0] == topics.ALERTS:
             alert = messages.decode(Alert, record.value)
+            if is_canary(self._canaries, alert.instrument):
+                return []
             # Reads on in the registry where the instrument is not known yet.
             self._registry.since(alert.instrument)
             return self.desk.take(alert)

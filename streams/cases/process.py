@@ -12,7 +12,9 @@ from streams.low_rate.process import LowRateStage
 from streams.low_rate.records import Keyed, LowRateTotals, Outcome, Record
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import WALL, Clock
+from tapewatch.dead_letters import CASES
 from tapewatch.errors import ContractError
+from tapewatch.monitoring import Monitor, counters
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -37,19 +39,29 @@ class CaseTotals(LowRateTotals):
     suppressions: int = 0
 
 
+COUNTS = counters(
+    "cases",
+    alerts="Alerts taken.",
+    commands="Commands taken.",
+    cases="Case revisions written.",
+    answers="Answers to commands written.",
+    suppressions="Suppressions written.",
+)
+
+
 class CaseWork:
     """The desk's part: its state lies in the topics that it writes."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.registry = Registry(settings)
-        self._intake = Intake(settings.cases, self.registry)
+        self._intake = Intake(settings.cases, self.registry, settings.notify.canaries)
         self.totals = CaseTotals()
 
     def recall(self, _: Mapping[members.Key, int]) -> None:
         """Read cases, suppressions and answers to their end."""
         self.registry.refresh()
-        self._intake = Intake(self._settings.cases, self.registry)
+        self._intake = Intake(self._settings.cases, self.registry, self._settings.notify.canaries)
         for kind in OUTPUTS:
             kafka.read_all(self._settings, kind.TOPIC, partial(self._recalled, kind))
         log.info("cases read", cases=self._intake.cases)
@@ -89,13 +101,14 @@ class CaseStage:
         self._settings = settings
         self._work = CaseWork(settings)
         self.totals = self._work.totals
-        self._stage = LowRateStage(settings, settings.cases.group, INPUTS, self._work, clock)
+        self.monitor = Monitor("cases", settings)
+        self.monitor.show_counts(COUNTS, self.totals)
+        self._stage = LowRateStage(settings, CASES, settings.cases.group, INPUTS, self._work, self.monitor, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
         specs = [*topics.shared_topics(self._settings.topics), *topics.case_topics(self._settings.topics)]
-        kafka.create_topics(self._settings, specs)
         try:
-            self._stage.run(stop, until_idle_s)
+            self._stage.run(stop, until_idle_s, specs)
         finally:
             self._work.registry.close()

@@ -11,6 +11,7 @@ import msgspec
 
 from streams.desk import options
 from tapewatch.clock import NANOS, WALL
+from tapewatch.monitoring import Monitor, add_flag, asked
 from tapewatch.settings import Settings
 
 
@@ -18,6 +19,7 @@ class Stage(Protocol):
     """A process of a stage."""
 
     totals: Any
+    monitor: Monitor
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for so long."""
@@ -45,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-frames", type=int, metavar="N", help="the engine's: frames of one transaction at most")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     parser.add_argument("--json", action="store_true", help="print totals as one JSON document at the end")
+    add_flag(parser)
     options.add_arguments(parser)
     parser.epilog = (
         "example: tapewatch run engine --instance engine-1; tapewatch run desk --min-turnover 100000; "
@@ -54,13 +57,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run the stage until SIGINT or SIGTERM, or until it is idle."""
-    stage, told = STAGES[args.stage](args, settings)
+    stage, told = STAGES[args.stage](args, asked(settings, args.metrics))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     if not args.quiet:
         threading.Thread(target=_report, args=(told, stop), daemon=True).start()
-    stage.run(stop, args.until_idle)
+    with stage.monitor:
+        stage.run(stop, args.until_idle)
     stop.set()
     if args.json:
         print(msgspec.json.encode(stage.totals).decode())

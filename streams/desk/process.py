@@ -25,9 +25,11 @@ from streams.desk import stored, waiting
 from streams.desk.desk import MINUTE_NS, Desk, Question
 from streams.desk.stored import Position, Released
 from streams.desk.waiting import Bar, Source, Waiting
-from tapewatch import control_rows, frames, kafka, logs, messages, topics
+from tapewatch import canaries, control_rows, frames, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.monitoring import Monitor, counters, gauge
+from tapewatch.monitoring.shared import PARTITIONS
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -64,6 +66,18 @@ class Totals:
     coins: int = 0
 
 
+COUNTS = counters(
+    "desk",
+    bars="Minute bars taken.",
+    minutes="Minutes released.",
+    rankings="Rankings written.",
+    late="Bars that came after their minute was released.",
+    refused="Records that could not be read.",
+    snapshots="Snapshots written.",
+)
+COINS = gauge("tapewatch_desk_coins", "Coins that the desk knows.")
+
+
 class DeskProcess:
     """One desk."""
 
@@ -76,6 +90,9 @@ class DeskProcess:
         self._heard: dict[Source, tuple[int, int]] = {}
         self._snapshot_due = 0
         self.totals = Totals()
+        self.monitor = Monitor("desk", settings)
+        self.monitor.show_counts(COUNTS | {"coins": COINS}, self.totals)
+        self.monitor.show(PARTITIONS, lambda: {(): len(self._offsets)})
 
     def run(self, stop: threading.Event, until_idle: float = 0.0) -> None:
         """Work until `stop` is set, or nothing came for `until_idle` seconds. Any failed transaction ends the process:
@@ -90,9 +107,11 @@ class DeskProcess:
         # Before anything is read: from here on no other process of this name can commit.
         producer.init_transactions(30)
         self._recover()
-        consumer = kafka.consumer(self._settings, f"tapewatch-desk-{self._options.name}")
+        group, told = f"tapewatch-desk-{self._options.name}", self.monitor.client("reader")
+        consumer = kafka.consumer(self._settings, group, told)
         try:
             consumer.assign([TopicPartition(topics.BARS, *place) for place in self._offsets.items()])
+            self.monitor.ready()
             self._work(consumer, producer, stop, until_idle)
         finally:
             consumer.close()
@@ -101,6 +120,7 @@ class DeskProcess:
     def _work(self, consumer: Consumer, producer: Producer, stop: threading.Event, until_idle: float) -> None:
         last = self._clock.now()
         while not stop.is_set():
+            self.monitor.beat()
             batch = consumer.consume(500, timeout=0.1)
             for message in batch:
                 self._feed(message)
@@ -162,7 +182,7 @@ class DeskProcess:
             reader.close()
 
     def _wanted(self, feed: str) -> bool:
-        return not self._options.feeds or feed in self._options.feeds
+        return feed in self._options.feeds if self._options.feeds else feed != canaries.FEED
 
     def _feed(self, message: Message) -> None:
         """Take a record of `bars` in."""
@@ -198,7 +218,7 @@ class DeskProcess:
                 values[:, place] = batch.column(name).to_numpy()
         names = batch.column("instrument").to_pylist()
         for name, minute, row in zip(names, minutes.tolist(), values, strict=True):
-            if row[2] > 0.0:
+            if row[2] > 0.0 and not canaries.is_canary(self._settings.notify.canaries, name):
                 self._waiting.add(source, minute, Bar(name, row, at))
         self.totals.bars += len(names)
 

@@ -252,6 +252,13 @@ def _watch_again(out: Output, a: F8, i: int, second: int, offset: int) -> None:
     restart_windows(a)
 
 
+@inlined
+def _end_halt(out: Output, a: F8, i: int, second: int, offset: int) -> None:
+    """Record what was not watched while the instrument was halted, when it trades again or its session ends."""
+    if a[s.PHASE_OF] == s.HALTED and second > a[s.HALTED_SINCE]:
+        cover(out, i, int(a[s.HALTED_SINCE]), second, o.HALT, offset, 1)
+
+
 @kernel
 def _on_status(hands: Longs, i: int, kind: int, second: int, offset: int, closes: int) -> None:
     """A status row of one instrument: its phase, when its session began and ends, and what was not watched while it was
@@ -268,12 +275,12 @@ def _on_status(hands: Longs, i: int, kind: int, second: int, offset: int, closes
         if a[s.PHASE_OF] != s.HALTED:
             a[s.PHASE_OF], a[s.HALTED_SINCE] = s.HALTED, second
     elif kind == _CLOSE:
+        _end_halt(out, a, i, second, offset)
         a[s.PHASE_OF] = s.CLOSED
         if judges.decide:
             end_session(a, S.virtual[i])
     elif kind in (_OPEN, _RESUME, _AUCTION):
-        if a[s.PHASE_OF] == s.HALTED and second > a[s.HALTED_SINCE]:
-            cover(out, i, int(a[s.HALTED_SINCE]), second, o.HALT, offset, 1)
+        _end_halt(out, a, i, second, offset)
         if a[s.PHASE_OF] == s.CLOSED or a[s.PHASE_OF] == s.PRE:
             _new_session(a)
         if a[s.PHASE_OF] == s.HALTED or a[s.PHASE_OF] == s.CLOSED:

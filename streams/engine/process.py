@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from streams import members
 from streams.engine.build import build_hash
@@ -26,15 +26,22 @@ from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
 from streams.engine.task import Outgoing, Tally, Task
 from streams.engine.warm import warm_up
+from streams.engine.watching import Place, Watch
 from streams.members import Key, Membership
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.errors import TapewatchError
 from tapewatch.messages import Commit, to_rfc3339
+from tapewatch.monitoring import Monitor
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 log = logs.get("engine")
 
+FENCE_S = 120
+"""How long the broker may take to give a producer its transactions, s."""
+HEARD_S = 2.0
+"""Longer than a member's heartbeats are apart: how long a fenced process listens whether another has its place, s."""
 RECOVERY_STEP_S = 0.25
 """How long recovery may work before the group is answered again, s."""
 
@@ -122,6 +129,9 @@ class Engine:
         self._settings, self._clock = settings, clock
         self.instance = members.own_name(settings.engine.instance)
         self.totals = Totals()
+        self.monitor = Monitor("engine", settings)
+        self._watch = Watch(self.monitor, self.totals, self._places, lambda: self.recovering)
+        self._sent_ms = 0
         self._registry = Registry(settings)
         self._shelf = KafkaShelf(settings)
         self._recovery = Recovery(settings, self._registry, self._shelf, build_hash())
@@ -132,7 +142,11 @@ class Engine:
         self._partitions: dict[str, int] = {}
         self._committer = ThreadPoolExecutor(1, "commit")
         self._lost: list[Key] = []
+        self._mine: frozenset[Key] = frozenset()
         self._open: tuple[Future[None], list[Tally]] | None = None
+        self._writer: Producer
+        self._outrun = False
+        self._replaced = ""
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
@@ -144,13 +158,14 @@ class Engine:
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
         self._partitions = kafka.existing_topics(kafka.admin(self._settings))
         self._shelf.publish_shipped()
-        producer = fenced.result()
+        self._writer = fenced.result()
         consumer = self._consumer()
         membership = Membership(
-            consumer, members.subscribed(self._settings.engine.feeds), self._assign, lambda: self._put_down(producer)
+            consumer, members.subscribed(self._settings.engine.feeds), self._take_up, self._put_down
         )
         try:
-            self._work(consumer, producer, membership, stop, until_idle_s)
+            self.monitor.ready()
+            self._work(consumer, membership, stop, until_idle_s)
         finally:
             consumer.close()
             self._committer.shutdown()
@@ -160,7 +175,6 @@ class Engine:
     def _work(
         self,
         consumer: Consumer,
-        producer: Producer,
         membership: Membership,
         stop: threading.Event,
         until_idle_s: float,
@@ -169,43 +183,84 @@ class Engine:
         last_work = self._clock.now()
         first_work, first_cpu = 0, 0.0
         while not stop.is_set():
+            self.monitor.beat()
             membership.settle_in()
             wait_s = 0.0 if self._rebuilds else self._settings.engine.poll_ms / 1000
             batch = consumer.consume(self._settings.engine.batch_frames, timeout=wait_s)
+            self._check_place()
             touched: dict[Key, Held] = {}
             if batch:
                 if not first_work:
                     first_work, first_cpu = self._clock.now(), time.process_time()
                 self._registry.stale = True
+                self._sent_ms = batch[0].timestamp()[1]
                 touched = self._feed(batch)
             if self._open is not None or batch:
-                if self._settle(producer) and touched:
-                    self._begin(consumer, producer, touched)
-                if self._lost:
-                    self._start_over(consumer)
+                if self._settle() and touched:
+                    self._begin(consumer, touched)
                 last_work = self._clock.now()
                 self.totals.work_ns = last_work - first_work
                 self.totals.cpu_ns = int((time.process_time() - first_cpu) * NANOS)
+            if self._outrun:
+                self._renew(consumer)
+            if self._lost:
+                self._start_over(consumer)
             if self._rebuilds:
                 self._recover(consumer)
                 last_work = self._clock.now()
             elif not batch and until_idle_s and self._held and self._clock.now() - last_work > until_idle_s * NANOS:
                 return
-        self._settle(producer)
+        self._settle()
 
-    def _put_down(self, producer: Producer) -> None:
+    def _put_down(self) -> None:
         """Put every partition down, once what was computed on them is committed; they may come back with the next
         assignment, and a recovery goes on where it stood.
         """
-        self._settle(producer)
+        self._settle()
         self._parked, self._held, self._lost = self._held, {}, []
         self._interrupted, self._rebuilds = self._rebuilds, {}
+        self._mine = frozenset()
 
     def _fence(self) -> Producer:
-        """A producer under this process's name; whoever has that name yet is fenced, its transaction aborted."""
+        """A producer under this process's name; whoever had that name is fenced, its transaction decided."""
         producer = self._producer()
-        producer.init_transactions(30)
-        return producer
+        deadline = self._clock.now() + FENCE_S * NANOS
+        while True:
+            try:
+                producer.init_transactions(10)
+                return producer
+            except KafkaException as error:
+                if not error.args[0].retriable() or self._clock.now() > deadline:
+                    raise TapewatchError(
+                        f"the broker gives the producer {self.instance!r} no transactions: {error.args[0]}",
+                        "Run `tapewatch status`; look at the broker's log.",
+                    ) from error
+
+    def _renew(self, consumer: Consumer) -> None:
+        """A new producer in the place of one that was fenced: by a process of the same name, which this one then makes
+        way for, or by the broker, which ended its transaction after the time-out, frozen or cut off as it was.
+        """
+        consumer.assign([])
+        until = self._clock.now() + int(HEARD_S * NANOS)
+        while self._clock.now() < until:
+            consumer.consume(1, timeout=0.1)
+            self._check_place()
+        self._writer = self._fence()
+        self._outrun = False
+
+    def _on_error(self, error: KafkaError) -> None:
+        """What the consumer's client says; called while it is polled."""
+        if error.fatal() or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):
+            self._replaced = str(error)
+
+    def _check_place(self) -> None:
+        """Nobody may go on whose place in the group another process has taken."""
+        if self._replaced:
+            self.totals.fenced += 1
+            raise TapewatchError(
+                f"another process works as {self.instance!r} now, this one ends: {self._replaced}",
+                "What it had not committed, the other computes. Give every process an engine.instance of its own.",
+            )
 
     def _producer(self) -> Producer:
         return members.member_producer(
@@ -223,10 +278,19 @@ class Engine:
             self._settings,
             self._settings.engine.group,
             self.instance,
+            told=self.monitor.client("reader"),
             queued_min_messages=2_000,
             queued_max_messages_kbytes=65_536,
             fetch_wait_max_ms=5,
+            # A place that the log no longer has is an error, never passed over.
+            auto_offset_reset="error",
+            error_cb=self._on_error,
         )
+
+    def _take_up(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        """Take up what the group gives."""
+        self._mine = frozenset((place.topic, place.partition) for place in given)
+        self._assign(consumer, given)
 
     def _assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Take partitions up: their committed state, from memory where this process has it still."""
@@ -268,8 +332,16 @@ class Engine:
 
     def _read_on(self, consumer: Consumer) -> None:
         """Read every partition whose state is there, from where it stands."""
+        self._watch.taken_up(self._held)
         consumer.assign([TopicPartition(*key, held.task.next_offset) for key, held in self._held.items()])
         log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._held])
+
+    def _places(self) -> dict[Key, Place]:
+        """For who watches: how far each partition is, and from where a recovery would replay it."""
+        return {
+            key: (held.task.next_offset, held.pointers.snapshots[0].next_offset if held.pointers.snapshots else 0)
+            for key, held in list(self._held.items())
+        }
 
     @property
     def recovering(self) -> list[Progress]:
@@ -290,17 +362,18 @@ class Engine:
             touched[key] = held
         return touched
 
-    def _begin(self, consumer: Consumer, producer: Producer, touched: dict[Key, Held]) -> None:
+    def _begin(self, consumer: Consumer, touched: dict[Key, Held]) -> None:
         """Write a batch's outputs in a new transaction, and let it be committed while the next batch is computed."""
+        begun = self._clock.now()
         try:
-            producer.begin_transaction()
+            self._writer.begin_transaction()
             due = self._due(touched)
             for held in touched.values():
                 if held is due:
-                    self._snapshot(producer, held)
-                self._write_task(producer, held)
+                    self._snapshot(held)
+                self._write_task(held)
         except KafkaException as error:
-            self._abort(producer, error)
+            self._abort(error)
             return
         offsets = [
             TopicPartition(*key, held.task.next_offset, metadata=held.pointers.encoded())
@@ -308,7 +381,13 @@ class Engine:
         ]
         member = consumer.consumer_group_metadata()
         tallies = [held.task.restart_tally() for held in touched.values()]
-        self._open = (self._committer.submit(members.commit, producer, offsets, member), tallies)
+        writer, sent_ms = self._writer, self._sent_ms
+
+        def commit() -> None:
+            members.commit(writer, offsets, member)
+            self._watch.committed(begun, sent_ms)
+
+        self._open = (self._committer.submit(commit), tallies)
 
     def _due(self, touched: dict[Key, Held]) -> Held | None:
         """The partition whose snapshot is the most overdue; one a transaction, so that none takes too long."""
@@ -316,7 +395,7 @@ class Engine:
         due = max(touched.values(), key=lambda held: held.cadence.overdue_ns(now, share))
         return due if due.cadence.overdue_ns(now, share) >= 0 else None
 
-    def _settle(self, producer: Producer) -> bool:
+    def _settle(self) -> bool:
         """Wait for the open transaction; False where it failed and all that was computed is lost."""
         if self._open is None:
             return True
@@ -324,25 +403,25 @@ class Engine:
         try:
             pending.result()
         except KafkaException as error:
-            self._abort(producer, error)
+            self._abort(error)
             return False
         self.totals.transactions += 1
         for tally in tallies:
             self.totals.add(tally)
         return True
 
-    def _write_task(self, producer: Producer, held: Held) -> None:
+    def _write_task(self, held: Held) -> None:
         """Write a task's outputs and its commit record."""
         task = held.task
         for record in task.take():
-            self._produce(producer, record, task.partition)
+            self._produce(record, task.partition)
         written = messages.encode(self._commit_record(task))
-        self._produce(producer, Outgoing(topics.COMMITS, written, task.topic.encode()), task.partition)
+        self._produce(Outgoing(topics.COMMITS, written, task.topic.encode()), task.partition)
 
-    def _snapshot(self, producer: Producer, held: Held) -> None:
+    def _snapshot(self, held: Held) -> None:
         """Write a snapshot of the task's state; the outputs it still holds leave in the same transaction."""
         started = self._clock.now()
-        held.pointers = held.pointers.with_new(self._write_snapshot(producer, held))
+        held.pointers = held.pointers.with_new(self._write_snapshot(held))
         self.totals.snapshots += 1
         now = self._clock.now()
         held.cadence.written(now, now - started)
@@ -369,7 +448,7 @@ class Engine:
             instance=self.instance,
         )
 
-    def _write_snapshot(self, producer: Producer, held: Held) -> Pointer:
+    def _write_snapshot(self, held: Held) -> Pointer:
         """Write the task's state in chunks; returns where it lies, known once the broker has the chunks."""
         task, slot = held.task, held.pointers.next_slot
         parts = chunks(dump(task))
@@ -377,7 +456,7 @@ class Engine:
         first: list[int] = []
         for index, part in enumerate(parts):
             members.enqueue(
-                producer,
+                self._writer,
                 topics.SNAPSHOTS,
                 part,
                 chunk_key(task, slot, index),
@@ -385,14 +464,15 @@ class Engine:
                 partition,
                 lambda error, message: None if error else first.append(message.offset()),
             )
-        producer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
+        self._writer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
         if len(first) != len(parts):
             raise members.unacknowledged("snapshot chunks")
+        self._watch.snapshot((task.topic, task.partition), sum(map(len, parts)))
         return Pointer(partition, min(first), len(parts), task.next_offset, slot)
 
-    def _produce(self, producer: Producer, record: Outgoing, partition: int) -> None:
+    def _produce(self, record: Outgoing, partition: int) -> None:
         target = record.target(partition, self._partition_count(record.topic))
-        members.enqueue(producer, record.topic, record.value, record.key, record.headers, target)
+        members.enqueue(self._writer, record.topic, record.value, record.key, record.headers, target)
 
     def _partition_count(self, topic: str) -> int:
         count = self._partitions.get(topic)
@@ -400,21 +480,25 @@ class Engine:
             self._partitions = kafka.existing_topics(kafka.admin(self._settings))
             if topic not in self._partitions:
                 # A feed made without its dead-letter topic (by hand, say) gets one.
-                kafka.create_topics(self._settings, [topics.TopicSpec(topic, 1, {"retention.ms": "-1"})])
+                kafka.create_topics(self._settings, [topics.dead_letter_topic(topic)])
                 self._partitions = kafka.existing_topics(kafka.admin(self._settings))
             count = self._partitions[topic]
         return count
 
-    def _abort(self, producer: Producer, error: KafkaException) -> None:
-        """Abort the open transaction and drop every task: their state is ahead of the log. A fatal error ends the
-        process.
+    def _abort(self, error: KafkaException) -> None:
+        """Abort the open transaction and drop every task: their state is ahead of the log. A producer that cannot even
+        abort is replaced by a new one, whose first act decides what was left open.
         """
-        members.abort(producer, error, log)
         self.totals.aborted += 1
-        self._lost, self._held, self._parked = list(self._held), {}, {}
+        self._lost, self._held, self._parked = [*self._lost, *self._held], {}, {}
+        try:
+            members.abort(self._writer, error, log)
+        except KafkaException as failure:
+            log.warning("the producer is of no more use", error=str(failure.args[0]))
+            self.totals.fenced += 1
+            self._outrun = True
 
     def _start_over(self, consumer: Consumer) -> None:
         """Rebuild the dropped tasks from what is committed."""
         lost, self._lost = self._lost, []
-        mine = {(place.topic, place.partition) for place in consumer.assignment()}
-        self._assign(consumer, [TopicPartition(*key) for key in lost if key in mine])
+        self._assign(consumer, [TopicPartition(*key) for key in lost if key in self._mine])

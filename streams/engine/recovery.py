@@ -26,6 +26,8 @@ PATIENCE_S = 30.0
 """A log that does not move for so long is said to stand still, and ends a recovery that nobody watches, s."""
 TOLD_EVERY_S = 2.0
 """Time between two log lines of a long recovery, s."""
+READ_AT_ONCE = 500
+"""Records between two looks at the time."""
 READ_AHEAD_KB = 32_768
 """Frames of the market log that the reader keeps ready at most, KiB."""
 _PASSING = (
@@ -179,7 +181,7 @@ class Rebuild:
 
     def _feed(self, reader: Consumer, task: Task) -> None:
         """Feed what the reader has; what took the time is the replay's."""
-        messages = reader.consume(500, timeout=0.05)
+        messages = reader.consume(READ_AT_ONCE, timeout=0.05)
         started = WALL.now()
         for message in messages:
             if message.error():

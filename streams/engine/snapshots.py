@@ -32,6 +32,7 @@ class Head(msgspec.Struct, frozen=True):
     """What a snapshot says of itself before the state's bytes.
 
     next_offset : the first record not in the state; kinds : class of each instrument
+    missing : of the admission, like names, sources and clock
     digest : sha256 of the uncompressed state; size : its bytes, the last `accounts` of them the accounts stage's
     """
 
@@ -49,6 +50,7 @@ class Head(msgspec.Struct, frozen=True):
     digest: str
     size: int
     accounts: int
+    missing: dict[str, int] = {}
 
 
 class Pointer(msgspec.Struct, frozen=True, array_like=True):
@@ -114,6 +116,7 @@ def dump(task: Task) -> bytes:
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
         accounts=len(accounts),
+        missing=admission.missing,
     )
     encoded = msgspec.json.encode(head)
     body = len(encoded).to_bytes(4, "little") + encoded + bytes(pa.compress(data, codec="lz4", asbytes=True))
@@ -138,7 +141,7 @@ def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
             f"a snapshot of {head.topic}[{head.partition}], format {head.format}, is not this partition's"
         )
     task.force = InForce(shelf, head.models, head.config)
-    task.admission.load(head.names, head.sources, head.clock)
+    task.admission.load(head.names, head.sources, head.clock, head.missing)
     task.adopt(s.load(state[: head.size - head.accounts]), head.kinds)
     task.accounts.load(state[head.size - head.accounts :])
     task.next_offset = head.next_offset

@@ -113,7 +113,7 @@ class Task:
             admitted = self.admission.admit(value, headers, appended_ns)
         except ContractError as error:
             tally.refused[error.reason] += 1
-            self._dead(dead_letters.of_record((self.topic, self.partition, offset), error.reason, error.message, value))
+            self._bury(offset, error.reason, error.message, value)
             return
         if admitted is None:
             tally.duplicates += 1
@@ -203,11 +203,7 @@ class Task:
                 begin_watching(self.state)
         except (ContractError, TapewatchError, msgspec.MsgspecError, ValueError) as error:
             self.tally.refused["bad_control"] += 1
-            self._dead(
-                dead_letters.of_record(
-                    (self.topic, self.partition, offset), "bad_control", str(error), admitted.view.data
-                )
-            )
+            self._bury(offset, "bad_control", str(error), admitted.view.data)
         if self._networks() != networks:
             # What lies in their rings another network made.
             restart(self.state.codes)
@@ -228,18 +224,25 @@ class Task:
     def _refuse(self, offset: int, admitted: Admitted) -> None:
         """Keep every refused row of a frame in the dead letters."""
         origin = (self.topic, self.partition, offset)
-        reasons = admitted.reasons[np.flatnonzero(admitted.reasons)]
-        self.tally.refused.update(Reason(int(reason)).label for reason in reasons)
-        if self.silent:
+        bad = np.flatnonzero(admitted.reasons)
+        self.tally.refused.update(Reason(int(reason)).label for reason in admitted.reasons[bad])
+        # A replayed row of a sealed second is no dead letter a second time: it lies in the log for the stores.
+        bad = bad[admitted.reasons[bad] != Reason.SEALED]
+        if self.silent or not len(bad):
             return
         try:
             rows = frames.to_rows(admitted.view.data)
         except ContractError as error:
             # Texts are only looked at here: a frame whose texts are no UTF-8 is kept as it came.
-            self._dead(dead_letters.of_record(origin, Reason(int(reasons[0])).label, error.message, admitted.view.data))
+            self._bury(offset, Reason(int(admitted.reasons[bad[0]])).label, error.message, admitted.view.data)
             return
-        for row in np.flatnonzero(admitted.reasons):
+        for row in bad:
             self._dead(dead_letters.of_row(origin, Reason(int(admitted.reasons[row])).label, rows, int(row)))
+
+    def _bury(self, offset: int, reason: str, detail: str, value: bytes | None) -> None:
+        """Keep a whole record in the dead letters."""
+        origin = (self.topic, self.partition, offset)
+        self._dead(dead_letters.of_record(origin, reason, detail, value, dead_letters.ENGINE))
 
     def _dead(self, letter: dead_letters.DeadLetter) -> None:
         if not self.silent:

@@ -19,9 +19,6 @@ def _decay(half_life_s: float) -> float:
 
 
 A60, A300, A600, A1800 = _decay(60), _decay(300), _decay(600), _decay(1800)
-
-
-A60, A300, A600, A1800 = _decay(60), _decay(300), _decay(600), _decay(1800)
 """Weights of half-lives, s."""
 
 

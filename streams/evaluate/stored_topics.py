@@ -11,7 +11,7 @@ from streams.engine.snapshots import DamagedError, Pointer, Pointers
 from streams.engine.task import Task
 from streams.evaluate.history import Partition, Record, Span
 from tapewatch import control_rows, frames, kafka, topics
-from tapewatch.admission import CONTROL_SOURCE
+from tapewatch.admission import ASIDE
 from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.registry import Registry
@@ -113,8 +113,11 @@ class TopicHistory:
 
 
 def _newest(message: Message) -> int:
-    """Newest ts_recv of a record, UTC ns; 0 where it moves no clock: a control row, or what cannot be read."""
-    if dict(message.headers() or ()).get("source") == CONTROL_SOURCE.encode():
+    """Newest ts_recv of a record, UTC ns; 0 where it moves no clock: a control row, a replayed one, or what cannot be
+    read.
+    """
+    source = dict(message.headers() or ()).get("source")
+    if isinstance(source, bytes) and source.decode("utf-8", "replace") in ASIDE:
         return 0
     try:
         return int(frames.to_rows(message.value() or b"").ts_recv.max())

@@ -20,9 +20,12 @@ from streams.engine.warm import warm_up
 from streams.evidence.gathering import Gatherer
 from streams.evidence.states import BrokerLog, BrokerSnapshots
 from tapewatch import kafka, logs, topics
+from tapewatch.canaries import is_canary
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.evidence import Archive, Kept
 from tapewatch.evidence.records import kept
+from tapewatch.monitoring import Monitor, counters
+from tapewatch.monitoring.shared import PARTITIONS
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -35,6 +38,7 @@ class Totals:
 
     records : of the topic; bundles : archived; unproved : of those, whose alert did not come out or whose log was gone
     known : records that the archive held already; unreadable : records that are no alerts; bytes : of the parts
+    canaries : alerts of our own canaries, which are no evidence of anything
     """
 
     records: int = 0
@@ -43,6 +47,18 @@ class Totals:
     known: int = 0
     unreadable: int = 0
     bytes: int = 0
+    canaries: int = 0
+
+
+COUNTS = counters(
+    "evidence",
+    records="Records of alerts taken.",
+    bundles="Bundles archived.",
+    unproved="Bundles whose alert did not come out anew, or whose log was gone.",
+    known="Records whose bundle was there already.",
+    unreadable="Records that are no alerts.",
+    bytes="Bytes of bundles archived.",
+)
 
 
 class Follower:
@@ -52,6 +68,8 @@ class Follower:
         self._settings, self._clock = settings, clock
         self._instance = members.own_name(instance)
         self.totals = Totals()
+        self.monitor = Monitor("evidence", settings)
+        self.monitor.show_counts(COUNTS, self.totals)
         self._archive = Archive(settings, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
@@ -62,11 +80,15 @@ class Follower:
         snapshots = BrokerSnapshots(self._settings, reader)
         reach = self._settings.evidence.slice_records
         gatherer = Gatherer(self._archive, registry, KafkaShelf(self._settings), snapshots, BrokerLog(reader), reach)
-        consumer = members.member_consumer(self._settings, self._settings.evidence.group, self._instance)
+        group, told = self._settings.evidence.group, self.monitor.client("reader")
+        consumer = members.member_consumer(self._settings, group, self._instance, told=told)
         consumer.subscribe([topics.ALERTS])
         last_work = self._clock.now()
+        self.monitor.ready()
         try:
             while not stop.is_set():
+                self.monitor.beat()
+                self._tell_partitions(len(consumer.assignment()))
                 batch = consumer.consume(1, timeout=0.1)
                 for message in members.sound(batch, log):
                     registry.refresh()
@@ -79,6 +101,14 @@ class Follower:
             for client in (consumer, reader, snapshots, registry):
                 client.close()
 
+    def _tell_partitions(self, held: int) -> None:
+        """Show how many partitions this process has; without one it is not ready."""
+        self.monitor.set(PARTITIONS, held)
+        if held:
+            self.monitor.has("partitions")
+        else:
+            self.monitor.waits_for("partitions", "none is assigned")
+
     def _take(self, gatherer: Gatherer, record: Kept) -> None:
         """Archive one record's revision, unless it is there."""
         totals = self.totals
@@ -87,6 +117,9 @@ class Follower:
         if alert is None:
             totals.unreadable += 1
             log.warning("record is no readable alert", partition=record.partition, offset=record.offset)
+            return
+        if is_canary(self._settings.notify.canaries, alert.instrument):
+            totals.canaries += 1
             return
         source = alert.provenance
         earlier = self._archive.of_input(alert.id, source.topic, source.partition)

@@ -15,6 +15,7 @@ from detectors.forecast.lstm.inputs import LOOKBACK
 from detectors.forecast.lstm.model import MINUTE, Model
 from streams.engine.task import Outgoing
 from tapewatch import frames, messages, topics
+from tapewatch.canaries import is_canary
 from tapewatch.errors import ContractError
 from tapewatch.frames import Headers
 from tapewatch.message import Cause, stable_id
@@ -56,10 +57,19 @@ class Window:
 
 class MinuteTask:
     """One partition. cost : of one trade, as a share of its price; feeds : only these, empty for all; build : of this
-    program
+    program; canaries : what the ids of instruments begin with of which nothing is said
     """
 
-    def __init__(self, partition: int, model: Model, cost: float, feeds: tuple[str, ...] = (), build: str = "") -> None:
+    def __init__(
+        self,
+        partition: int,
+        model: Model,
+        cost: float,
+        feeds: tuple[str, ...] = (),
+        build: str = "",
+        canaries: tuple[str, ...] = (),
+    ) -> None:
+        self._canaries = canaries
         self.partition, self._cost, self._feeds, self._build = partition, cost, feeds, build
         self._network, self._model = model.network(), model.hash
         self._scratch, self._found = score.scratch(model.units), np.empty(1)
@@ -80,7 +90,8 @@ class MinuteTask:
             self.refused += 1
             return
         for name, closed, bar in zip(names, at, values, strict=True):
-            self._bar(source, name, closed, bar, offset, silent)
+            if not is_canary(self._canaries, name):
+                self._bar(source, name, closed, bar, offset, silent)
         if at:
             self._forget(source, max(at))
 

@@ -22,6 +22,8 @@ from streams.forecast.minute import MinuteTask
 from streams.members import Membership
 from tapewatch import kafka, logs, topics
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.monitoring import Monitor, counters
+from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, TRANSACTION_SECONDS
 from tapewatch.settings import Settings
 
 log = logs.get("forecast")
@@ -49,6 +51,16 @@ class MinuteTotals:
     aborted: int = 0
 
 
+COUNTS = counters(
+    "forecast",
+    records="Records of bars taken.",
+    bars="Minute bars taken.",
+    refused="Records that could not be read.",
+    predictions="Predictions written.",
+    signals="Signals written.",
+)
+
+
 class MinuteForecasts:
     """One process. feeds : only these, empty for all"""
 
@@ -56,6 +68,10 @@ class MinuteForecasts:
         self._settings, self._model, self._feeds, self._clock = settings, model, feeds, clock
         self.instance = members.own_name(settings.forecast.instance)
         self.totals = MinuteTotals()
+        self.monitor = Monitor("forecast", settings)
+        self.monitor.show_counts(COUNTS | ENDINGS, self.totals)
+        self.monitor.show(PARTITIONS, lambda: {(): len(self._tasks)})
+        self._takes = self.monitor.distribution(TRANSACTION_SECONDS)
         self._tasks: dict[int, MinuteTask] = {}
         self._next: dict[int, int] = {}
         self._partitions: dict[str, int] = {}
@@ -68,10 +84,13 @@ class MinuteForecasts:
         group = self._settings.forecast.group
         producer = members.member_producer(self._settings, f"{group}-{self.instance}", linger_ms=1)
         producer.init_transactions(30)
-        consumer = members.member_consumer(self._settings, group, self.instance)
+        consumer = members.member_consumer(self._settings, group, self.instance, told=self.monitor.client("reader"))
         membership = Membership(consumer, [topics.BARS], self._take_up, self._tasks.clear)
+        self.monitor.waits_for("partitions", "none is assigned")
+        self.monitor.ready()
         try:
             while not stop.is_set():
+                self.monitor.beat()
                 membership.settle_in()
                 batch = consumer.consume(_BATCH, timeout=_POLL_S)
                 if batch:
@@ -94,11 +113,15 @@ class MinuteForecasts:
         # Joining takes a while: silence counts from here.
         self._last = self._clock.now()
         consumer.assign([TopicPartition(topics.BARS, partition, self._next[partition]) for partition in self._tasks])
+        if self._tasks:
+            self.monitor.has("partitions")
 
     def _task(self, reader: Consumer, place: TopicPartition) -> MinuteTask:
         """A partition's task with the windows as they were at the committed offset."""
         settings, partition = self._settings.forecast, place.partition
-        task = MinuteTask(partition, self._model, settings.cost, self._feeds, build_hash())
+        task = MinuteTask(
+            partition, self._model, settings.cost, self._feeds, build_hash(), self._settings.notify.canaries
+        )
         low, _ = kafka.watermarks(reader, topics.BARS, partition)
         self._next[partition] = max(place.offset, low)
         if place.offset >= 0 and place.metadata:
@@ -120,6 +143,7 @@ class MinuteForecasts:
                 records += 1
         if not records:
             return
+        begun = self._clock.now()
         try:
             producer.begin_transaction()
             written = self._produce(producer)
@@ -129,6 +153,7 @@ class MinuteForecasts:
             self.totals.aborted += 1
             self._take_up(consumer, consumer.assignment())
             return
+        self._takes.observe((self._clock.now() - begun) / NANOS)
         self._count(records, written)
 
     def _produce(self, producer: Producer) -> int:

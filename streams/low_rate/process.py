@@ -13,15 +13,19 @@ on again.
 import asyncio
 import threading
 from collections.abc import Iterable
+from typing import Any
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from streams import members
 from streams.low_rate.faust_app import application
 from streams.low_rate.records import Outcome, Record, Work, fresh
-from tapewatch import dead_letters, kafka, logs, messages
+from tapewatch import dead_letters, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.monitoring import Monitor
+from tapewatch.monitoring.kafka_clients import LAG
+from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, REFUSED, TRANSACTION_SECONDS
 from tapewatch.settings import Settings
 
 TRANSACTION_TIMEOUT_MS = 20_000
@@ -31,22 +35,70 @@ MOST_AT_ONCE = 500
 MOST_WAITING = 2_000
 MOST_FAILURES = 5
 
+_PASSING = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
+
 
 class LowRateStage:
     """The one process of a stage: a second one of the same group takes over from the first.
 
-    group : consumer group and transactional id; inputs : topics that it reads, which exist
+    name : by which its dead letters name it; group : consumer group and transactional id
+    inputs : topics that it reads; it also reads what it had refused and is asked to take once more
+    monitor : of the process, without the figures that all such stages have
     """
 
-    def __init__(self, settings: Settings, group: str, inputs: Iterable[str], work: Work, clock: Clock = WALL) -> None:
-        self._settings, self._group, self._inputs, self._work, self._clock = settings, group, tuple(inputs), work, clock
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        group: str,
+        inputs: Iterable[str],
+        work: Work,
+        monitor: Monitor,
+        clock: Clock = WALL,
+    ) -> None:
+        self._settings, self._name, self._group, self._work, self._clock = settings, name, group, work, clock
+        self._retries = topics.retry(name)
+        self._read = frozenset(inputs)
+        self._inputs = (*self._read, self._retries)
+        self._monitor = monitor
+        self._takes = monitor.distribution(TRANSACTION_SECONDS)
+        monitor.show_counts(ENDINGS, work.totals)
         self._log = logs.get(group)
         self._next: dict[members.Key, int] = {}
+        self._settling = False
         self._last_work = 0
         self._member: object = None
 
-    def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
-        """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
+    def run(self, stop: threading.Event, until_idle_s: float, specs: Iterable[topics.TopicSpec]) -> None:
+        """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever).
+
+        specs : topics that it reads and writes; those that are missing are made. A broker that is away is waited for.
+        """
+        refused = topics.dead_letter_topic(topics.dead_letters(self._retries))
+        wanted = [*specs, topics.retry_topic(self._name), refused]
+        while kafka.await_broker(self._settings, stop):
+            try:
+                producer = self._begun(wanted)
+            except (KafkaException, kafka.BrokerAwayError) as error:
+                self._begin_later(error, stop)
+                continue
+            asyncio.run(self._serve(producer, stop, until_idle_s))
+            return
+
+    def _begin_later(self, error: KafkaException | kafka.BrokerAwayError, stop: threading.Event) -> None:
+        """A broker that goes away again, or whose coordinator is not ready, is waited for; TapewatchError else."""
+        cause = error.args[0]
+        passing = isinstance(error, kafka.BrokerAwayError) or cause.retriable() or cause.code() in _PASSING
+        if not passing:
+            raise TapewatchError(
+                f"{self._group} cannot begin: {cause}", "Check the broker's log and this account's rights."
+            ) from error
+        self._log.warning("waiting for Kafka", problem=str(cause))
+        stop.wait(kafka.ASKED_AGAIN_S)
+
+    def _begun(self, wanted: Iterable[topics.TopicSpec]) -> Producer:
+        """Steps 1 and 2 of the protocol."""
+        kafka.create_topics(self._settings, wanted)
         producer = kafka.producer(
             self._settings,
             transactional_id=self._group,
@@ -58,7 +110,7 @@ class LowRateStage:
         )
         producer.init_transactions(30)
         self._recall()
-        asyncio.run(self._serve(producer, stop, until_idle_s))
+        return producer
 
     def _recall(self) -> None:
         """The offsets behind what was taken, and then the state: what is newer in the state than in the offsets is
@@ -88,12 +140,17 @@ class LowRateStage:
         worker = asyncio.create_task(self._follow(producer, inbox))
         try:
             await app.start()
+            self._monitor.show(PARTITIONS, lambda: {(): len(app.consumer.assignment())})
+            self._monitor.show(LAG, lambda: self._lags(app))
+            self._monitor.ready()
             self._last_work = self._clock.now()
             while not stop.is_set() and not worker.done():
                 if app.crashed or app.should_stop:
                     raise TapewatchError(f"Faust ended: {app.crash_reason!r}", "See the log; then start it again.")
                 if until_idle_s and self._clock.now() - self._last_work > until_idle_s * NANOS:
                     break
+                if not self._settling:
+                    self._monitor.beat()
                 await asyncio.sleep(0.05)
             if worker.done():
                 worker.result()
@@ -109,11 +166,14 @@ class LowRateStage:
             while len(waiting) < MOST_AT_ONCE and not inbox.empty():
                 waiting.append(inbox.get_nowait())
             self._last_work = self._clock.now()
+            self._settling = True
             await asyncio.to_thread(self._settle, producer, [Record.of(each) for each in waiting])
+            self._settling = False
 
     def _settle(self, producer: Producer, records: list[Record]) -> None:
         """Work the records out and commit what follows; a failed transaction is tried again from the log's state."""
         for attempt in range(1, MOST_FAILURES + 1):
+            self._monitor.beat()
             try:
                 self._commit(producer, records)
                 return
@@ -143,8 +203,9 @@ class LowRateStage:
         if not new:
             return
         self._work.begin()
-        found = [(record, self._outcome(record)) for record in new]
+        found = [self._outcome(record) for record in new]
         behind = {record.place: record.offset + 1 for record in new}
+        begun = self._clock.now()
         producer.begin_transaction()
         for _, outcome in found:
             for key, message in outcome.said:
@@ -154,16 +215,38 @@ class LowRateStage:
                 members.enqueue(producer, letter.topic, letter.value, None, letter.headers, 0)
         offsets = [TopicPartition(*place, offset) for place, offset in behind.items()]
         members.commit(producer, offsets, self._member)
+        self._takes.observe((self._clock.now() - begun) / NANOS)
         self._next |= behind
         for record, outcome in found:
-            self._work.totals.refused += outcome.letter is not None
+            if outcome.letter is not None:
+                self._work.totals.refused += 1
+                self._monitor.add(REFUSED, 1, outcome.letter.reason)
             self._work.count(record, outcome)
         self._work.totals.transactions += 1
 
-    def _outcome(self, record: Record) -> Outcome:
-        """What follows from a record: never an error that could stop the stream."""
+    def _outcome(self, record: Record) -> tuple[Record, Outcome]:
+        """The record that is meant, and what follows from it: never an error that could stop the stream."""
         try:
-            return Outcome(self._work.take(record))
+            if record.place[0] == self._retries:
+                record = self._original(record)
+            return record, Outcome(self._work.take(record))
         except ContractError as error:
             origin = (*record.place, record.offset)
-            return Outcome(letter=dead_letters.of_record(origin, error.reason, str(error), record.value))
+            letter = dead_letters.of_record(origin, error.reason, str(error), record.value, self._name)
+            return record, Outcome(letter=letter)
+
+    def _original(self, record: Record) -> Record:
+        """What a retry carries; ContractError where it is not of a topic that this stage reads."""
+        original = record.original()
+        if original.place[0] not in self._read:
+            raise ContractError("bad_headers", f"a retry of {original.place[0]}, which is not read here")
+        return original
+
+    def _lags(self, app: Any) -> dict[tuple[str, ...], float]:
+        """By partition, the records between what is committed and the end; the ends of transactions are among them."""
+        ends = {(each.topic, each.partition): app.consumer.highwater(each) for each in app.consumer.assignment()}
+        return {
+            ("reader", topic, str(partition)): max(end - self._next.get((topic, partition), 0), 0)
+            for (topic, partition), end in ends.items()
+            if end is not None
+        }

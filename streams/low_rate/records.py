@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from streams import members
 from tapewatch.dead_letters import DeadLetter
+from tapewatch.dlq import retry
 from tapewatch.messages import Message
 
 
@@ -16,12 +17,21 @@ class Record(NamedTuple):
     offset: int
     value: bytes
     appended: int
+    headers: tuple[tuple[str, bytes], ...] = ()
 
     @classmethod
     def of(cls, message: Any) -> "Record":
         """From Faust's message."""
         place = (message.topic, message.partition)
-        return cls(place, message.offset, message.value or b"", int(message.timestamp * 1000) * 1_000_000)
+        pairs = message.headers.items() if isinstance(message.headers, Mapping) else message.headers or ()
+        headers = tuple((name, value or b"") for name, value in pairs)
+        return cls(place, message.offset, message.value or b"", int(message.timestamp * 1000) * 1_000_000, headers)
+
+    def original(self) -> "Record":
+        """What a retry carries, in its own place; ContractError where it is none."""
+        retried = retry.opened(self.headers, self.value)
+        topic, partition, offset = retried.origin
+        return Record((topic, partition), offset, retried.content, retried.appended_ms * 1_000_000)
 
 
 def fresh(records: Iterable[Record], behind: Mapping[members.Key, int]) -> list[Record]:

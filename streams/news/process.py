@@ -15,10 +15,11 @@ from streams import members
 from streams.low_rate.process import LowRateStage
 from streams.low_rate.records import Keyed, LowRateTotals, Outcome, Record
 from streams.news.scoring import FindsScorers, NewsScoring
-from tapewatch import kafka, logs, messages, topics
+from tapewatch import dead_letters, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError
 from tapewatch.messages import Factor, News
+from tapewatch.monitoring import Monitor, counters
 from tapewatch.settings import Settings
 
 log = logs.get("news")
@@ -42,6 +43,16 @@ class NewsTotals(LowRateTotals):
     passed: int = 0
     latency_ms: float = 0.0
     slowest_ms: float = 0.0
+
+
+COUNTS = counters(
+    "news",
+    items="Records of news taken.",
+    scored="Items scored.",
+    duplicates="Items that said what another had said.",
+    factors="Factors written.",
+    passed="Items that were scored already.",
+)
 
 
 class NewsWork:
@@ -117,12 +128,14 @@ class NewsStage:
         self._settings = settings
         work = NewsWork(settings, scorers, clock)
         self.totals = work.totals
-        self._stage = LowRateStage(settings, settings.news.group, (topics.NEWS,), work, clock)
+        self.monitor = Monitor("news", settings)
+        self.monitor.show_counts(COUNTS, self.totals)
+        inputs = (topics.NEWS,)
+        self._stage = LowRateStage(settings, dead_letters.NEWS, settings.news.group, inputs, work, self.monitor, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
-        kafka.create_topics(self._settings, topics.source_topics(self._settings.topics))
-        self._stage.run(stop, until_idle_s)
+        self._stage.run(stop, until_idle_s, topics.source_topics(self._settings.topics))
 
 
 def _key(message: News | Factor) -> bytes:

@@ -120,6 +120,8 @@ class PaperBroker:
         """Why a signal leads to nothing; empty where it may."""
         if signal.action == "hold":
             return "hold"
+        if self.settings.is_untraded(signal.instrument):
+            return "canary"
         if signal.cause.offset < self.offset:
             return "late"
         if signal.instrument not in self.lanes.place:

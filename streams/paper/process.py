@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from streams import members
@@ -22,6 +23,8 @@ from streams.paper.kept import pointer, read_state, state_key
 from streams.paper.task import PaperTask
 from tapewatch import kafka, logs, topics
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.monitoring import Monitor, counters
+from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, TRANSACTION_SECONDS
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -45,14 +48,30 @@ class PaperTotals:
     aborted: int = 0
 
 
+COUNTS = counters(
+    "paper",
+    records="Records that were of use to a desk.",
+    orders="Order messages written.",
+    fills="Fills written.",
+    positions="Positions written.",
+    commands="Commands taken, a partition each.",
+    refused="Records that could not be read.",
+)
+
+
 class Paper:
     """One process of the paper broker."""
 
     def __init__(self, settings: Settings, clock: Clock = WALL) -> None:
         self._settings, self._clock = settings, clock
-        self._rules = settings.paper.rules()
+        untraded = ",".join(sorted({*settings.paper.untraded.split(","), *settings.notify.canaries} - {""}))
+        self._rules = msgspec.structs.replace(settings.paper.rules(), untraded=untraded)
         self.instance = members.own_name(settings.paper.instance)
         self.totals = PaperTotals()
+        self.monitor = Monitor("paper", settings)
+        self.monitor.show_counts(COUNTS | ENDINGS, self.totals)
+        self.monitor.show(PARTITIONS, lambda: {(): len(self._desks)})
+        self._takes = self.monitor.distribution(TRANSACTION_SECONDS)
         self._registry = Registry(settings)
         self._desks: dict[Key, Desk] = {}
         self._partitions: dict[str, int] = {}
@@ -65,17 +84,22 @@ class Paper:
         self._registry.refresh()
         producer = members.member_producer(self._settings, f"{paper.group}-{self.instance}", linger_ms=1)
         producer.init_transactions(30)
-        consumer = members.member_consumer(self._settings, paper.group, self.instance, fetch_wait_max_ms=5)
+        told = self.monitor.client("reader")
+        consumer = members.member_consumer(self._settings, paper.group, self.instance, told=told, fetch_wait_max_ms=5)
 
         def put_down() -> None:
             """Keep what was worked out, and let go of all desks."""
             self._write(consumer, producer)
             self._desks = {}
+            self.monitor.waits_for("partitions", "the group is shared out anew")
 
+        self.monitor.waits_for("partitions", "none is assigned")
+        self.monitor.ready()
         membership = Membership(consumer, members.subscribed(paper.feeds), self._take_up, put_down)
         last_work = last_write = self._clock.now()
         try:
             while not stop.is_set():
+                self.monitor.beat()
                 membership.settle_in()
                 batch = consumer.consume(paper.batch_records, timeout=paper.poll_ms / 1000)
                 self._registry.stale = True
@@ -111,6 +135,8 @@ class Paper:
             reader.close()
         self._paused = set()
         consumer.assign([TopicPartition(*key, offset) for key, offset in self._starts().items()])
+        if self._desks:
+            self.monitor.has("partitions")
         log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._desks])
 
     def _hear(self, reader: Consumer) -> None:
@@ -177,6 +203,7 @@ class Paper:
         dirty = [desk for desk in self._desks.values() if desk.is_dirty]
         if not dirty:
             return True
+        begun = self._clock.now()
         try:
             producer.begin_transaction()
             members.commit(producer, self._produce(producer, dirty), consumer.consumer_group_metadata())
@@ -185,6 +212,7 @@ class Paper:
             self.totals.aborted += 1
             return False
         self.totals.transactions += 1
+        self._takes.observe((self._clock.now() - begun) / NANOS)
         return True
 
     def _produce(self, producer: Producer, dirty: list[Desk]) -> list[TopicPartition]:

@@ -32,7 +32,7 @@ class Record(NamedTuple):
 class StoredTask(msgspec.Struct, forbid_unknown_fields=True):
     """What a restart needs beside the market from `begin` on, and the other two topics from where they were read to.
 
-    names, sources, clock : of the admission; signals, spans : read, and waiting for frames
+    names, sources, clock, missing : of the admission; signals, spans : read, and waiting for frames
     """
 
     begin: int
@@ -42,6 +42,7 @@ class StoredTask(msgspec.Struct, forbid_unknown_fields=True):
     signals: list[Signal]
     spans: list[Span]
     broker: Stored
+    missing: dict[str, int] = {}
 
 
 class PaperTask:
@@ -174,7 +175,8 @@ class PaperTask:
     def stored(self) -> StoredTask:
         """The same as plain values."""
         names, sources, clock = self.admission.names, self.admission.sources, int(self.admission.clock[0])
-        return StoredTask(self.gate.begin, names, sources, clock, *self.gate.held(), stored(self.broker))
+        held, broker = self.gate.held(), stored(self.broker)
+        return StoredTask(self.gate.begin, names, sources, clock, *held, broker, self.admission.missing)
 
     @classmethod
     def load(cls, data: bytes, registry: ReferenceData) -> "PaperTask":
@@ -190,7 +192,7 @@ class PaperTask:
         task = cls(found.broker.topic, found.broker.partition, registry, found.broker.settings)
         task.taken = []
         task.broker = restored(found.broker, registry.instruments)
-        task.admission.load(found.names, found.sources, found.clock)
+        task.admission.load(found.names, found.sources, found.clock, found.missing)
         task.gate = Gate(found.begin)
         task.gate.hold(found.signals, found.spans)
         task._seen = found.begin

@@ -1,6 +1,6 @@
 """What every process shows of itself: figures for Prometheus, whether it is alive, whether it is ready, and why not."""
 
-from tapewatch.monitoring.metric import DECLARED, LATENCY_BUCKETS, Metric, counter, gauge, histogram
+from tapewatch.monitoring.metric import DECLARED, LATENCY_BUCKETS, Metric, counter, counters, gauge, histogram
 from tapewatch.monitoring.monitor import Monitor
 from tapewatch.monitoring.server import Endpoint, add_flag, asked
 
@@ -13,6 +13,7 @@ __all__ = [
     "add_flag",
     "asked",
     "counter",
+    "counters",
     "gauge",
     "histogram",
 ]

@@ -38,6 +38,11 @@ def counter(name: str, text: str, *labels: str) -> Metric:
     return _declared(Metric(name, "counter", text, labels))
 
 
+def counters(process: str, **texts: str) -> dict[str, Metric]:
+    """Declare `tapewatch_<process>_<name>_total` for each name and text: what a process' totals hold anyway."""
+    return {name: counter(f"tapewatch_{process}_{name}_total", text) for name, text in texts.items()}
+
+
 def gauge(name: str, text: str, *labels: str) -> Metric:
     """Declare what goes up and down."""
     return _declared(Metric(name, "gauge", text, labels))

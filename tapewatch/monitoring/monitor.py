@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from tapewatch import __version__, exposition
+from tapewatch import __version__, exposition, logs
 from tapewatch.monitoring import process_figures
+from tapewatch.monitoring.kafka_clients import KafkaClients
 from tapewatch.monitoring.metric import Distribution, Metric, gauge
 from tapewatch.monitoring.server import Endpoint
 from tapewatch.settings import Settings
@@ -17,6 +19,8 @@ ALIVE = gauge("tapewatch_alive", "1 where the main loop came round lately (metri
 READY = gauge("tapewatch_ready", "1 where the process does its work, else 0: /readyz.")
 WAITS = gauge("tapewatch_waits_for", "1 for each thing that the process waits for before it is ready.", "what")
 BEAT_AGE = gauge("tapewatch_beat_age_seconds", "Since the main loop last came round.")
+
+_log = logs.get("metrics")
 
 Readings = Mapping[tuple[str, ...], float]
 """Label values, in the metric's order, to value; `()` where it has no labels."""
@@ -36,11 +40,13 @@ class Monitor:
         self._distributions: dict[Metric, dict[tuple[str, ...], Distribution]] = {}
         self._shown: dict[Metric, Callable[[], Readings]] = {}
         self._texts: list[Callable[[], str]] = []
+        self._asked: list[Callable[[], Mapping[str, str]]] = []
         self._waits: dict[str, str] = {"start": "the process is starting"}
         self._beat = time.monotonic()
         self._endpoint: Endpoint | None = None
         self.set(BUILD, 1, process, __version__)
         process_figures.show(self.show, settings.data_path)
+        self._clients = KafkaClients(self.show)
 
     def add(self, metric: Metric, by: float = 1, *labels: str) -> None:
         """Let a counter grow. labels : their values, in the metric's order"""
@@ -74,6 +80,15 @@ class Monitor:
         """Show samples that are in Prometheus' text format already. Called in another thread."""
         self._texts.append(text)
 
+    def show_counts(self, metrics: Mapping[str, Metric], counts: object) -> None:
+        """Show the attributes of these names, read whenever somebody looks. counts : such as a stage's totals"""
+        for name, metric in metrics.items():
+            self.show(metric, partial(_attribute, counts, name))
+
+    def client(self, name: str) -> Callable[[str], None] | None:
+        """What `kafka.consumer` and `kafka.producer` want as `told`; None where nobody may look at this process."""
+        return self._clients.listener(name) if self.settings.metrics.port else None
+
     def beat(self) -> None:
         """The main loop came round: tens of nanoseconds, so call it in every turn."""
         self._beat = time.monotonic()
@@ -102,11 +117,18 @@ class Monitor:
         with self._lock:
             self._waits.pop(what, None)
 
+    def asks(self, lacks: Callable[[], Mapping[str, str]]) -> None:
+        """Not ready either while this names anything: what, and why. Called in another thread."""
+        self._asked.append(lacks)
+
     @property
     def why_not_ready(self) -> dict[str, str]:
         """What it waits for, and why; empty where it is ready."""
         with self._lock:
-            return dict(self._waits)
+            waits = dict(self._waits)
+        for lacks in list(self._asked):
+            waits.update(lacks())
+        return waits
 
     def exposition(self) -> str:
         """All figures in Prometheus' text format."""
@@ -117,7 +139,11 @@ class Monitor:
         found[ALIVE], found[READY] = {(): self.is_alive}, {(): not waits}
         found[WAITS], found[BEAT_AGE] = {(what,): 1 for what in waits}, {(): self.beat_age_s}
         for metric, read in list(self._shown.items()):
-            found.setdefault(metric, {}).update(read())
+            try:
+                found.setdefault(metric, {}).update(read())
+            except Exception as error:
+                # What is broken in a process that fails must not hide the rest of it.
+                _log.warning("a metric cannot be read", metric=metric.name, error=repr(error)[:300])
         lines: list[str] = []
         for metric in sorted(found, key=lambda each: each.name):
             lines += exposition.family(metric.name, metric.kind, metric.text, _samples(metric, found[metric]))
@@ -151,6 +177,10 @@ class Monitor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _attribute(counts: object, name: str) -> Readings:
+    return {(): getattr(counts, name)}
 
 
 def _check(metric: Metric, labels: tuple[str, ...]) -> None:

@@ -21,15 +21,26 @@ from tapewatch import frames, kafka, topics
 from tapewatch.clock import NANOS
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
+from tests.faults.last_words import DIED, LastWords
 
 START_NS = 1_750_000_000 * NANOS
 COMPARED = (topics.FEATURES, topics.SCORES, topics.BARS, topics.ALERTS, topics.COVERAGE)
 
 
 def write_market(
-    settings: Settings, feed: str, seconds: int, partitions: int, instruments: int = 40, flushes: int = 20
+    settings: Settings,
+    feed: str,
+    seconds: int,
+    partitions: int,
+    instruments: int = 40,
+    flushes: int = 20,
+    epoch: int = 1,
 ) -> int:
-    """Send a synthetic market with early pumps; returns the number of frames."""
+    """Send a synthetic market with early pumps; returns the number of frames in the log.
+
+    epoch : of the writer; each begins where the one before ended
+    """
+    start_ns = START_NS + (epoch - 1) * seconds * NANOS
     config = SyntheticConfig(
         instruments=instruments,
         rows_per_second=instruments * 15.0,
@@ -39,10 +50,10 @@ def write_market(
         halt_per_hour=2.0,
         cooldown_s=120.0,
     )
-    market = SyntheticMarket(config, 5, START_NS)
+    market = SyntheticMarket(config, 4 + epoch, start_ns)
     count = open_feed(settings, feed, market.instruments, partitions)
     writer = FeedWriter(
-        feed_producer(settings, 5), feed, f"test-{feed}", 1, count, [each.id for each in market.instruments]
+        feed_producer(settings, 5), feed, f"test-{feed}", epoch, count, [each.id for each in market.instruments]
     )
     live = LiveWriter(writer)
     for chunk in market.chunks():
@@ -54,7 +65,7 @@ def write_market(
                 if stop > start:
                     live.add(rows.take(slice(start, stop)))
             live.flush(until - 1)
-    live.close(START_NS + seconds * NANOS)
+    live.close(start_ns + seconds * NANOS)
     writer.flush()
     return sum(end(settings, feed, partition) for partition in range(count))
 
@@ -76,41 +87,95 @@ class Engines:
     feed: str
     group: str
     batch_frames: int
+    snapshot_seconds: float = 0.5
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start(self, instance: str) -> None:
-        """Start (or start again) one member."""
-        environment = {
-            **os.environ,
-            "TAPEWATCH_KAFKA_BOOTSTRAP": self.settings.bootstrap(),
-            "TAPEWATCH_ENGINE_GROUP": self.group,
-            "TAPEWATCH_ENGINE_SNAPSHOT_SECONDS": "0.5",
-            "TAPEWATCH_LOG_LEVEL": "warning",
-        }
+    def start(self, instance: str, name: str = "") -> None:
+        """Start (or start again) one member. name : by which it is known here, where that is not the instance"""
         toml = self.settings.data_path / f"{self.group}.toml"
         toml.parent.mkdir(parents=True, exist_ok=True)
         toml.write_text(f'[engine]\nfeeds = ["{self.feed}"]\n')
         command = [sys.executable, "-m", "tapewatch", "--settings", str(toml), "run", "engine", "--quiet"]
         command += ["--instance", f"{self.group}-{instance}", "--batch-frames", str(self.batch_frames)]
-        self.processes[instance] = subprocess.Popen(command, env=environment)
+        errors = (self.settings.data_path / f"{self.group}-{name or instance}.err").open("ab")
+        with errors:
+            self.processes[name or instance] = subprocess.Popen(command, env=self._environment(), stderr=errors)
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "TAPEWATCH_KAFKA_BOOTSTRAP": self.settings.bootstrap(),
+            "TAPEWATCH_ENGINE_GROUP": self.group,
+            "TAPEWATCH_ENGINE_SNAPSHOT_SECONDS": str(self.snapshot_seconds),
+            "TAPEWATCH_LOG_LEVEL": "warning",
+        }
+
+    def die(self, instance: str, step: str, after: int) -> LastWords:
+        """Let a member die at a step of the protocol, once it has committed `after` transactions; its last words."""
+        environment = self._environment() | {
+            "TAPEWATCH_ENGINE_INSTANCE": f"{self.group}-{instance}",
+            "TAPEWATCH_ENGINE_BATCH_FRAMES": str(self.batch_frames),
+            "TAPEWATCH_ENGINE_FEEDS": self.feed,
+        }
+        command = [sys.executable, "-m", "tests.faults.dying_engine", step, str(after)]
+        died = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=400, check=False)
+        assert died.returncode == DIED, f"it ended with {died.returncode}, not at {step}"
+        return msgspec.json.decode(died.stdout.splitlines()[-1], type=LastWords)
+
+    def said(self, name: str) -> str:
+        """What a process wrote on its standard error."""
+        return (self.settings.data_path / f"{self.group}-{name}.err").read_text()
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self.processes[name].send_signal(signal.SIGCONT)
+
+    def members(self) -> dict[str, int]:
+        """How many partitions each member of the group holds, by instance."""
+        client = kafka.admin(self.settings)
+        found = client.describe_consumer_groups([self.group])[self.group].result(15)
+        return {
+            each.group_instance_id.removeprefix(f"{self.group}-"): len(each.assignment.topic_partitions)
+            for each in found.members
+        }
+
+    def wait_for_members(self, wanted: int, seconds: float = 200.0) -> dict[str, int]:
+        """Wait until so many members hold partitions; how many each holds."""
+        deadline = time.monotonic() + seconds
+        while len(working := {name: held for name, held in self.members().items() if held}) != wanted:
+            assert time.monotonic() < deadline, f"{working} work, not {wanted} members"
+            time.sleep(0.1)
+        return working
 
     def kill(self, instance: str) -> None:
         """kill -9."""
         self.processes[instance].send_signal(signal.SIGKILL)
         self.processes[instance].wait()
 
+    def end(self, name: str) -> None:
+        """End one member in order."""
+        process = self.processes.pop(name)
+        process.terminate()
+        assert process.wait(60) == 0
+
     def stop(self) -> None:
         """End all members."""
         for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)
             process.terminate()
         for process in self.processes.values():
-            process.wait(30)
+            process.wait(60)
 
     def position(self) -> int:
         """Sum of the group's committed offsets."""
-        return sum(place.offset for place in self._committed() if place.offset > 0)
+        return sum(place.offset for place in self.committed() if place.offset > 0)
 
-    def _committed(self) -> list[TopicPartition]:
+    def committed(self) -> list[TopicPartition]:
+        """Where the group stands; an undecided transaction is waited for."""
         reader = kafka.consumer(self.settings, self.group)
         try:
             count = kafka.existing_topics(kafka.admin(self.settings))[topics.market(self.feed)]
@@ -146,6 +211,17 @@ def kill_at_random(engines: Engines, target: int, kills: int, seed: int) -> int:
         engines.start(instance)
         done += 1
     return done
+
+
+def assert_same(found: "dict[int, Rows]", wanted: "dict[int, Rows]") -> None:
+    """Nothing lost, nothing twice, nothing different."""
+    assert found.keys() == wanted.keys()
+    for partition, by_topic in wanted.items():
+        assert found[partition].keys() == by_topic.keys()
+        for topic, truth in by_topic.items():
+            rows = found[partition][topic]
+            assert len(rows) == len(truth), f"{topic}[{partition}]: {len(rows)} rows, not {len(truth)}"
+            assert rows == truth, f"{topic}[{partition}] differs"
 
 
 Rows = dict[str, list[tuple[object, ...]]]

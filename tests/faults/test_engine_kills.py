@@ -10,16 +10,6 @@ from tests.faults import engine_runs as runs
 pytestmark = pytest.mark.slow  # real processes, killed and started again
 
 
-def assert_same(found: dict[int, runs.Rows], wanted: dict[int, runs.Rows]) -> None:
-    assert found.keys() == wanted.keys()
-    for partition, by_topic in wanted.items():
-        assert found[partition].keys() == by_topic.keys()
-        for topic, truth in by_topic.items():
-            rows = found[partition][topic]
-            assert len(rows) == len(truth), f"{topic}[{partition}]: {len(rows)} rows, not {len(truth)}"
-            assert rows == truth, f"{topic}[{partition}] differs"
-
-
 def test_twenty_kills_change_no_bit(settings: Settings) -> None:
     total = runs.write_market(settings, "kills", seconds=680, partitions=4, instruments=24, flushes=5)
     engines = runs.Engines(settings, "kills", "group-kills", batch_frames=20)
@@ -34,7 +24,7 @@ def test_twenty_kills_change_no_bit(settings: Settings) -> None:
     assert any("alerts/alert" in by_topic for by_topic in found.values()), (
         "the market must raise alerts for this test to say anything"
     )
-    assert_same(found, runs.expected(settings, "kills"))
+    runs.assert_same(found, runs.expected(settings, "kills"))
 
 
 @pytest.mark.parametrize(("batch", "processes"), [(1, 1), (7, 2), (1000, 4), (100_000, 1)])
@@ -48,4 +38,4 @@ def test_batches_and_processes_change_no_bit(settings: Settings, batch: int, pro
         engines.wait(total)
     finally:
         engines.stop()
-    assert_same(runs.written(settings, feed), runs.expected(settings, feed))
+    runs.assert_same(runs.written(settings, feed), runs.expected(settings, feed))

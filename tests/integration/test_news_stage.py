@@ -11,12 +11,14 @@ from collections import Counter
 import msgspec
 
 from detectors.sentiment.decay import Scored, over
+from infra.chaos.proxy import Proxy
 from streams.news.process import NewsStage
-from tapewatch import kafka, messages, topics
+from tapewatch import dead_letters, kafka, messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.messages import Factor, News, from_rfc3339
-from tapewatch.settings import Settings
+from tapewatch.settings import KafkaSettings, Settings
 from tests.integration.at_work import at_work
+from tests.integration.dead_letters_at_hand import bury, call
 from tests.integration.postgres_kept import keep, query
 from tests.unit.news_scene import TwoWords, item
 
@@ -101,6 +103,37 @@ def test_bad_records_are_dead_letters_and_scored_news_takes_the_place_of_unscore
     assert [model for sentiment, model in found if sentiment is not None] == [TwoWords.hash] * 8
     kept = query(ready, "SELECT series, count(*) FROM v_factors WHERE instrument = %s GROUP BY 1", f"N{own}.XTST")
     assert dict(kept) == {"news_count": 6, "news_sentiment": 6}
+
+
+def test_stage_waits_for_a_broker_that_is_away_says_so_and_then_begins(settings, caplog) -> None:
+    ready, own = prepared(settings)
+    address, port = ready.bootstrap().split(",")[0].rsplit(":", 1)
+    assert address == "127.0.0.1"
+    with Proxy(0, int(port)) as proxy:
+        free = proxy.port
+    away = msgspec.structs.replace(ready, kafka=KafkaSettings(bootstrap=f"127.0.0.1:{free}"))
+    with at_work(NewsStage(away, TwoWords()).run) as failed:
+        deadline = time.monotonic() + 60
+        while "waiting for Kafka" not in caplog.text:
+            assert not failed()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with Proxy(free, int(port)):
+            send(ready, messages.encode(stories(own, 1)[0]))
+            wait_for(ready, own, 1)
+
+
+def test_record_that_the_stage_refused_is_taken_when_it_is_replayed(settings, capsys) -> None:
+    ready, own = prepared(settings)
+    item = messages.encode(stories(own, 1)[0])
+    # Refused by an earlier build, and expired at its origin since.
+    bury(ready, dead_letters.of_record((topics.NEWS, 0, 10**9), "malformed_message", own, item, dead_letters.NEWS))
+    words = ("replay", "--topic", "news", "--instrument", f"N{own}.XTST", "--why", "readable now", "--yes")
+    with at_work(NewsStage(ready, TwoWords()).run):
+        assert call(ready, capsys, *words)[1]["by_target"] == {"retry.news": 1}
+        wait_for(ready, own, 1)
+        assert call(ready, capsys, *words)[1]["replayed"] == 0
+    assert len(scored(ready, own)) == 1
 
 
 def start(settings: Settings) -> subprocess.Popen[bytes]:

@@ -1,13 +1,16 @@
 """What of a log counts: registrations, repeats, slots, and that the state can be taken up again."""
 
-from tapewatch.admission import CLOCK_TOLERANCE_NS, Admission
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapewatch.admission import CLOCK_TOLERANCE_NS, WINDOW, Admission
 from tapewatch.checks import Reason
 from tapewatch.frames import FrameHeaders
 from tests.unit import engine_market as m
 from tests.unit.engine_market import quote
 
 NAMES = ["A.SIMX", "B.SIMX"]
-T0 = 10**18
+T0 = m.at(60.0)
 
 
 class Registrations:
@@ -60,9 +63,9 @@ def test_slots_follow_the_first_sight_in_the_log() -> None:
 
 def test_older_epoch_and_seen_sequences_are_repeats() -> None:
     admission = Admission(Registrations(A=0, B=0))
-    places = [(1, 5), (1, 5), (1, 4), (0, 9), (1, 6), (2, 0), (1, 7), (2, 1)]
+    places = [(1, 5), (1, 5), (0, 9), (1, 6), (1, 5), (2, 0), (1, 7), (2, 1)]
     taken = [admit(admission, sequence, epoch=epoch) is not None for epoch, sequence in places]
-    assert taken == [True, False, False, False, True, True, False, True]
+    assert taken == [True, False, False, True, False, True, False, True]
 
 
 def test_loaded_state_goes_on_as_the_dumped_one() -> None:
@@ -74,3 +77,62 @@ def test_loaded_state_goes_on_as_the_dumped_one() -> None:
         assert reasons(admit(admission, 1, when=4.0)) == ["late", "late"]
         assert admit(admission, 2, when=6.0).slots.tolist() == [1, 0]
     assert first.dump() == second.dump()
+
+
+def is_taken(admission: Admission, sequence: int, epoch: int = 0) -> bool:
+    return admit(admission, sequence, epoch=epoch) is not None
+
+
+def test_a_frame_that_was_overtaken_is_taken_once() -> None:
+    admission = Admission(Registrations(A=0, B=0))
+    assert [is_taken(admission, sequence) for sequence in (0, 2, 1, 1, 2, 3, 0)] == [1, 1, 1, 0, 0, 1, 0]
+    assert admission.missing == {}
+
+
+def test_an_overtaken_frame_is_late_once_its_second_is_over() -> None:
+    admission = Admission(Registrations(A=0, B=0))
+    admit(admission, 0, when=1.0)
+    admit(admission, 2, when=2.0)
+    assert reasons(admit(admission, 1, when=1.5)) == ["late", "late"]
+
+
+def test_a_frame_is_awaited_for_as_many_later_ones_as_the_window_holds() -> None:
+    within, beyond = Admission(Registrations(A=0, B=0)), Admission(Registrations(A=0, B=0))
+    for sequence in range(1, WINDOW + 2):
+        assert is_taken(beyond, sequence)
+        assert sequence > WINDOW or is_taken(within, sequence)
+    assert is_taken(within, 0)
+    assert not is_taken(beyond, 0)
+
+
+def test_a_jump_wider_than_the_window_awaits_only_the_last_of_what_it_left_out() -> None:
+    admission = Admission(Registrations(A=0, B=0))
+    assert is_taken(admission, 0)
+    assert is_taken(admission, 1_000_000)
+    assert is_taken(admission, 1_000_000 - WINDOW)
+    assert not is_taken(admission, 1_000_000 - WINDOW - 1)
+    assert not is_taken(admission, 0)
+
+
+def test_nothing_of_an_older_epoch_is_awaited() -> None:
+    admission = Admission(Registrations(A=0, B=0))
+    assert is_taken(admission, 5, epoch=1)
+    assert is_taken(admission, 0, epoch=2)
+    assert not is_taken(admission, 4, epoch=1)
+    assert not is_taken(admission, 6, epoch=1)
+
+
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 80), min_size=1, max_size=120), st.integers(0, 119))
+def test_what_is_taken_is_what_a_memory_of_every_sequence_would_take(first: int, steps: list[int], cut: int) -> None:
+    admission, seen, newest = Admission(Registrations(A=0, B=0)), set(), -1
+    for number, step in enumerate(steps):
+        sequence = first + step
+        if number == cut:
+            again = Admission(Registrations(A=0, B=0))
+            again.load(admission.names, admission.sources, int(admission.clock[0]), admission.missing)
+            admission = again
+        expected = sequence not in seen and sequence >= newest - WINDOW
+        assert is_taken(admission, sequence) == expected
+        if expected:
+            seen.add(sequence)
+            newest = max(newest, sequence)

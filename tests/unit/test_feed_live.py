@@ -181,7 +181,7 @@ def test_synthetic_market_is_back_dated_then_follows_the_clock(tmp_path: Path) -
     records, runner, _, said = run_show(tmp_path)
     summary = runner.summary(1.0)
     beats = [int(rows.ts_recv[0]) // NANOS - AT // NANOS for rows in records.log(0) if is_beat(rows)]
-    assert beats == list(range(-20, 8))
+    assert beats == list(range(-20, 9)), "the last one closes the last second"
     assert summary.back_dated_s == 20
     assert "following the clock" in said[0]
     live = [(FrameHeaders.from_kafka(headers), frames.to_rows(value)) for _, value, headers in records.records]

@@ -1,21 +1,17 @@
 """A live feed's figures."""
 
-import asyncio
 import re
-import urllib.request
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 
 from producers.base.collector import Collector
 from producers.base.histogram import Latencies
 from producers.base.metrics import FeedMetrics
 from producers.base.offset import ClockOffset
 from tapewatch.clock import NANOS
-from tapewatch.errors import TapewatchError
-from tapewatch.exposition import MetricsServer, escaped, sample_line
+from tapewatch.exposition import escaped, sample_line
 from tapewatch.rows import StatusKind
 
 AT = 1_700_000_000 * NANOS
@@ -151,28 +147,3 @@ def test_durations_of_any_length_are_counted() -> None:
     found.add(np.array([-5, 0, 1, 2**62]))
     assert found.count == 4
     assert found.as_dict()["longest_ms"] == round(2**62 / 1e6, 3)
-
-
-def test_metrics_are_served_on_this_machine_alone() -> None:
-    metrics, _ = counted([("A.X", 1)])
-
-    async def look() -> tuple[str, str]:
-        server = MetricsServer(0, metrics.exposition)
-        await server.start()
-        try:
-            taken = MetricsServer(server.port, metrics.exposition)
-            with pytest.raises(TapewatchError, match="cannot listen"):
-                await taken.start()
-            address = f"http://127.0.0.1:{server.port}/metrics"
-
-            def read() -> tuple[str, str]:
-                with urllib.request.urlopen(address, timeout=30) as answer:
-                    return answer.headers["Content-Type"], answer.read().decode()
-
-            return await asyncio.to_thread(read)
-        finally:
-            await server.stop()
-
-    kind, text = asyncio.run(look())
-    assert kind.startswith("text/plain; version=0.0.4")
-    assert text == metrics.exposition()

@@ -154,3 +154,15 @@ def test_labels_are_those_that_were_declared(monitor: Monitor) -> None:
     with pytest.raises(ValueError, match="begins with"):
         gauge("rows", "Rows.")
     assert "rows" not in DECLARED
+
+
+def test_reading_that_fails_does_not_hide_the_other_figures(monitor: Monitor) -> None:
+    def broken() -> dict[tuple[str, ...], float]:
+        raise RuntimeError("closed")
+
+    monitor.show(ROWS, broken)
+    monitor.set(LAG, 7)
+    status, text = look(monitor, "/metrics")
+    assert status == 200
+    assert "tapewatch_test_lag 7" in text.splitlines()
+    assert "tapewatch_test_rows_total" not in text

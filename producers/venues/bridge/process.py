@@ -208,7 +208,8 @@ class Bridge:
 
 def letter(market: str, source: str, refused: Refused) -> DeadLetter:
     """The dead letter of a refused message or row: its own bytes, origin and reason. market : the feed's topic"""
-    made = dead_letters.of_record(refused.origin, refused.reason, refused.detail, refused.raw)
+    by = dead_letters.PRODUCER
+    made = dead_letters.of_record(refused.origin, refused.reason, refused.detail, refused.raw, by)
     headers = [*made.headers, ("source", source.encode())]
     if refused.row >= 0:
         headers.append(("row", str(refused.row).encode()))

@@ -5,7 +5,8 @@ import numpy as np
 from producers.columns import rows_of
 from producers.venues.bridge.translate import Batch, Refused
 from tapewatch import frames
-from tapewatch.checks import Reason, check
+from tapewatch.checks import FEED, Reason, check
+from tapewatch.clock import LATEST_NS
 from tapewatch.rows import Rows
 
 _AT_ONCE = 1_024
@@ -36,5 +37,5 @@ def _reasons(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     reasons = np.empty(view.rows, dtype=np.uint8)
     slots = np.arange(len(view.names()), dtype=np.int32)
     clock = np.full(1, -1, dtype=np.int64)
-    check(int(view.type), view.buffer, view.offsets, view.rows, slots, False, clock, reasons)
+    check(int(view.type), view.buffer, view.offsets, view.rows, slots, FEED, LATEST_NS, clock, reasons)
     return reasons

@@ -169,7 +169,7 @@ class TableSource:
         return collector
 
     def _commit(self, collector: Collector, before: bytes, position: bytes, received: int) -> None:
-        """Send what was collected with the position; where nothing is new, a heartbeat while the market is open."""
+        """Send what was collected with the position; where nothing is new, a heartbeat where one is due."""
         self.summary.rows += collector.waiting
         self.summary.refused.update(collector.refused)
         rows, refused = collector.take(), collector.take_refused()
@@ -185,9 +185,14 @@ class TableSource:
 
         if rows or refused or position != before:
             self._ledger.write(work)
-        elif self.map.clock == "receipt" and (self._watched is None or self._watched.is_open(received)):
+        elif self.map.clock == "receipt" and self._beats(received):
             with self._ledger.transaction():
                 pass
+
+    def _beats(self, received: int) -> bool:
+        """Whether a heartbeat is due: while the market is open, and then until what rows have begun is closed."""
+        live = self._ledger.live
+        return self._watched is None or self._watched.is_open(received) or (live is not None and live.owes(received))
 
     def _register(self, parts: list[Any]) -> None:
         """Register what was not met before; reference data that others wrote stays as it is."""

@@ -30,7 +30,9 @@ def run(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> 
     """Keep topics in Elasticsearch until `stop`, or delete what is old."""
     if args.retention:
         return _retention(args, settings)
-    summary = ElasticsearchSink(settings).run(stop, args.until_idle, _show)
+    sink = ElasticsearchSink(settings)
+    with sink.monitor:
+        summary = sink.run(stop, args.until_idle, _show)
     if args.json:
         print(msgspec.json.encode(summary).decode())
     else:

@@ -18,7 +18,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
     """Keep topics in PostgreSQL until `stop`."""
-    summary = PostgresSink(settings).run(stop, args.until_idle, _show)
+    sink = PostgresSink(settings)
+    with sink.monitor:
+        summary = sink.run(stop, args.until_idle, _show)
     if args.json:
         print(msgspec.json.encode(summary).decode())
     else:

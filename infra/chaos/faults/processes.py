@@ -1,0 +1,103 @@
+"""Faults of our own processes: killed, frozen past every time-out, slowed down, joined by one more."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from infra.chaos.faults.kind import OUTPUT, SINKS, Fault, Ground, Kind, NotInjectedError, Pause, Process, asleep, comes
+
+BEAT_S = (1.5, 0.5)
+"""A slow process stands still and runs in turn, s."""
+SPARE = "engine-3"
+"""The engine that comes and goes."""
+JOIN_S, LEAVE_S = 60.0, 20.0
+
+
+def running(site: Ground, name: str) -> Process:
+    """A process that is up; NotInjectedError where it is not."""
+    process = site.processes[name]
+    if not process.pid:
+        raise NotInjectedError(f"{name} was not running")
+    return process
+
+
+@contextmanager
+def frozen(process: Process) -> Iterator[None]:
+    """Stopped by SIGSTOP, and continued whatever happens."""
+    process.freeze()
+    try:
+        yield
+    finally:
+        process.thaw()
+
+
+def kill(site: Ground, fault: Fault, pause: Pause) -> str:
+    """SIGKILL; the site starts it again."""
+    running(site, fault.target).kill()
+    return fault.target
+
+
+def freeze(site: Ground, fault: Fault, pause: Pause) -> str:
+    """SIGSTOP for the fault's length: longer than its transaction and session, it comes back as a zombie."""
+    with frozen(running(site, fault.target)):
+        pause(fault.length_s)
+    return fault.target
+
+
+def slow(site: Ground, fault: Fault, pause: Pause) -> str:
+    """It stands still three quarters of the time."""
+    process = running(site, fault.target)
+    for _ in range(max(1, round(fault.length_s / sum(BEAT_S)))):
+        with frozen(process):
+            pause(BEAT_S[0])
+        if not pause(BEAT_S[1]):
+            break
+    return fault.target
+
+
+def join_and_leave(site: Ground, fault: Fault, pause: Pause) -> str:
+    """One more engine joins the group, works a while and leaves in order: two rebalances while snapshots are written.
+
+    NotInjectedError where it does not get into the group in a minute.
+    """
+    spare = site.processes[SPARE]
+    spare.release()
+    try:
+        if not comes(lambda: _is_member(site), pause, JOIN_S):
+            raise NotInjectedError(f"{SPARE} did not join the group in {JOIN_S:.0f} s")
+        pause(fault.length_s)
+    finally:
+        spare.hold()
+        spare.ask()
+        if not comes(lambda: not spare.pid, asleep, LEAVE_S):
+            spare.kill()
+    return SPARE
+
+
+def _is_member(site: Ground) -> bool:
+    """Whether the spare engine holds partitions."""
+    admin = AdminClient({"bootstrap.servers": site.direct, "log_level": 0})
+    group = site.settings.engine.group
+    try:
+        members = admin.describe_consumer_groups([group], request_timeout=5)[group].result().members
+    except KafkaException:
+        return False
+    return any(each.group_instance_id == SPARE and each.assignment.topic_partitions for each in members)
+
+
+KINDS = (
+    Kind("kill_engine", "kill -9 of an engine", OUTPUT, kill, "engine", settle_s=15),
+    Kind(
+        "freeze_engine", "an engine stands still past its transaction and session", OUTPUT, freeze, "engine", 8, 14, 15
+    ),
+    Kind(
+        "rebalance", "a third engine joins and leaves while snapshots are written", OUTPUT, join_and_leave, "", 3, 6, 12
+    ),
+    Kind("kill_producer", "kill -9 of the producer", OUTPUT, kill, "producer", settle_s=15),
+    Kind("freeze_producer", "the producer stands still", OUTPUT, freeze, "producer", 2, 8, 6),
+    Kind("kill_sink", "kill -9 of a sink", SINKS, kill, "sink", settle_s=6),
+    Kind("slow_sink", "a slow consumer: a sink stands still three quarters of the time", SINKS, slow, "sink", 8, 16, 4),
+    Kind("kill_stage", "kill -9 of a second stage", SINKS, kill, "stage", settle_s=6),
+)

@@ -1,0 +1,108 @@
+"""Faults of PostgreSQL and Elasticsearch: killed, cut off from their clients, out of disk."""
+
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg2
+
+from infra.chaos.faults.kind import ELASTICSEARCH, POSTGRES, Fault, Ground, Kind, NotInjectedError, Pause
+from infra.chaos.faults.processes import running
+
+_MS_REMOUNT, _MS_NOSUID, _MS_NODEV = 32, 2, 4
+
+
+def kill_postgres(site: Ground, fault: Fault, pause: Pause) -> str:
+    """SIGKILL of the server and all its backends at once, as when its machine dies."""
+    server = running(site, "postgres")
+    backends = _children(server.pid)
+    server.kill()
+    for backend in backends:
+        with suppress(ProcessLookupError):
+            os.kill(backend, signal.SIGKILL)
+    return f"postgres and {len(backends)} backends"
+
+
+def _children(parent: int) -> list[int]:
+    """Process ids of a process's children."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError, IndexError, ValueError):
+            # After the name, which stands in parentheses and may hold anything: state, parent.
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(folder.name))
+    return found
+
+
+def end_sessions(site: Ground, fault: Fault, pause: Pause) -> str:
+    """pg_terminate_backend on every session of our processes."""
+    try:
+        own = psycopg2.connect(site.postgres_url.replace("+psycopg2", "", 1), connect_timeout=5)
+    except psycopg2.OperationalError as error:
+        raise NotInjectedError(f"PostgreSQL did not answer: {error}") from error
+    try:
+        with own.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+            found = cursor.fetchone()
+    finally:
+        own.close()
+    if not found or not found[0]:
+        raise NotInjectedError("nobody was connected to PostgreSQL")
+    return f"{found[0]} sessions"
+
+
+def fill_disk(site: Ground, fault: Fault, pause: Pause) -> str:
+    """The file system of PostgreSQL's data folder has no byte left for the fault's length."""
+    if site.postgres_folder is None:
+        raise NotInjectedError("PostgreSQL's folder is no file system of its own")
+    with full(site.postgres_folder):
+        pause(fault.length_s)
+    return "postgres"
+
+
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """A tmpfs shrunk to what is in use, and given its size back whatever happens.
+
+    Not filled with a file: that would take the memory. NotInjectedError where it is no tmpfs that we may change.
+    """
+    found = os.statvfs(folder)
+    _resize(folder, found.f_blocks * found.f_frsize, (found.f_blocks - found.f_bfree) * found.f_frsize)
+    try:
+        yield
+    finally:
+        _resize(folder, 0, found.f_blocks * found.f_frsize)
+
+
+def _resize(folder: Path, before: int, size: int) -> None:
+    """Set a tmpfs's size in bytes. before : to which it is set back where `size` is too small by now"""
+    libc = ctypes.CDLL(None, use_errno=True)
+    flags = _MS_REMOUNT | _MS_NOSUID | _MS_NODEV
+    for slack in range(0, 64 * 1024 * 1024, 1024 * 1024):  # files may have grown since the look
+        if libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", flags, f"size={size + slack}".encode()) == 0:
+            return
+        if not before:
+            break
+    raise NotInjectedError(f"{folder} cannot be resized: {os.strerror(ctypes.get_errno())}")
+
+
+def kill_elasticsearch(site: Ground, fault: Fault, pause: Pause) -> str:
+    """SIGKILL; the site starts it again."""
+    if "elasticsearch" not in site.processes:
+        raise NotInjectedError("the site has no Elasticsearch")
+    running(site, "elasticsearch").kill()
+    return "elasticsearch"
+
+
+KINDS = (
+    Kind("kill_postgres", "kill -9 of PostgreSQL and its backends", POSTGRES, kill_postgres, settle_s=10),
+    Kind("end_sessions", "PostgreSQL ends every session (pg_terminate_backend)", POSTGRES, end_sessions, settle_s=5),
+    Kind("fill_disk", "the disk of PostgreSQL's data folder is full", POSTGRES, fill_disk, "", 5, 10, 12),
+    Kind("kill_elasticsearch", "kill -9 of Elasticsearch", ELASTICSEARCH, kill_elasticsearch, settle_s=40),
+)

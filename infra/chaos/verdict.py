@@ -1,0 +1,126 @@
+"""What came out of a site that stands still: topics against the log, tables against topics, webhooks against alerts."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from infra.chaos.receiver import receipts
+from infra.chaos.report import Webhooks
+from infra.chaos.site import Site
+from tapewatch import kafka, topics
+
+VERIFY_S = 1500.0
+QUOTED = 3
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One row that is not as it should be. kind : lost, duplicated or different; second : RFC 3339, may be empty"""
+
+    kind: str
+    second: str
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """All verifiers together. by_verifier : counts of each; differences : the first few, with their seconds"""
+
+    rows_in: int
+    lost: int
+    duplicated: int
+    different: int
+    late: int
+    webhooks: Webhooks | None
+    by_verifier: dict[str, dict[str, int]]
+    differences: list[Difference]
+    problems: list[str]
+
+
+def judge(site: Site, say: Callable[[str], None]) -> Verdict:
+    """Run every verifier over what is there now."""
+    problems: list[str] = []
+    counts: dict[str, Counter[str]] = {}
+    say("verifying topics against the log that was written")
+    feed = _document(site, problems, ["verify", "--feed", site.feed, "--record", str(site.record), "--json"])
+    counts["topics"] = _counted(feed)
+    say("verifying tables against topics")
+    rows = ["reconcile", "--rows", "--feed", site.feed, "--json", *([] if site.has_search else ["--only", "postgres"])]
+    counts["tables"] = _counted(_document(site, problems, rows))
+    webhooks = _webhooks(site) if "notify" in site.processes else None
+    if webhooks is not None:
+        counts["webhooks"] = Counter(lost=webhooks.missing, duplicated=webhooks.many_ids)
+    total: Counter[str] = sum(counts.values(), Counter())
+    refused = feed.get("refused", {})
+    return Verdict(
+        rows_in=int(feed.get("rows", 0)) + sum(refused.values()),
+        lost=total["lost"],
+        duplicated=total["duplicated"],
+        different=total["different"],
+        late=sum(count for reason, count in refused.items() if reason.startswith("absurd_ts")),
+        webhooks=webhooks,
+        by_verifier={
+            name: {key: found[key] for key in ("lost", "duplicated", "different")} for name, found in counts.items()
+        },
+        differences=_differences(feed),
+        problems=problems,
+    )
+
+
+def _document(site: Site, problems: list[str], words: list[str]) -> dict[str, Any]:
+    """The JSON document that a verifier prints; empty, and a problem, where it prints none."""
+    status, printed = site.command(words, VERIFY_S)
+    try:
+        found = msgspec.json.decode(printed)
+    except msgspec.DecodeError:
+        log = site.logs / f"command-{words[0]}.log"
+        said = " | ".join(log.read_text(errors="replace").strip().splitlines()[-QUOTED:])[-600:]
+        problems.append(f"`{' '.join(words[:2])}` ended with {status}: {said}")
+        return {}
+    if status:
+        (site.logs / f"{words[0]}.json").write_text(printed)
+        problems.append(f"`{' '.join(words[:2])}` found differences: see {words[0]}.json among the logs")
+    return dict(found)
+
+
+def _counted(document: dict[str, Any]) -> Counter[str]:
+    """Lost, duplicated and different, as the verifiers call them; what is doubled in a table is duplicated."""
+    return Counter(
+        lost=int(document.get("lost", 0)),
+        duplicated=int(document.get("duplicated", document.get("doubled", 0))),
+        different=int(document.get("different", 0)),
+    )
+
+
+def _differences(document: dict[str, Any]) -> list[Difference]:
+    """The places that the verifier of topics names."""
+    places = (place for table in document.get("tables", []) for place in table.get("places", []))
+    return [Difference(place["kind"], place["second"]) for place in places]
+
+
+def _webhooks(site: Site) -> Webhooks:
+    """Every revision of every alert has to have come, under one id."""
+    sent: set[tuple[str, int]] = set()
+
+    def take(message: Any) -> None:
+        alert = msgspec.json.decode(message.value(), type=_Alert)
+        sent.add((alert.id, alert.revision))
+
+    kafka.read_all(site.settings, topics.ALERTS, take)
+    ids: dict[tuple[str, int], set[str]] = {}
+    found = [receipt for receipt in receipts(site.webhooks) if receipt.alert]
+    for receipt in found:
+        ids.setdefault((receipt.alert, receipt.revision), set()).add(receipt.id)
+    return Webhooks(
+        alerts=len(sent),
+        received=len(ids),
+        missing=len(sent - ids.keys()),
+        many_ids=sum(len(each) > 1 for each in ids.values()),
+        repeats=len(found) - sum(len(each) for each in ids.values()),
+    )
+
+
+class _Alert(msgspec.Struct):
+    """What the count needs of an alert."""
+
+    id: str
+    revision: int

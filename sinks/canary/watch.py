@@ -1,0 +1,187 @@
+"""The watcher's life: canaries and alerts in, verdicts out, each once.
+
+1. Fence: the transactional producer of the group is opened; a predecessor can write no more, and its open
+   transaction is ended.
+2. Recall: the topic `canaries` is read to its end, committed records alone: what is judged, and what is not.
+3. Alerts are read from the first canary on that is not judged. What lay there before we looked is found, without times.
+4. Follow both topics; ask the stores for the alerts that are awaited.
+5. Judge what can be judged, and write the verdicts in one transaction.
+If we die before its commit, nothing of them is there and the next one judges anew; after it, the next one finds them at
+step 2. There are no offsets: the topic is the state.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+
+from sinks.backoff import Backoff
+from sinks.canary.figures_shown import Shown
+from sinks.canary.following import Following
+from sinks.canary.ledger import LATE_NS, Ledger
+from sinks.canary.stores import Stores
+from sinks.canary.summary import Progress, Summary, summary
+from tapewatch import kafka, logs, topics
+from tapewatch.canaries import Canary, figures, since
+from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.errors import ContractError
+from tapewatch.messages import Alert, decode, encode
+from tapewatch.monitoring import Monitor
+from tapewatch.settings import Settings
+
+POLL_S = 0.05
+"""How finely latencies are measured: alerts and stores are looked at so often."""
+REPORT_NS = 5 * NANOS
+KEPT_NS = 26 * 3600 * NANOS
+TRANSACTION_TIMEOUT_MS = 10_000
+_log = logs.get("sink.canary")
+
+
+class CanarySink:
+    """Judges every canary once. One process works; a second one of the same group takes over from it."""
+
+    def __init__(self, settings: Settings, clock: Clock = WALL) -> None:
+        self._settings, self._clock = settings, clock
+        self._monitor = Monitor("canary", settings)
+        self._ledger = Ledger(settings.canary.stages)
+        self._shown = Shown(self._monitor, lambda: self._ledger.canaries.values())
+        self._judged: dict[str, Canary] = {}
+        self._report: Callable[[Progress], None] = lambda _: None
+        self._reported_ns = self._last_ns = 0
+        self._retries = self._unreadable = 0
+
+    def run(
+        self,
+        stop: threading.Event,
+        until_idle: float | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Summary:
+        """Work until `stop` is set, or until no canary is open and none came for `until_idle` seconds.
+
+        A broker that fails is waited for; a store that fails counts as not holding what is asked for.
+        """
+        began = self._last_ns = self._clock.now()
+        self._report = on_progress or self._report
+        backoff = Backoff()
+        kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
+        kafka.create_topics(self._settings, topics.canary_topics(self._settings.topics))
+        with self._monitor:
+            while not stop.is_set():
+                try:
+                    self._session(stop, until_idle, backoff)
+                    break
+                except KafkaException as error:
+                    self._retries += 1
+                    problem = " ".join(str(error).split())[:300]
+                    _log.warning("broker failed, starting over", problem=problem)
+                    self._monitor.waits_for("broker", problem)
+                    self._tell(problem)
+                    stop.wait(backoff.wait_s())
+        seconds = (self._clock.now() - began) / NANOS
+        return summary(list(self._judged.values()), self._unreadable, self._retries, seconds)
+
+    def _session(self, stop: threading.Event, until_idle: float | None, backoff: Backoff) -> None:
+        """From the fence to the end of the work."""
+        producer = kafka.producer(
+            self._settings,
+            transactional_id=self._settings.canary.group,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            message_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            linger_ms=0,
+        )
+        producer.init_transactions(30)
+        following = self._recalled()
+        stores = Stores(self._settings, self._ledger.stages)
+        self._monitor.ready()
+        self._monitor.has("broker")
+        try:
+            while not stop.is_set():
+                self._monitor.beat()
+                self._turn(producer, following, stores)
+                backoff.reset()
+                if until_idle is not None and self._is_idle(until_idle):
+                    return
+        finally:
+            self._unreadable += following.unreadable
+            following.close()
+            stores.close()
+
+    def _recalled(self) -> Following:
+        """The ledger as the topic has it, and a reader that goes on behind it."""
+        self._ledger = Ledger(self._settings.canary.stages)
+        at = 0
+        now = self._clock.now()
+        reader = kafka.consumer(self._settings)
+        try:
+            low, high = kafka.watermarks(reader, topics.CANARIES, 0)
+            for message in kafka.read_range(reader, topics.CANARIES, 0, low, high):
+                try:
+                    self._ledger.recall(decode(Canary, message.value() or b""))
+                except ContractError:
+                    self._unreadable += 1
+            at = high
+        finally:
+            reader.close()
+        self._ledger.forget(now - KEPT_NS)
+        looked_from = self._clock.now()
+
+        def take(found: Canary | Alert, recorded_ns: int) -> None:
+            self._last_ns = self._clock.now()
+            if isinstance(found, Alert):
+                self._ledger.sight(found, recorded_ns, self._last_ns, timed=recorded_ns >= looked_from)
+            elif found.id not in self._ledger.canaries or found.revision > self._ledger.canaries[found.id].revision:
+                self._ledger.recall(found)
+                self._shown.take(found)
+
+        return Following(self._settings, self._ledger.oldest_open_ns(now), at, take)
+
+    def _turn(self, producer: Producer, following: Following, stores: Stores) -> None:
+        """Read, ask the stores, judge."""
+        # What was recorded before this moment has been read where the reader says that it is at the end.
+        now = self._clock.now()
+        is_read = following.poll(POLL_S)
+        for stage in stores:
+            there = stores.there(stage, self._ledger.awaited(stage))
+            self._ledger.stored(stage, there, self._clock.now())
+        if is_read:
+            self._write(producer, self._ledger.verdicts(now))
+        if now - self._reported_ns > REPORT_NS:
+            self._ledger.forget(now - KEPT_NS)
+            self._tell()
+
+    def _write(self, producer: Producer, verdicts: list[Canary]) -> None:
+        """Write verdicts in one transaction. KafkaException where it fails: all is read anew then."""
+        if not verdicts:
+            return
+        producer.begin_transaction()
+        for verdict in verdicts:
+            producer.produce(topics.CANARIES, encode(verdict), verdict.id.encode(), 0)
+        producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000)
+        for verdict in verdicts:
+            self._ledger.recall(verdict)
+            self._shown.take(verdict)
+            self._judged[verdict.id] = verdict
+            self._last_ns = self._clock.now()
+            told: dict[str, Any] = {
+                "canary": verdict.id,
+                "scenario": verdict.scenario,
+                "instrument": verdict.instrument,
+            }
+            if verdict.state == "missed":
+                _log.error("canary missed", partition=verdict.partition, in_a_row=verdict.in_a_row, **told)
+            else:
+                _log.info("canary judged", state=verdict.state, **told)
+
+    def _is_idle(self, until_idle: float) -> bool:
+        now = self._clock.now()
+        waiting = any(each.state == "injected" for each in self._ledger.canaries.values())
+        return not waiting and now - self._last_ns > until_idle * NANOS
+
+    def _tell(self, trouble: str = "") -> None:
+        """Report progress."""
+        self._reported_ns = now = self._clock.now()
+        known = list(self._ledger.canaries.values())
+        lately = figures(since(known, now - LATE_NS))
+        waiting = sum(each.state == "injected" for each in known)
+        self._report(Progress(waiting, lately.found, lately.missed, lately.recall, trouble))

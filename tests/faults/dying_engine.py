@@ -1,0 +1,93 @@
+"""An engine process that ends as by `kill -9` at a named step of the protocol.
+
+`python -m tests.faults.dying_engine STEP AFTER`, settings from the environment as for every command. On its last breath
+it prints one JSON line: the offsets that are committed for certain, and those of the newest transaction.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from streams import members
+from streams.engine import process
+from streams.engine.process import Engine, Held
+from streams.engine.snapshots import Pointer
+from streams.members import Key
+from tapewatch import logs
+from tapewatch import settings as configuration
+from tests.faults.last_words import DIED, LastWords
+
+STEPS = ("polled", "computed", "snapshot", "recovering", "written", "offsets", "deciding", "committed")
+"""Where it can die: after the poll; after computing; with a whole snapshot at the broker, no output yet; in
+mid-recovery; with all outputs at the broker; with the offsets in the transaction; while the broker decides; after the
+commit, before the next poll.
+"""
+
+
+class Dying(Engine):
+    """An engine that dies at `step`, once `after` transactions are committed."""
+
+    def __init__(self, settings: configuration.Settings, step: str, after: int) -> None:
+        super().__init__(settings)
+        self._step, self._after = step, after
+        self._before: dict[str, int] = {}
+        self._next: dict[str, int] = {}
+
+    def at(self, step: str) -> None:
+        """Die here, if this is where it is to die."""
+        if step == self._step and self.totals.transactions >= self._after:
+            words = LastWords(step, self._before, self._next)
+            os.write(1, msgspec.json.encode(words) + b"\n")
+            os._exit(DIED)
+
+    def commit(self, producer: Producer, offsets: list[TopicPartition], member: object) -> None:
+        """As `members.commit`, step by step."""
+        self._next = {f"{place.topic}/{place.partition}": place.offset for place in offsets}
+        producer.flush(10)
+        self.at("written")
+        producer.send_offsets_to_transaction(offsets, member, 10)
+        self.at("offsets")
+        if self._step == "deciding" and self.totals.transactions >= self._after:
+            threading.Timer(0.002, self.at, ["deciding"]).start()
+        producer.commit_transaction(10)
+        self._before = {**self._before, **self._next}
+        self.at("committed")
+
+    def _feed(self, batch: Iterable[Message]) -> dict[Key, Held]:
+        self.at("polled")
+        touched = super()._feed(batch)
+        self.at("computed")
+        return touched
+
+    def _write_snapshot(self, held: Held) -> Pointer:
+        written = super()._write_snapshot(held)
+        self.at("snapshot")
+        return written
+
+    def _recover(self, consumer: Consumer) -> None:
+        rebuild = next(iter(self._rebuilds.values()))
+        rebuild.advance(0.01)
+        if rebuild.target:
+            self.at("recovering")
+        super()._recover(consumer)
+
+
+def main(words: list[str]) -> int:
+    """Run until the step comes."""
+    settings = configuration.load()
+    logs.configure(settings.log)
+    engine = Dying(settings, words[0], int(words[1]))
+    # The one function that the engine hands to its committing thread.
+    commit: Callable[..., Any] = engine.commit
+    members.commit = process.members.commit = commit
+    engine.run(threading.Event())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
