@@ -1,4 +1,6 @@
-"""The newest commit records of engine and paper broker: rates of the last half hour, and where partitions stand."""
+"""The newest commit records of engine and paper broker: rates of the last half hour, and where partitions stand; and
+how the canaries of a day fared.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,11 +9,14 @@ from dataclasses import dataclass, field
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
 from tapewatch import kafka, messages, topics
+from tapewatch.canaries import Canary, since
 from tapewatch.errors import ContractError
 from tapewatch.messages import Commit, PaperCommit
 from tapewatch.settings import Settings
 
 WINDOW_S, STEP_S = 1800, 10
+CANARIES_S = 86_400
+"""So far back canaries are read."""
 LEAST_RECORDS = 200
 """Records of each partition that are read however old they are: so a broker that stands still is seen too."""
 
@@ -50,6 +55,7 @@ class CommitTail:
         self.engine: dict[Log, Newest] = {}
         self.paper_commits: dict[Log, PaperCommit] = {}
         self.steps: dict[int, Work] = {}
+        self.canaries: dict[str, Canary] = {}
 
     def read(self, now_ms: int) -> None:
         """Take what has come. KafkaException or TapewatchError where the broker does not answer."""
@@ -62,20 +68,25 @@ class CommitTail:
         oldest = (now_ms // 1000 - WINDOW_S) // STEP_S
         for step in [step for step in self.steps if step < oldest]:
             del self.steps[step]
+        kept = since(self.canaries.values(), (now_ms - CANARIES_S * 1000) * 1_000_000)
+        self.canaries = {each.id: each for each in kept}
 
     def _assign(self, reader: Consumer, now_ms: int) -> None:
         """Take up partitions that have appeared, from half an hour ago."""
         there = reader.list_topics(timeout=kafka.TIMEOUT_S).topics
         wanted = {
             (name, number)
-            for name in (topics.COMMITS, topics.PAPER_COMMITS)
+            for name in (topics.COMMITS, topics.PAPER_COMMITS, topics.CANARIES)
             if name in there
             for number in there[name].partitions
         }
         fresh = sorted(wanted - self._assigned)
         if not fresh:
             return
-        asked = [TopicPartition(*log, now_ms - WINDOW_S * 1000) for log in fresh]
+        asked = [
+            TopicPartition(*log, now_ms - (CANARIES_S if log[0] == topics.CANARIES else WINDOW_S) * 1000)
+            for log in fresh
+        ]
         starts = []
         for found in reader.offsets_for_times(asked, timeout=kafka.TIMEOUT_S):
             if found.error:
@@ -92,6 +103,11 @@ class CommitTail:
             if message.topic() == topics.PAPER_COMMITS:
                 paper = messages.decode(PaperCommit, message.value() or b"")
                 self.paper_commits[paper.topic, paper.partition] = paper
+                return
+            if message.topic() == topics.CANARIES:
+                canary = messages.decode(Canary, message.value() or b"")
+                if canary.id not in self.canaries or self.canaries[canary.id].revision < canary.revision:
+                    self.canaries[canary.id] = canary
                 return
             commit = messages.decode(Commit, message.value() or b"")
         except ContractError:

@@ -27,6 +27,21 @@ class Check(msgspec.Struct, frozen=True):
     next: str = ""
 
 
+class CanariesSeen(NamedTuple):
+    """found, judged : canaries of the last hour; in_a_row : missed up to the newest verdict
+
+    absent : stores that the newest found one did not reach; overdue_s : since the next one ought to have been injected
+    unjudged : due, and nobody has judged them
+    """
+
+    found: int
+    judged: int
+    in_a_row: int = 0
+    absent: tuple[str, ...] = ()
+    overdue_s: float = 0.0
+    unjudged: int = 0
+
+
 class Seen(NamedTuple):
     """What the checks rest on.
 
@@ -34,7 +49,7 @@ class Seen(NamedTuple):
     record for SILENT_S, with the seconds
     refused, rows : of the last five minutes; dead, dead_fresh : dead letters, and those of the last half hour
     unwatched_s : instrument-seconds not watched on the newest day of the log; running : of the paper broker
-    idle_groups : consumer groups with work and no member
+    idle_groups : consumer groups with work and no member; canaries : None where there were none in a day
     """
 
     kafka_problem: str = ""
@@ -50,6 +65,7 @@ class Seen(NamedTuple):
     unwatched_s: int = 0
     running: str = ""
     idle_groups: tuple[str, ...] = ()
+    canaries: CanariesSeen | None = None
 
 
 def judged(seen: Seen) -> list[Check]:
@@ -61,6 +77,7 @@ def judged(seen: Seen) -> list[Check]:
         _refusals(seen),
         _letters(seen),
         _coverage(seen),
+        *_canaries(seen),
         *_rest(seen),
     ]
 
@@ -124,7 +141,7 @@ def _letters(seen: Seen) -> Check:
         "warn",
         said,
         values,
-        "Read them with `tapewatch tail TOPIC.dlq`; the reason says whose fault it is.",
+        "Read them with `tapewatch dlq show`; the reason says whose fault it is.",
     )
 
 
@@ -134,6 +151,33 @@ def _coverage(seen: Seen) -> Check:
     if not seen.unwatched_s:
         return Check("coverage", "good", said, values)
     return Check("coverage", "warn", said, values, "The page Coverage says which instruments, and why.")
+
+
+def _canaries(seen: Seen) -> Iterator[Check]:
+    found = seen.canaries
+    if found is None:
+        return
+    name = "canaries"
+    values: dict[str, str | float] = {"found": found.found, "judged": found.judged, "count": found.in_a_row}
+    said = "{found} of {judged} canaries of the last hour were found in time"
+    if found.in_a_row:
+        hint = "Is the engine at work, and can the alerts be read? `tapewatch tail canaries` names the partition."
+        yield Check(name, "bad", "the last {count} canaries were missed", values, hint)
+    elif found.unjudged:
+        hint = "Run `tapewatch sink canary`."
+        yield Check(name, "warn", "{count} canaries were not judged", {"count": found.unjudged}, hint)
+    elif found.overdue_s:
+        values = {"seconds": round(found.overdue_s)}
+        yield Check(name, "warn", "none injected for {seconds} s too long", values, "Run `tapewatch produce canary`.")
+    elif found.absent:
+        hint = "Look at that sink: its lag, then its log."
+        yield Check(
+            name, "warn", "the last one's alert did not reach {stores}", {"stores": ", ".join(found.absent)}, hint
+        )
+    elif found.found < found.judged:
+        yield Check(name, "warn", said, values, "Nothing, if you know why: the last one was found.")
+    else:
+        yield Check(name, "good", said, values)
 
 
 def _rest(seen: Seen) -> Iterator[Check]:

@@ -3,6 +3,7 @@
 _VALUES = (
     *("low", "medium", "high", "critical"),
     *("hold", "buy", "sell", "cancel_buy", "cancel_sell", "up", "down", "flat", "bull", "bear"),
+    *("injected", "found", "late", "missed"),
     *("new", "assigned", "in_review", "escalated", "closed", "reopened", "open", "update"),
     *("pending", "filled", "cancelled", "rejected", "unknown", "limit", "market", "maker", "taker"),
     *("proposed", "in_force", "ended", "approved", "applied", "failed", "configuration", "promotion"),

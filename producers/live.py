@@ -42,8 +42,8 @@ class Show:
     seconds : length of what follows, s; 0 has no end
     labels, look_alikes : CSV files of injected manipulation and of what only looks like it, kept up to date
     await_engine : send nothing before an engine works on the feed
-    record : file in which every frame that is sent is written down; resume : go on from it where it exists
     mischief : file of orders of what shall go wrong on the way (producers.feed.mischief)
+    record : file in which every frame that is sent is written down; resume : go on from it where it exists
     """
 
     config: SyntheticConfig
@@ -55,9 +55,9 @@ class Show:
     look_alikes: Path | None = None
     partitions: int = 0
     await_engine: bool = False
+    mischief: Path | None = None
     record: Path | None = None
     resume: bool = False
-    mischief: Path | None = None
 
 
 class ShowSummary(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapewatch import kafka, logs
 from tapewatch.dlq.retry import Retried
@@ -31,7 +31,7 @@ def headers_of(message: Message | Retried) -> Headers:
 
 
 class Reader:
-    """A consumer without a group's help: whoever reads says where to read on. Prefetches 32 MiB at most.
+    """A consumer without a group's help: whoever reads says where to read on.
 
     group : under which it is known, and keeps positions where it is asked to; is_wanted : which topics it reads
     told : given librdkafka's statistics every second
@@ -44,20 +44,25 @@ class Reader:
         is_wanted: Callable[[str], bool],
         told: Callable[[str], None] | None = None,
     ) -> None:
-        self._consumer = kafka.consumer(
-            settings, group, told, queued_max_messages_kbytes=32_768, enable_partition_eof=True
-        )
+        self._settings, self._group, self._told = settings, group, told
+        self._consumer = self._client()
         self._is_wanted = is_wanted
         self._linger_s = settings.sink.linger_ms / 1000
         self._assigned: dict[Log, int] = {}
         self._at_end: set[Log] = set()
 
     def restart(self, next_offsets: Mapping[Log, int]) -> None:
-        """Forget what was read ahead and read on from these offsets."""
-        self._consumer.unassign()
+        """Forget what was read ahead and read on from these offsets, with a new client: one that was told of no broker
+        while the only one stood still never asks again (librdkafka issue 5301).
+        """
+        self._consumer.close()
+        self._consumer = self._client()
         self._assigned.clear()
         self._at_end.clear()
         self.discover(next_offsets)
+
+    def _client(self) -> Consumer:
+        return kafka.consumer(self._settings, self._group, self._told, enable_partition_eof=True)
 
     def discover(self, next_offsets: Mapping[Log, int]) -> None:
         """Take up topics and partitions that have appeared. KafkaException where the broker does not answer."""

@@ -20,19 +20,33 @@ SESSION_TIMEOUT_MS = 6_000
 NO_TOPIC = r"^market\.$"
 """A subscription that matches no topic's name."""
 
-_PASSING = (
-    KafkaError._TIMED_OUT,
-    KafkaError._TRANSPORT,
-    KafkaError._WAIT_COORD,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.REQUEST_TIMED_OUT,
+_PASSING = frozenset(
+    {
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._WAIT_COORD,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    }
 )
-"""What a coordinator that moves or dies gives for an answer; librdkafka does not call all of it retriable."""
+"""What a broker or coordinator that moves, starts or is away for a while gives for an answer; librdkafka does not call
+all of it retriable.
+"""
 
 Key = tuple[str, int]
 """A partition: topic and number."""
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Whether the same request may be answered a little later."""
+    return bool(error.retriable()) or error.code() in _PASSING
 
 
 def own_name(chosen: str) -> str:
@@ -81,8 +95,7 @@ def committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPar
         try:
             return list(consumer.committed(places, timeout=10))
         except KafkaException as error:
-            passing = error.args[0].retriable() or error.args[0].code() in _PASSING
-            if not passing or WALL.now() > deadline:
+            if not is_passing(error.args[0]) or WALL.now() > deadline:
                 raise
             WALL.sleep(0.1)
 
@@ -101,13 +114,28 @@ def enqueue(
             producer.poll(0.05)
 
 
+def lost_place(error: KafkaError) -> bool:
+    """Whether the consumer says that another process has its name, or that it can never go on."""
+    return bool(error.fatal()) or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)
+
+
+def replaced(why: object) -> TapewatchError:
+    """What a process ends with whose place another has taken."""
+    return TapewatchError(
+        f"another process has this one's name and place in the group now, this one ends: {why}",
+        "What it had not committed, the other computes. Give every process an instance name of its own.",
+    )
+
+
 def sound(batch: Iterable[Message], log: Log) -> Iterator[Message]:
     """The records of a batch; what the consumer says instead of one is logged. A place that the log no longer has
-    raises TapewatchError, where the consumer was told not to pass over it.
+    raises TapewatchError, where the consumer was told not to pass over it; so does a place in the group that is lost.
     """
     for message in batch:
         if message.error() is None:
             yield message
+        elif lost_place(message.error()):
+            raise replaced(message.error())
         elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:
             raise TapewatchError(
                 f"{message.topic()}[{message.partition()}] no longer has the records that come next",

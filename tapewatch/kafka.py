@@ -16,6 +16,8 @@ TIMEOUT_S = 15.0
 STATISTICS_MS = 1_000
 ASKED_AGAIN_S = 3.0
 """How often a broker that is away is asked for, where it is waited for."""
+READ_AHEAD_KB = 32_768
+"""What a consumer keeps ready at most where nothing else is said, KiB: it reads no further while nobody takes it."""
 
 _log = logs.get("kafka")
 
@@ -75,6 +77,7 @@ def consumer(
             "isolation.level": "read_committed",
             "fetch.message.max.bytes": 16_777_216,
             "fetch.wait.max.ms": 10,
+            "queued.max.messages.kbytes": READ_AHEAD_KB,
             **_statistics(told),
             **_dotted(properties),
         }

@@ -42,11 +42,13 @@ Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")]
 class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which alerts a subscription is for; what is left empty takes every one.
 
+    about : alerts of the markets, or what the operator has to know of our own working, and no alerts: canaries
     scenarios, venues : by name; instruments : by pattern, with * and ?
     min_severity : this severity and above
     states : open, update, closed; revisions : every one, or the first alone
     """
 
+    about: Literal["alerts", "operation"] = "alerts"
     scenarios: Words = ()
     instruments: Words = ()
     venues: Words = ()
@@ -57,7 +59,8 @@ class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def takes(self, alert: Alert) -> bool:
         """Whether this revision of an alert is for the subscription."""
         return (
-            SEVERITIES.index(alert.severity) >= SEVERITIES.index(self.min_severity)
+            self.about == "alerts"
+            and SEVERITIES.index(alert.severity) >= SEVERITIES.index(self.min_severity)
             and (self.revisions == "every" or alert.revision == 0)
             and (not self.states or alert.state in self.states)
             and (not self.scenarios or alert.scenario in self.scenarios)
@@ -144,6 +147,11 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         """Whether this revision of an alert is for it."""
         seen = any(fnmatch.fnmatchcase(alert.instrument, each) for each in self.entitled)
         return self.state == "active" and seen and self.filter.takes(alert)
+
+    def hears_operation(self, instrument: str) -> bool:
+        """Whether it is about our own working, and its maker may see the instrument that this is about."""
+        seen = any(fnmatch.fnmatchcase(instrument, each) for each in self.entitled)
+        return self.state == "active" and seen and self.filter.about == "operation"
 
 
 def zone_named(name: str) -> ZoneInfo:

@@ -12,6 +12,7 @@ class ProduceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How live producers connect.
 
     flush_ms : time between two flushes; unacknowledged : frames on their way above which sockets are not read
+    hold_s : a websocket not read for that long, since Kafka did not keep up, is closed; what it missed is a gap
     connect_timeout_s, request_timeout_s : of a connection, of a whole request
     backoff_first_s, backoff_cap_s : longest wait before the first attempt to connect anew, and before any later one
     ping_s : time between pings; stale_s : a connection without a message for that long is given up
@@ -21,6 +22,7 @@ class ProduceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     flush_ms: PositiveFloat = 8.0
     unacknowledged: Positive = 4_000
+    hold_s: PositiveFloat = 10.0
     connect_timeout_s: PositiveFloat = 10.0
     request_timeout_s: PositiveFloat = 15.0
     backoff_first_s: PositiveFloat = 0.5

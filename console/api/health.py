@@ -6,13 +6,19 @@ from itertools import pairwise
 import msgspec
 
 from console.commit_tail import STEP_S, Work
-from console.health_checks import SILENT_S, Check, Seen, judged
+from console.health_checks import SILENT_S, CanariesSeen, Check, Seen, judged
 from console.health_watch import HealthWatch, Sample, behind, watching
 from console.log_ends import is_market
 from console.recent import Ms
 from console.routing import Call, Route
+from tapewatch.canaries import figures, silent_s, since
+from tapewatch.clock import NANOS
+from tapewatch.rfc3339 import from_rfc3339
 
 FIVE_MINUTES_S = 300
+LAST_CANARIES = 12
+UNJUDGED_NS = 30 * NANOS
+"""So long after it was due a canary has to be judged."""
 
 
 class Partition(msgspec.Struct, frozen=True):
@@ -67,6 +73,44 @@ class Letters(msgspec.Struct, frozen=True):
     count: int
 
 
+class StageSeconds(msgspec.Struct, frozen=True):
+    """Seconds from an alert's decision until it could be read."""
+
+    median: float
+    most: float
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """How canaries of a scenario and stretch fared. hours : of the stretch; stages : seconds from decision to readable
+
+    recall : found in time, of those judged; decision_s : median from the first injected row, market time
+    """
+
+    scenario: str
+    hours: int
+    injected: int
+    found: int
+    late: int
+    missed: int
+    recall: float | None
+    decision_s: float | None
+    stages: dict[str, StageSeconds]
+
+
+class LastCanary(msgspec.Struct, frozen=True):
+    """One of the newest canaries. alert : that found it, empty where none did; at : when it began"""
+
+    id: str
+    at: Ms
+    scenario: str
+    instrument: str
+    partition: int
+    state: str
+    alert: str
+    decision_s: float | None
+    stages: dict[str, float | None]
+
+
 class Health(msgspec.Struct, frozen=True):
     """Everything. refusals : rows of half an hour; coverage : instrument-seconds not watched in a day; by reason"""
 
@@ -79,6 +123,8 @@ class Health(msgspec.Struct, frozen=True):
     coverage: dict[str, int]
     consumers: list[Consumers]
     dead_letters: list[Letters]
+    canaries: list[Watched] = []
+    last_canaries: list[LastCanary] = []
 
 
 _COVERAGE = """
@@ -105,6 +151,52 @@ async def health(call: Call) -> Health:
     return Health(
         watch.now_ms(), judged(_seen(watch, coverage)), _partitions(watch), _rates(watch), _lags(samples),
         dict(refusals.most_common()), coverage, [Consumers(*group) for group in watch.groups], [*dead, *noted],
+        _canaries(watch), _last(watch),
+    )  # fmt: skip
+
+
+def _canaries(watch: HealthWatch) -> list[Watched]:
+    """By scenario, over the last hour and the last day."""
+    known = list(watch.tail.canaries.values())
+    found = []
+    for scenario in sorted({each.scenario for each in known}):
+        for hours in (1, 24):
+            begin = watch.now_ms() * 1_000_000 - hours * 3600 * NANOS
+            made = figures(since([each for each in known if each.scenario == scenario], begin))
+            if made.injected:
+                stages = {stage: StageSeconds(*seconds) for stage, seconds in made.stages.items()}
+                counts = (made.injected, made.found, made.late, made.missed)
+                found.append(Watched(scenario, hours, *counts, made.recall, made.decision_s, stages))
+    return found
+
+
+def _last(watch: HealthWatch) -> list[LastCanary]:
+    """The newest ones first."""
+    newest = sorted(watch.tail.canaries.values(), key=lambda each: each.start, reverse=True)[:LAST_CANARIES]
+    return [
+        LastCanary(
+            each.id, from_rfc3339(each.start) // 1_000_000, each.scenario, each.instrument, each.partition, each.state,
+            each.alert, each.decision_s, dict(each.stages.items()),
+        )
+        for each in newest
+    ]  # fmt: skip
+
+
+def _canaries_seen(watch: HealthWatch) -> CanariesSeen | None:
+    """What the check of the canaries rests on; None where there were none in a day."""
+    known = sorted(watch.tail.canaries.values(), key=lambda each: each.start)
+    if not known:
+        return None
+    now_ns = watch.now_ms() * 1_000_000
+    made = figures(since(known, now_ns - 3600 * NANOS))
+    judged_ones = [each for each in known if each.state != "injected"]
+    newest = judged_ones[-1] if judged_ones else None
+    unjudged = [each for each in known if each.state == "injected" and from_rfc3339(each.due) < now_ns - UNJUDGED_NS]
+    return CanariesSeen(
+        made.found, made.found + made.late + made.missed,
+        newest.in_a_row if newest is not None and newest.state in ("missed", "late") else 0,
+        newest.absent if newest is not None and newest.state == "found" else (),
+        silent_s(known[-1], now_ns), len(unjudged),
     )  # fmt: skip
 
 
@@ -164,6 +256,7 @@ def _seen(watch: HealthWatch, coverage: dict[str, int]) -> Seen:
         sum(work.refused.total() for work in recent), sum(work.rows for work in recent),
         sum(watch.ends.dead.values()), letters[-1][1] - letters[0][1] if letters else 0, sum(coverage.values()),
         "kill" if "kill" in running else "", tuple(each.name for each in watch.groups if each.lag and not each.members),
+        _canaries_seen(watch),
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import from_rfc3339
 
 WARM_S = 10.0
-WARM_UP_S = 240.0
+WARM_UP_S = 900.0
 PRODUCER_ENDS_S = 60.0
 DRAIN_S = 420.0
 PROGRESS_S = 5.0
@@ -252,11 +252,12 @@ def run_chaos(wishes: Wishes, say: Callable[[str], None]) -> Result:
 
 
 def _kinds(wishes: Wishes) -> list[Kind]:
-    """The kinds asked for. TapewatchError names one that there is not."""
+    """The kinds asked for that this site has servers for. TapewatchError names one that there is not."""
     unknown = set(wishes.kinds) - KINDS.keys()
     if unknown:
         raise TapewatchError(f"no fault is called {', '.join(sorted(unknown))}", "See `tapewatch chaos --list`.")
-    return [kind for name, kind in KINDS.items() if not wishes.kinds or name in wishes.kinds]
+    possible = [kind for kind in KINDS.values() if kind.lane not in wishes.plan.without]
+    return [kind for kind in possible if not wishes.kinds or kind.name in wishes.kinds]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ _EPILOG = """examples:
   tapewatch chaos --list
   tapewatch chaos --minutes 2 --seed 7
   tapewatch chaos --minutes 30 --seed 1 --rate 11200 --per-minute 4 --json
-  tapewatch chaos --minutes 2 --faults kill-engine,broker-restart --without elasticsearch,evidence --keep
+  tapewatch chaos --minutes 2 --faults kill_engine,restart_broker --without elasticsearch,evidence --keep
 
 exit status: 0 nothing lost, twice there or different; 1 otherwise
 """

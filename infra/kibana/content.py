@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra.kibana.dashboards import DASHBOARDS, QUEUE, QUEUE_COLUMNS, VIEWS, Dashboard
+from infra.kibana.dashboards import DASHBOARDS, GENUINE, QUEUE, QUEUE_COLUMNS, VIEWS, Dashboard
 from infra.kibana.lens import Panel, Saved, saved
 from tapewatch import generated
 
@@ -57,7 +57,11 @@ def _panel(prefix: str, panel: Panel) -> Saved:
 
 def _queue(prefix: str) -> Saved:
     """The alerts, newest first, as a saved search."""
-    source = {"query": {"query": "event.kind : alert", "language": "kuery"}, "filter": [], "indexRefName": _SOURCE}
+    source = {
+        "query": {"query": f"event.kind : alert and {GENUINE}", "language": "kuery"},
+        "filter": [],
+        "indexRefName": _SOURCE,
+    }
     return {
         "type": "search",
         "id": f"{prefix}-{QUEUE}",

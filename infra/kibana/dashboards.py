@@ -19,6 +19,10 @@ VIEWS = {
 }
 """Data views by kind of index, with their titles."""
 
+GENUINE = "not tags : canary"
+"""Leaves our own canaries out of queue and counts."""
+CANARY = "tags : canary and tapewatch.canary.state : *"
+
 INSTRUMENT, RISK = "tapewatch.instrument", "event.risk_score"
 QUEUE = "queue"
 """The saved search, which dashboards show as a panel too."""
@@ -47,8 +51,11 @@ SURVEILLANCE = Dashboard(
         (
             6,
             (
-                Panel("alerts-count", "Alerts", "metric", "alerts", (), (count("Alerts"),)),
-                Panel("alerts-risk", "Highest risk", "metric", "alerts", (), (measure("max", RISK, "Highest risk"),)),
+                Panel("alerts-count", "Alerts", "metric", "alerts", (), (count("Alerts"),), GENUINE),
+                Panel(
+                    "alerts-risk", "Highest risk", "metric", "alerts", (), (measure("max", RISK, "Highest risk"),),
+                    GENUINE,
+                ),
                 Panel(
                     "cases-open", "Open cases", "metric", "cases", (), (count("Open cases"),),
                     "tapewatch.case.open : true",
@@ -60,7 +67,7 @@ SURVEILLANCE = Dashboard(
             (
                 Panel(
                     "alerts-time", "Alerts over time", "bar_stacked", "alerts",
-                    (over_time(), by("rule.name", "Scenario")), (count("Alerts"),),
+                    (over_time(), by("rule.name", "Scenario")), (count("Alerts"),), GENUINE,
                 ),
             ),
         ),
@@ -69,16 +76,17 @@ SURVEILLANCE = Dashboard(
             (
                 Panel(
                     "alerts-scenario", "By scenario", "donut", "alerts", (by("rule.name", "Scenario", 30),),
-                    (count("Alerts"),),
+                    (count("Alerts"),), GENUINE,
                 ),
                 Panel(
                     "alerts-severity", "By severity", "donut", "alerts",
-                    (by("tapewatch.alert.severity", "Severity"),), (count("Alerts"),),
+                    (by("tapewatch.alert.severity", "Severity"),), (count("Alerts"),), GENUINE,
                 ),
                 Panel(
                     "alerts-instrument", "Risk by instrument", "table", "alerts",
                     (by(INSTRUMENT, "Instrument", 25),),
                     (measure("max", RISK, "Highest risk"), count("Alerts"), measure("average", RISK, "Mean risk")),
+                    GENUINE,
                 ),
             ),
         ),
@@ -204,8 +212,27 @@ SIGNALS = Dashboard(
 HEALTH = Dashboard(
     "health",
     "Engine health",
-    "Lag, rates and refusals, from the engine's commit records",
+    "Lag, rates and refusals, from the engine's commit records; canaries",
     (
+        (
+            8,
+            (
+                Panel(
+                    "canary-recall", "Canaries found in time", "metric", "health", (),
+                    (measure("average", "tapewatch.canary.found", "Recall, 0 to 1"),), CANARY,
+                ),
+                Panel(
+                    "canary-states", "Canaries", "bar_stacked", "health",
+                    (over_time(), by("tapewatch.canary.state", "State")), (count("Canaries"),), CANARY,
+                ),
+                Panel(
+                    "canary-latency", "Canaries: decision to readable", "line", "health", (over_time(),),
+                    (measure("max", "tapewatch.canary.stage_s.topic", "Topic, s"),
+                     measure("max", "tapewatch.canary.stage_s.postgres", "PostgreSQL, s"),
+                     measure("max", "tapewatch.canary.stage_s.elasticsearch", "Elasticsearch, s")), CANARY,
+                ),
+            ),
+        ),
         (
             10,
             (

@@ -79,6 +79,8 @@ class Link:
         loop = asyncio.get_running_loop()
         heard = False
         while True:
+            # A connection that could not be read would only be closed again.
+            await self._station.gate.wait()
             begun = loop.time()
             try:
                 connection = await self._connect()
@@ -239,6 +241,7 @@ class _Connection:
     async def _messages(self) -> str:
         receive, now, time = self.socket.receive, self._station.now, self._loop.time
         take, record, name, gate = self._decoder.message, self._station.tape_message, self._name, self._station.gate
+        may_read = self._station.may_read
         yielded = 0
         while True:
             try:
@@ -252,8 +255,8 @@ class _Connection:
                 if record is not None:
                     record(name, message.data, received)
                 take(message.data, received)
-                if not gate.is_set():
-                    await gate.wait()
+                if not gate.is_set() and not await may_read():
+                    return self._reason or f"not read for {self._station.produce.hold_s:g} s: Kafka did not keep up"
                 if received - yielded > TURN_NS:
                     # What is buffered comes without a pause: others must have their turn.
                     yielded = received

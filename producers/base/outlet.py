@@ -207,10 +207,11 @@ class ScreenOutlet:
 
 
 class KeptOutlet:
-    """Keeps everything in lists, for tests of connectors without Kafka."""
+    """Keeps everything in lists, for tests of connectors without Kafka. waiting : frames said to be on their way"""
 
     def __init__(self, newest_ns: int = 0) -> None:
         self.newest_ns = newest_ns
+        self.waiting = 0
         self.rows: list[Rows] = []
         self.refused: list[RefusedMessage] = []
         self.instruments: dict[str, Instrument] = {}
@@ -239,11 +240,6 @@ class KeptOutlet:
 
     def poll(self) -> None:
         """Nothing is on its way."""
-
-    @property
-    def waiting(self) -> int:
-        """Nothing is on its way."""
-        return 0
 
     async def close(self, now: int) -> None:
         """Nothing to do."""

@@ -48,6 +48,7 @@ class LiveSummary(msgspec.Struct, frozen=True):
     reason; violations : unsound books by kind; connections, losses : of websockets; failures : of requests by reason
     latency : receipt to Kafka's acknowledgement; offset_s : the venue's clock less ours, None where unknown
     raised : rows whose ts_recv was raised; held : times that Kafka's queue stopped the reading of sockets
+    shed : connections closed for that, each a gap
     """
 
     feed: str
@@ -65,6 +66,7 @@ class LiveSummary(msgspec.Struct, frozen=True):
     losses: int
     failures: dict[str, int]
     held: int
+    shed: int
     offset_s: float | None
     raised: int = 0
     frames: int = 0
@@ -94,6 +96,7 @@ class LiveRun:
         self.held = 0
         self._settings, self._connector, self._outlet, self._say = settings, connector, outlet, say
         self._clock = SteadyClock(clock)
+        self._begun = self._clock.now()
         self._tape = tape
         self._collector = connector.decoder.collector
         self.metrics = metrics or FeedMetrics(connector.feed)
@@ -165,6 +168,7 @@ class LiveRun:
             losses=sum(link.losses for link in station.links),
             failures=dict(sorted(station.failures.items())),
             held=self.held,
+            shed=self.station.shed,
             offset_s=None if offset is None else round(offset.offset_s, 3),
             **kafka,
         )
@@ -261,6 +265,7 @@ class LiveRun:
             if gate.is_set() and (behind or self._outlet.waiting > limit):
                 gate.clear()
                 self.held += 1
+                self.station.log.warning("sockets are not read", frames_unacknowledged=self._outlet.waiting)
             elif not gate.is_set() and not behind and self._outlet.waiting <= limit // 2:
                 gate.set()
             # Acknowledgements are taken more often than rows are sent, so that what is measured is Kafka's time.

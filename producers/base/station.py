@@ -65,6 +65,7 @@ class Station:
 
     collector : where rows go; gate : clear while Kafka cannot keep up, and then sockets are not read
     wanted : set when the decoder has questions; offset : the venue's clock against ours
+    shed : connections closed because they could not be read in time
     failures : of timed work and questions, by reason; links, services : every websocket and
     web service
     """
@@ -83,6 +84,7 @@ class Station:
         self.log = logs.get("produce", feed=feed)
         self.gate = asyncio.Event()
         self.gate.set()
+        self.shed = 0
         self.wanted = asyncio.Event()
         self.offset = ClockOffset()
         self.failures: Counter[str] = Counter()
@@ -93,6 +95,20 @@ class Station:
         self._tasks: set[asyncio.Task[None]] = set()
         self.services: list[Http] = []
         self._session: aiohttp.ClientSession | None = None
+
+    async def may_read(self) -> bool:
+        """Wait until sockets may be read, `produce.hold_s` at most.
+
+        False where that took longer: what lies in them by then would pass for fresh.
+        """
+        if self.gate.is_set():
+            return True
+        try:
+            await asyncio.wait_for(self.gate.wait(), self.produce.hold_s)
+        except TimeoutError:
+            self.shed += 1
+            return False
+        return True
 
     def http(self, address: str, *, per_second: float = 0.0, burst: float = 1.0, **options: Any) -> Http:
         """A web service of the venue; `options` as of Http. per_second, burst : its limit, in weights; 0 is none"""

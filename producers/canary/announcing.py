@@ -16,17 +16,19 @@ from tapewatch.reach_settings import CanarySettings
 from tapewatch.rfc3339 import to_rfc3339
 
 REMEMBERED_NS = 3600 * NANOS
+STALE_NS = 5 * NANOS
+"""Events whose rows were sent later than this, such as back-dated ones, are no canaries: they would seem to be late."""
 
 
 class Announcer:
-    """Says each event once. partitions : of the feed"""
+    """Says each event once. partitions : of the feed; count : said; stale : left out, since their rows came too late"""
 
     def __init__(self, producer: Producer, feed: str, partitions: int, settings: CanarySettings, clock: Clock) -> None:
         self._producer, self._feed, self._partitions = producer, feed, partitions
         self._settings, self._clock = settings, clock
         self._said: dict[tuple[str, int], None] = {}
         self._failure = ""
-        self.count = 0
+        self.count = self.stale = 0
 
     def say(self, labels: Iterable[Label]) -> None:
         """Announce what is new among these; TapewatchError where an earlier one was not taken."""
@@ -38,6 +40,9 @@ class Announcer:
             if place in self._said:
                 continue
             self._said[place] = None
+            if self._clock.now() - label.start_ns > STALE_NS:
+                self.stale += 1
+                continue
             message = self._message(label)
             self._producer.produce(
                 topics.CANARIES, encode(message), message.id.encode(), 0, on_delivery=self._on_delivery

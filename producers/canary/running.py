@@ -30,6 +30,7 @@ class Canaries:
     """A feed of canaries to run; how often what is injected stands in the settings.
 
     feed : whose topic it fills; partitions : of a new topic, 0 takes the setting; seed : of everything drawn
+    in_each : canaries of a partition; 0 takes so many that none has its next event too early
     back_date_s : seconds of market sent at once, so that the engine's windows are warm; nothing is injected in as much
     market after a start
     seconds : length of what follows, s; 0 has no end
@@ -40,16 +41,21 @@ class Canaries:
     seed: int = 1
     back_date_s: int = 900
     seconds: int = 0
+    in_each: int = 0
 
 
 class CanarySummary(msgspec.Struct, frozen=True):
-    """What was sent. injected : canaries announced; rows : by row type; followed : where it met the wall clock"""
+    """What was sent. injected : canaries announced; stale : events that were sent too late to be any
+
+    rows : by row type; followed : where it met the wall clock
+    """
 
     feed: str
     topic: str
     partitions: int
     instruments: tuple[str, ...]
     injected: int
+    stale: int
     rows: dict[str, int]
     frames: int
     started: str
@@ -72,7 +78,7 @@ def run_canaries(
     stop = stop or threading.Event()
     rota = _rota(settings)
     partitions = _partitions(settings, canaries)
-    names = names_by_partition(partitions, _in_each(settings.canary.every_s, partitions))
+    names = names_by_partition(partitions, canaries.in_each or _in_each(settings.canary.every_s, partitions))
     _refuse_told(settings, names)
     begun = clock.now()
     tail = read_tail(settings, canaries.feed)
@@ -105,6 +111,7 @@ def run_canaries(
         partitions=partitions,
         instruments=tuple(names),
         injected=announcer.count,
+        stale=announcer.stale,
         rows=sent.rows,
         frames=sent.frames,
         started=sent.started,

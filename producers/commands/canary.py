@@ -28,6 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--partitions", type=int, default=0, help="partitions of a new topic: at least as many as engine processes"
     )
+    parser.add_argument(
+        "--in-each", type=int, default=0, metavar="N", help="canaries of a partition (default: enough for --every)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of everything drawn (default: 1)")
     parser.add_argument("--back-date", type=int, default=900, metavar="S", help="seconds sent at once (default: 900)")
     parser.add_argument("--seconds", type=int, default=0, help="length after the back-dated part (default: no end)")
@@ -39,7 +42,14 @@ def run(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> 
     asked = {"every_s": args.every, "due_s": args.due, "scenarios": tuple(args.scenario or ())}
     chosen = {name: value for name, value in asked.items() if value}
     settings = msgspec.structs.replace(settings, canary=msgspec.structs.replace(settings.canary, **chosen))
-    canaries = Canaries(args.feed, max(args.partitions, 0), max(args.seed, 0), max(args.back_date, 0), args.seconds)
+    canaries = Canaries(
+        args.feed,
+        max(args.partitions, 0),
+        max(args.seed, 0),
+        max(args.back_date, 0),
+        args.seconds,
+        max(args.in_each, 0),
+    )
     summary = run_canaries(settings, canaries, stop=stop, say=lambda text: print(text, file=sys.stderr, flush=True))
     _print(summary, args.json)
     return 0

@@ -3,17 +3,22 @@
 from typing import Any
 
 from tapewatch import messages
+from tapewatch.canaries import PREFIX, is_canary
 from tapewatch.rfc3339 import from_rfc3339
 
 ECS_VERSION = "8.17.0"
 SEVERITY = {"low": 25, "medium": 50, "high": 75, "critical": 100}
 Document = dict[str, Any]
+CANARY = "canary"
+"""The tag of what is said of canaries, so that queues and counts can leave it out."""
 
 
 def base(kind: str, dataset: str, ts: str, instrument: str) -> Document:
     """What every document has. kind : ECS event.kind; ts : RFC 3339"""
     symbol, _, venue = instrument.rpartition(".")
+    tags = {"tags": [CANARY]} if is_canary((PREFIX,), instrument) else {}
     return {
+        **tags,
         "@timestamp": ts,
         "ecs": {"version": ECS_VERSION},
         "event": {"kind": kind, "module": "tapewatch", "dataset": f"tapewatch.{dataset}"},
@@ -138,6 +143,18 @@ def commit(message: messages.Commit, at: str, appended_ns: int) -> Document:
     if message.clock is not None:
         health["lag_ms"] = (appended_ns - from_rfc3339(message.clock)) // 1_000_000
     said["tapewatch"] = {"health": health}
+    return said
+
+
+def canary(message: messages.Canary) -> Document:
+    """How a canary fared, at one revision. found : 1 in time, 0 not, nothing before it is judged"""
+    said = base("metric", "canaries", message.start, message.instrument)
+    said["event"] |= {"id": message.id, "start": message.start}
+    names = ("id", "state", "feed", "scenario", "alert", "absent", "partition", "in_a_row", "strength", "decision_s")
+    fared = {**_picked(message, names), "due": message.due, "stage_s": dict(message.stages.items())}
+    if message.state != "injected":
+        fared["found"] = 1.0 if message.state == "found" else 0.0
+    said["tapewatch"]["canary"] = fared
     return said
 
 

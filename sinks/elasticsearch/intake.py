@@ -27,7 +27,7 @@ URGENT = (topics.ALERTS, topics.CASES)
 """What people wait for: read and sent apart from all else."""
 
 RETRIES = topics.retry(dead_letters.ELASTICSEARCH)
-DATA = (*KINDS, topics.SIGNALS, topics.PREDICTIONS, topics.POSITIONS, topics.COMMITS, RETRIES)
+DATA = (*KINDS, topics.CANARIES, topics.SIGNALS, topics.PREDICTIONS, topics.POSITIONS, topics.COMMITS, RETRIES)
 Origin = tuple[str, int, int]
 
 
@@ -136,6 +136,14 @@ def _commit(prefix: str, commit: messages.Commit, origin: Origin, message: Messa
     return Item(mappings.HEALTH, line, source, origin, message.value() or b"")
 
 
+def _canary(prefix: str, canary: messages.Canary, origin: Origin, message: Message) -> Item:
+    """How a canary fared: one document, whatever its revisions, in the index of the day it began."""
+    for time in (canary.start, canary.due):
+        _time(time)
+    line = action(daily(prefix, mappings.HEALTH, canary.start), canary.id, revision_version(canary.revision))
+    return Item(mappings.HEALTH, line, encode(documents.canary(canary)), origin, message.value() or b"")
+
+
 _JSON: dict[str, tuple[type[messages.Message], Callable[..., Item]]] = {
     topics.ALERTS: (messages.Alert, _alert),
     topics.CASES: (messages.Case, _case),
@@ -143,6 +151,7 @@ _JSON: dict[str, tuple[type[messages.Message], Callable[..., Item]]] = {
     topics.PREDICTIONS: (messages.Prediction, _prediction),
     topics.POSITIONS: (messages.Position, _position),
     topics.COMMITS: (messages.Commit, _commit),
+    topics.CANARIES: (messages.Canary, _canary),
 }
 
 

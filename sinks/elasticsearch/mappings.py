@@ -5,7 +5,7 @@ A change of mappings is additive and raises VERSION; the sink then brings existi
 
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 
 ALERTS, CASES = "alerts", "cases"
 BARS, FEATURES, SCORES, BOOKS = "bars", "features", "scores", "books"
@@ -41,6 +41,7 @@ def _all(kind: dict[str, Any], *names: str) -> dict[str, Any]:
 COMMON: dict[str, Any] = {
     "@timestamp": DATE,
     "message": TEXT,
+    "tags": KEYWORD,
     "ecs": fields(version=KEYWORD),
     "event": fields(
         **_all(KEYWORD, "kind", "id", "dataset", "module", "action", "outcome"),
@@ -126,7 +127,14 @@ OWN: dict[str, dict[str, Any]] = {
             **_all(LONG, "partition", "first_offset", "next_offset", "frames", "rows", "refused", "duplicates"),
             **_all(LONG, "features", "scores", "alerts", "signals", "lag_ms"),
             reasons=FLATTENED,
-        )
+        ),
+        "canary": fields(
+            **_all(KEYWORD, "id", "state", "feed", "scenario", "alert", "absent"),
+            **_all(LONG, "partition", "in_a_row"),
+            **_all(DOUBLE, "strength", "decision_s", "found"),
+            stage_s=fields(**_all(DOUBLE, "topic", "postgres", "elasticsearch")),
+            due=DATE,
+        ),
     },
 }
 """Under `tapewatch.`, beside the instrument, by kind of index."""

@@ -97,7 +97,21 @@ def words(body: bytes) -> tuple[str, str]:
     if kind.startswith("alert."):
         title = f"{data['severity']}: {data['scenario']} on {data['instrument']} ({kind.partition('.')[2]})"
         return title, f"{data['sentence']}\nOnset {data['onset']}, score {data['score']:g}. Alert {data['id']}."
+    if kind.startswith("canary."):
+        return f"tapewatch: canary {kind.partition('.')[2]}", _canary_line(kind, data)
     return "tapewatch", str(data.get("message", kind))
+
+
+def _canary_line(kind: str, canary: dict[str, Any]) -> str:
+    """What the operator has to know of a canary."""
+    what = f"{canary['scenario']} injected into {canary['feed']}[{canary['partition']}] at {canary['start']}"
+    if kind == "canary.missed":
+        return f"{what} was not found until {canary['due']}: {canary['in_a_row']} in a row. Is the engine at work?"
+    if kind == "canary.unstored":
+        return f"{what} was found, but its alert did not reach {', '.join(canary['absent'])}. Is that sink at work?"
+    if kind == "canary.late":
+        return f"{what} was found after it was due."
+    return f"{what} was found, after {canary['in_a_row']} missed in a row."
 
 
 def _line(alert: dict[str, Any]) -> str:

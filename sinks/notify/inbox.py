@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import msgspec
 import sqlalchemy as sa
 
-from sinks.notify.planning import DIGEST_ALERTS, HOUR_NS, Gathered, Placed, digest, placed
+from sinks.notify.planning import DIGEST_ALERTS, HOUR_NS, Gathered, Placed, digest, operation, operation_type, placed
+from tapewatch.canaries import Canary
 from tapewatch.clock import NANOS
 from tapewatch.delivery_store import hold_lanes
 from tapewatch.messages import Alert, Case, decode, encode
@@ -63,10 +64,11 @@ Log = tuple[str, int]
 
 @dataclass(slots=True)
 class Taken:
-    """What one transaction takes up. alerts : with the time of their record, UTC ns; offsets : next, by log."""
+    """What one transaction takes up. alerts, canaries : with their record's time, UTC ns; offsets : next, by log."""
 
     alerts: list[tuple[Alert, int]] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
+    canaries: list[tuple[Canary, int]] = field(default_factory=list)
     offsets: dict[Log, int] = field(default_factory=dict)
 
 
@@ -98,6 +100,20 @@ def take(session: sa.Connection, taken: Taken, now_ns: int, wait_ns: int) -> Non
     for statement, values in ((_TAKE, rows), (_HEAR, heard), (_REACHED, reached)):
         if values:
             session.execute(statement, values)
+    told = [(canary, recorded) for canary, recorded in taken.canaries if operation_type(canary)]
+    if told:
+        _tell_operator(session, told, now_ns)
+
+
+def _tell_operator(session: sa.Connection, canaries: Sequence[tuple[Canary, int]], now_ns: int) -> None:
+    """Messages about canaries, at once, for the subscriptions that are about our own working."""
+    hold_lanes(session)
+    for subscription in listed(session):
+        for canary, recorded_ns in canaries:
+            if recorded_ns >= subscription.created_ns - NANOS // 1000:
+                found = operation(subscription, canary, now_ns)
+                if found is not None:
+                    _insert(session, subscription.id, found, now_ns)
 
 
 def plan(session: sa.Connection, now_ns: int) -> tuple[int, int]:

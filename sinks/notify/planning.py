@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from tapewatch.canaries import Canary
 from tapewatch.clock import NANOS
 from tapewatch.delivery_store import message_id
 from tapewatch.messages import Alert
@@ -41,6 +42,29 @@ def placed(subscription: Subscription, alert: Alert, sent_this_hour: int, now_ns
     gathered, due_ns = _gathered(subscription, alert, sent_this_hour, now_ns)
     key = message_id(subscription.id, alert.id, alert.revision)
     return Placed(key, TYPES[alert.state], alert_body(alert), gathered, due_ns)
+
+
+def operation(subscription: Subscription, canary: Canary, now_ns: int) -> Placed | None:
+    """The message about a canary; None where the subscription is not for it, or there is nothing to tell.
+
+    Pace is for alerts: the operator hears of a missed canary at once, in quiet hours too.
+    """
+    kind = operation_type(canary)
+    if not kind or not subscription.hears_operation(canary.instrument):
+        return None
+    key = message_id(subscription.id, canary.id, canary.revision)
+    return Placed(key, kind, _json({"type": kind, "timestamp": canary.at, "data": canary}), "", now_ns)
+
+
+def operation_type(canary: Canary) -> str:
+    """What a revision means for the operator; empty where nothing is wrong and nothing was."""
+    if canary.state in ("missed", "late"):
+        return f"canary.{canary.state}"
+    if canary.state != "found":
+        return ""
+    if canary.absent:
+        return "canary.unstored"
+    return "canary.recovered" if canary.in_a_row else ""
 
 
 def _gathered(subscription: Subscription, alert: Alert, sent_this_hour: int, now_ns: int) -> tuple[Gathered, int]:

@@ -6,7 +6,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Messag
 
 from sinks.notify.inbox import Log, Taken
 from tapewatch import kafka, logs, topics
-from tapewatch.canaries import is_canary
+from tapewatch.canaries import Canary, is_canary
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.messages import Alert, Case, decode
 from tapewatch.settings import Settings
@@ -17,7 +17,7 @@ _log = logs.get("sink.notify")
 
 
 class Reader:
-    """A consumer without a group's help: the database alone says where to read on.
+    """A consumer without a group's help: the database alone says where to read on. It reads how canaries fared, too.
 
     since_ns : where alerts are read from at the very first start: the beginning of the oldest subscription, UTC ns
     told : given librdkafka's statistics every second
@@ -32,7 +32,8 @@ class Reader:
     ) -> None:
         self._consumer = kafka.consumer(settings, "tapewatch-sink-notify", told, enable_partition_eof=True)
         self._canaries = settings.notify.canaries
-        self._wanted = (topics.ALERTS, topics.CASES) if settings.notify.case_wait_s else (topics.ALERTS,)
+        cases = (topics.CASES,) if settings.notify.case_wait_s else ()
+        self._wanted = (topics.ALERTS, topics.CANARIES, *cases)
         self._next, self._since_ns = dict(next_offsets), since_ns
         self._first = not any(topic == topics.ALERTS for topic, _ in next_offsets)
         self._assigned: set[Log] = set()
@@ -85,7 +86,11 @@ class Reader:
     def _read(self, message: Message, taken: Taken) -> None:
         """One record into what is taken up."""
         value = message.value() or b""
+        recorded_ns = message.timestamp()[1] * 1_000_000
         try:
+            if message.topic() == topics.CANARIES:
+                taken.canaries.append((decode(Canary, value), recorded_ns))
+                return
             if message.topic() == topics.CASES:
                 taken.cases.append(decode(Case, value))
                 return
@@ -98,7 +103,7 @@ class Reader:
         if is_canary(self._canaries, alert.instrument):
             self.canaries += 1
         elif alert.revision <= MOST_REVISION:
-            taken.alerts.append((alert, message.timestamp()[1] * 1_000_000))
+            taken.alerts.append((alert, recorded_ns))
         else:
             self.unreadable += 1
 

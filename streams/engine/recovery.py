@@ -12,6 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams import members
 from streams.engine.models import FindsModels, InForce
 from streams.engine.snapshots import DamagedError, Pointers, collect, restore
 from streams.engine.task import ReferenceData, Task
@@ -28,16 +29,6 @@ TOLD_EVERY_S = 2.0
 """Time between two log lines of a long recovery, s."""
 READ_AT_ONCE = 500
 """Records between two looks at the time."""
-READ_AHEAD_KB = 32_768
-"""Frames of the market log that the reader keeps ready at most, KiB."""
-_PASSING = (
-    KafkaError._TIMED_OUT,
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._RESOLVE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +102,7 @@ class Rebuild:
                 self._moved = self._told = WALL.now()
             done = self._replayed(self._task, for_s)
         except KafkaException as error:
-            if not (error.args[0].retriable() or error.args[0].code() in _PASSING):
+            if not members.is_passing(error.args[0]):
                 raise
             done = False
         if not done:
@@ -205,7 +196,7 @@ class Rebuild:
                 f"{self.topic}[{self.partition}] was deleted at offset {task.next_offset} while it was replayed",
                 "Raise topics.market_retention_hours above the age of snapshots.",
             )
-        if not (error.retriable() or error.code() in _PASSING):
+        if not members.is_passing(error):
             raise KafkaException(error)
 
     def _tell(self, patience_s: float) -> None:
@@ -287,9 +278,7 @@ class Recovery:
     def _consumer(self) -> Consumer:
         if self._reader is None:
             # A place that the log no longer has is an error, never passed over.
-            self._reader = kafka.consumer(
-                self._settings, auto_offset_reset="error", queued_max_messages_kbytes=READ_AHEAD_KB
-            )
+            self._reader = kafka.consumer(self._settings, auto_offset_reset="error")
         return self._reader
 
     def close(self) -> None:

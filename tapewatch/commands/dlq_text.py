@@ -28,6 +28,10 @@ class Progress:
         """Letters of a topic were read."""
         self._say(f"reading {topic}: {done:,} of {total:,}")
 
+    def looked_at(self, done: int, total: int) -> None:
+        """Letters were looked at: whether they can be replayed."""
+        self._say(f"looking at {done:,} of {total:,}")
+
     def sent(self, topic: str, done: int, total: int) -> None:
         """Letters of a topic were replayed."""
         self._say(f"replaying {topic}: {done:,} of {total:,}")

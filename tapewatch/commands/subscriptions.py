@@ -52,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "example: tapewatch subscriptions add desk --kind webhook --url https://desk.example/hook --min-severity high\n"
         "         tapewatch subscriptions add night --kind telegram --url-file telegram.url --quiet 22:00-07:00 "
         "--zone Asia/Taipei\n"
+        "         tapewatch subscriptions add pager --kind email --url-file pager.url --operation\n"
         "         tapewatch subscriptions deliveries desk --state dead\n"
         "         tapewatch subscriptions replay desk --since 2026-01-05T00:00:00Z --dead"
     )
@@ -64,6 +65,9 @@ def _configure_add(add: argparse.ArgumentParser) -> None:
     where = add.add_mutually_exclusive_group(required=True)
     where.add_argument("--url", help="address (other users of this machine may see it: see --url-file)")
     where.add_argument("--url-file", type=Path, metavar="FILE", help="file that holds the address; - is standard input")
+    add.add_argument(
+        "--operation", action="store_true", help="no alerts, but what the operator has to know: missed canaries"
+    )
     for name in ("scenario", "instrument", "venue"):
         add.add_argument(f"--{name}", action="append", default=[], help="only those; may be given again")
     add.add_argument("--min-severity", choices=SEVERITIES, default="low", help="this one and above (default: low)")
@@ -223,6 +227,7 @@ def _asked(args: argparse.Namespace) -> NewSubscription:
         "kind": args.kind,
         "target": target,
         "filter": {
+            "about": "operation" if args.operation else "alerts",
             "scenarios": args.scenario,
             "instruments": args.instrument,
             "venues": args.venue,

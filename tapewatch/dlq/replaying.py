@@ -7,7 +7,7 @@ it lies, commit.
 If we die before a commit, nothing of that transaction is there; after it, step 2 of the next replay knows it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from tapewatch.clock import WALL, Clock
 from tapewatch.dead_letter_messages import DeadLetterReplay
 from tapewatch.dlq import replays, retry
 from tapewatch.dlq.letter import Letter
-from tapewatch.dlq.routes import Plan, Routes, Sending
+from tapewatch.dlq.routes import Plan, Routes, Say, Sending
 from tapewatch.errors import TapewatchError
 from tapewatch.message import Cause
 from tapewatch.rfc3339 import to_rfc3339
@@ -42,13 +42,9 @@ class Order:
     asked: Mapping[str, Any]
 
 
-Say = Callable[[int, int], None]
-"""Called after each transaction: letters replayed so far, letters to replay."""
-
-
-def plan(settings: Settings, letters: Sequence[Letter]) -> Plan:
-    """What a replay of these letters would do now."""
-    return _planned(settings, letters, replays.known(settings))
+def plan(settings: Settings, letters: Sequence[Letter], say: Say = lambda *_: None) -> Plan:
+    """What a replay of these letters would do now. say : called as they are looked at"""
+    return _planned(settings, letters, replays.known(settings), say)
 
 
 def replay(
@@ -56,6 +52,7 @@ def replay(
 ) -> Plan:
     """Replay letters of one dead-letter topic; what was done. None is sent twice, whoever else replays or dies.
 
+    say : called after each transaction, with how many letters were replayed and how many are to be
     TapewatchError where another replay of the topic took over, or the broker failed: the same command goes on.
     """
     topic = letters[0].place.topic
@@ -87,12 +84,14 @@ def replay(
     return planned
 
 
-def _planned(settings: Settings, letters: Sequence[Letter], before: replays.Replays) -> Plan:
+def _planned(
+    settings: Settings, letters: Sequence[Letter], before: replays.Replays, say: Say = lambda *_: None
+) -> Plan:
     """The plan for those that were not replayed."""
     routes = Routes(settings)
     try:
         done = [letter for letter in letters if before.of(letter) is not None]
-        return routes.plan((letter for letter in letters if before.of(letter) is None), done)
+        return routes.plan((letter for letter in letters if before.of(letter) is None), done, say)
     finally:
         routes.close()
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,9 @@ from tapewatch.settings import Settings
 _MARKET = re.compile(topics.MARKET_PATTERN)
 _FRAMES = (topics.FEATURES, topics.SCORES, topics.BARS)
 _CUT = "only its first 64 KiB were kept, and its record is gone"
+
+
+Say = Callable[[int, int], None]
 
 
 class CannotReplayError(Exception):
@@ -74,19 +77,24 @@ class Routes:
         self._kept = Registry(settings)
         self._registry: KnowsInstruments = self._kept if topics.INSTRUMENTS in self._partitions else FixedRegistry(())
         self._reader = kafka.consumer(settings, "tapewatch-dlq")
+        self._bounds: dict[tuple[str, int], tuple[int, int]] = {}
 
     def close(self) -> None:
         """Give the clients back."""
         self._kept.close()
         self._reader.close()
 
-    def plan(self, letters: Iterable[Letter], done: Iterable[Letter]) -> Plan:
-        """Send letters in the order in which what they hold was refused: that of each instrument's log."""
+    def plan(self, letters: Iterable[Letter], done: Iterable[Letter], say: Say = lambda *_: None) -> Plan:
+        """Send letters in the order in which what they hold was refused: that of each instrument's log.
+
+        say : called as letters are looked at, with how many were and how many there are
+        """
         plan = Plan([], [], list(done))
         self._kept.stale = True
         ordered = sorted(letters, key=lambda each: (each.origin, each.row, each.place))
         places: dict[tuple[str, Place], int] = {}
-        for letter in ordered:
+        for number, letter in enumerate(ordered, 1):
+            say(number, len(ordered))
             try:
                 made = self._sending(letter)
             except CannotReplayError as error:
@@ -181,7 +189,10 @@ class Routes:
         """The record at a place; None where it has expired."""
         if self._partitions.get(origin.topic, 0) <= origin.partition:
             return None
-        low, high = kafka.watermarks(self._reader, origin.topic, origin.partition)
+        log = (origin.topic, origin.partition)
+        if log not in self._bounds:
+            self._bounds[log] = kafka.watermarks(self._reader, *log)
+        low, high = self._bounds[log]
         if not low <= origin.offset < high:
             return None
         try:

@@ -15,6 +15,7 @@ from confluent_kafka import TopicPartition
 
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed
 from producers.synthetic import SyntheticConfig, SyntheticMarket
+from streams import members
 from streams.driver import Driver
 from streams.engine.recovery import feed as feed_task
 from tapewatch import frames, kafka, topics
@@ -180,7 +181,7 @@ class Engines:
         try:
             count = kafka.existing_topics(kafka.admin(self.settings))[topics.market(self.feed)]
             places = [TopicPartition(topics.market(self.feed), partition) for partition in range(count)]
-            return reader.committed(places, timeout=15)
+            return members.committed(reader, places)
         finally:
             reader.close()
 

@@ -4,6 +4,7 @@ are damaged, a log that has been cut, a replay longer than the group's patience.
 
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,19 +58,31 @@ def same_as_driven(feed: Feed) -> None:
 
 @pytest.fixture
 def worked(settings: Settings) -> Feed:
-    """A feed that an engine has worked on, in steps, so that there are two snapshots."""
+    """A feed that an engine has worked on until there were two snapshots."""
     feed = Feed(settings, [A, B], snapshot_seconds=0.001)
+    send_market(feed, 0)
     with feed.engine():
-        for part in range(3):
-            send_market(feed, part * SECONDS)
-            feed.wait()
-            time.sleep(0.3)
-    assert len(feed.pointers().snapshots) == 2
+        two_newer(feed, 0)
     return feed
 
 
+def two_newer(feed: Feed, offset: int) -> None:
+    """Send on, a few seconds of market at a time, until there are two snapshots behind an offset of the log."""
+    deadline = time.monotonic() + 120
+    while sum(each.next_offset > offset for each in feed.pointers().snapshots) < 2:
+        assert time.monotonic() < deadline, "no snapshots"
+        go_on(feed, 2)
+        feed.wait()
+
+
+def go_on(feed: Feed, seconds: int = SECONDS) -> None:
+    """Send the market's next seconds; each is two records."""
+    send_market(feed, feed.sequence // 2, seconds)
+
+
 def commit(feed: Feed, offset: int, pointers: Pointers) -> None:
-    """Put the group where an engine would have left it."""
+    """Put a new group where an engine would have left the old one, which still waits for its member to come back."""
+    feed.join(f"{feed.name}-{uuid.uuid4().hex[:6]}")
     client = kafka.consumer(feed.settings, feed.settings.engine.group)
     try:
         place = TopicPartition(feed.topic, 0, offset, metadata=pointers.encoded())
@@ -139,7 +152,7 @@ def test_damaged_snapshot_falls_back_to_the_one_before(worked: Feed, caplog: pyt
     newest, before = worked.pointers().snapshots
     began = worked.pointers().began
     commit(worked, worked.end(), Pointers((damaged(worked, newest), before), began))
-    send_market(worked, 3 * SECONDS)
+    go_on(worked)
     with caplog.at_level("WARNING", "tapewatch"), worked.engine():
         pass
     assert sum("snapshot damaged" in record.message for record in caplog.records) == 1
@@ -149,7 +162,7 @@ def test_damaged_snapshot_falls_back_to_the_one_before(worked: Feed, caplog: pyt
 def test_without_a_readable_snapshot_the_log_is_computed_from_its_beginning(worked: Feed) -> None:
     held = worked.pointers()
     commit(worked, worked.end(), Pointers(tuple(damaged(worked, each) for each in held.snapshots), held.began))
-    send_market(worked, 3 * SECONDS)
+    go_on(worked)
     with worked.engine() as engine:
         pass
     assert engine.totals.recovered == 1
@@ -159,8 +172,8 @@ def test_without_a_readable_snapshot_the_log_is_computed_from_its_beginning(work
 def test_without_snapshots_and_the_beginning_of_the_log_the_engine_ends_and_says_so(worked: Feed) -> None:
     held = worked.pointers()
     commit(worked, worked.end(), Pointers(tuple(damaged(worked, each) for each in held.snapshots), held.began))
-    cut(worked, 10)
     before = worked.committed().offset
+    cut(worked, 10)
     error = refused(worked)
     assert f"{worked.topic}[0] begins at offset 10" in error.message
     assert "market_retention_hours" in error.hint
@@ -178,7 +191,7 @@ def test_offsets_lost_silently(worked: Feed) -> None:
     and ends; it neither passes over the hole nor begins anew.
     """
     stands = worked.committed().offset
-    send_market(worked, 3 * SECONDS)
+    go_on(worked)
     cut(worked, stands + 5)
     error = refused(worked)
     assert f"{worked.topic}[0] begins at offset {stands + 5}" in error.message
@@ -193,7 +206,7 @@ def test_offsets_lost_silently(worked: Feed) -> None:
 
 
 def test_snapshot_behind_another_engines_open_transaction_is_read(worked: Feed, settings: Settings) -> None:
-    pointer = worked.pointers().snapshots[0]
+    pointer, stands = worked.pointers().snapshots[0], worked.end()
     other = kafka.producer(settings, transactional_id=f"other-{worked.name}", transaction_timeout_ms=30_000)
     other.init_transactions(30)
     other.begin_transaction()
@@ -201,11 +214,7 @@ def test_snapshot_behind_another_engines_open_transaction_is_read(worked: Feed, 
     other.flush(30)
     try:
         with worked.engine():
-            send_market(worked, 3 * SECONDS)
-            worked.wait()
-            time.sleep(0.3)
-            send_market(worked, 4 * SECONDS)
-            worked.wait()
+            two_newer(worked, stands)
         newest = worked.pointers().snapshots[0]
         assert newest.offset > pointer.offset
         reader = recovery.Recovery(worked.settings, None, None, "")  # type: ignore[arg-type]  # reads only
@@ -226,7 +235,7 @@ def test_recovery_that_hangs(settings: Settings, monkeypatch: pytest.MonkeyPatch
     with feed.engine():
         pass
     hasty = msgspec.structs.replace(
-        settings.kafka, client={**settings.kafka.client, "max.poll.interval.ms": str(HASTE_S * 1000)}
+        settings.kafka, client={"max.poll.interval.ms": str(HASTE_S * 1000), "session.timeout.ms": "6000"}
     )
     feed.settings = msgspec.structs.replace(feed.settings, kafka=hasty)
     pause_s, quick = (HASTE_S + 2) / feed.end(), recovery.feed
@@ -247,7 +256,7 @@ def test_recovery_that_hangs(settings: Settings, monkeypatch: pytest.MonkeyPatch
     with running(engine) as (_, failures):
         until_share(engine, seen, 1.0, failures)
         monkeypatch.setattr(recovery, "feed", quick)
-        send_market(feed, SECONDS)
+        go_on(feed)
         feed.wait()
     assert engine.totals.recovered == 1
     assert engine.totals.aborted == 0
@@ -288,5 +297,5 @@ def test_duplicates_under_exactly_once(stack: Addresses, tmp_path: Path) -> None
     assert words.next
     found, wanted = runs.written(settings, feed), runs.expected(settings, feed)
     runs.assert_same(found, wanted)
-    keys = [row[:2] for row in found[0][f"{topics.FEATURES}/features"]]
+    keys = [row[:3] for row in found[0][f"{topics.FEATURES}/features"]]
     assert len(keys) == len(set(keys)) > 0

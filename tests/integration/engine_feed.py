@@ -9,6 +9,7 @@ import msgspec
 from confluent_kafka import Message, TopicPartition
 
 from producers.feed import open_feed
+from streams import members
 from streams.driver import Driver
 from streams.engine.models import FindsModels
 from streams.engine.process import Engine
@@ -73,7 +74,7 @@ class Feed:
         """Where the engine's group stands."""
         reader = kafka.consumer(self.settings, self.settings.engine.group)
         try:
-            return reader.committed([TopicPartition(self.topic, 0)], timeout=15)[0]
+            return members.committed(reader, [TopicPartition(self.topic, 0)])[0]
         finally:
             reader.close()
 

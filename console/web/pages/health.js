@@ -84,10 +84,58 @@ function letterTable(letters) {
   );
 }
 
+/** @param {number | null | undefined} seconds */
+const took = (seconds) => (seconds == null ? "–" : t("{seconds} s", { seconds: number(seconds, seconds < 10 ? 2 : 1) }));
+
+const STAGES = ["topic", "postgres", "elasticsearch"];
+/** @type {Record<string, string>} */
+const STAGE_NAMES = { topic: "Topic", postgres: "PostgreSQL", elasticsearch: "Elasticsearch" };
+
+/** @param {any[]} rows */
+function canaryTable(rows) {
+  return table(
+    [
+      { heading: t("Scenario"), cell: (each) => t(each.scenario.replaceAll("_", " ")) },
+      { heading: t("Hours"), numeric: true, cell: (each) => number(each.hours, 0) },
+      { heading: t("Injected"), numeric: true, cell: (each) => number(each.injected, 0) },
+      { heading: t("Found"), numeric: true, cell: (each) => number(each.found, 0) },
+      { heading: t("Late"), numeric: true, cell: (each) => number(each.late, 0) },
+      { heading: t("Missed"), numeric: true, cell: (each) => (each.missed ? chip("bad", number(each.missed, 0)) : number(0, 0)) },
+      { heading: t("Recall"), numeric: true, cell: (each) => (each.recall == null ? "–" : `${number(100 * each.recall, 1)} %`) },
+      { heading: t("Decided after"), numeric: true, cell: (each) => took(each.decision_s) },
+      ...STAGES.map((stage) => ({
+        heading: t(STAGE_NAMES[stage]),
+        numeric: true,
+        cell: (/** @type {any} */ each) => (each.stages[stage] ? `${took(each.stages[stage].median)} / ${took(each.stages[stage].most)}` : "–"),
+      })),
+    ],
+    rows,
+    { caption: t("Canaries: median and longest time from decision to readable"), empty: t("No canary in a day. Run `tapewatch produce canary` and `tapewatch sink canary`.") },
+  );
+}
+
+/** @param {any[]} rows */
+function lastCanaries(rows) {
+  /** @type {Record<string, string>} */
+  const looks = { found: "good", late: "warn", missed: "bad", injected: "low" };
+  return table(
+    [
+      { heading: t("Injected"), cell: (each) => time(each.at) },
+      { heading: t("Instrument"), cell: (each) => (each.alert ? h("a", { href: `#/alerts/${each.alert}` }, each.instrument) : each.instrument) },
+      { heading: t("Partition"), numeric: true, cell: (each) => number(each.partition, 0) },
+      { heading: t("State"), cell: (each) => chip(looks[each.state] ?? "low", t(each.state)) },
+      { heading: t("Decided after"), numeric: true, cell: (each) => took(each.decision_s) },
+      ...STAGES.map((stage) => ({ heading: t(STAGE_NAMES[stage]), numeric: true, cell: (/** @type {any} */ each) => took(each.stages[stage]) })),
+    ],
+    rows,
+    { caption: t("The last canaries"), empty: t("None.") },
+  );
+}
+
 /** @param {HTMLElement} root */
 export async function draw(root) {
   styled("/static/pages/trading/trading.css");
-  const [checks, partitions, refusals, coverage, consumers, letters] = Array.from({ length: 6 }, () => h("div", {}));
+  const [checks, partitions, refusals, coverage, consumers, letters, canaries, lasts] = Array.from({ length: 8 }, () => h("div", {}));
   const [rateBox, workBox, lagBox] = Array.from({ length: 3 }, () => h("div", {}));
   /** @type {ReturnType<typeof lineChart>[]} */
   const charts = [];
@@ -100,6 +148,8 @@ export async function draw(root) {
     fill(coverage, counted(found.coverage, t("Instrument-seconds"), t("Not watched, by reason"), t("Everything was watched.")));
     fill(consumers, consumerTable(found.consumers));
     fill(letters, letterTable(found.dead_letters));
+    fill(canaries, canaryTable(found.canaries));
+    fill(lasts, lastCanaries(found.last_canaries));
     if (!charts.length) {
       charts.push(
         lineChart(rateBox, { height: 180, label: t("Rows a second") }),
@@ -131,6 +181,7 @@ export async function draw(root) {
       card(t("Checks"), checks),
       h("div", { class: "grid" },
         card(t("Rows a second"), rateBox), card(t("Transactions, scores and alerts a second"), workBox), card(t("Records behind"), lagBox)),
+      card(t("Canaries"), canaries, lasts),
       card(t("Feeds"), partitions),
       h("div", { class: "grid" },
         card(t("Refusals by reason"), refusals), card(t("Not watched, by reason"), coverage),

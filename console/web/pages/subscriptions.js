@@ -72,6 +72,7 @@ function counts(row, look) {
 
 /** @param {any} wanted a filter */
 function filtered(wanted) {
+  if (wanted.about === "operation") return t("missed canaries, for the operator");
   const parts = [...wanted.scenarios, ...wanted.venues, ...wanted.instruments, ...wanted.states.map((/** @type {string} */ each) => t(each))];
   if (wanted.min_severity !== "low") parts.push(t("{severity} and above", { severity: t(wanted.min_severity) }));
   if (wanted.revisions === "first") parts.push(t("first revision only"));

@@ -16,7 +16,7 @@ const options = (words) => words.map((each) => [each, t(each)]);
  * @returns {HTMLElement[]}
  */
 export function form(row) {
-  const filter = row?.filter ?? { scenarios: [], instruments: [], venues: [], min_severity: "low", states: [], revisions: "every" };
+  const filter = row?.filter ?? { about: "alerts", scenarios: [], instruments: [], venues: [], min_severity: "low", states: [], revisions: "every" };
   const pace = row?.pace ?? { digest_minutes: 0, per_hour: 0, quiet: null };
   const quiet = pace.quiet ?? { start: "", end: "", zone: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC", through: "" };
   const words = (/** @type {string} */ name, /** @type {string[]} */ value, placeholder = "") =>
@@ -28,6 +28,7 @@ export function form(row) {
     ...(row ? [] : [field(t("Kind"), select(options(KINDS), { name: "kind" }))]),
     field(row ? t("New address (empty: stays)") : t("Address"), h("input", { name: "target", required: !row, maxlength: 2000, placeholder: "https://", autocomplete: "off", spellcheck: "false" })),
     h("p", { class: "muted" }, t("Webhooks: https://. Mail and chat: an apprise address such as mailto://, slack://, tgram://, workflows://.")),
+    field(t("About"), select([["alerts", t("alerts")], ["operation", t("missed canaries, for the operator")]], { name: "about", value: filter.about })),
     h("fieldset", {}, h("legend", {}, t("Which alerts")),
       field(t("Scenarios, separated by commas (empty: all)"), words("scenarios", filter.scenarios, "spoofing, layering")),
       field(t("Instruments, with * and ?"), words("instruments", filter.instruments, "2330.XTAI, BTC*")),
@@ -58,6 +59,7 @@ export function asked(answer) {
   return {
     name: answer.name,
     filter: {
+      about: answer.about,
       scenarios: words(answer.scenarios),
       instruments: words(answer.instruments),
       venues: words(answer.venues),

@@ -1,0 +1,52 @@
+"""Fills the table of docs/reliability.md from docs/results/chaos.json: `python -m benchmarks.chaos_table [--check]`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import DOCS, filled
+
+NAME = "chaos"
+PAGE, RESULT = DOCS / "reliability.md", DOCS / "results" / "chaos.json"
+NOT_MEASURED = "Not measured yet."
+
+
+def table(result: dict[str, Any]) -> str:
+    """Each kind of fault with what it did, and the sums."""
+    lines = ["| fault | times | lost | duplicated | longest stall, s |", "|---|--:|--:|--:|--:|"]
+    for each in result["by_fault"]:
+        counts = f"{each['times']} | {each['lost']} | {each['duplicated']} | {each['longest_stall_s']:.1f}"
+        lines.append(f"| `{each['kind']}` | {counts} |")
+    where = result["where"]
+    return "\n".join([
+        *lines,
+        f"| **all** | **{result['faults_in_all']}** | **{result['lost']}** | **{result['duplicated']}** "
+        f"| **{result['longest_stall_s']:.1f}** |",
+        "",
+        f"{result['rows_in']:,} rows in, {result['minutes']:g} minutes, seed {result['seed']}: {result['lost']} lost, "
+        f"{result['duplicated']} duplicated, {result['different']} different, {result['late']} late. "
+        f"{where['cores']} cores, {where['cpu']}, {where['memory_gib']:.0f} GiB, "
+        f"load {where['load_before']:g} before the run.",
+    ])  # fmt: skip
+
+
+def page(text: str, result: Path) -> str:
+    """The page with the table of the result in its place; without a result it says so."""
+    return filled(text, NAME, table(json.loads(result.read_text())) if result.exists() else NOT_MEASURED)
+
+
+def main(words: list[str]) -> int:
+    """Write the page, or only say whether it is in step."""
+    before = PAGE.read_text()
+    after = page(before, RESULT)
+    if "--check" in words:
+        if before != after:
+            sys.stderr.write(f"{PAGE} is not what {RESULT} gives: run `python -m benchmarks.chaos_table`\n")
+        return 0 if before == after else 1
+    PAGE.write_text(after)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,32 @@
+"""The short run of the fault kit: a site of its own, every lane of faults, nothing lost, doubled or different."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+SHORT = (
+    *("chaos", "--minutes", "2", "--seed", "7", "--per-minute", "6", "--json"),
+    *("--rate", "1500", "--instruments", "60", "--database-mb", "1024"),
+    # The stages that are left out have kill tests of their own beside this one.
+    *("--without", "elasticsearch,evidence,paper"),
+)
+
+
+@pytest.mark.slow  # two minutes under faults, and a site to start and to verify
+@pytest.mark.timeout(1500)
+def test_short_run_under_faults_loses_doubles_and_changes_nothing() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TAPEWATCH_")}
+    words = [sys.executable, "-m", "tapewatch", *SHORT]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout, done.stderr[-3000:]
+    result = json.loads(done.stdout)
+    found = {key: result[key] for key in ("lost", "duplicated", "different", "problems")}
+    assert found == {"lost": 0, "duplicated": 0, "different": 0, "problems": []}, done.stderr[-3000:]
+    assert done.returncode == 0
+    assert result["rows_in"] > 100_000
+    assert result["faults_in_all"] >= 6
+    assert len(result["faults"]) >= 5
+    assert sum(each["times"] for each in result["by_fault"]) == result["faults_in_all"]
