@@ -143,22 +143,13 @@ def _configure_synthetic(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--await-engine", action="store_true", help="send nothing before an engine works on the feed")
     parser.add_argument(
-<<<<<<< HEAD
-=======
         "--mischief", type=Path, metavar="FILE", help="do to the feed what lines of this file order: see docs/faults.md"
     )
     parser.add_argument(
->>>>>>> main
         "--record", type=Path, metavar="FILE", help="write down every frame that is sent, for `verify --feed --record`"
     )
     parser.add_argument(
         "--resume", action="store_true", help="with --record: go on where the record ends, if it exists"
-<<<<<<< HEAD
-    )
-    parser.add_argument(
-        "--mischief", type=Path, metavar="FILE", help="do to the feed what lines of this file order: see docs/faults.md"
-=======
->>>>>>> main
     )
     parser.add_argument("--feed", default="synthetic", help="feed to fill (default: synthetic)")
     parser.add_argument("--partitions", type=_count, default=0, help="partitions of a new topic")
@@ -243,15 +234,9 @@ def _synthetic(args: argparse.Namespace, settings: Settings, stop: threading.Eve
         look_alikes=args.look_alikes or beside,
         partitions=args.partitions,
         await_engine=args.await_engine,
-<<<<<<< HEAD
-        record=args.record,
-        resume=args.resume,
-        mischief=args.mischief,
-=======
         mischief=args.mischief,
         record=args.record,
         resume=args.resume,
->>>>>>> main
     )
     _print(run_synthetic(settings, show, stop=stop, rate=True, say=_say), args.json)
     return 0
