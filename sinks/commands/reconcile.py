@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException
 
 from sinks.elasticsearch.client import server_errors
 from sinks.reconcile import Reconciler, Report
-from sinks.reconcile.ledger import STORES
+from sinks.reconcile.ledger import POSTGRES, STORES
 from sinks.reconcile.report import metrics
 from sinks.reconcile.rows import RowsReport, compare_rows
 from sinks.reconcile.rows.report import metrics as row_metrics
@@ -53,6 +53,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     logs.configure(settings.log)
     if args.rows != bool(args.feed) or (args.rows and args.repair):
         raise TapewatchError("--rows goes with --feed, and repairs nothing", "See `tapewatch reconcile --help`.")
+    if args.rows and args.only not in (None, POSTGRES):
+        raise TapewatchError("rows are compared in PostgreSQL alone", "Leave --only out.")
     watch = _Watch(args, settings, _Rows(args, settings) if args.rows else _Alerts(args, settings))
     try:
         if args.every is None:
