@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 
 from benchmarks import soak_feeds, soak_market, soak_stall, soak_webhooks
+from benchmarks.fuzz import soak as soak_fuzz
 from benchmarks.report import DOCS
 from benchmarks.sinks import soak as soak_sinks
 from benchmarks.stack import own_stack
@@ -23,7 +25,7 @@ from tapewatch.settings import Settings
 class Job:
     """A proof. run : settings of a new stack and minutes to the result; table : for people; minutes : its length
 
-    search : whether the stack has Elasticsearch
+    search : whether the stack has Elasticsearch; servers : whether there is a stack at all
     """
 
     proves: str
@@ -31,6 +33,7 @@ class Job:
     table: Callable[[Any], str]
     minutes: float
     search: bool = False
+    servers: bool = True
 
 
 JOBS = {
@@ -65,6 +68,13 @@ JOBS = {
         12.0,
         search=True,
     ),
+    "fuzz": Job(
+        "no input of ten million crashes or hangs what reads strangers' bytes, or changes another instrument's result",
+        soak_fuzz.run,
+        soak_fuzz.markdown,
+        soak_fuzz.USUAL_MINUTES,
+        servers=False,
+    ),
 }
 
 
@@ -96,7 +106,7 @@ def _run(name: str, minutes: float, folder: Path, as_json: bool) -> bool:
     if job.search:
         embedded = msgspec.structs.replace(settings.embedded, elasticsearch=True)
         settings = msgspec.structs.replace(settings, embedded=embedded, elasticsearch=ElasticsearchSettings())
-    with own_stack(settings) as own:
+    with own_stack(settings) if job.servers else nullcontext(settings) as own:
         result = job.run(own, minutes)
     data = msgspec.json.encode(result)
     (folder / f"soak-{name}.json").write_bytes(msgspec.json.format(data, indent=2) + b"\n")

@@ -27,9 +27,10 @@ from tapewatch.stack import Addresses
 ROWS_PER_SECOND = 4_000
 INSTRUMENTS = 300
 SAMPLE_S = 5.0
-BEFORE_S = 60.0
-BETWEEN_S = 45.0
-BROKER_SHARE = 0.3
+START_S = 600.0
+BEFORE_S = 30.0
+BETWEEN_S = 30.0
+BROKER_SHARE = 0.15
 """Of the database's stall, the broker's; below the 300 s after which a producer gives its frames up and ends."""
 DRAIN_S = 400.0
 _KEPT = "SELECT partition, next_offset FROM sink_offsets WHERE topic = :topic"
@@ -129,7 +130,6 @@ def run(settings: Settings, minutes: float) -> StallResult:
     """Stall the database for that long, then the broker for BROKER_SHARE of it, while a market goes on."""
     facts, site = machine(), Site(settings)
     stalls = {"database": minutes * 60, "broker": minutes * 60 * BROKER_SHARE}
-    market_s = BEFORE_S + BETWEEN_S + sum(stalls.values())
     site.start("migration", "db", "migrate")
     if site.processes.pop("migration").wait(300) != 0:
         raise TapewatchError("the database could not be migrated", site.tail("migration"))
@@ -139,12 +139,14 @@ def run(settings: Settings, minutes: float) -> StallResult:
         site.start(
             "producer",
             *("produce", "synthetic", "--instruments", str(INSTRUMENTS), "--rows-per-second", str(ROWS_PER_SECOND)),
-            *("--seconds", str(round(market_s)), "--back-date", "0", "--json"),
+            *("--back-date", "0", "--json"),
         )
+        _await_work(site)
         site.watch("before", BEFORE_S)
         _stalled(site, "database", _with_children(Addresses.running(Path(settings.data)).pids["postgres"]), stalls)
         site.watch("between", BETWEEN_S)
         _stalled(site, "broker", [Addresses.running(Path(settings.data)).pids["kafka"]], stalls)
+        site.processes["producer"].send_signal(signal.SIGINT)
         caught_up_s = _catch_up(site)
         site.watch("after", SAMPLE_S)
         engine = site.processes.pop("engine")
@@ -155,6 +157,15 @@ def run(settings: Settings, minutes: float) -> StallResult:
         for process in site.processes.values():
             process.kill()
             process.wait()
+
+
+def _await_work(site: Site) -> None:
+    """Wait until rows of the market and features lie in PostgreSQL."""
+    deadline = WALL.now() + START_S * NANOS
+    while not all(_asked(site.settings, f"SELECT 1 FROM {table} LIMIT 1") for table in ("quotes", "features")):  # noqa: S608
+        if WALL.now() > deadline:
+            raise TapewatchError(f"nothing lies in PostgreSQL after {START_S:.0f} s", site.tail("engine"))
+        site.watch("starting", SAMPLE_S)
 
 
 def _stalled(site: Site, what: str, pids: list[int], stalls: dict[str, float]) -> None:

@@ -31,7 +31,7 @@ def headers_of(message: Message | Retried) -> Headers:
 
 
 class Reader:
-    """A consumer without a group's help: whoever reads says where to read on. Reads ahead no more than others do.
+    """A consumer without a group's help: whoever reads says where to read on.
 
     group : under which it is known, and keeps positions where it is asked to; is_wanted : which topics it reads
     told : given librdkafka's statistics every second

@@ -36,7 +36,9 @@ _PASSING = frozenset(
         KafkaError.UNSTABLE_OFFSET_COMMIT,
     }
 )
-"""What a broker or coordinator that moves, starts or is away for a while gives for an answer."""
+"""What a broker or coordinator that moves, starts or is away for a while gives for an answer; librdkafka does not call
+all of it retriable.
+"""
 
 Key = tuple[str, int]
 """A partition: topic and number."""
@@ -112,13 +114,28 @@ def enqueue(
             producer.poll(0.05)
 
 
+def lost_place(error: KafkaError) -> bool:
+    """Whether the consumer says that another process has its name, or that it can never go on."""
+    return bool(error.fatal()) or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)
+
+
+def replaced(why: object) -> TapewatchError:
+    """What a process ends with whose place another has taken."""
+    return TapewatchError(
+        f"another process has this one's name and place in the group now, this one ends: {why}",
+        "What it had not committed, the other computes. Give every process an instance name of its own.",
+    )
+
+
 def sound(batch: Iterable[Message], log: Log) -> Iterator[Message]:
     """The records of a batch; what the consumer says instead of one is logged. A place that the log no longer has
-    raises TapewatchError, where the consumer was told not to pass over it.
+    raises TapewatchError, where the consumer was told not to pass over it; so does a place in the group that is lost.
     """
     for message in batch:
         if message.error() is None:
             yield message
+        elif lost_place(message.error()):
+            raise replaced(message.error())
         elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:
             raise TapewatchError(
                 f"{message.topic()}[{message.partition()}] no longer has the records that come next",

@@ -53,6 +53,8 @@ def read(value: bytes | None, instrument: str = "", limit: int | None = None) ->
             return _frame(value, instrument, limit)
         except ContractError as error:
             return None if instrument else _binary(value, error.message)
+        except (UnicodeDecodeError, pa.ArrowException) as error:
+            return None if instrument else _binary(value, str(error))
     try:
         tree = msgspec.json.decode(value)
     except UNREADABLE:

@@ -32,8 +32,8 @@ PROPERTIES = FIXED_PROPERTIES | {
     "leader.imbalance.check.interval.seconds": 20,
     "leader.imbalance.per.broker.percentage": 1,
     # A dead leader is replaced after this long: before a transaction of the engine (4 s) is given up by the broker.
-    "broker.session.timeout.ms": 2500,
-    "broker.heartbeat.interval.ms": 400,
+    "broker.session.timeout.ms": 3000,
+    "broker.heartbeat.interval.ms": 500,
     # A broker that stands still leaves the in-sync set before writers lose patience (4 s), and a controller that does
     # is replaced within about 2 s.
     "replica.lag.time.max.ms": 4000,

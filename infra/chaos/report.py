@@ -44,7 +44,7 @@ class Result(msgspec.Struct, frozen=True):
 
     rows_in : input rows in the log; faults : injected, by kind; lost, duplicated, different : rows and messages of
     topics, tables, documents and webhooks, over all verifiers
-    late : input rows refused for their times, which lie in the dead letters
+    late : input rows refused because their second was closed or their time absurd; they lie in the dead letters
     longest_stall_s : longest time between committed outputs of a partition; brokers_stall_s, engines_stall_s : where
     a broker was lost, and where an engine died
     sound : whether nothing is lost, duplicated or different and everything came to its end

@@ -1,6 +1,7 @@
 """The site under test: three brokers, PostgreSQL, Elasticsearch behind proxies, and our processes, kept alive."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -33,6 +34,9 @@ BROKER_HEAP_MB = 360
 SEARCH_HEAP_MB = 400
 ENGINES = 2
 OPTIONAL = ("elasticsearch", "notify", "cases", "evidence", "paper", "reconcile")
+_READERS = ("sink", "stage", "reconcile")
+"""What must not starve brokers and engines on a small machine."""
+
 WEBHOOKS_RETRY_S = (1, 2, 4, 8, 8, 8, 15, 15, 15, 30, 30, 30)
 
 
@@ -376,7 +380,9 @@ class Site:
             )
 
     def _ours(self, name: str, kind: str, words: Sequence[str]) -> Kept:
-        return self._kept(name, kind, [*PROGRAM, "--settings", str(self.settings_file), *words], self.folder)
+        yielding = [shutil.which("nice") or "/usr/bin/nice", "-n", "5"] if kind in _READERS else []
+        program = [*yielding, *PROGRAM, "--settings", str(self.settings_file), *words]
+        return self._kept(name, kind, program, self.folder)
 
     def _kept(self, name: str, kind: str, words: Sequence[str], folder: Path) -> Kept:
         return Kept(name, kind, lambda: words, folder, self.logs / f"{name}.log", self._environment)

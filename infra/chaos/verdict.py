@@ -56,7 +56,7 @@ def judge(site: Site, say: Callable[[str], None]) -> Verdict:
         lost=total["lost"],
         duplicated=total["duplicated"],
         different=total["different"],
-        late=sum(count for reason, count in refused.items() if reason.startswith("absurd_ts")),
+        late=sum(count for reason, count in refused.items() if reason == "late" or reason.startswith("absurd_ts")),
         webhooks=webhooks,
         by_verifier={
             name: {key: found[key] for key in ("lost", "duplicated", "different")} for name, found in counts.items()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from producers.columns import rows_of
-from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
+from tapewatch.rows import EVERY_INSTRUMENT, REQUIRED, Rows, RowType, StatusKind
 
 RAW_LIMIT = 65_536
 """Bytes of a refused message that are kept."""
@@ -99,6 +99,23 @@ class Collector:
     ) -> Rows | None:
         if not records:
             return None
-        rows = rows_of(row_type, self._names, records, optional)
+        try:
+            rows = rows_of(row_type, self._names, records, optional)
+        except OverflowError:
+            sound = self._in_range(row_type, records)
+            rows = rows_of(row_type, self._names, sound, optional) if sound else None
         records.clear()
         return rows
+
+    def _in_range(self, row_type: RowType, records: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The records whose whole numbers fit into their columns; the others, such as a time of the year 10,000, are
+        refused: a venue's nonsense must not end the feed.
+        """
+        sound = []
+        for record in records:
+            try:
+                rows_of(row_type, self._names, [record[: len(REQUIRED[row_type])]])
+                sound.append(record)
+            except OverflowError:
+                self.refuse("out_of_range", row_type.label, repr(record), record[2])
+        return sound

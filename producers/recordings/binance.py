@@ -14,6 +14,7 @@ from producers.recordings.series import Blocks, Head, Series
 from producers.venues.binance.records import Frame
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument, is_instrument_id
+from tapewatch.message import UNREADABLE
 
 name = "binance"
 
@@ -89,7 +90,7 @@ def _market(head: Head) -> tuple[str, bool, int]:
         start = int(found[1]) if start < 0 else start
         try:
             stream = msgspec.json.decode(found[2], type=Frame).stream
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         symbol = stream.partition("@")[0].upper()
         if is_instrument_id(f"{symbol}.BINANCE"):

@@ -25,6 +25,7 @@ from producers.venues.bars import Bar
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument, Session
+from tapewatch.message import UNREADABLE
 from tapewatch.rows import Rows, RowType
 
 name = "kiwoom-minutes"
@@ -129,7 +130,10 @@ def open(heads: Sequence[Head], options: RecordingOptions) -> list[Series]:
 
 
 def _header(line: str) -> list[str]:
-    return [column.strip() for column in next(csv.reader([line]), [])]
+    try:
+        return [column.strip() for column in next(csv.reader([line]), [])]
+    except csv.Error:
+        return []
 
 
 def _instrument_in(path: Path) -> str:
@@ -150,8 +154,18 @@ def _records(path: Path, report: RecordingReport) -> Iterator[Record]:
     if data.lstrip()[:1] in (b"{", b"["):
         yield from _json_records(path, data, report)
         return
-    text = data.decode("utf-8", "replace")
-    for number, row in enumerate(csv.DictReader(io.StringIO(text), restkey="more"), 2):
+    reader = csv.DictReader(io.StringIO(data.decode("utf-8", "replace"), newline=""), restkey="more")
+    number = 1
+    while True:
+        number += 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            report.lines += 1
+            report.refuse(path.name, number, "malformed_line", str(error).encode())
+            continue
+        if row is None:
+            return
         yield number, {str(column).strip(): value for column, value in row.items() if column != "more"}
 
 
@@ -160,14 +174,14 @@ def _json_records(path: Path, data: bytes, report: RecordingReport) -> Iterator[
     try:
         yield from ((0, row) for row in _rows_in(msgspec.json.decode(data)))
         return
-    except msgspec.DecodeError:
+    except UNREADABLE:
         lines = data.split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             yield from ((number, row) for row in _rows_in(msgspec.json.decode(line)))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             report.lines += 1
             report.refuse(path.name, number, "malformed_line", line)
 

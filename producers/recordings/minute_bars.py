@@ -130,6 +130,8 @@ def open(heads: Sequence[Head], options: RecordingOptions) -> list[Series]:
     for head in heads:
         names = _columns(head.first_line)
         missing = [column for column in PRICES if column not in names]
+        if len(set(names)) < len(names):
+            raise TapewatchError(f"{head.path.name} has two columns of one name", "Give each column a name of its own.")
         if missing or not _time_columns(names):
             raise TapewatchError(
                 f"{head.path.name} lacks the columns {', '.join(missing or ['timestamp'])}",

@@ -1,6 +1,8 @@
 """Parquet files in the contract's columns, one row type a file, sorted by ts_recv; read row group by row group."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,8 +52,9 @@ class ParquetFile:
         """Every well-formed instrument id in the file, whose instrument column is read once for it."""
         if self._ids is None:
             found: set[str] = set()
-            for batch in self._batches(["instrument"]):
-                found.update(str(text) for text in pc.unique(_texts(batch.column(0))).to_pylist())
+            with _as_our_error(self._path):
+                for batch in self._batches(["instrument"]):
+                    found.update(str(text) for text in pc.unique(_texts(batch.column(0))).to_pylist())
             self._ids = sorted(text for text in found if is_instrument_id(text))
         return [Instrument(id=text, name=text.partition(".")[0]) for text in self._ids]
 
@@ -59,10 +62,16 @@ class ParquetFile:
         """Rows as they lie; a row with a null in a required column is refused, unsorted rows are an error."""
         newest = 0
         done = 0
-        for batch in self._batches([column for column, _ in self._kinds]):
+        batches = self._batches([column for column, _ in self._kinds])
+        while True:
+            with _as_our_error(self._path):
+                batch = next(batches, None)
+            if batch is None:
+                return
             report.lines += batch.num_rows
             report.records[self._type.label] += batch.num_rows
-            rows = self._rows(batch, done, report)
+            with _as_our_error(self._path):
+                rows = self._rows(batch, done, report)
             done += batch.num_rows
             if not len(rows):
                 continue
@@ -111,6 +120,15 @@ class ParquetFile:
             ) from error
 
 
+@contextmanager
+def _as_our_error(path: Path) -> Iterator[None]:
+    """What Arrow raises on a damaged file, as TapewatchError."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
+        raise TapewatchError(f"{path} is no readable Parquet file: {error}", "Check that the file is whole.") from error
+
+
 def recognises(head: Head) -> bool:
     """Parquet's magic bytes."""
     return head.magic.startswith(MAGIC)
@@ -122,12 +140,10 @@ def open(heads: Sequence[Head], options: RecordingOptions) -> list[Series]:
 
 
 def _column_names(head: Head) -> list[str]:
-    try:
-        return list(pq.read_schema(head.path).names)
-    except pa.ArrowInvalid as error:
-        raise TapewatchError(
-            f"{head.path} is no readable Parquet file: {error}", "Check that the file is whole."
-        ) from error
+    found: list[str] = []
+    with _as_our_error(head.path):
+        found += pq.read_schema(head.path).names
+    return found
 
 
 def _row_type(head: Head, names: Sequence[str]) -> RowType:

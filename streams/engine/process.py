@@ -243,24 +243,21 @@ class Engine:
         consumer.assign([])
         until = self._clock.now() + int(HEARD_S * NANOS)
         while self._clock.now() < until:
-            consumer.consume(1, timeout=0.1)
+            for _ in members.sound(consumer.consume(1, timeout=0.1), log):
+                break
             self._check_place()
         self._writer = self._fence()
         self._outrun = False
 
     def _on_error(self, error: KafkaError) -> None:
         """What the consumer's client says; called while it is polled."""
-        if error.fatal() or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):
+        if members.lost_place(error):
             self._replaced = str(error)
 
     def _check_place(self) -> None:
         """Nobody may go on whose place in the group another process has taken."""
         if self._replaced:
-            self.totals.fenced += 1
-            raise TapewatchError(
-                f"another process works as {self.instance!r} now, this one ends: {self._replaced}",
-                "What it had not committed, the other computes. Give every process an engine.instance of its own.",
-            )
+            raise members.replaced(self._replaced)
 
     def _producer(self) -> Producer:
         return members.member_producer(

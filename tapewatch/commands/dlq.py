@@ -9,6 +9,8 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+from confluent_kafka import KafkaException
+
 from tapewatch import audit
 from tapewatch.clock import WALL
 from tapewatch.commands import dlq_text
@@ -70,11 +72,14 @@ def _filters(act: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Do what was asked; 1 where a letter that was named could not be replayed."""
-    if args.act == "list":
-        return _list(args, settings)
-    if args.count < 1:
+    if getattr(args, "count", 1) < 1:
         raise TapewatchError("--count is 1 or more", "Give how many letters at most.")
-    return _show(args, settings) if args.act == "show" else _replay(args, settings)
+    act = {"list": _list, "show": _show, "replay": _replay}[args.act]
+    try:
+        return act(args, settings)
+    except KafkaException as error:
+        hint = "Run `tapewatch status`, then the same command again: nothing is replayed twice."
+        raise TapewatchError(f"Kafka does not do its part: {error.args[0]}", hint) from error
 
 
 def _selection(args: argparse.Namespace) -> Selection:

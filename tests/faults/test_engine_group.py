@@ -97,7 +97,7 @@ def test_zombie_whose_name_was_taken_ends_and_writes_nothing_twice(site: Setting
             assert time.monotonic() < deadline, "the zombie goes on"
             time.sleep(0.1)
         assert zombie.returncode == 1
-        assert "another process works as 'group-twins-a' now, this one ends" in engines.said("a")
+        assert "another process has this one's name and place in the group now, this one ends" in engines.said("a")
         engines.wait(total)
     finally:
         engines.stop()

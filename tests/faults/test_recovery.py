@@ -4,6 +4,7 @@ are damaged, a log that has been cut, a replay longer than the group's patience.
 
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,7 +81,8 @@ def go_on(feed: Feed, seconds: int = SECONDS) -> None:
 
 
 def commit(feed: Feed, offset: int, pointers: Pointers) -> None:
-    """Put the group where an engine would have left it."""
+    """Put a new group where an engine would have left the old one, which still waits for its member to come back."""
+    feed.join(f"{feed.name}-{uuid.uuid4().hex[:6]}")
     client = kafka.consumer(feed.settings, feed.settings.engine.group)
     try:
         place = TopicPartition(feed.topic, 0, offset, metadata=pointers.encoded())
@@ -170,8 +172,8 @@ def test_without_a_readable_snapshot_the_log_is_computed_from_its_beginning(work
 def test_without_snapshots_and_the_beginning_of_the_log_the_engine_ends_and_says_so(worked: Feed) -> None:
     held = worked.pointers()
     commit(worked, worked.end(), Pointers(tuple(damaged(worked, each) for each in held.snapshots), held.began))
-    cut(worked, 10)
     before = worked.committed().offset
+    cut(worked, 10)
     error = refused(worked)
     assert f"{worked.topic}[0] begins at offset 10" in error.message
     assert "market_retention_hours" in error.hint

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sinks.elasticsearch.intake import Intake
 from streams.low_rate.records import Record
-from tapewatch import dead_letters, topics
+from tapewatch import dead_letters, messages, topics
 from tapewatch.commands import dlq_text
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.dlq import retry
@@ -16,6 +18,8 @@ from tapewatch.dlq.retry import Retried
 from tapewatch.dlq.selection import Selection
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.logs import printable
+from tapewatch.reach_settings import ElasticsearchSettings
+from tests.integration.elasticsearch_kept import alert
 
 
 class Kept:
@@ -106,3 +110,32 @@ def test_stage_takes_a_retry_as_the_record_in_its_own_place() -> None:
     told = Retried("news.dlq@0.7", (topics.NEWS, 0, 11), 1_500, b"{}", [])
     carrier = Record((topics.retry("news"), 0), 4, b"{}", 9, tuple(retry.headers(told)))
     assert carrier.original() == Record((topics.NEWS, 0), 11, b"{}", 1_500_000_000)
+
+
+class Carried(Kept):
+    """A record at a place of its own."""
+
+    def __init__(self, topic: str, value: bytes, headers: Sequence[tuple[str, bytes | None]], offset: int) -> None:
+        super().__init__(topic, value, headers)
+        self._offset = offset
+
+    def offset(self) -> int:
+        return self._offset
+
+
+def test_elasticsearch_makes_of_a_retry_the_documents_of_the_record_that_it_carries() -> None:
+    intake = Intake(ElasticsearchSettings())
+    stretch = msgspec.json.encode({"version": "1.0", "letter": "of another kind"})
+    for value in (messages.encode(alert(1)), stretch, b"{"):
+        first = intake.take(Carried(topics.ALERTS, value, [], 11))  # type: ignore[arg-type]
+        told = Retried("alerts.dlq@0.7", (topics.ALERTS, 0, 11), 1_000, value, [])
+        carrier = Carried(topics.retry(dead_letters.ELASTICSEARCH), value, retry.headers(told), 3)
+        assert intake.take(carrier) == first  # type: ignore[arg-type]
+
+
+def test_elasticsearch_buries_a_retry_that_does_not_say_of_what() -> None:
+    carrier = Carried(topics.retry(dead_letters.ELASTICSEARCH), b"{}", [("retry_topic", b"alerts")], 3)
+    items, letter = Intake(ElasticsearchSettings()).take(carrier)  # type: ignore[arg-type]
+    assert items == []
+    assert letter is not None
+    assert letter.reason == "bad_headers"

@@ -13,6 +13,7 @@ from infra.chaos.faults.kind import ELASTICSEARCH, POSTGRES, Fault, Ground, Kind
 from infra.chaos.faults.processes import running
 
 _MS_REMOUNT, _MS_NOSUID, _MS_NODEV = 32, 2, 4
+_MIB = 1024 * 1024
 
 
 def kill_postgres(site: Ground, fault: Fault, pause: Pause) -> str:
@@ -73,23 +74,22 @@ def full(folder: Path) -> Iterator[None]:
     Not filled with a file: that would take the memory. NotInjectedError where it is no tmpfs that we may change.
     """
     found = os.statvfs(folder)
-    _resize(folder, found.f_blocks * found.f_frsize, (found.f_blocks - found.f_bfree) * found.f_frsize)
+    used = (found.f_blocks - found.f_bfree) * found.f_frsize
+    # At least a page, for 0 stands for no limit; and files may have grown since the look.
+    if not any(_resized(folder, max(used, found.f_frsize) + more) for more in range(0, 64 * _MIB, _MIB)):
+        raise NotInjectedError(f"{folder} cannot be resized: {os.strerror(ctypes.get_errno())}")
     try:
         yield
     finally:
-        _resize(folder, 0, found.f_blocks * found.f_frsize)
+        if not _resized(folder, found.f_blocks * found.f_frsize):
+            raise NotInjectedError(f"{folder} did not get its size back: {os.strerror(ctypes.get_errno())}")
 
 
-def _resize(folder: Path, before: int, size: int) -> None:
-    """Set a tmpfs's size in bytes. before : to which it is set back where `size` is too small by now"""
+def _resized(folder: Path, size: int) -> bool:
+    """Set a tmpfs's size in bytes; False where that may not be, or more is in use."""
     libc = ctypes.CDLL(None, use_errno=True)
     flags = _MS_REMOUNT | _MS_NOSUID | _MS_NODEV
-    for slack in range(0, 64 * 1024 * 1024, 1024 * 1024):  # files may have grown since the look
-        if libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", flags, f"size={size + slack}".encode()) == 0:
-            return
-        if not before:
-            break
-    raise NotInjectedError(f"{folder} cannot be resized: {os.strerror(ctypes.get_errno())}")
+    return bool(libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", flags, f"size={size}".encode()) == 0)
 
 
 def kill_elasticsearch(site: Ground, fault: Fault, pause: Pause) -> str:

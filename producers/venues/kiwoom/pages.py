@@ -1,12 +1,13 @@
 """One page of the REST minute chart (ka10080), newest bar first."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from producers.recordings.kiwoom_rows import REST, RowError, bar_of
 from producers.venues.bars import Bar
+from tapewatch.message import UNREADABLE
 
 _TOKEN = "8005"  # noqa: S105 - the venue's code for a token that is not valid
 _TOO_MANY = "1700"
@@ -33,7 +34,7 @@ class Page:
 
 class _Document(msgspec.Struct):
     stk_cd: str = ""
-    stk_min_pole_chart_qry: list[dict[str, Any]] = field(default_factory=list)
+    stk_min_pole_chart_qry: list[dict[str, Any]] = []
     return_code: int = 0
     return_msg: str = ""
 
@@ -71,5 +72,5 @@ def _decoded(body: bytes) -> _Document:
         return _DECODER.decode(body)
     except msgspec.ValidationError as error:
         raise PageError("malformed_page", str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise PageError("not_json", str(error)) from error

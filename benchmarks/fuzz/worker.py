@@ -1,0 +1,124 @@
+"""One target under mutated inputs, in a process of its own: `python -m benchmarks.fuzz.worker TARGET ...`.
+
+Prints a JSON line every second or so. The input at work lies in a file that outlives a crash.
+"""
+
+import argparse
+import hashlib
+import json
+import mmap
+import resource
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from benchmarks.fuzz.mutate import LONGEST, Mutator
+from benchmarks.fuzz.targets import TARGETS, Take, corpus
+
+HANG_S = 10.0
+"""Processor time of one input from which on it counts as a hang, s."""
+BATCH = 500
+HERE = Path(__file__).resolve().parents[2]
+
+
+class HangError(Exception):
+    """An input took too long."""
+
+
+def _hang(_number: int, _frame: FrameType | None) -> None:
+    raise HangError(f"more than {HANG_S:.0f} s of processor time")
+
+
+class AtWork:
+    """The input at work, in a mapped file: length, then bytes."""
+
+    def __init__(self, path: Path) -> None:
+        path.write_bytes(bytes(8 + LONGEST + 64))
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 0)
+
+    def put(self, data: bytes) -> None:
+        """Remember an input."""
+        self._map[8 : 8 + len(data)] = data
+        self._map[:8] = len(data).to_bytes(8, "little")
+
+    @staticmethod
+    def read(path: Path) -> bytes:
+        """The input that a dead worker was at."""
+        data = path.read_bytes()
+        return data[8 : 8 + int.from_bytes(data[:8], "little")]
+
+
+def where(error: BaseException) -> str:
+    """What was raised and where, without what depends on the input."""
+    calls = traceback.extract_tb(error.__traceback__)
+    ours = [call for call in calls if Path(call.filename).is_relative_to(HERE)] or calls
+    place = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "nowhere"
+    return f"{type(error).__name__} at {place}"
+
+
+def run(name: str, seed: int, inputs: int, at_work: Path, found: Path) -> None:
+    """Give a target that many inputs; those that break its promise are kept in `found`, one a place."""
+    take, mutator = TARGETS[name].make(), Mutator(corpus(name), seed)
+    kept, findings = AtWork(at_work), dict[str, str]()
+    done, slowest, said = 0, 0.0, 0.0
+    signal.signal(signal.SIGVTALRM, _hang)
+    for data in corpus(name):
+        take(data)  # compile and warm, unmeasured
+    begun = ended = time.process_time()
+    while done < inputs:
+        for _ in range(min(BATCH, inputs - done)):
+            data = mutator.draw()
+            kept.put(data)
+            error = one(take, data)
+            started, ended = ended, time.process_time()
+            slowest = max(slowest, ended - started)
+            if error is not None:
+                place = where(error)
+                if place not in findings:
+                    findings[place] = str(error)[:200]
+                    digest = hashlib.sha256(data).hexdigest()[:12]
+                    (found / f"{name}-{digest}").write_bytes(data)
+                take = TARGETS[name].make()
+            done += 1
+        now = time.monotonic()
+        if now - said > 1.0 or done == inputs:
+            said = now
+            told = {"done": done, "cpu_s": time.process_time() - begun, "slowest_s": slowest, "findings": findings}
+            told["rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            print(json.dumps(told), flush=True)
+
+
+def one(take: Take, data: bytes) -> BaseException | None:
+    """What one input raised."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, HANG_S)
+    try:
+        take(data)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        return error
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    return None
+
+
+def main() -> int:
+    """Run as told."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", choices=sorted(TARGETS))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--inputs", type=int, default=100_000)
+    parser.add_argument("--at-work", type=Path, required=True)
+    parser.add_argument("--found", type=Path, required=True)
+    args = parser.parse_args()
+    args.found.mkdir(parents=True, exist_ok=True)
+    run(args.target, args.seed, args.inputs, args.at_work, args.found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
