@@ -9,8 +9,8 @@ from streams.driver import Driver, table
 from streams.engine.task import Outgoing
 from tapewatch import frames, ipc
 from tapewatch.admission import Admission
-from tapewatch.checks import LATEST_NS, MAX_SKEW_NS
-from tapewatch.clock import NANOS
+from tapewatch.checks import MAX_SKEW_NS
+from tapewatch.clock import LATEST_NS, NANOS
 from tapewatch.errors import ContractError
 from tapewatch.frames import Decoder, FrameHeaders, View
 from tapewatch.instruments import Instrument

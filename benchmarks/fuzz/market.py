@@ -1,6 +1,7 @@
 """A small partition for targets: an instrument that behaves, and one whose records are fuzzed."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -26,10 +27,15 @@ def second(number: int) -> tuple[Rows, Rows]:
     rng = np.random.default_rng(number)
     price = 100.0 + round(float(rng.normal(0.0, 0.2)), 2)
     stamp = np.array([(START + number) * NANOS + 250_000_000], dtype=np.int64)
-    times = {"instrument": np.zeros(1, dtype=np.int32), "ts_event": stamp, "ts_recv": stamp}
+    times: dict[str, Any] = {"instrument": np.zeros(1, dtype=np.int32), "ts_event": stamp, "ts_recv": stamp}
     side = np.array([1 if rng.random() < 0.5 else -1], dtype=np.int8)
-    trade = {"price": price, "qty": float(rng.integers(1, 40)), "aggressor_side": side, "condition": np.int8([0])}
-    quote = {
+    trade: dict[str, Any] = {
+        "price": price,
+        "qty": float(rng.integers(1, 40)),
+        "aggressor_side": side,
+        "condition": np.zeros(1, dtype=np.int8),
+    }
+    quote: dict[str, Any] = {
         "bid_price": price - 0.01,
         "bid_qty": float(rng.integers(1, 90)),
         "ask_price": price + 0.01,
