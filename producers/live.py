@@ -150,7 +150,7 @@ def run_synthetic(
 
 def _described(show: Show) -> dict[str, Any]:
     """What a market's rows are a function of, beside its start."""
-    return {"seed": show.seed, "config": msgspec.to_builtins(show.config)}
+    return {"seed": show.seed, "config": msgspec.json.decode(msgspec.json.encode(show.config))}
 
 
 def _warm_up(show: Show) -> None:
@@ -225,6 +225,7 @@ class Runner:
                 if self._before is not None and self._record is not None:
                     note_left_out(self._record, self._before, chunk.rows, self._live.writer.splitter)
                     if chunk.end_ns - 1 <= self._before.done_ns:
+                        self._beat()
                         continue
                 self._follow(chunk, stop)
                 self._after(chunk)

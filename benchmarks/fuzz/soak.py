@@ -1,6 +1,7 @@
 """`make soak ARGS=fuzz`: ten million mutated inputs over all targets, each in a process of its own."""
 
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from tapewatch.settings import Settings
 
 INPUTS = 10_000_000
 """In all; a target's part is by its share."""
-PROCESSES = 2
+PROCESSES = 2 * (os.cpu_count() or 1)
 STUCK_S = 300.0
 """A worker that says nothing for so long hangs, s: many times what a batch takes on a busy machine."""
 USUAL_MINUTES = 45.0

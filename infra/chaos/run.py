@@ -18,7 +18,7 @@ from infra.chaos.faults.kind import ELASTICSEARCH, POSTGRES, SINKS, Fault, Kind
 from infra.chaos.levels import Levels
 from infra.chaos.report import ByFault, Result, Where, where
 from infra.chaos.schedule import schedule
-from infra.chaos.site import Plan, Site
+from infra.chaos.site import Plan, Site, end_all
 from infra.chaos.stall import Gap, Meter, Span, longest, longest_by_kind
 from infra.chaos.verdict import Verdict, judge
 from tapewatch.clock import NANOS, WALL
@@ -29,6 +29,7 @@ WARM_S = 10.0
 WARM_UP_S = 900.0
 PRODUCER_ENDS_S = 60.0
 DRAIN_S = 420.0
+REST_S = 30.0
 PROGRESS_S = 5.0
 LATE_S = 1.0
 HEALED_S = 60.0
@@ -125,13 +126,7 @@ class _Run:
 
     def rest(self) -> None:
         """End every process of ours: the verifiers get the machine."""
-        ours = [kept for kept in self._site.processes.values() if kept.kind not in _SERVERS]
-        for kept in ours:
-            kept.hold()
-            kept.ask()
-        deadline = WALL.now() + 30 * NANOS
-        for kept in ours:
-            kept.end(deadline)
+        end_all([kept for kept in self._site.processes.values() if kept.kind not in _SERVERS], REST_S)
 
     def result(self, verdict: Verdict, gaps: list[Gap], drained_s: float, machine: Where) -> Result:
         """Everything together."""

@@ -29,7 +29,6 @@ class Kept:
     command : words to start it with, asked for anew at each start, so that it may prepare something first
     folder : working folder; log : file for what it says
     death_signal : what the kernel sends it when the kit dies; uid : whom it runs as
-    fleeting : whether an end of its own with status 0 is an end for good
     """
 
     def __init__(
@@ -42,14 +41,13 @@ class Kept:
         environment: Mapping[str, str] | None = None,
         death_signal: signal.Signals = signal.SIGKILL,
         uid: int | None = None,
-        fleeting: bool = False,
     ) -> None:
         self.name, self.kind, self.folder, self.log = name, kind, folder, log
         self._command, self._environment = command, environment
-        self._death_signal, self._uid, self._fleeting = death_signal, uid, fleeting
+        self._death_signal, self._uid = death_signal, uid
         self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._held = self._frozen = self._ours = self._done = False
+        self._held = self._frozen = self._ours = False
         self._due_ns = 0
         self._own_ends_ns: list[int] = []
         self.starts = 0
@@ -110,15 +108,16 @@ class Kept:
             process = self._process
             if process is not None and process.poll() is not None:
                 self._bury(process.returncode)
-            if self._process is None and not self._held and not self._done and WALL.now() >= self._due_ns:
+            if self._process is None and not self._held and WALL.now() >= self._due_ns:
                 self._start()
 
     def end(self, deadline_ns: int) -> None:
-        """Ask it to end for good, and force it at the deadline. A process that stands still is thawed first."""
+        """Ask it to end for good, once, and force it at the deadline. A process that stands still is thawed first."""
         self.hold()
         self.thaw()
-        self.ask()
         with self._lock:
+            if not self._ours:
+                self.ask()
             process = self._process
         if process is None:
             return
@@ -150,9 +149,7 @@ class Kept:
         """Write a death down, and say when the next start is due."""
         now = WALL.now()
         pause = PAUSE_S
-        if not self._ours and self._fleeting and status == 0:
-            self._done = True
-        elif not self._ours:
+        if not self._ours:
             self.failures.append(f"{self.name} ended by itself with status {status}: {self.said()}")
             self._own_ends_ns = [at for at in self._own_ends_ns if now - at < 60 * NANOS] + [now]
             pause = PAUSE_S if len(self._own_ends_ns) <= FAST_ENDS else SLOW_PAUSE_S

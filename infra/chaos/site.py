@@ -43,14 +43,15 @@ WEBHOOKS_RETRY_S = (1, 2, 4, 8, 8, 8, 15, 15, 15, 30, 30, 30)
 class Plan(msgspec.Struct, frozen=True):
     """What runs.
 
-    seed : of the market; instruments, rows_per_second : of it; back_date_s : seconds of it that are sent at once
+    seed : of the market; instruments, rows_per_second : of it, a session's mean (its first half hour has half as much
+    again); back_date_s : seconds of it that are sent at once
     partitions : of the market topic; without : names from OPTIONAL
     database_mb : size of the tmpfs; snapshot_seconds : of the engines
     """
 
     seed: int = 1
     instruments: int = 200
-    rows_per_second: float = 11_200.0
+    rows_per_second: float = 8_000.0
     back_date_s: int = 60
     partitions: int = 4
     without: frozenset[str] = frozenset()
@@ -144,18 +145,14 @@ class Site:
 
     def stop(self) -> None:
         """End everything, servers last; what does not end in time is killed."""
+        servers = ("broker", "postgres", "elasticsearch")
+        ours = [kept for kept in self.processes.values() if kept.kind not in servers]
+        for group in (ours, [kept for kept in self.processes.values() if kept not in ours]):
+            end_all(group, END_S)
+        # Not before: at the end of the thread that started them the kernel kills what is left.
         self._stop.set()
         if self._watch is not None:
             self._watch.join(10)
-        ours = [kept for kept in self.processes.values() if kept.kind not in ("broker", "postgres", "elasticsearch")]
-        for group in (ours, [kept for kept in self.processes.values() if kept not in ours]):
-            for kept in group:
-                kept.hold()
-                kept.thaw()
-                kept.ask()
-            deadline = WALL.now() + END_S * NANOS
-            for kept in group:
-                kept.end(deadline)
         for proxy in self.proxies.values():
             proxy.close()
         if hasattr(self, "_database"):
@@ -386,6 +383,17 @@ class Site:
 
     def _kept(self, name: str, kind: str, words: Sequence[str], folder: Path) -> Kept:
         return Kept(name, kind, lambda: words, folder, self.logs / f"{name}.log", self._environment)
+
+
+def end_all(group: Sequence[Kept], patience_s: float) -> None:
+    """Ask all of them to end for good, wait, and force what is left after `patience_s`."""
+    for kept in group:
+        kept.hold()
+        kept.thaw()
+        kept.ask()
+    deadline = WALL.now() + int(patience_s * NANOS)
+    for kept in group:
+        kept.end(deadline)
 
 
 def _toml(value: Any) -> str:

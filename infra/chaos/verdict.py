@@ -44,8 +44,9 @@ def judge(site: Site, say: Callable[[str], None]) -> Verdict:
     feed = _document(site, problems, ["verify", "--feed", site.feed, "--record", str(site.record), "--json"])
     counts["topics"] = _counted(feed)
     say("verifying tables against topics")
-    rows = ["reconcile", "--rows", "--feed", site.feed, "--json", *([] if site.has_search else ["--only", "postgres"])]
-    counts["tables"] = _counted(_document(site, problems, rows))
+    counts["tables"] = _counted(_document(site, problems, ["reconcile", "--rows", "--feed", site.feed, "--json"]))
+    only = [] if site.has_search else ["--only", "postgres"]
+    counts["alerts"] = _of_alerts(_document(site, problems, ["reconcile", "--json", *only]))
     webhooks = _webhooks(site) if "notify" in site.processes else None
     if webhooks is not None:
         counts["webhooks"] = Counter(lost=webhooks.missing, duplicated=webhooks.many_ids)
@@ -89,6 +90,15 @@ def _counted(document: dict[str, Any]) -> Counter[str]:
         duplicated=int(document.get("duplicated", document.get("doubled", 0))),
         different=int(document.get("different", 0)),
     )
+
+
+def _of_alerts(document: dict[str, Any]) -> Counter[str]:
+    """Alerts that a store lacks are lost; any other difference is one."""
+    found: Counter[str] = Counter()
+    for store in document.get("stores", {}).values():
+        for kind, count in store["differences"].items():
+            found["lost" if kind == "missing" else "different"] += int(count)
+    return found
 
 
 def _differences(document: dict[str, Any]) -> list[Difference]:

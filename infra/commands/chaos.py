@@ -14,7 +14,7 @@ from tapewatch.settings import Settings
 _EPILOG = """examples:
   tapewatch chaos --list
   tapewatch chaos --minutes 2 --seed 7
-  tapewatch chaos --minutes 30 --seed 1 --rate 11200 --per-minute 4 --json
+  tapewatch chaos --minutes 30 --seed 1 --rate 8000 --per-minute 4.5 --json
   tapewatch chaos --minutes 2 --faults kill_engine,restart_broker --without elasticsearch,evidence --keep
 
 exit status: 0 nothing lost, twice there or different; 1 otherwise
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     parser.add_argument(
         "--rate", type=_positive, default=site.rows_per_second, metavar="ROWS_PER_S",
-        help=f"of the market, mean (default: {site.rows_per_second:.0f})",
+        help=f"of the market, a session's mean (default: {site.rows_per_second:.0f})",
     )  # fmt: skip
     parser.add_argument(
         "--instruments", type=int, default=site.instruments, metavar="N", help=f"(default: {site.instruments})"

@@ -1,8 +1,11 @@
-"""`tapewatch reconcile`: do PostgreSQL and Elasticsearch hold the alerts that the topic holds? Repairs them from it."""
+"""`tapewatch reconcile`: do PostgreSQL and Elasticsearch hold the alerts that the topic holds? Repairs them from it.
+`--rows`: does PostgreSQL hold every row of a feed?
+"""
 
 import argparse
 import signal
 import threading
+from typing import Any, Protocol
 
 import msgspec
 import psycopg2
@@ -10,8 +13,10 @@ from confluent_kafka import KafkaException
 
 from sinks.elasticsearch.client import server_errors
 from sinks.reconcile import Reconciler, Report
-from sinks.reconcile.ledger import STORES
+from sinks.reconcile.ledger import POSTGRES, STORES
 from sinks.reconcile.report import metrics
+from sinks.reconcile.rows import RowsReport, compare_rows
+from sinks.reconcile.rows.report import metrics as row_metrics
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -31,10 +36,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=float, metavar="SECONDS", help="go on comparing, so often, until stopped")
     parser.add_argument("--settle", type=float, default=3.0, metavar="SECONDS", help="how long sinks may lag behind")
     parser.add_argument("--only", choices=STORES, help="compare this store alone")
+    parser.add_argument("--rows", action="store_true", help="compare the tables of --feed with the topics, row by row")
+    parser.add_argument("--feed", metavar="NAME", help="with --rows: whose rows")
     add_flag(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document; with --every one a line")
     parser.epilog = (
-        "example: tapewatch reconcile --repair --since 2026-11-01T00:00:00Z --json\n"
+        "examples:\n"
+        "  tapewatch reconcile --repair --since 2026-11-01T00:00:00Z --json\n"
+        "  tapewatch reconcile --rows --feed binance\n"
         "exit status: 0 no difference is left, 1 some are"
     )
 
@@ -42,7 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Compare once or again and again; 1 where differences are left after the last comparison."""
     logs.configure(settings.log)
-    watch = _Watch(args, settings)
+    if args.rows != bool(args.feed) or (args.rows and args.repair):
+        raise TapewatchError("--rows goes with --feed, and repairs nothing", "See `tapewatch reconcile --help`.")
+    if args.rows and args.only not in (None, POSTGRES):
+        raise TapewatchError("rows are compared in PostgreSQL alone", "Leave --only out.")
+    watch = _Watch(args, settings, _Rows(args, settings) if args.rows else _Alerts(args, settings))
     try:
         if args.every is None:
             return watch.once()
@@ -51,23 +64,76 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         watch.close()
 
 
-class _Watch:
-    """Comparisons with the command's arguments."""
+class _Comparison(Protocol):
+    """What is compared again and again."""
+
+    def compare(self) -> Report | RowsReport:
+        """One comparison."""
+        ...
+
+    def figures(self, last: Any, rounds: int, failures: int) -> str:
+        """Prometheus' text format."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
+class _Alerts:
+    """Alerts in both stores."""
 
     def __init__(self, args: argparse.Namespace, settings: Settings) -> None:
         self._args = args
         self._since, self._until = _time(args.since, 0), _time(args.until, 2**63 - 1)
         self._reconciler = Reconciler(settings, [args.only] if args.only else STORES, args.settle)
-        self._last: Report | None = None
+
+    def compare(self) -> Report:
+        """One comparison."""
+        # A later alert than now cannot be known; the largest time would not fit into a date.
+        until = min(self._until, WALL.now() + 366 * 86_400 * 10**9) if self._args.until is None else self._until
+        return self._reconciler.run(self._since, until, self._args.repair)
+
+    def figures(self, last: Report | None, rounds: int, failures: int) -> str:
+        """Prometheus' text format."""
+        return metrics(last, rounds, failures)
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._reconciler.close()
+
+
+class _Rows:
+    """Rows of a feed in PostgreSQL."""
+
+    def __init__(self, args: argparse.Namespace, settings: Settings) -> None:
+        self._feed, self._settings = args.feed, settings
+
+    def compare(self) -> RowsReport:
+        """One comparison."""
+        return compare_rows(self._settings, self._feed)
+
+    def figures(self, last: RowsReport | None, rounds: int, failures: int) -> str:
+        """Prometheus' text format."""
+        return row_metrics(last, rounds, failures)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class _Watch:
+    """Comparisons with the command's arguments."""
+
+    def __init__(self, args: argparse.Namespace, settings: Settings, what: _Comparison) -> None:
+        self._args, self._what = args, what
+        self._last: Report | RowsReport | None = None
         self._rounds = self._failures = 0
         self._monitor = Monitor("reconcile", asked(settings, args.metrics))
-        self._monitor.show_text(lambda: metrics(self._last, self._rounds, self._failures))
+        self._monitor.show_text(lambda: what.figures(self._last, self._rounds, self._failures))
 
     def once(self) -> int:
         """Compare and print."""
-        # A later alert than now cannot be known; the largest time would not fit into a date.
-        until = min(self._until, WALL.now() + 366 * 86_400 * 10**9) if self._args.until is None else self._until
-        self._last = self._compared(until)
+        self._last = self._compared()
         self._rounds += 1
         if self._args.json:
             print(msgspec.json.encode(self._last).decode(), flush=True)
@@ -75,10 +141,10 @@ class _Watch:
             print("\n".join(self._last.lines()), flush=True)
         return 1 if self._last.differences else 0
 
-    def _compared(self, until_ns: int) -> Report:
+    def _compared(self) -> Report | RowsReport:
         """One comparison. TapewatchError where a server does not answer."""
         try:
-            return self._reconciler.run(self._since, until_ns, self._args.repair)
+            return self._what.compare()
         except (psycopg2.Error, KafkaException, *server_errors()) as error:
             said = logs.printable(" ".join(str(error).split()))[:300]
             raise TapewatchError(f"a server does not do its part: {said}", "Look at `tapewatch status`.") from error
@@ -110,7 +176,7 @@ class _Watch:
 
     def close(self) -> None:
         """Give connections back."""
-        self._reconciler.close()
+        self._what.close()
 
 
 def _time(text: str | None, default: int) -> int:

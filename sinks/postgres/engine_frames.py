@@ -1,7 +1,8 @@
 """The engine's frames (features, scores, bars) as rows of their tables; their schemas are read from the frames."""
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,6 @@ from sinks.engine_frame import KEYS, column_of, model_of, numbers_of, open_frame
 from sinks.postgres import tables
 from sinks.postgres.binary import Packed, pack
 from sinks.postgres.keys import Keys
-from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.tables import Table
 from tapewatch import topics
 from tapewatch.clock import NANOS
@@ -22,10 +22,18 @@ from tapewatch.instruments import is_instrument_id
 ENGINE = 0
 
 
+class MakesColumns(Protocol):
+    """Who sees to it that the table has a column a feature (sinks.postgres.partitions.FeatureColumns does)."""
+
+    def ensure(self, names: Sequence[str]) -> None:
+        """Make those that are missing."""
+        ...
+
+
 class EngineFrames:
     """Turns the engine's frames into packed rows."""
 
-    def __init__(self, keys: Keys, columns: FeatureColumns) -> None:
+    def __init__(self, keys: Keys, columns: MakesColumns) -> None:
         self._keys, self._feature_columns = keys, columns
 
     def pack(self, topic: str, value: bytes | None, headers: Headers | None) -> Packed | None:

@@ -13,8 +13,6 @@ from streams.engine.signal_proof import verify_signal
 from streams.engine.verification import Proof, UnknownAlertError, find_records, verify
 from streams.evidence.proving import prove, prove_archived
 from streams.verifying.feed import verify_feed, verify_sent
-from streams.verifying.report import Report
-from streams.verifying.sent import SentReport
 from tapewatch import evidence
 from tapewatch.errors import TapewatchError
 from tapewatch.evidence import Archive, DamagedBundleError
@@ -43,7 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--wait", type=float, default=30.0, metavar="S", help="with --feed: for the engine to come to the log's end"
     )
     parser.add_argument(
-        "--record", type=Path, metavar="FILE", help="with --feed: its log against what `produce synthetic` says it sent"
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="with --feed: the log against what `produce synthetic` says it sent, too",
     )
     parser.add_argument("--json", action="store_true", help="print the proof as one JSON document")
     parser.epilog = (
@@ -81,10 +82,9 @@ def _feed(args: argparse.Namespace, settings: Settings) -> int:
     """Verify a whole feed."""
     if args.alert or args.bundle is not None:
         raise TapewatchError("an alert or a feed, not both", "Give an id, or --feed NAME.")
+    found = verify_feed(settings, args.feed, args.partition, max(args.workers, 1), args.wait)
     if args.record is not None:
-        found: Report | SentReport = verify_sent(settings, args.feed, args.record)
-    else:
-        found = verify_feed(settings, args.feed, args.partition, max(args.workers, 1), args.wait)
+        found = found.beside(verify_sent(settings, args.feed, args.record))
     print(msgspec.json.encode(found).decode() if args.json else "\n".join(found.lines()), flush=True)
     return 0 if found.sound else 1
 

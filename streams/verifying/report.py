@@ -7,6 +7,7 @@ import msgspec
 
 from streams.verifying.aligning import DIFFERENT, DUPLICATED, LOST, Found, Place
 from streams.verifying.partition import Checked
+from streams.verifying.sent import SentReport
 from tapewatch.logs import printable
 
 KINDS = (LOST, DUPLICATED, DIFFERENT)
@@ -36,7 +37,8 @@ class Report(msgspec.Struct, frozen=True):
     seen before
     waiting : input frames that no engine has processed
     other_builds : alerts and signals that name another build of the program; its name is left out of the comparison
-    seconds : wall time, s; rows_per_s : input rows
+    lost, duplicated, different : rows out; where a record was given, rows in too
+    seconds : wall time, s; rows_per_s : input rows; sent : the log beside its simulator's record
     """
 
     feed: str
@@ -55,6 +57,12 @@ class Report(msgspec.Struct, frozen=True):
     seconds: float
     rows_per_s: float
     tables: list[Table]
+    sent: SentReport | None = None
+
+    def beside(self, sent: SentReport) -> "Report":
+        """With what a record says of the log."""
+        sums = {kind: getattr(self, kind) + getattr(sent, kind) for kind in KINDS}
+        return msgspec.structs.replace(self, sent=sent, **sums)
 
     @property
     def sound(self) -> bool:
@@ -77,6 +85,7 @@ class Report(msgspec.Struct, frozen=True):
             lines.append(f"WAITING   {self.waiting:,} input frames that no engine has processed")
         if self.other_builds:
             lines.append(f"          {self.other_builds:,} messages name another build of the program")
+        lines += self.sent.lines() if self.sent is not None else []
         lines.append(
             f"{'proved' if self.sound else 'NOT proved'}: {self.lost:,} lost, {self.duplicated:,} duplicated, "
             f"{self.different:,} different of {self.rows_out:,} rows out ({self.seconds:.1f} s, "

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.engine.build import build_hash
-from tapewatch import topics
+from tapewatch import dead_letters, topics
 from tapewatch.errors import ContractError
 from tapewatch.messages import Cause, from_rfc3339
 
@@ -26,6 +26,8 @@ _SHIFT = np.uint64(29)
 _IDENTIFYING = ("ts", "detector", "interval_s")
 """Columns that tell a row of an instrument from its others."""
 _MAX_KNOWN = 4096
+_ENGINE = dead_letters.ENGINE.encode()
+"""Who must have refused: producers and sinks put letters beside those of the engine."""
 
 
 def digest(*parts: bytes) -> int:
@@ -261,7 +263,8 @@ def origin_of(topic: str, feed: str, value: bytes, headers: Headers) -> int | No
         return _origin_of_message(market=topics.market(feed), value=value)
     found = dict(headers)
     if topic == topics.dead_letters(topics.market(feed)):
-        return _number(found.get("origin_partition")) if "origin_offset" in found else None
+        of_engine = "origin_offset" in found and found.get("refused_by", _ENGINE) == _ENGINE
+        return _number(found.get("origin_partition")) if of_engine else None
     return _number(found.get("partition")) if found.get("feed") == feed.encode() else None
 
 

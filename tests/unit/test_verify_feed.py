@@ -209,6 +209,14 @@ def test_lost_dead_letter_is_named(log):
     assert list(wrong(log).values()) == [(1, 0, 0)]
 
 
+def test_letters_of_producers_and_sinks_beside_the_engines_do_not_count(log):
+    topic = topics.dead_letters(topics.market(f.FEED))
+    letter = log.kept[topic, 0][0]
+    headers = [(name, b"elasticsearch" if name == "refused_by" else value) for name, value in letter.headers()]
+    log.kept[topic, 0].append(replace(letter, _headers=headers))
+    assert wrong(log) == {}
+
+
 def test_damaged_frame_loses_its_rows_and_is_different(log):
     at = frame(log, topics.FEATURES, b"features")
     record = log.kept[topics.FEATURES, 0][at]
