@@ -1,6 +1,7 @@
 """What a process shows of itself: figures, liveness, readiness, over HTTP."""
 
 import http.client
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -166,3 +167,49 @@ def test_reading_that_fails_does_not_hide_the_other_figures(monitor: Monitor) ->
     assert status == 200
     assert "tapewatch_test_lag 7" in text.splitlines()
     assert "tapewatch_test_rows_total" not in text
+
+
+def told(**partition: int | str) -> str:
+    """Statistics of a consumer as librdkafka gives them, of one partition."""
+    whole = {"fetch_state": "active", "ls_offset": 100, "next_offset": 100, "fetchq_cnt": 0, "app_offset": 90}
+    return json.dumps(
+        {
+            "type": "consumer",
+            "brokers": {"b": {"nodeid": 1, "state": "UP", "rtt": {"p99": 2000}}, "seed": {"nodeid": -1, "state": "UP"}},
+            "topics": {"market.x": {"partitions": {"0": whole | partition, "-1": whole}}},
+            "cgrp": {"rebalance_cnt": 2},
+        }
+    )
+
+
+def lag_of(monitor: Monitor, text: str) -> str:
+    listener = monitor.client("reader")
+    assert listener is not None
+    listener(text)
+    found = [line for line in monitor.exposition().splitlines() if line.startswith("tapewatch_kafka_lag_records")]
+    return ", ".join(found)
+
+
+def test_lag_is_what_is_committed_and_not_taken(monitor: Monitor) -> None:
+    labels = 'tapewatch_kafka_lag_records{client="reader",topic="market.x",partition="0"}'
+    # Records wait in the client's queue: the application's place counts.
+    assert lag_of(monitor, told(fetchq_cnt=10)) == f"{labels} 10"
+    # Nothing waits: what lies between the last record and the end are ends of transactions.
+    assert lag_of(monitor, told()) == f"{labels} 0"
+    assert lag_of(monitor, told(next_offset=40)) == f"{labels} 60"
+    # Never fetched: all of it.
+    assert lag_of(monitor, told(next_offset=-1001, app_offset=-1001, lo_offset=5)) == f"{labels} 95"
+    # Given back: nothing of ours.
+    assert lag_of(monitor, told(fetch_state="none")) == ""
+
+
+def test_brokers_count_that_are_connected_under_their_own_name(monitor: Monitor) -> None:
+    lag_of(monitor, told())
+    lines = monitor.exposition().splitlines()
+    assert 'tapewatch_kafka_brokers_up{client="reader"} 1' in lines
+    assert 'tapewatch_kafka_round_trip_seconds{client="reader",broker="1"} 0.002' in lines
+    assert 'tapewatch_kafka_rebalances_total{client="reader"} 2' in lines
+
+
+def test_clients_tell_nothing_where_nobody_may_look() -> None:
+    assert Monitor("test", settings()).client("reader") is None
