@@ -9,10 +9,12 @@ begins or ends a run; arrays say what happened in it:
 """
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -112,11 +114,11 @@ class SentRecord:
 
 @dataclass(slots=True)
 class Sent:
-    """Frames of one run to one partition, by sequence. acknowledged : the first so many"""
+    """Frames of one run to one partition, by sequence, 20 bytes each. acknowledged : the first so many"""
 
     labels: list[str] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    digests: list[int] = field(default_factory=list)
+    rows: "array[int]" = field(default_factory=lambda: array("I"))
+    digests: "array[int]" = field(default_factory=lambda: array("Q"))
     acknowledged: int = 0
 
 
@@ -193,7 +195,7 @@ def _take(line: Iterable[Any], into: RunRead) -> None:
         case ["f", int(partition), int(sequence), str(label), int(rows), str(digits)]:
             sent = into.sent[partition]
             if sequence == len(sent.rows):
-                sent.labels.append(label)
+                sent.labels.append(intern(label))
                 sent.rows.append(rows)
                 sent.digests.append(int(digits, 16))
             key = partition, label

@@ -120,7 +120,7 @@ class _Counts:
 
 
 class SentCheck:
-    """Holds one partition's log against the record, record by record. Memory: about 20 bytes a frame."""
+    """Holds one partition's log against the record. Memory: about 30 bytes a frame beside the record."""
 
     def __init__(self, runs: Sequence[RunRead], partition: int) -> None:
         self.partition, self.unrecorded = partition, 0
