@@ -24,7 +24,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 from tapewatch.stack import Addresses
 
-ROWS_PER_SECOND = 4_000
+ROWS_PER_SECOND = 2_000
 INSTRUMENTS = 300
 SAMPLE_S = 5.0
 START_S = 600.0

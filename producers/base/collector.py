@@ -99,6 +99,7 @@ class Collector:
     ) -> Rows | None:
         if not records:
             return None
+        rows: Rows | None
         try:
             rows = rows_of(row_type, self._names, records, optional)
         except OverflowError:

@@ -11,12 +11,39 @@ from producers.base.collector import Collector
 from producers.base.histogram import Latencies
 from producers.base.offset import ClockOffset
 from tapewatch.exposition import Sample, family, sample_line
+from tapewatch.monitoring import counter, gauge, histogram
 from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
 
 TYPES = len(RowType)
 PREFIX = "tapewatch_producer"
 _FIRST_OCTAVE, _LAST_OCTAVE = 18, 35
 """Buckets shown of the delays: 2^18 ns (0.26 ms) to 2^35 ns (34 s), each twice the one before."""
+_METRICS = {
+    "messages": counter(f"{PREFIX}_messages_total", "Messages that came in, by kind.", "feed", "kind"),
+    "dropped": counter(f"{PREFIX}_dropped_total", "Messages or rows rightly left out, by reason.", "feed", "reason"),
+    "refused": counter(f"{PREFIX}_refused_total", "Messages that could not be taken, by reason.", "feed", "reason"),
+    "violations": counter(f"{PREFIX}_violations_total", "Rebuilt books that were not sound, by kind.", "feed", "kind"),
+    "connections": counter(f"{PREFIX}_connections_total", "Websockets opened, renewals included.", "feed", "link"),
+    "losses": counter(f"{PREFIX}_losses_total", "Websockets that broke.", "feed", "link"),
+    "answers": counter(f"{PREFIX}_answers_total", "Answers of web services that could be used.", "feed", "host"),
+    "request_failures": counter(
+        f"{PREFIX}_request_failures_total", "Attempts at requests that failed, by reason.", "feed", "host", "reason"
+    ),
+    "rows": counter(f"{PREFIX}_rows_total", "Rows handed on, by instrument and type.", "feed", "instrument", "type"),
+    "gaps": counter(f"{PREFIX}_gaps_total", "Gap status rows.", "feed", "instrument"),
+    "resyncs": counter(f"{PREFIX}_resyncs_total", "Resync status rows.", "feed", "instrument"),
+    "halts": counter(f"{PREFIX}_halts_total", "Halt status rows.", "feed", "instrument"),
+    "last_event": gauge(
+        f"{PREFIX}_last_event_timestamp_seconds", "Venue time of the newest row.", "feed", "instrument"
+    ),
+    "last_receipt": gauge(
+        f"{PREFIX}_last_receipt_timestamp_seconds", "Receipt time of the newest row.", "feed", "instrument"
+    ),
+    "clock": gauge(f"{PREFIX}_clock_offset_seconds", "Venue's clock minus ours.", "feed", "method"),
+    "ack_latency": histogram(
+        f"{PREFIX}_ack_latency_seconds", "From the receipt of a message to the acknowledgement of its rows.", "feed"
+    ),
+}
 _Counts = npt.NDArray[np.int64]
 _KINDS = {StatusKind.GAP: "gaps", StatusKind.RESYNC: "resyncs", StatusKind.HALT: "halts"}
 
@@ -177,7 +204,7 @@ class FeedMetrics:
             yield from self._counter(name, self._samples(self._status[status], {}))
         for name, times in (("last_event", self._event), ("last_receipt", self._received)):
             samples = [({"feed": self.feed, **labels}, ns / 1e9) for labels, ns in self._samples(times, {})]
-            yield from family(f"{PREFIX}_{name}_timestamp_seconds", "gauge", _TEXTS[name], samples)
+            yield from _family(name, samples)
 
     def _samples(self, values: _Counts, labels: Mapping[str, str]) -> list[Sample]:
         """The instruments' values that are not 0."""
@@ -188,12 +215,13 @@ class FeedMetrics:
     def _counter(self, name: str, samples: Iterable[Sample]) -> list[str]:
         """A counter's lines."""
         own: list[Sample] = [({"feed": self.feed, **labels}, value) for labels, value in samples]
-        return family(f"{PREFIX}_{name}_total", "counter", _TEXTS[name], own)
+        return _family(name, own)
 
     def _delays(self) -> Iterator[str]:
         """The histogram of the delays."""
-        name, feed = f"{PREFIX}_ack_latency_seconds", {"feed": self.feed}
-        yield f"# HELP {name} From the receipt of a message to the acknowledgement of its rows."
+        metric, feed = _METRICS["ack_latency"], {"feed": self.feed}
+        name = metric.name
+        yield f"# HELP {name} {metric.text}"
         yield f"# TYPE {name} histogram"
         for seconds, shorter in self.ack.below_octaves(_FIRST_OCTAVE, _LAST_OCTAVE):
             yield sample_line(f"{name}_bucket", {**feed, "le": repr(seconds)}, shorter)
@@ -207,24 +235,10 @@ class FeedMetrics:
         if found is None:
             return []
         labels = {"feed": self.feed, "method": found.method}
-        name = f"{PREFIX}_clock_offset_seconds"
-        return family(name, "gauge", _TEXTS["clock"], [(labels, found.offset_s)])
+        return _family("clock", [(labels, found.offset_s)])
 
 
-_TEXTS = {
-    "messages": "Messages that came in, by kind.",
-    "dropped": "Messages or rows rightly left out, by reason.",
-    "refused": "Messages that could not be taken, by reason.",
-    "violations": "Rebuilt books that were not sound, by kind.",
-    "connections": "Websockets opened, renewals included.",
-    "losses": "Websockets that broke.",
-    "answers": "Answers of web services that could be used.",
-    "request_failures": "Attempts at requests that failed, by reason.",
-    "rows": "Rows handed on, by instrument and type.",
-    "gaps": "Gap status rows.",
-    "resyncs": "Resync status rows.",
-    "halts": "Halt status rows.",
-    "last_event": "Venue time of the newest row.",
-    "last_receipt": "Receipt time of the newest row.",
-    "clock": "Venue's clock minus ours.",
-}
+def _family(name: str, samples: Iterable[Sample]) -> list[str]:
+    """A metric's lines."""
+    metric = _METRICS[name]
+    return family(metric.name, metric.kind, metric.text, samples)

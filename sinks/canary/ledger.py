@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from tapewatch import topics
 from tapewatch.canaries import STAGES, Canary, Stage
 from tapewatch.clock import NANOS
 from tapewatch.messages import Alert
@@ -20,7 +21,7 @@ LATE_NS = 3600 * NANOS
 
 @dataclass(slots=True)
 class Sighting:
-    """An alert of a canary instrument.
+    """An alert of a canary instrument. topic, partition : of the market row that decided it
 
     decided_ns : log time of its decision; recorded_ns : of its record, by the broker's clock
     seen_ns : stage to the time at which we first could read it there
@@ -30,6 +31,8 @@ class Sighting:
     id: str
     scenario: str
     instrument: str
+    topic: str
+    partition: int
     decided_ns: int
     recorded_ns: int
     timed: bool
@@ -65,8 +68,9 @@ class Ledger:
     def sight(self, alert: Alert, recorded_ns: int, now_ns: int, timed: bool) -> None:
         """An alert of a canary instrument was read from the topic. Later revisions of it tell nothing more."""
         if alert.id not in self._sightings:
-            decided = from_rfc3339(alert.decided)
-            found = Sighting(alert.id, alert.scenario, alert.instrument, decided, recorded_ns, timed)
+            decided, source = from_rfc3339(alert.decided), alert.provenance
+            place = (alert.instrument, source.topic, source.partition)
+            found = Sighting(alert.id, alert.scenario, *place, decided, recorded_ns, timed)
             found.seen_ns["topic"] = now_ns
             self._sightings[alert.id] = found
 
@@ -122,13 +126,14 @@ class Ledger:
 
     def _alert_of(self, canary: Canary) -> Sighting | None:
         """The first alert of the canary's scenario that was decided after it began, and before its next one could."""
-        start = from_rfc3339(canary.start)
+        start, topic = from_rfc3339(canary.start), topics.market(canary.feed)
         end = from_rfc3339(canary.due) + LATE_NS
         mine = [
             each
             for each in self._sightings.values()
             if each.instrument == canary.instrument
             and each.scenario == canary.scenario
+            and (each.topic, each.partition) == (topic, canary.partition)
             and start < each.decided_ns <= end
         ]
         return min(mine, key=lambda each: each.decided_ns, default=None)

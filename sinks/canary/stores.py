@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import psycopg2
+from sqlalchemy.engine import make_url
 
 from sinks.elasticsearch import mappings
 from sinks.elasticsearch.client import connect, server_errors
@@ -23,7 +24,8 @@ class Postgres:
     errors: tuple[type[Exception], ...] = (psycopg2.Error,)
 
     def __init__(self, settings: Settings) -> None:
-        self._url = settings.postgres_url().replace("postgresql+psycopg2://", "postgresql://", 1)
+        address = make_url(settings.postgres_url()).set(drivername="postgresql")
+        self._url = address.render_as_string(hide_password=False)
         self._session: psycopg2.extensions.connection | None = None
 
     def there(self, ids: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import msgspec
 
 from sinks.reconcile.ledger import KINDS
 from tapewatch.exposition import Sample, family
+from tapewatch.monitoring import Metric, counter, gauge
 from tapewatch.rfc3339 import to_rfc3339
 
 EXAMPLES = 20
@@ -52,10 +53,17 @@ class Report(msgspec.Struct, frozen=True):
         return said
 
 
+ROUNDS = counter("tapewatch_reconcile_rounds_total", "Comparisons made.")
+FAILURES = counter("tapewatch_reconcile_failures_total", "Comparisons that failed.")
+IN_TOPIC = gauge("tapewatch_reconcile_topic_alerts", "Alerts in the topic.")
+IN_STORE = gauge("tapewatch_reconcile_alerts", "Alerts kept, by store.", "store")
+DIFFERENCES = gauge("tapewatch_reconcile_differences", "Differences left, by store and kind.", "store", "kind")
+REPAIRED = gauge("tapewatch_reconcile_repaired", "Repaired in the last comparison.", "store")
+
+
 def metrics(report: Report | None, rounds: int, failures: int) -> str:
     """Prometheus' text format."""
-    lines = family("tapewatch_reconcile_rounds_total", "counter", "Comparisons made.", [({}, rounds)])
-    lines += family("tapewatch_reconcile_failures_total", "counter", "Comparisons that failed.", [({}, failures)])
+    lines = _family(ROUNDS, [({}, rounds)]) + _family(FAILURES, [({}, failures)])
     if report is not None:
         stores: Mapping[str, StoreReport] = report.stores
         differences: list[Sample] = [
@@ -65,11 +73,13 @@ def metrics(report: Report | None, rounds: int, failures: int) -> str:
         ]
         kept: list[Sample] = [({"store": name}, store.alerts) for name, store in stores.items()]
         repaired: list[Sample] = [({"store": name}, count) for name, count in report.repaired.items()]
-        lines += family("tapewatch_reconcile_topic_alerts", "gauge", "Alerts in the topic.", [({}, report.alerts)])
-        lines += family("tapewatch_reconcile_alerts", "gauge", "Alerts kept, by store.", kept)
-        lines += family("tapewatch_reconcile_differences", "gauge", "Differences left, by store and kind.", differences)
-        lines += family("tapewatch_reconcile_repaired", "gauge", "Repaired in the last comparison.", repaired)
+        lines += _family(IN_TOPIC, [({}, report.alerts)]) + _family(IN_STORE, kept)
+        lines += _family(DIFFERENCES, differences) + _family(REPAIRED, repaired)
     return "\n".join(lines) + "\n"
+
+
+def _family(metric: Metric, samples: list[Sample]) -> list[str]:
+    return family(metric.name, metric.kind, metric.text, samples)
 
 
 def made(at_ns: int, since_ns: int, until_ns: int, **more: object) -> Report:

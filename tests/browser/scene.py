@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from console import serve
 from infra import migrations
 from tapewatch import kafka, messages, topics
+from tapewatch.clock import NANOS, WALL
 from tapewatch.instruments import Instrument
 from tapewatch.messages import alert_id, to_rfc3339
 from tapewatch.registry import register
@@ -44,7 +45,7 @@ def filled(stack: Addresses, data: Path) -> Settings:
     with superuser(msgspec.structs.replace(settings, postgres=PostgresSettings(url=stack.postgres_url))) as cursor:
         cursor.execute(f"CREATE DATABASE {name}")
     migrations.migrate(url)
-    every = (topics.shared_topics, topics.paper_topics, topics.case_topics, topics.source_topics)
+    every = (topics.canary_topics, topics.shared_topics, topics.paper_topics, topics.case_topics, topics.source_topics)
     kafka.create_topics(settings, [spec for specs in every for spec in specs(settings.topics)])
     register(settings, [Instrument(id=NAMES[0], name=EVIL, currency="USD", lot=10.0), Instrument(id=NAMES[1])])
     feed = f"p{uuid.uuid4().hex[:10]}"
@@ -83,9 +84,25 @@ def _send(settings: Settings, feed: str) -> None:
         )
         for step in range(5)
     ]  # fmt: skip
+    sent += _canaries(feed)
     for message in sent:
         sender.producer.produce(message.TOPIC, messages.encode(message), partition=0)
     sender.producer.flush()
+
+
+def _canaries(feed: str) -> list[messages.Message]:
+    """One that was found, and one that was missed after it."""
+    made: list[messages.Message] = []
+    for number, state in enumerate(("found", "missed")):
+        start = WALL.now() - (600 - 300 * number) * NANOS
+        fared = {"alert": ALERT, "decision_s": 2.5, "stages": {"topic": 0.2, "postgres": 0.4}} if not number else {}
+        at = to_rfc3339(start)
+        made.append(messages.Canary(
+            id=messages.stable_id(feed, number), revision=1, state=state, feed="canary", partition=number,
+            scenario="pump_and_dump", instrument=f"CANARY_{number + 1}.SIMX", start=at, strength=0.6,
+            due=to_rfc3339(start + 60 * NANOS), every_s=300.0, in_a_row=number, at=at, **fared,
+        ))  # fmt: skip
+    return made
 
 
 @contextmanager

@@ -189,7 +189,9 @@ def test_watcher_that_starts_again_judges_nothing_twice(ours) -> None:
     )
     producer = kafka.producer(ours)
     decided = to_rfc3339(now - 15 * NANOS)
-    told = msgspec.structs.replace(alert(0.0, instrument=name), id=stable_id(name, 1), onset=begun, decided=decided)
+    told = msgspec.structs.replace(
+        alert(0.0, instrument=name, topic=topics.market(feed)), id=stable_id(name, 1), onset=begun, decided=decided
+    )
     producer.produce(topics.ALERTS, encode(told), name.encode(), timestamp=(now - 14 * NANOS) // 1_000_000)
     for each in (seen, lost):
         producer.produce(topics.CANARIES, encode(each), each.id.encode(), 0)

@@ -31,7 +31,13 @@ def injected(after_s: float = 0.0, instrument: str = NAME) -> Canary:
     )
 
 
-def alert(after_s: float, scenario: str = "pump_and_dump", instrument: str = NAME, revision: int = 0) -> Alert:
+def alert(
+    after_s: float,
+    scenario: str = "pump_and_dump",
+    instrument: str = NAME,
+    revision: int = 0,
+    topic: str = "market.canary",
+) -> Alert:
     at = to_rfc3339(START + int(after_s * NANOS))
     return Alert(
         id=alert_id(scenario, instrument, START),
@@ -46,7 +52,7 @@ def alert(after_s: float, scenario: str = "pump_and_dump", instrument: str = NAM
         score=90.0,
         sentence="a pump",
         data_tier="trades",
-        provenance=Provenance("market.canary", 0, 1, 2, 2, "c", {}, "b"),
+        provenance=Provenance(topic, 0, 1, 2, 2, "c", {}, "b"),
     )
 
 
@@ -152,12 +158,13 @@ def test_alert_that_was_there_before_we_looked_counts_without_times() -> None:
     assert found.stages == {"topic": None, "postgres": None}
 
 
-def test_other_scenario_other_canary_and_earlier_alert_find_nothing() -> None:
+def test_other_scenario_canary_feed_and_earlier_alert_find_nothing() -> None:
     bench = Bench(["topic"])
     bench.hear(injected(60.0))
     bench.sight(alert(70.0, scenario="spoofing"), 70.0)
     bench.sight(alert(70.0, instrument="CANARY_2.SIMX"), 70.0)
     bench.sight(alert(50.0), 50.0)
+    bench.sight(msgspec.structs.replace(alert(75.0, topic="market.other"), id="0" * 32), 75.0)
     (missed,) = bench.judge(181.0)
     assert missed.state == "missed"
 

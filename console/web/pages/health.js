@@ -121,7 +121,7 @@ function lastCanaries(rows) {
   return table(
     [
       { heading: t("Injected"), cell: (each) => time(each.at) },
-      { heading: t("Instrument"), cell: (each) => (each.alert ? h("a", { href: `#/alerts/${each.alert}` }, each.instrument) : each.instrument) },
+      { heading: t("Instrument"), cell: (each) => (each.alert ? h("a", { href: `/alerts/${each.alert}` }, each.instrument) : each.instrument) },
       { heading: t("Partition"), numeric: true, cell: (each) => number(each.partition, 0) },
       { heading: t("State"), cell: (each) => chip(looks[each.state] ?? "low", t(each.state)) },
       { heading: t("Decided after"), numeric: true, cell: (each) => took(each.decision_s) },

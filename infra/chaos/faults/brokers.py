@@ -1,22 +1,38 @@
 """Faults of the three brokers, one at a time: each waits until the last one's replicas are all back in sync."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infra.chaos.faults.kind import OUTPUT, Fault, Ground, Kind, NotInjectedError, Pause, comes
+from infra.chaos.faults.kind import OUTPUT, Fault, Ground, Kind, NotInjectedError, Pause, asleep, comes
 from infra.chaos.faults.processes import frozen, running
 from tapewatch import topics
 
-IN_SYNC_S = 30.0
+IN_SYNC_S = 45.0
 """How long a fault waits for all replicas; with one already away, another would take the last but one."""
+NOTICED_S = 4.0
+"""After that long the cluster itself says that a broker is away (broker.session.timeout.ms is 2.5 s)."""
+
+_TURN = threading.Lock()
 
 
-def await_in_sync(site: Ground, pause: Pause) -> AdminClient:
-    """Wait until every partition has all its replicas; NotInjectedError where that takes over half a minute."""
-    admin = AdminClient({"bootstrap.servers": site.direct, "log_level": 0, "socket.timeout.ms": 6000})
-    if not comes(lambda: _in_sync(admin), pause, IN_SYNC_S):
-        raise NotInjectedError("a broker was not back in sync")
-    return admin
+@contextmanager
+def turn(site: Ground, pause: Pause) -> Iterator[AdminClient]:
+    """Alone among the faults of brokers, begun when every partition has all its replicas.
+
+    NotInjectedError where that takes over three quarters of a minute.
+    """
+    with _TURN:
+        admin = AdminClient({"bootstrap.servers": site.direct, "log_level": 0, "socket.timeout.ms": 6000})
+        if not comes(lambda: _in_sync(admin), pause, IN_SYNC_S):
+            raise NotInjectedError("a broker was not back in sync")
+        try:
+            yield admin
+        finally:
+            asleep(NOTICED_S)
 
 
 def _in_sync(admin: AdminClient) -> bool:
@@ -38,46 +54,49 @@ def _leader(site: Ground, fault: Fault, admin: AdminClient) -> tuple[str, str]:
 
 def kill_leader(site: Ground, fault: Fault, pause: Pause) -> str:
     """SIGKILL of the broker that leads a market partition; the site starts it again."""
-    name, said = _leader(site, fault, await_in_sync(site, pause))
-    running(site, name).kill()
+    with turn(site, pause) as admin:
+        name, said = _leader(site, fault, admin)
+        running(site, name).kill()
     return said
 
 
 def freeze_leader(site: Ground, fault: Fault, pause: Pause) -> str:
     """SIGSTOP of such a broker: its connections stay open and say nothing."""
-    name, said = _leader(site, fault, await_in_sync(site, pause))
-    with frozen(running(site, name)):
-        pause(fault.length_s)
+    with turn(site, pause) as admin:
+        name, said = _leader(site, fault, admin)
+        with frozen(running(site, name)):
+            pause(fault.length_s)
     return said
 
 
 def restart(site: Ground, fault: Fault, pause: Pause) -> str:
     """SIGTERM of a drawn broker: it hands its partitions over, ends, and is started again."""
-    await_in_sync(site, pause)
     brokers = site.of("broker")
     name = brokers[int(fault.draw * len(brokers))].name
-    running(site, name).ask()
+    with turn(site, pause):
+        running(site, name).ask()
     return name
 
 
 def kill_controller(site: Ground, fault: Fault, pause: Pause) -> str:
     """SIGKILL of the broker that leads the controllers."""
-    await_in_sync(site, pause)
-    name = site.controller()
-    running(site, name).kill()
+    with turn(site, pause):
+        name = site.controller()
+        running(site, name).kill()
     return f"{name}, the controller"
 
 
 def lose(site: Ground, fault: Fault, pause: Pause) -> str:
     """SIGKILL of a market partition's leader, which stays away for the fault's length."""
-    name, said = _leader(site, fault, await_in_sync(site, pause))
-    broker = running(site, name)
-    broker.hold()
-    try:
-        broker.kill()
-        pause(fault.length_s)
-    finally:
-        broker.release()
+    with turn(site, pause) as admin:
+        name, said = _leader(site, fault, admin)
+        broker = running(site, name)
+        broker.hold()
+        try:
+            broker.kill()
+            pause(fault.length_s)
+        finally:
+            broker.release()
     return said
 
 

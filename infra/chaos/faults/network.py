@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infra.chaos.faults.brokers import await_in_sync
+from infra.chaos.faults.brokers import turn
 from infra.chaos.faults.kind import ELASTICSEARCH, OUTPUT, POSTGRES, Fault, Ground, Kind, NotInjectedError, Pause
 from infra.chaos.proxy import Proxy
 
@@ -44,10 +44,9 @@ def delay(site: Ground, fault: Fault, pause: Pause) -> str:
 
 def part_from_broker(site: Ground, fault: Fault, pause: Pause) -> str:
     """Our processes cannot reach one broker, which the other brokers still see; what waited arrives late."""
-    await_in_sync(site, pause)
     brokers = _brokers(site)
     name, proxy = brokers[int(fault.draw * len(brokers))]
-    with healed(proxy):
+    with turn(site, pause), healed(proxy):
         proxy.block()
         pause(fault.length_s)
     return name
