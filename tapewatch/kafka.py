@@ -26,7 +26,14 @@ class BrokerAwayError(TapewatchError):
     """No broker answers."""
 
 
-_NOT_READY = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
+_NOT_READY = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    # The connection to a leader that dies is taken down under a request that waits on it.
+    KafkaError._DESTROY_BROKER,
+    KafkaError._TRANSPORT,
+)
 
 
 def _common(settings: Settings) -> dict[str, Any]:
