@@ -1,6 +1,6 @@
 """What a replayed dead letter does in the engine: it counts in the second that is open, and changes no other."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.feed.log_tail import LogTail
@@ -108,6 +108,7 @@ def test_next_writer_of_a_feed_does_not_take_a_replays_time_for_the_feeds() -> N
     assert (tail.newest_ns, tail.epochs) == (0, {})
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 9.9), st.booleans()), max_size=30))
 def test_no_replay_reopens_a_second(rows: list[tuple[float, bool]]) -> None:
     driver, newest = m.new_driver([A]), 0.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinks.elasticsearch.intake import Intake
@@ -82,6 +82,7 @@ def test_only_rows_of_market_topics_are_taken_for_the_engines_where_nobody_is_na
 names = st.sampled_from(["reason", "origin_topic", "origin_offset", "bytes", "sha256", "row", "kind", "detail", "x"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(names, st.none() | st.binary(max_size=30))), st.none() | st.binary(max_size=80))
 def test_no_letter_stops_whoever_reads_it_or_steers_the_terminal(headers, value) -> None:
     found = read(Kept("market.x.dlq", value, headers))  # type: ignore[arg-type]
@@ -96,6 +97,7 @@ def test_retry_carries_the_record_as_it_was() -> None:
     assert retry.opened(retry.headers(told), b"value") == told
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(retry._OURS)), st.binary(max_size=12))))
 def test_what_is_no_retry_is_refused(headers) -> None:
     try:
