@@ -232,7 +232,12 @@ class Runner:
         finally:
             ahead.close()
             self._write_labels()
-        self._live.close(self._sent_ns)
+        if self._record is None or (self._sent_ns + 1) % NANOS == 0:
+            self._live.close(self._sent_ns)
+        else:
+            # A later run may go on within this second: it is not closed.
+            self._live.flush(self._sent_ns)
+            self._live.writer.flush()
         if self._record is not None:
             self._record.end(self._sent_ns)
 

@@ -1,30 +1,33 @@
 """`make soak ARGS=fuzz`: ten million mutated inputs over all targets, each in a process of its own."""
 
-import json
+import multiprocessing
 import os
-import queue
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
+import psutil
 
 from benchmarks.fuzz.targets import TARGETS
-from benchmarks.fuzz.worker import AtWork
+from benchmarks.fuzz.worker import AtWork, work
 from tapewatch.settings import Settings
 
 INPUTS = 10_000_000
 """In all; a target's part is by its share."""
 PROCESSES = 2 * (os.cpu_count() or 1)
-STUCK_S = 300.0
-"""A worker that says nothing for so long hangs, s: many times what a batch takes on a busy machine."""
+STUCK_S = 120.0
+"""A worker that takes so much processor time without a word hangs, s."""
+DEATHS = 20
+"""Crashes or hangs after which targets are given up."""
 USUAL_MINUTES = 45.0
 SEED = 9
+_FORK = multiprocessing.get_context("fork")
 FOUND = "tapewatch-fuzz-found"
 """Folder, among the temporary files, of inputs that broke a promise."""
 
@@ -83,80 +86,104 @@ class Progress:
         self.rss_mib = max(before.rss_mib, int(told["rss_mib"]))
 
 
+@dataclass(slots=True)
+class Worker:
+    """A process at a target. before : the target's progress when it began; at_work : its input at work
+    said_s : processor time that it had taken when it last spoke
+    """
+
+    name: str
+    process: Any
+    before: Progress
+    at_work: Path
+    said_s: float = 0.0
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time so far; of one that is gone, as when it last spoke."""
+        try:
+            used = psutil.Process(self.process.pid).cpu_times()
+            return float(used.user + used.system)
+        except psutil.Error:
+            return self.said_s
+
+
+class Soak:
+    """Targets at work. Workers are forked, so that nothing is imported twice."""
+
+    def __init__(self, inputs: int, folder: Path, found: Path, deadline: float) -> None:
+        whole = sum(target.share for target in TARGETS.values())
+        self.tried = {name: Progress(inputs * target.share // whole) for name, target in TARGETS.items()}
+        self.tried[next(iter(TARGETS))].wanted += inputs - sum(each.wanted for each in self.tried.values())
+        self.ended = {"crash": 0, "hang": 0}
+        self._todo = list(TARGETS)
+        self._folder, self._found, self._deadline = folder, found, deadline
+        self._workers: dict[Connection, Worker] = {}
+
+    def run(self) -> None:
+        """Until all inputs are taken, or the time is over."""
+        while self._workers or (self._todo and time.monotonic() < self._deadline):
+            while self._todo and len(self._workers) < PROCESSES and time.monotonic() < self._deadline:
+                self._start(self._todo.pop(0))
+            for one in wait(list(self._workers), timeout=1.0):
+                self._hear(cast(Connection, one))
+            for worker in self._workers.values():
+                if worker.cpu_s - worker.said_s > STUCK_S or time.monotonic() > self._deadline:
+                    worker.process.kill()
+
+    def _start(self, name: str) -> None:
+        progress, at_work = self.tried[name], self._folder / f"at-work-{name}"
+        ours, theirs = _FORK.Pipe(duplex=False)
+        left = progress.wanted - progress.done
+        words = (name, progress.seed, left, at_work, self._found, theirs.send)
+        process = _FORK.Process(target=work, args=words)
+        process.start()
+        theirs.close()
+        progress.seed += 1
+        self._workers[ours] = Worker(name, process, replace(progress), at_work)
+
+    def _hear(self, one: Connection) -> None:
+        """What a worker says, or that it has ended."""
+        worker = self._workers[one]
+        progress = self.tried[worker.name]
+        try:
+            told = one.recv()
+        except EOFError:
+            del self._workers[one]
+            self._end(worker, progress)
+            return
+        worker.said_s = worker.cpu_s
+        progress.add(worker.before, told)
+        progress.findings |= told["findings"]
+
+    def _end(self, worker: Worker, progress: Progress) -> None:
+        worker.process.join()
+        code = worker.process.exitcode
+        if code and time.monotonic() < self._deadline:
+            ended = "hang" if worker.cpu_s - worker.said_s > STUCK_S else "crash"
+            data = AtWork.read(worker.at_work) if worker.at_work.exists() else b""
+            (self._found / f"{worker.name}-died").write_bytes(data)
+            said = signal.Signals(-code).name if code < 0 else f"exit {code}"
+            progress.findings[f"{ended}: {said}"] = repr(data[:100])
+            progress.done += 1
+            self.ended[ended] += 1
+            if self.ended[ended] < DEATHS:
+                self._todo.insert(0, worker.name)
+            return
+        print(
+            f"{worker.name}: {progress.done:,} inputs, {len(progress.findings)} findings", file=sys.stderr, flush=True
+        )
+
+
 def run(_settings: Settings, minutes: float) -> Fuzzed:
     """All targets; what is not done when the time is over is left."""
-    whole, begun = sum(target.share for target in TARGETS.values()), time.monotonic()
-    tried = {name: Progress(INPUTS * target.share // whole) for name, target in TARGETS.items()}
-    first = next(iter(tried.values()))
-    first.wanted += INPUTS - sum(each.wanted for each in tried.values())
-    todo: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for name in tried:
-        todo.put(name)
-    crashes = {"crash": 0, "hang": 0}
+    begun = time.monotonic()
+    found = Path(tempfile.gettempdir()) / FOUND
+    found.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tapewatch-fuzz-") as folder:
-        kept = Path(tempfile.gettempdir()) / FOUND
-        kept.mkdir(exist_ok=True)
-        deadline = begun + minutes * 60
-
-        def work(number: int) -> None:
-            while not todo.empty():
-                try:
-                    name = todo.get_nowait()
-                except queue.Empty:
-                    return
-                at_work = Path(folder) / f"at-work-{number}"
-                while tried[name].done < tried[name].wanted and time.monotonic() < deadline:
-                    ended = _worker(name, tried[name], at_work, kept, deadline)
-                    if ended:
-                        crashes[ended] += 1
-                print(f"{name}: {tried[name].done:,} inputs, {len(tried[name].findings)} findings", file=sys.stderr)
-
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(PROCESSES)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    return _result(tried, crashes, time.monotonic() - begun)
-
-
-def _worker(name: str, progress: Progress, at_work: Path, found: Path, deadline: float) -> str:
-    """One process over what is left of a target; "crash" or "hang" where it did not end by itself."""
-    before, left = replace(progress), progress.wanted - progress.done
-    words = ["--seed", str(progress.seed), "--inputs", str(left), "--at-work", str(at_work), "--found", str(found)]
-    command = [sys.executable, "-P", "-m", "benchmarks.fuzz.worker", name, *words]
-    progress.seed += 1
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
-        said = [time.monotonic()]
-        stuck = threading.Event()
-
-        def watch() -> None:
-            while process.poll() is None:
-                now = time.monotonic()
-                if now - said[0] > STUCK_S:
-                    stuck.set()
-                if stuck.is_set() or now > deadline:
-                    process.kill()
-                    return
-                time.sleep(1.0)
-
-        guard = threading.Thread(target=watch)
-        guard.start()
-        for line in process.stdout or ():
-            said[0] = time.monotonic()
-            told = json.loads(line)
-            progress.add(before, told)
-            progress.findings |= told["findings"]
-        process.wait()
-        guard.join()
-    if process.returncode == 0 or (time.monotonic() > deadline and not stuck.is_set()):
-        return ""
-    data = AtWork.read(at_work)
-    (found / f"{name}-died").write_bytes(data)
-    ended = "hang" if stuck.is_set() else "crash"
-    number = -process.returncode if process.returncode < 0 else 0
-    progress.findings[f"{ended}: {signal.Signals(number).name if number else process.returncode}"] = repr(data[:100])
-    progress.done += 1
-    return ended
+        soak = Soak(INPUTS, Path(folder), found, begun + minutes * 60)
+        soak.run()
+    return _result(soak.tried, soak.ended, time.monotonic() - begun)
 
 
 def _result(tried: dict[str, Progress], crashes: dict[str, int], seconds: float) -> Fuzzed:

@@ -1,19 +1,15 @@
-"""One target under mutated inputs, in a process of its own: `python -m benchmarks.fuzz.worker TARGET ...`.
+"""One target under mutated inputs, in a process of its own. The input at work lies in a file that outlives a crash."""
 
-Prints a JSON line every second or so. The input at work lies in a file that outlives a crash.
-"""
-
-import argparse
 import hashlib
-import json
 import mmap
 import resource
 import signal
-import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from benchmarks.fuzz.mutate import LONGEST, Mutator
 from benchmarks.fuzz.targets import TARGETS, Take, corpus
@@ -60,8 +56,11 @@ def where(error: BaseException) -> str:
     return f"{type(error).__name__} at {place}"
 
 
-def run(name: str, seed: int, inputs: int, at_work: Path, found: Path) -> None:
-    """Give a target that many inputs; those that break its promise are kept in `found`, one a place."""
+def work(name: str, seed: int, inputs: int, at_work: Path, found: Path, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Give a target that many inputs; those that break its promise are kept in `found`, one a place.
+
+    tell : hears every second or so how far it is
+    """
     take, mutator = TARGETS[name].make(), Mutator(corpus(name), seed)
     kept, findings = AtWork(at_work), dict[str, str]()
     done, slowest, said = 0, 0.0, 0.0
@@ -89,7 +88,7 @@ def run(name: str, seed: int, inputs: int, at_work: Path, found: Path) -> None:
             said = now
             told = {"done": done, "cpu_s": time.process_time() - begun, "slowest_s": slowest, "findings": findings}
             told["rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            print(json.dumps(told), flush=True)
+            tell(told)
 
 
 def one(take: Take, data: bytes) -> BaseException | None:
@@ -104,21 +103,3 @@ def one(take: Take, data: bytes) -> BaseException | None:
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     return None
-
-
-def main() -> int:
-    """Run as told."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", choices=sorted(TARGETS))
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--at-work", type=Path, required=True)
-    parser.add_argument("--found", type=Path, required=True)
-    args = parser.parse_args()
-    args.found.mkdir(parents=True, exist_ok=True)
-    run(args.target, args.seed, args.inputs, args.at_work, args.found)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

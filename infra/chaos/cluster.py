@@ -34,14 +34,11 @@ PROPERTIES = FIXED_PROPERTIES | {
     # A dead leader is replaced after this long: before a transaction of the engine (4 s) is given up by the broker.
     "broker.session.timeout.ms": 3000,
     "broker.heartbeat.interval.ms": 500,
-    # A broker that stands still leaves the in-sync set before writers lose patience (4 s), and a controller that does
-    # is replaced within about 2 s.
+    # Three brokers and all of ours start at once, on few cores.
+    "initial.broker.registration.timeout.ms": 300_000,
+    # A broker that stands still leaves the in-sync set before writers lose patience (4 s).
     "replica.lag.time.max.ms": 4000,
     "replica.socket.timeout.ms": 4000,
-    "controller.quorum.fetch.timeout.ms": 1500,
-    "controller.quorum.election.timeout.ms": 700,
-    "controller.quorum.election.backoff.max.ms": 500,
-    "controller.quorum.request.timeout.ms": 1500,
     "replica.fetch.wait.max.ms": 100,
     "num.replica.fetchers": 1,
     "controlled.shutdown.enable": "true",

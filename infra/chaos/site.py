@@ -28,7 +28,7 @@ from tapewatch.settings import Settings
 PROGRAM = (sys.executable, "-P", "-m", "tapewatch")
 FEED = "synthetic"
 TICK_S = 0.05
-START_S = 180
+START_S = 600
 END_S = 25
 BROKER_HEAP_MB = 360
 SEARCH_HEAP_MB = 400

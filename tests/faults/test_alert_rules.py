@@ -44,14 +44,19 @@ def test_promtool_accepts_the_rules_and_their_unit_tests_pass() -> None:
 
 
 @contextmanager
-def pouring(feed: Feed, value: bytes) -> Iterator[None]:
-    """Frames of a row each, many more than an engine takes that commits each frame by itself."""
+def pouring(feed: Feed) -> Iterator[None]:
+    """Frames of a row each, every second one of an instrument that nobody registered: many more than an engine or a
+    sink takes that commits each by itself.
+    """
+    names = ("AAA.XTST", "NOBODY.XTST")
+    values = [m.frame([m.quote(name, 1.0, 10.0, 11.0)], ["*", name]) for name in names]
     stop = threading.Event()
 
     def pour() -> None:
         while not stop.wait(0.05):
-            for _ in range(150):
-                feed.record(value)
+            for _ in range(75):
+                for value in values:
+                    feed.record(value)
 
     thread = threading.Thread(target=pour)
     thread.start()
@@ -132,7 +137,7 @@ def test_each_rule_fires_in_the_fault_it_is_for(settings: Settings, tmp_path: Pa
         ]  # fmt: skip
         with prometheus(tmp_path, [engine, sink, *others]) as server:
             eventually("the engine holds its partition", lambda: "ready" in ready(engine))
-            with pouring(feed, m.frame([m.quote("NOBODY.XTST", 1.0, 10.0, 11.0)], ["*", "NOBODY.XTST"])):
+            with pouring(feed):
                 server.await_firing(
                     {
                         ("TapewatchLagGrows", ENGINE),

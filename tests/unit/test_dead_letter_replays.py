@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.feed.log_tail import LogTail
-from streams.driver import Driver
+from streams.driver import FOREVER_NS, Driver
 from tapewatch.admission import REPLAY_SOURCE, Admission
 from tapewatch.checks import Reason
 from tapewatch.clock import NANOS
@@ -83,14 +83,14 @@ def test_same_replay_read_twice_counts_once() -> None:
 def test_stores_keep_what_counts_and_replayed_rows_of_sealed_seconds() -> None:
     admission = Admission(FixedRegistry([Instrument(A), Instrument(B)]))
     feed, replay = (FrameHeaders("quote", source, 0, 0, 0).to_kafka() for source in ("feed", REPLAY_SOURCE))
-    admission.admit(m.frame([quote(A, 5.0, 99, 101)], NAMES), feed, 0)
+    admission.admit(m.frame([quote(A, 5.0, 99, 101)], NAMES), feed, FOREVER_NS)
     mixed = [quote(A, 4.0, 99, 101), quote(A, 5.0, 102, 101), quote(B, 5.0, 99, 101), quote(B, 6.0, 99, 101)]
-    found = admission.admit(m.frame(mixed, NAMES), replay, 0)
+    found = admission.admit(m.frame(mixed, NAMES), replay, FOREVER_NS)
     assert found is not None
     assert [Reason(int(each)).label for each in found.reasons] == ["sealed", "crossed_quote", "accepted", "early"]
     assert found.stored().tolist() == [0, 2]
     late = FrameHeaders("quote", "feed", 0, 1, 0).to_kafka()
-    found = admission.admit(m.frame([quote(A, 4.0, 99, 101)], NAMES), late, 0)
+    found = admission.admit(m.frame([quote(A, 4.0, 99, 101)], NAMES), late, FOREVER_NS)
     assert found is not None
     assert found.stored().tolist() == []
 

@@ -1,5 +1,9 @@
 """Everything that reads strangers' bytes, under the kept corpus and under inputs that hypothesis draws."""
 
+import os
+import signal
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +12,8 @@ from hypothesis import strategies as st
 
 from benchmarks.fuzz import frame_targets, guided, market
 from benchmarks.fuzz.mutate import LONGEST, Mutator
-from benchmarks.fuzz.soak import Fuzzed, markdown
-from benchmarks.fuzz.targets import CORPUS, TARGETS, corpus
+from benchmarks.fuzz.soak import Fuzzed, Soak, markdown
+from benchmarks.fuzz.targets import CORPUS, TARGETS, Target, corpus
 from benchmarks.fuzz.worker import AtWork, HangError, one, where
 from producers.base.collector import Collector
 from tapewatch import frames
@@ -87,6 +91,25 @@ def test_worker_tells_what_was_raised_and_where_and_keeps_the_input(tmp_path: Pa
 def test_soak_that_found_something_says_so() -> None:
     result = Fuzzed(False, 5, 1.0, 5, 1, 0, 9, [], [])
     assert "1 crashes" in markdown(result)
+
+
+def test_soak_takes_every_input_and_knows_the_one_that_killed_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deadly(data: bytes) -> None:
+        if len(data) % 50 == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    targets = {"message": replace(TARGETS["message"], share=1), "headers": Target("dies", lambda: deadly, 1)}
+    monkeypatch.setattr("benchmarks.fuzz.soak.TARGETS", targets)
+    monkeypatch.setattr("benchmarks.fuzz.worker.TARGETS", targets)
+    soak = Soak(2_000, tmp_path, tmp_path, time.monotonic() + 300)
+    soak.run()
+    assert soak.tried["message"].done == 1_000
+    assert soak.ended["hang"] == 0
+    assert soak.ended["crash"] > 0
+    assert len((tmp_path / "headers-died").read_bytes()) % 50 == 3
+    assert "crash: SIGKILL" in soak.tried["headers"].findings
 
 
 def test_found_inputs_are_kept_smallest_first_and_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
