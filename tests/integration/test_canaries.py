@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from producers.canary import Canaries, run_canaries
+from producers.feed import await_engine
 from sinks.canary import CanarySink
 from sinks.notify import NotifySink
 from sinks.postgres import PostgresSink
@@ -45,7 +46,7 @@ def ours(ours, tmp_path):
         allow_networks=("127.0.0.0/8",), allow_http=True, case_wait_s=0.0, key_file=str(tmp_path / "notify.key")
     )
     (tmp_path / "notify.key").write_bytes(b"kPc5BvFKn3IwYJvBQJ8P1Vd9bNdB4P9eYyqkqVfN0bE=\n")
-    canary = msgspec.structs.replace(ours.canary, every_s=6.0, due_s=10.0, group=f"c{uuid.uuid4().hex[:10]}")
+    canary = msgspec.structs.replace(ours.canary, every_s=8.0, due_s=15.0, group=f"c{uuid.uuid4().hex[:10]}")
     return configured(msgspec.structs.replace(ours, notify=notify, canary=canary))
 
 
@@ -67,6 +68,11 @@ class Engine:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait(30)
             self._process = None
+
+
+def of_group(settings: Settings, feed: str) -> Settings:
+    """The settings with the group of the feed's engine."""
+    return msgspec.structs.replace(settings, engine=msgspec.structs.replace(settings.engine, group=f"g-{feed}"))
 
 
 @contextmanager
@@ -119,7 +125,7 @@ def test_canary_is_found_and_kept_from_people_and_an_engines_death_is_told_to_th
     subscribed(ours, market.url, instruments=["CANARY_*"])
     subscribed(ours, operator.url, about="operation")
     tokens = people(ours)
-    canaries = Canaries(feed=feed, partitions=1, back_date_s=620, in_each=14)
+    canaries = Canaries(feed=feed, partitions=1, back_date_s=610, in_each=24)
 
     def told(kind: str) -> list[dict]:
         return [
@@ -133,6 +139,8 @@ def test_canary_is_found_and_kept_from_people_and_an_engines_death_is_told_to_th
         for receiver in (market, operator):
             stack.callback(receiver.close)
         engine = stack.enter_context(engine_of(ours, feed, log))
+        # Its kernels may have to be compiled: what was injected before it looks on would be missed by right.
+        await_engine(of_group(ours, feed), feed, 1, threading.Event())
         for run in (PostgresSink(ours).run, NotifySink(ours).run, CanarySink(ours).run, produce):
             stack.enter_context(at_work(run))
         found = awaited(ours, feed, lambda each: each.state == "found", log)
