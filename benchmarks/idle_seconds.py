@@ -12,9 +12,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from confluent_kafka import TopicPartition
 
 from benchmarks.report import DOCS
@@ -93,8 +95,9 @@ def quote(now: int) -> Rows:
     """A quote of the only instrument."""
     stamp = np.array([now], dtype=np.int64)
     values = {"bid_price": 99.0, "bid_qty": 1.0, "ask_price": 101.0, "ask_qty": 1.0, "last_price": 100.0, "volume": 0.0}
-    columns = {"instrument": np.zeros(1, dtype=np.int32), "ts_event": stamp, "ts_recv": stamp}
-    return Rows(RowType.QUOTE, (NAME,), columns | {name: np.array([value]) for name, value in values.items()})
+    columns: dict[str, npt.NDArray[Any]] = {name: np.array([value]) for name, value in values.items()}
+    columns |= {"instrument": np.zeros(1, dtype=np.int32), "ts_event": stamp, "ts_recv": stamp}
+    return Rows(RowType.QUOTE, (NAME,), columns)
 
 
 def measure(settings: Settings, partitions: int, seconds: int) -> Idle:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -97,11 +98,12 @@ def test_heap_limit_of_the_settings_reaches_the_broker(layout):
     assert "-Xmx300m" in words
 
 
-def test_database_listens_on_no_network_and_its_url_names_the_socket_folder(tmp_path):
-    layout = Layout(tmp_path / "a b")
-    assert "listen_addresses=" in postgres.command(layout)
-    assert postgres.url(layout).startswith("postgresql+psycopg2://")
-    assert "a%20b" in postgres.url(layout)
+def test_database_listens_on_no_network_and_its_url_names_the_socket_folder():
+    with tempfile.TemporaryDirectory() as short:
+        layout = Layout(Path(short) / "a b")
+        assert "listen_addresses=" in postgres.command(layout)
+        assert postgres.url(layout).startswith("postgresql+psycopg2://")
+        assert "a%20b" in postgres.url(layout)
 
 
 def test_server_does_not_inherit_client_variables(monkeypatch):

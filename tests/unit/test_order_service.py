@@ -18,6 +18,8 @@ from sinks.orders.venue import Standing, Ticket, UnansweredError
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import Order, encode
+from tapewatch.monitoring import Monitor
+from tapewatch.settings import Settings
 from tests.unit.order_desk import LOG, Desk, desk
 
 BOUNDS = {"instruments": ("BTCUSDT.BINANCE",)}
@@ -67,7 +69,8 @@ async def live(path: Path, log: ListLog, sim, keys: Keys = KEYS) -> None:
 
         market = asyncio.ensure_future(trade())
         try:
-            await serve(gateway, intake, journal, venue, log, asyncio.Event(), until_idle=0.1)
+            monitor = Monitor("sink_orders", Settings())
+            await serve(gateway, intake, journal, venue, log, asyncio.Event(), monitor, until_idle=0.1)
         finally:
             market.cancel()
             journal.close()

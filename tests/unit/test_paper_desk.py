@@ -8,6 +8,7 @@ from streams.members import Key
 from streams.paper.desk import Desk, Read, companions, load
 from streams.paper.task import PaperTask
 from tapewatch import frames, topics
+from tapewatch.clock import LATEST_NS
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import PaperCommand, PaperCommit, decode, encode, stable_id
 from tapewatch.paper_settings import PaperSettings
@@ -30,9 +31,8 @@ def command(action: str, instrument: str = "") -> bytes:
 
 def records() -> list[Read]:
     """All topics of the log, the market first."""
-    found = [
-        Read(MARKET, number, frames.encode(rows), headers_of(LOG, number), 0) for number, rows in enumerate(LOG.frames)
-    ]
+    market = enumerate(LOG.frames)
+    found = [Read(MARKET, number, frames.encode(rows), headers_of(LOG, number), LATEST_NS) for number, rows in market]
     said = [encode(each) for part in LOG.signals for each in part]
     found += [Read((topics.SIGNALS, 0), number, value, None, 0) for number, value in enumerate(said)]
     cuts = range(0, len(LOG.frames), 3)

@@ -12,6 +12,7 @@ from streams.engine.task import Outgoing
 from streams.paper.broker import PaperBroker
 from streams.paper.task import PaperTask
 from tapewatch import frames
+from tapewatch.clock import LATEST_NS
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import FrameHeaders
 from tapewatch.messages import Commit, encode
@@ -41,7 +42,7 @@ def commit(first: int, end: int, log: Log = LOG) -> bytes:
 def fed(task: PaperTask, first: int, end: int) -> list[Outgoing]:
     """Market, signals and commit of one transaction."""
     for number in range(first, end):
-        task.market(number, frames.encode(LOG.frames[number]), headers_of(LOG, number), 0)
+        task.market(number, frames.encode(LOG.frames[number]), headers_of(LOG, number), LATEST_NS)
         for each in LOG.signals[number]:
             task.signal(encode(each))
     task.commit(commit(first, end))
@@ -102,7 +103,7 @@ def test_two_hundred_deaths_lose_no_order_and_double_none() -> None:
             name = chance.choice(left)
             record = topics[name][at[name]]
             if name == "market":
-                task.market(at[name], *record, 0)
+                task.market(at[name], *record, LATEST_NS)
             else:
                 (task.signal if name == "signals" else task.commit)(record)
             at[name] += 1
@@ -120,14 +121,14 @@ def test_two_hundred_deaths_lose_no_order_and_double_none() -> None:
 
 def test_a_repeated_frame_and_an_unreadable_record_change_nothing() -> None:
     task = PaperTask(TOPIC, 0, REGISTRY, QUICK)
-    task.market(0, frames.encode(LOG.frames[0]), headers_of(LOG, 0), 0)
-    task.market(1, frames.encode(LOG.frames[0]), headers_of(LOG, 0), 0)
-    task.market(2, b"nothing", headers_of(LOG, 2), 0)
+    task.market(0, frames.encode(LOG.frames[0]), headers_of(LOG, 0), LATEST_NS)
+    task.market(1, frames.encode(LOG.frames[0]), headers_of(LOG, 0), LATEST_NS)
+    task.market(2, b"nothing", headers_of(LOG, 2), LATEST_NS)
     nothing = Log(LOG.frames, [[] for _ in LOG.frames])
     task.commit(commit(0, 3, nothing))
     before = task.broker.lanes.state.copy()
     other = PaperTask(TOPIC, 0, REGISTRY, QUICK)
-    other.market(0, frames.encode(LOG.frames[0]), headers_of(LOG, 0), 0)
+    other.market(0, frames.encode(LOG.frames[0]), headers_of(LOG, 0), LATEST_NS)
     other.commit(commit(0, 1, nothing))
     assert before.tolist() == other.broker.lanes.state.tolist()
 
