@@ -77,9 +77,11 @@ def _message(buffer: Bytes, start: int, kind: int, out: Longs) -> int:
     if type_at == 0 or type_at >= buffer.size or buffer[type_at] != kind or header_at == 0:
         return NOT_A_BATCH
     body = _i64(buffer, body_at) if body_at else 0
-    out[0], out[1], out[2] = _indirect(buffer, header_at), start + 8 + length, start + 8 + length + body
-    if body < 0 or out[2] > buffer.size:
+    out[0], out[1] = _indirect(buffer, header_at), start + 8 + length
+    # Compare without adding, so that huge values cannot wrap around.
+    if body < 0 or body > buffer.size - out[1]:
         return TRUNCATED
+    out[2] = out[1] + body
     return OK
 
 

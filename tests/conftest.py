@@ -26,7 +26,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what takes minutes, unless asked for."""
     if not os.environ.get("TAPEWATCH_TEST_LONG"):
-        left_out = pytest.mark.skip(reason="takes minutes of training: set TAPEWATCH_TEST_LONG=1 to run it")
+        left_out = pytest.mark.skip(reason="takes minutes: set TAPEWATCH_TEST_LONG=1 to run it")
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(left_out)

@@ -21,7 +21,7 @@ from tapewatch.settings import Settings
 INPUTS = 10_000_000
 """In all; a target's part is by its share."""
 PROCESSES = 2 * (os.cpu_count() or 1)
-STUCK_S = 120.0
+STUCK_S, COMPILE_S = 120.0, 900.0
 """A worker that takes so much processor time without a word hangs, s."""
 DEATHS = 20
 """Crashes or hangs after which targets are given up."""
@@ -89,7 +89,8 @@ class Progress:
 @dataclass(slots=True)
 class Worker:
     """A process at a target. before : the target's progress when it began; at_work : its input at work
-    said_s : processor time that it had taken when it last spoke
+    said_s : processor time that it had taken when it last spoke; patience_s : how much more it may take in silence
+    hangs : whether it took more
     """
 
     name: str
@@ -97,6 +98,8 @@ class Worker:
     before: Progress
     at_work: Path
     said_s: float = 0.0
+    patience_s: float = COMPILE_S
+    hangs: bool = False
 
     @property
     def cpu_s(self) -> float:
@@ -128,7 +131,8 @@ class Soak:
             for one in wait(list(self._workers), timeout=1.0):
                 self._hear(cast(Connection, one))
             for worker in self._workers.values():
-                if worker.cpu_s - worker.said_s > STUCK_S or time.monotonic() > self._deadline:
+                worker.hangs = worker.cpu_s - worker.said_s > worker.patience_s
+                if worker.hangs or time.monotonic() > self._deadline:
                     worker.process.kill()
 
     def _start(self, name: str) -> None:
@@ -152,7 +156,7 @@ class Soak:
             del self._workers[one]
             self._end(worker, progress)
             return
-        worker.said_s = worker.cpu_s
+        worker.said_s, worker.patience_s = worker.cpu_s, STUCK_S
         progress.add(worker.before, told)
         progress.findings |= told["findings"]
 
@@ -160,7 +164,7 @@ class Soak:
         worker.process.join()
         code = worker.process.exitcode
         if code and time.monotonic() < self._deadline:
-            ended = "hang" if worker.cpu_s - worker.said_s > STUCK_S else "crash"
+            ended = "hang" if worker.hangs else "crash"
             data = AtWork.read(worker.at_work) if worker.at_work.exists() else b""
             (self._found / f"{worker.name}-died").write_bytes(data)
             said = signal.Signals(-code).name if code < 0 else f"exit {code}"

@@ -59,7 +59,7 @@ def where(error: BaseException) -> str:
 def work(name: str, seed: int, inputs: int, at_work: Path, found: Path, tell: Callable[[dict[str, Any]], None]) -> None:
     """Give a target that many inputs; those that break its promise are kept in `found`, one a place.
 
-    tell : hears every second or so how far it is
+    tell : hears that the target is compiled, then every second or so how far it is
     """
     take, mutator = TARGETS[name].make(), Mutator(corpus(name), seed)
     kept, findings = AtWork(at_work), dict[str, str]()
@@ -67,6 +67,7 @@ def work(name: str, seed: int, inputs: int, at_work: Path, found: Path, tell: Ca
     signal.signal(signal.SIGVTALRM, _hang)
     for data in corpus(name):
         take(data)  # compile and warm, unmeasured
+    tell({"done": 0, "cpu_s": 0.0, "slowest_s": 0.0, "findings": findings, "rss_mib": 0})
     begun = ended = time.process_time()
     while done < inputs:
         for _ in range(min(BATCH, inputs - done)):

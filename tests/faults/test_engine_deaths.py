@@ -33,7 +33,7 @@ class Deaths:
 def deaths(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deaths]:
     """One log, an engine that dies at every step once, and one that does the rest."""
     settings = Settings(data=str(tmp_path_factory.mktemp("deaths")), kafka=KafkaSettings(bootstrap=stack.bootstrap))
-    total = runs.write_market(settings, FEED, seconds=660, partitions=2, instruments=8, flushes=1)
+    total = runs.write_market(settings, FEED, seconds=680, partitions=2, instruments=24, flushes=1)
     engines = runs.Engines(settings, FEED, "group-deaths", batch_frames=10, snapshot_seconds=0.2)
     words, stood = {}, {}
     for step in STEPS:

@@ -183,7 +183,8 @@ def test_without_snapshots_and_the_beginning_of_the_log_the_engine_ends_and_says
 def cut(feed: Feed, offset: int) -> None:
     """Delete the log before an offset, as retention does."""
     place = TopicPartition(feed.topic, 0, offset)
-    kafka.admin(feed.settings).delete_records([place])[place].result(30)
+    client = kafka.admin(feed.settings)  # held, or its answer never comes
+    client.delete_records([place])[place].result(30)
 
 
 def test_offsets_lost_silently(worked: Feed) -> None:

@@ -269,12 +269,15 @@ def test_document_that_elasticsearch_refused_is_put_once_when_it_is_replayed(set
     run_sink(mine)
     asked = Asked(mine)
     index = f"{asked.prefix}-alerts"
-    asked.client.indices.put_settings(index=index, settings={"index.blocks.write": True})
+    # Refused for good: a message is no date.
+    pipeline = {"processors": [{"date": {"field": "message", "formats": ["ISO8601"]}}]}
+    asked.client.ingest.put_pipeline(id=asked.prefix, **pipeline)
+    asked.client.indices.put_settings(index=index, settings={"index.default_pipeline": asked.prefix})
     send(mine, [blocked])
     summary = run_sink(mine)
     assert summary.dead_letters["not_storable"] == 1
-    asked.client.indices.put_settings(index=index, settings={"index.blocks.write": None})
-    words = ("replay", "--by", "elasticsearch", "--instrument", blocked.instrument, "--why", "block lifted", "--yes")
+    asked.client.indices.put_settings(index=index, settings={"index.default_pipeline": None})
+    words = ("replay", "--by", "elasticsearch", "--instrument", blocked.instrument, "--why", "pipeline gone", "--yes")
     assert call(mine, capsys, *words)[1]["by_target"] == {"retry.elasticsearch": 1}
     run_sink(mine)
     assert set(asked.documents("alerts")) == {first.id, blocked.id}

@@ -210,6 +210,9 @@ def _bar(at: int, row: tuple[Any, ...], left_out: Counter[str]) -> Bar | None:
     if any(isinstance(value, Inexact) for value in row):
         left_out["not_exact_float"] += 1
         return None
+    if not all(isinstance(value, float | int) for value in (*row[:4], volume or 0)):
+        left_out["bad_bar"] += 1
+        return None
     bar = Bar(at * NANOS, float(opening), float(high), float(low), float(close), float(volume or 0))
     if not bar.sound or bar.volume < 0.0 or bar.opened <= 0:
         left_out["bad_bar"] += 1
