@@ -149,4 +149,4 @@ def test_sink_reads_every_topic_that_has_a_table():
     engine = {"instruments", "features", "scores", "bars", "alerts", "signals", "coverage"}
     desk = {"cases", "case.answers", "suppressions", "labels", "proposals"}
     slow = {"predictions", "rankings", "news", "factors"}
-    assert set(TOPICS) == engine | {"orders", "fills", "positions"} | desk | slow
+    assert set(TOPICS) == engine | {"orders", "fills", "positions", "retry.postgres"} | desk | slow
