@@ -30,6 +30,8 @@ def empty_all(settings: Settings) -> None:
     """Delete every record of every topic that keeps no newest value a key: a sink of a new database reads them all."""
     client = kafka.admin(settings)
     names = [name for name in kafka.existing_topics(client) if not name.startswith("__")]
+    if not names:
+        return
     asked = client.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name) for name in names])
     empty(settings, *(each.name for each, answer in asked.items() if _is_plain(answer.result())))
 
