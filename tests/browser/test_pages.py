@@ -86,7 +86,7 @@ def test_health_page_shows_how_canaries_fared_and_that_the_last_one_was_missed(c
         scene.shown(page, address, "/health")
         page.get_by_text("the last 1 canaries were missed").wait_for()
         of_day = page.get_by_role("region", name="Canaries: median").locator("tbody tr").last.locator("td")
-        assert of_day.all_inner_texts()[1:7] == ["24", "2", "1", "0", "1", "50.0 %"]
+        assert of_day.all_inner_texts()[1:7] == ["24", "2", "1", "0", "1", "50 %"]
         last = page.get_by_role("region", name="The last canaries").locator("tbody tr")
         assert [row.locator(".chip").inner_text() for row in last.all()] == ["missed", "found"]
         assert last.last.get_by_role("link").get_attribute("href").endswith(scene.ALERT)

@@ -4,17 +4,18 @@ import json
 import re
 from typing import Any
 
-_PHRASE = re.compile(r'([\w.@]+) : "?([^"]+?)"?')
+_PHRASE = re.compile(r'(not )?([\w.@]+) : "?([^"]+?)"?')
 
 
 def query_of(kuery: str) -> dict[str, Any]:
-    """The part of Kibana's query language that our panels use: `field : value`, joined by `and`."""
-    filters = []
+    """The part of Kibana's query language that our panels use: `field : value`, `*` for any value, or `not` that, joined by `and`."""
+    filters, others = [], []
     for part in filter(None, kuery.split(" and ")):
         found = _PHRASE.fullmatch(part)
         assert found, f"not understood: {part}"
-        filters.append({"term": {found[1]: found[2]}})
-    return {"bool": {"filter": filters}}
+        wanted = {"exists": {"field": found[2]}} if found[3] == "*" else {"term": {found[2]: found[3]}}
+        (others if found[1] else filters).append(wanted)
+    return {"bool": {"filter": filters, "must_not": others}}
 
 
 def layer_of(panel: dict[str, Any]) -> dict[str, Any]:
@@ -25,7 +26,11 @@ def layer_of(panel: dict[str, Any]) -> dict[str, Any]:
 def fields_of(panel: dict[str, Any]) -> set[str]:
     """Every field that a panel names, its annotations' time and extra fields included."""
     named = {column["sourceField"] for column in layer_of(panel)["columns"].values()} - {"___records___"}
-    named |= {part.split(" : ")[0] for part in panel["attributes"]["state"]["query"]["query"].split(" and ") if part}
+    named |= {
+        part.split(" : ")[0].removeprefix("not ")
+        for part in panel["attributes"]["state"]["query"]["query"].split(" and ")
+        if part
+    }
     return named
 
 

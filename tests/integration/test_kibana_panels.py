@@ -15,7 +15,7 @@ from sinks.elasticsearch.item import Item
 from tapewatch import frames, messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
-from tapewatch.messages import Case, Cause, Commit, Position, Prediction, Signal, encode, stable_id, to_rfc3339
+from tapewatch.messages import Canary, Case, Cause, Commit, Position, Prediction, Signal, encode, stable_id, to_rfc3339
 from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.rows import RowType
 from tapewatch.settings import Settings
@@ -73,8 +73,17 @@ def told() -> list[tuple[str, messages.Message]]:
                           name="lstm", model="m", reference=10.0, value=11.0)  # fmt: skip
     commit = Commit(topic="market.test", partition=0, first_offset=0, next_offset=9, frames=9, rows={"quote": 10},
                     refused={"late": 2}, clock=ts, instance="engine-1", build="b", alerts=1)  # fmt: skip
-    return [(topics.ALERTS, alert(1)), (topics.CASES, case), (topics.SIGNALS, signal), (topics.PREDICTIONS, forecast),
-            (topics.POSITIONS, position), (topics.COMMITS, commit)]  # fmt: skip
+    canary = Canary(id=stable_id("c", 1), revision=1, state="found", feed="canary", partition=0, scenario="pump",
+                    instrument="CANARY_1.SIMX", start=ts, strength=1.0, due=ts, every_s=300.0, alert=stable_id("a", 1),
+                    decision_s=2.5, stages={"topic": 0.1, "postgres": 0.5, "elasticsearch": 1.0}, at=ts)  # fmt: skip
+    signals = [(topics.SIGNALS, signal), (topics.PREDICTIONS, forecast), (topics.POSITIONS, position)]
+    return [
+        (topics.ALERTS, alert(1)),
+        (topics.CASES, case),
+        (topics.CANARIES, canary),
+        *signals,
+        (topics.COMMITS, commit),
+    ]
 
 
 def records() -> list[Record]:

@@ -99,7 +99,7 @@ def test_rows_of_two_days_go_to_two_partitions_and_retention_drops_old_ones(ours
     command = importable("db", "retention", "--json")
     done = subprocess.run(command, env=environment(ours), capture_output=True, text=True, timeout=60, check=True)
     assert {"quotes_d20231114", "quotes_d20231115"} <= set(json.loads(done.stdout)["partitions"])
-    assert query(ours, "SELECT count(*) FROM quotes") == [(0,)]
+    assert counted(ours, "quotes", feed) == 0
 
 
 def engine_frame(kind: str, **columns) -> bytes:

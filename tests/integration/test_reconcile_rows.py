@@ -84,10 +84,8 @@ def test_rows_changed_by_hand_are_told_by_table_and_place(ours, feed, sender, ca
     assert kept["scores"] > 40
     assert kept["bars"] >= 3
     log = "log_id IN (SELECT id FROM logs WHERE topic = %s AND partition = 1)"
-    assert (
-        change(ours, f"DELETE FROM quotes WHERE ctid IN (SELECT ctid FROM quotes WHERE {log} LIMIT 1)", sender.topic)
-        == 1
-    )
+    one = f"(tableoid, ctid) IN (SELECT tableoid, ctid FROM quotes WHERE {log} LIMIT 1)"
+    assert change(ours, f"DELETE FROM quotes WHERE {one}", sender.topic) == 1
     change(ours, f"INSERT INTO features SELECT * FROM features WHERE {log} ORDER BY ts_ns LIMIT 1", sender.topic)
     change(
         ours,

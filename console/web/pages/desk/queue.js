@@ -59,6 +59,8 @@ class Queue {
     this.fresh = new Set();
     /** @type {Map<string, number>} newest revisions of cases that came by push */
     this.pushed = new Map();
+    /** @type {Set<string>} alerts of those cases */
+    this.covered = new Set();
     this.tries = 0;
     this.drawing = false;
     /** @type {Record<string, Record<string, number>>} */
@@ -167,7 +169,7 @@ class Queue {
       this.next ? h("button", { class: "more", onclick: () => this.more() }, t("Show more")) : null,
     );
     if (focused) this.currentRow()?.focus({ preventScroll: true });
-    if (this.behind() && this.tries++ < 8) this.later();
+    if (this.behind() && this.tries++ < 30) this.later(Math.min(400 * 1.3 ** this.tries, 5000));
   }
 
   refreshFilters() {
@@ -233,7 +235,10 @@ class Queue {
    */
   arrived({ topic, message }) {
     const shown = new Set(this.picking.rows.flatMap((row) => [row.id, ...this.spec.cases(row)]));
-    if (topic === "cases") this.pushed.set(message.id, message.revision);
+    if (topic === "cases") {
+      this.pushed.set(message.id, message.revision);
+      for (const each of message.alerts ?? []) this.covered.add(each.id);
+    }
     this.tries = 0;
     const known = shown.has(message.id) || message.alerts?.some((/** @type {any} */ each) => shown.has(each.id));
     if (known || topic === "gap") this.later();
@@ -248,13 +253,14 @@ class Queue {
   behind() {
     const ids = new Set(this.picking.rows.map((row) => row.id));
     const old = this.picking.rows.some((row) => this.spec.cases(row).some((id) => (this.pushed.get(id) ?? -1) > this.spec.revision(row)));
-    return old || [...this.fresh].some((id) => !ids.has(id));
+    const without = this.picking.rows.some((row) => !this.spec.cases(row).length && this.covered.has(row.id));
+    return old || without || [...this.fresh].some((id) => !ids.has(id));
   }
 
-  /** Bring the list up to date in a moment: one fetch for a burst of events. */
-  later() {
+  /** Bring the list up to date in a moment, ms: one fetch for a burst of events. */
+  later(wait = 400) {
     clearTimeout(this.soon);
-    this.soon = setTimeout(() => void this.load(), 400);
+    this.soon = setTimeout(() => void this.load(), wait);
   }
 
   /** Show what is waiting, marked for a while. */
