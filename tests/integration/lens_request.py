@@ -8,7 +8,9 @@ _PHRASE = re.compile(r'(not )?([\w.@]+) : "?([^"]+?)"?')
 
 
 def query_of(kuery: str) -> dict[str, Any]:
-    """The part of Kibana's query language that our panels use: `field : value`, `*` for any value, or `not` that, joined by `and`."""
+    """The part of Kibana's query language that our panels use: `field : value`, where `*` is any value, or `not` that,
+    joined by `and`.
+    """
     filters, others = [], []
     for part in filter(None, kuery.split(" and ")):
         found = _PHRASE.fullmatch(part)
