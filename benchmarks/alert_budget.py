@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.anomaly_peers import false_alerts_of, limits_of, rate_of
+from benchmarks.document import give
 from benchmarks.ship_models import markets
 from benchmarks.ship_peers import KMEANS, Peer, chances, rows_of, score_of
 from benchmarks.training_data import START_NS, WARMUP_S, market_config
@@ -177,10 +178,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=Path(".tapewatch/training"), help="keeps the markets' features")
     args = parser.parse_args()
     if args.detectors:
-        encoded = msgspec.json.format(msgspec.json.encode(detectors(args.cache, FRESH)), indent=1)
-        if args.out:
-            args.out.write_bytes(encoded + b"\n")
-        print(encoded.decode())
+        give(detectors(args.cache, FRESH), args.out)
         return 0
     document = measure(args.budget, args.seconds, args.rate)
     encoded = msgspec.json.encode(document)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks import coin_market
 from benchmarks.anomaly_peers import auroc, false_alerts_of, labels_of, rate_of
+from benchmarks.document import give
 from benchmarks.sequence_networks import interval
 from benchmarks.ship_models import EVENTFUL, Marked
 from benchmarks.ship_peers import knots_of, score_of
@@ -91,10 +91,7 @@ def main() -> int:
     parser.add_argument("--rates", type=float, nargs="*", default=[], help="rows/s of the markets (default: all)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON document to a file too")
     args = parser.parse_args()
-    encoded = msgspec.json.format(msgspec.json.encode(document(args.cache, args.rates)), indent=1)
-    if args.out:
-        args.out.write_bytes(encoded + b"\n")
-    print(encoded.decode())
+    give(document(args.cache, args.rates), args.out)
     return 0
 
 

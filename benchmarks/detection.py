@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
+from benchmarks.document import give
 from benchmarks.injection import BOOK_SCENARIOS, Plan, RecordedMarket, inject, recorded_markets
 from benchmarks.injection.overlay import overlaid
 from benchmarks.second_features import second_features
@@ -267,10 +267,7 @@ def main() -> int:
         "models": examples[0].run.models,
         "build": examples[0].run.build,
     }  # fmt: skip
-    encoded = msgspec.json.format(msgspec.json.encode(document), indent=1)
-    if args.out:
-        args.out.write_bytes(encoded + b"\n")
-    print(encoded.decode())
+    give(document, args.out)
     return 0
 
 

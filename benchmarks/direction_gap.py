@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.document import give
 from detectors.forecast.boosted import learner as boosted
 from detectors.forecast.classes import classes, cuts
 from detectors.forecast.direction.inputs import rows_of
@@ -225,10 +225,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON document to a file too")
     parser.epilog = f"example: {COMMAND}"
     args = parser.parse_args()
-    encoded = msgspec.json.format(msgspec.json.encode(measure(args.daily, args.first_year)), indent=1)
-    if args.out:
-        args.out.write_bytes(encoded + b"\n")
-    print(encoded.decode())
+    give(measure(args.daily, args.first_year), args.out)
     return 0
 
 
