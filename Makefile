@@ -35,8 +35,8 @@ setup: $(STAMP)
 demo: $(STAMP)
 	@$(BIN)/tapewatch demo $(ARGS)
 
-# Unit tests on as many processes; all that need servers share one of them, one after the other.
-JOBS ?= 2
+# Tests that need servers wait more than they compute: two processes run them, each with its own, and the rest run the others.
+JOBS ?= 3
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 

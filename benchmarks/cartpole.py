@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from detectors.autoencoder.training import require_torch
 from detectors.ddqn.environment import F4, I8, Bools, Step
+from detectors.pytorch import require_torch
 from tapewatch.clock import NANOS, WALL
 
 PUBLISHED = {"CleanRL dqn.py, 500,000 steps": 488.7}

@@ -28,6 +28,11 @@ def table(result: dict[str, Any]) -> str:
         f"{result['duplicated']} duplicated, {result['different']} different, {result['late']} late. "
         f"{where['cores']} cores, {where['cpu']}, {where['memory_gib']:.0f} GiB, "
         f"load {where['load_before']:g} before the run.",
+        "",
+        "Lost, duplicated, different by verifier: " + "; ".join(
+            f"{name} {found['lost']}, {found['duplicated']}, {found['different']}"
+            for name, found in result["verified"].items()
+        ) + ".",
     ])  # fmt: skip
 
 

@@ -18,12 +18,12 @@ import msgspec
 import numpy as np
 
 from benchmarks.figures import Figure, machine, versions
-from detectors.autoencoder.training import require_torch
 from detectors.commands.bar_folders import read_bars
 from detectors.forecast.lstm import distributed
 from detectors.forecast.lstm.forecasting import Rows, expected, rows_of
 from detectors.forecast.lstm.model import DAY, Described, Model, arranged
 from detectors.forecast.lstm.training import Recipe
+from detectors.pytorch import require_torch
 
 TRAINED = 0.8
 """Oldest share of time that is learnt from; the errors are on the rest."""

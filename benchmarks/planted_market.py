@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from detectors.autoencoder.training import require_torch
 from detectors.ddqn.planted import best_result, patternless, planted
 from detectors.ddqn.sessions import Session
 from detectors.ddqn.trading import Episode, Rules, Trading
+from detectors.pytorch import require_torch
 
 if TYPE_CHECKING:
     from detectors.ddqn.learner import DoubleDQN, Recipe

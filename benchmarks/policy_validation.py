@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from detectors.autoencoder.training import require_torch
 from detectors.commands.daily_files import SPLIT, TRAINING, read_bars
 from detectors.ddqn.daily_account import LONG, account, sharpe
 from detectors.ddqn.daily_market import WARM, Bars
 from detectors.ddqn.daily_training import chosen, decide, train
+from detectors.pytorch import require_torch
 
 if TYPE_CHECKING:
     from detectors.ddqn.learner import Recipe

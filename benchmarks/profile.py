@@ -160,7 +160,7 @@ def _feed(shape: Shape, records: Iterable[tuple[bytes, Headers]], silent: bool, 
 
 def _fetch(settings: Settings, feed: str, partitions: int) -> None:
     """Read the filled topic as the engine's consumer does."""
-    reader = kafka.consumer(settings, queued_min_messages=2_000, queued_max_messages_kbytes=65_536, fetch_wait_max_ms=5)
+    reader = kafka.consumer(settings, queued_min_messages=2_000, queued_max_messages_kbytes=65_536)
     for partition in range(partitions):
         low, high = kafka.watermarks(reader, topics.market(feed), partition)
         for message in kafka.read_range(reader, topics.market(feed), partition, low, high):

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from detectors.autoencoder.training import require_torch
 from detectors.ddqn.lanes import ACTIONS
 from detectors.ddqn.model import Card, Described, Policy
 from detectors.ddqn.planted import NOISE, SECOND, patternless, planted
@@ -21,6 +20,7 @@ from detectors.ddqn.promotion import NOBODY, Curve, Report, compared
 from detectors.ddqn.self_play import challenging
 from detectors.ddqn.sessions import Session
 from detectors.ddqn.trading import ENVIRONMENT, Rules, Trading, inputs_for
+from detectors.pytorch import require_torch
 
 LANES, SECONDS, SLOT_S = 16, 600, 20
 LEARNT_FROM, JUDGED_ON = range(1000, 1016), range(2000, 2016)

@@ -26,6 +26,7 @@ from detectors.autoencoder.inputs import COUNT
 from detectors.autoencoder.score import CODE, HIDDEN, PATCH, WINDOW
 from detectors.isolation import model as isolation
 from detectors.kmeans import model as kmeans
+from detectors.pytorch import require_torch
 from producers.synthetic.config import MANIPULATIONS
 
 F8 = npt.NDArray[np.float64]
@@ -79,7 +80,7 @@ def _tcn(torch: Any, seed: int) -> tuple[list[Any], Callable[[Any], tuple[Any, A
 
 def trained(name: str, values: F4, ends: npt.NDArray[np.int64], steps: int, seed: int) -> Trained:
     """One network, as detectors.autoencoder.training fits it. name : of NETWORKS"""
-    torch = training.require_torch()
+    torch = require_torch()
     parameters, told = (_lstm if name == "lstm" else _tcn)(torch, seed)
     optimiser = torch.optim.Adam(parameters, lr=training.LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -121,7 +122,7 @@ def scores(network: Trained, usual: F4, values: F4, ends: npt.NDArray[np.int64])
 
 
 def _told(network: Trained, given: F4) -> tuple[F8, F8]:
-    torch = training.require_torch()
+    torch = require_torch()
     with torch.no_grad():
         patch, code = network.told(torch.from_numpy(np.nan_to_num(given)))
     return patch.numpy().astype(np.float64), code.numpy().astype(np.float64)

@@ -16,11 +16,11 @@ import msgspec
 
 from benchmarks.policy_seconds import config_of, synthetic
 from benchmarks.training_data import START_NS
-from detectors.autoencoder.training import require_torch
 from detectors.ddqn.card import markdown
 from detectors.ddqn.model import DETECTOR, Card, Policy
 from detectors.ddqn.seconds import Seconds, joined
 from detectors.ddqn.virtual_training import FEATURES, chosen, judged, mean_gain, metrics, reserved, train
+from detectors.pytorch import require_torch
 from producers.synthetic import SyntheticMarket
 
 COMMAND = "python -m benchmarks.ship_policy"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import IsotonicRegression
 
 from detectors.kmeans.calibration import increasing, short
 
@@ -28,6 +27,8 @@ def isotonic(found: F8, positive: B1, weight: F8 | None = None) -> Knots:
     Pool adjacent violators (Ayer et al. 1955; Zadrozny & Elkan 2002 for classifiers). Every pool is one knot at its
     weighted mean score and its share: steps at pool borders would make two equal alerts of unequal probability.
     """
+    from sklearn.isotonic import IsotonicRegression  # only who fits pays for it
+
     used = np.ones(len(found)) if weight is None else weight
     order = np.argsort(found, kind="stable")
     at, mass, hits = found[order], used[order], positive[order] * used[order]

@@ -14,8 +14,15 @@ from tapewatch.frames import Headers
 from tapewatch.logs import Log
 from tapewatch.settings import Settings
 
-TRANSACTION_TIMEOUT_MS = 4_000
+TRANSACTION_TIMEOUT_MS = 8_000
+"""Longer than a cluster takes to replace a dead leader and its clients to find the new one; a dead member's open
+transaction keeps readers waiting as long, where no process of its name comes back.
+"""
+PATIENCE_S = TRANSACTION_TIMEOUT_MS / 1000
+"""How long an act of a transaction is done again: the broker has ended it then."""
 SESSION_TIMEOUT_MS = 6_000
+FOUND_S = 30
+"""How long a coordinator is looked for, s."""
 
 NO_TOPIC = r"^market\.$"
 """A subscription that matches no topic's name."""
@@ -55,7 +62,7 @@ def own_name(chosen: str) -> str:
 
 
 def member_producer(settings: Settings, transactional_id: str, **properties: Any) -> Producer:
-    """A transactional producer whose dead predecessor is fenced, and whose transactions end within 4 s."""
+    """A transactional producer whose dead predecessor is fenced, and whose transactions end within 8 s."""
     return kafka.producer(
         settings,
         transactional_id=transactional_id,
@@ -76,7 +83,8 @@ def member_consumer(settings: Settings, group: str, instance: str, **properties:
         group,
         group_instance_id=instance,
         session_timeout_ms=SESSION_TIMEOUT_MS,
-        heartbeat_interval_ms=1_500,
+        # A rebalance is heard of with the answer to a heartbeat.
+        heartbeat_interval_ms=500,
         partition_assignment_strategy="roundrobin",
         topic_metadata_refresh_interval_ms=1_000,
         **properties,
@@ -119,9 +127,31 @@ def lost_place(error: KafkaError) -> bool:
     return bool(error.fatal()) or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)
 
 
-def replaced(why: object) -> TapewatchError:
+class PlaceLostError(TapewatchError):
+    """The group has this process's place no longer for it."""
+
+
+def has_twin(settings: Settings, group: str, instance: str, own: str) -> bool:
+    """Whether another process holds the static name in the group. own : member id that this process was given last
+
+    A consumer that heard nothing of its coordinator for a session (which moved, say) forgets its own id, and the
+    coordinator takes its next heartbeat for a stranger's: then the place is still kept for the old id, or nobody's.
+    KafkaException where no coordinator answers.
+    """
+    client, deadline = kafka.admin(settings), WALL.now() + FOUND_S * NANOS
+    while True:
+        try:
+            found = client.describe_consumer_groups([group], request_timeout=10)[group].result().members
+            return any(each.group_instance_id == instance and each.member_id != own for each in found)
+        except KafkaException as error:
+            if not is_passing(error.args[0]) or WALL.now() > deadline:
+                raise
+            WALL.sleep(0.2)
+
+
+def replaced(why: object) -> PlaceLostError:
     """What a process ends with whose place another has taken."""
-    return TapewatchError(
+    return PlaceLostError(
         f"another process has this one's name and place in the group now, this one ends: {why}",
         "What it had not committed, the other computes. Give every process an instance name of its own.",
     )
@@ -148,16 +178,18 @@ def sound(batch: Iterable[Message], log: Log) -> Iterator[Message]:
 def abort(producer: Producer, error: KafkaException, log: Log) -> None:
     """Abort the open transaction. A fatal error is raised: it ends the process."""
     cause = error.args[0]
-    log.warning("transaction failed", error=str(cause), fatal=cause.fatal())
+    log.warning("transaction failed", error=str(cause), fatal=cause.fatal(), retriable=cause.retriable())
     if cause.fatal():
         raise error
-    producer.abort_transaction(30)
+    kafka.patiently(lambda: producer.abort_transaction(kafka.ACT_S), PATIENCE_S)
 
 
 def commit(producer: Producer, offsets: list[TopicPartition], member: object) -> None:
-    """Add the input offsets to the open transaction and commit it; flushes first."""
-    producer.send_offsets_to_transaction(offsets, member, 10)
-    producer.commit_transaction(10)
+    """Add the input offsets to the open transaction and commit it; flushes first. A coordinator that moves or is away
+    for a moment is asked again, as long as the transaction may last.
+    """
+    kafka.patiently(lambda: producer.send_offsets_to_transaction(offsets, member, kafka.ACT_S), PATIENCE_S)
+    kafka.patiently(lambda: producer.commit_transaction(kafka.ACT_S), PATIENCE_S)
 
 
 def unacknowledged(what: str) -> KafkaException:
@@ -168,6 +200,7 @@ def unacknowledged(what: str) -> KafkaException:
 class Membership:
     """A static member of a group over market topics.
 
+    member_id : as the group knows it, empty before the first assignment
     take_up : called with the partitions that are given; put_down : before they are taken away
     """
 
@@ -180,6 +213,7 @@ class Membership:
     ) -> None:
         self._consumer, self._names, self._take_up, self._put_down = consumer, names, take_up, put_down
         self._joined = self._joined_again = False
+        self.member_id = ""
         self._subscribe(names)
 
     def settle_in(self) -> None:
@@ -194,6 +228,7 @@ class Membership:
         self._consumer.subscribe(names, on_assign=self._given, on_revoke=self._taken, on_lost=self._taken)
 
     def _given(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self.member_id = consumer.memberid() or self.member_id
         if not self._joined:
             self._joined = True
             consumer.assign([])

@@ -26,15 +26,16 @@ CACHE_BYTES = 32 * 1024 * 1024
 """Dictionaries a partition remembers at most."""
 WINDOW = 63
 """A frame is still awaited while at most so many later ones of its source have come; then it counts as seen."""
-CLOCK_TOLERANCE_NS = 60_000_000_000
-"""Registrations are stamped by the producer's clock, records by the broker's: they may differ by this much."""
 
 
 class KnowsInstruments(Protocol):
     """Where it is known which instruments are registered."""
 
-    def since(self, instrument: str) -> int | None:
-        """UTC nanoseconds of first registration; None where the id is not registered."""
+    def kind(self, instrument: str, appended_ns: int) -> str | None:
+        """Class of an id as it was registered when the broker appended a record, UTC ns; None where it was not yet.
+
+        The answer has to be the same whenever it is asked.
+        """
         ...
 
 
@@ -153,8 +154,7 @@ class Admission:
             return checks.EVERY
         if not is_instrument_id(name):
             return checks.MALFORMED
-        since = self._registry.since(name)
-        if since is None or since > appended_ns + CLOCK_TOLERANCE_NS or len(self.names) >= MAX_INSTRUMENTS:
+        if len(self.names) >= MAX_INSTRUMENTS or self._registry.kind(name, appended_ns) is None:
             return checks.UNREGISTERED
         self._slot_of[name] = len(self.names)
         self.names.append(name)

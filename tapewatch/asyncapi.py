@@ -73,6 +73,11 @@ _RETRY_HEADERS = {
     "retry_appended": "decimal; UTC milliseconds at which it was written there",
 }
 
+_INSTRUMENT_HEADERS = {
+    "registration": "begun: reference data whose mark follows; effective: the mark, from whose append time on rows of "
+    "the instrument count; absent where it was registered without",
+}
+
 _ENGINE_HEADERS = {
     "type": "features, sealed, scores, bars or sealed-minutes",
     "version": "contract version; a reader refuses a major number that it does not know",
@@ -192,7 +197,9 @@ def _engine_channels() -> Json:
             topics.PAPER_SNAPSHOTS, ["snapshot"], "States of the paper broker, compacted; its own."
         ),
         "snapshots": _channel(topics.SNAPSHOTS, ["snapshot"], "Engine state in chunks, compacted; the engine's own."),
-        "instruments": _channel(topics.INSTRUMENTS, ["instrument"], "Reference data, compacted: one record an id."),
+        "instruments": _channel(
+            topics.INSTRUMENTS, ["instrument"], "Reference data, compacted: an id's newest, and its marks."
+        ),
         "shadowSignals": _channel(
             topics.SHADOW_SIGNALS, ["signal"], "What a policy under trial would have done; nobody trades on it."
         ),
@@ -236,7 +243,11 @@ def _messages() -> Json:
     found = {f"frame.{row_type.label}": _frame(row_type) for row_type in RowType}
     for name, kind in KINDS.items():
         found[name] = _json_message(name, kind.__doc__, f"UTF-8 text: {_KEYS[kind.__name__]}")
-    found["instrument"] = _json_message("instrument", Instrument.__doc__, "UTF-8 text: instrument id")
+    key = "UTF-8 text: instrument id; of a mark, the id, # and what makes it its own"
+    found["instrument"] = {
+        **_json_message("instrument", Instrument.__doc__, key),
+        "headers": _headers(_INSTRUMENT_HEADERS, ()),
+    }
     found |= {name: _engine_frame(name, columns) for name, columns in _ENGINE_FRAMES.items()}
     for name, words in (
         ("snapshot", "engine state in chunks, or paper broker state"),

@@ -45,7 +45,8 @@ class Instrument(msgspec.Struct, frozen=True):
     id : `SYMBOL.VENUE`; currency : ISO 4217 or the quote asset; lot : units a board lot
     kind : share, etf, spot, perpetual, future, index, currency
     price_limit : daily limit as a fraction of the previous close, 0 where there is none
-    registered_at : UTC nanoseconds of first registration, set by the registry and kept for good
+    registered_at : UTC nanoseconds of first registration by the clock of who registered it, kept for good; from when on
+        rows count, the registry's marks say (tapewatch.registry)
     provisional : who registered an id that appeared in its data, without reference data of the venue; else empty
     """
 

@@ -19,11 +19,26 @@ ASKED_AGAIN_S = 3.0
 READ_AHEAD_KB = 32_768
 """What a consumer keeps ready at most where nothing else is said, KiB: it reads no further while nobody takes it."""
 
+FULL_QUEUE_MS = 5
+"""For who reads a long log as fast as it can: how long a reader whose queue is full asks for nothing; else a second."""
+
 _log = logs.get("kafka")
+
+
+ACT_S = 5
+"""How long an act of a transaction asks the broker before it says that it may be done again."""
+STUCK_S = 8
+"""librdkafka does not always come back from one: a group's coordinator that is gone while it is asked may keep it for
+ever (its issues 5456 and 5511).
+"""
 
 
 class BrokerAwayError(TapewatchError):
     """No broker answers."""
+
+
+class StuckError(TapewatchError):
+    """A client does not come back from a call."""
 
 
 _NOT_READY = (
@@ -83,7 +98,9 @@ def consumer(
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "fetch.message.max.bytes": 16_777_216,
-            "fetch.wait.max.ms": 10,
+            # The broker answers as soon as it has a byte: a longer wait costs no latency, a shorter one half of an idle
+            # broker's CPU time (ten readers that ask two hundred times a second).
+            "fetch.wait.max.ms": 100,
             "queued.max.messages.kbytes": READ_AHEAD_KB,
             **_statistics(told),
             **_dotted(properties),
@@ -212,6 +229,53 @@ def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
             if error.args[0].code() not in _NOT_READY or WALL.now() > deadline:
                 raise
             WALL.sleep(0.05)
+
+
+def in_time(act: Callable[[], None]) -> None:
+    """Do an act of a transaction, given ACT_S. StuckError where the client has not come back from it after STUCK_S.
+
+    The call cannot be taken back then, nor the client be closed under it: it is left alone, and whoever goes on needs a
+    new one, whose first act has the broker abort what was open. Time in which this process stands still does not count.
+    """
+    ended: list[BaseException | None] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            act()
+            ended.append(None)
+        except BaseException as error:
+            ended.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name="in time", daemon=True).start()
+    for _ in range(STUCK_S):
+        if done.wait(1.0):
+            if ended[0] is not None:
+                raise ended[0]
+            return
+    raise StuckError(
+        f"the Kafka client has not come back from a transaction after {STUCK_S} s",
+        "Start the process again, as a supervisor does: what was not committed is done again.",
+    )
+
+
+def patiently(act: Callable[[], None], for_s: float) -> None:
+    """Do an act of a transaction, again while the client says that this is of use, for so long at most.
+
+    KafkaException where it is of none, or no longer; StuckError as `in_time`.
+    """
+    deadline = WALL.now() + int(for_s * NANOS)
+    while True:
+        try:
+            in_time(act)
+            return
+        except KafkaException as error:
+            cause = error.args[0]
+            if not cause.retriable() or cause.txn_requires_abort() or cause.fatal() or WALL.now() > deadline:
+                raise
+            WALL.sleep(0.02)
 
 
 def read_settled(settings: Settings, topic: str, on_message: Callable[[Message], None]) -> None:

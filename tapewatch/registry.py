@@ -1,31 +1,57 @@
-"""The instrument registry: the topic `instruments`, one record an id, and when each id was first registered."""
+"""The instrument registry: the topic `instruments`, who is registered in it, since when, and as what.
 
-from collections.abc import Iterable, Mapping
+A registration takes effect at a time that everybody reads from the topic in the same way: the broker's append time of a
+mark, a record under a key of its own, which compaction keeps. It is written in two steps, so that nobody can miss it:
+the reference data (header `registration: begun`), and once the broker has it, the mark (`registration: effective`). A
+reader that sees the first without the second waits for the second. docs/exactly-once.md tells why that is enough.
+"""
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from confluent_kafka import Consumer, Message
+from confluent_kafka import Consumer, Message, Producer
 
-from tapewatch import kafka, topics
-from tapewatch.clock import WALL, Clock
+from tapewatch import kafka, logs, topics
+from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
+from tapewatch.frames import Headers
 from tapewatch.instruments import Instrument, is_instrument_id
 from tapewatch.message import UNREADABLE
 from tapewatch.settings import Settings
 
+REGISTRATION, BEGUN, EFFECTIVE = "registration", b"begun", b"effective"
+"""The header that tells the steps of a registration, and what it says."""
+SKEW_S = 0.1
+"""The clocks of a cluster's brokers may differ by this much, s: the two steps are so far apart."""
+ONE_BROKER_S = 0.002
+"""The same of a single broker, whose append times are whole milliseconds, s."""
+FINISH_AFTER_S = 2.0
+"""A registration that was begun so long ago and has not taken effect is finished by who waits for it, s."""
+UNMARKED_TOLERANCE_NS = 60_000_000_000
+"""What was registered without marks (by earlier builds, or by hand) is stamped by its writer's clock, which may be
+ahead of the broker's by this much.
+"""
+_EVER = 2**62
+
+_log = logs.get("registry")
+
 
 class Registry:
-    """What is registered, as far as it has been read; `refresh` reads on to the topic's end.
-
-    A row counts as registered when its record was appended no earlier than its instrument was first registered, so that
-    the answer is the same whenever the log is read again.
+    """What is registered, as far as it has been read. Reads on by itself, before it answers for a time that what it
+    has read does not reach.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._reader: Consumer | None = None
         self._next = 0
+        self._through = -1
+        self._fetched: Sequence[Message] = ()
+        self._versions: dict[str, list[tuple[int, str]]] = {}
+        self._begun: dict[str, str] = {}
+        self._unmarked: dict[str, int] = {}
         self.stale = True
-        self._since: dict[str, int] = {}
         self.instruments: dict[str, Instrument] = {}
 
     def refresh(self) -> None:
@@ -46,20 +72,90 @@ class Registry:
         except UNREADABLE:
             # A record that is no reference data registers nothing; it must not stop whoever reads the topic.
             return
+        headers, appended_ns = message.headers(), message.timestamp()[1] * 1_000_000
+        if is_mark(headers):
+            versions = self._versions.setdefault(instrument.id, [])
+            if not versions or versions[-1][1] != instrument.kind:
+                versions.append((appended_ns, instrument.kind))
+            return
         self.instruments[instrument.id] = instrument
-        first = instrument.registered_at or message.timestamp()[1] * 1_000_000
-        self._since[instrument.id] = min(first, self._since.get(instrument.id, first))
+        if (REGISTRATION, BEGUN) in (headers or ()):
+            self._begun[instrument.id] = instrument.kind
+            return
+        first = (instrument.registered_at or appended_ns) - UNMARKED_TOLERANCE_NS
+        self._unmarked[instrument.id] = min(first, self._unmarked.get(instrument.id, first))
+
+    def fetched(self, records: Sequence[Message]) -> None:
+        """Rows of these records are asked about next: one reading of the topic is enough for all of them."""
+        self.stale, self._fetched = True, records
+
+    def read_whole(self) -> None:
+        """Read on once for all: every row that will be asked about lies in the log already."""
+        self._through = _EVER
+        self.refresh()
+        self.stale = False
+
+    def _read_through(self, appended_ns: int) -> None:
+        """Read on, so that every registration that took effect up to `appended_ns` is known, or known to be begun.
+
+        It is enough to do so after the record was fetched. Its mark was appended at that time at the latest, and what
+        was begun could be read before its mark was written.
+        """
+        if not self.stale and appended_ns <= self._through:
+            return
+        newest = max((message.timestamp()[1] * 1_000_000 for message in self._fetched), default=-1)
+        self.refresh()
+        self.stale, self._fetched = False, ()
+        self._through = max(self._through, newest, appended_ns)
+
+    def kind(self, instrument: str, appended_ns: int) -> str | None:
+        """Class of an id as it was registered when the broker appended a record, UTC ns; None where it was not yet.
+
+        The answer is the same whenever it is asked: a record of the registration's own millisecond counts.
+        """
+        self._read_through(appended_ns)
+        self._await_effect(instrument)
+        versions = self._versions.get(instrument)
+        if versions is None:
+            since = self._unmarked.get(instrument)
+            return None if since is None or since > appended_ns else self.instruments[instrument].kind
+        return next((kind for at, kind in reversed(versions) if at <= appended_ns), None)
 
     def since(self, instrument: str) -> int | None:
-        """UTC nanoseconds of an id's first registration; None where it is not registered.
+        """From which append time on rows of an id count, UTC ns; None where it is not registered as far as was read."""
+        versions = self._versions.get(instrument)
+        return versions[0][0] if versions else self._unmarked.get(instrument)
 
-        Reads on before it says no, once for each time its owner set `stale`: after every batch of records, since what
-        was registered before a record was appended can be read once the record has been.
+    def known(self, instrument: str) -> Instrument | None:
+        """Reference data of an id as it is now; None where it is not registered.
+
+        Reads on before it says no, once for each time its owner set `stale`.
         """
-        if instrument not in self._since and self.stale:
+        if instrument not in self.instruments and self.stale:
             self.refresh()
             self.stale = False
-        return self._since.get(instrument)
+        return self.instruments.get(instrument)
+
+    def is_unmarked(self, instrument: str) -> bool:
+        """Whether an id was registered without marks; it stays so."""
+        return instrument in self._unmarked and instrument not in self._versions
+
+    def is_in_effect(self, instrument: str, kind: str) -> bool:
+        """Whether the newest mark says so."""
+        versions = self._versions.get(instrument)
+        return versions is not None and versions[-1][1] == kind
+
+    def _await_effect(self, instrument: str) -> None:
+        """Wait until what was begun is in effect; who began it may be dead, so that it is finished here at last."""
+        finish_at = WALL.now() + int(FINISH_AFTER_S * NANOS)
+        while (kind := self._begun.get(instrument)) is not None and not self.is_in_effect(instrument, kind):
+            if WALL.now() >= finish_at:
+                _log.warning("finishing a registration that was begun", instrument=instrument)
+                finished = msgspec.structs.replace(self.instruments[instrument], kind=kind)
+                _put_in_effect(kafka.producer(self._settings), [finished])
+                finish_at = WALL.now() + int(FINISH_AFTER_S * NANOS)
+            self.refresh()
+            WALL.sleep(ONE_BROKER_S)
 
     def close(self) -> None:
         """Give the consumer back."""
@@ -74,28 +170,66 @@ class FixedRegistry:
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self.instruments: Mapping[str, Instrument] = {instrument.id: instrument for instrument in instruments}
 
+    def kind(self, instrument: str, appended_ns: int) -> str | None:
+        """Class of every known id, at any time."""
+        known = self.instruments.get(instrument)
+        return None if known is None else known.kind
+
     def since(self, instrument: str) -> int | None:
         """0 for every known id."""
         return 0 if instrument in self.instruments else None
 
+    def known(self, instrument: str) -> Instrument | None:
+        """Reference data of a known id."""
+        return self.instruments.get(instrument)
+
+
+def is_mark(headers: Headers | None) -> bool:
+    """Whether a record of the topic only says from when on what was registered before counts."""
+    return (REGISTRATION, EFFECTIVE) in (headers or ())
+
 
 def register(settings: Settings, instruments: Iterable[Instrument], clock: Clock = WALL) -> int:
     """Register reference data; ids whose record stands already as it is are not written again. Returns how many were
-    written.
+    written. Rows that are sent afterwards count.
     """
     registry = Registry(settings)
     registry.refresh()
     registry.close()
     producer = kafka.producer(settings, linger_ms=5)
-    written = 0
+    written, begun = 0, []
     for instrument in instruments:
         if not is_instrument_id(instrument.id):
             raise TapewatchError(f"{instrument.id!r} is not an instrument id", "Ids are SYMBOL.VENUE in capitals.")
         known = registry.instruments.get(instrument.id)
         stamped = msgspec.structs.replace(instrument, registered_at=known.registered_at if known else clock.now())
+        unmarked = registry.is_unmarked(instrument.id)
         if stamped != known:
-            producer.produce(topics.INSTRUMENTS, key=instrument.id.encode(), value=msgspec.json.encode(stamped))
+            step = [] if unmarked else [(REGISTRATION, BEGUN)]
+            value = msgspec.json.encode(stamped)
+            producer.produce(topics.INSTRUMENTS, key=instrument.id.encode(), value=value, headers=step)
             written += 1
+        if not unmarked and not registry.is_in_effect(stamped.id, stamped.kind):
+            begun.append(stamped)
+    _acknowledged(producer)
+    if begun:
+        # Whoever reads a row of the mark's time or later can read what was begun, and what is sent after this is not
+        # stamped with a time before the mark: also where another broker's clock tells the time.
+        apart_s = SKEW_S if len(producer.list_topics(timeout=kafka.TIMEOUT_S).brokers) > 1 else ONE_BROKER_S
+        WALL.sleep(apart_s)
+        _put_in_effect(producer, begun)
+        WALL.sleep(apart_s)
+    return written
+
+
+def _put_in_effect(producer: Producer, instruments: Iterable[Instrument]) -> None:
+    """Write the marks of registrations that were begun. Of several marks of one id the first counts."""
+    for instrument in instruments:
+        key, value = f"{instrument.id}#{uuid.uuid4().hex}", msgspec.json.encode(instrument)
+        producer.produce(topics.INSTRUMENTS, key=key.encode(), value=value, headers=[(REGISTRATION, EFFECTIVE)])
+    _acknowledged(producer)
+
+
+def _acknowledged(producer: Producer) -> None:
     if producer.flush(30):
         raise TapewatchError("the instruments were not acknowledged in 30 s", "Run `tapewatch status`.")
-    return written

@@ -10,21 +10,31 @@ from infra import embedded
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses
 
+OWN_SITE = ("tests/faults/test_alert_rules.py", "tests/faults/test_chaos.py")
+"""Tests that start every server for themselves: last, beside those that share one."""
+SECOND_HALF = "tests/integration/test_p"
+"""From here on tests share a second set of servers: about as long as those before."""
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Unit tests go to any process; all others, which share servers, to one, in their order."""
+    """Unit tests and those with a site of their own go to any process; all others, which share servers, to two, each
+    with its own, in their order.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class Parted(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid if nodeid.startswith("tests/unit/") else "servers"
+            if nodeid.startswith(("tests/unit/", *OWN_SITE)):
+                return nodeid
+            return "servers" if nodeid < SECOND_HALF else "servers of the second half"
 
     return Parted(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes, unless asked for."""
+    """Leave out what takes many minutes, unless asked for, and put what starts its own servers last."""
+    items.sort(key=lambda item: item.nodeid.startswith(OWN_SITE))
     if not os.environ.get("TAPEWATCH_TEST_LONG"):
         left_out = pytest.mark.skip(reason="takes minutes: set TAPEWATCH_TEST_LONG=1 to run it")
         for item in items:

@@ -73,9 +73,7 @@ class Follower:
                 self._stop.wait(_AGAIN_S)
 
     def _follow(self) -> None:
-        reader = kafka.consumer(
-            self._settings, "tapewatch-console", fetch_wait_max_ms=50, queued_max_messages_kbytes=16_384
-        )
+        reader = kafka.consumer(self._settings, "tapewatch-console", queued_max_messages_kbytes=16_384)
         try:
             # Records of topics that appeared in the meantime are read from their begin: nothing is passed over.
             self._assign(reader, at_end=not self._position)

@@ -14,7 +14,7 @@ from detectors.autoencoder import batch, score
 from detectors.autoencoder.inputs import COUNT, KNEE, SOURCES
 from detectors.kmeans.fitting import scaling_of
 from detectors.kmeans.sample import Sample
-from tapewatch.errors import TapewatchError
+from detectors.pytorch import require_torch
 
 F4 = npt.NDArray[np.float32]
 I8 = npt.NDArray[np.int64]
@@ -53,17 +53,6 @@ class Recipe:
     steps: int = 3000
     seed: int = 0
     per_day: float = 1.0
-
-
-def require_torch() -> Any:
-    """The torch module, on one thread and with deterministic algorithms: the same rows give the same weights."""
-    try:
-        import torch
-    except ImportError as error:
-        raise TapewatchError("torch is not installed", "Install the extra: pip install 'tapewatch[train]'.") from error
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    return torch
 
 
 def input_scaling(rows: Sample) -> F4:

@@ -2,11 +2,13 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import HistGradientBoostingClassifier
+
+if TYPE_CHECKING:  # A second of every engine's start otherwise, and none of it needed to read trees.
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 F8 = npt.NDArray[np.float64]
 
@@ -51,7 +53,7 @@ class Flat:
                 place, threshold = places[int(node["feature_idx"])], float(node["num_threshold"])
                 self.node(place, threshold, start + int(node["left"]), start + int(node["right"]))
 
-    def add(self, fitted: HistGradientBoostingClassifier, places: Sequence[int]) -> None:
+    def add(self, fitted: "HistGradientBoostingClassifier", places: Sequence[int]) -> None:
         """Add all trees of a classifier."""
         for nodes in trees_of(fitted):
             self.root()
@@ -71,19 +73,19 @@ class Flat:
         )
 
 
-def exported(fitted: HistGradientBoostingClassifier, places: Sequence[int]) -> Exported:
+def exported(fitted: "HistGradientBoostingClassifier", places: Sequence[int]) -> Exported:
     """A classifier's trees. places : where each of the features it was fitted to stands in the model's inputs"""
     flat = Flat()
     flat.add(fitted, places)
     return flat.exported(baseline(fitted))
 
 
-def baseline(fitted: HistGradientBoostingClassifier) -> float:
+def baseline(fitted: "HistGradientBoostingClassifier") -> float:
     """Log odds before any tree."""
     return float(fitted._baseline_prediction.ravel()[0])
 
 
-def trees_of(fitted: HistGradientBoostingClassifier) -> list[npt.NDArray[np.void]]:
+def trees_of(fitted: "HistGradientBoostingClassifier") -> list[npt.NDArray[np.void]]:
     """The nodes of each tree. scikit-learn has no public door to them; tests hold the exported ones to
     predict_proba.
     """

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from detectors.autoencoder.training import require_torch
 from detectors.commands import daily_files, minute_files
 from detectors.commands.bar_folders import joined, read_bars
 from detectors.forecast import lstm
@@ -18,6 +17,7 @@ from detectors.forecast.lstm.model import DAY, MINUTE, QUAD, Card, Model
 from detectors.forecast.lstm.training import Recipe
 from detectors.forecast.series import Panel, Series
 from detectors.model_file import kept
+from detectors.pytorch import require_torch
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 

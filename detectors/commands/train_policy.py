@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from detectors.autoencoder.training import require_torch
 from detectors.commands import daily_files, train_seconds
 from detectors.ddqn import card as policy_card
 from detectors.ddqn import daily_training, model, self_play
@@ -17,6 +16,7 @@ from detectors.ddqn.daily_market import ACTIONS, INPUTS, Bars
 from detectors.ddqn.model import Card, Policy
 from detectors.ddqn.played import policy_player
 from detectors.model_file import kept
+from detectors.pytorch import require_torch
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 

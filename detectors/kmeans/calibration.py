@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import IsotonicRegression
 
 F8 = npt.NDArray[np.float64]
 Knots = tuple[tuple[float, float], ...]
@@ -29,6 +28,8 @@ def isotonic_knots(found: F8, manipulated: npt.NDArray[np.bool_], prior: float) 
     found : float64[rows], distances; manipulated : bool[rows]; prior : share of manipulated rows to which the result is
     weighted
     """
+    from sklearn.isotonic import IsotonicRegression  # only who fits pays for it
+
     share = float(manipulated.mean())
     weight = np.where(manipulated, prior / share, (1.0 - prior) / (1.0 - share))
     edges = np.unique(np.quantile(found, _levels(len(found))))

@@ -31,12 +31,12 @@ PROPERTIES = FIXED_PROPERTIES | {
     "auto.leader.rebalance.enable": "true",
     "leader.imbalance.check.interval.seconds": 20,
     "leader.imbalance.per.broker.percentage": 1,
-    # A dead leader is replaced after this long: before a transaction of the engine (4 s) is given up by the broker.
+    # A dead leader is replaced after this long: before a transaction of the engine (8 s) is given up by the broker.
     "broker.session.timeout.ms": 3000,
     "broker.heartbeat.interval.ms": 500,
     # Three brokers and all of ours start at once, on few cores.
     "initial.broker.registration.timeout.ms": 300_000,
-    # A broker that stands still leaves the in-sync set before writers lose patience (4 s).
+    # A broker that stands still leaves the in-sync set before writers lose patience (8 s).
     "replica.lag.time.max.ms": 4000,
     "replica.socket.timeout.ms": 4000,
     "replica.fetch.wait.max.ms": 100,
@@ -122,6 +122,8 @@ def command(node: Node, java: str, jars: Path, heap_mb: int) -> list[str]:
         "-XX:+UseSerialGC",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
+        # A broker that is started anew again and again would compile for most of its life.
+        "-XX:TieredStopAtLevel=1",
         *shared,
         "-Djava.awt.headless=true",
         f"-Dtapewatch.logs={node.logs}",

@@ -30,8 +30,9 @@ class Levels:
         }
         if "sink-elasticsearch" in running:
             group = settings.elasticsearch.group
-            self._groups["sink-elasticsearch"] = (f"{group}-urgent", (topics.ALERTS,))
-            self._groups["sink-elasticsearch, data"] = (f"{group}-data", (topic, topics.SCORES))
+            self._groups["sink-elasticsearch"] = (f"{group}-urgent", (topics.ALERTS, topics.CASES))
+            made = (topics.FEATURES, topics.SCORES, topics.BARS, topics.SIGNALS, topics.COMMITS)
+            self._groups["sink-elasticsearch, data"] = (f"{group}-data", (topic, *made))
         self._notify = "notify" in running
         self._postgres = "sink-postgres" in running
         self._reader = kafka.consumer(settings, socket_timeout_ms=10_000)
@@ -65,6 +66,18 @@ class Levels:
             found["notify"] = self._unsent()
         return {name: left for name, left in found.items() if left}
 
+    @property
+    def stores_begun(self) -> bool:
+        """Whether every sink that stores alerts has committed something."""
+        try:
+            if "sink-elasticsearch" in self._groups:
+                data = self._groups["sink-elasticsearch, data"][1]
+                if not any(self._committed("sink-elasticsearch, data", self._places(data)).values()):
+                    return False
+            return not self._postgres or bool(self._postgres_offsets())
+        except (psycopg2.Error, KafkaException):
+            return False
+
     def engine_behind(self) -> int:
         """Frames of the market topic that no engine has committed."""
         ends = self._ends((self._topic,))
@@ -73,9 +86,12 @@ class Levels:
 
     def _ends(self, wanted: Iterable[str]) -> dict[Place, int]:
         """Where each partition ends, for readers of what is committed."""
+        return {place: kafka.watermarks(self._reader, *place)[1] for place in self._places(wanted)}
+
+    def _places(self, wanted: Iterable[str]) -> list[Place]:
+        """The partitions of topics."""
         found = kafka.existing_topics(self._admin)
-        places = [(topic, number) for topic in wanted for number in range(found.get(topic, 0))]
-        return {place: kafka.watermarks(self._reader, *place)[1] for place in places}
+        return [(topic, number) for topic in wanted for number in range(found.get(topic, 0))]
 
     def _committed(self, name: str, places: Iterable[Place]) -> dict[Place, int]:
         asked = [TopicPartition(*place) for place in places]
@@ -95,14 +111,17 @@ class Levels:
 
     def _postgres_behind(self) -> int:
         try:
-            with closing(self._session()) as session, session.cursor() as cursor:
-                cursor.execute(_OFFSETS)
-                kept = _offsets(cursor)
+            kept = self._postgres_offsets()
             wanted = {self._topic, topics.FEATURES, topics.SCORES, topics.BARS, topics.ALERTS, topics.COVERAGE}
             ends = self._ends(wanted | {topic for topic, _ in kept})
             return sum(self._left(place, kept.get(place, 0), end) for place, end in ends.items())
         except (psycopg2.Error, KafkaException):
             return -1
+
+    def _postgres_offsets(self) -> dict[Place, int]:
+        with closing(self._session()) as session, session.cursor() as cursor:
+            cursor.execute(_OFFSETS)
+            return _offsets(cursor)
 
     def _unsent(self) -> int:
         """Alerts that the notify sink has not read, and messages that are on their way."""

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from tapewatch.rfc3339 import from_rfc3339
 WARM_S = 10.0
 WARM_UP_S = 900.0
 PRODUCER_ENDS_S = 60.0
-DRAIN_S = 420.0
+DRAIN_S = 900.0
 REST_S = 30.0
 PROGRESS_S = 5.0
 LATE_S = 1.0
@@ -76,6 +76,10 @@ class _Run:
                 failures = "; ".join(self._site.failures())[:600] or "all processes run"
                 raise TapewatchError(f"no engine commits anything: {failures}", f"See {self._site.logs}.")
             WALL.sleep(0.2)
+        with closing(Levels(self._site.settings, self._site.topic, self._site.processes)) as levels:
+            while not levels.stores_begun and WALL.now() < deadline:
+                WALL.sleep(0.5)
+        self._site.compare()
         WALL.sleep(WARM_S)
         meter.begin()
 

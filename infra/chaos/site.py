@@ -158,6 +158,11 @@ class Site:
         if hasattr(self, "_database"):
             database.unmount(self._database)
 
+    def compare(self) -> None:
+        """Let the comparing loop begin. Where a sink has no position yet, it would take its place."""
+        for kept in self.of("reconcile"):
+            kept.release()
+
     def calm(self) -> None:
         """Take every fault back: nothing frozen, nothing held but the spare engine, every proxy healed."""
         for proxy in self.proxies.values():
@@ -326,7 +331,10 @@ class Site:
             self.processes[name] = kept
         for name, kind, words in self._second_line():
             if name not in self.plan.without:
-                self.processes[name] = self._ours(name, kind, words)
+                kept = self._ours(name, kind, words)
+                if kind == "reconcile":
+                    kept.hold()
+                self.processes[name] = kept
         if "notify" not in self.plan.without:
             self._subscribe()
         self.processes["producer"] = self._ours("producer", "producer", self._market())
@@ -334,7 +342,17 @@ class Site:
     def _second_line(self) -> list[tuple[str, str, list[str]]]:
         """Name, kind and words of what reads the engines' topics."""
         self.ports["reconcile"] = self._port()
-        compare = ["reconcile", "--every", "15", "--settle", "20", "--json", "--metrics", str(self.ports["reconcile"])]
+        compare = [
+            "reconcile",
+            "--every",
+            "15",
+            "--settle",
+            "10",
+            "--repair",
+            "--json",
+            "--metrics",
+            str(self.ports["reconcile"]),
+        ]
         return [
             ("sink-postgres", "sink", ["sink", "postgres"]),
             *([("sink-elasticsearch", "sink", ["sink", "elasticsearch"])] if self.has_search else []),

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 
+from infra.chaos.broken import broken, restored_unasked
 from infra.chaos.receiver import receipts
 from infra.chaos.report import Webhooks
 from infra.chaos.site import Site
@@ -40,13 +42,18 @@ def judge(site: Site, say: Callable[[str], None]) -> Verdict:
     """Run every verifier over what is there now."""
     problems: list[str] = []
     counts: dict[str, Counter[str]] = {}
-    say("verifying topics against the log that was written")
-    feed = _document(site, problems, ["verify", "--feed", site.feed, "--record", str(site.record), "--json"])
-    counts["topics"] = _counted(feed)
-    say("verifying tables against topics")
-    counts["tables"] = _counted(_document(site, problems, ["reconcile", "--rows", "--feed", site.feed, "--json"]))
     only = [] if site.has_search else ["--only", "postgres"]
+    say("verifying topics against the log that was written, and tables and documents against topics")
+    with ThreadPoolExecutor(2) as both:
+        # Side by side: either leaves a core idle while it waits for a broker or a store.
+        words = ["reconcile", "--rows", "--feed", site.feed, "--json", *only]
+        stored = both.submit(_document, site, problems, words)
+        feed = _document(site, problems, ["verify", "--feed", site.feed, "--record", str(site.record), "--json"])
+        rows = stored.result()
+    counts["topics"] = _counted(feed)
+    counts["tables"], counts["documents"] = _of_store(rows, "postgres"), _of_store(rows, "elasticsearch")
     counts["alerts"] = _of_alerts(_document(site, problems, ["reconcile", "--json", *only]))
+    counts["mended"] = Counter(lost=restored_unasked(site.logs / "reconcile.log", broken(site.folder)))
     webhooks = _webhooks(site) if "notify" in site.processes else None
     if webhooks is not None:
         counts["webhooks"] = Counter(lost=webhooks.missing, duplicated=webhooks.many_ids)
@@ -84,12 +91,21 @@ def _document(site: Site, problems: list[str], words: list[str]) -> dict[str, An
 
 
 def _counted(document: dict[str, Any]) -> Counter[str]:
-    """Lost, duplicated and different, as the verifiers call them; what is doubled in a table is duplicated."""
+    """Lost, duplicated and different, as the verifiers call them; what is doubled in a store is duplicated."""
     return Counter(
         lost=int(document.get("lost", 0)),
         duplicated=int(document.get("duplicated", document.get("doubled", 0))),
         different=int(document.get("different", 0)),
     )
+
+
+def _of_store(document: dict[str, Any], store: str) -> Counter[str]:
+    """The same, over what one store keeps."""
+    found: Counter[str] = Counter()
+    for table in document.get("tables", []):
+        if table["store"] == store:
+            found.update(_counted(table))
+    return found
 
 
 def _of_alerts(document: dict[str, Any]) -> Counter[str]:

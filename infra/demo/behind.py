@@ -42,7 +42,7 @@ class Behind:
 
 def _at_the_ends(settings: Settings, wanted: Sequence[str]) -> Consumer:
     """A reader of everything that is appended to these topics from now on."""
-    consumer = kafka.consumer(settings, fetch_wait_max_ms=5)
+    consumer = kafka.consumer(settings)
     places = []
     for topic, partitions in kafka.existing_topics(kafka.admin(settings)).items():
         if topic in wanted:

@@ -98,7 +98,8 @@ class Ledger:
             opened.producer.begin_transaction()
             yield transaction
             transaction.finish()
-            _commit(opened.producer, self._clock)
+            # An answer that is missing is asked for again.
+            kafka.patiently(lambda: opened.producer.commit_transaction(kafka.ACT_S), _WAIT_S)
         except (KafkaException, AbortedError) as error:
             raise self._failed(error, begun) from error
         except BaseException:
@@ -196,22 +197,10 @@ class Ledger:
         failure: BaseException | None = None
         if opened is not None:
             try:
-                opened.producer.abort_transaction(10)
+                kafka.in_time(lambda: opened.producer.abort_transaction(kafka.ACT_S))
             except KafkaException as error:
                 failure = error
         return failure
-
-
-def _commit(producer: Producer, clock: Clock) -> None:
-    """Commit; an answer that is missing is asked for again."""
-    deadline = clock.now() + int(_WAIT_S * NANOS)
-    while True:
-        try:
-            producer.commit_transaction(10)
-            return
-        except KafkaException as error:
-            if not error.args[0].retriable() or clock.now() > deadline:
-                raise
 
 
 def _code(error: BaseException) -> int | None:

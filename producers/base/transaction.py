@@ -5,7 +5,7 @@ from confluent_kafka import Producer, TopicPartition
 from producers.base.collector import Collector, RefusedMessage
 from producers.base.positions import state_record
 from producers.feed import LiveWriter
-from tapewatch import dead_letters, messages, topics
+from tapewatch import dead_letters, kafka, messages, topics
 from tapewatch.clock import Clock
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.errors import TapewatchError
@@ -80,7 +80,8 @@ class Transaction:
         if self._live is not None:
             self._flush(self._live)
         if self._offsets is not None:
-            self._producer.send_offsets_to_transaction(*self._offsets, 10)
+            offsets, member = self._offsets
+            kafka.in_time(lambda: self._producer.send_offsets_to_transaction(offsets, member, kafka.ACT_S))
 
     def _flush(self, live: LiveWriter) -> None:
         try:

@@ -9,18 +9,22 @@ import msgspec
 
 from producers.canary.announcing import Announcer
 from producers.canary.market import CanaryMarket, names_by_partition
-from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
+from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail, watching
 from producers.live import Runner, Show
 from producers.synthetic import Rota
 from tapewatch import kafka, topics
 from tapewatch.canaries import FEED, is_canary
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import Monitor, counter
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings
 
 APART_S = 2100.0
 """Least time between two events of a canary, s: longer than any scenario's cooldown, in which no second alert opens."""
+
+ANNOUNCED = counter("tapewatch_canary_announced_total", "Canaries that the producer announced.", "feed")
+STALE = counter("tapewatch_canary_stale_total", "Events whose rows were sent too late to be canaries.", "feed")
 
 _SOURCE = "canary"
 
@@ -100,10 +104,16 @@ def run_canaries(
     )
     announcer = Announcer(kafka.producer(settings, linger_ms=0), canaries.feed, partitions, settings.canary, clock)
     show = Show(config=market.config, seed=canaries.seed, feed=canaries.feed, seconds=canaries.seconds)
-    runner = Runner(show, market, LiveWriter(writer, tail.newest_ns), start_ns, clock, say=say, told=announcer.say)
-    say(f"{len(names)} canaries in {partitions} partitions, one event in {settings.canary.every_s:g} s")
-    runner.run(stop)
-    announcer.close()
+    with Monitor("producer_canary", settings) as monitor:
+        watching.show(monitor, lambda: writer)
+        monitor.show(ANNOUNCED, lambda: {(canaries.feed,): announcer.count})
+        monitor.show(STALE, lambda: {(canaries.feed,): announcer.stale})
+        monitor.ready()
+        live = LiveWriter(writer, tail.newest_ns)
+        runner = Runner(show, market, live, start_ns, clock, say=say, told=announcer.say, beat=monitor.beat)
+        say(f"{len(names)} canaries in {partitions} partitions, one event in {settings.canary.every_s:g} s")
+        runner.run(stop)
+        announcer.close()
     sent = runner.summary((clock.now() - begun) / NANOS)
     return CanarySummary(
         feed=sent.feed,

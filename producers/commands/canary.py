@@ -8,6 +8,7 @@ import msgspec
 
 from producers.canary import Canaries, CanarySummary, run_canaries
 from tapewatch.canaries import FEED
+from tapewatch.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 EXAMPLE = "example: tapewatch produce canary --every 300 & tapewatch sink canary"
@@ -35,12 +36,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--back-date", type=int, default=900, metavar="S", help="seconds sent at once (default: 900)")
     parser.add_argument("--seconds", type=int, default=0, help="length after the back-dated part (default: no end)")
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
+    add_flag(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> int:
     """Send canaries until the end or a signal."""
-    asked = {"every_s": args.every, "due_s": args.due, "scenarios": tuple(args.scenario or ())}
-    chosen = {name: value for name, value in asked.items() if value}
+    wanted = {"every_s": args.every, "due_s": args.due, "scenarios": tuple(args.scenario or ())}
+    chosen = {name: value for name, value in wanted.items() if value}
+    settings = asked(settings, args.metrics)
     settings = msgspec.structs.replace(settings, canary=msgspec.structs.replace(settings.canary, **chosen))
     canaries = Canaries(
         args.feed,

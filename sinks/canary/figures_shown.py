@@ -28,10 +28,11 @@ STAGE = histogram(
 
 
 class Shown:
-    """Counts verdicts. canaries : everything that is known, newest revisions"""
+    """Counts verdicts. canaries : everything that is known, newest revisions; in_a_row : missed up to now"""
 
-    def __init__(self, monitor: Monitor, canaries: Callable[[], Iterable[Canary]]) -> None:
+    def __init__(self, monitor: Monitor, canaries: Callable[[], Iterable[Canary]], in_a_row: Callable[[], int]) -> None:
         self._monitor, self._canaries = monitor, canaries
+        monitor.show(IN_A_ROW, lambda: {(): in_a_row()})
         monitor.show(RECALL, self._recall)
         monitor.show(OVERDUE, self._overdue)
 
@@ -44,7 +45,6 @@ class Shown:
         monitor.add({"found": FOUND, "late": LATE, "missed": MISSED}[canary.state], 1, scenario)
         if canary.state == "late":
             return
-        monitor.set(IN_A_ROW, canary.in_a_row if canary.state == "missed" else 0)
         for stage in canary.absent:
             monitor.add(ABSENT, 1, stage)
         if canary.decision_s is not None:

@@ -18,11 +18,21 @@ class Following:
     """Follows both topics. since_ns : alerts recorded earlier are not read; at : next offset of the canaries
 
     took : gets each canary and each alert of a canary instrument, with the time of its record (UTC ns)
+    told : gets the client's statistics
     """
 
-    def __init__(self, settings: Settings, since_ns: int, at: int, took: Callable[[Canary | Alert, int], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        since_ns: int,
+        at: int,
+        took: Callable[[Canary | Alert, int], None],
+        told: Callable[[str], None] | None = None,
+    ) -> None:
         self._canaries, self._took = settings.notify.canaries, took
-        self._consumer: Consumer = kafka.consumer(settings, "tapewatch-canary-watch", enable_partition_eof=True)
+        self._consumer: Consumer = kafka.consumer(
+            settings, "tapewatch-canary-watch", told=told, enable_partition_eof=True
+        )
         self._at_end: set[int] = set()
         self.unreadable = 0
         found = self._consumer.list_topics(topics.ALERTS, timeout=kafka.TIMEOUT_S).topics[topics.ALERTS].partitions

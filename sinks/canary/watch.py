@@ -45,7 +45,7 @@ class CanarySink:
         self._settings, self._clock = settings, clock
         self._monitor = Monitor("canary", settings)
         self._ledger = Ledger(settings.canary.stages)
-        self._shown = Shown(self._monitor, lambda: self._ledger.canaries.values())
+        self._shown = Shown(self._monitor, lambda: self._ledger.canaries.values(), lambda: self._ledger.in_a_row)
         self._judged: dict[str, Canary] = {}
         self._report: Callable[[Progress], None] = lambda _: None
         self._reported_ns = self._last_ns = 0
@@ -134,7 +134,8 @@ class CanarySink:
                 self._ledger.recall(found)
                 self._shown.take(found)
 
-        return Following(self._settings, self._ledger.oldest_open_ns(now), at, take)
+        told = self._monitor.client("reader")
+        return Following(self._settings, self._ledger.oldest_open_ns(now), at, take, told)
 
     def _turn(self, producer: Producer, following: Following, stores: Stores) -> None:
         """Read, ask the stores, judge."""

@@ -1,5 +1,5 @@
 """`tapewatch reconcile`: do PostgreSQL and Elasticsearch hold the alerts that the topic holds? Repairs them from it.
-`--rows`: does PostgreSQL hold every row of a feed?
+`--rows`: do they hold every row of a feed, every case and document?
 """
 
 import argparse
@@ -15,7 +15,7 @@ from sinks.elasticsearch.client import server_errors
 from sinks.reconcile import Reconciler, Report
 from sinks.reconcile.ledger import POSTGRES, STORES
 from sinks.reconcile.report import metrics
-from sinks.reconcile.rows import RowsReport, compare_rows
+from sinks.reconcile.rows import RowsReport, compare_rows, repair_rows
 from sinks.reconcile.rows.report import metrics as row_metrics
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
@@ -30,13 +30,17 @@ _log = logs.get("reconcile")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of `reconcile`."""
-    parser.add_argument("--repair", action="store_true", help="bring the stores to what the topic says")
+    parser.add_argument(
+        "--repair", action="store_true", help="bring the stores (of --rows: PostgreSQL) to what the topics say"
+    )
     parser.add_argument("--since", metavar="TIME", help="alerts decided from then on, RFC 3339 (default: all)")
     parser.add_argument("--until", metavar="TIME", help="alerts decided before then (default: all)")
     parser.add_argument("--every", type=float, metavar="SECONDS", help="go on comparing, so often, until stopped")
     parser.add_argument("--settle", type=float, default=3.0, metavar="SECONDS", help="how long sinks may lag behind")
     parser.add_argument("--only", choices=STORES, help="compare this store alone")
-    parser.add_argument("--rows", action="store_true", help="compare the tables of --feed with the topics, row by row")
+    parser.add_argument(
+        "--rows", action="store_true", help="compare tables of --feed and documents with the topics, one by one"
+    )
     parser.add_argument("--feed", metavar="NAME", help="with --rows: whose rows")
     add_flag(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document; with --every one a line")
@@ -44,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  tapewatch reconcile --repair --since 2026-11-01T00:00:00Z --json\n"
         "  tapewatch reconcile --rows --feed binance\n"
+        "  tapewatch reconcile --rows --feed binance --only postgres --repair\n"
         "exit status: 0 no difference is left, 1 some are"
     )
 
@@ -51,10 +56,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Compare once or again and again; 1 where differences are left after the last comparison."""
     logs.configure(settings.log)
-    if args.rows != bool(args.feed) or (args.rows and args.repair):
-        raise TapewatchError("--rows goes with --feed, and repairs nothing", "See `tapewatch reconcile --help`.")
-    if args.rows and args.only not in (None, POSTGRES):
-        raise TapewatchError("rows are compared in PostgreSQL alone", "Leave --only out.")
+    if args.rows != bool(args.feed):
+        raise TapewatchError("--rows goes with --feed", "See `tapewatch reconcile --help`.")
+    if args.only != POSTGRES:
+        _search(settings)
     watch = _Watch(args, settings, _Rows(args, settings) if args.rows else _Alerts(args, settings))
     try:
         if args.every is None:
@@ -62,6 +67,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return watch.forever()
     finally:
         watch.close()
+
+
+def _search(settings: Settings) -> str:
+    """Elasticsearch's address. TapewatchError where there is none."""
+    try:
+        return settings.elasticsearch_url()
+    except TapewatchError as error:
+        raise TapewatchError(error.message, f"{error.hint} Or compare one store alone: `--only postgres`.") from error
 
 
 class _Comparison(Protocol):
@@ -104,14 +117,17 @@ class _Alerts:
 
 
 class _Rows:
-    """Rows of a feed in PostgreSQL."""
+    """Rows of a feed in PostgreSQL, cases, and documents in Elasticsearch."""
 
     def __init__(self, args: argparse.Namespace, settings: Settings) -> None:
         self._feed, self._settings = args.feed, settings
+        self._stores = [args.only] if args.only else STORES
+        self._repair = args.repair
 
     def compare(self) -> RowsReport:
         """One comparison."""
-        return compare_rows(self._settings, self._feed)
+        compare = repair_rows if self._repair else compare_rows
+        return compare(self._settings, self._feed, self._stores)
 
     def figures(self, last: RowsReport | None, rounds: int, failures: int) -> str:
         """Prometheus' text format."""
@@ -147,7 +163,8 @@ class _Watch:
             return self._what.compare()
         except (psycopg2.Error, KafkaException, *server_errors()) as error:
             said = logs.printable(" ".join(str(error).split()))[:300]
-            raise TapewatchError(f"a server does not do its part: {said}", "Look at `tapewatch status`.") from error
+            hint = "Look at `tapewatch status`; `--only postgres` leaves Elasticsearch out."
+            raise TapewatchError(f"a server does not do its part: {said}", hint) from error
 
     def forever(self) -> int:
         """Compare every so often until told to end; a server that fails is tried again in the next round."""

@@ -5,7 +5,7 @@ is read; Kafka keeps it.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -25,6 +25,7 @@ REPORT_NS = 2 * NANOS
 _log = logs.get("sink.elasticsearch")
 
 Take = Callable[[Message], tuple[list[Item], DeadLetter | None]]
+Fetched = Callable[[Sequence[Message]], None]
 
 
 @dataclass(slots=True)
@@ -39,12 +40,23 @@ class Batch:
 
 
 class Lane:
-    """Keeps what `take` makes of records. name : for reports; most_bytes : of a batch"""
+    """Keeps what `take` makes of records.
+
+    name : for reports; fetched : told of records before they are taken; most_bytes : of a batch
+    """
 
     def __init__(
-        self, name: str, reader: Reader, take: Take, bulk: Bulk, dead: DeadLetterTopics, tally: Tally, most_bytes: int
+        self,
+        name: str,
+        reader: Reader,
+        fetched: Fetched,
+        take: Take,
+        bulk: Bulk,
+        dead: DeadLetterTopics,
+        tally: Tally,
+        most_bytes: int,
     ) -> None:
-        self._name, self._reader, self._take = name, reader, take
+        self._name, self._reader, self._fetched, self._take = name, reader, fetched, take
         self._bulk, self._dead, self._tally, self._most = bulk, dead, tally, most_bytes
         self._backoff = Backoff()
         self._positions: dict[Log, int] = {}
@@ -78,6 +90,7 @@ class Lane:
         while True:
             self.rounds += 1
             records, more = self._reader.poll()
+            self._fetched(records)
             for record in records:
                 self._add(record, batch)
                 if batch.bytes >= self._most:

@@ -1,8 +1,10 @@
 """The sink's life: templates first, then two lanes at once. What people wait for never stands behind the day's data."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+
+from confluent_kafka import Message
 
 from sinks.backoff import Backoff
 from sinks.burial import DeadLetterTopics
@@ -103,9 +105,10 @@ class ElasticsearchSink:
         """Alerts and cases; everything else."""
         chosen, dead = self._settings.elasticsearch, DeadLetterTopics(self._settings)
         urgent, data = Intake(chosen), Intake(chosen, registry)
-        plan = (("urgent", is_urgent, urgent.take), ("data", data.is_wanted, data.take))
+        told_of = _nobody if registry is None else registry.fetched
+        plan = (("urgent", is_urgent, urgent.take, _nobody), ("data", data.is_wanted, data.take, told_of))
         lanes = []
-        for name, is_wanted, take in plan:
+        for name, is_wanted, take, fetched in plan:
             told = self.monitor.client(name)
             readers.append(Reader(self._settings, f"{chosen.group}-{name}", is_wanted, told))
 
@@ -113,7 +116,7 @@ class ElasticsearchSink:
                 self._tally.troubles[lane] = text
 
             bulk = Bulk(connect(self._settings), chosen.bulk_bytes, trouble)
-            lanes.append(Lane(name, readers[-1], take, bulk, dead, self._tally, chosen.bulk_bytes))
+            lanes.append(Lane(name, readers[-1], fetched, take, bulk, dead, self._tally, chosen.bulk_bytes))
         return lanes
 
     def _work(
@@ -162,3 +165,7 @@ class ElasticsearchSink:
             lane.run(stop, until_idle)
         except BaseException as failure:
             self._failures.append(failure)
+
+
+def _nobody(records: Sequence[Message]) -> None:
+    """Nobody has to be told what is taken next."""

@@ -27,11 +27,11 @@ KINDS = (Case, CaseAnswer, Suppression, Label, Proposal)
 Row = tuple[Any, ...]
 M = TypeVar("M", Case, Suppression, Proposal)
 
-_CASE = (
+CASE = (
     "id", "revision", "instrument_id", "neighbourhood", "state", "disposition", "owner", "risk", "priority", "alerts",
     "raising", "opened_ns", "updated_ns", "closed_ns", "closing", "history",
 )  # fmt: skip
-_ALERT = (
+CASE_ALERT = (
     "alert_id", "case_id", "case_revision", "revision", "instrument_id", "scenario", "severity", "state", "inhibited",
     "inhibition", "score", "probability", "onset_ns", "decided_ns", "updated_ns",
 )  # fmt: skip
@@ -76,12 +76,12 @@ def merge_cases(cursor: Cursor, keys: Keys, records: Sequence[JsonRecord]) -> No
     rows: list[Row] = []
     alerts: dict[str, Row] = {}
     for case in newest:
-        rows.append(_case(case, next(numbers)))
+        rows.append(case_row(case, next(numbers)))
         for alert in case.alerts:
-            alerts[alert.id] = _alert(case, alert, next(numbers))
-    execute_values(cursor, _upsert("cases", _CASE, "revision"), rows)
+            alerts[alert.id] = case_alert_row(case, alert, next(numbers))
+    execute_values(cursor, _upsert("cases", CASE, "revision"), rows)
     if alerts:
-        execute_values(cursor, _upsert("case_alerts", _ALERT, "case_revision"), list(alerts.values()))
+        execute_values(cursor, _upsert("case_alerts", CASE_ALERT, "case_revision"), list(alerts.values()))
     _keep(cursor, "case_history", cases, records)
 
 
@@ -127,7 +127,8 @@ def merge_proposals(cursor: Cursor, _: Keys, records: Sequence[JsonRecord]) -> N
     _keep(cursor, "proposal_history", proposals, records)
 
 
-def _case(case: Case, instrument: int) -> Row:
+def case_row(case: Case, instrument: int | str) -> Row:
+    """The columns CASE of a case. instrument : its number, or its id for who compares"""
     raising = sum(not each.inhibited for each in case.alerts)
     told = (case.neighbourhood, case.state, case.disposition, case.owner, case.risk, case.priority)
     moments = _ns(case.opened, case.updated, case.closed)
@@ -136,7 +137,8 @@ def _case(case: Case, instrument: int) -> Row:
     return (case.id, case.revision, instrument, *told, *counts, *moments, closing, _json(case.history))
 
 
-def _alert(case: Case, alert: CaseAlert, instrument: int) -> Row:
+def case_alert_row(case: Case, alert: CaseAlert, instrument: int | str) -> Row:
+    """The columns CASE_ALERT of an alert of a case. instrument : its number, or its id"""
     told = (alert.scenario, alert.severity, alert.state, alert.inhibited, alert.inhibition, alert.score)
     moments = _ns(alert.onset, alert.decided, alert.updated)
     return (alert.id, case.id, case.revision, alert.revision, instrument, *told, alert.probability, *moments)

@@ -21,6 +21,7 @@ from tapewatch.dlq.retry import Retried
 from tapewatch.errors import ContractError
 from tapewatch.frames import MAX_FRAME_BYTES
 from tapewatch.logs import printable
+from tapewatch.registry import is_mark
 
 RETRIES = topics.retry(dead_letters.POSTGRES)
 TOPICS = (
@@ -121,7 +122,7 @@ class Intake:
                 packed = self._engine.pack(log[0], value, headers_of(message))
                 if packed is not None:
                     batch.add(packed)
-            elif value is not None or log[0] != topics.INSTRUMENTS:
+            elif log[0] != topics.INSTRUMENTS or (value is not None and not is_mark(headers_of(message))):
                 record = JsonRecord(*log, place(message)[1], value or b"")
                 partition = merge.prepare(record, self._keys)
                 batch.messages.append(record)

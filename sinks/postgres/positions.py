@@ -19,6 +19,12 @@ SET epoch = EXCLUDED.epoch, sequence = EXCLUDED.sequence, missing = EXCLUDED.mis
 """
 
 
+def next_offsets(cursor: Cursor) -> dict[Log, int]:
+    """How far the sink has come, by partition; empty where it never ran."""
+    cursor.execute("SELECT topic, partition, next_offset FROM sink_offsets")
+    return {(topic, partition): int(offset) for topic, partition, offset in cursor}
+
+
 class Positions:
     """The state of all partitions as the database has it.
 

@@ -147,6 +147,7 @@ class PostgresSink:
         while True:
             self.monitor.beat()
             messages, more = reader.poll()
+            registry.fetched(messages)
             for message in messages:
                 began = began if batch.records else WALL.now()
                 intake.take(message, batch)

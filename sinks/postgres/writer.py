@@ -8,6 +8,7 @@
 """
 
 import io
+from collections.abc import Iterable
 
 import psycopg2
 from psycopg2 import sql
@@ -18,7 +19,7 @@ from psycopg2.extras import execute_values
 from sinks.burial import DeadLetterTopics
 from sinks.postgres import desk_work, merge, own_trading, positions, retries
 from sinks.postgres.batch import Batch, JsonRecord, Refused
-from sinks.postgres.binary import HEADER, TRAILER, Packed
+from sinks.postgres.binary import HEADER, TRAILER
 from sinks.postgres.intake import refused
 from sinks.postgres.keys import Keys
 from sinks.postgres.partitions import DayPartitions
@@ -45,7 +46,7 @@ class Writer:
         self._dead_letters.send([refusal.letter for refusal in batch.dead])
         with self._session, self._session.cursor() as cursor:
             for table, packed in batch.packed.items():
-                _copy(cursor, table, packed)
+                copy_rows(cursor, table, [part.data for part in packed])
             late = self._merge(cursor, batch.messages)
             self._dead_letters.send([refusal.letter for refusal in late])
             batch.dead += late
@@ -77,11 +78,11 @@ class Writer:
         return None
 
 
-def _copy(cursor: Cursor, table: Table, packed: list[Packed]) -> None:
-    """COPY the packed rows of one table."""
+def copy_rows(cursor: Cursor, table: Table, packed: Iterable[bytes]) -> None:
+    """COPY rows of one table. packed : in the binary format, without header and trailer"""
     names = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT binary)").format(sql.Identifier(table.name), names)
-    stream = io.BytesIO(b"".join([HEADER, *(part.data for part in packed), TRAILER]))
+    stream = io.BytesIO(b"".join([HEADER, *packed, TRAILER]))
     cursor.copy_expert(statement, stream, size=_CHUNK)
 
 

@@ -11,9 +11,10 @@ from sinks.elasticsearch.bulk import Bulk
 from sinks.elasticsearch.client import connect
 from sinks.elasticsearch.intake import alert_item
 from sinks.elasticsearch.item import Item, encode
+from sinks.elasticsearch.positions import next_offsets
 from sinks.reconcile import hashes
 from sinks.reconcile.ledger import ELASTICSEARCH, Kept
-from tapewatch import messages
+from tapewatch import messages, topics
 from tapewatch.messages import Alert
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings
@@ -30,9 +31,17 @@ class ElasticsearchAlerts:
     name = ELASTICSEARCH
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._client: Elasticsearch = connect(settings)
         self._prefix, self._most = settings.elasticsearch.prefix, settings.elasticsearch.bulk_bytes
         self._alias = f"{self._prefix}-{mappings.ALERTS}"
+
+    def reached(self) -> dict[int, int] | None:
+        """How far the sink has come: next offset by partition of the topic; None where it never ran."""
+        alerts = next_offsets(self._settings, "urgent", topics.ALERTS.__eq__)
+        if not any(alerts.values()) and not any(next_offsets(self._settings, "data", topics.COMMITS.__eq__).values()):
+            return None
+        return {partition: offset for (_, partition), offset in alerts.items()}
 
     def read(self, since_ns: int, until_ns: int) -> Iterator[Kept]:
         """Alerts decided in a stretch of time, and documents without a sound time, in no order."""

@@ -10,9 +10,10 @@ from sinks.postgres import merge
 from sinks.postgres.batch import JsonRecord
 from sinks.postgres.database import check_revision, connect
 from sinks.postgres.keys import Keys
+from sinks.postgres.positions import next_offsets
 from sinks.reconcile import hashes
 from sinks.reconcile.ledger import POSTGRES, Kept
-from tapewatch import messages
+from tapewatch import messages, topics
 from tapewatch.messages import Alert, Evidence, Provenance
 from tapewatch.rfc3339 import to_rfc3339
 
@@ -31,6 +32,15 @@ class PostgresAlerts:
 
     def __init__(self, url: str) -> None:
         self._url = url
+
+    def reached(self) -> dict[int, int] | None:
+        """How far the sink has come: next offset by partition of the topic; None where it never ran."""
+        with closing(connect(self._url)) as session:
+            check_revision(session)
+            with session, session.cursor() as cursor:
+                stand = next_offsets(cursor)
+        ours = {partition: offset for (topic, partition), offset in stand.items() if topic == topics.ALERTS}
+        return ours if stand else None
 
     def read(self, since_ns: int, until_ns: int) -> Iterator[Kept]:
         """Alerts decided in a stretch of time, in no order."""

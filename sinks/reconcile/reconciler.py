@@ -1,7 +1,8 @@
 """Compare, wait for what is on its way, repair, compare again.
 
 The stores are read before the topic, so that nothing they hold can be newer than what the topic is known to hold. What
-they lack may be on its way: it counts as a difference only if it is one still after `settle_s`.
+they lack may be on its way: it counts as a difference only if it is one still after `settle_s`. A repair leaves to a
+sink what it has not read yet: what was repaired was really lost or spoilt.
 """
 
 from collections import Counter
@@ -28,6 +29,10 @@ class Store(Protocol):
 
     name: str
 
+    def reached(self) -> dict[int, int] | None:
+        """How far the sink has come: next offset by partition of the topic; None where it never ran."""
+        ...
+
     def read(self, since_ns: int, until_ns: int) -> Iterator[Kept]:
         """Alerts decided in a stretch of time."""
         ...
@@ -51,6 +56,7 @@ class Reconciler:
         if ELASTICSEARCH in stores:
             self._stores.append(ElasticsearchAlerts(settings))
         self._topic, self._ledger, self._settle = AlertTopic(settings), Ledger(), settle_s
+        self._reached: dict[str, dict[int, int] | None] = {}
 
     def run(self, since_ns: int, until_ns: int, repair: bool) -> Report:
         """One comparison over alerts decided in [since, until); with `repair`, what is left after it."""
@@ -59,13 +65,13 @@ class Reconciler:
         if any(self._some(store, since_ns, until_ns) for store in self._stores):
             WALL.sleep(self._settle)
             kept = self._look(since_ns, until_ns)
-        repaired, left_alone = Counter[str](), 0
+        repaired, left_alone = dict[str, list[str]](), 0
         if repair:
             for store in self._stores:
-                written, left = self._repair(store, since_ns, until_ns)
+                touched, left = self._repair(store, since_ns, until_ns)
                 left_alone += left
-                if written:
-                    repaired[store.name] = written
+                if touched:
+                    repaired[store.name] = touched
             if repaired:
                 kept = self._look(since_ns, until_ns)
         stores = {store.name: self._told(store, kept[store.name], since_ns, until_ns) for store in self._stores}
@@ -77,7 +83,8 @@ class Reconciler:
             unreadable=self._topic.unreadable,
             stores=stores,
             differences=sum(store.total for store in stores.values()),
-            repaired=dict(repaired),
+            repaired={name: len(ids) for name, ids in repaired.items()},
+            repaired_ids={name: ids[:EXAMPLES] for name, ids in repaired.items()},
             left_alone=left_alone,
             seconds=round((WALL.now() - began) / NANOS, 3),
         )
@@ -92,6 +99,8 @@ class Reconciler:
 
     def _look(self, since_ns: int, until_ns: int) -> dict[str, int]:
         """Read stores, then the topic; how many alerts each store keeps."""
+        # Asked before the store is read: what the sink had come to by then must be in what is read.
+        self._reached = {store.name: store.reached() for store in self._stores}
         kept = {store.name: self._ledger.keep(store.name, store.read(since_ns, until_ns)) for store in self._stores}
         self._ledger.note(self._topic.fresh())
         return kept
@@ -109,24 +118,33 @@ class Reconciler:
                 examples.setdefault(found.kind, []).append(found.id)
         return StoreReport(kept, {kind: counts[kind] for kind in KINDS}, examples)
 
-    def _repair(self, store: Store, since_ns: int, until_ns: int) -> tuple[int, int]:
-        """Bring a store to what the topic says; how many alerts were touched, and how many extra ones were left."""
-        differences = self._ledger.differences(store.name, since_ns, until_ns)
-        touched, left = 0, 0
+    def _repair(self, store: Store, since_ns: int, until_ns: int) -> tuple[list[str], int]:
+        """Bring a store to what the topic says; ids of the alerts touched, and how many extra ones were left."""
+        differences = (
+            found
+            for found in self._ledger.differences(store.name, since_ns, until_ns)
+            if found.place is None or self._is_due(store, found.place)
+        )
+        touched, left = list[str](), 0
         known = self._ledger.count(since_ns, until_ns) > 0 and not self._topic.expired
         for part in _parts(differences):
             places = [found.place for found in part if found.place is not None]
             extra = [found.id for found in part if found.place is None]
             if places:
                 store.write(list(self._topic.again(places)))
-                touched += len(places)
+                touched += [found.id for found in part if found.place is not None]
             if extra and known:
                 store.delete(extra)
-                touched += len(extra)
+                touched += extra
             elif extra:
                 # A topic that has lost alerts cannot say that they never were.
                 left += len(extra)
         return touched, left
+
+    def _is_due(self, store: Store, place: tuple[int, int]) -> bool:
+        """Whether the sink has read a record of the topic; where it never ran, nothing is left to it."""
+        reached = self._reached[store.name]
+        return reached is None or place[1] < reached.get(place[0], 0)
 
 
 def _parts(differences: Iterator[Difference]) -> Iterator[list[Difference]]:

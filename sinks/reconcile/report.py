@@ -29,6 +29,7 @@ class Report(msgspec.Struct, frozen=True):
     """A comparison. since, until : of the alerts' decision, RFC 3339; alerts : in the topic, in that stretch
 
     unreadable : records of the topic that are no alerts; repaired : alerts written or taken away, by store
+    repaired_ids : the first of them
     left_alone : extra alerts that were not taken away, since the topic has lost its beginning or holds nothing
     """
 
@@ -40,6 +41,7 @@ class Report(msgspec.Struct, frozen=True):
     stores: dict[str, StoreReport]
     differences: int
     repaired: dict[str, int] = {}
+    repaired_ids: dict[str, list[str]] = {}
     left_alone: int = 0
     seconds: float = 0.0
 

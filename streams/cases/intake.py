@@ -43,7 +43,7 @@ class Intake:
             if is_canary(self._canaries, alert.instrument):
                 return []
             # Reads on in the registry where the instrument is not known yet.
-            self._registry.since(alert.instrument)
+            self._registry.known(alert.instrument)
             return self.desk.take(alert)
         return self._command(record)
 

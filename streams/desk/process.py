@@ -134,7 +134,7 @@ class DeskProcess:
         return Desk(ranking_model.shipped(), regime_model.shipped(), self._options.question, self._currency)
 
     def _currency(self, name: str) -> str:
-        known = self._registry.instruments.get(name) if self._registry.since(name) is not None else None
+        known = self._registry.known(name)
         return known.currency if known else ""
 
     def _recover(self) -> None:

@@ -20,8 +20,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from streams import members
 from streams.engine.build import build_hash
-from streams.engine.cadence import Cadence
-from streams.engine.recovery import Progress, Rebuild, Recovery, feed
+from streams.engine.rebuilding import Held, Rebuilding
+from streams.engine.recovery import Progress, Recovery, feed
 from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
 from streams.engine.task import Outgoing, Tally, Task
@@ -40,10 +40,10 @@ log = logs.get("engine")
 
 FENCE_S = 120
 """How long the broker may take to give a producer its transactions, s."""
+MOST_ABANDONED = 3
+"""Producers that may be left alone in mid-call: each keeps its threads and its memory."""
 HEARD_S = 2.0
 """Longer than a member's heartbeats are apart: how long a fenced process listens whether another has its place, s."""
-RECOVERY_STEP_S = 0.25
-"""How long recovery may work before the group is answered again, s."""
 
 _MALLOC = {-1: 256 * 1024 * 1024, -2: 16 * 1024 * 1024, -3: 32 * 1024 * 1024}
 """glibc's M_TRIM_THRESHOLD (free memory kept), M_TOP_PAD (steps in which more is asked for) and M_MMAP_THRESHOLD."""
@@ -67,15 +67,6 @@ def _spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-@dataclass(slots=True)
-class Held:
-    """A partition in this process's hands."""
-
-    task: Task
-    pointers: Pointers
-    cadence: Cadence
 
 
 @dataclass(slots=True)
@@ -137,14 +128,14 @@ class Engine:
         self._recovery = Recovery(settings, self._registry, self._shelf, build_hash())
         self._held: dict[Key, Held] = {}
         self._parked: dict[Key, Held] = {}
-        self._rebuilds: dict[Key, Rebuild] = {}
-        self._interrupted: dict[Key, Rebuild] = {}
+        self._rebuilding = Rebuilding(settings.engine, self._recovery, self.totals, clock)
         self._partitions: dict[str, int] = {}
         self._committer = ThreadPoolExecutor(1, "commit")
         self._lost: list[Key] = []
         self._mine: frozenset[Key] = frozenset()
         self._open: tuple[Future[None], list[Tally]] | None = None
         self._writer: Producer
+        self._abandoned: list[Producer] = []
         self._outrun = False
         self._replaced = ""
 
@@ -159,18 +150,34 @@ class Engine:
         self._partitions = kafka.existing_topics(kafka.admin(self._settings))
         self._shelf.publish_shipped()
         self._writer = fenced.result()
+        try:
+            self.monitor.ready()
+            while not self._work_as_member(stop, until_idle_s):
+                pass
+        finally:
+            self._committer.shutdown()
+            self._recovery.close()
+            self._registry.close()
+
+    def _work_as_member(self, stop: threading.Event, until_idle_s: float) -> bool:
+        """Join the group and work; False where the place in it was lost to nobody, and is to be taken again."""
         consumer = self._consumer()
         membership = Membership(
             consumer, members.subscribed(self._settings.engine.feeds), self._take_up, self._put_down
         )
         try:
-            self.monitor.ready()
             self._work(consumer, membership, stop, until_idle_s)
+            return True
+        except members.PlaceLostError as lost:
+            group = self._settings.engine.group
+            if members.has_twin(self._settings, group, self.instance, membership.member_id):
+                raise
+            log.warning("the group forgot this member, it joins again", group=group, why=lost.message)
+            self._put_down()
+            self._replaced = ""
+            return False
         finally:
             consumer.close()
-            self._committer.shutdown()
-            self._recovery.close()
-            self._registry.close()
 
     def _work(
         self,
@@ -185,14 +192,14 @@ class Engine:
         while not stop.is_set():
             self.monitor.beat()
             membership.settle_in()
-            wait_s = 0.0 if self._rebuilds else self._settings.engine.poll_ms / 1000
+            wait_s = 0.0 if self._rebuilding.under_way else self._settings.engine.poll_ms / 1000
             batch = consumer.consume(self._settings.engine.batch_frames, timeout=wait_s)
             self._check_place()
             touched: dict[Key, Held] = {}
             if batch:
                 if not first_work:
                     first_work, first_cpu = self._clock.now(), time.process_time()
-                self._registry.stale = True
+                self._registry.fetched(batch)
                 self._sent_ms = batch[0].timestamp()[1]
                 touched = self._feed(batch)
             if self._open is not None or batch:
@@ -205,7 +212,7 @@ class Engine:
                 self._renew(consumer)
             if self._lost:
                 self._start_over(consumer)
-            if self._rebuilds:
+            if self._rebuilding.under_way:
                 self._recover(consumer)
                 last_work = self._clock.now()
             elif not batch and until_idle_s and self._held and self._clock.now() - last_work > until_idle_s * NANOS:
@@ -218,7 +225,7 @@ class Engine:
         """
         self._settle()
         self._parked, self._held, self._lost = self._held, {}, []
-        self._interrupted, self._rebuilds = self._rebuilds, {}
+        self._rebuilding.put_aside()
         self._mine = frozenset()
 
     def _fence(self) -> Producer:
@@ -278,7 +285,6 @@ class Engine:
             told=self.monitor.client("reader"),
             queued_min_messages=2_000,
             queued_max_messages_kbytes=65_536,
-            fetch_wait_max_ms=5,
             # A place that the log no longer has is an error, never passed over.
             auto_offset_reset="error",
             error_cb=self._on_error,
@@ -298,38 +304,22 @@ class Engine:
             if kept is not None and kept.task.next_offset == done:
                 self._held[key] = kept
                 continue
-            begun = self._interrupted.pop(key, None)
-            same = begun is not None and begun.target == done
-            self._rebuilds[key] = begun if begun and same else self._recovery.begin(*key, done, pointers)
+            self._rebuilding.begin(key, done, pointers)
         self._parked.clear()
-        self._interrupted.clear()
+        self._rebuilding.drop_aside()
         self._read_on(consumer)
 
     def _recover(self, consumer: Consumer) -> None:
         """One step of the recoveries that are due, one partition after the other."""
-        until = self._clock.now() + int(RECOVERY_STEP_S * NANOS)
-        taken_up = False
-        while self._rebuilds and (left := until - self._clock.now()) > 0:
-            key, rebuild = next(iter(self._rebuilds.items()))
-            if rebuild.advance(left / NANOS):
-                del self._rebuilds[key]
-                self._held[key] = self._recovered(rebuild)
-                taken_up = True
-        if taken_up:
+        whole = self._rebuilding.step()
+        self._held |= whole
+        if whole:
             self._read_on(consumer)
-
-    def _recovered(self, rebuild: Rebuild) -> Held:
-        engine, task, pointers = self._settings.engine, rebuild.task, rebuild.pointers
-        if rebuild.target == 0:
-            pointers = Pointers(began=task.next_offset)
-        self.totals.recovered += rebuild.target > 0
-        now = self._clock.now()
-        cadence = Cadence(engine.snapshot_seconds, engine.replay_seconds, now, rebuild.replay_ns)
-        return Held(task, pointers, cadence)
 
     def _read_on(self, consumer: Consumer) -> None:
         """Read every partition whose state is there, from where it stands."""
-        self._watch.taken_up(self._held)
+        # Those that are rebuilt too: a snapshot that fails again and again gets older all the while.
+        self._watch.taken_up([*self._held, *self._rebuilding.under_way])
         consumer.assign([TopicPartition(*key, held.task.next_offset) for key, held in self._held.items()])
         log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._held])
 
@@ -343,7 +333,7 @@ class Engine:
     @property
     def recovering(self) -> list[Progress]:
         """How far the recoveries are that are not done; callable from another thread."""
-        return [rebuild.progress for rebuild in list(self._rebuilds.values())]
+        return self._rebuilding.progress
 
     def _feed(self, batch: Iterable[Message]) -> dict[Key, Held]:
         """Hand a micro-batch to the tasks; returns the partitions it touched."""
@@ -401,6 +391,10 @@ class Engine:
             pending.result()
         except KafkaException as error:
             self._abort(error)
+            return False
+        except kafka.StuckError as error:
+            self._drop_tasks()
+            self._abandon(error)
             return False
         self.totals.transactions += 1
         for tally in tallies:
@@ -486,14 +480,30 @@ class Engine:
         """Abort the open transaction and drop every task: their state is ahead of the log. A producer that cannot even
         abort is replaced by a new one, whose first act decides what was left open.
         """
-        self.totals.aborted += 1
-        self._lost, self._held, self._parked = [*self._lost, *self._held], {}, {}
+        self._drop_tasks()
         try:
             members.abort(self._writer, error, log)
         except KafkaException as failure:
             log.warning("the producer is of no more use", error=str(failure.args[0]))
-            self.totals.fenced += 1
-            self._outrun = True
+            self._replace_writer()
+        except kafka.StuckError as failure:
+            self._abandon(failure)
+
+    def _abandon(self, error: kafka.StuckError) -> None:
+        """Leave a producer alone that does not come back, for a new one. StuckError after the third."""
+        if len(self._abandoned) >= MOST_ABANDONED:
+            raise error
+        log.warning("the producer does not come back, another takes its place", error=error.message)
+        self._abandoned.append(self._writer)
+        self._replace_writer()
+
+    def _replace_writer(self) -> None:
+        self.totals.fenced += 1
+        self._outrun = True
+
+    def _drop_tasks(self) -> None:
+        self.totals.aborted += 1
+        self._lost, self._held, self._parked = [*self._lost, *self._held], {}, {}
 
     def _start_over(self, consumer: Consumer) -> None:
         """Rebuild the dropped tasks from what is committed."""

@@ -15,10 +15,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams import members
 from streams.engine.models import FindsModels, InForce
 from streams.engine.snapshots import DamagedError, Pointers, collect, restore
-from streams.engine.task import ReferenceData, Task
+from streams.engine.task import Task
 from tapewatch import kafka, logs, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 log = logs.get("engine.recovery")
@@ -173,6 +174,7 @@ class Rebuild:
     def _feed(self, reader: Consumer, task: Task) -> None:
         """Feed what the reader has; what took the time is the replay's."""
         messages = reader.consume(READ_AT_ONCE, timeout=0.05)
+        self._recovery.fetched(messages)
         started = WALL.now()
         for message in messages:
             if message.error():
@@ -221,7 +223,7 @@ class Rebuild:
 class Recovery:
     """Rebuilds tasks from the log. One reader of the market log, used for one partition at a time."""
 
-    def __init__(self, settings: Settings, registry: ReferenceData, shelf: FindsModels, build: str) -> None:
+    def __init__(self, settings: Settings, registry: Registry, shelf: FindsModels, build: str) -> None:
         self.shelf = shelf
         self._settings, self._registry, self._build = settings, registry, build
         self._reader: Consumer | None = None
@@ -268,6 +270,10 @@ class Recovery:
         reader.assign([TopicPartition(rebuild.topic, rebuild.partition, offset)])
         self._reads = rebuild
         return reader
+
+    def fetched(self, records: Sequence[Message]) -> None:
+        """These records are fed next: their instruments are looked for at once."""
+        self._registry.fetched(records)
 
     def release(self) -> None:
         """Give up the place in the log; what was read ahead is dropped."""

@@ -118,16 +118,16 @@ class Task:
         if admitted is None:
             tally.duplicates += 1
             return
-        self._take(offset, admitted)
+        self._take(offset, admitted, appended_ns)
 
-    def _take(self, offset: int, admitted: Admitted) -> None:
+    def _take(self, offset: int, admitted: Admitted, appended_ns: int) -> None:
         """Run the kernels over an accepted frame."""
         view, tally = admitted.view, self.tally
         tally.frames += 1
         tally.rows[view.type.label] += view.rows - admitted.refused
         if admitted.refused:
             self._refuse(offset, admitted)
-        self._make_room()
+        self._make_room(appended_ns)
         if view.type == RowType.TRADE:
             self.accounts.take(admitted, self.kinds, int(self.state.clock[s.NEWEST]), offset)
         row, texts = 0, beside(view)
@@ -164,17 +164,15 @@ class Task:
         self.force = force
         self._classify()
 
-    def _make_room(self) -> None:
-        """Let state and buffers hold every instrument met so far."""
+    def _make_room(self, appended_ns: int) -> None:
+        """Let state and buffers hold every instrument met so far. appended_ns : of the record that they are met in"""
         count = len(self.admission.names)
         if count == self.state.clock[s.COUNT]:
             return
         fresh = len(self.kinds)
         self.state = grow(self.state, count)
         self.state.clock[s.COUNT] = count
-        for name in self.admission.names[fresh:]:
-            known = self._registry.instruments.get(name)
-            self.kinds.append(known.kind if known else "")
+        self.kinds += [self._registry.kind(name, appended_ns) or "" for name in self.admission.names[fresh:]]
         self._classify(fresh)
         if count > self._out.feature_keys.shape[1]:
             self.drain()

@@ -149,6 +149,7 @@ def replayed_task(settings: Settings, topic: str, partition: int, first: int, la
                 f"{topic}[{partition}] begins at offset {low}; the record that decided is {first}",
                 "Its evidence bundle proves it: `tapewatch run evidence` archives one for each alert.",
             )
+        registry.read_whole()
         task = recovery.nearest(topic, partition, min(first, end), Pointers.decoded(place.metadata))
         replayed = _feed_range(reader, task, min(last, end - 1))
         return task, replayed

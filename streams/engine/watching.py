@@ -97,7 +97,7 @@ class Watch:
         self._since[key], self._bytes[key] = WALL.now(), size
 
     def taken_up(self, keys: Iterable[Key]) -> None:
-        """These partitions, and no others, are in the engine's hands: what was known of them stays."""
+        """These partitions, and no others, are in the engine's hands or being rebuilt: what was known of them stays."""
         now = WALL.now()
         self._since = {key: self._since.get(key, now) for key in keys}
         self._bytes = {key: size for key, size in self._bytes.items() if key in self._since}

@@ -19,11 +19,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.autoencoder.training import require_torch
 from detectors.commands.daily_files import Instrument, digest, read_folder
 from detectors.ddqn import daily_account, daily_training
 from detectors.ddqn.daily_account import CAPITAL, COST, FIRST, LONG, SHORT, Account
 from detectors.ddqn.model import Policy, decode
+from detectors.pytorch import require_torch
 from streams.evaluate.ddqn_figures import BLOCK, intervals, shuffled_skill
 from streams.evaluate.strategies import POLICY, RULES
 from tapewatch.clock import NANOS, WALL

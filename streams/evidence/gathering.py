@@ -3,7 +3,7 @@
 import platform
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 import numba
@@ -49,13 +49,21 @@ class Gathered:
     parts: dict[str, bytes]
 
 
+class KnowsBeginnings(ReferenceData, Protocol):
+    """What is registered, as what, and since when."""
+
+    def since(self, instrument: str) -> int | None:
+        """From which append time on rows of an id count, UTC ns; None where it is not registered."""
+        ...
+
+
 class Gatherer:
     """Makes bundles of alerts from the broker's log. reach : records of the log in a bundle at most, if possible"""
 
     def __init__(
         self,
         archive: Archive,
-        registry: ReferenceData,
+        registry: KnowsBeginnings,
         shelf: FindsModels,
         snapshots: Snapshots,
         market: MarketLog,
@@ -164,8 +172,8 @@ class Gatherer:
         """Reference data of every instrument that the partition has met."""
         known = self._registry.instruments
         met = [
-            Registered(self._registry.since(name) or 0, known[name])
-            for name in sorted(task.admission.names)
+            Registered(self._registry.since(name) or 0, msgspec.structs.replace(known[name], kind=kind), exact=True)
+            for name, kind in sorted(zip(task.admission.names, task.kinds, strict=True))
             if name in known
         ]
         return msgspec.json.encode(met, order="deterministic")

@@ -10,6 +10,7 @@ from streams.engine.snapshots import restore
 from streams.engine.task import ReferenceData, Task
 from tapewatch.evidence import Kept
 from tapewatch.instruments import Instrument
+from tapewatch.registry import UNMARKED_TOLERANCE_NS
 
 
 class Recorder:
@@ -26,22 +27,30 @@ class Recorder:
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """An instrument as the registry had it. since : UTC nanoseconds of its first registration"""
+    """An instrument as the registry had it.
+
+    since : its rows count from this append time on, UTC ns; exact : false in bundles of earlier builds, which archived
+    the time by the producer's clock
+    """
 
     since: int
     instrument: Instrument
+    exact: bool = False
 
 
 class KeptRegistry:
     """The registry as it was archived; what is not in it was not registered."""
 
     def __init__(self, registered: Sequence[Registered]) -> None:
-        self._since = {each.instrument.id: each.since for each in registered}
+        self._since = {
+            each.instrument.id: each.since - (0 if each.exact else UNMARKED_TOLERANCE_NS) for each in registered
+        }
         self.instruments: Mapping[str, Instrument] = {each.instrument.id: each.instrument for each in registered}
 
-    def since(self, instrument: str) -> int | None:
-        """UTC nanoseconds of an id's first registration; None where it is not registered."""
-        return self._since.get(instrument)
+    def kind(self, instrument: str, appended_ns: int) -> str | None:
+        """Class of an id that was registered when a record was appended, UTC ns; None where it was not yet."""
+        since = self._since.get(instrument)
+        return None if since is None or since > appended_ns else self.instruments[instrument].kind
 
 
 def new_task(where: tuple[str, int], registry: ReferenceData, shelf: FindsModels) -> Task:

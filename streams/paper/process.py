@@ -85,7 +85,7 @@ class Paper:
         producer = members.member_producer(self._settings, f"{paper.group}-{self.instance}", linger_ms=1)
         producer.init_transactions(30)
         told = self.monitor.client("reader")
-        consumer = members.member_consumer(self._settings, paper.group, self.instance, told=told, fetch_wait_max_ms=5)
+        consumer = members.member_consumer(self._settings, paper.group, self.instance, told=told)
 
         def put_down() -> None:
             """Keep what was worked out, and let go of all desks."""
@@ -102,7 +102,7 @@ class Paper:
                 self.monitor.beat()
                 membership.settle_in()
                 batch = consumer.consume(paper.batch_records, timeout=paper.poll_ms / 1000)
-                self._registry.stale = True
+                self._registry.fetched(batch)
                 now = self._clock.now()
                 if self._feed(batch):
                     last_work = now

@@ -42,7 +42,12 @@ class KafkaLog:
                 f"{topic}[{partition}] begins at offset {low}: its beginning is deleted",
                 "A whole feed is verified from its first record on: raise topics.market_retention_hours.",
             )
-        reader = kafka.consumer(self._settings, queued_max_messages_kbytes=_QUEUED_KB, queued_min_messages=2000)
+        reader = kafka.consumer(
+            self._settings,
+            queued_max_messages_kbytes=_QUEUED_KB,
+            queued_min_messages=2000,
+            fetch_queue_backoff_ms=kafka.FULL_QUEUE_MS,
+        )
         records = kafka.read_range(reader, topic, partition, low, high)
         self._open.append((reader, records))
         return records
@@ -117,7 +122,7 @@ def check(settings: Settings, given: Input, quiet: bool) -> Checked:
     """Verify one partition; lines of progress go to stderr."""
     log, registry = KafkaLog(settings), Registry(settings)
     try:
-        registry.refresh()
+        registry.read_whole()
         return PartitionCheck(log, given, registry, KafkaShelf(settings), _silent if quiet else progress()).run()
     finally:
         registry.close()

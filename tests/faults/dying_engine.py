@@ -15,7 +15,8 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from streams import members
 from streams.engine import process
-from streams.engine.process import Engine, Held
+from streams.engine.process import Engine
+from streams.engine.rebuilding import Held
 from streams.engine.snapshots import Pointer
 from streams.members import Key
 from tapewatch import logs
@@ -70,7 +71,7 @@ class Dying(Engine):
         return written
 
     def _recover(self, consumer: Consumer) -> None:
-        rebuild = next(iter(self._rebuilds.values()))
+        rebuild = next(iter(self._rebuilding.under_way.values()))
         rebuild.advance(0.01)
         if rebuild.target:
             self.at("recovering")

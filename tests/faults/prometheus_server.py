@@ -1,4 +1,4 @@
-"""A real Prometheus over processes of ours, with the product's rules at sixty times their speed."""
+"""A real Prometheus over processes of ours, with the product's rules at many times their speed."""
 
 import json
 import os
@@ -9,31 +9,38 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from infra.embedded import launch
-from tapewatch.settings import Settings
 
-RULES = Path(__file__).resolve().parents[2] / "infra/prometheus/rules.yml"
+ROOT = Path(__file__).resolve().parents[2]
+RULES = ROOT / "infra/prometheus/rules.yml"
 FASTER = 60
+"""Times as fast is what a rule waits for and looks back on; neither is shorter than a few looks."""
+LOWER = 40
+"""Times as low is how many seconds something may last."""
+SHORTEST_S = {"for: ": 3, "[": 4}
 DEADLINE_S = 240.0
 
 Firing = set[tuple[str, str]]
-"""Name and job of each alert."""
+"""Name and job of each alert; an alert of no process has an empty job."""
 
 
 def sped_up(rules: str) -> str:
-    """The rules with every length of time, in `for`, in ranges and behind a metric in seconds, a sixtieth as long."""
+    """The rules with every length of time, in `for`, in ranges and behind a metric in seconds, much shorter."""
 
     def shorter(match: re.Match[str]) -> str:
         seconds = int(match[2]) * {"s": 1, "m": 60, "h": 3600}[match[3]]
-        return f"{match[1]}{max(round(seconds / FASTER), 1)}s"
+        return f"{match[1]}{max(round(seconds / FASTER), SHORTEST_S[match[1]])}s"
 
     changed = re.sub(r"(for: |\[)(\d+)([smh])", shorter, rules)
-    return re.sub(r"(_seconds > )(\d+)", lambda match: f"{match[1]}{int(match[2]) / FASTER:g}", changed)
+    return re.sub(r"(_seconds > )(\d+)", lambda match: f"{match[1]}{int(match[2]) / LOWER:g}", changed)
 
 
 def with_us(words: Sequence[str]) -> list[str]:
@@ -42,42 +49,74 @@ def with_us(words: Sequence[str]) -> list[str]:
     return [sys.executable, "-IS", launch.__file__, *ending, *words]
 
 
-class Watched:
-    """A process of ours with an endpoint. job : of Prometheus"""
+class Child:
+    """A Python process of this tree that ends with ours. out, log : files of its two outputs
 
-    def __init__(self, job: str, words: Sequence[str], settings: Settings, folder: Path, **more: object) -> None:
-        self.job, self.log = f"tapewatch-{job}", folder / f"{job}.log"
-        told = {
-            "TAPEWATCH_DATA": settings.data,
-            "TAPEWATCH_KAFKA_BOOTSTRAP": settings.kafka.bootstrap,
-            "TAPEWATCH_POSTGRES_URL": settings.postgres.url,
-            **{f"TAPEWATCH_{name}": str(value) for name, value in more.items()},
-        }
-        command = [sys.executable, "-P", "-m", "tapewatch", *words, "--metrics", "0"]
-        root = Path(__file__).resolve().parents[2]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                with_us(command), stdout=subprocess.DEVNULL, stderr=log, env={**os.environ, **told}, cwd=root
-            )
+    before : words of a program that becomes it
+    """
+
+    def __init__(
+        self,
+        name: str,
+        words: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        before: Sequence[str] = (),
+    ) -> None:
+        self.name, self.out, self.log = name, folder / f"{name}.out", folder / f"{name}.log"
+        with self.out.open("wb") as out, self.log.open("wb") as log:
+            command = with_us([*before, sys.executable, "-P", *words])
+            self._process = subprocess.Popen(command, stdout=out, stderr=log, env=dict(environment), cwd=ROOT)
+
+    @property
+    def root(self) -> Path:
+        """Its file systems, as it sees them."""
+        return Path(f"/proc/{self._process.pid}/root")
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay, and nothing comes over them."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def said(self) -> str:
+        """The end of its log."""
+        return self.log.read_text()[-2000:]
+
+
+class Watched(Child):
+    """A `tapewatch` process with an endpoint. job : of Prometheus"""
+
+    def __init__(
+        self,
+        job: str,
+        name: str,
+        words: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        before: Sequence[str] = (),
+    ) -> None:
+        super().__init__(name, ["-m", "tapewatch", *words, "--metrics", "0"], folder, environment, before)
+        self.job = f"tapewatch-{job}"
 
     @property
     def port(self) -> int:
         """Of its endpoint; waits for it."""
-        return int(eventually(f"{self.job} listens", self._port, lambda: self.log.read_text()[-2000:]))
+        return int(eventually(f"{self.name} listens", self._port, self.said))
 
     def _port(self) -> int:
+        assert self._process.poll() is None, f"{self.name} has ended: {self.said()}"
         found = re.search(r"metrics at http://127\.0\.0\.1:(\d+)/metrics", self.log.read_text())
         return int(found[1]) if found else 0
 
-    def look(self, path: str = "/metrics") -> str:
-        """What the endpoint says."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
-            return str(answer.read().decode())
-
-    def kill(self) -> None:
-        """kill -9."""
-        self.process.kill()
-        self.process.wait()
+    def shows(self, metric: str) -> float:
+        """The sum of a metric's samples now; 0 where it has none."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{metric}[ {{]", line))
 
 
 class Prometheus:
@@ -85,14 +124,18 @@ class Prometheus:
 
     def __init__(self, folder: Path, processes: Sequence[Watched]) -> None:
         (folder / "rules.yml").write_text(sped_up(RULES.read_text()))
-        jobs = [
-            {"job_name": each.job, "static_configs": [{"targets": [f"127.0.0.1:{each.port}"]}]} for each in processes
-        ]
+        self._processes = len(processes)
+        self._seen: Firing = set()
+        targets: dict[str, list[str]] = defaultdict(list)
+        for each in processes:
+            targets[each.job].append(f"127.0.0.1:{each.port}")
         # JSON is YAML.
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": ["rules.yml"],
-            "scrape_configs": jobs,
+            "scrape_configs": [
+                {"job_name": job, "static_configs": [{"targets": found}]} for job, found in targets.items()
+            ],
         }
         (folder / "prometheus.yml").write_text(json.dumps(config))
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -100,21 +143,34 @@ class Prometheus:
         words = [
             shutil.which("prometheus") or "prometheus",
             f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
             f"--web.listen-address=127.0.0.1:{self._port}",
         ]
         with (folder / "prometheus.log").open("wb") as log:
             self._process = subprocess.Popen(with_us(words), stdout=log, stderr=log)
 
+    def _asked(self, path: str, **query: str) -> Any:
+        url = f"http://127.0.0.1:{self._port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return json.load(answer)["data"]
+
     def firing(self) -> Firing:
         """Alerts that fire now."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api/v1/alerts", timeout=30) as answer:
-            found = json.load(answer)["data"]["alerts"]
-        return {
-            (each["labels"]["alertname"], each["labels"].get("job", "")) for each in found if each["state"] == "firing"
-        }
+        found = [each for each in self._asked("alerts")["alerts"] if each["state"] == "firing"]
+        return {(each["labels"]["alertname"], each["labels"].get("job", "")) for each in found}
 
-    def await_ready(self) -> None:
+    def fired(self, seconds: int) -> Firing:
+        """Alerts that fired at any of the looks of the last seconds."""
+        expression = f'count_over_time(ALERTS{{alertstate="firing"}}[{seconds}s])'
+        labels = [each["metric"] for each in self._asked("query", query=expression)["result"]]
+        return {(each["alertname"], each.get("job", "")) for each in labels}
+
+    def answered(self, seconds: int) -> bool:
+        """Whether every process answered at every look of the last seconds."""
+        expression = f"count_over_time(up[{seconds}s]) >= {seconds - 1} and min_over_time(up[{seconds}s]) == 1"
+        return len(self._asked("query", query=expression)["result"]) == self._processes
+
+    def await_start(self) -> None:
         """Until it answers."""
 
         def answers() -> bool:
@@ -126,15 +182,23 @@ class Prometheus:
 
         eventually("Prometheus answers", answers)
 
+    def await_quiet(self, seconds: int) -> None:
+        """Until every process has answered for so long, and no rule has fired meanwhile."""
+
+        def is_quiet() -> bool:
+            return self.answered(seconds) and not self.fired(seconds)
+
+        eventually("no rule fires", is_quiet, lambda: f"fired lately: {sorted(self.fired(seconds))}")
+        self._seen.clear()
+
     def await_firing(self, wanted: Firing) -> None:
-        """Until all of these have fired, each at its time."""
-        missing = set(wanted)
+        """Until all of these have fired, each at its time, since the last quiet."""
 
         def all_fired() -> bool:
-            missing.difference_update(self.firing())
-            return not missing
+            self._seen |= self.firing()
+            return wanted <= self._seen
 
-        eventually("alerts fire", all_fired, lambda: f"still quiet: {sorted(missing)}")
+        eventually("alerts fire", all_fired, lambda: f"still quiet: {sorted(wanted - self._seen)}")
 
     def stop(self) -> None:
         """End it."""
@@ -144,32 +208,19 @@ class Prometheus:
 
 @contextmanager
 def prometheus(folder: Path, processes: Sequence[Watched]) -> Iterator[Prometheus]:
-    """A Prometheus at work; it ends with the block, and so do the processes."""
-    server = None
+    """A Prometheus at work over processes that run; it ends with the block."""
+    server = Prometheus(folder, processes)
     try:
-        server = Prometheus(folder, processes)
-        server.await_ready()
+        server.await_start()
         yield server
     finally:
-        for each in processes:
-            each.kill()
-        if server is not None:
-            server.stop()
+        server.stop()
 
 
-def eventually(what: str, is_so: Callable[[], object], told: Callable[[], str] = lambda: "") -> object:
+def eventually(what: str, is_so: Callable[[], Any], told: Callable[[], str] = lambda: "") -> Any:
     """What `is_so` gives, once it is true; an assertion after the deadline."""
     deadline = time.monotonic() + DEADLINE_S
     while not (found := is_so()):
         assert time.monotonic() < deadline, f"{what}: not within {DEADLINE_S:.0f} s; {told()}"
         time.sleep(0.1)
     return found
-
-
-def values(text: str) -> Mapping[str, float]:
-    """Samples of the text format: name with labels to value."""
-    return {
-        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
-        for line in text.splitlines()
-        if line and not line.startswith("#")
-    }

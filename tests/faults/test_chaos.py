@@ -15,7 +15,7 @@ SHORT = (
 )
 
 
-@pytest.mark.long  # two minutes under faults, and a site to start and to verify
+@pytest.mark.slow  # two minutes under faults, and a site to start and to verify
 @pytest.mark.timeout(1500)
 def test_short_run_under_faults_loses_doubles_and_changes_nothing() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TAPEWATCH_")}

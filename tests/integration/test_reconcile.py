@@ -3,16 +3,21 @@
 import json
 import subprocess
 import uuid
+from pathlib import Path
 
 import msgspec
 import psycopg2
 import pytest
 
+from infra.chaos.broken import broken
+from infra.chaos.faults import Fault, inject
 from sinks.reconcile import Reconciler
 from sinks.reconcile.ledger import ELASTICSEARCH, KINDS, POSTGRES
 from sinks.reconcile.report import metrics
+from tapewatch import topics
 from tapewatch.clock import NANOS
 from tapewatch.messages import alert_id
+from tapewatch.settings import Settings
 from tests.integration.elasticsearch_kept import START, Asked, alert, own, run_sink, send
 from tests.integration.postgres_kept import dsn, environment, importable, keep
 
@@ -100,6 +105,78 @@ def test_alerts_that_the_topic_lacks_are_left_where_it_holds_none_of_the_time(ke
     assert report.alerts == 0
     assert report.left_alone == 1
     assert report.stores[POSTGRES].differences == {**NONE, "extra": 1}
+
+
+def test_what_a_sink_has_not_read_yet_is_left_to_it(kept):
+    mine, alerts, (since, until) = kept
+    send(mine, [msgspec.structs.replace(each, revision=2) for each in alerts[:3]])
+    reconciler = Reconciler(mine, [POSTGRES, ELASTICSEARCH], settle_s=0)
+    try:
+        report = reconciler.run(since, until, repair=True)
+        assert report.repaired == {}
+        assert {store.differences["behind"] for store in report.stores.values()} == {3}
+        with psycopg2.connect(dsn(mine)) as session, session.cursor() as cursor:
+            cursor.execute("DELETE FROM alerts WHERE id = ANY(%s)", ([alerts[4].id, alerts[0].id],))
+        again = reconciler.run(since, until, repair=True)
+        assert again.repaired_ids == {POSTGRES: [alerts[4].id]}
+        run_sink(mine)
+        keep(mine)
+        assert reconciler.run(since, until, repair=True).differences == 0
+    finally:
+        reconciler.close()
+
+
+def test_sink_that_has_begun_without_an_alert_so_far_is_left_its_first_ones(kept):
+    mine, alerts, (since, until) = kept
+    reconciler = Reconciler(mine, [POSTGRES], settle_s=0)
+    try:
+        with psycopg2.connect(dsn(mine)) as session, session.cursor() as cursor:
+            cursor.execute("DELETE FROM alerts WHERE id = %s", (alerts[4].id,))
+            cursor.execute("UPDATE sink_offsets SET topic = 'unlike ' || topic WHERE topic = %s", (topics.ALERTS,))
+        assert reconciler.run(since, until, repair=True).repaired == {}
+        with psycopg2.connect(dsn(mine)) as session, session.cursor() as cursor:
+            cursor.execute("UPDATE sink_offsets SET topic = %s WHERE topic LIKE 'unlike %%'", (topics.ALERTS,))
+        assert reconciler.run(since, until, repair=True).repaired_ids == {POSTGRES: [alerts[4].id]}
+    finally:
+        reconciler.close()
+
+
+class MeddledSite:
+    """What faults by hand need of a site: the stores, and somebody who repairs."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings, self.folder, self.postgres_url = settings, folder, settings.postgres.url
+        self.processes = {"reconcile": None, "elasticsearch": None}
+
+
+@pytest.mark.parametrize("kind", ["delete_rows", "change_rows", "delete_documents"])
+def test_what_a_fault_breaks_by_hand_the_repair_mends_and_nothing_else(kept, kind, tmp_path):
+    mine, _, _ = kept
+    site, repaired = MeddledSite(mine, tmp_path), []
+    stores = [ELASTICSEARCH if kind == "delete_documents" else POSTGRES]
+    reconciler = Reconciler(mine, stores, settle_s=0)
+
+    def pause(_: float) -> bool:
+        repaired.append(reconciler.run(0, FAR * 2, repair=True))
+        return True
+
+    try:
+        # What other tests have left in the topic is not in this store yet.
+        reconciler.run(0, FAR * 2, repair=True)
+        outcome = inject(site, Fault(kind, 0.0, 60.0, "", 0.5), pause)
+    finally:
+        reconciler.close()
+    assert outcome.problem == ""
+    assert outcome.target in ("3 alerts, restored", "3 alerts, put right")
+    mended = {id_ for report in repaired for ids in report.repaired_ids.values() for id_ in ids}
+    assert broken(tmp_path)[stores[0]] == mended
+
+
+def test_a_fault_by_hand_is_not_injected_where_nobody_repairs(kept, tmp_path):
+    site = MeddledSite(kept[0], tmp_path)
+    del site.processes["reconcile"]
+    assert "no `reconcile --repair` runs" in inject(site, Fault("delete_rows", 0.0, 1.0, "", 0.5), bool).problem
+    assert broken(tmp_path) == {}
 
 
 def test_command_prints_one_document_and_ends_with_1_while_something_differs(kept):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapewatch.admission import CLOCK_TOLERANCE_NS, WINDOW, Admission
+from tapewatch.admission import WINDOW, Admission
 from tapewatch.checks import Reason
 from tapewatch.frames import FrameHeaders
 from tests.unit import engine_market as m
@@ -20,9 +20,9 @@ class Registrations:
         self.known = {f"{name}.SIMX": moment for name, moment in since.items()}
         self.asked = 0
 
-    def since(self, instrument: str) -> int | None:
+    def kind(self, instrument: str, appended_ns: int) -> str | None:
         self.asked += 1
-        return self.known.get(instrument)
+        return "share" if self.known.get(instrument, appended_ns + 1) <= appended_ns else None
 
 
 def admit(
@@ -36,8 +36,8 @@ def reasons(admitted) -> list[str]:
     return [Reason(int(reason)).label for reason in admitted.reasons]
 
 
-def test_row_sent_before_its_instrument_was_registered_is_refused() -> None:
-    registry = Registrations(A=0, B=T0 + CLOCK_TOLERANCE_NS + 1)
+def test_row_appended_before_its_instruments_registration_is_refused_and_one_of_its_moment_counts() -> None:
+    registry = Registrations(A=0, B=T0 + 1)
     admission = Admission(registry)
     assert reasons(admit(admission, 0)) == ["accepted", "unregistered_instrument"]
     assert reasons(admit(admission, 1, at_ns=T0 + 1)) == ["accepted", "accepted"]

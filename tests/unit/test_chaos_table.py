@@ -16,6 +16,7 @@ RESULT = {
     "longest_stall_s": 9.25,
     "faults_in_all": 101,
     "by_fault": [{"kind": "kill_engine", "times": 12, "lost": 0, "duplicated": 2, "longest_stall_s": 9.25}],
+    "verified": {"topics": {"lost": 0, "duplicated": 2, "different": 1}},
     "where": {"cpu": "A", "cores": 2, "memory_gib": 23.5, "load_before": 0.3},
 }
 PAGE = "before\n<!-- chaos -->\nold\n<!-- end chaos -->\nafter\n"

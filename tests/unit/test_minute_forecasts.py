@@ -114,7 +114,7 @@ def test_paper_broker_hears_nothing_of_it() -> None:
         def __init__(self) -> None:
             self.instruments: dict[str, Instrument] = {}
 
-        def since(self, instrument: str) -> int | None:
+        def kind(self, instrument: str, appended_ns: int) -> str | None:
             return None
 
     paper = PaperTask("market.coins", 2, Nobody(), PaperSettings())

@@ -18,6 +18,9 @@ class Written:
         """What was written."""
         return self._value
 
+    def headers(self) -> None:
+        """None are written."""
+
     def timestamp(self) -> tuple[int, int]:
         """Of the log, ms."""
         return 1, 5

@@ -1,11 +1,13 @@
 """Rows of PostgreSQL's binary format are counted and hashed by record, however the stream is cut."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from sinks.postgres.binary import TRAILER, Texts, pack
+from sinks.postgres.binary import TRAILER, Texts, pack, texts_of
 from sinks.postgres.tables import QUOTES, STATUS
 from sinks.reconcile.rows.digests import STRANGE, Counted
+from sinks.reconcile.rows.picking import Picked
 from sinks.reconcile.rows.report import RowPlace, RowsReport, RowTable
 
 LOGS = np.array([-1, -1, 0, -1, 1], dtype=np.int64)
@@ -76,6 +78,25 @@ def test_report_names_table_partition_and_place():
     told = RowsReport("f", 40, 1, 0, 0, 6, 1.0, 40.0, [table])
     assert told.differences == 1
     lines = told.lines()
-    assert "WRONG     quotes of input partition 1: 1 lost" in lines
+    assert "WRONG     postgres quotes of input partition 1: 1 lost" in lines
     assert "    lost: input offset 17: 4 in the topics, 3 kept" in lines
     assert lines[-1].startswith("NOT complete: 1 lost, 0 doubled, 0 different of 40 rows")
+
+
+@pytest.mark.parametrize("table", [QUOTES, STATUS])
+def test_rows_of_chosen_records_are_cut_out_whole(table):
+    columns = {name: np.ones(5) for name, _ in table.fixed}
+    columns |= {"log_id": np.array([2, 2, 3, 4, 2]), "log_offset": np.array([1, 4, 1, 1, 1]), "instrument_id": 1}
+    columns |= {name: np.full(5, 1_750_000_000 * 10**9) for name in ("ts_event_ns", "ts_recv_ns")}
+    texts = [texts_of(pa.array(["a", "", None, "long", "é"]))] if table.texts else []
+    packed = pack(table, columns, texts)
+    wanted = np.zeros(30, dtype=np.bool_)
+    wanted[1] = True
+    picked = Picked(table, LOGS, STARTS, wanted)
+    picked.add(packed.data, packed.days)
+    picked.add(packed.data, packed.days)
+    found, whole = taken(*picked.parts, table=table), taken(packed.data, table=table)
+    assert np.flatnonzero(found.counts).tolist() == [1]
+    assert found.counts[1] == 2 * whole.counts[1] == 4
+    assert int(found.sums[1]) == 2 * int(whole.sums[1]) % 2**64
+    assert picked.days == {(table.name, packed.days[0])}

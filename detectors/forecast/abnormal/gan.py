@@ -14,8 +14,8 @@ import numpy.typing as npt
 from detectors.autoencoder import daily
 from detectors.autoencoder.inputs import COUNT
 from detectors.autoencoder.score import WINDOW
-from detectors.autoencoder.training import require_torch
 from detectors.kmeans.fitting import scaling_of
+from detectors.pytorch import require_torch
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -16,6 +15,8 @@ def temperature(chances: F8, labels: I8) -> float:
 
     chances : float64[rows, classes], of rows that were not fitted to; labels : int64[rows]
     """
+    from scipy.optimize import minimize_scalar  # only who fits pays for it
+
     place = np.arange(len(labels))
 
     def loss(logarithm: float) -> float:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.autoencoder.training import require_torch
 from detectors.calibration import log_loss
 from detectors.forecast.inception.images import Bools
 from detectors.forecast.inception.layers import NumpyLayers, TorchLayers
 from detectors.forecast.inception.network import Kind, log_odds, shapes
 from detectors.forecast.walk import Fold
+from detectors.pytorch import require_torch
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]

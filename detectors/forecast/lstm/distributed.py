@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.autoencoder.training import require_torch
 from detectors.forecast.lstm import training
 from detectors.forecast.lstm.training import Fitted, Recipe, Step
+from detectors.pytorch import require_torch
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]

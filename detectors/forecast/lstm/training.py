@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.autoencoder.training import require_torch
 from detectors.forecast.lstm.inputs import FEATURES
+from detectors.pytorch import require_torch
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.autoencoder.training import require_torch
 from detectors.forecast.direction.rows import Rows
 from detectors.forecast.networks import architectures
 from detectors.forecast.networks.arithmetic import Torch
 from detectors.forecast.networks.losses import loss
 from detectors.forecast.networks.network import Network, scaling_of, table, windows
 from detectors.forecast.walk import Fold
+from detectors.pytorch import require_torch
 
 I8 = npt.NDArray[np.int64]
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
@@ -44,6 +43,8 @@ def fit(x: F8, labels: I8, classes: int, penalty: float, spread: bool = True, ro
 
     x : float64[rows, inputs], on one scale; labels : int64[rows], 0 to classes - 1; every class must stand among them
     """
+    from scipy.optimize import minimize  # only who fits pays for it
+
     shares = np.bincount(labels, minlength=classes) / len(labels)
     if not shares.all():
         raise ValueError("a class has no row to fit to")

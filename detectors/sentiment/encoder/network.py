@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from detectors.autoencoder.training import require_torch
 from detectors.model_file import F4
+from detectors.pytorch import require_torch
 from detectors.sentiment.encoder.base import require_transformers
 from detectors.sentiment.scorer import CLASSES
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from detectors.autoencoder.training import require_torch
 from detectors.model_file import F4
+from detectors.pytorch import require_torch
 from detectors.sentiment.encoder.base import Base
 from detectors.sentiment.encoder.model import Card, Described, EncoderModel
 from detectors.sentiment.encoder.network import logits, network, tokenizer_of, tokens_of, weights

@@ -90,7 +90,7 @@ def _is_member(site: Ground) -> bool:
 KINDS = (
     Kind("kill_engine", "kill -9 of an engine", OUTPUT, kill, "engine", settle_s=15),
     Kind(
-        "freeze_engine", "an engine stands still past its transaction and session", OUTPUT, freeze, "engine", 8, 14, 15
+        "freeze_engine", "an engine stands still past its transaction and session", OUTPUT, freeze, "engine", 10, 15, 15
     ),
     Kind(
         "rebalance", "a third engine joins and leaves while snapshots are written", OUTPUT, join_and_leave, "", 3, 6, 12

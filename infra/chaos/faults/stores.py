@@ -1,19 +1,23 @@
-"""Faults of PostgreSQL and Elasticsearch: killed, cut off from their clients, out of disk."""
+"""Faults of PostgreSQL and Elasticsearch: killed, cut off from their clients, out of disk, meddled with by hand."""
 
 import ctypes
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 
-from infra.chaos.faults.kind import ELASTICSEARCH, POSTGRES, Fault, Ground, Kind, NotInjectedError, Pause
+from infra.chaos.broken import note_broken
+from infra.chaos.faults.kind import ELASTICSEARCH, POSTGRES, Fault, Ground, Kind, NotInjectedError, Pause, comes
 from infra.chaos.faults.processes import running
 
 _MS_REMOUNT, _MS_NOSUID, _MS_NODEV = 32, 2, 4
 _MIB = 1024 * 1024
+_MOST = 5
+_BY_HAND = "changed by hand"
 
 
 def kill_postgres(site: Ground, fault: Fault, pause: Pause) -> str:
@@ -100,9 +104,99 @@ def kill_elasticsearch(site: Ground, fault: Fault, pause: Pause) -> str:
     return "elasticsearch"
 
 
+def delete_rows(site: Ground, fault: Fault, pause: Pause) -> str:
+    """Some alerts are deleted from PostgreSQL by hand; the running `reconcile --repair` writes them again."""
+    ids = _alerts(site, 1 + int(fault.draw * _MOST))
+    note_broken(site.folder, POSTGRES, ids)
+    _execute(site, "DELETE FROM alerts WHERE id = ANY(%s)", ids)
+    back = comes(
+        lambda: _count(site, "SELECT count(*) FROM alerts WHERE id = ANY(%s)", ids) == len(ids), pause, fault.length_s
+    )
+    return f"{len(ids)} alerts, {'restored' if back else 'not restored yet'}"
+
+
+def change_rows(site: Ground, fault: Fault, pause: Pause) -> str:
+    """Some alerts in PostgreSQL are changed by hand; the running `reconcile --repair` puts them right."""
+    ids = _alerts(site, 1 + int(fault.draw * _MOST))
+    note_broken(site.folder, POSTGRES, ids)
+    _execute(site, f"UPDATE alerts SET score = 0, sentence = '{_BY_HAND}' WHERE id = ANY(%s)", ids)  # noqa: S608
+    wrong = f"SELECT count(*) FROM alerts WHERE sentence = '{_BY_HAND}' AND id = ANY(%s)"  # noqa: S608 - constants
+    back = comes(lambda: _count(site, wrong, ids) == 0, pause, fault.length_s)
+    return f"{len(ids)} alerts, {'put right' if back else 'not put right yet'}"
+
+
+def delete_documents(site: Ground, fault: Fault, pause: Pause) -> str:
+    """Some alerts are deleted from Elasticsearch by hand; the running `reconcile --repair` writes them again."""
+    from elasticsearch import ApiError, Elasticsearch, TransportError
+
+    _needs_repair(site)
+    if "elasticsearch" not in site.processes:
+        raise NotInjectedError("the site has no Elasticsearch")
+    index = f"{site.settings.elasticsearch.prefix}-alerts"
+    with Elasticsearch(site.settings.elasticsearch_url(), request_timeout=10, max_retries=0) as client:
+        try:
+            found = client.search(index=index, size=1 + int(fault.draw * _MOST), source=False)["hits"]["hits"]
+            ids = [hit["_id"] for hit in found]
+            note_broken(site.folder, ELASTICSEARCH, ids)
+            for id_ in ids:
+                client.options(ignore_status=404).delete(index=index, id=id_)
+        except (ApiError, TransportError) as error:
+            raise NotInjectedError(f"Elasticsearch did not answer: {error}") from error
+        if not ids:
+            raise NotInjectedError("there is no alert in Elasticsearch yet")
+
+        def there() -> bool:
+            with suppress(ApiError, TransportError):
+                return all(each["found"] for each in client.mget(index=index, ids=ids, source=False)["docs"])
+            return False
+
+        back = comes(there, pause, fault.length_s)
+    return f"{len(ids)} alerts, {'restored' if back else 'not restored yet'}"
+
+
+def _needs_repair(site: Ground) -> None:
+    """NotInjectedError where nobody repairs."""
+    if "reconcile" not in site.processes:
+        raise NotInjectedError("no `reconcile --repair` runs")
+
+
+def _alerts(site: Ground, most: int) -> list[str]:
+    """Ids of some alerts in PostgreSQL. NotInjectedError where there are none, or nobody repairs."""
+    _needs_repair(site)
+    # The order of hashes is one that nobody chose, and the same for the same alerts.
+    ids = [str(id_) for (id_,) in _execute(site, "SELECT id FROM alerts ORDER BY md5(id) LIMIT %s", most)]
+    if not ids:
+        raise NotInjectedError("there is no alert in PostgreSQL yet")
+    return ids
+
+
+def _count(site: Ground, query: str, ids: list[str]) -> int:
+    """A count; -1 where PostgreSQL does not answer."""
+    try:
+        return int(_execute(site, query, ids)[0][0])
+    except NotInjectedError:
+        return -1
+
+
+def _execute(site: Ground, statement: str, value: object) -> list[tuple[Any, ...]]:
+    """Rows of a statement of its own transaction, past the proxy. NotInjectedError where PostgreSQL does not answer."""
+    try:
+        own = psycopg2.connect(site.postgres_url.replace("+psycopg2", "", 1), connect_timeout=5)
+        with closing(own), own, own.cursor() as cursor:
+            cursor.execute(statement, (value,))
+            return cursor.fetchall() if cursor.description else []
+    except psycopg2.Error as error:
+        raise NotInjectedError(f"PostgreSQL did not answer: {error}") from error
+
+
 KINDS = (
     Kind("kill_postgres", "kill -9 of PostgreSQL and its backends", POSTGRES, kill_postgres, settle_s=10),
     Kind("end_sessions", "PostgreSQL ends every session (pg_terminate_backend)", POSTGRES, end_sessions, settle_s=5),
     Kind("fill_disk", "the disk of PostgreSQL's data folder is full", POSTGRES, fill_disk, "", 5, 10, 12),
+    Kind("delete_rows", "alerts are deleted from PostgreSQL by hand", POSTGRES, delete_rows, "", 45, 45),
+    Kind("change_rows", "alerts are changed in PostgreSQL by hand", POSTGRES, change_rows, "", 45, 45),
+    Kind(
+        "delete_documents", "alerts are deleted from Elasticsearch by hand", ELASTICSEARCH, delete_documents, "", 45, 45
+    ),
     Kind("kill_elasticsearch", "kill -9 of Elasticsearch", ELASTICSEARCH, kill_elasticsearch, settle_s=40),
 )

@@ -186,8 +186,8 @@ class Bridge:
         """Whether rows of an id are taken; one that is new is remembered to be registered."""
         if name in self._taken or name in self._appeared:
             return True
-        if self._registry.since(name) is not None:
-            self._appeared[name] = self._registry.instruments[name]
+        if (known := self._registry.known(name)) is not None:
+            self._appeared[name] = known
             return True
         entry = self._map.instrument
         if not entry.register:

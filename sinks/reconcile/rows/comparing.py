@@ -1,4 +1,6 @@
-"""Topics and PostgreSQL side by side: bulk tables by the record of the log that caused their rows, messages by key."""
+"""Topics and PostgreSQL side by side: bulk tables by the record of the log that caused their rows, messages by key,
+cases at their newest revision.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,55 +13,47 @@ from sinks.postgres.database import check_revision, connect
 from sinks.postgres.keys import Keys
 from sinks.postgres.market import TABLES
 from sinks.postgres.tables import BARS, SCORES, Table
-from sinks.reconcile.rows import message_rows
+from sinks.reconcile.ledger import POSTGRES
+from sinks.reconcile.rows import case_rows, message_rows
 from sinks.reconcile.rows.digests import STRANGE, Counted, Longs
 from sinks.reconcile.rows.message_rows import Key
-from sinks.reconcile.rows.report import PLACES, RowPlace, RowsReport, RowTable
+from sinks.reconcile.rows.report import NOWHERE, PLACES, RowPlace, RowTable
 from sinks.reconcile.rows.store_side import Snapshot
 from sinks.reconcile.rows.topics_side import TopicRows
+from sinks.reconcile.rows.wrong import Wrong
 from tapewatch import kafka, topics
-from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
-STORE = "postgres"
 
-
-def compare_rows(settings: Settings, feed: str) -> RowsReport:
+def compare_tables(settings: Settings, feed: str, wrong: Wrong) -> tuple[list[RowTable], int]:
     """Compare what the topics hold of a feed with PostgreSQL, as far as the sink has read them.
 
-    Both are read as streams; a table costs 16 bytes of memory a side and record of the feed's log.
+    wrong : takes up every place that is
+    Returns the tables, and how many records of the feed's log the sink has not read yet. Both sides are read as
+    streams; a table costs 16 bytes of memory a side and record of the feed's log.
     """
-    begun, topic = WALL.now(), topics.market(feed)
-    registry = Registry(settings)
+    topic, registry = topics.market(feed), Registry(settings)
     with closing(connect(settings.postgres_url())) as session, closing(connect(settings.postgres_url())) as beside:
         check_revision(beside)
         keys, snapshot = Keys(beside), Snapshot(session)
         try:
-            registry.refresh()
             ends, logs = snapshot.ends(), snapshot.logs(topic)
+            registry.read_whole()
             highs = _highs(settings, topic)
             if not any(name == topic for name, _ in ends):
                 raise TapewatchError(f"the sink has not read {topic}", "Run `tapewatch sink postgres` first.")
             said = TopicRows(settings, feed, ends, keys, registry)
-            tables = [*_bulk(said, snapshot, logs, highs), *_messages(said, snapshot, topic)]
+            tables = [
+                *_bulk(said, snapshot, logs, highs, wrong),
+                *_messages(said, snapshot, topic, wrong),
+                *_cases(said, snapshot, wrong),
+            ]
         finally:
             snapshot.close()
             registry.close()
-    seconds = (WALL.now() - begun) / NANOS
-    rows = sum(table.said for table in tables)
-    return RowsReport(
-        feed=feed,
-        rows=rows,
-        lost=sum(table.lost for table in tables),
-        doubled=sum(table.doubled for table in tables),
-        different=sum(table.different for table in tables),
-        behind=sum(max(high - ends.get((topic, partition), 0), 0) for partition, high in highs.items()),
-        seconds=round(seconds, 3),
-        rows_per_s=round(rows / max(seconds, 1e-9), 1),
-        tables=tables,
-    )
+    return tables, sum(max(high - ends.get((topic, partition), 0), 0) for partition, high in highs.items())
 
 
 def _highs(settings: Settings, topic: str) -> dict[int, int]:
@@ -72,23 +66,26 @@ def _highs(settings: Settings, topic: str) -> dict[int, int]:
         reader.close()
 
 
-def _bulk(said: TopicRows, snapshot: Snapshot, logs: Mapping[int, int], highs: Mapping[int, int]) -> Iterator[RowTable]:
+def _bulk(
+    said: TopicRows, snapshot: Snapshot, logs: Mapping[int, int], highs: Mapping[int, int], wrong: Wrong
+) -> Iterator[RowTable]:
     """The bulk tables: those of the market log, then the engine's; bars, which both write, with the engine's."""
     numbers = {partition: logs[partition] for partition in sorted(highs) if partition in logs}
-    places, starts = _layout(numbers, highs)
+    wrong.numbers = numbers
+    places, starts = layout(numbers, highs)
     market = {table.name: Counted(table, places, starts) for table in TABLES.values()}
     for packed in said.market():
         _take(market, packed, places, starts)
     engine = {each.name: Counted(each, places, starts) for each in (SCORES,)} | {BARS.name: market.pop(BARS.name)}
     for name in sorted(market):
-        yield from _compared(market.pop(name), snapshot, numbers)
+        yield from _compared(market.pop(name), snapshot, wrong)
     for packed in said.engine():
         _take(engine, packed, places, starts)
     for name in sorted(engine):
-        yield from _compared(engine.pop(name), snapshot, numbers)
+        yield from _compared(engine.pop(name), snapshot, wrong)
 
 
-def _layout(numbers: Mapping[int, int], highs: Mapping[int, int]) -> tuple[Longs, Longs]:
+def layout(numbers: Mapping[int, int], highs: Mapping[int, int]) -> tuple[Longs, Longs]:
     """Place of each log by its number, and where its offsets begin."""
     places = np.full(max(numbers.values(), default=0) + 1, -1, dtype=np.int64)
     starts = np.zeros(len(numbers) + 1, dtype=np.int64)
@@ -110,21 +107,21 @@ def _take(counted: dict[str, Counted], packed: Packed, places: Longs, starts: Lo
     counted[name].add(packed.data)
 
 
-def _compared(said: Counted, snapshot: Snapshot, numbers: Mapping[int, int]) -> Iterator[RowTable]:
+def _compared(said: Counted, snapshot: Snapshot, wrong: Wrong) -> Iterator[RowTable]:
     """A table by input partition."""
     table: Table = said.table
     kept = Counted(table, said.places, said.starts)
-    snapshot.copy(table, list(numbers.values()), kept.add)
-    for place, partition in enumerate(numbers):
+    snapshot.copy(table, list(wrong.numbers.values()), kept.add)
+    for place, partition in enumerate(wrong.numbers):
         inside = slice(int(said.starts[place]), int(said.starts[place + 1]))
-        yield _table(table.name, partition, inside, said, kept)
+        yield _table(partition, inside, said, kept, wrong)
     if kept.told[STRANGE]:
         strange = int(kept.told[STRANGE])
-        told = RowPlace("doubled", -1, 0, strange, "of records behind the log's end")
-        yield RowTable(STORE, table.name, -1, 0, strange, 0, strange, 0, "", [told])
+        told = RowPlace("doubled", NOWHERE, 0, strange, "of records behind the log's end")
+        yield RowTable(POSTGRES, table.name, NOWHERE, 0, strange, 0, strange, 0, "", [told])
 
 
-def _table(name: str, partition: int, inside: slice, said: Counted, kept: Counted) -> RowTable:
+def _table(partition: int, inside: slice, said: Counted, kept: Counted, wrong: Wrong) -> RowTable:
     wanted, found = said.counts[inside], kept.counts[inside]
     missing, more = np.maximum(wanted - found, 0), np.maximum(found - wanted, 0)
     unlike = (wanted == found) & (said.sums[inside] != kept.sums[inside])
@@ -134,34 +131,47 @@ def _table(name: str, partition: int, inside: slice, said: Counted, kept: Counte
         for kind, mask in (("lost", missing > 0), ("doubled", more > 0), ("different", unlike))
         for offset in np.flatnonzero(mask)[:PLACES]
     ]
+    wrong.note_offsets(said.table, partition, np.flatnonzero((missing > 0) | (more > 0) | unlike))
     digest = int(np.add.reduce(kept.sums[inside], dtype=np.uint64)) if inside.stop > inside.start else 0
     return RowTable(
-        STORE, name, partition, int(wanted.sum()), int(found.sum()), int(missing.sum()), int(more.sum()),
+        POSTGRES, said.table.name, partition, int(wanted.sum()), int(found.sum()), int(missing.sum()), int(more.sum()),
         int(unlike.sum()), f"{digest:016x}", places,
     )  # fmt: skip
 
 
-def _messages(said: TopicRows, snapshot: Snapshot, topic: str) -> Iterator[RowTable]:
+def _messages(said: TopicRows, snapshot: Snapshot, topic: str, wrong: Wrong) -> Iterator[RowTable]:
     """Tables of JSON messages."""
     for table, (source, *_) in message_rows.KINDS.items():
         wanted = message_rows.counted(message_rows.said(table, said.messages(source)))
         found = message_rows.counted(message_rows.kept(table, snapshot, topic))
         for partition in sorted(set(wanted) | set(found)):
-            yield _message_table(table, partition, wanted.get(partition, {}), found.get(partition, {}))
+            yield _message_table(table, partition, wanted.get(partition, {}), found.get(partition, {}), wrong)
+
+
+def _cases(said: TopicRows, snapshot: Snapshot, wrong: Wrong) -> Iterator[RowTable]:
+    """Tables of cases, which belong to no feed: an alert of any may be in one."""
+    wanted = case_rows.said(said.whole(topics.CASES), snapshot.refused(topics.CASES))
+    for table in case_rows.TABLES:
+        yield _message_table(table, NOWHERE, wanted[table], case_rows.kept(table, snapshot), wrong)
 
 
 def _message_table(
-    name: str, partition: int, wanted: Mapping[Key, Counter[bytes]], found: Mapping[Key, Counter[bytes]]
+    name: str,
+    partition: int,
+    wanted: Mapping[Key, Counter[bytes]],
+    found: Mapping[Key, Counter[bytes]],
+    wrong: Wrong,
 ) -> RowTable:
     counts, places = Counter[str](), list[RowPlace]()
     for key in sorted(set(wanted) | set(found), key=lambda each: each[1]):
         mine, theirs = wanted.get(key, Counter()), found.get(key, Counter())
         for kind, count in _parted(mine, theirs):
+            wrong.note_key(name, partition, key)
             counts[kind] += count
             if sum(place.kind == kind for place in places) < PLACES:
                 places.append(RowPlace(kind, key[1], mine.total(), theirs.total(), key[0]))
     return RowTable(
-        STORE, name, partition, _total(wanted.values()), _total(found.values()), counts["lost"], counts["doubled"],
+        POSTGRES, name, partition, _total(wanted.values()), _total(found.values()), counts["lost"], counts["doubled"],
         counts["different"], "", places,
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ FROM coverage c JOIN instruments i ON i.id = c.instrument_id JOIN logs l ON l.id
 _ALERTS = "SELECT message FROM alert_history WHERE message -> 'provenance' ->> 'topic' = %s"
 
 
-def _hash(value: Any) -> bytes:
+def content(value: Any) -> bytes:
     """Of a value as JSON with sorted keys; a number counts by its value, however it is written."""
     return blake2b(msgspec.json.encode(_plain(value), order="sorted"), digest_size=16).digest()
 
@@ -39,33 +39,32 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return value
+    # Not the other way round: UTC nanoseconds are more than a float holds.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _signal(value: bytes) -> Row:
     s = messages.decode(Signal, value)
     told = (s.instrument, from_rfc3339(s.ts), s.policy, s.model, s.action)
     values = (s.advantage, s.price, s.size, s.position, s.q_values)
-    return (s.id, s.cause.offset), s.cause.partition, _hash([*told, *values])
+    return (s.id, s.cause.offset), s.cause.partition, content([*told, *values])
 
 
 def _kept_signal(row: tuple[Any, ...]) -> Row:
     id_, *told, partition, offset = row
-    return (id_, int(offset)), int(partition), _hash(told)
+    return (id_, int(offset)), int(partition), content(told)
 
 
 def _stretch(value: bytes) -> Row:
     c = messages.decode(Coverage, value)
     start = from_rfc3339(c.start)
     what = f"{c.instrument} {c.reason} {start}"
-    return (what, c.cause.offset), c.cause.partition, _hash([from_rfc3339(c.end), c.seconds])
+    return (what, c.cause.offset), c.cause.partition, content([from_rfc3339(c.end), c.seconds])
 
 
 def _kept_stretch(row: tuple[Any, ...]) -> Row:
     name, start, end, reason, seconds, partition, offset = row
-    return (f"{name} {reason} {start}", int(offset)), int(partition), _hash([end, seconds])
+    return (f"{name} {reason} {start}", int(offset)), int(partition), content([end, seconds])
 
 
 def _alert(value: bytes) -> Row:
@@ -76,7 +75,7 @@ def _kept_alert(row: tuple[Any, ...]) -> Row:
     told = row[0]
     origin = told["provenance"]
     key = f"{told['id']} revision {told['revision']}", int(origin["updated_offset"])
-    return key, int(origin["partition"]), _hash(told)
+    return key, int(origin["partition"]), content(told)
 
 
 KINDS: dict[str, tuple[str, Callable[[bytes], Row], str, Callable[[tuple[Any, ...]], Row]]] = {

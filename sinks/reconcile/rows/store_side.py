@@ -1,5 +1,6 @@
 """What PostgreSQL holds, in one snapshot: how far the sink has read, and the rows as COPY gives them."""
 
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
 
 from sinks.postgres.binary import HEADER
+from sinks.postgres.positions import next_offsets
 from sinks.postgres.tables import Table
 
 _BLOCK = 1_000_000
@@ -23,8 +25,7 @@ class Snapshot:
     def ends(self) -> dict[tuple[str, int], int]:
         """Next offset of each partition that the sink reads."""
         with self._session.cursor() as cursor:
-            cursor.execute("SELECT topic, partition, next_offset FROM sink_offsets")
-            return {(topic, partition): int(offset) for topic, partition, offset in cursor}
+            return next_offsets(cursor)
 
     def logs(self, topic: str) -> dict[int, int]:
         """Partition -> number of a market topic's logs."""
@@ -32,18 +33,23 @@ class Snapshot:
             cursor.execute("SELECT partition, id FROM logs WHERE topic = %s", (topic,))
             return {int(partition): int(number) for partition, number in cursor}
 
+    def refused(self, topic: str) -> set[tuple[int, int]]:
+        """Partition and offset of records that the sink has buried."""
+        with self._session.cursor() as cursor:
+            cursor.execute("SELECT partition, log_offset FROM dead_letters WHERE topic = %s", (topic,))
+            return {(int(partition), int(offset)) for partition, offset in cursor}
+
     def copy(self, table: Table, logs: list[int], take: Callable[[bytes], None]) -> None:
         """Hand over the rows of these logs, in no order, in PostgreSQL's binary format."""
         names = sql.SQL(", ").join(map(sql.Identifier, table.columns))
         query = sql.SQL("COPY (SELECT {} FROM {} WHERE log_id = ANY({})) TO STDOUT WITH (FORMAT binary)").format(
             names, sql.Identifier(table.name), sql.Literal(logs)
         )
-        blocks = _Blocks(take)
-        with self._session.cursor() as cursor:
+        # COPY writes row by row: what gathers rows into blocks had better not be Python.
+        with io.BufferedWriter(_Blocks(take), _BLOCK) as blocks, self._session.cursor() as cursor:
             cursor.copy_expert(query, blocks)
-        blocks.close()
 
-    def rows(self, query: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    def rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         """Rows of a query, as a stream."""
         with self._session.cursor("reconcile_rows") as cursor:
             cursor.itersize = _ITERSIZE
@@ -55,30 +61,19 @@ class Snapshot:
         self._session.rollback()
 
 
-class _Blocks:
-    """A file that hands on what is written to it in large blocks, without the format's header."""
+class _Blocks(io.RawIOBase):
+    """A file that hands on what is written to it, without the format's header."""
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
-        self._take = take
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._skip = len(HEADER)
+        self._take, self._skip = take, len(HEADER)
 
-    def write(self, data: bytes) -> int:
-        """Take up a piece."""
-        size = len(data)
-        if self._skip:
-            cut = min(self._skip, size)
-            self._skip -= cut
-            data = data[cut:]
-        self._parts.append(bytes(data))
-        self._size += len(data)
-        if self._size >= _BLOCK:
-            self.close()
-        return size
+    def writable(self) -> bool:
+        """It is."""
+        return True
 
-    def close(self) -> None:
-        """Hand on what is left."""
-        data, self._parts, self._size = b"".join(self._parts), [], 0
-        if data:
-            self._take(data)
+    def write(self, data: Any) -> int:
+        """Hand on a block."""
+        cut = min(self._skip, len(data))
+        self._skip -= cut
+        self._take(bytes(data[cut:]))
+        return len(data)

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
-from confluent_kafka import Message
+from confluent_kafka import Consumer, Message
 
 from sinks.engine_frame import KINDS
 from sinks.log_reader import headers_of
@@ -20,6 +21,11 @@ from tapewatch.settings import Settings
 Log = tuple[str, int]
 
 
+def log_consumer(settings: Settings) -> Consumer:
+    """A consumer for long logs."""
+    return kafka.consumer(settings, "tapewatch-reconcile", fetch_queue_backoff_ms=kafka.FULL_QUEUE_MS)
+
+
 class _KnownColumns:
     """The feature columns of the table, which are made by the sink alone."""
 
@@ -31,11 +37,19 @@ class TopicRows:
     """The rows of one feed's market log and of what the engine made of it.
 
     ends : next offset of each partition of each topic, as far as the store has read it
+    begins : where to begin instead of at the beginning, by partition; the market log is always read whole
     """
 
     def __init__(
-        self, settings: Settings, feed: str, ends: Mapping[Log, int], keys: Keys, registry: KnowsInstruments
+        self,
+        settings: Settings,
+        feed: str,
+        ends: Mapping[Log, int],
+        keys: Keys,
+        registry: KnowsInstruments,
+        begins: Mapping[Log, int] = MappingProxyType({}),
     ) -> None:
+        self._begins = begins
         self._settings, self._feed, self._ends, self._registry = settings, feed, ends, registry
         self._keys = keys
         self._market = MarketFrames(keys)
@@ -80,10 +94,17 @@ class TopicRows:
                     if mark.search(value):
                         yield value
 
+    def whole(self, topic: str) -> Iterator[Message]:
+        """Every record of a topic, of whatever feed."""
+        for (name, partition), end in sorted(self._ends.items()):
+            if name == topic:
+                yield from self._records(topic, partition, end)
+
     def _records(self, topic: str, partition: int, end: int) -> Iterator[Message]:
-        reader = kafka.consumer(self._settings, "tapewatch-reconcile", queued_max_messages_kbytes=32_768)
+        reader = log_consumer(self._settings)
         try:
             low, _ = kafka.watermarks(reader, topic, partition)
+            low = max(low, self._begins.get((topic, partition), 0))
             yield from kafka.read_range(reader, topic, partition, low, end)
         finally:
             reader.close()

@@ -1,0 +1,183 @@
+"""Topics and Elasticsearch side by side: every document but alerts, which `reconcile` compares by itself.
+
+1. How far each lane of the sink has come is asked first, then the documents are read in one view a kind, then the
+   topics up to their ends. What lies in the topics before the first answer must be there; what lies behind it may be.
+2. What must lie there is made by the sink's own code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sinks.elasticsearch import mappings
+from sinks.elasticsearch.client import connect
+from sinks.elasticsearch.intake import DATA, Intake
+from sinks.elasticsearch.item import Item
+from sinks.elasticsearch.positions import next_offsets
+from sinks.log_reader import Log, headers_of
+from sinks.reconcile import hashes
+from sinks.reconcile.ledger import ELASTICSEARCH
+from sinks.reconcile.rows.document_ledger import DocumentLedger, Placed, Said
+from sinks.reconcile.rows.report import NOWHERE, PLACES, RowPlace, RowTable
+from sinks.reconcile.rows.topics_side import log_consumer
+from tapewatch import dead_letters, kafka, topics
+from tapewatch.errors import TapewatchError
+from tapewatch.registry import Registry
+from tapewatch.settings import Settings
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+KINDS = tuple(kind for kind in mappings.OWN if kind != mappings.ALERTS)
+_AT_ONCE = 2000
+_OF_KIND = {
+    mappings.CASES: (topics.CASES,),
+    mappings.BARS: (topics.BARS,),
+    mappings.FEATURES: (topics.FEATURES,),
+    mappings.SCORES: (topics.SCORES,),
+    mappings.SIGNALS: (topics.SIGNALS,),
+    mappings.PREDICTIONS: (topics.PREDICTIONS,),
+    mappings.POSITIONS: (topics.POSITIONS,),
+    mappings.HEALTH: (topics.COMMITS, topics.CANARIES),
+}
+"""Kind -> its topics; books come from market topics."""
+
+
+def compare_documents(settings: Settings) -> tuple[list[RowTable], int]:
+    """Compare what the topics hold with Elasticsearch, as far as the sink has come.
+
+    Returns the kinds of documents, and how many documents are still to come from the sink. Ids and hashes lie side by
+    side on disk: memory stays small. TapewatchError where the sink has read nothing yet.
+    """
+    with closing(_Comparison(settings)) as comparison:
+        return comparison.run()
+
+
+class _Comparison:
+    """One comparison. settings : their prefix and group name the documents"""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._prefix = settings, settings.elasticsearch.prefix
+        self._client: Elasticsearch = connect(settings)
+        self._ledger = DocumentLedger()
+        self._registry = Registry(settings)
+        chosen = settings.elasticsearch
+        self._intake = Intake(chosen, self._registry if chosen.book_seconds else None)
+        self._cut: set[str] = set()
+
+    def run(self) -> tuple[list[RowTable], int]:
+        """Read both sides and compare them."""
+        self._client.info()  # a server that is away is told before all is read
+        done = self._done()
+        for kind in KINDS:
+            self._ledger.keep(kind, self._kept(kind))
+        self._ledger.note(self._said(done))
+        self._ledger.bury(self._buried())
+        tables = [self._table(kind) for kind in KINDS]
+        return tables, self._ledger.on_the_way()
+
+    def close(self) -> None:
+        """Give connections and scratch space back."""
+        self._ledger.close()
+        self._registry.close()
+        self._client.close()
+
+    def _done(self) -> dict[Log, int]:
+        """Next offset of each partition that a lane of the sink reads; 0 where it has not begun."""
+        found = next_offsets(self._settings, "urgent", topics.CASES.__eq__)
+        found |= next_offsets(self._settings, "data", self._intake.is_wanted)
+        if not any(found.values()):
+            raise TapewatchError(
+                f"the sink of group {self._settings.elasticsearch.group} has read nothing yet",
+                "Run `tapewatch sink elasticsearch` first, or compare one store alone: `--only postgres`.",
+            )
+        return found
+
+    def _kept(self, kind: str) -> Iterator[Placed]:
+        """Documents of a kind, in one view and in no order."""
+        index = mappings.pattern(self._prefix, kind)
+        if not self._client.indices.exists(index=index, allow_no_indices=False):
+            return
+        self._client.indices.refresh(index=index)
+        view = self._client.open_point_in_time(index=index, keep_alive="2m")["id"]
+        after: list[Any] | None = None
+        try:
+            while found := self._client.search(
+                pit={"id": view, "keep_alive": "2m"},
+                size=_AT_ONCE,
+                sort=["_shard_doc"],
+                search_after=after,
+                track_total_hits=False,
+            )["hits"]["hits"]:
+                after = found[-1]["sort"]
+                for hit in found:
+                    lasting = kind in mappings.LASTING
+                    own = f"{self._prefix}-{kind}" if lasting else hit["_index"]
+                    yield Placed(f"{own}/{hit['_id']}", hashes.of_document(hit["_source"]))
+        finally:
+            self._client.options(ignore_status=404).close_point_in_time(id=view)
+
+    def _said(self, done: Mapping[Log, int]) -> Iterator[Said]:
+        """What the topics say must lie there, and what may lie there already."""
+        reader = log_consumer(self._settings)
+        try:
+            extents = {log: kafka.watermarks(reader, *log) for log in sorted(done)}
+            self._registry.read_whole()
+            for log, (low, high) in extents.items():
+                if low:
+                    self._cut.add(log[0])
+                for message in kafka.read_range(reader, *log, low, high):
+                    items, _ = self._intake.take(message)
+                    due = int(message.offset() or 0) < done[log]
+                    yield from (_said(item, due) for item in items)
+        finally:
+            reader.close()
+
+    def _buried(self) -> Iterator[tuple[str, int, int]]:
+        """Origins of records of which the server has refused a document."""
+        reader = kafka.consumer(self._settings, "tapewatch-reconcile")
+        there = kafka.existing_topics(kafka.admin(self._settings))
+        try:
+            for topic in sorted(topics.dead_letters(name) for name in (topics.CASES, *DATA)):
+                for partition in range(there.get(topic, 0)):
+                    low, high = kafka.watermarks(reader, topic, partition)
+                    for letter in kafka.read_range(reader, topic, partition, low, high):
+                        told = dict(headers_of(letter))
+                        if told.get("refused_by") == dead_letters.ELASTICSEARCH.encode():
+                            yield (
+                                told["origin_topic"].decode(),
+                                int(told["origin_partition"]),
+                                int(told["origin_offset"]),
+                            )
+        finally:
+            reader.close()
+
+    def _table(self, kind: str) -> RowTable:
+        """What is wrong with a kind."""
+        # Topics that have lost their beginning cannot say of a document that it never was.
+        whole = not any(topic in self._cut for topic in _OF_KIND.get(kind, ())) and (
+            kind != mappings.BOOKS or not any(topic.startswith("market.") for topic in self._cut)
+        )
+        counts, places = dict.fromkeys(("lost", "doubled", "different"), 0), list[RowPlace]()
+        for found in self._ledger.differences(kind):
+            if found.kind == "doubled" and not whole:
+                continue
+            counts[found.kind] += 1
+            if counts[found.kind] <= PLACES:
+                places.append(RowPlace(found.kind, NOWHERE, found.said, found.kept, found.key))
+        said, kept = self._ledger.counts(kind)
+        return RowTable(
+            ELASTICSEARCH, kind, NOWHERE, said, kept, counts["lost"], counts["doubled"], counts["different"], "", places
+        )
+
+
+def _said(item: Item, due: bool) -> Said:
+    """An item by where it goes, its version and what it says."""
+    ((verb, meta),) = msgspec.json.decode(item.action).items()
+    key = f"{meta['_index']}/{meta['_id']}"
+    content = hashes.of_document(msgspec.json.decode(item.source))
+    return Said(item.kind, key, content, int(meta.get("version", 0)), verb == "create", due, item.origin)
