@@ -16,7 +16,8 @@ class ProduceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout_s, request_timeout_s : of a connection, of a whole request
     backoff_first_s, backoff_cap_s : longest wait before the first attempt to connect anew, and before any later one
     ping_s : time between pings; stale_s : a connection without a message for that long is given up
-    link_max_age_s, overlap_s : a websocket is replaced at this age, and how long old and new one run side by side
+    link_max_age_s, overlap_s : a websocket is replaced at this age, and how long old and new one run side by side,
+        from the first message of the new one on
     universe_at : local time (HH:MM) of the daily look at what is listed
     """
 

@@ -134,6 +134,11 @@ class Link:
                     self._log.warning("renewal failed, trying again", reason=str(error))
                     continue
                 successor = asyncio.create_task(following.read(), name=f"{self.name} reader")
+                heard = asyncio.create_task(following.heard.wait(), name=f"{self.name} renewal")
+                await asyncio.wait(
+                    {successor, heard}, timeout=produce.connect_timeout_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                heard.cancel()
                 await asyncio.wait({successor}, timeout=produce.overlap_s)
                 if successor.done():
                     due_s = connection.age_s + self._backoff.next()
@@ -209,6 +214,7 @@ class _Connection:
         self._loop = asyncio.get_running_loop()
         self._begun = self._heard = self._data_at = self._loop.time()
         self._reason = ""
+        self.heard = asyncio.Event()
 
     @property
     def age_s(self) -> float:
@@ -255,6 +261,7 @@ class _Connection:
                 if record is not None:
                     record(name, message.data, received)
                 take(message.data, received)
+                self.heard.set()
                 if not gate.is_set() and not await may_read():
                     return self._reason or f"not read for {self._station.produce.hold_s:g} s: Kafka did not keep up"
                 if received - yielded > TURN_NS:

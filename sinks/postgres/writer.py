@@ -8,7 +8,8 @@
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import psycopg2
 from psycopg2 import sql
@@ -47,7 +48,7 @@ class Writer:
         with self._session, self._session.cursor() as cursor:
             for table, packed in batch.packed.items():
                 copy_rows(cursor, table, [part.data for part in packed])
-            late = self._merge(cursor, batch.messages)
+            late = merge_storable(cursor, batch.messages, partial(merge.merge, cursor, self._keys))
             self._dead_letters.send([refusal.letter for refusal in late])
             batch.dead += late
             retries.forget(cursor, batch.retried)
@@ -55,27 +56,31 @@ class Writer:
             positions.save(cursor, batch)
         batch.rows.update(_stored(batch.messages, late))
 
-    def _merge(self, cursor: Cursor, messages: list[JsonRecord]) -> list[Refused]:
-        """Merge all messages at once, or in halves where one of them cannot be held; returns those that cannot."""
-        problem = self._try(cursor, messages) if messages else None
-        if problem is None:
-            return []
-        if len(messages) == 1:
-            return [refused(messages[0], "not_storable", problem)]
-        half = len(messages) // 2
-        return [*self._merge(cursor, messages[:half]), *self._merge(cursor, messages[half:])]
 
-    def _try(self, cursor: Cursor, messages: list[JsonRecord]) -> str | None:
-        """Merge, or leave everything as it was and return what is wrong."""
-        cursor.execute("SAVEPOINT messages")
-        try:
-            merge.merge(cursor, self._keys, messages)
-        except _NOT_STORABLE as error:
-            cursor.execute("ROLLBACK TO SAVEPOINT messages")
-            return str(error)
-        cursor.execute("TRUNCATE alerts_staging")
-        cursor.execute("RELEASE SAVEPOINT messages")
-        return None
+def merge_storable(
+    cursor: Cursor, messages: list[JsonRecord], write: Callable[[list[JsonRecord]], None]
+) -> list[Refused]:
+    """Write all messages at once, or in halves where one of them cannot be held; returns those that cannot."""
+    problem = _try(cursor, messages, write) if messages else None
+    if problem is None:
+        return []
+    if len(messages) == 1:
+        return [refused(messages[0], "not_storable", problem)]
+    half = len(messages) // 2
+    return [*merge_storable(cursor, messages[:half], write), *merge_storable(cursor, messages[half:], write)]
+
+
+def _try(cursor: Cursor, messages: list[JsonRecord], write: Callable[[list[JsonRecord]], None]) -> str | None:
+    """Write, or leave everything as it was and return what is wrong."""
+    cursor.execute("SAVEPOINT messages")
+    try:
+        write(messages)
+    except _NOT_STORABLE as error:
+        cursor.execute("ROLLBACK TO SAVEPOINT messages")
+        return str(error)
+    cursor.execute("TRUNCATE alerts_staging")
+    cursor.execute("RELEASE SAVEPOINT messages")
+    return None
 
 
 def copy_rows(cursor: Cursor, table: Table, packed: Iterable[bytes]) -> None:

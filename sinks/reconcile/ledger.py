@@ -15,6 +15,8 @@ _MAKE = """
 CREATE TABLE topic (id TEXT PRIMARY KEY, revision INTEGER, decided INTEGER, partition INTEGER, offset INTEGER,
     postgres TEXT, elasticsearch TEXT) WITHOUT ROWID;
 CREATE TABLE kept (store TEXT, id TEXT, revision INTEGER, hash TEXT, PRIMARY KEY (store, id)) WITHOUT ROWID;
+CREATE TABLE refused (store TEXT, partition INTEGER, offset INTEGER, PRIMARY KEY (store, partition, offset))
+    WITHOUT ROWID;
 """
 _NOTE = """
 INSERT INTO topic VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,
@@ -26,7 +28,9 @@ _OF_TOPIC = """
 SELECT t.id, t.revision, k.revision, t.partition, t.offset, k.hash = (CASE ? WHEN 'postgres' THEN t.postgres
     ELSE t.elasticsearch END)
 FROM topic t LEFT JOIN kept k ON k.id = t.id AND k.store = ?
-WHERE t.decided >= ? AND t.decided < ? ORDER BY t.id
+WHERE t.decided >= ? AND t.decided < ? AND NOT EXISTS (
+    SELECT 1 FROM refused r WHERE r.store = ? AND r.partition = t.partition AND r.offset = t.offset
+) ORDER BY t.id
 """
 _EXTRA = """
 SELECT k.id, k.revision FROM kept k LEFT JOIN topic t ON t.id = k.id WHERE k.store = ? AND t.id IS NULL ORDER BY k.id
@@ -83,6 +87,12 @@ class Ledger:
             self._session.execute("BEGIN")
             self._session.executemany(_NOTE, rows)
 
+    def refuse(self, records: Iterable[tuple[str, int, int]]) -> None:
+        """Take up records that a store cannot hold: store, partition, offset."""
+        with self._session:
+            self._session.execute("BEGIN")
+            self._session.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", records)
+
     def keep(self, store: str, alerts: Iterable[Kept]) -> int:
         """Take up what a store says now, in place of what it said before; how many alerts."""
         with self._session:
@@ -100,8 +110,8 @@ class Ledger:
         return int(found.fetchone()[0])
 
     def differences(self, store: str, since_ns: int, until_ns: int) -> Iterator[Difference]:
-        """Where a store differs from the topic, over alerts decided in a stretch of time."""
-        found = self._session.execute(_OF_TOPIC, (store, store, since_ns, until_ns))
+        """Where a store differs from the topic, over alerts decided in a stretch of time; what it refused aside."""
+        found = self._session.execute(_OF_TOPIC, (store, store, since_ns, until_ns, store))
         for id_, revision, kept, partition, offset, alike in found:
             kind = _kind(revision, kept, bool(alike))
             if kind:

@@ -11,6 +11,7 @@ from sinks.postgres.batch import JsonRecord
 from sinks.postgres.database import check_revision, connect
 from sinks.postgres.keys import Keys
 from sinks.postgres.positions import next_offsets
+from sinks.postgres.writer import merge_storable
 from sinks.reconcile import hashes
 from sinks.reconcile.ledger import POSTGRES, Kept
 from tapewatch import messages, topics
@@ -53,17 +54,21 @@ class PostgresAlerts:
                     yield Kept(row[0], row[7], _hash(row))
 
     def write(self, records: Sequence[tuple[tuple[str, int, int], bytes]]) -> None:
-        """Bring alerts to what these records say, whatever is kept."""
+        """Bring alerts to what these records say, whatever is kept; what it cannot hold stays as it is."""
         with closing(connect(self._url)) as session:
             keys = Keys(session)
             kept = [JsonRecord(*origin, value) for origin, value in records]
             for record in kept:
                 merge.prepare(record, keys)
-            ids = [messages.decode(Alert, record.value).id for record in kept]
             with session, session.cursor() as cursor:
                 cursor.execute(merge.STAGING)
-                cursor.execute("DELETE FROM alerts WHERE id = ANY(%s)", (ids,))
-                merge.merge(cursor, keys, kept)
+
+                def replace(records: list[JsonRecord]) -> None:
+                    ids = [messages.decode(Alert, record.value).id for record in records]
+                    cursor.execute("DELETE FROM alerts WHERE id = ANY(%s)", (ids,))
+                    merge.merge(cursor, keys, records)
+
+                merge_storable(cursor, kept, replace)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take away alerts that the topic does not know."""

@@ -38,7 +38,7 @@ class Store(Protocol):
         ...
 
     def write(self, records: Sequence[Record]) -> None:
-        """Bring alerts to what records of the topic say."""
+        """Bring alerts to what records of the topic say; what the store cannot hold is left as it is."""
         ...
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -103,6 +103,7 @@ class Reconciler:
         self._reached = {store.name: store.reached() for store in self._stores}
         kept = {store.name: self._ledger.keep(store.name, store.read(since_ns, until_ns)) for store in self._stores}
         self._ledger.note(self._topic.fresh())
+        self._ledger.refuse(self._topic.refused())
         return kept
 
     def _some(self, store: Store, since_ns: int, until_ns: int) -> bool:

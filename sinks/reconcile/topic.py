@@ -6,6 +6,7 @@ from confluent_kafka import Message
 
 from sinks.log_reader import place
 from sinks.reconcile import hashes
+from sinks.reconcile.buried import refused_records
 from sinks.reconcile.ledger import Noted
 from tapewatch import kafka, messages, topics
 from tapewatch.errors import ContractError
@@ -30,6 +31,7 @@ class AlertTopic:
         self._settings = settings
         self._reader = kafka.consumer(settings, "tapewatch-reconcile")
         self._next: dict[int, int] = {}
+        self._letters_read: dict[int, int] = {}
         self.unreadable = 0
         self.expired = False
 
@@ -45,6 +47,16 @@ class AlertTopic:
                 if noted is not None:
                     yield noted
             self._next[partition] = high
+
+    def refused(self) -> Iterator[tuple[str, int, int]]:
+        """Who refused a record since the last look: store, partition and offset."""
+        there = kafka.existing_topics(kafka.admin(self._settings))
+        letters = topics.dead_letters(topics.ALERTS)
+        ends = {each: kafka.watermarks(self._reader, letters, each)[1] for each in range(there.get(letters, 0))}
+        for by, (topic, partition, offset) in refused_records(self._reader, there, topics.ALERTS, self._letters_read):
+            if topic == topics.ALERTS:
+                yield by, partition, offset
+        self._letters_read = ends
 
     def _noted(self, message: Message) -> Noted | None:
         """An alert with its hashes; None for what the sinks bury too."""

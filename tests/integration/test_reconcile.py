@@ -13,8 +13,9 @@ from infra.chaos.broken import broken
 from infra.chaos.faults import Fault, inject
 from sinks.reconcile import Reconciler
 from sinks.reconcile.ledger import ELASTICSEARCH, KINDS, POSTGRES
+from sinks.reconcile.postgres import PostgresAlerts
 from sinks.reconcile.report import metrics
-from tapewatch import topics
+from tapewatch import messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.messages import alert_id
 from tapewatch.settings import Settings
@@ -177,6 +178,33 @@ def test_a_fault_by_hand_is_not_injected_where_nobody_repairs(kept, tmp_path):
     del site.processes["reconcile"]
     assert "no `reconcile --repair` runs" in inject(site, Fault("delete_rows", 0.0, 1.0, "", 0.5), bool).problem
     assert broken(tmp_path) == {}
+
+
+def test_alert_that_the_database_cannot_hold_is_no_difference_and_stops_no_repair(kept):
+    mine, alerts, (since, until) = kept
+    unholdable = [
+        msgspec.structs.replace(alerts[0], id=alert_id("nul", alerts[0].instrument, 7), sentence="a\0b"),
+        msgspec.structs.replace(alerts[1], revision=2, sentence="a\0b"),
+    ]
+    send(mine, unholdable)
+    keep(mine)
+    run_sink(mine)
+    with psycopg2.connect(dsn(mine)) as session, session.cursor() as cursor:
+        cursor.execute("DELETE FROM alerts WHERE id = %s", (alerts[2].id,))
+    reconciler = Reconciler(mine, (POSTGRES, ELASTICSEARCH), settle_s=0.1)
+    try:
+        found = reconciler.run(since, until, repair=True)
+        assert found.repaired_ids == {POSTGRES: [alerts[2].id]}
+        assert found.differences == 0
+        store = PostgresAlerts(mine.postgres_url())
+        store.write(
+            [((topics.ALERTS, 0, 0), messages.encode(each)) for each in (*unholdable, alerts[3])],
+        )
+    finally:
+        reconciler.close()
+    with psycopg2.connect(dsn(mine)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT revision FROM alerts WHERE id = ANY(%s)", ([each.id for each in unholdable],))
+        assert cursor.fetchall() == [(1,)]
 
 
 def test_command_prints_one_document_and_ends_with_1_while_something_differs(kept):

@@ -18,8 +18,9 @@ from sinks.elasticsearch.client import connect
 from sinks.elasticsearch.intake import DATA, Intake
 from sinks.elasticsearch.item import Item
 from sinks.elasticsearch.positions import next_offsets
-from sinks.log_reader import Log, headers_of
+from sinks.log_reader import Log
 from sinks.reconcile import hashes
+from sinks.reconcile.buried import refused_records
 from sinks.reconcile.ledger import ELASTICSEARCH
 from sinks.reconcile.rows.document_ledger import DocumentLedger, Placed, Said
 from sinks.reconcile.rows.report import NOWHERE, PLACES, RowPlace, RowTable
@@ -142,17 +143,10 @@ class _Comparison:
         reader = kafka.consumer(self._settings, "tapewatch-reconcile")
         there = kafka.existing_topics(kafka.admin(self._settings))
         try:
-            for topic in sorted(topics.dead_letters(name) for name in (topics.CASES, *DATA)):
-                for partition in range(there.get(topic, 0)):
-                    low, high = kafka.watermarks(reader, topic, partition)
-                    for letter in kafka.read_range(reader, topic, partition, low, high):
-                        told = dict(headers_of(letter))
-                        if told.get("refused_by") == dead_letters.ELASTICSEARCH.encode():
-                            yield (
-                                told["origin_topic"].decode(),
-                                int(told["origin_partition"]),
-                                int(told["origin_offset"]),
-                            )
+            for topic in sorted((topics.CASES, *DATA)):
+                for by, origin in refused_records(reader, there, topic):
+                    if by == dead_letters.ELASTICSEARCH:
+                        yield origin
         finally:
             reader.close()
 

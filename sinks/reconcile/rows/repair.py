@@ -10,6 +10,7 @@
 
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from sinks.postgres.database import check_revision, connect
 from sinks.postgres.keys import Keys
 from sinks.postgres.partitions import DayPartitions
 from sinks.postgres.positions import next_offsets
-from sinks.postgres.writer import copy_rows
+from sinks.postgres.writer import copy_rows, merge_storable
 from sinks.reconcile.rows import message_rows
 from sinks.reconcile.rows.comparing import layout
 from sinks.reconcile.rows.digests import Longs
@@ -152,7 +153,7 @@ class _Work:
         for statement in ("DELETE FROM cases WHERE id = ANY(%s)", "DELETE FROM case_history WHERE id = ANY(%s)"):
             cursor.execute(statement, (cases,))
         cursor.execute(merge.STAGING)
-        merge.merge(cursor, keys, self._messages)
+        merge_storable(cursor, self._messages, partial(merge.merge, cursor, keys))
 
     def _keys(self, table: str) -> set[Key]:
         return {key for found in self._wrong.keys.get(table, {}).values() for key in found}
