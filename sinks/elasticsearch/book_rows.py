@@ -1,4 +1,4 @@
-"""Order books as documents: the best five levels of the first book of each instrument in each stretch of time."""
+"""Order books as documents: the best five levels of a feed's first book of each instrument in each stretch of time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +31,7 @@ class BookRows:
         self._prefix, self._every = prefix, every_s * NANOS
         self._registry = registry
         self._admissions: dict[tuple[str, int], Admission] = {}
-        self._last: dict[str, int] = {}
+        self._last: dict[tuple[str, str], int] = {}
 
     def items(self, origin: Origin, value: bytes | None, headers: Headers, appended_ns: int) -> Iterator[Item]:
         """The documents of a record, by the rows that the engine accepts too; what it refuses it buries itself."""
@@ -51,21 +51,22 @@ class BookRows:
         """Items of the rows that begin a stretch."""
         view = admitted.view
         names, codes, stamps = view.names(), view.column("instrument").tolist(), view.column("ts_recv")
-        stretches = (stamps // self._every).tolist()
+        stretches, topic = (stamps // self._every).tolist(), origin[0]
+        feed = topic.removeprefix("market.")
         for row in np.flatnonzero(admitted.reasons == checks.Reason.ACCEPTED).tolist():
             instrument, stretch = names[codes[row]], stretches[row]
-            if self._last.get(instrument, -1) >= stretch:
+            if self._last.get((topic, instrument), -1) >= stretch:
                 continue
             if len(self._last) >= _REMEMBERED:
                 self._last.clear()
-            self._last[instrument] = stretch
+            self._last[topic, instrument] = stretch
             levels = {name: view.column(name)[row, :BEST] for name in ("bid_price", "bid_qty", "ask_price", "ask_qty")}
             document = base("metric", mappings.BOOKS, to_rfc3339(int(stamps[row])), instrument)
             document["tapewatch"]["book"] = _book(levels)
             source = encode(document)
             # Whoever reads the log again from a later place takes a later book for the first: it comes too late.
             index = daily(self._prefix, mappings.BOOKS, document["@timestamp"])
-            line = action(index, f"{instrument}-{stretch}", create=True)
+            line = action(index, f"{feed}-{instrument}-{stretch}", create=True)
             yield Item(mappings.BOOKS, line, source, origin, source)
 
 

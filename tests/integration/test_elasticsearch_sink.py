@@ -1,5 +1,7 @@
 """The Elasticsearch sink on real servers: each document once, in its place, searchable by its fields."""
 
+from collections import Counter
+
 import msgspec
 import numpy as np
 import pytest
@@ -167,12 +169,25 @@ def test_first_book_of_each_stretch_is_kept_by_the_rows_that_count(mine, feed_of
     sender.producer.flush()
     run_sink(mine)
     kept = Asked(mine).documents("books", query={"terms": {"tapewatch.instrument": NAMES}})
-    stretches = {id_ for id_, each in kept.items() if each["@timestamp"] >= to_rfc3339(START)}
-    assert len(stretches) == 4
-    book = next(iter(kept.values()))["tapewatch"]["book"]
+    mine_of = {id_: each for id_, each in kept.items() if id_.startswith(f"{feed_of_books}-")}
+    assert len(mine_of) == 4
+    book = next(iter(mine_of.values()))["tapewatch"]["book"]
     assert book["bid_price"] == [99.0, 98.0, 97.0]
     assert book["mid"] == 99.5
     assert book["imbalance"] == 0.0
+
+
+def test_feed_of_older_time_keeps_its_books_beside_a_newer_one(mine, feed_of_books):
+    older = f"a{feed_of_books}"
+    kafka.create_topics(mine, topics.market_topics(older, mine.topics, 1))
+    for feed, first in ((feed_of_books, 86_400_000), (older, 0), (older, 86_400_000)):
+        sender = Sender(mine, feed, f"from{first}")
+        sender.send(rows(RowType.BOOK, 2, first))
+        sender.producer.flush()
+        run_sink(mine)
+    kept = Asked(mine).documents("books", query={"terms": {"tapewatch.instrument": NAMES}})
+    counts = Counter(id_.partition("-")[0] for id_ in kept)
+    assert (counts[feed_of_books], counts[older]) == (2, 4)
 
 
 @pytest.fixture
