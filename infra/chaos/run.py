@@ -245,7 +245,10 @@ def run_chaos(wishes: Wishes, say: Callable[[str], None]) -> Result:
             gaps = meter.close()
             drained_s = course.drain()
             course.rest()
-            return course.result(judge(site, say), gaps, drained_s, machine)
+            result = course.result(judge(site, say), gaps, drained_s, machine)
+            if not result.sound and not wishes.keep:
+                say(f"the logs, and what the verifiers found, are in {_kept_logs(site)}")
+            return result
         finally:
             site.stop()
 
@@ -270,6 +273,13 @@ def _folder(keep: bool, say: Callable[[str], None]) -> Iterator[Path]:
             say(f"logs, the producer's record and Kafka's logs are in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kept_logs(site: Site) -> Path:
+    """A copy of a site's logs, which outlives it."""
+    kept = Path(tempfile.mkdtemp(prefix="tapewatch-chaos-logs-"))
+    shutil.copytree(site.logs, kept, dirs_exist_ok=True)
+    return kept
 
 
 def _within(verdict: Verdict, spans: list[Span], kind: str, what: str) -> int:

@@ -55,7 +55,7 @@ class BookRows:
         feed = topic.removeprefix("market.")
         for row in np.flatnonzero(admitted.reasons == checks.Reason.ACCEPTED).tolist():
             instrument, stretch = names[codes[row]], stretches[row]
-            if self._last.get((topic, instrument), -1) >= stretch:
+            if self._last.get((topic, instrument)) == stretch:
                 continue
             if len(self._last) >= _REMEMBERED:
                 self._last.clear()

@@ -40,9 +40,10 @@ class Batch:
 
 
 class Lane:
-    """Keeps what `take` makes of records.
+    """Keeps what is made of records.
 
     name : for reports; fetched : told of records before they are taken; most_bytes : of a batch
+    begin : gives what makes items of records, one that has seen none: whatever is read again counts again
     """
 
     def __init__(
@@ -50,13 +51,13 @@ class Lane:
         name: str,
         reader: Reader,
         fetched: Fetched,
-        take: Take,
+        begin: Callable[[], Take],
         bulk: Bulk,
         dead: DeadLetterTopics,
         tally: Tally,
         most_bytes: int,
     ) -> None:
-        self._name, self._reader, self._fetched, self._take = name, reader, fetched, take
+        self._name, self._reader, self._fetched, self._begin = name, reader, fetched, begin
         self._bulk, self._dead, self._tally, self._most = bulk, dead, tally, most_bytes
         self._backoff = Backoff()
         self._positions: dict[Log, int] = {}
@@ -84,6 +85,7 @@ class Lane:
     def _session(self, sender: ThreadPoolExecutor, stop: threading.Event, until_idle: float | None) -> None:
         """Read from where the group stands."""
         self._drop_unsettled()
+        take = self._begin()
         self._positions = self._reader.kept()
         self._reader.restart(self._positions)
         batch, looked, last_input = Batch(), WALL.now(), WALL.now()
@@ -92,7 +94,7 @@ class Lane:
             records, more = self._reader.poll()
             self._fetched(records)
             for record in records:
-                self._add(record, batch)
+                self._add(take, record, batch)
                 if batch.bytes >= self._most:
                     batch = self._hand_over(batch, sender, stop)
             if batch.next_offsets and (not more or stop.is_set()):
@@ -111,12 +113,12 @@ class Lane:
                 self._tally.lags[self._name] = self._reader.lag()
                 return
 
-    def _add(self, record: Message, batch: Batch) -> None:
+    def _add(self, take: Take, record: Message, batch: Batch) -> None:
         """Take one record into the batch."""
         log, offset = place(record)
         if not batch.next_offsets:
             batch.began_ns = WALL.now()
-        items, letter = self._take(record)
+        items, letter = take(record)
         batch.items += items
         batch.bytes += sum(item.size for item in items)
         if letter is not None:

@@ -12,7 +12,7 @@ from sinks.elasticsearch import templates
 from sinks.elasticsearch.bulk import Bulk
 from sinks.elasticsearch.client import connect
 from sinks.elasticsearch.intake import Intake, is_urgent
-from sinks.elasticsearch.lane import Lane
+from sinks.elasticsearch.lane import Fetched, Lane, Take
 from sinks.elasticsearch.summary import Progress, Summary, Tally
 from sinks.log_reader import Reader
 from tapewatch import logs
@@ -104,11 +104,13 @@ class ElasticsearchSink:
     def _lanes(self, readers: list[Reader], registry: Registry | None) -> list[Lane]:
         """Alerts and cases; everything else."""
         chosen, dead = self._settings.elasticsearch, DeadLetterTopics(self._settings)
-        urgent, data = Intake(chosen), Intake(chosen, registry)
         told_of = _nobody if registry is None else registry.fetched
-        plan = (("urgent", is_urgent, urgent.take, _nobody), ("data", data.is_wanted, data.take, told_of))
+        plan: tuple[tuple[str, Callable[[str], bool], Callable[[], Take], Fetched], ...] = (
+            ("urgent", is_urgent, lambda: Intake(chosen).take, _nobody),
+            ("data", Intake(chosen, registry).is_wanted, lambda: Intake(chosen, registry).take, told_of),
+        )
         lanes = []
-        for name, is_wanted, take, fetched in plan:
+        for name, is_wanted, begin, fetched in plan:
             told = self.monitor.client(name)
             readers.append(Reader(self._settings, f"{chosen.group}-{name}", is_wanted, told))
 
@@ -116,7 +118,7 @@ class ElasticsearchSink:
                 self._tally.troubles[lane] = text
 
             bulk = Bulk(connect(self._settings), chosen.bulk_bytes, trouble)
-            lanes.append(Lane(name, readers[-1], fetched, take, bulk, dead, self._tally, chosen.bulk_bytes))
+            lanes.append(Lane(name, readers[-1], fetched, begin, bulk, dead, self._tally, chosen.bulk_bytes))
         return lanes
 
     def _work(

@@ -1,14 +1,17 @@
 """The Elasticsearch sink on real servers: each document once, in its place, searchable by its fields."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from benchmarks.sinks.engine_frames import bars, features, scores
 from sinks.elasticsearch import mappings, retention, templates
 from sinks.elasticsearch.client import connect
+from sinks.log_reader import Reader
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -188,6 +191,28 @@ def test_feed_of_older_time_keeps_its_books_beside_a_newer_one(mine, feed_of_boo
     kept = Asked(mine).documents("books", query={"terms": {"tapewatch.instrument": NAMES}})
     counts = Counter(id_.partition("-")[0] for id_ in kept)
     assert (counts[feed_of_books], counts[older]) == (2, 4)
+
+
+def test_books_read_again_after_a_broker_failed_are_kept(mine, feed_of_books, monkeypatch):
+    small = msgspec.structs.replace(mine, elasticsearch=msgspec.structs.replace(mine.elasticsearch, bulk_bytes=2_000))
+    sender = Sender(small, feed_of_books)
+    for number in range(30):
+        sender.send(rows(RowType.BOOK, 2, 20_000 * number))
+    sender.producer.flush()
+    keep, failed = Reader.keep, []
+
+    def failing(self: Reader, next_offsets: Mapping[tuple[str, int], int]) -> None:
+        """Fails while a later batch is in the making, once."""
+        if (sender.topic, 0) in next_offsets and not failed:
+            failed.append(next_offsets[sender.topic, 0])
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        keep(self, next_offsets)
+
+    monkeypatch.setattr(Reader, "keep", failing)
+    run_sink(small)
+    assert 0 < failed[0] < 30
+    kept = Asked(small).documents("books", query={"terms": {"tapewatch.instrument": NAMES}})
+    assert len([id_ for id_ in kept if id_.startswith(f"{feed_of_books}-")]) == 60
 
 
 @pytest.fixture
