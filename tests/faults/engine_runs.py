@@ -36,12 +36,13 @@ def write_market(
     instruments: int = 40,
     flushes: int = 20,
     epoch: int = 1,
+    since_ns: int = START_NS,
 ) -> int:
     """Send a synthetic market with early pumps; returns the number of frames in the log.
 
-    epoch : of the writer; each begins where the one before ended
+    epoch : of the writer; each begins where the one before ended, the first at `since_ns`
     """
-    start_ns = START_NS + (epoch - 1) * seconds * NANOS
+    start_ns = since_ns + (epoch - 1) * seconds * NANOS
     config = SyntheticConfig(
         instruments=instruments,
         rows_per_second=instruments * 15.0,
