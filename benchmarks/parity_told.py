@@ -8,9 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
+from confluent_kafka import Message
 
 from streams.driver import TOPICS
 from streams.engine.shelf import KafkaShelf
+from streams.engine.task import Outgoing
 from streams.evidence.replaying import feed_kept, new_task
 from streams.evidence.states import BrokerLog
 from streams.spark.backfill import STEP_RECORDS, folder
@@ -19,12 +21,23 @@ from streams.spark.sessions import Session
 from streams.spark.tables import MESSAGE, Digest, rows_of
 from tapewatch import kafka, topics
 from tapewatch.frames import Headers
-from tapewatch.messages import Alert, Signal
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 Facts = dict[str, tuple[int, str]]
 """Rows and digest of each table."""
+
+
+class _Cause(msgspec.Struct):
+    topic: str
+    partition: int
+
+
+class _Said(msgspec.Struct):
+    """Of an alert or a signal: which input it names."""
+
+    provenance: _Cause | None = None
+    cause: _Cause | None = None
 
 
 @dataclass(slots=True)
@@ -77,10 +90,10 @@ def driven(settings: Settings, feed: str, partition: int) -> Facts:
     return told.facts()
 
 
-def _take(told: Told, records: Iterable[object]) -> None:
+def _take(told: Told, records: Iterable[Outgoing]) -> None:
     for record in records:
-        if record.topic in TOPICS:  # type: ignore[attr-defined]
-            told.record(record.topic, record.value, record.key, record.headers)  # type: ignore[attr-defined]
+        if record.topic in TOPICS:
+            told.record(record.topic, record.value, record.key, record.headers)
 
 
 def on_topics(settings: Settings, feed: str, partitions: int) -> list[Facts]:
@@ -89,11 +102,11 @@ def on_topics(settings: Settings, feed: str, partitions: int) -> list[Facts]:
 
     for topic in TOPICS:
 
-        def keep(message: object, topic: str = topic) -> None:
-            value, headers = message.value() or b"", message.headers() or []  # type: ignore[attr-defined]
+        def keep(message: Message, topic: str = topic) -> None:
+            value, headers = message.value() or b"", message.headers() or []
             origin = _origin(topic, feed, value, headers)
             if origin is not None:
-                told[origin].record(topic, value, message.key(), headers)  # type: ignore[attr-defined]
+                told[origin].record(topic, value, message.key(), headers)
 
         kafka.read_all(settings, topic, keep)
     return [each.facts() for each in told]
@@ -103,11 +116,11 @@ def _origin(topic: str, feed: str, value: bytes, headers: Headers) -> int | None
     """The input partition of a record, if its input is this feed."""
     if topic in (topics.ALERTS, topics.SIGNALS):
         try:
-            said = msgspec.json.decode(value, type=Alert if topic == topics.ALERTS else Signal)
+            said = msgspec.json.decode(value, type=_Said)
         except msgspec.MsgspecError:
             return None
-        cause = said.provenance if isinstance(said, Alert) else said.cause
-        return cause.partition if cause.topic == topics.market(feed) else None
+        cause = said.provenance or said.cause
+        return cause.partition if cause is not None and cause.topic == topics.market(feed) else None
     named = dict(headers)
     return int(named["partition"]) if named.get("feed") == feed.encode() else None
 

@@ -5,7 +5,9 @@ distance over these three. Returns at lags, decaying averages and order-flow imb
 streaming aggregate does not have. Words: bootstrap, input topic, output topic, state folder, file of centres.
 """
 
+import operator
 import sys
+from functools import reduce
 
 from pyspark.sql import functions as f
 
@@ -41,7 +43,10 @@ def main(bootstrap: str, source: str, target: str, folder: str, centres_file: st
     cut = {
         name: f.least(f.greatest(value, f.lit(-centres.clip)), f.lit(centres.clip)) for name, value in scaled.items()
     }
-    squares = [sum(f.pow(cut[name] - centre[place], 2) for name, place in places) for centre in centres.centres]
+    squares = [
+        reduce(operator.add, (f.pow(cut[name] - centre[place], 2) for name, place in places))
+        for centre in centres.centres
+    ]
     scored = features.withColumn("distance", f.sqrt(f.least(*squares) / len(_OWN)))
     value = f.to_json(f.struct("instrument", "ts", *_OWN, "distance"))
     write(scored.select(f.col("instrument").alias("key"), value.alias("value")), bootstrap, target, folder, "update")

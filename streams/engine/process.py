@@ -444,7 +444,9 @@ class Engine:
 
     def _write_snapshot(self, held: Held) -> Pointer:
         """Write the task's state in chunks; returns where it lies, known once the broker has the chunks."""
-        return self._write_chunks(held.task, held.pointers.next_slot, [])
+        pointer, size = self._write_chunks(held.task, held.pointers.next_slot, [])
+        self._watch.snapshot((held.task.topic, held.task.partition), size)
+        return pointer
 
     def _open_day(self, held: Held) -> None:
         """Keep the state as the first transaction of a day leaves it, beside the running ones."""
@@ -454,8 +456,8 @@ class Engine:
             slot = openings.slot_of(day, self._settings.topics.market_retention_hours)
             self._write_chunks(held.task, slot, openings.headers(day, self._settings.engine.group))
 
-    def _write_chunks(self, task: Task, slot: int, more: Headers) -> Pointer:
-        """Write a state in chunks to a slot. more : headers of each chunk beside those of every snapshot"""
+    def _write_chunks(self, task: Task, slot: int, more: Headers) -> tuple[Pointer, int]:
+        """Write a state in chunks to a slot; where it lies, and its bytes. more : headers beside every snapshot's"""
         parts = chunks(dump(task))
         partition = task.partition % self._partitions[topics.SNAPSHOTS]
         first: list[int] = []
@@ -472,8 +474,7 @@ class Engine:
         self._writer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
         if len(first) != len(parts):
             raise members.unacknowledged("snapshot chunks")
-        self._watch.snapshot((task.topic, task.partition), sum(map(len, parts)))
-        return Pointer(partition, min(first), len(parts), task.next_offset, slot)
+        return Pointer(partition, min(first), len(parts), task.next_offset, slot), sum(map(len, parts))
 
     def _produce(self, record: Outgoing, partition: int) -> None:
         target = record.target(partition, self._partition_count(record.topic))

@@ -52,12 +52,6 @@ def register(spark: Any, settings: Settings) -> None:
     """Let `spark.readStream.format(NAME)` read the market topics of `settings.engine.feeds`."""
     from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 
-    class Stretch(InputPartition):
-        """One row."""
-
-        def __init__(self, row: tuple[str, int, int, int]) -> None:
-            self.row = row
-
     class Reader(DataSourceStreamReader):
         """Tells Spark how far the logs are."""
 
@@ -69,10 +63,10 @@ def register(spark: Any, settings: Settings) -> None:
             return high if start is None else start | capped(start, high, settings.spark.batch_records)
 
         def partitions(self, start: Offsets, end: Offsets) -> Sequence[InputPartition]:
-            return [Stretch(row) for row in stretches(start, end)]
+            return [InputPartition(row) for row in stretches(start, end)]
 
         def read(self, partition: InputPartition) -> Iterator[tuple[str, int, int, int]]:
-            yield partition.row
+            yield partition.value
 
     class Market(DataSource):
         """The source."""
