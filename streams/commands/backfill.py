@@ -28,8 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add what to compute, from what, where to, and by what."""
     parser.epilog = _EPILOG
     parser.add_argument("--feed", required=True, metavar="NAME", help="whose history")
-    parser.add_argument("--from", dest="since", type=_day, default="", metavar="DAY", help="first session, 2026-01-31")
-    parser.add_argument("--until", type=_day, default="", metavar="DAY", help="last session")
+    parser.add_argument("--from", dest="since", type=_day, metavar="DAY", help="first session, 2026-01-31")
+    parser.add_argument("--until", type=_day, metavar="DAY", help="last session")
     parser.add_argument(
         "--partition", type=int, action="append", default=[], metavar="N", help="this one only, or these"
     )
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     job = Job(backfill.resolved(settings), str(args.out.resolve()), str(args.log.resolve()) if args.log else "")
     source = Source(job.settings, job.log)
     try:
-        sessions = plan(source, args.feed, args.since, args.until, args.partition)
+        sessions = plan(source, args.feed, args.since or "", args.until or "", args.partition)
     finally:
         source.close()
     if not sessions:

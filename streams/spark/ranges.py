@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
 from streams import members
 from streams.engine.process import Engine
@@ -61,6 +61,8 @@ class RangeEngine(Engine):
         self._out = Path(settings.spark.parquet) if settings.spark.parquet else None
         self._files: TableFiles | None = None
         self._written = 0
+        self._group = kafka.consumer(self._settings, self._settings.engine.group)
+        self._reader = kafka.consumer(self._settings, auto_offset_reset="error")
         warm_up()
 
     def work(self, until: int) -> Share:
@@ -70,14 +72,8 @@ class RangeEngine(Engine):
         # The producer before this one, here or in a worker that died, is fenced first: then the offsets say the truth.
         self._writer = self._fence()
         self._partitions = self._partitions or kafka.existing_topics(kafka.admin(self._settings))
-        group = kafka.consumer(self._settings, self._settings.engine.group)
-        reader = kafka.consumer(self._settings, auto_offset_reset="error")
-        try:
-            held = self._taken_up(members.committed(group, [TopicPartition(*self._key)])[0])
-            self._read(held, reader, group, until)
-        finally:
-            group.close()
-            reader.close()
+        held = self._taken_up(members.committed(self._group, [TopicPartition(*self._key)])[0])
+        self._read(held, until)
         counts = {name: getattr(self.totals, name) - before[name] for name in _COUNTS}
         return Share(*self._key, held.task.next_offset, **counts, recovered=self.totals.recovered > recovered)
 
@@ -96,27 +92,27 @@ class RangeEngine(Engine):
         self._written = held.task.next_offset
         return held
 
-    def _read(self, held: Held, reader: Consumer, group: Consumer, until: int) -> None:
+    def _read(self, held: Held, until: int) -> None:
         """Feed the log and commit it, a transaction every so many frames."""
         batch: list[Message] = []
         most = self._settings.spark.transaction_frames
-        for message in kafka.read_range(reader, *self._key, held.task.next_offset, until):
+        for message in kafka.read_range(self._reader, *self._key, held.task.next_offset, until):
             batch.append(message)
             if len(batch) >= most:
-                self._do(batch, group)
+                self._do(batch)
                 batch = []
         if batch:
-            self._do(batch, group)
+            self._do(batch)
         self._settled()
 
-    def _do(self, batch: list[Message], group: Consumer) -> None:
+    def _do(self, batch: list[Message]) -> None:
         """Compute a batch, and commit it while the next one is computed."""
         self._registry.fetched(batch)
         self._sent_ms = batch[0].timestamp()[1]
         touched = self._feed(batch)
         self._settled()
         if touched:
-            self._begin(group, touched)
+            self._begin(self._group, touched)
 
     def _settled(self) -> None:
         failed = self.totals.aborted

@@ -37,6 +37,7 @@ def write_market(
     flushes: int = 20,
     epoch: int = 1,
     since_ns: int = START_NS,
+    pump_per_hour: float = 4.0,
 ) -> int:
     """Send a synthetic market with early pumps; returns the number of frames in the log.
 
@@ -48,7 +49,7 @@ def write_market(
         rows_per_second=instruments * 15.0,
         seconds=seconds,
         warmup_s=610.0,
-        pump_per_hour=4.0,
+        pump_per_hour=pump_per_hour,
         halt_per_hour=2.0,
         cooldown_s=120.0,
     )

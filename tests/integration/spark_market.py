@@ -32,7 +32,7 @@ def written(settings: Settings, seconds: int = 660, midnight_after: int = 640) -
 def go_on(settings: Settings, feed: str, seconds: int, midnight_after: int, epoch: int = 1) -> None:
     """Send a market's seconds. epoch : of the writer; each begins where the one before ended"""
     since_ns = _MIDNIGHT_NS - midnight_after * NANOS
-    write_market(settings, feed, seconds, PARTITIONS, 6, flushes=4, epoch=epoch, since_ns=since_ns)
+    write_market(settings, feed, seconds, PARTITIONS, 6, flushes=2, epoch=epoch, since_ns=since_ns, pump_per_hour=240.0)
 
 
 def work(settings: Settings) -> Engine:

@@ -35,15 +35,15 @@ def test_job_writes_each_row_once_over_restarts_and_hands_over_to_a_live_engine(
 ) -> None:
     feed = written(settings, 620, 3600)
     chosen = msgspec.structs.replace(
-        settings.spark, parquet=str(tmp_path / "out"), trigger_seconds=0.0, batch_records=700, transaction_frames=300
+        settings.spark, parquet=str(tmp_path / "out"), trigger_seconds=0.0, batch_records=1500, transaction_frames=300
     )
     mine = msgspec.structs.replace(of_group(settings, feed), spark=chosen)
     first = SparkStage(mine, spark)
-    first.run(threading.Event(), 2.0)
+    first.run(threading.Event(), 1.0)
     assert first.totals.batches > 1
     go_on(settings, feed, 20, 3600 - 600, epoch=2)
     second = SparkStage(mine, spark)
-    second.run(threading.Event(), 2.0)
+    second.run(threading.Event(), 1.0)
     assert 0 < second.totals.rows < first.totals.rows
     assert first.totals.alerts + second.totals.alerts > 0
     found = verify_feed(mine, feed, quiet=True)
