@@ -31,8 +31,9 @@ KILLS = 3
 
 def started(settings: Settings, out: Path, until_idle_s: float) -> "subprocess.Popen[bytes]":
     """The job as a process of its own, with a group of processes that die together."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TAPEWATCH_")}
     environment = {
-        **os.environ,
+        **kept,
         "TAPEWATCH_DATA": settings.data,
         "TAPEWATCH_KAFKA_BOOTSTRAP": settings.kafka.bootstrap,
         "TAPEWATCH_ENGINE_GROUP": settings.engine.group,
@@ -95,7 +96,8 @@ def killed_and_finished(settings: Settings, out: Path) -> None:
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert started(settings, out, 3.0).wait(300) == 0
+    last = started(settings, out, 3.0)
+    assert last.wait(300) == 0
 
 
 def newest(settings: Settings, feed: str) -> dict[str, int]:

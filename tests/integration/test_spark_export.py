@@ -121,7 +121,8 @@ def test_log_whose_records_are_gone_is_refused(settings: Settings, topic: str, t
 @pytest.fixture
 def command(settings: Settings, topic: str, tmp_path: Path) -> Iterator[Any]:
     """The command as a process."""
-    environment = {**os.environ, "TAPEWATCH_KAFKA_BOOTSTRAP": settings.kafka.bootstrap}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TAPEWATCH_")}
+    environment = {**kept, "TAPEWATCH_KAFKA_BOOTSTRAP": settings.kafka.bootstrap}
     words = [sys.executable, "-m", "tapewatch", "export", topic, "--out", str(tmp_path), "--as", "records"]
     yield lambda: subprocess.Popen(words, env=environment)
 
