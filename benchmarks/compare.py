@@ -28,6 +28,8 @@ PEERS = {
     for peer in (
         Peer("quix", "quix_app", "quixstreams", 200_000, "exactly-once"),
         Peer("faust", "faust_app", "faust-streaming", 50_000, "at-least-once"),
+        Peer("spark", "spark_pandas_app", "pyspark", 400_000, "at-least-once"),
+        Peer("spark-sql", "spark_sql_app", "pyspark", 400_000, "at-least-once", "spark"),
     )
 }
 """Stream processors by name: requirements in benchmarks/peers/NAME.txt, the program beside them."""

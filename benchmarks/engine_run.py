@@ -69,18 +69,18 @@ def run_engine(settings: Settings, shape: Shape, group: str) -> Run:
     )
 
 
-def engine_process(settings: Settings, group: str) -> tuple[dict[str, Any], int]:
+def engine_process(settings: Settings, group: str, longest_s: float = LONGEST_S) -> tuple[dict[str, Any], int]:
     """Start the engine, wait until it has been idle; its totals, and its resident memory at the end, bytes."""
     words = command("run", "engine", "--instance", "bench", "--until-idle", str(IDLE_S), "--quiet", "--json")
     variables = environment(settings, ENGINE_GROUP=group)
     process = subprocess.Popen(words, env=variables, cwd=settings.data, stdout=subprocess.PIPE)  # noqa: S603 - our own words
     rss = 0
-    deadline = time.monotonic() + LONGEST_S
+    deadline = time.monotonic() + longest_s
     try:
         while process.poll() is None:
             rss = resident_bytes(process.pid) or rss
             if time.monotonic() > deadline:
-                raise TapewatchError(f"the engine did not come to its end in {LONGEST_S:.0f} s", "Give it fewer rows.")
+                raise TapewatchError(f"the engine did not come to its end in {longest_s:.0f} s", "Give it fewer rows.")
             WALL.sleep(0.05)
     finally:
         if process.poll() is None:

@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("streams.commands.evaluate", "measure a detector by a written protocol"),
     "backtest": ("streams.commands.backtest", "what a policy would have earned, beside four simple rules"),
     "etl": ("streams.commands.etl", "clean bars of many instruments on Spark, to Parquet and TFRecord"),
+    "export": ("streams.commands.export", "topics to partitioned Parquet: exact, taken up again where it ended"),
+    "backfill": ("streams.commands.backfill", "compute a feed's history again, by partition and day, on Spark"),
     "verify": ("streams.commands.verify", "recompute an alert, a signal or a whole feed; compare every byte"),
     "evidence": ("tapewatch.commands.evidence", "archived evidence: list, export, check, give up after its lock"),
     "coverage": ("tapewatch.commands.coverage", "what of a day was watched, and trades against the venues' totals"),

@@ -64,7 +64,10 @@ class Registry:
         self._next = high
 
     def _take(self, message: Message) -> None:
-        value = message.value()
+        self.take(message.value(), message.headers(), message.timestamp()[1] * 1_000_000)
+
+    def take(self, value: bytes | None, headers: Headers | None, appended_ns: int) -> None:
+        """Take up one record of the topic. appended_ns : when the broker appended it, UTC ns"""
         if value is None:
             return
         try:
@@ -72,7 +75,6 @@ class Registry:
         except UNREADABLE:
             # A record that is no reference data registers nothing; it must not stop whoever reads the topic.
             return
-        headers, appended_ns = message.headers(), message.timestamp()[1] * 1_000_000
         if is_mark(headers):
             versions = self._versions.setdefault(instrument.id, [])
             if not versions or versions[-1][1] != instrument.kind:

@@ -113,6 +113,26 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feeds: tuple[str, ...] = ()
 
 
+class SparkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`run spark`.
+
+    master : local[2], or a cluster's address; memory : of the driver
+    checkpoint : folder of Spark's offsets, on a cluster one that all see; empty means one of the group's in `data`
+    parquet : folder for the outputs as Parquet, beside the topics; empty writes none
+    trigger_seconds : from one micro-batch to the next at least, s
+    batch_records : records of a partition in a micro-batch at most
+    transaction_frames : frames of one transaction, and of one Parquet file, at most
+    """
+
+    master: str = "local[2]"
+    memory: str = "1g"
+    checkpoint: str = ""
+    parquet: str = ""
+    trigger_seconds: NotNegative = 1.0
+    batch_records: Positive = 100_000
+    transaction_frames: Positive = 2_000
+
+
 class SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sinks.
 
@@ -195,6 +215,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embedded: EmbeddedSettings = EmbeddedSettings()
     topics: TopicSettings = TopicSettings()
     engine: EngineSettings = EngineSettings()
+    spark: SparkSettings = SparkSettings()
     sink: SinkSettings = SinkSettings()
     alerts: AlertSettings = AlertSettings()
     paper: PaperProcessSettings = PaperProcessSettings()

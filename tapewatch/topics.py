@@ -72,6 +72,11 @@ def market(feed: str) -> str:
     return f"market.{feed}"
 
 
+def is_market(topic: str) -> bool:
+    """Whether a topic is a feed's market topic."""
+    return re.fullmatch(MARKET_PATTERN, topic) is not None
+
+
 def dead_letters(topic: str) -> str:
     """Where refused rows and records of `topic` go."""
     return f"{topic}.dlq"

@@ -92,6 +92,21 @@ def _engine(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
     return engine, told
 
 
+def _spark(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
+    """The engine's work as a Structured Streaming job, and its progress line."""
+    from streams.spark.stage import SparkStage
+
+    stage = SparkStage(
+        msgspec.structs.replace(settings, engine=_changed(settings.engine, {"feeds": tuple(args.feed or ())}))
+    )
+    totals = stage.totals
+    return stage, lambda: (
+        totals.rows,
+        f"spark  {totals.rows:>12,} rows  {totals.features:,} features  {totals.alerts:,} alerts  "
+        f"{totals.batches:,} batches  {totals.transactions:,} transactions  {totals.recovered:,} recovered",
+    )
+
+
 def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
     """A process of the paper broker, and its progress line."""
     from streams.paper.process import Paper
@@ -176,6 +191,7 @@ def _news(_: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
 
 STAGES: dict[str, Callable[[argparse.Namespace, Settings], tuple[Stage, Told]]] = {
     "engine": _engine,
+    "spark": _spark,
     "paper": _paper,
     "desk": _desk,
     "cases": _cases,

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from streams import members
+from streams.engine import openings
 from streams.engine.build import build_hash
 from streams.engine.rebuilding import Held, Rebuilding
 from streams.engine.recovery import Progress, Recovery, feed
@@ -31,6 +32,7 @@ from streams.members import Key, Membership
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
+from tapewatch.frames import Headers
 from tapewatch.messages import Commit, to_rfc3339
 from tapewatch.monitoring import Monitor
 from tapewatch.registry import Registry
@@ -358,6 +360,7 @@ class Engine:
             for held in touched.values():
                 if held is due:
                     self._snapshot(held)
+                self._open_day(held)
                 self._write_task(held)
         except KafkaException as error:
             self._abort(error)
@@ -441,7 +444,20 @@ class Engine:
 
     def _write_snapshot(self, held: Held) -> Pointer:
         """Write the task's state in chunks; returns where it lies, known once the broker has the chunks."""
-        task, slot = held.task, held.pointers.next_slot
+        pointer, size = self._write_chunks(held.task, held.pointers.next_slot, [])
+        self._watch.snapshot((held.task.topic, held.task.partition), size)
+        return pointer
+
+    def _open_day(self, held: Held) -> None:
+        """Keep the state as the first transaction of a day leaves it, beside the running ones."""
+        day, before = openings.day_of(held.task), held.opened
+        held.opened = max(day, before)
+        if 0 <= before < day:
+            slot = openings.slot_of(day, self._settings.topics.market_retention_hours)
+            self._write_chunks(held.task, slot, openings.headers(day, self._settings.engine.group))
+
+    def _write_chunks(self, task: Task, slot: int, more: Headers) -> tuple[Pointer, int]:
+        """Write a state in chunks to a slot; where it lies, and its bytes. more : headers beside every snapshot's"""
         parts = chunks(dump(task))
         partition = task.partition % self._partitions[topics.SNAPSHOTS]
         first: list[int] = []
@@ -451,15 +467,14 @@ class Engine:
                 topics.SNAPSHOTS,
                 part,
                 chunk_key(task, slot, index),
-                chunk_headers(task, len(parts), index),
+                [*chunk_headers(task, len(parts), index), *more],
                 partition,
                 lambda error, message: None if error else first.append(message.offset()),
             )
         self._writer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
         if len(first) != len(parts):
             raise members.unacknowledged("snapshot chunks")
-        self._watch.snapshot((task.topic, task.partition), sum(map(len, parts)))
-        return Pointer(partition, min(first), len(parts), task.next_offset, slot)
+        return Pointer(partition, min(first), len(parts), task.next_offset, slot), sum(map(len, parts))
 
     def _produce(self, record: Outgoing, partition: int) -> None:
         target = record.target(partition, self._partition_count(record.topic))

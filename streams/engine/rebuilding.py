@@ -5,6 +5,7 @@ steps between the polls, and put aside over a rebalance.
 from dataclasses import dataclass
 from typing import Protocol
 
+from streams.engine import openings
 from streams.engine.cadence import Cadence
 from streams.engine.recovery import Progress, Rebuild, Recovery
 from streams.engine.snapshots import Pointers
@@ -19,11 +20,12 @@ STEP_S = 0.25
 
 @dataclass(slots=True)
 class Held:
-    """A partition in this process's hands."""
+    """A partition in this process's hands. opened : the newest day of its clock whose opening is kept, -1 for none"""
 
     task: Task
     pointers: Pointers
     cadence: Cadence
+    opened: int = -1
 
 
 class Counted(Protocol):
@@ -72,7 +74,7 @@ class Rebuilding:
         self._totals.recovered += rebuild.target > 0
         now = self._clock.now()
         cadence = Cadence(self._settings.snapshot_seconds, self._settings.replay_seconds, now, rebuild.replay_ns)
-        return Held(task, pointers, cadence)
+        return Held(task, pointers, cadence, openings.day_of(task))
 
     @property
     def progress(self) -> list[Progress]:

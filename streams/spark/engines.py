@@ -15,7 +15,6 @@ from tapewatch.errors import TapewatchError
 
 Progress = Callable[[int, int], None]
 """Called with the symbols that are done, and all."""
-_QUALITY = "symbol string, quality binary"
 _BARS = "symbol string, at bigint, " + ", ".join(f"`{name}` double" for name in BARS.names[2:-1]) + ", flags tinyint"
 _LOOK_S = 0.5
 
@@ -38,23 +37,36 @@ def on_spark(
     spark : SparkSession; every executor must see the folders under the same path
     TapewatchError where a task fails, after Spark's own tries
     """
+    return spread(spark, len(sources), lambda number: job.do(sources[number], plan), progress)
+
+
+def spread(
+    spark: Any, count: int, do: Callable[[int], dict[str, Any]], progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """What `do` gives for each number below `count`, a Spark task each; it must be safe to do a number twice.
+
+    TapewatchError where a task fails, after Spark's own tries
+    """
     from pyspark.errors import PySparkException
 
     def tasks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for source in _own(batches, sources):
-            counts = msgspec.json.encode(job.do(source, plan))
-            yield pa.record_batch({"symbol": [source.symbol], "quality": pa.array([counts], pa.binary())})
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                found = msgspec.json.encode(do(number))
+                yield pa.record_batch({"number": [number], "found": pa.array([found], pa.binary())})
 
-    frame = _partitions(spark, sources).mapInArrow(tasks, _QUALITY)
+    frame = _partitions(spark, count).mapInArrow(tasks, "number bigint, found binary")
     with ThreadPoolExecutor(1) as beside:
         rows = beside.submit(frame.collect)
-        _watch(spark, rows, len(sources), progress)
+        _watch(spark, rows, count, progress)
     try:
-        by_symbol = {row["symbol"]: msgspec.json.decode(bytes(row["quality"])) for row in rows.result()}
+        by_number = {row["number"]: msgspec.json.decode(bytes(row["found"])) for row in rows.result()}
     except PySparkException as error:
         last = str(error).strip().splitlines()[-1]
-        raise TapewatchError(f"a Spark task failed: {last}", "See the trace above, or take --engine pandas.") from error
-    return [by_symbol[source.symbol] for source in sources]
+        raise TapewatchError(
+            f"a Spark task failed: {last}", "See the trace above, or work without Spark: --engine."
+        ) from error
+    return [by_number[number] for number in range(count)]
 
 
 def bars(spark: Any, sources: Sequence[Source], rule: Rule) -> Any:
@@ -64,12 +76,12 @@ def bars(spark: Any, sources: Sequence[Source], rule: Rule) -> Any:
         for source in _own(batches, sources):
             yield from clean(source.symbol, raw.read(source), rule).bars.to_batches(max_chunksize=10_000)
 
-    return _partitions(spark, sources).mapInArrow(cleaned, _BARS)
+    return _partitions(spark, len(sources)).mapInArrow(cleaned, _BARS)
 
 
-def _partitions(spark: Any, sources: Sequence[Source]) -> Any:
-    """Numbers of sources, one in a partition."""
-    return spark.range(0, len(sources), 1, numPartitions=len(sources))
+def _partitions(spark: Any, count: int) -> Any:
+    """The numbers below `count`, one in a partition."""
+    return spark.range(0, count, 1, numPartitions=max(count, 1))
 
 
 def _own(batches: Iterator[pa.RecordBatch], sources: Sequence[Source]) -> Iterator[Source]:

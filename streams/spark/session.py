@@ -15,10 +15,10 @@ JAVA = 17
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(master: str, memory: str = "1g") -> Any:
+def start(master: str, memory: str = "1g", instead: str = "take --engine pandas") -> Any:
     """A pyspark SparkSession that is quiet and, with a local master, listens on loopback alone.
 
-    master : local[2], or a cluster's address; memory : of the driver
+    master : local[2], or a cluster's address; memory : of the driver; instead : what else can be done, for an error
     TapewatchError where pyspark is not installed, there is no Java, or Spark does not start.
     """
     try:
@@ -26,9 +26,9 @@ def start(master: str, memory: str = "1g") -> Any:
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise TapewatchError(
-            "pyspark is not installed", "Install the extra: pip install 'tapewatch[spark]', or take --engine pandas."
+            "pyspark is not installed", f"Install the extra: pip install 'tapewatch[spark]', or {instead}."
         ) from error
-    require_java()
+    require_java(instead)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings: dict[str, bool | float | int | str | None] = {
         "spark.driver.memory": memory,
@@ -47,13 +47,13 @@ def start(master: str, memory: str = "1g") -> Any:
         settings["spark.driver.extraJavaOptions"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     # Its doubts about pandas 3 concern columns that pass through pandas; ours pass as Arrow.
     warnings.filterwarnings("ignore", category=FutureWarning, module="pyspark")
-    builder = SparkSession.builder.master(master).appName("tapewatch etl")
+    builder = SparkSession.builder.master(master).appName("tapewatch")
     try:
         with stdout_on_stderr():
             return builder.config(map=settings).getOrCreate()
     except (PySparkException, OSError) as error:
         raise TapewatchError(
-            f"Spark does not start: {error}", f"It needs Java {JAVA} or later (JAVA_HOME), or take --engine pandas."
+            f"Spark does not start: {error}", f"It needs Java {JAVA} or later (JAVA_HOME), or {instead}."
         ) from error
 
 
@@ -70,11 +70,11 @@ def stdout_on_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def require_java() -> None:
+def require_java(instead: str = "take --engine pandas") -> None:
     """TapewatchError where no `java` is found in JAVA_HOME or on the path."""
     home = os.environ.get("JAVA_HOME", "")
     if not shutil.which("java", path=str(Path(home) / "bin") if home else None):
         raise TapewatchError(
             f"no Java found{f' in JAVA_HOME={home}' if home else ''}",
-            f"Spark needs Java {JAVA} or later: install a JDK and set JAVA_HOME, or take --engine pandas.",
+            f"Spark needs Java {JAVA} or later: install a JDK and set JAVA_HOME, or {instead}.",
         )

@@ -36,18 +36,20 @@ def write_market(
     instruments: int = 40,
     flushes: int = 20,
     epoch: int = 1,
+    since_ns: int = START_NS,
+    pump_per_hour: float = 4.0,
 ) -> int:
     """Send a synthetic market with early pumps; returns the number of frames in the log.
 
-    epoch : of the writer; each begins where the one before ended
+    epoch : of the writer; each begins where the one before ended, the first at `since_ns`
     """
-    start_ns = START_NS + (epoch - 1) * seconds * NANOS
+    start_ns = since_ns + (epoch - 1) * seconds * NANOS
     config = SyntheticConfig(
         instruments=instruments,
         rows_per_second=instruments * 15.0,
         seconds=seconds,
         warmup_s=610.0,
-        pump_per_hour=4.0,
+        pump_per_hour=pump_per_hour,
         halt_per_hour=2.0,
         cooldown_s=120.0,
     )

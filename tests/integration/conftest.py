@@ -1,6 +1,8 @@
 """What tests of the sinks begin with: a migrated database of their own and a feed; one Elasticsearch a session."""
 
 import uuid
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,21 @@ def feed(ours) -> str:
     name = f"t{uuid.uuid4().hex[:10]}"
     kafka.create_topics(ours, topics.market_topics(name, ours.topics, 2))
     return name
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """One Spark with two threads for the whole session: Java takes seconds to start."""
+    pytest.importorskip("pyspark")
+    from streams.spark import session
+
+    try:
+        session.require_java()
+    except TapewatchError as error:
+        pytest.skip(error.message)
+    started = session.start("local[2]", "512m")
+    yield started
+    started.stop()
 
 
 @pytest.fixture(scope="session")

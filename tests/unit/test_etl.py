@@ -14,9 +14,8 @@ import pytest
 pytest.importorskip("google_crc32c")
 pytest.importorskip("pandas")
 
-from streams.spark import engines, outputs, raw, session, tfrecord
+from streams.spark import outputs, raw, session, tfrecord
 from streams.spark.cleaning import BARS, CLIPPED, FILLED, OUTLIER, WINDOW_COLUMNS, Rule, clean
-from streams.spark.job import Plan
 from streams.spark.raw import Source
 from tapewatch.cli import main
 from tapewatch.errors import TapewatchError
@@ -163,34 +162,6 @@ def test_windows_hold_fifty_known_bars_and_the_close_that_followed(tmp_path):
     assert examples[0]["next_close"].tolist() == [values[70, 3]]
     assert examples[-1]["next_close"].size == 0
     assert examples[0]["at"].tolist() == [bars["at"].to_pylist()[69]]
-
-
-# Starts Java and Spark's Python workers.
-def test_spark_gives_every_bit_that_one_process_gives(tmp_path):
-    pytest.importorskip("pyspark")
-    try:
-        session.require_java()
-    except TapewatchError as error:
-        pytest.skip(error.message)
-    folder, out = tmp_path / "in", {name: tmp_path / name for name in ("spark", "pandas")}
-    folder.mkdir()
-    for number, name in enumerate(("AAPL", "005930", "BRK.B", "a b")):
-        text = walk(200 + number, number, times={150: 3.0}) + "2016-99-01,1,1,1,1,1\n2016-02-01,0,,,0,0\n"
-        (folder / f"{name}.csv").write_text(text)
-    sources = raw.find([folder])
-    spark = session.start("local[2]", "512m")
-    try:
-        plans = {name: Plan(str(path), CLIP, records="windows") for name, path in out.items()}
-        assert engines.on_spark(spark, sources, plans["spark"]) == engines.on_pandas(sources, plans["pandas"])
-        through = engines.bars(spark, sources, CLIP).toArrow()
-    finally:
-        spark.stop()
-    files = sorted(path.relative_to(out["pandas"]) for path in out["pandas"].rglob("*.*") if path.is_file())
-    assert len(files) == 3 * len(sources)
-    assert files == sorted(path.relative_to(out["spark"]) for path in out["spark"].rglob("*.*") if path.is_file())
-    assert all((out["spark"] / file).read_bytes() == (out["pandas"] / file).read_bytes() for file in files)
-    alone = pa.concat_tables([clean(one.symbol, raw.read(one), CLIP).bars for one in sources])
-    assert bits(through.select(BARS.names)) == bits(alone)
 
 
 def test_the_command_counts_and_keeps_what_it_refuses(tmp_path, capsys):

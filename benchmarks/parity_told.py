@@ -1,0 +1,140 @@
+"""What a run of the engine's work has given, from wherever it lies, in a form that compares every bit of every row."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+from confluent_kafka import Message
+
+from streams.driver import TOPICS
+from streams.engine.shelf import KafkaShelf
+from streams.engine.task import Outgoing
+from streams.evidence.replaying import feed_kept, new_task
+from streams.evidence.states import BrokerLog
+from streams.spark.backfill import STEP_RECORDS, folder
+from streams.spark.files import batches
+from streams.spark.sessions import Session
+from streams.spark.tables import MESSAGE, Digest, rows_of
+from tapewatch import kafka, topics
+from tapewatch.frames import Headers
+from tapewatch.registry import Registry
+from tapewatch.settings import Settings
+
+Facts = dict[str, tuple[int, str]]
+"""Rows and digest of each table."""
+
+
+class _Cause(msgspec.Struct):
+    topic: str
+    partition: int
+
+
+class _Said(msgspec.Struct):
+    """Of an alert or a signal: which input it names."""
+
+    provenance: _Cause | None = None
+    cause: _Cause | None = None
+
+
+@dataclass(slots=True)
+class Told:
+    """One input partition's outputs.
+
+    Rows of frames are compared in their order; messages lie on their topics by instrument, and are compared as a set.
+    """
+
+    digest: Digest = field(default_factory=Digest)
+    messages: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, table: str, batch: pa.RecordBatch) -> None:
+        """Take up rows."""
+        if batch.schema.names == MESSAGE.names:
+            rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            self.messages.setdefault(table, []).extend(map(repr, rows))
+        else:
+            self.digest.add(table, batch)
+
+    def record(self, topic: str, value: bytes, key: bytes | None, headers: Headers) -> None:
+        """Take up a record of an output topic."""
+        self.add(*rows_of(topic, value, key, headers))
+
+    def facts(self) -> Facts:
+        """What there is."""
+        found = {table: (rows, self.digest.of(table)) for table, rows in self.digest.rows.items()}
+        for table, texts in self.messages.items():
+            found[table] = len(texts), blake2b("\n".join(sorted(texts)).encode(), digest_size=16).hexdigest()
+        return dict(sorted(found.items()))
+
+
+def driven(settings: Settings, feed: str, partition: int) -> Facts:
+    """What the brokerless task makes of a partition's log, from its beginning."""
+    registry, reader = Registry(settings), kafka.consumer(settings)
+    registry.read_whole()
+    where, told = (topics.market(feed), partition), Told()
+    task = new_task(where, registry, KafkaShelf(settings))
+    log = BrokerLog(reader)
+    low, high = log.bounds(where)
+    try:
+        for count, record in enumerate(log.read(where, low, high - 1), 1):
+            feed_kept(task, record)
+            if count % STEP_RECORDS == 0:
+                _take(told, task.take())
+        _take(told, task.take())
+    finally:
+        reader.close()
+        registry.close()
+    return told.facts()
+
+
+def _take(told: Told, records: Iterable[Outgoing]) -> None:
+    for record in records:
+        if record.topic in TOPICS:
+            told.record(record.topic, record.value, record.key, record.headers)
+
+
+def on_topics(settings: Settings, feed: str, partitions: int) -> list[Facts]:
+    """What lies on the output topics for a feed, read committed, by input partition."""
+    told = [Told() for _ in range(partitions)]
+
+    for topic in TOPICS:
+
+        def keep(message: Message, topic: str = topic) -> None:
+            value, headers = message.value() or b"", message.headers() or []
+            origin = _origin(topic, feed, value, headers)
+            if origin is not None:
+                told[origin].record(topic, value, message.key(), headers)
+
+        kafka.read_all(settings, topic, keep)
+    return [each.facts() for each in told]
+
+
+def _origin(topic: str, feed: str, value: bytes, headers: Headers) -> int | None:
+    """The input partition of a record, if its input is this feed."""
+    if topic in (topics.ALERTS, topics.SIGNALS):
+        try:
+            said = msgspec.json.decode(value, type=_Said)
+        except msgspec.MsgspecError:
+            return None
+        cause = said.provenance or said.cause
+        return cause.partition if cause is not None and cause.topic == topics.market(feed) else None
+    named = dict(headers)
+    return int(named["partition"]) if named.get("feed") == feed.encode() else None
+
+
+def in_folder(out: Path, sessions: Iterable[Session]) -> list[Facts]:
+    """What a backfill has written, by input partition. sessions : of one feed, by partition and offset"""
+    found = []
+    for _, mine in groupby(sessions, key=lambda session: session.where):
+        told = Told()
+        for session in mine:
+            for place in sorted(out.glob(f"*/feed=*/partition=*/session={session.day}")):
+                table = place.relative_to(out).parts[0]
+                if place == folder(out, session, table):
+                    for batch in batches(sorted(place.glob("*.parquet"))):
+                        told.add(table, batch)
+        found.append(told.facts())
+    return found

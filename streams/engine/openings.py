@@ -1,0 +1,86 @@
+"""Opening snapshots: a partition's state as each UTC day of its clock begins, so that days can be computed beside each
+other.
+
+They lie on `engine.snapshots` in slots of their own, one a day, behind the two running ones; the slots come round again
+when the log of their day is gone. An opening is written in the first transaction whose records moved the clock into the
+day, so a session is what lies between two of them.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import msgspec
+from confluent_kafka import Consumer
+
+from streams.engine.snapshots import Pointer, chunk_key
+from streams.engine.task import Task
+from tapewatch import kafka, topics
+from tapewatch.clock import NANOS
+from tapewatch.frames import Headers
+
+DAY_NS = 86_400 * NANOS
+FIRST_SLOT = 2
+"""The slots before it are the running snapshots'."""
+_SPARE = 2
+"""Days that an opening outlives its log."""
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """A day's opening. day : whole UTC days since the epoch; pointer : where its state lies"""
+
+    day: int
+    pointer: Pointer
+
+
+def day_of(task: Task) -> int:
+    """The UTC day of a task's clock, since the epoch; -1 before the first row."""
+    return task.clock_ns // DAY_NS if task.clock_ns >= 0 else -1
+
+
+def named(day: int) -> str:
+    """A day as people write it: 2026-01-31."""
+    return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
+
+
+def slot_of(day: int, retention_hours: int) -> int:
+    """The slot that a day's opening is kept in. retention_hours : of the market log"""
+    return FIRST_SLOT + day % (-(-retention_hours // 24) + _SPARE)
+
+
+def headers(day: int, group: str) -> list[tuple[str, bytes]]:
+    """By which the chunks of an opening are told. group : the engines' consumer group, whose state it is"""
+    return [("day", str(day).encode()), ("group", group.encode())]
+
+
+def find(reader: Consumer, task: Task, group: str) -> list[Opening]:
+    """The whole openings of a task's partition on the topic, by offset. reader : a consumer nothing else uses meanwhile
+
+    group : whose state is wanted: another group may have begun elsewhere in the log
+    """
+    partitions = kafka.existing_topics(reader).get(topics.SNAPSHOTS, 0)
+    if not partitions:
+        return []
+    place = task.partition % partitions
+    chunks: dict[tuple[int, int], list[int]] = {}
+    found: dict[int, Opening] = {}
+    for offset, slot, told in _chunks(reader, task, place, group):
+        next_offset = int(told["next_offset"])
+        known = chunks.setdefault((slot, next_offset), [])
+        known.append(offset)
+        if len(known) == int(told["chunks"]):
+            # A later day in the same slot: compaction takes the chunks of the one before.
+            pointer = Pointer(place, min(known), len(known), next_offset, slot)
+            found[slot] = Opening(int(told["day"]), pointer)
+    return sorted(found.values(), key=lambda opening: opening.pointer.next_offset)
+
+
+def _chunks(reader: Consumer, task: Task, place: int, group: str) -> Iterator[tuple[int, int, dict[str, bytes]]]:
+    """Offset, slot and headers of every chunk of an opening."""
+    prefix = chunk_key(task, 0, 0).rsplit(b"|", 2)[0] + b"|"
+    low, high = kafka.watermarks(reader, topics.SNAPSHOTS, place)
+    for message in kafka.read_range(reader, topics.SNAPSHOTS, place, low, high):
+        key: bytes = message.key() or b""
+        given: Headers = message.headers() or []
+        told = dict(given)
+        if key.startswith(prefix) and message.value() and told.get("group") == group.encode() and "day" in told:
+            yield message.offset(), int(key.split(b"|")[2]), told

@@ -1,0 +1,84 @@
+"""Market topics as a streaming source of Spark: what it hands out are stretches of a partition's log, a row each; tasks
+read the records themselves.
+
+Rows of the market never pass the JVM: tasks fetch them by the client, with the security settings, that every process of
+ours has. Spark keeps the offsets in its checkpoint. No connector is needed.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tapewatch import kafka, topics
+from tapewatch.settings import Settings
+
+NAME = "tapewatch-market"
+SCHEMA = "topic string, partition int, first bigint, next bigint"
+
+Offsets = dict[str, int]
+"""`TOPIC/PARTITION` to the next offset: what Spark's checkpoint holds."""
+
+
+def ends(settings: Settings, feeds: Sequence[str], low: bool = False) -> Offsets:
+    """The next offset of each partition of the feeds, all feeds where none is named. low : the first one instead"""
+    reader = kafka.consumer(settings)
+    try:
+        wanted = {topics.market(feed) for feed in feeds}
+        return {
+            f"{topic}/{partition}": kafka.watermarks(reader, topic, partition)[0 if low else 1]
+            for topic, count in sorted(kafka.existing_topics(reader).items())
+            if (topic in wanted if wanted else topics.is_market(topic))
+            for partition in range(count)
+        }
+    finally:
+        reader.close()
+
+
+def stretches(start: Offsets, end: Offsets) -> list[tuple[str, int, int, int]]:
+    """Topic, partition, first and next offset of what lies between; a partition that is new begins at 0."""
+    found = []
+    for name, until in sorted(end.items()):
+        topic, _, partition = name.rpartition("/")
+        if (first := start.get(name, 0)) < until:
+            found.append((topic, int(partition), first, until))
+    return found
+
+
+def capped(start: Offsets, high: Offsets, most: int) -> Offsets:
+    """As far as one batch goes. most : records of a partition"""
+    return {name: max(start.get(name, 0), min(end, start.get(name, 0) + most)) for name, end in high.items()}
+
+
+def register(spark: Any, settings: Settings) -> None:
+    """Let `spark.readStream.format(NAME)` read the market topics of `settings.engine.feeds`."""
+    from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
+
+    class Reader(DataSourceStreamReader):
+        """Tells Spark how far the logs are."""
+
+        def initialOffset(self) -> Offsets:  # noqa: N802 - Spark's name
+            return ends(settings, settings.engine.feeds, low=True)
+
+        def latestOffset(self, start: Offsets | None = None, limit: object = None) -> Offsets:  # noqa: N802
+            high = ends(settings, settings.engine.feeds)
+            return high if start is None else start | capped(start, high, settings.spark.batch_records)
+
+        def partitions(self, start: Offsets, end: Offsets) -> Sequence[InputPartition]:
+            return [InputPartition(row) for row in stretches(start, end)]
+
+        def read(self, partition: InputPartition) -> Iterator[tuple[str, int, int, int]]:
+            yield partition.value
+
+    class Market(DataSource):
+        """The source."""
+
+        @classmethod
+        def name(cls) -> str:
+            return NAME
+
+        def schema(self) -> str:
+            return SCHEMA
+
+        def streamReader(self, schema: object) -> Reader:  # noqa: N802 - Spark's name
+            return Reader()
+
+    spark.dataSource.register(Market)

@@ -1,0 +1,137 @@
+"""The Structured Streaming job: market topics in, features, scores, bars, alerts and signals out, bit for bit what live
+engines write, with Spark's checkpoint.
+
+Each micro-batch is one Spark job of one task a Kafka partition (`streams.spark.ranges`), so that the order within a
+partition is kept without a shuffle.
+"""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from streams.spark import ranges, session, source
+from streams.spark.backfill import resolved
+from streams.spark.ranges import Share
+from tapewatch import logs
+from tapewatch.clock import NANOS, WALL
+from tapewatch.errors import TapewatchError
+from tapewatch.monitoring import Monitor
+from tapewatch.settings import Settings
+
+log = logs.get("spark")
+
+STOP_S = 30.0
+"""How long a batch under way is waited for at the end, s."""
+_LOOK_S = 0.1
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the job has done so far. batches : of Spark; recovered : partitions whose state was made anew"""
+
+    batches: int = 0
+    frames: int = 0
+    rows: int = 0
+    features: int = 0
+    scores: int = 0
+    alerts: int = 0
+    signals: int = 0
+    transactions: int = 0
+    recovered: int = 0
+
+    def add(self, share: Share) -> None:
+        """Count one partition's share of a batch."""
+        for name in self.__slots__:
+            if name != "batches":
+                setattr(self, name, getattr(self, name) + getattr(share, name))
+
+
+class SparkStage:
+    """`tapewatch run spark`. spark : a session to work with, which is left open; one of its own where none is given"""
+
+    def __init__(self, settings: Settings, spark: Any = None) -> None:
+        self.settings = resolved(settings)
+        self.totals = Totals()
+        self.monitor = Monitor("spark", settings)
+        self._given = spark
+        self._moved = WALL.now()
+        self._busy = threading.Event()
+
+    @property
+    def checkpoint(self) -> Path | str:
+        """Where Spark keeps its offsets."""
+        group = self.settings.engine.group
+        return self.settings.spark.checkpoint or self.settings.data_path / "spark" / group
+
+    def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
+        """Work until told to stop, or until nothing came for so long."""
+        chosen = self.settings.spark
+        ranges.prepare(self.settings)
+        spark = self._given or session.start(chosen.master, chosen.memory, "run `tapewatch run engine`")
+        try:
+            source.register(spark, self.settings)
+            query = (
+                spark.readStream.format(source.NAME)
+                .load()
+                .writeStream.foreachBatch(self._batch)
+                .option("checkpointLocation", str(self.checkpoint))
+                .trigger(processingTime=f"{int(chosen.trigger_seconds * 1000)} milliseconds")
+                .start()
+            )
+            self.monitor.ready()
+            self._watch(query, stop, until_idle_s)
+        finally:
+            if self._given is None:
+                spark.stop()
+
+    def _batch(self, frame: Any, number: int) -> None:
+        """One micro-batch. frame : rows of source.SCHEMA, a Spark partition each"""
+        settings = self.settings
+
+        def tasks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for row in batch.to_pylist():
+                    share = ranges.work(settings, row["topic"], row["partition"], row["next"])
+                    yield pa.record_batch({"share": pa.array([msgspec.json.encode(share)], pa.binary())})
+
+        self._busy.set()
+        try:
+            shares = [
+                msgspec.json.decode(bytes(row["share"]), type=Share)
+                for row in frame.mapInArrow(tasks, "share binary").collect()
+            ]
+        finally:
+            self._busy.clear()
+        for share in shares:
+            self.totals.add(share)
+        self.totals.batches += 1
+        self._moved = WALL.now()
+        log.info("batch done", batch=number, partitions=len(shares), rows=sum(share.rows for share in shares))
+
+    def _watch(self, query: Any, stop: threading.Event, until_idle_s: float) -> None:
+        """Until it is told to stop, is idle, or has failed."""
+        self._moved = WALL.now()
+        while not stop.is_set() and query.isActive:
+            self.monitor.beat()
+            idle_ns = WALL.now() - self._moved
+            if until_idle_s and not self._busy.is_set() and self.totals.batches and idle_ns > until_idle_s * NANOS:
+                break
+            stop.wait(_LOOK_S)
+        until = WALL.now() + int(STOP_S * NANOS)
+        while self._busy.is_set() and query.isActive and WALL.now() < until:
+            WALL.sleep(_LOOK_S)
+        failure = query.exception()
+        query.stop()
+        if failure is not None:
+            raise TapewatchError(f"the Spark job failed: {_last(str(failure))}", "See the trace above; start it again.")
+
+
+def _last(text: str) -> str:
+    """What a Python task said, out of a Java trace."""
+    lines = [line.strip() for line in text.splitlines() if "Error" in line]
+    return lines[-1] if lines else text.strip().splitlines()[0]

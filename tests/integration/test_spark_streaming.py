@@ -1,0 +1,55 @@
+"""The Structured Streaming job writes what a live engine writes, goes on where it stood, and hands over to one."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.parity_told import Facts, Told, driven
+from streams.spark.files import batches
+from streams.spark.stage import SparkStage
+from streams.spark.stored_log import span
+from streams.verifying.feed import verify_feed
+from tapewatch.settings import Settings
+from tests.integration.spark_market import PARTITIONS, go_on, of_group, work, written
+
+pytest.importorskip("pyspark")
+
+
+def in_parquet(out: Path, feed: str) -> list[Facts]:
+    """What the job has written as Parquet, by input partition."""
+    found = []
+    for partition in range(PARTITIONS):
+        told = Told()
+        for place in sorted(out.glob(f"*/feed={feed}/partition={partition}")):
+            for batch in batches(sorted(place.glob("[0-9]*.parquet"), key=span)):
+                told.add(place.relative_to(out).parts[0], batch)
+        found.append(told.facts())
+    return found
+
+
+def test_job_writes_each_row_once_over_restarts_and_hands_over_to_a_live_engine(
+    settings: Settings, spark: Any, tmp_path: Path
+) -> None:
+    feed = written(settings, 620, 3600)
+    chosen = msgspec.structs.replace(
+        settings.spark, parquet=str(tmp_path / "out"), trigger_seconds=0.0, batch_records=1500, transaction_frames=300
+    )
+    mine = msgspec.structs.replace(of_group(settings, feed), spark=chosen)
+    first = SparkStage(mine, spark)
+    first.run(threading.Event(), 1.0)
+    assert first.totals.batches > 1
+    go_on(settings, feed, 20, 3600 - 600, epoch=2)
+    second = SparkStage(mine, spark)
+    second.run(threading.Event(), 1.0)
+    assert 0 < second.totals.rows < first.totals.rows
+    assert first.totals.alerts + second.totals.alerts > 0
+    found = verify_feed(mine, feed, quiet=True)
+    assert found.sound
+    assert found.rows_out > 3000
+    assert in_parquet(tmp_path / "out", feed) == [driven(mine, feed, partition) for partition in range(PARTITIONS)]
+    go_on(settings, feed, 10, 3600 - 620, epoch=3)
+    assert 0 < work(mine).totals.rows < second.totals.rows
+    assert verify_feed(mine, feed, quiet=True).sound
