@@ -92,11 +92,42 @@ def recovery_table(result: Document) -> str:
     ])  # fmt: skip
 
 
+def scale_table(result: Document) -> str:
+    """Rates and costs by number of processes, and the profile of each."""
+    lines = [
+        "| engines | rows/s | speed-up | CPU a row, ns: engines | main threads | broker | cores busy | bound by |",
+        "|--:|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    lines += [
+        f"| {point['processes']} | {_figure(point['rows_per_s'])} | {point['speedup']:.2f} "
+        f"| {_figure(point['engine_ns'])} | {point['main_ns']['median']:,.0f} | {_figure(point['broker_ns'])} "
+        f"| {point['cores_busy']['median']:.2f} | {point['bound']} |"
+        for point in result["points"]
+    ]
+    profiles = [
+        f"- {point['processes']} engines, CPU seconds: "
+        + ", ".join(f"{name} {seconds:.1f}" for name, seconds in point["profile"].items())
+        for point in result["points"]
+    ]
+    given = result["input"]
+    return "\n".join([
+        *lines,
+        "",
+        *profiles,
+        "",
+        f"Medians of {result['runs']} runs, least and most in brackets; {given['rows']:,} quotes of "
+        f"{given['instruments']:,} instruments over {given['partitions']} partitions; stages: {result['stages']}. "
+        f"{_where(result)}",
+    ])  # fmt: skip
+
+
 TABLES: dict[str, Callable[[Document], str]] = {
     "bench-engine": engine_table,
     "bench-profile": profile_table,
     "bench-peers": peers_table,
     "bench-recovery": recovery_table,
+    "bench-scale": scale_table,
+    "bench-scale-features": scale_table,
 }
 """What is made of docs/results/NAME.json, for the place `<!-- NAME -->` to `<!-- end NAME -->`."""
 

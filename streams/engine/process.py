@@ -23,7 +23,7 @@ from streams.engine.build import build_hash
 from streams.engine.rebuilding import Held, Rebuilding
 from streams.engine.recovery import Progress, Recovery, feed
 from streams.engine.shelf import KafkaShelf
-from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
+from streams.engine.snapshots import Pointer, Pointers, dump, put
 from streams.engine.task import Outgoing, Tally, Task
 from streams.engine.warm import warm_up
 from streams.engine.watching import Place, Watch
@@ -345,7 +345,9 @@ class Engine:
                 continue
             started = time.perf_counter_ns()
             feed(held.task, message)
-            held.cadence.worked(time.perf_counter_ns() - started)
+            took = time.perf_counter_ns() - started
+            held.cadence.worked(took)
+            held.task.tally.worked_ns += took
             touched[key] = held
         return touched
 
@@ -437,29 +439,16 @@ class Engine:
             models=dict(task.force.models),
             build=task.build,
             instance=self.instance,
+            worked_us=tally.worked_ns // 1000,
         )
 
     def _write_snapshot(self, held: Held) -> Pointer:
         """Write the task's state in chunks; returns where it lies, known once the broker has the chunks."""
-        task, slot = held.task, held.pointers.next_slot
-        parts = chunks(dump(task))
+        task, data = held.task, dump(held.task)
         partition = task.partition % self._partitions[topics.SNAPSHOTS]
-        first: list[int] = []
-        for index, part in enumerate(parts):
-            members.enqueue(
-                self._writer,
-                topics.SNAPSHOTS,
-                part,
-                chunk_key(task, slot, index),
-                chunk_headers(task, len(parts), index),
-                partition,
-                lambda error, message: None if error else first.append(message.offset()),
-            )
-        self._writer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
-        if len(first) != len(parts):
-            raise members.unacknowledged("snapshot chunks")
-        self._watch.snapshot((task.topic, task.partition), sum(map(len, parts)))
-        return Pointer(partition, min(first), len(parts), task.next_offset, slot)
+        pointer = put(self._writer, partition, task, held.pointers.next_slot, data)
+        self._watch.snapshot((task.topic, task.partition), len(data))
+        return pointer
 
     def _produce(self, record: Outgoing, partition: int) -> None:
         target = record.target(partition, self._partition_count(record.topic))
