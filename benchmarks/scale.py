@@ -175,9 +175,10 @@ def bound(run: Scaled, cores: int) -> str:
     given = cores - run.machine.stolen / run.seconds
     if run.machine.busy / run.seconds >= FULL * given:
         engines, broker = sum(each.cpu_s for each in run.shares), run.broker_s
-        return (
-            f"the cores ({engines / run.seconds:.2f} of {cores} by engines, {broker / run.seconds:.2f} by the broker)"
-        )
+        others = max(run.machine.busy - engines - broker, 0.0)
+        shares = {"engines": engines, "the broker": broker, "all else": others}
+        told = ", ".join(f"{taken / run.seconds:.2f} by {name}" for name, taken in shares.items())
+        return f"the cores ({told}, of {cores})"
     if _busiest(run) >= ONE_THREAD:
         return f"one thread of an engine ({_busiest(run):.0%} busy)"
     return f"waiting: the busiest thread worked {_busiest(run):.0%} of the time"

@@ -18,6 +18,7 @@ from streams.engine.models import FindsModels, InForce
 from streams.engine.snapshots import OPENING, DamagedError, Pointer, Pointers, collect, restore
 from streams.engine.task import Task
 from tapewatch import generations, kafka, logs, topics
+from tapewatch.admission import CLOSES
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.registry import Registry
@@ -157,6 +158,10 @@ class Rebuild:
         low, high = self._recovery.watermarks(self.topic, self.partition)
         if task.next_offset == 0 and not self._opened:
             task.next_offset = low if self.pointers.began < 0 else self.pointers.began
+        if low > task.next_offset and self._recovery.is_behind_cut(self.topic, self.partition, self.target):
+            # Nothing will count in it any more: its state is of no use, and its log may go.
+            task.admission.sources[CLOSES] = (0, 0)
+            task.next_offset = self.target
         if low > task.next_offset:
             raise TapewatchError(
                 f"{self.topic}[{self.partition}] begins at offset {low}, "
@@ -250,6 +255,11 @@ class Recovery:
     def empty_task(self, topic: str, partition: int) -> Task:
         """A task that has seen nothing."""
         return Task(topic, partition, self._registry, InForce.default(self.shelf), self._build)
+
+    def is_behind_cut(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether a feed goes on in another topic, and this place lies behind the record that closed the partition."""
+        after = generations.read(self._settings).successor(topic)
+        return after is not None and after.cut[partition] < offset
 
     def opened_task(self, topic: str, partition: int) -> Task | None:
         """The task with which a partition of a later generation of a feed begins; None for every other.

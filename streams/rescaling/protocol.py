@@ -19,10 +19,11 @@ from streams.engine.recovery import Recovery
 from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import OPENING, Pointers, dump, put
 from streams.engine.task import Task
+from streams.rescaling import checking
 from streams.rescaling.splitting import differences, second_of, split
 from streams.verifying.feed import await_engine
-from tapewatch import canaries, control_rows, frames, generations, kafka, topics
-from tapewatch.admission import ASIDE, CLOSES, OPENS
+from tapewatch import control_rows, frames, generations, kafka, topics
+from tapewatch.admission import CLOSES, OPENS
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import FrameHeaders
@@ -148,84 +149,15 @@ class Rescaling:
                 f"there is a topic {topics.market(name)} already, which is no generation of {self._feed}",
                 "Names that end in -g2 and so on are kept for later generations: delete it, or rename that feed.",
             )
-        self._refuse_others(before, known[before])
-        self._await_quiet(before, known[before])
+        checking.refuse_readers(settings, self._feed, before, known[before])
+        ends = checking.standing_still(settings, before, known[before], self._quiet_s, self._clock)
         self._await_engine(feed, known[before])
-        tasks = self._tasks(before, [end for _, end in self._bounds(before, known[before])])
-        self._refuse_states(before, tasks)
+        tasks = self._tasks(before, ends)
+        checking.refuse_states(settings, before, tasks)
         newest = max(task.clock_ns for task in tasks)
         at = (newest // NANOS + 1) * NANOS
         topic = topics.market(name)
         return Generation(self._feed, number, topic, self._partitions, generations.CLOSING, before, at)
-
-    def _refuse_others(self, topic: str, count: int) -> None:
-        """What reads or writes a feed in a way that does not go on in another topic."""
-        if self._feed == canaries.FEED:
-            raise TapewatchError("the canaries' feed is not rescaled", "Its producer chooses names by partition.")
-        group = kafka.consumer(self._settings, self._settings.paper.group)
-        try:
-            places = members.committed(group, [TopicPartition(topic, partition) for partition in range(count)])
-        finally:
-            group.close()
-        if any(place.offset >= 0 for place in places):
-            raise TapewatchError(
-                f"the paper broker trades on {topic}: its books and open orders do not go on in another topic",
-                "Stop it and take another paper.group for what comes after, or leave the feed as it is.",
-            )
-
-    def _refuse_states(self, topic: str, tasks: Sequence[Task]) -> None:
-        wrong = differences(tasks)
-        if wrong:
-            raise TapewatchError(
-                f"{topic} cannot be rescaled: {'; '.join(wrong)}",
-                "Run the last `models promote` or `config apply` again, or wait for the session's end.",
-            )
-        if all(task.clock_ns < 0 for task in tasks):
-            raise TapewatchError(
-                f"nothing was sent into {topic} yet", "Delete it; name the partitions when it is made."
-            )
-        writers = {source: newest for task in tasks for source, newest in task.admission.sources.items()}
-        with_positions = self._positions()
-        for source, (epoch, _) in writers.items():
-            if source in (*ASIDE, OPENS, CLOSES):
-                continue
-            if epoch == 0:
-                raise TapewatchError(
-                    f"{topic} holds a recording ({source}): sent again, its frames would not be known elsewhere",
-                    "Replay it into another feed: `tapewatch produce replay --feed NAME --partitions N`.",
-                )
-            if source in with_positions:
-                raise TapewatchError(
-                    f"{source} keeps its place beside {topic}, which it reads when it starts",
-                    "Sources that pull (tables, topics, charts) are not rescaled yet.",
-                )
-
-    def _positions(self) -> set[str]:
-        """Names of sources that keep how far they have come on a topic."""
-        found: set[str] = set()
-        if topics.PRODUCER_STATE in kafka.existing_topics(kafka.admin(self._settings)):
-            kafka.read_all(
-                self._settings,
-                topics.PRODUCER_STATE,
-                lambda each: found.add((each.key() or b"").decode("utf-8", "replace")),
-            )
-        return found
-
-    def _bounds(self, topic: str, count: int) -> list[tuple[int, int]]:
-        reader = kafka.consumer(self._settings, isolation_level="read_uncommitted")
-        try:
-            return [kafka.watermarks(reader, topic, partition) for partition in range(count)]
-        finally:
-            reader.close()
-
-    def _await_quiet(self, topic: str, count: int) -> None:
-        """A writer whose session is open sends every second, heartbeats at least."""
-        before = self._bounds(topic, count)
-        self._clock.sleep(self._quiet_s)
-        if self._bounds(topic, count) != before:
-            raise TapewatchError(
-                f"{topic} is being written", "Stop its producer; start it again when the rescaling is done."
-            )
 
     def _await_engine(self, feed: str, count: int) -> None:
         _, left = await_engine(self._settings, feed, range(count), self._wait_s)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Message, TopicPartition
 
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
 from producers.synthetic import SyntheticConfig, SyntheticMarket
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow  # real processes, killed and started again
 
 FEED, GROUP = "rescaled", "group-rescaled"
 BEFORE, AFTER = 3, 5
-SECONDS = 320
+SECONDS = 130
 START = 1_750_000_000
 STEPS = ("closing", "cut", "passed", "snapshots", "opening", "topic", "begun")
 """Behind each of them the command dies once."""
@@ -54,7 +54,7 @@ class Site:
 
 def market(start: int) -> SyntheticMarket:
     config = SyntheticConfig(
-        instruments=20, rows_per_second=20 * 12.0, seconds=SECONDS, warmup_s=610.0, pump_per_hour=4.0, cooldown_s=120.0
+        instruments=20, rows_per_second=20 * 8.0, seconds=SECONDS, warmup_s=610.0, pump_per_hour=4.0, cooldown_s=120.0
     )
     return SyntheticMarket(config, 5, start * NANOS)
 
@@ -91,7 +91,7 @@ def rescale(
         if name == dying_behind:
             raise DiedError(name)
 
-    rescaling = Rescaling(settings, FEED, AFTER, quiet_s=1.5, wait_s=wait_s, step=step)
+    rescaling = Rescaling(settings, FEED, AFTER, quiet_s=0.2, wait_s=wait_s, step=step)
     try:
         return rescaling.run()
     finally:
@@ -142,11 +142,11 @@ def runs_of(settings: Settings, feed: str) -> int:
     return sum(runs.end(settings, feed, partition) for partition in range(count))
 
 
-def late_frames(settings: Settings, ended: int) -> None:
+def late_frames(settings: Settings, ended: int, epoch: int = 2) -> None:
     """What a writer sends that knows nothing of the rescaling."""
     made = market(ended + 1)
     names = [each.id for each in made.instruments]
-    writer = FeedWriter(feed_producer(settings, 5), FEED, f"test-{FEED}", 2, BEFORE, names)
+    writer = FeedWriter(feed_producer(settings, 5), FEED, f"test-{FEED}", epoch, BEFORE, names)
     live = LiveWriter(writer, (ended + 1) * NANOS)
     chunk = next(iter(made.chunks()))
     for rows in chunk.rows:
@@ -222,6 +222,22 @@ def test_what_a_forgotten_writer_sends_behind_the_cut_is_in_the_dead_letters(sit
     assert reasons.count(b"closed") > 0
 
 
+def test_engine_starts_though_the_closed_topics_log_is_gone(site: Site) -> None:
+    topic = topics.market(FEED)
+    ends = [TopicPartition(topic, partition, runs.end(site.settings, FEED, partition)) for partition in range(BEFORE)]
+    client = kafka.admin(site.settings)
+    for future in client.delete_records(ends).values():
+        future.result(15)
+    engines = runs.Engines(site.settings, FEED, GROUP, batch_frames=20)
+    engines.start("late")
+    try:
+        assert engines.wait_for_members(1) == {"late": BEFORE + AFTER}
+        late_frames(site.settings, START + SECONDS + 100, epoch=9)
+        engines.wait(sum(end.offset for end in ends) + 1)
+    finally:
+        engines.stop()
+
+
 def test_command_refuses_a_feed_that_is_being_written(site: Site) -> None:
     producer = subprocess.Popen(
         [
@@ -243,7 +259,7 @@ def test_command_refuses_a_feed_that_is_being_written(site: Site) -> None:
     try:
         rescaling = Rescaling(site.settings, FEED, 2, quiet_s=2.0, wait_s=1.0)
         with pytest.raises(TapewatchError, match=r"is being written|frames of"):
-            for _ in range(40):
+            while True:
                 rescaling.check()
     finally:
         rescaling.close()
