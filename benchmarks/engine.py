@@ -170,7 +170,7 @@ def _size(settings: Settings, shape: Shape, runs: int, say: Say, decided: bool, 
         if decided and run.decisions != shape.rows:
             raise TapewatchError(f"{run.decisions:,} decisions on {shape.rows:,} rows", "Run `make test`.")
         done.append(run)
-    _drop(kafka.admin(settings), topics.market(feed))
+    drop_topic(kafka.admin(settings), topics.market(feed))
     described = {name: getattr(shape, name) for name in ("instruments", "seconds", "rows", "frame_rows", "partitions")}
     return Size(
         input={**described, "bytes": size},
@@ -184,7 +184,7 @@ def _size(settings: Settings, shape: Shape, runs: int, say: Say, decided: bool, 
     )
 
 
-def _drop(client: AdminClient, topic: str) -> None:
+def drop_topic(client: AdminClient, topic: str) -> None:
     """Delete a topic, so that the next consumer group does not read it."""
     for future in client.delete_topics([topic], operation_timeout=15).values():
         future.result()

@@ -7,7 +7,7 @@ import numpy as np
 from confluent_kafka import Producer
 
 from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
-from producers.feed import FeedWriter, feed_producer, open_feed
+from producers.feed import FeedWriter, Sent, feed_producer, open_feed
 from tapewatch import kafka
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
@@ -20,8 +20,13 @@ PEER_FIELDS = ("bid_price", "bid_qty", "ask_price", "ask_qty", "last_price", "vo
 
 def fill_market(settings: Settings, feed: str, shape: Shape) -> int:
     """Create the feed with its instruments, write quotes and closing heartbeats; returns the bytes of the frames."""
+    return fill_with(settings, feed_producer(settings, linger_ms=5), feed, shape).bytes
+
+
+def fill_with(settings: Settings, producer: Producer, feed: str, shape: Shape) -> Sent:
+    """The same through a producer of the caller's; returns what was sent."""
     open_feed(settings, feed, shape.reference_data(), shape.partitions)
-    writer = FeedWriter(feed_producer(settings, linger_ms=5), feed, "bench", 0, shape.partitions, shape.names)
+    writer = FeedWriter(producer, feed, "bench", 0, shape.partitions, shape.names)
     closing = np.array([START_NS + shape.seconds * NANOS], dtype=np.int64)
     for partition, names in enumerate(shape.by_partition()):
         if names:
@@ -29,7 +34,7 @@ def fill_market(settings: Settings, feed: str, shape: Shape) -> int:
                 writer.send(partition, rows)
             writer.heartbeats(partition, closing)
     writer.flush()
-    return writer.sent.bytes
+    return writer.sent
 
 
 def fill_peers(settings: Settings, topic: str, shape: Shape, seconds: int) -> int:

@@ -15,7 +15,7 @@ from benchmarks.stack import own_stack
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery
 from streams.engine.shelf import KafkaShelf
-from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
+from streams.engine.snapshots import Pointers, dump, put
 from streams.engine.task import Task
 from streams.engine.warm import warm_up
 from tapewatch import kafka, topics
@@ -135,23 +135,9 @@ class Market:
 
     def _written(self, producer: Producer, task: Task) -> tuple[Pointers, int]:
         """Put a task's state on the topic, as the engine does."""
-        parts = chunks(dump(task))
-        target = task.partition % self._partitions
-        offsets: list[int] = []
-        for index, part in enumerate(parts):
-            producer.produce(
-                topics.SNAPSHOTS,
-                part,
-                chunk_key(task, 0, index),
-                target,
-                headers=chunk_headers(task, len(parts), index),
-                on_delivery=lambda error, message: None if error else offsets.append(message.offset()),
-            )
-        producer.flush(60)
-        if len(offsets) != len(parts):
-            raise TapewatchError("the broker did not take a snapshot", "Run the bench again.")
-        pointer = Pointer(target, min(offsets), len(parts), task.next_offset, 0)
-        return Pointers((pointer,), 0), sum(map(len, parts))
+        data = dump(task)
+        pointer = put(producer, task.partition % self._partitions, task, 0, data)
+        return Pointers((pointer,), 0), len(data)
 
     def point(self, log_s: int, runs: int, held: list[tuple[Pointers, int]]) -> Point:
         """Recover every partition to `log_s` seconds behind its snapshot, `runs` times."""

@@ -92,11 +92,83 @@ def recovery_table(result: Document) -> str:
     ])  # fmt: skip
 
 
+def scale_table(result: Document) -> str:
+    """Rates and costs by number of processes, and the profile of each."""
+    lines = [
+        "| engines | rows/s | speed-up | CPU a row, ns: engines | main threads | broker | cores busy | bound by |",
+        "|--:|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    lines += [
+        f"| {point['processes']} | {_figure(point['rows_per_s'])} | {point['speedup']:.2f} "
+        f"| {_figure(point['engine_ns'])} | {point['main_ns']['median']:,.0f} | {_figure(point['broker_ns'])} "
+        f"| {point['cores_busy']['median']:.2f} | {point['bound']} |"
+        for point in result["points"]
+    ]
+    profiles = [
+        f"- {point['processes']} engines, CPU seconds: "
+        + ", ".join(f"{name} {seconds:.1f}" for name, seconds in point["profile"].items())
+        for point in result["points"]
+    ]
+    given = result["input"]
+    return "\n".join([
+        *lines,
+        "",
+        *profiles,
+        "",
+        f"Medians of {result['runs']} runs, least and most in brackets; {given['rows']:,} quotes of "
+        f"{given['instruments']:,} instruments over {given['partitions']} partitions; stages: {result['stages']}. "
+        f"{_where(result)}",
+    ])  # fmt: skip
+
+
+def capacity_table(result: Document) -> str:
+    """Predicted and measured here, service times, and the four markets."""
+    predicted = [
+        "| engines | predicted rows/s | measured rows/s | off by |",
+        "|--:|--:|--:|--:|",
+        *(
+            f"| {each['processes']} | {each['predicted_rows_s']:,.0f} | {each['measured_rows_s']:,.0f} "
+            f"| {each['off']:+.0%} |"
+            for each in result["predicted"]
+        ),
+    ]
+    times = ["| service time | |", "|---|--:|"]
+    times += [f"| `{name}` | {value:,.1f} |" for name, value in result["times"].items()]
+    columns = [plan["scenario"]["name"] for plan in result["plans"]]
+    plans = ["| | " + " | ".join(columns) + " |", "|---|" + "--:|" * len(columns)]
+    plans += [
+        f"| {title} | " + " | ".join(told(plan) for plan in result["plans"]) + " |" for title, told in _PLANNED.items()
+    ]
+    return "\n".join([*predicted, "", *times, "", *plans])
+
+
+_PLANNED: dict[str, Callable[[Document], str]] = {
+    "rows/s at the peak": lambda plan: f"{plan['scenario']['peak_rows_s']:,.0f}",
+    "engine processes": lambda plan: f"{plan['processes']:,}",
+    "partitions": lambda plan: f"{plan['partitions']:,}",
+    "rows in the heaviest partition": lambda plan: f"{plan['heaviest']:.1%}",
+    "a row waits, 99th percentile, ms": lambda plan: "-" if plan["delay_ms"] is None else f"{plan['delay_ms']:,.0f}",
+    "cores at work: engines": lambda plan: f"{plan['engine_cores']:,.1f}",
+    "producers": lambda plan: f"{plan['producer_cores']:,.1f}",
+    "brokers": lambda plan: f"{plan['broker_cores']:,.1f}",
+    "broker machines (by)": lambda plan: f"{plan['brokers']} ({plan['bound']})",
+    "machines in all": lambda plan: f"{plan['machines']:,}",
+    "network of the brokers, MB/s": lambda plan: f"{plan['network_mb_s']:,.0f}",
+    "written a day, one copy, GiB": lambda plan: f"{plan['day_gb']:,.0f}",
+    "on the brokers' disks, GiB": lambda plan: f"{plan['log_gb']:,.0f}",
+    "PostgreSQL sinks for every score row": lambda plan: f"{plan['sink_processes']:,}",
+    "cost a month (history: of the run)": lambda plan: f"{plan['cost_month']:,.0f}",
+}
+
+
 TABLES: dict[str, Callable[[Document], str]] = {
     "bench-engine": engine_table,
     "bench-profile": profile_table,
     "bench-peers": peers_table,
     "bench-recovery": recovery_table,
+    "bench-scale": scale_table,
+    "bench-scale-features": scale_table,
+    "capacity": capacity_table,
 }
 """What is made of docs/results/NAME.json, for the place `<!-- NAME -->` to `<!-- end NAME -->`."""
 
@@ -172,12 +244,10 @@ def main() -> int:
     names = {*TABLES, *FACTS}
     paths = {name: DOCS / "results" / f"{name}.json" for name in sorted(names)}
     results = {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
-    path = DOCS / "performance.md"
-    page = path.read_text()
     for name, table in TABLES.items():
         if name in results:
-            page = filled(page, name, table(results[name]))
-    path.write_text(page)
+            path = DOCS / ("capacity.md" if name == "capacity" else "performance.md")
+            path.write_text(filled(path.read_text(), name, table(results[name])))
     README.write_text(filled(README.read_text(), "figures", facts_table(results)))
     return 0
 

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_prod
 from producers.feed.mischief import Mischief
 from producers.keeping import Before, before, gap_row, note_left_out
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
+from tapewatch import generations
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
@@ -110,6 +111,7 @@ def run_synthetic(
     TapewatchError if Kafka refuses a frame.
     """
     stop = stop or threading.Event()
+    show = replace(show, feed=generations.writable(settings, show.feed))
     _warm_up(show)
     if show.await_engine:
         await_engine(settings, show.feed, show.partitions, stop)

@@ -92,8 +92,8 @@ def member_consumer(settings: Settings, group: str, instance: str, **properties:
 
 
 def subscribed(feeds: tuple[str, ...]) -> list[str]:
-    """What a group works on: the market topics of these feeds, or every market topic."""
-    return [topics.market(feed) for feed in feeds] or [topics.MARKET_PATTERN]
+    """What a group works on: the market topics of these feeds in all their generations, or every market topic."""
+    return [topics.generations_pattern(feed) for feed in feeds] or [topics.MARKET_PATTERN]
 
 
 def committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:

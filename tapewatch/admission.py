@@ -20,6 +20,8 @@ from tapewatch.rows import EVERY_INSTRUMENT
 CONTROL_SOURCE = "control"
 REPLAY_SOURCE = "dead-letters"
 """Who writes rows into a market topic beside the feed's writer: neither moves the partition's clock."""
+CLOSES, OPENS = "generation.closes", "generation.opens"
+"""Who ends a feed's topic, whose feed then goes on in another one, and who begins that (tapewatch.generations)."""
 ASIDE = {CONTROL_SOURCE: checks.CONTROL, REPLAY_SOURCE: checks.REPLAY}
 MAX_INSTRUMENTS = 1_000_000
 CACHE_BYTES = 32 * 1024 * 1024
@@ -64,6 +66,7 @@ class Admission:
 
     sources : newest (epoch, sequence) by source
     missing : by source, bit i is set where the sequence i + 1 before the newest has not come; none where all have
+    A source named CLOSES among them closes the partition: behind its frame only more of its own count.
     A frame that a later one of its source has overtaken is no repeat: it is taken where it lies in the log, and rows
     of a second that is over are late.
     """
@@ -90,6 +93,11 @@ class Admission:
         known = FrameHeaders.from_kafka(headers)
         if self._is_repeat(known):
             return None
+        if CLOSES in self.sources and known.source != CLOSES:
+            if known.source == CONTROL_SOURCE:
+                # What comes into force meanwhile does so in the next generation.
+                return None
+            raise ContractError("closed", "the feed goes on in another generation of its topic, see docs/rescale.md")
         view = self._decoder.open(value)
         if view.type.label != known.type:
             raise ContractError("bad_headers", f"header says {known.type}, the frame holds {view.type.label}")

@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from tapewatch import topics
+from tapewatch.generations import Generation
 from tapewatch.instruments import Instrument
 from tapewatch.messages import KINDS
 from tapewatch.rows import CONTRACT_VERSION, OPTIONAL, REQUIRED, RowType
@@ -121,7 +122,7 @@ _COLUMN_NOTES = {
 
 def schemas() -> dict[str, Json]:
     """JSON Schema (2020-12) by kind: every message kind, and `instrument` for the reference data."""
-    kinds: Mapping[str, type[msgspec.Struct]] = {**KINDS, "instrument": Instrument}
+    kinds: Mapping[str, type[msgspec.Struct]] = {**KINDS, "instrument": Instrument, "generation": Generation}
     return {name: _schema(name, kind) for name, kind in sorted(kinds.items())}
 
 
@@ -200,6 +201,9 @@ def _engine_channels() -> Json:
         "instruments": _channel(
             topics.INSTRUMENTS, ["instrument"], "Reference data, compacted: an id's newest, and its marks."
         ),
+        "generations": _channel(
+            topics.GENERATIONS, ["generation"], "Feeds that go on in a topic of other partitions, compacted."
+        ),
         "shadowSignals": _channel(
             topics.SHADOW_SIGNALS, ["signal"], "What a policy under trial would have done; nobody trades on it."
         ),
@@ -248,6 +252,7 @@ def _messages() -> Json:
         **_json_message("instrument", Instrument.__doc__, key),
         "headers": _headers(_INSTRUMENT_HEADERS, ()),
     }
+    found["generation"] = _json_message("generation", Generation.__doc__, "UTF-8 text: market topic of the generation")
     found |= {name: _engine_frame(name, columns) for name, columns in _ENGINE_FRAMES.items()}
     for name, words in (
         ("snapshot", "engine state in chunks, or paper broker state"),

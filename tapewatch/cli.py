@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("streams.commands.verify", "recompute an alert, a signal or a whole feed; compare every byte"),
     "evidence": ("tapewatch.commands.evidence", "archived evidence: list, export, check, give up after its lock"),
     "coverage": ("tapewatch.commands.coverage", "what of a day was watched, and trades against the venues' totals"),
+    "partitions": ("tapewatch.commands.partitions", "hot partitions and instruments of a feed, and what to do"),
+    "rescale": ("streams.commands.rescale", "go on with a feed in a new topic of more partitions, nothing lost"),
     "reconcile": ("sinks.commands.reconcile", "compare alerts in topic, PostgreSQL and Elasticsearch; repair"),
     "chaos": ("infra.commands.chaos", "a site of its own under faults: what was lost, twice there or different"),
     "dlq": ("tapewatch.commands.dlq", "dead letters: list, show, and send chosen ones once more, none twice"),

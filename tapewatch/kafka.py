@@ -124,12 +124,14 @@ def create_topics(settings: Settings, specs: Iterable[topics.TopicSpec]) -> list
     missing = [spec for name, spec in wanted.items() if name not in existing_topics(client)]
     if not missing:
         return []
+    least = settings.topics.min_insync
+    insync = {"min.insync.replicas": str(least)} if least else {}
     requests = [
         NewTopic(
             spec.name,
             num_partitions=spec.partitions,
             replication_factor=settings.topics.replication,
-            config=dict(spec.properties),
+            config=dict(spec.properties) | insync,
         )
         for spec in missing
     ]

@@ -123,6 +123,9 @@ class Commit(Message, frozen=True, kw_only=True):
     )
     build: Annotated[str, Meta(description="fingerprint of the program")] = ""
     instance: Annotated[str, Meta(description="static member id of the engine process")] = ""
+    worked_us: Annotated[
+        Count, Meta(description="how long the range took to compute, microseconds; reading and writing not included")
+    ] = 0
 
 
 class Coverage(Message, frozen=True, kw_only=True):

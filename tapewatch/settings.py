@@ -86,12 +86,19 @@ class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How topics are created.
 
     market_partitions : partitions of a new market topic
-    replication : replicas of every topic; market_retention_hours : how long market frames and features stay
+    replication : replicas of every topic
+    min_insync : replicas that have to have a record before it is acknowledged; 0 leaves it to the broker
+    market_retention_hours : how long market frames and features stay
     """
 
     market_partitions: Positive = 4
     replication: Positive = 1
+    min_insync: Annotated[int, msgspec.Meta(ge=0)] = 0
     market_retention_hours: Positive = 168
+
+    def __post_init__(self) -> None:
+        if self.min_insync > self.replication:
+            raise ValueError(f"topics.min_insync {self.min_insync} is more than topics.replication {self.replication}")
 
 
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

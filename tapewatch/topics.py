@@ -37,6 +37,7 @@ PAPER_COMMANDS = "paper.commands"
 PAPER_COMMITS = "paper.commits"
 PAPER_SNAPSHOTS = "paper.snapshots"
 REPLAYS = "dlq.replays"
+GENERATIONS = "feeds.generations"
 
 FEED_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MARKET_PATTERN = r"^market\.[a-z0-9][a-z0-9-]{0,63}$"
@@ -72,6 +73,11 @@ def market(feed: str) -> str:
     return f"market.{feed}"
 
 
+def generations_pattern(feed: str) -> str:
+    """The market topics of a feed in all its generations, as a consumer subscribes to them."""
+    return "^" + market(feed).replace(".", r"\.") + "(-g[0-9]+)?$"
+
+
 def is_market(topic: str) -> bool:
     """Whether a topic is a feed's market topic."""
     return re.fullmatch(MARKET_PATTERN, topic) is not None
@@ -90,6 +96,11 @@ def retry(reader: str) -> str:
 def retry_topic(reader: str) -> TopicSpec:
     """How such a topic is made: one partition, so that records keep the order in which they are sent."""
     return TopicSpec(retry(reader), 1, _FOREVER)
+
+
+def generations_topic() -> TopicSpec:
+    """Which later generations feeds have: a few records, the newest of each kept for ever."""
+    return TopicSpec(GENERATIONS, 1, _COMPACTED)
 
 
 def replays_topic() -> TopicSpec:
@@ -121,6 +132,7 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
     return [
         TopicSpec(INSTRUMENTS, 1, {**_COMPACTED, "message.timestamp.type": "LogAppendTime"}),
         TopicSpec(MODELS, 1, _COMPACTED),
+        generations_topic(),
         TopicSpec(FEATURES, many, hours),
         TopicSpec(BARS, many, hours),
         TopicSpec(SCORES, many, hours),

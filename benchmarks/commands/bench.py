@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import compare, console_tape, engine, feeds, profile, recovery
+from benchmarks import compare, console_tape, engine, feeds, profile, recovery, scale
 from benchmarks.engine import say
 from benchmarks.sinks import rates
 from tapewatch.settings import Settings
@@ -19,6 +19,7 @@ _EPILOG = """examples:
   tapewatch bench tape --json
   tapewatch bench sinks --json
   tapewatch bench recovery --json
+  tapewatch bench scale --json
   tapewatch bench peers --peer quix --peer faust
 """
 
@@ -48,6 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     again.add_argument("--runs", type=_count, default=3, help="of each (default: 3)")
     _configure_output(again)
+
+    _configure_scale(what.add_parser("scale", help="1, 2 and 4 engine processes over one log, and what bounds them"))
 
     tape = what.add_parser("tape", help="the console: its tape in a real browser, its event streams")
     tape.epilog = "example: tapewatch bench tape --seconds 30 --json"
@@ -86,6 +89,30 @@ def _configure_engine(parser: argparse.ArgumentParser) -> None:
     _configure_output(parser)
 
 
+def _configure_scale(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example: tapewatch bench scale --processes 1 2 4 --json"
+    parser.add_argument(
+        "--processes",
+        type=_count,
+        nargs="+",
+        default=list(scale.PROCESSES),
+        metavar="N",
+        help="numbers of engine processes; the others are compared with the first (default: %(default)s)",
+    )
+    parser.add_argument("--runs", type=_count, default=3, help="runs with each number (default: 3)")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the usual number of rows, for a quick look (default: 1)"
+    )
+    parser.add_argument(
+        "--stages",
+        choices=[engine.FEATURES, engine.ALL],
+        default=engine.ALL,
+        help="features: features and K-means scores, scenarios off; all: as shipped, with the policy "
+        "(default: %(default)s)",
+    )
+    _configure_output(parser)
+
+
 def _configure_peers(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: tapewatch bench peers --json"
     known = list(compare.PEERS)
@@ -112,6 +139,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         | console_tape.ConsoleResult
         | rates.SinksResult
         | recovery.RecoveryResult
+        | scale.ScaleResult
     )
     if args.what == "tape":
         result = console_tape.bench(settings, args.seconds, say)
@@ -121,6 +149,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         result = rates.bench(settings, args.runs, args.share, args.seed, say)
     elif args.what == "recovery":
         result = recovery.bench(settings, args.instruments, args.log_seconds, args.runs, args.seed, say)
+    elif args.what == "scale":
+        result = scale.bench(settings, args.processes, args.runs, args.seed, args.share, args.stages, say)
     elif args.what == "peers":
         result = compare.bench(settings, args.peer or list(compare.PEERS), args.seed, args.share, say)
     elif args.profile:

@@ -12,7 +12,7 @@ from producers.base.collector import RefusedMessage
 from producers.base.metrics import FeedMetrics
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
 from producers.feed.refusals import NOWHERE
-from tapewatch import dead_letters, readable, topics
+from tapewatch import dead_letters, generations, readable, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.frames import encode
 from tapewatch.instruments import Instrument
@@ -85,7 +85,8 @@ class KafkaOutlet:
         self._live = await asyncio.to_thread(self._opened, instruments)
 
     def _opened(self, instruments: Sequence[Instrument]) -> LiveWriter:
-        settings, feed = self._settings, self._feed
+        settings = self._settings
+        feed = self._feed = generations.writable(settings, self._feed)
         count = open_feed(settings, feed, instruments, self._partitions, self._clock)
         tail = read_tail(settings, feed)
         self.newest_ns = tail.newest_ns

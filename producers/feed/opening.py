@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from confluent_kafka import Producer
 
-from tapewatch import control_rows, kafka, registry, topics
+from tapewatch import control_rows, generations, kafka, registry, topics
 from tapewatch.clock import WALL, Clock
+from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.settings import Settings
 
@@ -17,7 +18,11 @@ def open_feed(
     return the topic's partition count.
 
     partitions : of a new topic, 0 takes the setting; a topic that exists keeps its own
+    TapewatchError where the feed goes on in a later generation of its topic, or is being rescaled.
     """
+    written = generations.writable(settings, feed)
+    if written != feed:
+        raise TapewatchError(f"the feed {feed} goes on as {written}, since it was rescaled", f"Send to {written}.")
     specs = [*topics.market_topics(feed, settings.topics, partitions), *topics.shared_topics(settings.topics)]
     kafka.create_topics(settings, specs)
     control_rows.seed_new_feed(settings, topics.market(feed), clock)

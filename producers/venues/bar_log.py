@@ -4,7 +4,7 @@ from typing import Any
 
 from confluent_kafka import Message, TopicPartition
 
-from tapewatch import kafka, topics
+from tapewatch import generations, kafka, topics
 from tapewatch.errors import ContractError
 from tapewatch.frames import Decoder, FrameHeaders
 from tapewatch.rows import RowType
@@ -13,12 +13,14 @@ from tapewatch.settings import Settings
 
 def latest_bars(settings: Settings, feed: str, since_ns: int) -> dict[str, int]:
     """Opening of the newest bar of each instrument among those appended since then; UTC nanoseconds."""
-    topic = topics.market(feed)
+    standing = generations.read(settings)
     latest: dict[str, int] = {}
     decoder = Decoder()
     reader = kafka.consumer(settings)
     try:
-        for partition in range(kafka.existing_topics(kafka.admin(settings)).get(topic, 0)):
+        known = kafka.existing_topics(kafka.admin(settings))
+        names = [topics.market(standing.base(feed)), *(each.topic for each in standing.of(feed))]
+        for topic, partition in [(name, each) for name in names for each in range(known.get(name, 0))]:
             (found,) = reader.offsets_for_times(
                 [TopicPartition(topic, partition, since_ns // 1_000_000)], timeout=kafka.TIMEOUT_S
             )

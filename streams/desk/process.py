@@ -25,7 +25,7 @@ from streams.desk import stored, waiting
 from streams.desk.desk import MINUTE_NS, Desk, Question
 from streams.desk.stored import Position, Released
 from streams.desk.waiting import Bar, Source, Waiting
-from tapewatch import canaries, control_rows, frames, kafka, logs, messages, topics
+from tapewatch import canaries, control_rows, frames, generations, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.monitoring import Monitor, counters, gauge
@@ -169,20 +169,22 @@ class DeskProcess:
             )
 
     def _expected(self) -> list[Source]:
-        """Partitions of market topics that hold something: their engine will seal their seconds."""
-        reader = kafka.consumer(self._settings)
+        """Partitions of market topics that hold something and are not closed: their engine will seal their seconds."""
+        standing, reader = generations.read(self._settings), kafka.consumer(self._settings)
         try:
             found = []
             for name, partitions in control_rows.market_partitions(self._settings).items():
                 feed = name.removeprefix("market.")
-                if self._wanted(feed):
+                if self._wanted(feed) and standing.successor(name) is None:
                     found += [(feed, each) for each in partitions if kafka.watermarks(reader, name, each)[1] > 0]
             return found
         finally:
             reader.close()
 
     def _wanted(self, feed: str) -> bool:
-        return feed in self._options.feeds if self._options.feeds else feed != canaries.FEED
+        first = generations.named(feed)
+        names = {feed, first[0]} if first else {feed}
+        return bool(names & set(self._options.feeds)) if self._options.feeds else feed != canaries.FEED
 
     def _feed(self, message: Message) -> None:
         """Take a record of `bars` in."""

@@ -5,7 +5,7 @@ function of the log like theirs: what a second showed is settled when the partit
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -217,6 +217,20 @@ class Accounts:
         done = [each for each in self._written if each[0] < second]
         self._written = self._written[len(done) :]
         return [alert for *_, alert in done]
+
+    def take_over(self, other: "Accounts", slots: Mapping[int, int]) -> None:
+        """Take up what another partition's stage keeps of instruments. slots : the ones here, by those there
+
+        Offsets that their episodes name are those of another log: this one's beginning stands for them.
+        """
+        for there, here in slots.items():
+            if there in other._of:
+                one = _loaded(_dumped(here, other._of[there]))
+                one.episodes[:, [e_.ONSET_OFFSET, e_.DECIDED_OFFSET]] = 0.0
+                self._set_rules(here, one.ring)
+                self._of[here] = one
+                if one.live:
+                    self.live.add(here)
 
     def dump(self) -> bytes:
         """The state as bytes."""

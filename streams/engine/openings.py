@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 import msgspec
 from confluent_kafka import Consumer
 
-from streams.engine.snapshots import Pointer, chunk_key
+from streams.engine.snapshots import OPENING, Pointer, chunk_key
 from streams.engine.task import Task
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS
 from tapewatch.frames import Headers
 
 DAY_NS = 86_400 * NANOS
-FIRST_SLOT = 2
-"""The slots before it are the running snapshots'."""
+FIRST_SLOT = OPENING + 1
+"""The slots before it are those of the running snapshots and of a generation's first state."""
 _SPARE = 2
 """Days that an opening outlives its log."""
 

@@ -24,7 +24,7 @@ from streams.engine.build import build_hash
 from streams.engine.rebuilding import Held, Rebuilding
 from streams.engine.recovery import Progress, Recovery, feed
 from streams.engine.shelf import KafkaShelf
-from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key, chunks, dump
+from streams.engine.snapshots import Pointer, Pointers, dump, put
 from streams.engine.task import Outgoing, Tally, Task
 from streams.engine.warm import warm_up
 from streams.engine.watching import Place, Watch
@@ -347,7 +347,9 @@ class Engine:
                 continue
             started = time.perf_counter_ns()
             feed(held.task, message)
-            held.cadence.worked(time.perf_counter_ns() - started)
+            took = time.perf_counter_ns() - started
+            held.cadence.worked(took)
+            held.task.tally.worked_ns += took
             touched[key] = held
         return touched
 
@@ -440,12 +442,14 @@ class Engine:
             models=dict(task.force.models),
             build=task.build,
             instance=self.instance,
+            worked_us=tally.worked_ns // 1000,
         )
 
     def _write_snapshot(self, held: Held) -> Pointer:
         """Write the task's state in chunks; returns where it lies, known once the broker has the chunks."""
-        pointer, size = self._write_chunks(held.task, held.pointers.next_slot, [])
-        self._watch.snapshot((held.task.topic, held.task.partition), size)
+        task, data = held.task, dump(held.task)
+        pointer = self._put(task, held.pointers.next_slot, data)
+        self._watch.snapshot((task.topic, task.partition), len(data))
         return pointer
 
     def _open_day(self, held: Held) -> None:
@@ -454,27 +458,12 @@ class Engine:
         held.opened = max(day, before)
         if 0 <= before < day:
             slot = openings.slot_of(day, self._settings.topics.market_retention_hours)
-            self._write_chunks(held.task, slot, openings.headers(day, self._settings.engine.group))
+            self._put(held.task, slot, dump(held.task), openings.headers(day, self._settings.engine.group))
 
-    def _write_chunks(self, task: Task, slot: int, more: Headers) -> tuple[Pointer, int]:
-        """Write a state in chunks to a slot; where it lies, and its bytes. more : headers beside every snapshot's"""
-        parts = chunks(dump(task))
+    def _put(self, task: Task, slot: int, data: bytes, more: Headers = ()) -> Pointer:
+        """Write a dumped state to a slot; where it lies. more : headers of each chunk beside every snapshot's"""
         partition = task.partition % self._partitions[topics.SNAPSHOTS]
-        first: list[int] = []
-        for index, part in enumerate(parts):
-            members.enqueue(
-                self._writer,
-                topics.SNAPSHOTS,
-                part,
-                chunk_key(task, slot, index),
-                [*chunk_headers(task, len(parts), index), *more],
-                partition,
-                lambda error, message: None if error else first.append(message.offset()),
-            )
-        self._writer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
-        if len(first) != len(parts):
-            raise members.unacknowledged("snapshot chunks")
-        return Pointer(partition, min(first), len(parts), task.next_offset, slot), sum(map(len, parts))
+        return put(self._writer, partition, task, slot, data, more)
 
     def _produce(self, record: Outgoing, partition: int) -> None:
         target = record.target(partition, self._partition_count(record.topic))

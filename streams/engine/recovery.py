@@ -5,6 +5,7 @@ The work is cut into steps (`Rebuild.advance`), so that an engine goes on answer
 can be stopped in between.
 """
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from streams import members
 from streams.engine.models import FindsModels, InForce
-from streams.engine.snapshots import DamagedError, Pointers, collect, restore
+from streams.engine.snapshots import OPENING, DamagedError, Pointer, Pointers, collect, restore
 from streams.engine.task import Task
-from tapewatch import kafka, logs, topics
+from tapewatch import generations, kafka, logs, topics
+from tapewatch.admission import CLOSES
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.registry import Registry
@@ -75,6 +77,7 @@ class Rebuild:
         self._recovery = recovery
         self._task: Task | None = None
         self._start = next((each.next_offset for each in pointers.snapshots if each.next_offset <= self.target), 0)
+        self._opened = False
         self._begun = self._moved = self._told = WALL.now()
 
     @property
@@ -114,7 +117,9 @@ class Rebuild:
         return done
 
     def _restored(self) -> Task:
-        """The newest snapshot that can be read and is not ahead of the target; an empty task where there is none."""
+        """The newest snapshot that can be read and is not ahead of the target; where there is none, the state that the
+        partition began with: an empty one, but for a later generation of a feed.
+        """
         for pointer in self.pointers.snapshots:
             if pointer.next_offset > self.target:
                 continue
@@ -124,7 +129,9 @@ class Rebuild:
                 return task
             except DamagedError as damage:
                 log.warning("snapshot damaged; trying the one before", **self._named(), why=damage.message)
-        return self._recovery.empty_task(self.topic, self.partition)
+        opened = self._recovery.opened_task(self.topic, self.partition)
+        self._opened = opened is not None
+        return opened or self._recovery.empty_task(self.topic, self.partition)
 
     def _replayed(self, task: Task, for_s: float) -> bool:
         """Feed the log up to the target without writing anything, for so long at most; True once it is done."""
@@ -149,8 +156,12 @@ class Rebuild:
         where the broker does not know of it yet.
         """
         low, high = self._recovery.watermarks(self.topic, self.partition)
-        if task.next_offset == 0:
+        if task.next_offset == 0 and not self._opened:
             task.next_offset = low if self.pointers.began < 0 else self.pointers.began
+        if low > task.next_offset and self._recovery.is_behind_cut(self.topic, self.partition, self.target):
+            # Nothing will count in it any more: its state is of no use, and its log may go.
+            task.admission.sources[CLOSES] = (0, 0)
+            task.next_offset = self.target
         if low > task.next_offset:
             raise TapewatchError(
                 f"{self.topic}[{self.partition}] begins at offset {low}, "
@@ -244,6 +255,35 @@ class Recovery:
     def empty_task(self, topic: str, partition: int) -> Task:
         """A task that has seen nothing."""
         return Task(topic, partition, self._registry, InForce.default(self.shelf), self._build)
+
+    def is_behind_cut(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether a feed goes on in another topic, and this place lies behind the record that closed the partition."""
+        after = generations.read(self._settings).successor(topic)
+        return after is not None and after.cut[partition] < offset
+
+    def opened_task(self, topic: str, partition: int) -> Task | None:
+        """The task with which a partition of a later generation of a feed begins; None for every other.
+
+        TapewatchError where its state cannot be read: it cannot be made again from this log.
+        """
+        if generations.named(topic.removeprefix("market.")) is None:
+            return None
+        opening = generations.read(self._settings).opening(topic, partition)
+        if opening is None:
+            return None
+        task = self.empty_task(topic, partition)
+        pointer = Pointer(opening.partition, opening.offset, opening.chunks, 0, OPENING)
+        try:
+            data = collect(pointer, task, self.snapshot_records)
+            if hashlib.sha256(data).hexdigest() != opening.digest:
+                raise DamagedError("its bytes are others than its record says")
+            restore(task, data, self.shelf)
+        except DamagedError as damage:
+            raise TapewatchError(
+                f"the state with which {topic}[{partition}] begins cannot be read: {damage.message}",
+                "Restore engine.snapshots from a backup: what the feed did before lies in another topic.",
+            ) from damage
+        return task
 
     def snapshot_records(self, partition: int, offset: int) -> Iterator[Message]:
         """Records of the snapshots' topic from a committed snapshot's first chunk on.

@@ -11,16 +11,21 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 import pyarrow as pa
-from confluent_kafka import Message
+from confluent_kafka import Message, Producer
 
+from streams import members
 from streams.engine import state as s
 from streams.engine.models import FindsModels, InForce
 from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
+from tapewatch import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.frames import Headers
 
 CHUNK_BYTES = 4 * 1024 * 1024
 FORMAT = 5
+OPENING = 2
+"""The slot of the state that a partition of a later generation begins with; the running ones are 0 and 1."""
 _DIGEST_BYTES = 32
 
 
@@ -161,6 +166,29 @@ def chunk_headers(task: Task, count: int, index: int) -> list[tuple[str, bytes]]
     """Headers by which a reader tells the chunks of one snapshot together."""
     named = {"next_offset": task.next_offset, "chunks": count, "chunk": index}
     return [(name, str(value).encode()) for name, value in named.items()]
+
+
+def put(producer: Producer, partition: int, task: Task, slot: int, data: bytes, more: Headers = ()) -> Pointer:
+    """Write a task's dumped state in chunks; where it lies, known once the broker has them.
+
+    partition : of the topic; more : headers of each chunk beside those that every one has
+    KafkaException where they are not acknowledged in time.
+    """
+    parts, first = chunks(data), list[int]()
+    for index, part in enumerate(parts):
+        members.enqueue(
+            producer,
+            topics.SNAPSHOTS,
+            part,
+            chunk_key(task, slot, index),
+            [*chunk_headers(task, len(parts), index), *more],
+            partition,
+            lambda error, message: None if error else first.append(message.offset()),
+        )
+    producer.flush(members.PATIENCE_S)
+    if len(first) != len(parts):
+        raise members.unacknowledged("snapshot chunks")
+    return Pointer(partition, min(first), len(parts), task.next_offset, slot)
 
 
 def collect(pointer: Pointer, task: Task, read: Callable[[int, int], Iterable[Message]]) -> bytes:

@@ -7,6 +7,7 @@ closing one walks through memory in order, whatever their number.
 
 import math
 import mmap
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -242,6 +243,22 @@ def _embed(target: State, arrays: dict[str, Any], count: int) -> State:
     full = autoencoder.blocks(count)
     target.codes[:full] = arrays["codes"][:full]
     return target
+
+
+def gathered(places: Sequence[tuple[State, int]], clock: I8) -> State:
+    """A state of the instruments at these slots of these states, in this order. clock : its own, but for COUNT"""
+    state = create(_room(len(places)))
+    state.clock[:] = clock
+    state.clock[COUNT] = len(places)
+    for slot, (source, there) in enumerate(places):
+        for name in _SHAPES:
+            row = getattr(source, name)[there]
+            if name not in _SPARSE or row.any():
+                getattr(state, name)[slot] = row
+        state.rings[:, slot] = source.rings[:, there]
+        block, lane = divmod(slot, autoencoder.BLOCK)
+        state.codes[block, :, lane] = source.codes[there // autoencoder.BLOCK, :, there % autoencoder.BLOCK]
+    return state
 
 
 def dump(state: State) -> bytes:

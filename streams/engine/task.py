@@ -57,9 +57,10 @@ class Outgoing:
 
 @dataclass(slots=True)
 class Tally:
-    """What happened since the last commit."""
+    """What happened since the last commit. worked_ns : how long the records took, as whoever feeds the task measured"""
 
     first_offset: int = -1
+    worked_ns: int = 0
     frames: int = 0
     duplicates: int = 0
     rows: Counter[str] = field(default_factory=Counter)

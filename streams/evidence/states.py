@@ -5,14 +5,14 @@ from typing import Protocol
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from streams.engine.snapshots import DamagedError, Pointers, chunk_key, collect
+from streams.engine.snapshots import OPENING, DamagedError, Pointers, chunk_key, collect
 from streams.engine.task import Task
 from tapewatch import kafka, topics
 from tapewatch.evidence import Kept
 from tapewatch.evidence.records import kept
 from tapewatch.settings import Settings
 
-SLOTS = (0, 1)
+SLOTS = (0, 1, OPENING)
 Where = tuple[str, int]
 """A partition of a market topic."""
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from streams.engine.build import build_hash
+from streams.engine.recovery import Recovery
 from streams.engine.shelf import KafkaShelf
 from streams.verifying.partition import Checked, Input, PartitionCheck
 from streams.verifying.report import Report, report
@@ -121,10 +123,13 @@ def verify_sent(settings: Settings, feed: str, path: Path) -> SentReport:
 def check(settings: Settings, given: Input, quiet: bool) -> Checked:
     """Verify one partition; lines of progress go to stderr."""
     log, registry = KafkaLog(settings), Registry(settings)
+    recovery = Recovery(settings, registry, KafkaShelf(settings), build_hash())
     try:
         registry.read_whole()
-        return PartitionCheck(log, given, registry, KafkaShelf(settings), _silent if quiet else progress()).run()
+        begins = recovery.opened_task(given.topic, given.partition)
+        return PartitionCheck(log, given, registry, recovery.shelf, _silent if quiet else progress(), begins).run()
     finally:
+        recovery.close()
         registry.close()
         log.close()
 

@@ -72,7 +72,8 @@ def lies_in(topic: str, origin: int, inputs: int, partition: int, count: int) ->
 class PartitionCheck:
     """Verifies one input partition.
 
-    tell : called now and then with the rows in and what is found so far
+    tell : called now and then with the rows in and what is found so far; task : what the partition begins with, where
+    that is not an empty one
     """
 
     def __init__(
@@ -82,9 +83,10 @@ class PartitionCheck:
         registry: ReferenceData,
         shelf: FindsModels,
         tell: Callable[["PartitionCheck"], None] = lambda check: None,
+        task: Task | None = None,
     ) -> None:
         self._log, self.given, self._registry, self._tell = log, given, registry, tell
-        self._task = Task(given.topic, given.partition, registry, InForce.default(shelf), build_hash())
+        self._task = task or Task(given.topic, given.partition, registry, InForce.default(shelf), build_hash())
         self._reading = Reading()
         self._topics = [*OUTPUTS, topics.dead_letters(given.topic)]
         self._counts = {topic: log.partitions[topic] for topic in self._topics if log.partitions.get(topic)}

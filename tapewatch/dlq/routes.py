@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from confluent_kafka import Message
 
-from tapewatch import dead_letters, frames, kafka, topics
+from tapewatch import dead_letters, frames, generations, kafka, topics
 from tapewatch.admission import CONTROL_SOURCE, REPLAY_SOURCE, Admission, KnowsInstruments
 from tapewatch.checks import Reason
 from tapewatch.clock import LATEST_NS
@@ -74,6 +74,7 @@ class Routes:
 
     def __init__(self, settings: Settings) -> None:
         self._partitions = kafka.existing_topics(kafka.admin(settings))
+        self._generations = generations.read(settings)
         self._kept = Registry(settings)
         self._registry: KnowsInstruments = self._kept if topics.INSTRUMENTS in self._partitions else FixedRegistry(())
         self._reader = kafka.consumer(settings, "tapewatch-dlq")
@@ -127,9 +128,10 @@ class Routes:
         """A row or record that the engine refused goes into its market topic once more, as a frame by itself."""
         if letter.place.topic != topics.dead_letters(letter.origin.topic):
             raise CannotReplayError(f"it is no dead letter of {letter.origin.topic}: it lies elsewhere")
-        count = self._partitions.get(letter.origin.topic, 0)
+        topic = self._onward(letter.origin.topic)
+        count = self._partitions.get(topic, 0)
         if not count:
-            raise CannotReplayError(f"there is no topic {letter.origin.topic} any more")
+            raise CannotReplayError(f"there is no topic {topic} any more")
         if not letter.whole:
             raise CannotReplayError("only its first 64 KiB were kept")
         try:
@@ -138,10 +140,18 @@ class Routes:
         except ContractError as error:
             raise CannotReplayError(f"it would be refused again: {error.reason}") from error
         single = names[0] if len(names) == 1 and names[0] != EVERY_INSTRUMENT else ""
+        if not single and topic != letter.origin.topic:
+            raise CannotReplayError(f"its instruments lie in several partitions of {topic}, where the feed goes on")
         partition = partition_for(single, count) if single else letter.origin.partition
         if partition >= count:
             raise CannotReplayError(f"{letter.origin.topic} has no partition {partition} any more")
-        return Sending(letter.origin.topic, partition, letter.value, view.type.label, (), (letter,))
+        return Sending(topic, partition, letter.value, view.type.label, (), (letter,))
+
+    def _onward(self, topic: str) -> str:
+        """The topic in which a market topic's feed goes on."""
+        while (after := self._generations.successor(topic)) is not None:
+            topic = after.topic
+        return topic
 
     def _sound(self, view: View) -> list[str]:
         """The instruments of a frame with at least one row that would be taken today, whatever its second."""

@@ -81,6 +81,33 @@ def test_group_that_grows_shrinks_and_freezes_changes_no_bit(life: Life) -> None
     runs.assert_same(runs.written(life.settings, FEED), runs.expected(life.settings, FEED))
 
 
+@pytest.mark.long
+def test_group_of_four_over_eight_partitions_grows_and_shrinks_while_it_works(site: Settings) -> None:
+    feed = "group-of-four"
+    total = runs.write_market(site, feed, seconds=640, partitions=8, instruments=32, flushes=6)
+    engines = runs.Engines(site, feed, feed, batch_frames=8)
+    engines.start("a")
+    held = []
+    try:
+        engines.wait(total // 50)
+        for names in ("b", "cd"):
+            for name in names:
+                engines.start(name)
+            held.append(engines.wait_for_members(len(engines.processes)))
+            engines.wait(min(engines.position() + total // 50, total - total // 5))
+        engines.kill("c")
+        del engines.processes["c"]
+        held.append(engines.wait_for_members(3))
+        engines.end("b")
+        engines.end("d")
+        engines.wait(total)
+        held.append(engines.wait_for_members(1))
+    finally:
+        engines.stop()
+    assert [sorted(each.values()) for each in held] == [[4, 4], [2, 2, 2, 2], [2, 3, 3], [8]]
+    runs.assert_same(runs.written(site, feed), runs.expected(site, feed))
+
+
 def test_zombie_whose_name_was_taken_ends_and_writes_nothing_twice(site: Settings) -> None:
     total = runs.write_market(site, TWINS, seconds=120, partitions=2, instruments=8, flushes=2)
     engines = runs.Engines(site, TWINS, "group-twins", batch_frames=2)

@@ -219,6 +219,7 @@ def test_asyncapi_describes_every_topic_and_every_column() -> None:
         "market.{feed}",
         "{topic}.dlq",
         "dlq.replays",
+        "feeds.generations",
         "retry.{reader}",
         "features",
         "bars",

@@ -29,6 +29,7 @@ def test_flags_win_over_the_environment_and_the_environment_over_the_file(tmp_pa
         ({"TAPEWATCH_PAPER_CAPITAL": "-1"}, "capital"),
         ({"TAPEWATCH_PAPER_POSITION_SHARE": "1.5"}, "position_share"),
         ({"TAPEWATCH_PAPER_ORDER": "iceberg"}, "order"),
+        ({"TAPEWATCH_TOPICS_MIN_INSYNC": "2"}, "min_insync"),
     ],
 )
 def test_an_unknown_key_and_a_bad_value_are_refused_by_name(environment: dict[str, str], named: str) -> None:
