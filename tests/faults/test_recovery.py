@@ -155,7 +155,7 @@ def test_damaged_snapshot_falls_back_to_the_one_before(worked: Feed, caplog: pyt
     go_on(worked)
     with caplog.at_level("WARNING", "tapewatch"), worked.engine():
         pass
-    assert sum("snapshot damaged" in record.message for record in caplog.records) == 1
+    assert sum("snapshot cannot be used" in record.message for record in caplog.records) == 1
     same_as_driven(worked)
 
 
