@@ -29,7 +29,7 @@ def upgrade_table(result: dict[str, Any]) -> str:
         f"(`{new['hash']}`, format {new['snapshot_format']}), {plan['rows_per_second']:,.0f} rows/s of "
         f"{plan['instruments']} instruments, {result['seconds']:.0f} s: **{result['rows_in']:,} rows in, "
         f"{result['lost']} lost, {result['duplicated']} duplicated, {result['different']} different**; longest stall "
-        f"of any partition {result['longest_stall_s']:.1f} s, around an engine {result['longest_engine_stall_s']:.1f} s. "
+        f"of a partition {result['longest_stall_s']:.1f} s, around an engine {result['longest_engine_stall_s']:.1f} s. "
         f"Transactions by build: {', '.join(f'{count:,} of `{name}`' for name, count in result['commits'].items())}. "
         f"{kept} of {len(recovered)} times a partition was taken up it began with a snapshot, "
         f"{result['unreadable_snapshots']} snapshots could not be used. "
