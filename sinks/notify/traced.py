@@ -51,7 +51,7 @@ def attempted(tracer: Tracer, body: bytes, message_id: str, begun_ns: int, outco
     """Send the spans of an attempt that is over."""
     done = WALL.now()
     for alert in alerts_of(body):
-        told = {"tapewatch.message": message_id, "http.response.status_code": outcome.status}
+        told: dict[str, str | int] = {"tapewatch.message": message_id, "http.response.status_code": outcome.status}
         tracer.send(
             Step(
                 tracing.WEBHOOK,

@@ -1,6 +1,7 @@
 """What the engine tells of an alert's way, where somebody traces: when its frame was sent, when it was committed."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import msgspec
 from confluent_kafka import Message
@@ -24,7 +25,7 @@ class _Where(msgspec.Struct, frozen=True):
     build: str
 
 
-class _Decided(Named, frozen=True):
+class _Decided(Named, frozen=True, kw_only=True):
     """Of an alert."""
 
     provenance: _Where
@@ -59,7 +60,7 @@ class Traces:
         done = WALL.now()
         for alert in alerts:
             where = alert.provenance
-            caused = {
+            caused: dict[str, str | int] = {
                 "messaging.system": "kafka",
                 "messaging.destination.name": where.topic,
                 "messaging.destination.partition.id": str(where.partition),
@@ -75,10 +76,11 @@ class Traces:
 def _frame(alert: _Decided, message: Message, caused: dict[str, str | int]) -> Step:
     """The frame's way into the log: from the producer's flush to the broker's append time."""
     appended_ns = message.timestamp()[1] * 1_000_000
-    try:
+    told: dict[str, str | int] = {}
+    begun = 0
+    with suppress(ContractError):
         sent = FrameHeaders.from_kafka(message.headers())
-        begun, told = sent.produced_at, {"tapewatch.source": sent.source, "tapewatch.sequence": sent.sequence}
-    except ContractError:
-        begun, told = 0, {}
+        begun = sent.produced_at
+        told = {"tapewatch.source": sent.source, "tapewatch.sequence": sent.sequence}
     attributes = alert.attributes | caused | told
     return Step(tracing.FRAME, alert.id, alert.revision, begun or appended_ns, appended_ns, "PRODUCER", attributes)
