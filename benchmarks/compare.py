@@ -27,10 +27,11 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("quix", "quix_app", "quixstreams", 200_000, "exactly-once"),
-        Peer("faust", "faust_app", "faust-streaming", 50_000, "at-least-once"),
+        Peer("faust", "faust_app", "faust-streaming", 50_000, "at-least-once", ("at_least_once",)),
+        Peer("faust-transactions", "faust_app", "faust-streaming", 50_000, "exactly-once", ("exactly_once",), "faust"),
     )
 }
-"""Stream processors by name: requirements in benchmarks/peers/NAME.txt, the program beside them."""
+"""Stream processors by name: requirements in benchmarks/peers/ENVIRONMENT.txt, the program beside them."""
 
 
 class PeersResult(msgspec.Struct, frozen=True):

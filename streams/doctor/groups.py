@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConsumerGroupDescription, ConsumerGroupTopicPartitions
+from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 
 from streams.doctor.brokers import PATIENCE_S, is_reachable
 from tapewatch import kafka
