@@ -27,7 +27,7 @@ from tests.faults import engine_runs as runs
 pytestmark = pytest.mark.slow  # four engine processes over a real broker
 
 FEED = "rolling"
-PARTITIONS, SECONDS, EVERY_S = 4, 60, 2.0
+PARTITIONS, SECONDS, EVERY_S = 2, 60, 2.0
 RECOVERED = re.compile(r"partition recovered .*offset=(\d+) snapshot_offset=(\d+)")
 
 
@@ -76,7 +76,8 @@ def upgraded(stack: Addresses, tmp_path_factory: pytest.TempPathFactory, old_tre
 
 @pytest.fixture(scope="module")
 def report(upgraded: runs.Engines) -> Report:
-    return verify_feed(upgraded.settings, FEED, workers=2, quiet=True)
+    group = msgspec.structs.replace(upgraded.settings.engine, group=upgraded.group)
+    return verify_feed(msgspec.structs.replace(upgraded.settings, engine=group), FEED, quiet=True)
 
 
 def test_nothing_is_lost_doubled_or_different_over_an_upgrade(report: Report) -> None:
