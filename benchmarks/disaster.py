@@ -186,7 +186,8 @@ def _policy(chosen: Settings, policy: str) -> None:
 
     entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topics.SNAPSHOTS, incremental_configs=[entry])
-    kafka.admin(chosen).incremental_alter_configs([resource])[resource].result()
+    client = kafka.admin(chosen)
+    client.incremental_alter_configs([resource])[resource].result()
 
 
 def lose_kafka(site: Drill) -> tuple[Restored, Restored]:

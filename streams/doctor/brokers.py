@@ -37,6 +37,7 @@ def checks(asked: Asked) -> Iterator[Check]:
     try:
         brokers = sorted(client.list_topics(timeout=PATIENCE_S).brokers)
     except KafkaException as error:
+        client.poll(0)  # what the client has said meanwhile is told now
         yield _away(settings, said, error.args[0])
         return
     yield good("kafka", f"{len(brokers)} broker{'s' * (len(brokers) != 1)} at {settings.bootstrap()}")

@@ -21,7 +21,10 @@ def checks(asked: Asked) -> Iterator[Check]:
         return
     client, reader = kafka.admin(settings), kafka.consumer(settings)
     try:
-        there = {each.group_id for each in client.list_consumer_groups(request_timeout=PATIENCE_S).result().valid}
+        listed = client.list_consumer_groups(request_timeout=PATIENCE_S).result()
+        if listed.errors:
+            raise listed.errors[0]
+        there = {each.group_id for each in listed.valid}
         names = [name for name in _groups(settings) if name in there]
         if not names:
             yield good("groups", "none of ours has begun")

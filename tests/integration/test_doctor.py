@@ -13,6 +13,8 @@ from confluent_kafka.admin import NewTopic
 
 from sinks.elasticsearch import mappings, templates
 from sinks.elasticsearch.client import connect
+from streams.doctor import brokers, groups
+from streams.doctor import topics as topics_checked
 from tapewatch import doctor, kafka, topics
 from tapewatch.doctor import FAIL, OK, WARN, Asked, Check
 from tapewatch.instruments import Instrument
@@ -55,7 +57,11 @@ def test_sound_stack_fails_in_nothing(ours: Settings, market: str) -> None:
     assert market not in failing(ours, "topics")
 
 
-def test_broker_that_does_not_answer_is_named_with_its_reason(settings: Settings) -> None:
+def test_broker_that_does_not_answer_is_named_with_its_reason(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (brokers, topics_checked, groups):
+        monkeypatch.setattr(module, "PATIENCE_S", 1.0)
     away = msgspec.structs.replace(settings, kafka=NOWHERE)
     (check,) = failing(away, "kafka").values()
     assert "127.0.0.1:1 does not answer" in check.found
@@ -74,7 +80,8 @@ def test_more_copies_than_brokers_fail(settings: Settings) -> None:
 def test_market_topic_made_by_hand_is_named_with_each_difference(settings: Settings) -> None:
     name = f"market.hand{uuid.uuid4().hex[:8]}"
     config = {"cleanup.policy": "compact", "max.message.bytes": "1000000", "message.timestamp.type": "CreateTime"}
-    kafka.admin(settings).create_topics([NewTopic(name, 1, 1, config=config)])[name].result()
+    client = kafka.admin(settings)
+    client.create_topics([NewTopic(name, 1, 1, config=config)])[name].result()
     checks = [check for check in doctor.examined(Asked(settings), "topics") if check.name == name]
     said = {check.found.partition(" is ")[0]: check for check in checks}
     assert said["message.timestamp.type"].state == said["max.message.bytes"].state == FAIL
@@ -133,29 +140,18 @@ def test_elasticsearch_is_held_against_this_builds_templates(settings: Settings,
     assert failing(away, "elasticsearch").keys() == {"elasticsearch"}
 
 
-def test_command_prints_what_it_found_and_ends_with_1_where_something_fails(settings: Settings, tmp_path: Path) -> None:
+def test_command_prints_what_it_found_and_ends_with_1_where_something_fails(tmp_path: Path) -> None:
     file = tmp_path / "tapewatch.toml"
-    file.write_text(
-        f'data = "{tmp_path}"\n[kafka]\nbootstrap = "127.0.0.1:1"\n[postgres]\nurl = "{settings.postgres.url}"\n'
-    )
-    words = [
-        sys.executable,
-        "-m",
-        "tapewatch",
-        "--settings",
-        str(file),
-        "doctor",
-        "--part",
-        "kafka",
-        "--part",
-        "secrets",
-    ]
+    file.write_text(f'data = "{tmp_path}"\n[postgres]\nurl = "postgresql+psycopg2://nobody@127.0.0.1:1/none"\n')
+    file.chmod(0o600)
+    words = [sys.executable, "-m", "tapewatch", "--settings", str(file), "doctor"]
+    words += ["--part", "postgres", "--part", "secrets"]
     done = subprocess.run([*words, "--json"], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     document = json.loads(done.stdout)
     assert document["ready"] is False
-    assert {check["part"] for check in document["checks"]} == {"kafka", "secrets"}
+    assert {check["part"]: check["state"] for check in document["checks"]} == {"postgres": "fail", "secrets": "ok"}
     shown = subprocess.run(words, capture_output=True, text=True, check=False)
     assert shown.returncode == 1
-    assert "FAIL kafka" in shown.stdout
+    assert "FAIL postgres" in shown.stdout
     assert "not ready: 1 failing" in shown.stdout
