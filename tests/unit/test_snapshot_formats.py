@@ -1,5 +1,7 @@
 """Snapshots as earlier releases wrote them (tests/vectors/snapshots): what this build does with each format."""
 
+import hashlib
+
 import msgspec
 import pytest
 
@@ -63,11 +65,27 @@ def test_snapshot_was_taken_behind_a_control_row(vector: Vector) -> None:
     assert restored.force.config_hash != before
 
 
-@pytest.mark.parametrize("vector", OTHERS, ids=lambda each: f"format {each.format}")
-def test_snapshot_of_another_format_is_named_and_leaves_the_task_as_it_was(vector: Vector) -> None:
+def of_format(vector: Vector, number: int) -> bytes:
+    """The snapshot as a build of another format would call it; its digest is right."""
+    body = vector.snapshot[32:]
+    length = int.from_bytes(body[:4], "little")
+    head = msgspec.json.decode(body[4 : 4 + length]) | {"format": number}
+    encoded = msgspec.json.encode({"format": number} if number > FORMAT else head)
+    body = len(encoded).to_bytes(4, "little") + encoded + body[4 + length :]
+    return hashlib.sha256(body).digest() + body
+
+
+@pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1])
+def test_snapshot_of_another_format_is_named_and_leaves_the_task_as_it_was(number: int) -> None:
     task, untouched = fresh(OURS[0]), fresh(OURS[0])
     with pytest.raises(DamagedError) as refusal:
-        snapshots.restore(task, vector.snapshot, shelf_of(vector))
-    assert f"has format {vector.format}, this build's is {FORMAT}" in refusal.value.message
+        snapshots.restore(task, of_format(OURS[0], number), shelf_of(OURS[0]))
+    assert f"has format {number}, this build's is {FORMAT}" in refusal.value.message
     assert "computed from the log" in refusal.value.hint
     assert fed(task, LOG, 0) == fed(untouched, LOG, 0)
+
+
+@pytest.mark.parametrize("vector", OTHERS, ids=lambda each: f"format {each.format}")
+def test_snapshot_that_a_release_wrote_in_another_format_is_refused(vector: Vector) -> None:
+    with pytest.raises(DamagedError, match=f"has format {vector.format}"):
+        snapshots.restore(fresh(OURS[0]), vector.snapshot, shelf_of(vector))
