@@ -27,12 +27,13 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("quix", "quix_app", "quixstreams", 200_000, "exactly-once"),
-        Peer("faust", "faust_app", "faust-streaming", 50_000, "at-least-once"),
+        Peer("faust", "faust_app", "faust-streaming", 50_000, "at-least-once", ("at_least_once",)),
+        Peer("faust-transactions", "faust_app", "faust-streaming", 50_000, "exactly-once", ("exactly_once",), "faust"),
         Peer("spark", "spark_pandas_app", "pyspark", 400_000, "at-least-once"),
-        Peer("spark-sql", "spark_sql_app", "pyspark", 400_000, "at-least-once", "spark"),
+        Peer("spark-sql", "spark_sql_app", "pyspark", 400_000, "at-least-once", environment="spark"),
     )
 }
-"""Stream processors by name: requirements in benchmarks/peers/NAME.txt, the program beside them."""
+"""Stream processors by name: requirements in benchmarks/peers/ENVIRONMENT.txt, the program beside them."""
 
 
 class PeersResult(msgspec.Struct, frozen=True):

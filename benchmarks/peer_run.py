@@ -27,7 +27,7 @@ class Peer:
 
     program : module below benchmarks.peers; its words are bootstrap, input topic, output topic, state folder, centres
     package : distribution whose version is stated; quotes : how many it gets; guarantee : what it runs with
-    shares : whose environment it takes, its own where that is empty
+    words : more of them; environment : whose it runs in, where that is not of its own name
     """
 
     name: str
@@ -35,7 +35,8 @@ class Peer:
     package: str
     quotes: int
     guarantee: str
-    shares: str = ""
+    words: tuple[str, ...] = ()
+    environment: str = ""
 
 
 class PeerRun(msgspec.Struct, frozen=True):
@@ -51,13 +52,13 @@ class PeerRun(msgspec.Struct, frozen=True):
 
 def run_peer(settings: Settings, peer: Peer, source: str, quotes: int, partitions: int, centres: Path) -> PeerRun:
     """Run it over the `quotes` records of `source`; TapewatchError where it ends or stalls before all are written."""
-    python = environments.python_of(peer.shares or peer.name)
+    python = environments.python_of(peer.environment or peer.name)
     target = f"bench.{peer.name}.scores"
     kafka.create_topics(settings, [TopicSpec(target, partitions, {"message.timestamp.type": "LogAppendTime"})])
     folder = Path(settings.data) / f"peer-{peer.name}"
     folder.mkdir()
     words = [str(python), "-m", f"benchmarks.peers.{peer.program}"]
-    words += [settings.bootstrap(), source, target, str(folder), str(centres)]
+    words += [settings.bootstrap(), source, target, str(folder), str(centres), *peer.words]
     root = Path(benchmarks.__file__).resolve().parent.parent
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(words, cwd=root, stdout=log, stderr=log)  # noqa: S603 - our own words

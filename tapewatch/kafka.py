@@ -56,9 +56,9 @@ def _common(settings: Settings) -> dict[str, Any]:
     return {"bootstrap.servers": settings.bootstrap(), "log_level": 2, **settings.kafka.client}
 
 
-def admin(settings: Settings) -> AdminClient:
-    """An administrative client."""
-    return AdminClient(_common(settings))
+def admin(settings: Settings, **properties: Any) -> AdminClient:
+    """An administrative client; `properties` as a producer's."""
+    return AdminClient({**_common(settings), **_dotted(properties)})
 
 
 def producer(settings: Settings, told: Callable[[str], None] | None = None, **properties: Any) -> Producer:

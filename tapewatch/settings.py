@@ -213,6 +213,17 @@ class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stale_s: PositiveFloat = 60.0
 
 
+class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Traces of alerts, by OpenTelemetry's protocol over HTTP.
+
+    endpoint : of a collector, http://.../v1/traces; empty traces nothing
+    headers_file : file with lines `name: value` that the collector asks for
+    """
+
+    endpoint: str = ""
+    headers_file: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings. data : the data folder of the embedded stack, model registry and audit log."""
 
@@ -239,6 +250,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     news: NewsSettings = NewsSettings()
     governance: GovernanceSettings = GovernanceSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -57,6 +57,11 @@ class Addresses(msgspec.Struct, frozen=True):
         return found
 
     @classmethod
+    def is_running(cls, data: Path) -> bool:
+        """Whether a stack runs in this data folder."""
+        return cls._found(data) is not None
+
+    @classmethod
     def _found(cls, data: Path) -> "Addresses | None":
         """What the stack file says, unless its supervisor has ended."""
         try:

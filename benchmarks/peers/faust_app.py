@@ -1,6 +1,7 @@
-"""The computation on Faust: an agent with a Table per instrument, its changelog in Kafka, at-least-once.
+"""The computation on Faust: an agent with a Table per instrument, its changelog in Kafka.
 
-Words: bootstrap, input topic, output topic, state folder, file of centres. Of its guarantees this is the faster one.
+Words: bootstrap, input topic, output topic, state folder, file of centres, guarantee (at_least_once, its default and
+the faster one, or exactly_once).
 """
 
 import sys
@@ -11,11 +12,12 @@ import faust
 from benchmarks.peers.features import Centres, fresh, record, step
 
 
-def main(bootstrap: str, source: str, target: str, folder: str, centres_file: str) -> None:
+def main(bootstrap: str, source: str, target: str, folder: str, centres_file: str, guarantee: str) -> None:
     """Run until told to stop."""
     centres = Centres(centres_file)
     app = faust.App(
-        "bench-faust",
+        f"bench-faust-{guarantee.replace('_', '-')}",
+        processing_guarantee=guarantee,
         broker=f"kafka://{bootstrap}",
         store="memory://",
         datadir=folder,

@@ -56,8 +56,8 @@ class Injected:
     late_s: float
 
 
-class _Run:
-    """One run over a site that is up."""
+class Course:
+    """One run over a site that is up. problems : what did not do its part"""
 
     def __init__(self, site: Site, wishes: Wishes, say: Callable[[str], None]) -> None:
         self._site, self._wishes, self._say = site, wishes, say
@@ -65,7 +65,7 @@ class _Run:
         self._lock = threading.Lock()
         self._injected: list[Injected] = []
         self._open: Counter[str] = Counter()
-        self._problems: list[str] = []
+        self.problems: list[str] = []
 
     def warm_up(self, meter: Meter) -> None:
         """Until every partition gives output, and a little longer. TapewatchError where none comes."""
@@ -105,7 +105,7 @@ class _Run:
         for thread in threads:
             thread.join(max(0.1, (deadline - WALL.now()) / NANOS))
             if thread.is_alive():
-                self._problems.append(f"a fault was not taken back: {thread.name}")
+                self.problems.append(f"a fault was not taken back: {thread.name}")
 
     def drain(self) -> float:
         """Take faults back, let the producer end, wait until every reader is level; seconds that took."""
@@ -119,7 +119,7 @@ class _Run:
         while producer.pid and WALL.now() < deadline:
             WALL.sleep(0.1)
         if producer.pid:
-            self._problems.append("the producer did not end when it was asked to")
+            self.problems.append("the producer did not end when it was asked to")
             producer.kill()
         levels = Levels(self._site.settings, self._site.topic, self._site.processes)
         try:
@@ -146,7 +146,7 @@ class _Run:
         ]
         times = Counter(span.kind for span in spans)
         stalls = longest_by_kind(gaps, spans)
-        problems = [*self._problems, *verdict.problems]
+        problems = [*self.problems, *verdict.problems]
         bad = verdict.lost or verdict.duplicated or verdict.different or problems or not verdict.rows_in
         return Result(
             minutes=round(self._wishes.seconds / 60, 2),
@@ -214,7 +214,7 @@ class _Run:
                 left = ", ".join(
                     f"{name} {count if count >= 0 else 'does not answer'}" for name, count in behind.items()
                 )
-                self._problems.append(f"not level after {DRAIN_S:.0f} s: {left}")
+                self.problems.append(f"not level after {DRAIN_S:.0f} s: {left}")
                 return
             if now - told > PROGRESS_S * NANOS and behind:
                 told = now
@@ -230,13 +230,13 @@ def run_chaos(wishes: Wishes, say: Callable[[str], None]) -> Result:
     """Do all of it. TapewatchError where the site does not come up; call it before any thread is started."""
     chosen = _kinds(wishes)
     machine, no_mounts = where(), database.own_mounts()
-    with _folder(wishes.keep, say) as folder:
+    with own_folder(wishes.keep, say) as folder:
         site = Site(folder, wishes.plan, no_mounts)
         try:
             site.start(say)
             if site.no_tmpfs:
                 say(f"PostgreSQL lies on an ordinary folder: {site.no_tmpfs}")
-            course = _Run(site, wishes, say)
+            course = Course(site, wishes, say)
             meter = Meter(site.settings, wishes.plan.partitions)
             course.warm_up(meter)
             targets = {kept.kind: [each.name for each in site.of(kept.kind)] for kept in site.processes.values()}
@@ -263,7 +263,7 @@ def _kinds(wishes: Wishes) -> list[Kind]:
 
 
 @contextmanager
-def _folder(keep: bool, say: Callable[[str], None]) -> Iterator[Path]:
+def own_folder(keep: bool, say: Callable[[str], None]) -> Iterator[Path]:
     """An empty folder for a run, gone at its end unless it is to be kept."""
     folder = Path(tempfile.mkdtemp(prefix="tapewatch-chaos-"))
     try:

@@ -63,10 +63,11 @@ class Site:
     """Start it, let it run, stop it; whatever ends the process that made it ends all of it.
 
     folder : empty folder for everything; no_mounts : why PostgreSQL's folder cannot be a tmpfs, empty where it can
+    tree : source tree that our processes run; None for the installed one
     processes : by name, each started again when it dies; proxies : by name of the server behind
     """
 
-    def __init__(self, folder: Path, plan: Plan, no_mounts: str = "") -> None:
+    def __init__(self, folder: Path, plan: Plan, no_mounts: str = "", tree: Path | None = None) -> None:
         self.folder, self.plan, self.feed = folder, plan, FEED
         self.topic = topics.market(FEED)
         self.logs = folder / "logs"
@@ -84,6 +85,10 @@ class Site:
         self._nodes: tuple[cluster.Node, ...] = ()
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TAPEWATCH_")}
         self._environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+        self._environments: dict[str, dict[str, str]] = {}
+        self._tree = tree
+        if tree is not None:
+            self.run_from(tree)
 
     @property
     def direct(self) -> str:
@@ -138,7 +143,7 @@ class Site:
         self._open_proxies()
         self._write_settings()
         say("making topics and tables")
-        migrations.migrate(self._database.url)
+        self._migrate()
         self._create_topics()
         say("starting our processes")
         self._start_ours()
@@ -188,6 +193,13 @@ class Site:
         """Name of the broker that coordinates a consumer group."""
         described = self._client().describe_consumer_groups([group], request_timeout=10)[group].result()
         return f"broker-{described.coordinator.id}"
+
+    def run_from(self, tree: Path, name: str = "") -> None:
+        """Let the next start of a process be of this source tree; without a name, commands run it from now on."""
+        if name:
+            self._environments[name]["PYTHONPATH"] = str(tree)
+        else:
+            self._environment = self._environment | {"PYTHONPATH": str(tree)}
 
     def command(self, words: Sequence[str], timeout_s: float = 600) -> tuple[int, str]:
         """Run `tapewatch WORDS` with direct addresses; exit status and standard output. Its log is command-*.log."""
@@ -310,6 +322,13 @@ class Site:
             write_private(path, "\n".join(lines).encode() + b"\n")
         (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
 
+    def _migrate(self) -> None:
+        """Tables as the processes' own source tree has them."""
+        if self._tree is None:
+            migrations.migrate(self._database.url)
+        elif self.command(["db", "migrate"])[0]:
+            raise TapewatchError("the database was not migrated", f"See {self.logs / 'command-db.log'}.")
+
     def _create_topics(self) -> None:
         chosen = self.settings
         every = [
@@ -341,18 +360,7 @@ class Site:
 
     def _second_line(self) -> list[tuple[str, str, list[str]]]:
         """Name, kind and words of what reads the engines' topics."""
-        self.ports["reconcile"] = self._port()
-        compare = [
-            "reconcile",
-            "--every",
-            "15",
-            "--settle",
-            "10",
-            "--repair",
-            "--json",
-            "--metrics",
-            str(self.ports["reconcile"]),
-        ]
+        compare = ["reconcile", "--every", "15", "--settle", "10", "--repair", "--json"]
         return [
             ("sink-postgres", "sink", ["sink", "postgres"]),
             *([("sink-elasticsearch", "sink", ["sink", "elasticsearch"])] if self.has_search else []),
@@ -395,12 +403,15 @@ class Site:
             )
 
     def _ours(self, name: str, kind: str, words: Sequence[str]) -> Kept:
+        self.ports[name] = self._port()
         yielding = [shutil.which("nice") or "/usr/bin/nice", "-n", "5"] if kind in _READERS else []
         program = [*yielding, *PROGRAM, "--settings", str(self.settings_file), *words]
+        program += ["--metrics", str(self.ports[name])]
         return self._kept(name, kind, program, self.folder)
 
     def _kept(self, name: str, kind: str, words: Sequence[str], folder: Path) -> Kept:
-        return Kept(name, kind, lambda: words, folder, self.logs / f"{name}.log", self._environment)
+        environment = self._environments[name] = dict(self._environment)
+        return Kept(name, kind, lambda: words, folder, self.logs / f"{name}.log", environment)
 
 
 def end_all(group: Sequence[Kept], patience_s: float) -> None:

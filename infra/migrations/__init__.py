@@ -1,5 +1,5 @@
 """The database's schema, by Alembic: `migrate` brings it to this build's revision."""
 
-from infra.migrations.schema import connect, current, head, migrate
+from infra.migrations.schema import connect, current, head, known, migrate
 
-__all__ = ["connect", "current", "head", "migrate"]
+__all__ = ["connect", "current", "head", "known", "migrate"]

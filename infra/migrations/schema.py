@@ -38,6 +38,11 @@ def head() -> str:
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
+def known(revision: str) -> bool:
+    """Whether this build has that revision."""
+    return any(each.revision == revision for each in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 @contextmanager
 def connect(url: str) -> Iterator[sa.Connection]:
     """A connection with one transaction, committed at the end; database errors become errors for users."""

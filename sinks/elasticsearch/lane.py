@@ -17,9 +17,11 @@ from sinks.elasticsearch.bulk import Bulk, Settled, Stopped
 from sinks.elasticsearch.item import Item
 from sinks.elasticsearch.summary import Tally
 from sinks.log_reader import Log, Reader, place
-from tapewatch import dead_letters, logs
+from sinks.traced import stored
+from tapewatch import dead_letters, logs, tracing
 from tapewatch.clock import NANOS, WALL
 from tapewatch.dead_letters import DeadLetter
+from tapewatch.tracing import Tracer
 
 REPORT_NS = 2 * NANOS
 _log = logs.get("sink.elasticsearch")
@@ -42,7 +44,7 @@ class Batch:
 class Lane:
     """Keeps what is made of records.
 
-    name : for reports; fetched : told of records before they are taken; most_bytes : of a batch
+    name : for reports; fetched : told of records before they are taken; most_bytes : of a batch; tracer : None for none
     begin : gives what makes items of records, one that has seen none: whatever is read again counts again
     """
 
@@ -56,9 +58,11 @@ class Lane:
         dead: DeadLetterTopics,
         tally: Tally,
         most_bytes: int,
+        tracer: Tracer | None = None,
     ) -> None:
         self._name, self._reader, self._fetched, self._begin = name, reader, fetched, begin
         self._bulk, self._dead, self._tally, self._most = bulk, dead, tally, most_bytes
+        self._tracer = tracer
         self._backoff = Backoff()
         self._positions: dict[Log, int] = {}
         self._with_server: tuple[Batch, Future[Settled]] | None = None
@@ -140,6 +144,9 @@ class Lane:
         letters = batch.letters + [_letter(item, reason) for item, reason in settled.refused]
         self._dead.send(letters)
         self._reader.keep(batch.next_offsets)
+        if self._tracer is not None:
+            kept = (item.letter for item in batch.items if item.kind == "alerts")
+            stored(self._tracer, tracing.ELASTICSEARCH, kept, batch.began_ns)
         self._tally.add(settled, [letter.reason for letter in letters], batch.began_ns, WALL.now())
         self._tally.troubles[self._name] = ""
         self._backoff.reset()

@@ -118,7 +118,8 @@ class ElasticsearchSink:
                 self._tally.troubles[lane] = text
 
             bulk = Bulk(connect(self._settings), chosen.bulk_bytes, trouble)
-            lanes.append(Lane(name, readers[-1], fetched, begin, bulk, dead, self._tally, chosen.bulk_bytes))
+            size, tracer = chosen.bulk_bytes, self.monitor.tracer
+            lanes.append(Lane(name, readers[-1], fetched, begin, bulk, dead, self._tally, size, tracer))
         return lanes
 
     def _work(

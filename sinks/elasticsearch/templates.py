@@ -21,8 +21,8 @@ def install(client: Elasticsearch, settings: Settings) -> None:
     Existing indices get the fields that are new; what they have stays.
     """
     prefix = settings.elasticsearch.prefix
-    installed = _installed(client, prefix)
-    if installed < mappings.VERSION:
+    present = installed(client, prefix)
+    if present < mappings.VERSION:
         policy = _policy(client, settings)
         name, body = mappings.component(prefix)
         client.cluster.put_component_template(name=name, **body)
@@ -31,14 +31,14 @@ def install(client: Elasticsearch, settings: Settings) -> None:
             meta = {"meta": body.pop("_meta")}
             client.indices.put_index_template(name=name, **body, **meta)
         _bring_along(client, prefix)
-        _log.info("templates installed", before=installed, now=mappings.VERSION, lifecycle=policy or "none")
-    elif installed > mappings.VERSION:
-        _log.warning("the server has templates of a later build", version=installed, ours=mappings.VERSION)
+        _log.info("templates installed", before=present, now=mappings.VERSION, lifecycle=policy or "none")
+    elif present > mappings.VERSION:
+        _log.warning("the server has templates of a later build", version=present, ours=mappings.VERSION)
     for kind in mappings.LASTING:
         _alias(client, prefix, kind)
 
 
-def _installed(client: Elasticsearch, prefix: str) -> int:
+def installed(client: Elasticsearch, prefix: str) -> int:
     """Version of the templates that the server has, the least of all of them; 0 where one is missing."""
     # The component comes first and the indices' mappings last: the kinds' templates tell how far an upgrade has come.
     answer = client.options(ignore_status=404).indices.get_index_template(name=f"{prefix}-*")

@@ -21,6 +21,7 @@ from sinks.notify.chat import Chat
 from sinks.notify.outbox import Claimed, Settled
 from sinks.notify.outcome import Outcome, next_due
 from sinks.notify.summary import Tally
+from sinks.notify.traced import attempted, header
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
@@ -30,6 +31,7 @@ from tapewatch.reach_settings import NotifySettings
 from tapewatch.secret_box import SecretBox
 from tapewatch.subscription_store import address, one, signing_secrets
 from tapewatch.subscriptions import Kind
+from tapewatch.tracing import Tracer
 
 PAUSE_S = 0.1
 """How long the outbox is left alone when nothing has ended."""
@@ -65,9 +67,10 @@ class Transports(Protocol):
 
 
 class GuardedTransports:
-    """Webhooks over guarded requests, mail and chat in guarded threads."""
+    """Webhooks over guarded requests, mail and chat in guarded threads. traced : webhooks name their span"""
 
-    def __init__(self, settings: NotifySettings) -> None:
+    def __init__(self, settings: NotifySettings, traced: bool = False) -> None:
+        self._traced = traced
         self._outgoing = Outgoing(
             settings.allow_networks,
             plain=settings.allow_http,
@@ -80,7 +83,9 @@ class GuardedTransports:
     async def deliver(self, target: Target, message_id: str, body: bytes, now_ns: int) -> Outcome:
         """One attempt; never an exception."""
         if target.kind == "webhook":
-            return await webhook.deliver(self._outgoing, target.address, target.secrets, message_id, body, now_ns)
+            more = header(body, message_id, now_ns) if self._traced else {}
+            way = self._outgoing, target.address, target.secrets
+            return await webhook.deliver(*way, message_id, body, now_ns, more)
         try:
             async with asyncio.timeout(CHAT_TIMEOUT_S):
                 return await self._chat.deliver(target.address, body)
@@ -104,7 +109,9 @@ class Sender:
         transports: Transports,
         tally: Tally,
         clock: Clock = WALL,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._session, self._box, self._settings = session, box, settings
         self._transports, self._tally, self._clock = transports, tally, clock
         self._draw: Callable[[], float] = random.SystemRandom().random
@@ -213,7 +220,10 @@ class Sender:
 
     async def _send(self, message: Claimed, target: Target) -> None:
         """One attempt, and what it means."""
-        outcome = await self._transports.deliver(target, message.message_id, message.body.encode(), self._clock.now())
+        body, begun = message.body.encode(), self._clock.now()
+        outcome = await self._transports.deliver(target, message.message_id, body, begun)
+        if self._tracer is not None:
+            attempted(self._tracer, body, message.message_id, begun, outcome)
         due = None
         if not outcome.delivered:
             attempts = message.attempts + 1

@@ -150,8 +150,9 @@ class NotifySink:
         """Send until the intake has failed, all is done or `stop` is set."""
         from sinks.notify.sender import GuardedTransports, Sender
 
-        transports = GuardedTransports(self._settings.notify)
-        sender = Sender(session, box, self._settings.notify, transports, self._tally)
+        tracer = self.monitor.tracer
+        transports = GuardedTransports(self._settings.notify, traced=tracer is not None)
+        sender = Sender(session, box, self._settings.notify, transports, self._tally, tracer=tracer)
 
         def is_done() -> bool:
             now = WALL.now()

@@ -3,8 +3,9 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 
 from sinks.notify.outcome import MOST_RETRY_AFTER_S, Outcome
 from tapewatch.clock import NANOS
@@ -32,10 +33,19 @@ def headers(secrets: Sequence[str], message_id: str, timestamp_s: int, body: byt
 
 
 async def deliver(
-    outgoing: Outgoing, address: str, secrets: Sequence[str], message_id: str, body: bytes, now_ns: int
+    outgoing: Outgoing,
+    address: str,
+    secrets: Sequence[str],
+    message_id: str,
+    body: bytes,
+    now_ns: int,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
-    """One attempt; never an exception. A redirect is a failure: neither body nor signature goes anywhere else."""
-    sent = headers(secrets, message_id, now_ns // NANOS, body)
+    """One attempt; never an exception. A redirect is a failure: neither body nor signature goes anywhere else.
+
+    more : headers beside the specification's
+    """
+    sent = headers(secrets, message_id, now_ns // NANOS, body) | dict(more)
     try:
         answer = await outgoing.request("POST", address, headers=sent, body=body)
     except OutgoingError as error:

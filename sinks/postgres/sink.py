@@ -25,7 +25,8 @@ from sinks.postgres.positions import Positions
 from sinks.postgres.retries import Refusals
 from sinks.postgres.summary import Progress, Summary, Tally
 from sinks.postgres.writer import Writer
-from tapewatch import logs
+from sinks.traced import stored
+from tapewatch import logs, topics, tracing
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.monitoring import Monitor
@@ -174,6 +175,9 @@ class PostgresSink:
         writer.write(batch)
         self._tally.add(batch, began_ns, WALL.now())
         self._takes.observe((WALL.now() - begun) / NANOS)
+        if self.monitor.tracer is not None:
+            kept = (record.value for record in batch.messages if record.topic == topics.ALERTS)
+            stored(self.monitor.tracer, tracing.POSTGRES, kept, began_ns)
         self._backoff.reset()
         self._refusals = 0
         return Batch()

@@ -26,6 +26,7 @@ from streams.engine.recovery import Progress, Recovery, feed
 from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, dump, put
 from streams.engine.task import Outgoing, Tally, Task
+from streams.engine.tracing import Traces
 from streams.engine.warm import warm_up
 from streams.engine.watching import Place, Watch
 from streams.members import Key, Membership
@@ -137,6 +138,7 @@ class Engine:
         self._mine: frozenset[Key] = frozenset()
         self._open: tuple[Future[None], list[Tally]] | None = None
         self._writer: Producer
+        self._traces = Traces(self.monitor.tracer) if self.monitor.tracer else None
         self._abandoned: list[Producer] = []
         self._outrun = False
         self._replaced = ""
@@ -203,6 +205,8 @@ class Engine:
                     first_work, first_cpu = self._clock.now(), time.process_time()
                 self._registry.fetched(batch)
                 self._sent_ms = batch[0].timestamp()[1]
+                if self._traces is not None:
+                    self._traces.read(batch)
                 touched = self._feed(batch)
             if self._open is not None or batch:
                 if self._settle() and touched:
@@ -374,10 +378,13 @@ class Engine:
         member = consumer.consumer_group_metadata()
         tallies = [held.task.restart_tally() for held in touched.values()]
         writer, sent_ms = self._writer, self._sent_ms
+        traced = self._traces.begun() if self._traces is not None else None
 
         def commit() -> None:
             members.commit(writer, offsets, member)
             self._watch.committed(begun, sent_ms)
+            if traced is not None:
+                traced()
 
         self._open = (self._committer.submit(commit), tallies)
 
@@ -411,6 +418,8 @@ class Engine:
         task = held.task
         for record in task.take():
             self._produce(record, task.partition)
+            if self._traces is not None:
+                self._traces.wrote(record)
         written = messages.encode(self._commit_record(task))
         self._produce(Outgoing(topics.COMMITS, written, task.topic.encode()), task.partition)
 

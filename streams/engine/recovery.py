@@ -128,10 +128,14 @@ class Rebuild:
                 restore(task, collect(pointer, task, self._recovery.snapshot_records), self._recovery.shelf)
                 return task
             except DamagedError as damage:
-                log.warning("snapshot damaged; trying the one before", **self._named(), why=damage.message)
+                log.warning("snapshot cannot be used; trying the one before", **self._named(), why=damage.message)
         opened = self._recovery.opened_task(self.topic, self.partition)
-        self._opened = opened is not None
-        return opened or self._recovery.empty_task(self.topic, self.partition)
+        if opened is not None:
+            self._opened = True
+            return opened
+        if self.pointers.snapshots and self.target:
+            log.warning("no snapshot can be used: the state is computed from the log", **self._named())
+        return self._recovery.empty_task(self.topic, self.partition)
 
     def _replayed(self, task: Task, for_s: float) -> bool:
         """Feed the log up to the target without writing anything, for so long at most; True once it is done."""
@@ -167,7 +171,8 @@ class Rebuild:
                 f"{self.topic}[{self.partition}] begins at offset {low}, "
                 f"what is known of its state ends before {task.next_offset}",
                 "The log between them is deleted, unread: raise topics.market_retention_hours above the age of "
-                "snapshots and above the longest time without an engine. A new engine.group begins where the log does.",
+                "snapshots and above the longest time without an engine. A build with another snapshot format needs "
+                "the whole log: go back to the one before. A new engine.group begins where the log does.",
             )
         if not self.replay_ns:
             self._start = min(task.next_offset, self.target)

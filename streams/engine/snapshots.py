@@ -30,7 +30,7 @@ _DIGEST_BYTES = 32
 
 
 class DamagedError(TapewatchError):
-    """A snapshot cannot be read: a chunk is missing, or the digest differs."""
+    """A snapshot cannot be used: a chunk is missing, the digest differs, or its format is another build's."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -56,6 +56,12 @@ class Head(msgspec.Struct, frozen=True):
     size: int
     accounts: int
     missing: dict[str, int] = {}
+
+
+class _Format(msgspec.Struct, frozen=True):
+    """What every build's snapshots say of themselves, whatever else they hold."""
+
+    format: int
 
 
 class Pointer(msgspec.Struct, frozen=True, array_like=True):
@@ -133,18 +139,22 @@ def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
     digest, data = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     if hashlib.sha256(data).digest() != digest:
         raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] does not match its digest")
+    length = int.from_bytes(data[:4], "little")
     try:
-        length = int.from_bytes(data[:4], "little")
+        written = msgspec.json.decode(data[4 : 4 + length], type=_Format).format
+        if written != FORMAT:
+            raise DamagedError(
+                f"a snapshot of {task.topic}[{task.partition}] has format {written}, this build's is {FORMAT}",
+                "The state is computed from the log instead; see docs/operations.md, Upgrade.",
+            )
         head = msgspec.json.decode(data[4 : 4 + length], type=Head)
         state = bytes(pa.decompress(data[4 + length :], decompressed_size=head.size, codec="lz4", asbytes=True))
     except (msgspec.MsgspecError, pa.ArrowException, OSError, ValueError) as error:
         raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] cannot be read: {error}") from error
     if hashlib.sha256(state).hexdigest() != head.digest:
         raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] does not match its digest")
-    if head.format != FORMAT or (head.topic, head.partition) != (task.topic, task.partition):
-        raise DamagedError(
-            f"a snapshot of {head.topic}[{head.partition}], format {head.format}, is not this partition's"
-        )
+    if (head.topic, head.partition) != (task.topic, task.partition):
+        raise DamagedError(f"a snapshot of {head.topic}[{head.partition}] is not this partition's")
     task.force = InForce(shelf, head.models, head.config)
     task.admission.load(head.names, head.sources, head.clock, head.missing)
     task.adopt(s.load(state[: head.size - head.accounts]), head.kinds)

@@ -7,7 +7,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from tapewatch import __version__, exposition, logs
+from tapewatch import __version__, exposition, logs, tracing
 from tapewatch.monitoring import process_figures
 from tapewatch.monitoring.kafka_clients import KafkaClients
 from tapewatch.monitoring.metric import Distribution, Metric, gauge
@@ -30,6 +30,7 @@ class Monitor:
     """What a process shows. It counts whether or not anybody may look: an endpoint is opened by `open`.
 
     process : engine, sink_postgres, producer, ...; a figure is added from any thread, and read in the endpoint's.
+    tracer : sends spans of alerts; None unless the settings name a collector
     It is ready once `ready()` was called and nothing that it `waits_for` is left; it is alive while `beat()` is called.
     """
 
@@ -47,6 +48,7 @@ class Monitor:
         self.set(BUILD, 1, process, __version__)
         process_figures.show(self.show, settings.data_path)
         self._clients = KafkaClients(self.show)
+        self.tracer = tracing.tracer(process, settings)
 
     def add(self, metric: Metric, by: float = 1, *labels: str) -> None:
         """Let a counter grow. labels : their values, in the metric's order"""
@@ -165,7 +167,9 @@ class Monitor:
         return self._endpoint.port if self._endpoint is not None else 0
 
     def close(self) -> None:
-        """Close the endpoint."""
+        """Close the endpoint, and send the spans that are left."""
+        if self.tracer is not None:
+            self.tracer.close()
         if self._endpoint is not None:
             self._endpoint.close()
             self._endpoint = None

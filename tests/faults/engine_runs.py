@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -91,10 +92,13 @@ class Engines:
     group: str
     batch_frames: int
     snapshot_seconds: float = 0.5
+    log_level: str = "warning"
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start(self, instance: str, name: str = "") -> None:
-        """Start (or start again) one member. name : by which it is known here, where that is not the instance"""
+    def start(self, instance: str, name: str = "", tree: Path | None = None) -> None:
+        """Start (or start again) one member. name : by which it is known here, where that is not the instance
+        tree : source tree of another build that it runs
+        """
         toml = self.settings.data_path / f"{self.group}.toml"
         toml.parent.mkdir(parents=True, exist_ok=True)
         toml.write_text(f'[engine]\nfeeds = ["{self.feed}"]\n')
@@ -102,7 +106,9 @@ class Engines:
         command += ["--instance", f"{self.group}-{instance}", "--batch-frames", str(self.batch_frames)]
         errors = (self.settings.data_path / f"{self.group}-{name or instance}.err").open("ab")
         with errors:
-            self.processes[name or instance] = subprocess.Popen(command, env=self._environment(), stderr=errors)
+            self.processes[name or instance] = subprocess.Popen(
+                command, env=self._environment(), stderr=errors, cwd=tree
+            )
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -110,7 +116,7 @@ class Engines:
             "TAPEWATCH_KAFKA_BOOTSTRAP": self.settings.bootstrap(),
             "TAPEWATCH_ENGINE_GROUP": self.group,
             "TAPEWATCH_ENGINE_SNAPSHOT_SECONDS": str(self.snapshot_seconds),
-            "TAPEWATCH_LOG_LEVEL": "warning",
+            "TAPEWATCH_LOG_LEVEL": self.log_level,
         }
 
     def die(self, instance: str, step: str, after: int) -> LastWords:

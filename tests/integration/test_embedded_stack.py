@@ -16,6 +16,8 @@ from psycopg2.extras import wait_select
 
 from infra import embedded
 from infra.embedded import health, java
+from tapewatch import doctor
+from tapewatch.doctor import Asked
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings, Settings
 from tapewatch.stack import Addresses, started_at
@@ -192,8 +194,6 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(data):
     assert good.returncode == 0
     assert json.loads(good.stdout)["ready"]
     settings = Settings(data=str(data), embedded=EmbeddedSettings(java="/nowhere/java"))
-    from infra.embedded.checks import all_checks
-
-    lacking = [check for check in all_checks(settings) if check.required and not check.ok]
+    lacking = [check for check in doctor.examined(Asked(settings), "embedded") if check.state == doctor.FAIL]
     assert [check.name for check in lacking] == ["java"]
     assert lacking[0].hint

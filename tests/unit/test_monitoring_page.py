@@ -47,3 +47,14 @@ def test_rules_ask_only_for_metrics_that_there_are() -> None:
     asked = set(re.findall(r"\b(tapewatch_[a-z_]+)", rules))
     assert asked <= DECLARED.keys()
     assert asked
+
+
+def test_operations_page_leads_to_the_runbook_of_every_rule_and_of_no_other() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    rules = (ROOT / "infra/prometheus/rules.yml").read_text()
+    wanted = re.findall(r"- alert: (\w+)\n.*?severity: (\w+)", rules, flags=re.DOTALL)
+    listed = re.findall(
+        r"^\| (Tapewatch\w+) \| (page|ticket) \| \[monitoring\]\(monitoring\.md#(\w+)\) \|$", page, re.MULTILINE
+    )
+    assert [(name, severity) for name, severity, _ in listed] == wanted
+    assert all(anchor == name.lower() for name, _, anchor in listed)

@@ -1,0 +1,108 @@
+"""Another build beside this one: the source tree of a commit, or a copy of this tree with another hash."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tapewatch import kernels
+from tapewatch.errors import TapewatchError
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("tapewatch", "detectors", "streams", "producers", "sinks", "console", "infra")
+CHANGED = Path("streams/engine/control.py")
+"""Part of the build's hash, not of the kernels': a line more in it gives another build with the same machine code."""
+
+_DESCRIBE = """
+from streams.engine.build import build_hash
+from streams.engine.snapshots import FORMAT
+print(build_hash(), FORMAT)
+"""
+
+
+class Build(msgspec.Struct, frozen=True):
+    """What a source tree is. source : commit, or `this tree` or a copy of it; hash : as alerts name it"""
+
+    source: str
+    hash: str
+    snapshot_format: int
+
+
+def of_commit(commit: str, folder: Path, packages: Sequence[str] = PACKAGES) -> Path:
+    """The source tree of a commit of this repository in a new folder; TapewatchError where there is none."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        raise TapewatchError(f"{ROOT} is no clone, or git is missing", "Leave --from out: a copy of this tree will do.")
+    archive = folder.with_suffix(".tar")
+    words = [git, "-C", str(ROOT), "archive", "--format=tar", "-o", str(archive), commit, "--", *packages]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    if done.returncode:
+        raise TapewatchError(f"there is no commit {commit}: {done.stderr.strip()[-200:]}", "See `git log`.")
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")
+    archive.unlink()
+    return folder
+
+
+def copied(folder: Path) -> Path:
+    """A copy of this tree, one comment longer: another build hash, the same kernels, and their machine code."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+    changed = folder / CHANGED
+    if b"tapewatch.kernels" in changed.read_bytes():
+        raise RuntimeError(f"{CHANGED} has kernels now: choose another file")
+    changed.write_text(changed.read_text() + "# Another build.\n")
+    _adopt_kernels(folder)
+    return folder
+
+
+def described(tree: Path, source: str) -> Build:
+    """A tree's build hash and snapshot format, asked of its own code."""
+    words = run(tree, "-c", _DESCRIBE).split()
+    return Build(source, words[0], int(words[1]))
+
+
+def warm(tree: Path) -> None:
+    """Compile a tree's kernels, as an operator does before an upgrade."""
+    run(tree, "-m", "streams.engine.warm")
+    run(tree, "-m", "producers.synthetic.warm")
+
+
+def run(tree: Path, *words: str) -> str:
+    """What Python prints with that tree's packages; TapewatchError quotes it where it fails."""
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    command = [sys.executable, "-P", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)  # noqa: S603
+    if done.returncode:
+        raise TapewatchError(f"{' '.join(words)[:60]} failed in {tree}: {done.stderr[-400:]}", "Look at that tree.")
+    return done.stdout
+
+
+def _adopt_kernels(tree: Path) -> None:
+    """Give the machine code of this tree's kernels to its copy: numba names a folder after the path of its sources."""
+    cached = kernels.cache_folder() / "kernels"
+    ours = {_named(source.parent): source.parent for name in PACKAGES for source in (ROOT / name).rglob("*.py")}
+    for folder in cached.glob("*/*"):
+        source = ours.get(folder.name)
+        if source is not None:
+            theirs = folder.parent / _named(tree / source.relative_to(ROOT))
+            shutil.copytree(folder, theirs, dirs_exist_ok=True)
+
+
+def forget_kernels(tree: Path) -> None:
+    """Remove what was cached for a tree that is gone."""
+    names = {_named(source.parent) for source in tree.rglob("*.py")}
+    for folder in (kernels.cache_folder() / "kernels").glob("*/*"):
+        if folder.name in names:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _named(folder: Path) -> str:
+    """As numba names the cache of a folder's sources."""
+    return f"{folder.name}_{hashlib.sha1(str(folder).encode(), usedforsecurity=False).hexdigest()}"

@@ -1,0 +1,1 @@
+"""What `tapewatch doctor` looks at on the machine and in PostgreSQL."""
