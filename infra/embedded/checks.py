@@ -40,6 +40,8 @@ def all_checks(settings: Settings) -> Iterator[Check]:
     yield _client("psycopg2")
     yield _found("java", lambda: _java(settings.embedded))
     yield _jars()
+    if settings.embedded.secure:
+        yield _certificates()
     yield _found("postgresql", lambda: f"PostgreSQL {postgres.VERSION} in {postgres.binaries()}")
     yield _found("postgresql user", lambda: f"uid {postgres.user(Layout(settings.data_path))}")
     yield _data_folder(settings.data_path)
@@ -79,6 +81,13 @@ def _client(module: str) -> Check:
     """A client library of the base install."""
     ok = find_spec(module) is not None
     return Check(module, ok, True, "installed" if ok else "missing", "" if ok else "Run `pip install tapewatch`.")
+
+
+def _certificates() -> Check:
+    """The library that makes a secure broker's certificates."""
+    ok = find_spec("cryptography") is not None
+    hint = "" if ok else "Run `pip install 'tapewatch[embedded]'`."
+    return Check("cryptography", ok, True, "installed" if ok else "missing", hint)
 
 
 def _java(settings: EmbeddedSettings) -> str:
