@@ -15,7 +15,8 @@ import msgspec
 
 from tapewatch.errors import SettingsError, TapewatchError
 from tapewatch.forecast_settings import ForecastSettings, NewsSettings
-from tapewatch.kafka_settings import KafkaSettings, of_embedded
+from tapewatch.kafka_settings import KafkaSettings as KafkaSettings
+from tapewatch.kafka_settings import of_embedded
 from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.reach_settings import (
     CanarySettings,

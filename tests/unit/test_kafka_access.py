@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from infra.embedded import certificates
 from infra.rights_page import PAGE, page
 from producers.sources import SOURCES
 from streams.commands.config import _redacted
 from tapewatch import settings as settings_module
-from tapewatch.access import login, renewal
+from tapewatch.access import java_clients, login, renewal
 from tapewatch.access.login import explained, properties
 from tapewatch.access.services import SERVICES, SLOW_SOURCES, Right, rights, seen, service_of, topics_of_all
 from tapewatch.errors import SettingsError, TapewatchError
@@ -66,6 +67,27 @@ def test_a_token_is_asked_for_where_the_settings_say(secret: Path) -> None:
     assert found["sasl.oauthbearer.token.endpoint.url"] == "https://id.example.org/token"
     assert found["sasl.oauthbearer.client.secret"] == "hidden word"
     assert "sasl.username" not in found
+
+
+def test_clients_in_java_get_the_same_under_their_names(secret: Path, tmp_path: Path) -> None:
+    secret.write_text('a "quoted\\ word')
+    access = KafkaSettings("b:9093", security_protocol="sasl_ssl", user="spark", password_file=str(secret))
+    assert java_clients.properties(access) == {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required "
+        'username="spark" password="a \\"quoted\\\\ word";',
+    }
+    certificates.make_authority(tmp_path)
+    own = str(certificates.issue(tmp_path, "spark"))
+    found = java_clients.properties(KafkaSettings("b:9093", security_protocol="ssl", cert_file=own, key_file=own))
+    key = found["ssl.keystore.key"]
+    assert key.startswith("-----BEGIN PRIVATE KEY-----")
+    assert key.endswith("-----END PRIVATE KEY-----")
+    assert found["ssl.keystore.certificate.chain"].count("-----BEGIN") == 1
+    assert java_clients.properties(KafkaSettings("b:9092")) == {}
+    with pytest.raises(SettingsError):
+        java_clients.properties(KafkaSettings("b:9092", {"security.protocol": "ssl"}))
 
 
 def test_plain_text_needs_nothing_and_a_password_that_nobody_asks_for_is_refused(secret: Path) -> None:
