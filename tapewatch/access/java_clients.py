@@ -41,7 +41,7 @@ def properties(kafka: KafkaSettings) -> dict[str, str]:
 
 def _certificates(kafka: KafkaSettings, given: dict[str, str]) -> dict[str, str]:
     """PEM files as stores; our own key and certificate by their content, since Java wants both in one place."""
-    found = {}
+    found: dict[str, str] = {}
     if kafka.ca_file:
         found |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(Path(kafka.ca_file).resolve())}
     if kafka.cert_file:
