@@ -218,9 +218,8 @@ def _described(client: AdminClient, patience_s: float) -> Any:
     refusals = getattr(client, "refusals", None)
     if refusals is None:
         return client.list_topics(timeout=patience_s)
-    began = WALL.now()
+    began, refusals.last = WALL.now(), None
     while True:
-        refusals.last = None
         try:
             return client.list_topics(timeout=min(patience_s, REFUSED_S / 2))
         except KafkaException:

@@ -9,11 +9,20 @@ from confluent_kafka.admin import AdminClient
 from tapewatch import kafka, logs
 from tapewatch.access.login import LoginError
 from tapewatch.access.services import Right, rights
+from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
 TIMEOUT_S = 15
 NAMED = 6
+ATTEMPTS, AGAIN_S = 4, 0.5
+_ANY = ("read", "describe")
+_MOVING = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError._TIMED_OUT,
+)
 _log = logs.get("kafka")
 
 
@@ -89,20 +98,30 @@ def _groups(client: AdminClient, wanted: Iterable[Right]) -> list[Right]:
     asked = {right.name: right for right in wanted if right.kind == "group" and not right.prefix}
     if not asked:
         return []
-    futures = client.describe_consumer_groups(
-        list(asked), include_authorized_operations=True, request_timeout=TIMEOUT_S
-    )
-    missing = []
+    allowed: dict[str, set[str]] = {}
+    for _ in range(ATTEMPTS):
+        waiting = [name for name in asked if name not in allowed]
+        if not waiting:
+            break
+        allowed |= _allowed(client, waiting)
+        WALL.sleep(0.0 if len(allowed) == len(asked) else AGAIN_S)
+    return [right for name, right in asked.items() if right.operation not in allowed.get(name, {right.operation})]
+
+
+def _allowed(client: AdminClient, names: list[str]) -> dict[str, set[str]]:
+    """Operations by group; none for one whose coordinator is not there yet, which a new broker's is not at once."""
+    found: dict[str, set[str]] = {}
+    futures = client.describe_consumer_groups(names, include_authorized_operations=True, request_timeout=TIMEOUT_S)
     for name, future in futures.items():
         try:
-            allowed = {each.name.lower() for each in future.result().authorized_operations or ()}
+            operations = future.result().authorized_operations
+            found[name] = {each.name.lower() for each in operations or ()} or set(_ANY)
         except KafkaException as error:
             code = error.args[0].code()
             if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-                missing.append(asked[name])
-            elif code != KafkaError.GROUP_ID_NOT_FOUND:
+                found[name] = set()
+            elif code == KafkaError.GROUP_ID_NOT_FOUND:
+                found[name] = set(_ANY)
+            elif not (error.args[0].retriable() or code in _MOVING):
                 raise
-            continue
-        if allowed and asked[name].operation not in allowed:
-            missing.append(asked[name])
-    return missing
+    return found

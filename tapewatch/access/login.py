@@ -9,11 +9,14 @@ from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import SettingsError, TapewatchError
 from tapewatch.kafka_settings import KafkaSettings
+from tapewatch.logs import printable
 
+MOST_SAID = 400
 SAID_AGAIN_S = 30
 """A client that is refused tries again several times a second; the log says so this often."""
 
 APPLY = "Let an administrator run `tapewatch acl apply`; docs/security.md lists what each service needs."
+_BROKEN = "Local: Broker transport failure"
 _LOGIN = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 _RIGHTS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "a topic",
@@ -125,8 +128,8 @@ class Refusals:
         self._said_ns = 0
 
     def __call__(self, error: KafkaError) -> None:
-        """Take an error of the client."""
-        if error.code() not in _LOGIN:
+        """Take an error of the client. A connection that breaks while it logs in was not refused."""
+        if error.code() not in _LOGIN or _BROKEN in error.str():
             return
         self.last = _refused(error, self._mechanism)
         if WALL.now() - self._said_ns > SAID_AGAIN_S * NANOS:
@@ -142,7 +145,7 @@ def _refused(cause: KafkaError, mechanism: str = "") -> LoginError:
         hint = "Check kafka.token_url, kafka.token_client_id and kafka.token_client_secret_file."
     else:
         hint = "Check kafka.user, kafka.password_file and kafka.sasl_mechanism."
-    return LoginError(f"Kafka refuses the connection: {cause.str()}", hint)
+    return LoginError(f"Kafka refuses the connection: {printable(' '.join(cause.str().split()))[:MOST_SAID]}", hint)
 
 
 def explained(error: BaseException) -> TapewatchError | None:

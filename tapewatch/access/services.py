@@ -171,7 +171,7 @@ SERVICES: dict[str, Service] = {
         "sink canary",
         reads=(topics.ALERTS, topics.CANARIES),
         writes=(topics.CANARIES,),
-        looks=("{canary.group}",),
+        looks=("{canary.group}-watch",),
         ids=("{canary.group}",),
     ),
     "console": Service(

@@ -25,7 +25,7 @@ from tapewatch.settings import EmbeddedSettings, Settings
 from tapewatch.settings_environment import environment_of
 
 REREAD_S = 0.3
-REAUTH_MS = 3_000
+REAUTH_MS = 2_000
 AUDIENCE = "tapewatch-test"
 _LISTENER = "listener.name.accounts"
 

@@ -20,10 +20,10 @@ from tests.integration.secure_stack import Secure, environment, ran, running, wo
 pytestmark = pytest.mark.slow
 
 FEED = "secured"
-IDLE = ("--until-idle", "5")
-PRODUCED = ("produce", "synthetic", "--feed", FEED, "--instruments", "6", "--seed", "7", "--demo", "--back-date", "120")
+IDLE = ("--until-idle", "3")
+PRODUCED = ("produce", "synthetic", "--feed", FEED, "--instruments", "6", "--seed", "7", "--demo", "--back-date", "60")
 RUN: dict[str, tuple[str, ...]] = {
-    "producer": (*PRODUCED, "--seconds", "6", "--json"),
+    "producer": (*PRODUCED, "--seconds", "3", "--json"),
     "engine": ("run", "engine", "--feed", FEED, "--instance", "one", *IDLE, "--quiet", "--json"),
     "paper": ("run", "paper", "--feed", FEED, "--instance", "one", *IDLE, "--quiet", "--json"),
     "cases": ("run", "cases", *IDLE, "--quiet", "--json"),
@@ -79,7 +79,9 @@ def test_every_service_works_with_the_least_rights_and_is_denied_nothing(
     def configured(service: str) -> Settings:
         found = settings_of(secure, service)
         return msgspec.structs.replace(
-            found, elasticsearch=msgspec.structs.replace(found.elasticsearch, url=elasticsearch, prefix="secured")
+            found,
+            elasticsearch=msgspec.structs.replace(found.elasticsearch, url=elasticsearch, prefix="secured"),
+            canary=msgspec.structs.replace(found.canary, due_s=3.0, every_s=3.0),
         )
 
     with ExitStack() as stack:

@@ -1,5 +1,6 @@
 """Kafka with TLS, accounts and rights: who comes in and how, what a refusal says, and a password changed on the way."""
 
+import os
 import stat
 import subprocess
 import threading
@@ -9,19 +10,39 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from infra.embedded import jars, java
 from producers.live import Show, run_synthetic
 from producers.synthetic import SyntheticConfig
 from tapewatch import kafka, topics
-from tapewatch.access import acls
+from tapewatch.access import acls, java_clients
 from tapewatch.access.login import LoginError
 from tapewatch.access.services import Right
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.topics import TopicSpec
-from tests.integration.secure_stack import Secure, environment, ran, running, words
+from tests.integration.secure_stack import REAUTH_MS, Secure, environment, ran, running, words
 
 # Seconds of start-up: a broker with TLS and rights is another one than the session's.
 pytestmark = pytest.mark.slow
+
+REAUTH_S = 1.2 * REAUTH_MS / 1000
+TURNS = 3 if os.environ.get("TAPEWATCH_TEST_LONG") else 1
+NAMES = """
+import java.io.FileReader;
+import java.util.Properties;
+import org.apache.kafka.clients.admin.Admin;
+
+public class Names {
+    public static void main(String[] words) throws Exception {
+        Properties given = new Properties();
+        given.load(new FileReader(words[1]));
+        given.put("bootstrap.servers", words[0]);
+        try (Admin client = Admin.create(given)) {
+            client.listTopics().names().get().forEach(System.out::println);
+        }
+    }
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +95,28 @@ def test_a_client_without_a_name_is_not_let_in(secure: Secure) -> None:
 def test_an_account_comes_in_by(way: str, secure: Secure, topic: str) -> None:
     access = {"password": secure.of, "token": secure.by_token, "certificate": secure.by_certificate}[way]
     assert said(access("engine"), topic, way.encode()) == [way.encode()]
+
+
+@pytest.mark.long
+def test_a_client_in_java_comes_in_by_the_same_settings(secure: Secure, topic: str, tmp_path) -> None:
+    access = secure.of("engine").kafka
+    file = tmp_path / "client.properties"
+    file.write_text("".join(f"{key}={value}\n" for key, value in java_clients.properties(access).items()))
+    program = tmp_path / "Names.java"
+    program.write_text(NAMES)
+    words = [
+        str(java.find("").path),
+        "-Xmx128m",
+        "-cp",
+        f"{jars.ensure()}/*",
+        str(program),
+        access.bootstrap,
+        str(file),
+    ]
+    listed = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    if "jdk.compiler" in listed.stderr:
+        pytest.skip("this Java runtime cannot compile")
+    assert topic in listed.stdout.split(), listed.stderr
 
 
 def test_a_wrong_password_is_named_and_so_is_its_file(secure: Secure, tmp_path) -> None:
@@ -130,7 +173,7 @@ def test_a_missing_right_is_named_at_the_start_and_nothing_is_lost(secure: Secur
     assert "Traceback" not in refused.stderr
     done = ran(secure.of("engine"), tmp_path, *command)
     assert done.returncode == 0, done.stderr
-    assert msgspec.json.decode(done.stdout)["rows"] == sum(sent.rows.values())
+    assert msgspec.json.decode(done.stdout)["rows"] == sum(sent.rows.values()) + sent.heartbeats
 
 
 def test_a_transactional_id_that_is_not_ones_own_is_named(secure: Secure, tmp_path) -> None:
@@ -166,12 +209,18 @@ def test_rights_are_given_told_and_taken_by_command(secure: Secure, tmp_path) ->
 def test_a_password_changed_under_a_running_producer_and_engine_loses_nothing(secure: Secure, tmp_path) -> None:
     feed, stop = f"f{uuid.uuid4().hex[:8]}", threading.Event()
     log = tmp_path / "engine.log"
-    command = words("run", "engine", "--feed", feed, "--instance", "two", "--until-idle", "6", "--quiet", "--json")
+    command = words("run", "engine", "--feed", feed, "--instance", "two", "--until-idle", "4", "--quiet", "--json")
     variables = environment(secure.of("engine"), tmp_path / "engine") | {"TAPEWATCH_LOG_LEVEL": "info"}
     summary: list = []
 
     def send() -> None:
-        show = Show(config=SyntheticConfig(instruments=4, warmup_s=5.0), seed=5, feed=feed, back_date_s=5, seconds=14)
+        show = Show(
+            config=SyntheticConfig(instruments=4, warmup_s=5.0),
+            seed=5,
+            feed=feed,
+            back_date_s=5,
+            seconds=4 + round(TURNS * REAUTH_S * 1.5),
+        )
         summary.append(run_synthetic(secure.of("producer"), show, stop=stop, rate=True, say=lambda _: None))
 
     sending = threading.Thread(target=send)
@@ -179,7 +228,7 @@ def test_a_password_changed_under_a_running_producer_and_engine_loses_nothing(se
         engine = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=errors)
         try:
             sending.start()
-            for _ in range(2):
+            for _ in range(TURNS):
                 # Longer than a session lasts: what was open has to prove itself with the new password.
                 WALL.sleep(REAUTH_S)
                 before = [(secure.folder / f"{name}.password").read_text() for name in ("engine", "producer")]
@@ -194,15 +243,12 @@ def test_a_password_changed_under_a_running_producer_and_engine_loses_nothing(se
             stop.set()
             engine.kill()
     assert engine.returncode == 0, log.read_text()
-    assert msgspec.json.decode(told)["rows"] == sum(summary[0].rows.values())
+    assert msgspec.json.decode(told)["rows"] == sum(summary[0].rows.values()) + summary[0].heartbeats
     assert "the password was renewed" in log.read_text()
     with pytest.raises(LoginError):
         old = tmp_path / "old"
         old.write_text(before[0])
         kafka.existing_topics(kafka.admin(secure.of("engine", password_file=str(old))))
-
-
-REAUTH_S = 4.0
 
 
 def test_settings_that_do_not_fit_are_refused_before_anything_is_asked(secure: Secure) -> None:
