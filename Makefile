@@ -1,6 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Each makes the environment in .venv first, once.
 # Arguments are passed on: make demo ARGS="--seconds 60 --json"
-.PHONY: setup demo test check check-pages soak bench clean
+.PHONY: setup demo test check check-pages soak bench audit sbom wheel clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -47,6 +47,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/tapewatch contract --check
 	$(BIN)/python -m streams.engine.features_page --check
+	$(BIN)/python -m infra.rights_page --check
 	@$(MAKE) --no-print-directory check-pages
 
 # The pages' types, and that vendor/ is what the locked packages give.
@@ -60,6 +61,29 @@ soak: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/tapewatch bench $(or $(ARGS),engine)
+
+# What is known against the packages that are installed. Both ask over the network; the findings are printed, all of them.
+AUDIT := $(VENV)/.audit
+$(AUDIT): pyproject.toml $(STAMP)
+	@if test -x $(BIN)/uv; then $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[audit]' >&2; \
+	else $(BIN)/python -m pip install --quiet -e '.[audit]' >&2; fi
+	@touch $(AUDIT)
+
+audit: $(AUDIT)
+	@found=0; $(BIN)/python -m pip_audit --skip-editable --progress-spinner off $(ARGS) || found=1; \
+	for lock in $$(git ls-files '*package-lock.json'); do \
+	  if command -v npm >/dev/null; then echo "npm audit: $$lock"; (cd "$$(dirname "$$lock")" && npm audit) || found=1; \
+	  else echo "audit: no npm here, $$lock is not looked at" >&2; fi; done; exit $$found
+
+sbom: $(AUDIT)
+	@mkdir -p dist
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o dist/tapewatch.cdx.json $(BIN)/python
+	@echo dist/tapewatch.cdx.json
+
+# The time of the newest commit in every file of it: the same commit gives the same bytes.
+wheel: $(AUDIT)
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --wheel --no-isolation --outdir dist . >&2
+	@ls dist/*.whl
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

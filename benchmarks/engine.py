@@ -64,6 +64,7 @@ class EngineResult(msgspec.Struct, frozen=True):
 
     bench: str
     stages: str
+    broker: str
     runs: int
     quotes_per_s: Figure
     cpu_ns_per_quote: Figure
@@ -80,7 +81,7 @@ class EngineResult(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         """For people."""
-        lines = [f"{self.stages}, {self.runs} runs: median (least to most)"]
+        lines = [f"{self.stages}, {self.broker}, {self.runs} runs: median (least to most)"]
         for count, size in self.instruments.items():
             rate, cpu = size.quotes_per_s, size.cpu_ns_per_quote
             lines.append(
@@ -122,6 +123,7 @@ def bench(
     return EngineResult(
         bench="engine",
         stages=STAGES[stages],
+        broker="TLS, SCRAM, the engine's own rights" if settings.embedded.secure else "plain text",
         runs=runs,
         quotes_per_s=main.quotes_per_s,
         cpu_ns_per_quote=main.cpu_ns_per_quote,

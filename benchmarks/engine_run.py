@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.quotes import START_NS, Shape
-from benchmarks.stack import command, environment
+from benchmarks.stack import as_engine, command, environment
 from streams.engine.judging import KMEANS
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
@@ -72,7 +72,7 @@ def run_engine(settings: Settings, shape: Shape, group: str) -> Run:
 def engine_process(settings: Settings, group: str, longest_s: float = LONGEST_S) -> tuple[dict[str, Any], int]:
     """Start the engine, wait until it has been idle; its totals, and its resident memory at the end, bytes."""
     words = command("run", "engine", "--instance", "bench", "--until-idle", str(IDLE_S), "--quiet", "--json")
-    variables = environment(settings, ENGINE_GROUP=group)
+    variables = environment(as_engine(settings, group), ENGINE_GROUP=group)
     process = subprocess.Popen(words, env=variables, cwd=settings.data, stdout=subprocess.PIPE)  # noqa: S603 - our own words
     rss = 0
     deadline = time.monotonic() + longest_s

@@ -5,11 +5,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
 from infra import embedded
+from tapewatch.access import acls
+from tapewatch.kafka_settings import of_embedded, password_file
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
+from tapewatch.settings_environment import environment_of
 
 _ENTRY = "from tapewatch.cli import main; raise SystemExit(main())"
 
@@ -23,13 +27,36 @@ def own_stack(settings: Settings) -> Iterator[Settings]:
             manager = embedded.session(own, report)
             addresses = manager.__enter__()
         try:
+            access = KafkaSettings(bootstrap=addresses.bootstrap)
+            if addresses.kafka_accounts:
+                access = of_embedded(access, Path(addresses.kafka_accounts))
             yield msgspec.structs.replace(
                 own,
-                kafka=KafkaSettings(bootstrap=addresses.bootstrap),
+                kafka=access,
                 postgres=PostgresSettings(url=addresses.postgres_url),
             )
         finally:
             manager.__exit__(None, None, None)
+
+
+def as_account(settings: Settings, user: str) -> Settings:
+    """These settings for a process that comes under its own name; the same where the broker asks nobody."""
+    access = settings.kafka
+    if not access.password_file:
+        return settings
+    file = str(password_file(Path(access.password_file).parent, user))
+    return msgspec.structs.replace(settings, kafka=msgspec.structs.replace(access, user=user, password_file=file))
+
+
+def as_engine(settings: Settings, group: str) -> Settings:
+    """These settings for an engine under its own name, which may then work in this group and no other; the same where
+    the broker asks nobody.
+    """
+    if not settings.kafka.password_file:
+        return settings
+    own = msgspec.structs.replace(settings, engine=msgspec.structs.replace(settings.engine, group=group))
+    acls.carry_out(settings, acls.plan(own, {"engine": acls.principal("engine")}, prune=True))
+    return as_account(settings, "engine")
 
 
 def command(*words: str) -> list[str]:
@@ -47,4 +74,5 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "EMBEDDED_KAFKA_HEAP_MB": str(settings.embedded.kafka_heap_mb),
         **more,
     }
-    return {**kept, **{f"TAPEWATCH_{name}": value for name, value in ours.items()}}
+    access = environment_of(Settings(kafka=settings.kafka))
+    return {**kept, **access, **{f"TAPEWATCH_{name}": value for name, value in ours.items()}}

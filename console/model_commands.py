@@ -7,6 +7,7 @@ import sys
 from console.routing import RefusedError
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
+from tapewatch.settings_environment import environment_of
 
 KEPT_S = 30
 PATIENCE_S = 60.0
@@ -59,5 +60,4 @@ class Models:
 
 def _addresses(settings: Settings) -> dict[str, str]:
     """Where our own settings point, for a process that reads them anew."""
-    said = {"TAPEWATCH_DATA": str(settings.data_path), "TAPEWATCH_KAFKA_BOOTSTRAP": settings.kafka.bootstrap}
-    return {name: value for name, value in said.items() if value}
+    return environment_of(Settings(data=str(settings.data_path), kafka=settings.kafka))

@@ -8,6 +8,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from tapewatch import kafka, topics
+from tapewatch.access.login import explained
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
@@ -166,6 +167,8 @@ def sound(batch: Iterable[Message], log: Log) -> Iterator[Message]:
             yield message
         elif lost_place(message.error()):
             raise replaced(message.error())
+        elif (refused := explained(KafkaException(message.error()))) is not None:
+            raise refused
         elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:
             raise TapewatchError(
                 f"{message.topic()}[{message.partition()}] no longer has the records that come next",

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sink": ("sinks.commands.sink", "keep topics in stores; bring alerts to subscribers; send orders to a venue"),
     "subscriptions": ("tapewatch.commands.subscriptions", "who is told of which alerts; what was sent; send again"),
     "db": ("infra.commands.db", "migrate the database, drop old partitions"),
+    "acl": ("infra.commands.acl", "Kafka: the least rights of each service, accounts and passwords"),
     "kibana": ("infra.commands.kibana", "write Kibana dashboards, or install them"),
     "tail": ("tapewatch.commands.tail", "show any topic readably, frames included"),
     "train": ("streams.commands.train", "train a model, or every model that forecasts, each day"),
@@ -90,12 +91,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         loaded = settings.load(args.settings, flags={"data": args.data})
         logs.configure(loaded.log)
         return int(importlib.import_module(COMMANDS[args.command][0]).run(args, loaded))
-    except TapewatchError as error:
-        print(f"tapewatch: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"  next: {error.hint}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 141
+    except TapewatchError as error:
+        return _failed(error)
+    except Exception as error:
+        from tapewatch.access.login import explained
+
+        refused = explained(error)
+        if refused is None:
+            raise
+        return _failed(refused)
+
+
+def _failed(error: TapewatchError) -> int:
+    """Say what went wrong and what to do; the exit status."""
+    print(f"tapewatch: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  next: {error.hint}", file=sys.stderr)
+    return 1

@@ -8,11 +8,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tapewatch import logs, topics
+from tapewatch.access import login, renewal
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
 TIMEOUT_S = 15.0
+REFUSED_S = 4.0
+"""A refused login is tried again so long: a password may just be on its way into its file."""
 STATISTICS_MS = 1_000
 ASKED_AGAIN_S = 3.0
 """How often a broker that is away is asked for, where it is waited for."""
@@ -51,14 +54,36 @@ _NOT_READY = (
 )
 
 
-def _common(settings: Settings) -> dict[str, Any]:
-    """Properties of every client."""
-    return {"bootstrap.servers": settings.bootstrap(), "log_level": 2, **settings.kafka.client}
+class _Producer(Producer):  # type: ignore[misc]  # the library is taken as Any
+    """A producer that can be told of a new password."""
+
+
+class _Consumer(Consumer):  # type: ignore[misc]  # the same
+    """A consumer that can be told of a new password until it is closed."""
+
+    def close(self) -> None:
+        """Give it back."""
+        renewal.forget(self)
+        super().close()
+
+
+def _client(kind: Any, settings: Settings, properties: dict[str, Any]) -> Any:
+    """A client that logs in as the settings say, hears of new passwords and can say why it is refused."""
+    access = settings.kafka_login()
+    given = login.properties(access)
+    common = {"bootstrap.servers": settings.bootstrap(), "log_level": 2, **given, **access.client}
+    if not given:
+        return kind({**common, **properties})
+    refusals = login.Refusals(access)
+    client = kind({**common, "error_cb": refusals, **properties})
+    client.refusals = refusals
+    renewal.follow(client, access, given.get("sasl.password", ""))
+    return client
 
 
 def admin(settings: Settings, **properties: Any) -> AdminClient:
     """An administrative client; `properties` as a producer's."""
-    return AdminClient({**_common(settings), **_dotted(properties)})
+    return _client(AdminClient, settings, _dotted(properties))
 
 
 def producer(settings: Settings, told: Callable[[str], None] | None = None, **properties: Any) -> Producer:
@@ -66,16 +91,17 @@ def producer(settings: Settings, told: Callable[[str], None] | None = None, **pr
 
     told : given librdkafka's statistics every second, while the producer is polled
     """
-    return Producer(
+    return _client(
+        _Producer,
+        settings,
         {
-            **_common(settings),
             "enable.idempotence": True,
             "message.max.bytes": 16_000_000,
             "queue.buffering.max.kbytes": 262_144,
             "queue.buffering.max.messages": 500_000,
             **_statistics(told),
             **_dotted(properties),
-        }
+        },
     )
 
 
@@ -89,9 +115,10 @@ def consumer(
 
     told : given librdkafka's statistics every second, while the consumer is polled
     """
-    return Consumer(
+    return _client(
+        _Consumer,
+        settings,
         {
-            **_common(settings),
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -104,7 +131,7 @@ def consumer(
             "queued.max.messages.kbytes": READ_AHEAD_KB,
             **_statistics(told),
             **_dotted(properties),
-        }
+        },
     )
 
 
@@ -142,9 +169,9 @@ def create_topics(settings: Settings, specs: Iterable[topics.TopicSpec]) -> list
             created.append(name)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise TapewatchError(
-                    f"cannot create topic {name}: {error}", "Check the broker's log and rights."
-                ) from error
+                may = error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED
+                hint = "Check the broker's log." if may else login.APPLY
+                raise TapewatchError(f"cannot create topic {name}: {error}", hint) from error
     _await_leaders(client, list(wanted))
     return created
 
@@ -174,14 +201,38 @@ def await_broker(settings: Settings, stop: threading.Event) -> bool:
 
 
 def existing_topics(client: AdminClient, patience_s: float = TIMEOUT_S) -> dict[str, int]:
-    """Topic name -> number of partitions. BrokerAwayError where no broker answers for `patience_s` seconds."""
+    """Topic name -> number of partitions. BrokerAwayError where no broker answers for `patience_s` seconds, LoginError
+    where it refuses us.
+    """
     try:
-        found = client.list_topics(timeout=patience_s).topics
+        found = _described(client, patience_s).topics
     except KafkaException as error:
         raise BrokerAwayError(
             f"Kafka does not answer: {error}", "Run `tapewatch status`; start it with `tapewatch up`."
         ) from error
     return {name: len(topic.partitions) for name, topic in found.items()}
+
+
+def _described(client: AdminClient, patience_s: float) -> Any:
+    """The cluster's metadata. A client whose login is refused says so after REFUSED_S, and not just that nobody
+    answers.
+    """
+    refusals = getattr(client, "refusals", None)
+    if refusals is None:
+        return client.list_topics(timeout=patience_s)
+    began, refusals.last = WALL.now(), None
+    while True:
+        try:
+            return client.list_topics(timeout=min(patience_s, REFUSED_S / 2))
+        except KafkaException:
+            if isinstance(client, AdminClient):
+                client.poll(0)
+            waited_s = (WALL.now() - began) / NANOS
+            if refusals.last is not None and waited_s >= min(patience_s, REFUSED_S):
+                raise refusals.last from None
+            if waited_s >= patience_s:
+                raise
+            renewal.look()
 
 
 def read_range(reader: Consumer, topic: str, partition: int, start: int, end: int) -> Generator[Message, None, None]:

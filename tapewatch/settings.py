@@ -15,6 +15,8 @@ import msgspec
 
 from tapewatch.errors import SettingsError, TapewatchError
 from tapewatch.forecast_settings import ForecastSettings, NewsSettings
+from tapewatch.kafka_settings import KafkaSettings as KafkaSettings
+from tapewatch.kafka_settings import of_embedded
 from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.reach_settings import (
     CanarySettings,
@@ -39,17 +41,6 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
-class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to reach Kafka.
-
-    bootstrap : host:port list; empty means the embedded stack of this data folder
-    client : further librdkafka properties for every client (security.protocol and the like)
-    """
-
-    bootstrap: str = ""
-    client: dict[str, str] = {}
-
-
 class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to reach PostgreSQL.
 
@@ -69,6 +60,8 @@ class EmbeddedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     elasticsearch_port : 0 takes a free port; elasticsearch_heap_mb : JVM heap of Elasticsearch, MiB
     elasticsearch_java : java executable of a JDK for it; empty means the newest one found
     wait_s : how long a command that needs the stack waits for it to come up, s
+    secure : Kafka with TLS, accounts and rights, as `up --secure` says
+    kafka_properties : further properties of the broker
     """
 
     kafka_port: Port = 0
@@ -80,6 +73,8 @@ class EmbeddedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     elasticsearch_heap_mb: Positive = 512
     elasticsearch_java: str = ""
     wait_s: NotNegative = 0.0
+    secure: bool = False
+    kafka_properties: dict[str, str] = {}
 
 
 class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -261,6 +256,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def bootstrap(self) -> str:
         """Kafka addresses: the setting, or the running embedded stack of the data folder."""
         return self.kafka.bootstrap or Addresses.running(self.data_path, self.embedded.wait_s).bootstrap
+
+    def kafka_login(self) -> KafkaSettings:
+        """How to log in at Kafka: the settings, completed by what the running embedded stack asks for."""
+        if self.kafka.bootstrap:
+            return self.kafka
+        folder = Addresses.running(self.data_path, self.embedded.wait_s).kafka_accounts
+        return of_embedded(self.kafka, Path(folder)) if folder else self.kafka
 
     def postgres_url(self) -> str:
         """SQLAlchemy URL: the setting, or the running embedded stack of the data folder."""

@@ -31,6 +31,7 @@ class Addresses(msgspec.Struct, frozen=True):
     pids : process id by part (supervisor, kafka, postgres, elasticsearch); started : their start times, see
         `started_at`
     elasticsearch_url : http://..., empty where the stack runs without it
+    kafka_accounts : folder of the broker's authority and the accounts' passwords, empty where it asks nobody who he is
     """
 
     bootstrap: str
@@ -38,6 +39,7 @@ class Addresses(msgspec.Struct, frozen=True):
     pids: dict[str, int] = {}
     started: dict[str, int] = {}
     elasticsearch_url: str = ""
+    kafka_accounts: str = ""
 
     def lives(self, part: str) -> bool:
         """Whether the process of this part is still the one that was started."""

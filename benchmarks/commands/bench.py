@@ -85,6 +85,11 @@ def _configure_engine(parser: argparse.ArgumentParser) -> None:
         help="features: features and K-means scores, scenarios off; ddqn: and a policy that "
         "decides on every row; all: as shipped (default: %(default)s)",
     )
+    parser.add_argument(
+        "--secure",
+        action="store_true",
+        help="a broker with TLS, SCRAM and the least rights: compare with a run without",
+    )
     parser.add_argument("--profile", action="store_true", help="nanoseconds of CPU a row by stage instead")
     _configure_output(parser)
 
@@ -156,6 +161,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     elif args.profile:
         result = profile.bench(settings, args.instruments[0], args.seed, args.share, say)
     else:
+        if args.secure:
+            changed = msgspec.structs.replace(settings.embedded, secure=True)
+            settings = msgspec.structs.replace(settings, embedded=changed)
         result = engine.bench(settings, args.instruments, args.runs, args.seed, args.share, args.stages, say)
     if args.out:
         args.out.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")

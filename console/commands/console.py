@@ -7,6 +7,7 @@ import sys
 
 import msgspec
 
+from tapewatch.access.check import check
 from tapewatch.errors import TapewatchError
 from tapewatch.monitoring import add_flag, asked
 from tapewatch.settings import Settings
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     )
     settings = msgspec.structs.replace(settings, console=wanted)
     serve.check(wanted)
+    check(settings, "console")
     made = opening.open_accounts(settings, args.open_account)
 
     def opened(address: str) -> None:

@@ -23,6 +23,7 @@ from infra.embedded.layout import SOCKET_NAME, Layout, write_private
 from tapewatch import kafka, settings, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.kafka_settings import KafkaSettings
 from tapewatch.settings import Settings
 
 PROGRAM = (sys.executable, "-P", "-m", "tapewatch")
@@ -135,7 +136,7 @@ class Site:
         if self.has_search:
             self._start_search()
         self._await(lambda: database.create(self._database), "PostgreSQL")
-        self._await(lambda: all(is_healthy(f"{HOST}:{node.direct}") for node in self._nodes), "Kafka")
+        self._await(lambda: all(is_healthy(KafkaSettings(f"{HOST}:{node.direct}")) for node in self._nodes), "Kafka")
         self._await(lambda: len(self._client().list_topics(timeout=10).brokers) == cluster.BROKERS, "three brokers")
         if self.has_search:
             url = f"http://{HOST}:{self.ports['elasticsearch']}"

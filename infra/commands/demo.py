@@ -41,12 +41,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--live-sim", action="store_true", help="run every live source too, each against its simulated venue"
     )
     parser.add_argument("--no-console", action="store_true", help="without cases and the web console")
+    parser.add_argument(
+        "--secure", action="store_true", help="Kafka with TLS, an account and the least rights for each process"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the stack running at the end")
     parser.epilog = _EPILOG
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run the demo and print what came out."""
+    if args.secure:
+        settings = msgspec.structs.replace(settings, embedded=msgspec.structs.replace(settings.embedded, secure=True))
     wishes = Wishes(
         seconds=args.seconds,
         seed=args.seed,

@@ -22,15 +22,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with", dest="extra", choices=["elasticsearch"], help="start this too (as embedded.elasticsearch = true)"
     )
+    parser.add_argument(
+        "--secure",
+        action="store_true",
+        help="Kafka asks who comes: TLS, an account and the least rights for each service (as embedded.secure = true)",
+    )
     parser.epilog = "example: tapewatch up --with elasticsearch && tapewatch status"
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Start or find the stack and print its addresses."""
-    if args.extra:
-        settings = msgspec.structs.replace(
-            settings, embedded=msgspec.structs.replace(settings.embedded, elasticsearch=True)
-        )
+    asked = {"elasticsearch": bool(args.extra), "secure": args.secure}
+    changes = {name: True for name, wanted in asked.items() if wanted}
+    settings = msgspec.structs.replace(settings, embedded=msgspec.structs.replace(settings.embedded, **changes))
     before = embedded.running(settings.data_path)
     with embedded.shown() as report:
         addresses = embedded.start(settings, report, owner_pid=os.getpid() if args.foreground else None)
@@ -46,11 +50,15 @@ def _show(addresses: Addresses, as_json: bool) -> None:
         found = {"bootstrap": addresses.bootstrap, "postgres_url": addresses.postgres_url}
         if addresses.elasticsearch_url:
             found["elasticsearch_url"] = addresses.elasticsearch_url
+        if addresses.kafka_accounts:
+            found["kafka_accounts"] = addresses.kafka_accounts
         print(json.dumps(found))
     else:
         print(f"kafka          {addresses.bootstrap}\npostgres       {addresses.postgres_url}")
         if addresses.elasticsearch_url:
             print(f"elasticsearch  {addresses.elasticsearch_url}")
+        if addresses.kafka_accounts:
+            print(f"accounts       {addresses.kafka_accounts}: `kafka.user` names one, `admin` is taken otherwise")
     sys.stdout.flush()
 
 

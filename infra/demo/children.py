@@ -12,6 +12,7 @@ import msgspec
 
 from infra.demo.plan import PROGRAM
 from infra.embedded import launch
+from tapewatch.access.services import service_of
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
@@ -70,10 +71,11 @@ class Family:
     """All children of one demo. Start them from the main thread: the kernel counts its end as ours.
 
     common : options before every command; logs : folder of their logs; environment : added to ours
+    named : each comes to Kafka as the service that it is
     """
 
-    def __init__(self, common: Sequence[str], logs: Path, environment: Mapping[str, str]) -> None:
-        self._common, self._logs = tuple(common), logs
+    def __init__(self, common: Sequence[str], logs: Path, environment: Mapping[str, str], named: bool) -> None:
+        self._common, self._logs, self._named = tuple(common), logs, named
         self._environment = {**os.environ, **environment}
         self._children: list[Child] = []
 
@@ -81,6 +83,8 @@ class Family:
         """Start `tapewatch WORDS`, in a session of its own so that a terminal's Ctrl-C reaches us alone."""
         self._logs.mkdir(parents=True, exist_ok=True)
         log, output = self._logs / f"demo-{name}.log", self._logs / f"demo-{name}.json"
+        user = service_of(words) if self._named else ""
+        own = {"TAPEWATCH_KAFKA_USER": user} if user else {}
         become = [sys.executable, "-IS", launch.__file__, str(os.getpid()), str(int(signal.SIGKILL)), str(os.geteuid())]
         with log.open("wb") as errors, output.open("wb") as answers:
             process = subprocess.Popen(  # noqa: S603 - our own words
@@ -88,7 +92,7 @@ class Family:
                 stdin=subprocess.DEVNULL,
                 stdout=answers,
                 stderr=errors,
-                env={**self._environment, **(environment or {})},
+                env={**self._environment, **own, **(environment or {})},
                 start_new_session=True,
             )
         child = Child(name, process, log, output)

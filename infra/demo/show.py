@@ -96,7 +96,9 @@ class _Demo:
             "TAPEWATCH_SINK_BATCH_ROWS": str(SINK_ROWS),
             "TAPEWATCH_PAPER_STARTED": "true",
         }
-        family = Family(course.common, self._settings.data_path / "logs", environment)
+        family = Family(
+            course.common, self._settings.data_path / "logs", environment, named=self._settings.embedded.secure
+        )
         try:
             feeds = [] if self._wishes.live_sim else ["--feed", course.feed]
             family.launch("engine", ["run", "engine", "--instance", INSTANCE, *feeds, "--quiet", "--json"])

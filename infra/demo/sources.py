@@ -13,6 +13,8 @@ from confluent_kafka import Producer
 from infra.demo.children import Child, Family
 from infra.demo.plan import PROGRAM, answer
 from tapewatch import kafka
+from tapewatch.access import acls
+from tapewatch.access.services import Right
 from tapewatch.clock import NANOS, WALL
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings
@@ -141,6 +143,9 @@ class Others:
 
     def __init__(self, settings: Settings) -> None:
         kafka.create_topics(settings, [TopicSpec(TOPIC, 1)])
+        if settings.embedded.secure:
+            reads = [Right("topic", TOPIC, "read")]
+            acls.carry_out(settings, [acls.Change("source", acls.principal("source"), reads, [])])
         self._producer: Producer = kafka.producer(settings, linger_ms=5)
         self._session = psycopg2.connect(settings.postgres_url().replace("+psycopg2", "", 1))
         self._session.autocommit = True

@@ -21,10 +21,19 @@ def checks(asked: Asked) -> Iterator[Check]:
         return
     yield look("java", lambda: _java(settings.embedded))
     yield _jars()
+    if settings.embedded.secure:
+        yield _certificates()
     yield look("postgresql programs", lambda: f"PostgreSQL {postgres.VERSION} in {postgres.binaries()}")
     yield look("postgresql user", lambda: f"uid {postgres.user(Layout(settings.data_path))}")
     yield from _ports(settings)
     yield _search(settings.embedded)
+
+
+def _certificates() -> Check:
+    """The library that makes a secure broker's certificates."""
+    ok = find_spec("cryptography") is not None
+    hint = "" if ok else "Run `pip install 'tapewatch[embedded]'`."
+    return Check("cryptography", ok, True, "installed" if ok else "missing", hint)
 
 
 def _java(settings: EmbeddedSettings) -> str:

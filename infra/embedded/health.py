@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from infra.embedded import elasticsearch, kafka, postgres
+from tapewatch.kafka_settings import KafkaSettings, of_embedded
 from tapewatch.stack import Addresses
 
 
@@ -21,9 +22,12 @@ class PartHealth(msgspec.Struct, frozen=True):
 
 def parts(addresses: Addresses) -> list[PartHealth]:
     """Ask every part of a stack how it is."""
+    access = KafkaSettings(addresses.bootstrap)
+    if addresses.kafka_accounts:
+        access = of_embedded(access, Path(addresses.kafka_accounts))
     answers = {
         "supervisor": ("", addresses.lives("supervisor")),
-        "kafka": (addresses.bootstrap, addresses.lives("kafka") and kafka.is_healthy(addresses.bootstrap)),
+        "kafka": (addresses.bootstrap, addresses.lives("kafka") and kafka.is_healthy(access)),
         "postgres": (
             addresses.postgres_url,
             addresses.lives("postgres") and postgres.is_healthy(addresses.postgres_url),

@@ -4,6 +4,7 @@ import logging
 import random
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from infra.embedded import class_archive
 from infra.embedded.layout import Layout
 from infra.embedded.storage import DATA, NEW_DATA, NODE, new_id
 from tapewatch.errors import TapewatchError
+from tapewatch.kafka_settings import KafkaSettings
 from tapewatch.settings import EmbeddedSettings
 
 HOST = "127.0.0.1"
@@ -61,15 +63,24 @@ FIXED_PROPERTIES = {
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """The broker's listeners. broker : for clients; controller : the broker's own."""
+    """The broker's listeners. broker : for clients; controller : the broker's own
+
+    certificates : for itself and whoever comes by certificate, where it asks who comes, else 0
+    """
 
     broker: int
     controller: int
+    certificates: int = 0
 
     @property
     def bootstrap(self) -> str:
         """Address for clients."""
         return f"{HOST}:{self.broker}"
+
+    @property
+    def by_certificate(self) -> str:
+        """Address for who comes by certificate."""
+        return f"{HOST}:{self.certificates}"
 
 
 def choose_ports(settings: EmbeddedSettings, layout: Layout) -> Ports:
@@ -83,6 +94,9 @@ def choose_ports(settings: EmbeddedSettings, layout: Layout) -> Ports:
         last = Ports(0, 0)
     broker = free_port("kafka_port", settings.kafka_port, last.broker, 0)
     ports = Ports(broker, free_port("controller_port", settings.controller_port, last.controller, broker))
+    if settings.secure:
+        taken = last.certificates if last.certificates not in (broker, ports.controller) else 0
+        ports = msgspec.structs.replace(ports, certificates=free_port("kafka_port", 0, taken, ports.controller))
     layout.ports_file.write_bytes(msgspec.json.encode(ports))
     return ports
 
@@ -116,32 +130,37 @@ def free_port(key: str, fixed: int, last: int, taken: int) -> int:
     return port
 
 
-def write_properties(layout: Layout, ports: Ports, folder: str = DATA) -> Path:
+def write_properties(layout: Layout, ports: Ports, more: Mapping[str, object], folder: str = DATA) -> Path:
     """Write the broker's properties; `folder` is relative to its working folder, since a path would need escaping."""
+    places = {"PLAINTEXT": ports.broker}
+    if ports.certificates:
+        places = {"ACCOUNTS": ports.broker, "CERTIFICATES": ports.certificates}
+    listeners = ",".join(f"{name}://{HOST}:{port}" for name, port in places.items())
     properties = FIXED_PROPERTIES | {
-        "listeners": f"PLAINTEXT://{HOST}:{ports.broker},CONTROLLER://{HOST}:{ports.controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{ports.broker}",
+        "listeners": f"{listeners},CONTROLLER://{HOST}:{ports.controller}",
+        "advertised.listeners": listeners,
         # A static quorum takes its port from here at every start; a dynamic one keeps what it was formatted with.
         "controller.quorum.voters": f"{NODE}@{HOST}:{ports.controller}",
         "log.dirs": folder,
+        **more,
     }
     path = layout.kafka / ("server.properties" if folder == DATA else "format.properties")
     path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
     return path
 
 
-def format_command(layout: Layout, ports: Ports, java: str, jars: Path) -> list[str]:
+def format_command(layout: Layout, ports: Ports, java: str, jars: Path, more: Mapping[str, object]) -> list[str]:
     """Command that formats storage in `storage.NEW_DATA`."""
     shutil.rmtree(layout.kafka / NEW_DATA, ignore_errors=True)
-    properties = write_properties(layout, ports, NEW_DATA)
+    properties = write_properties(layout, ports, more, NEW_DATA)
     shared = class_archive.archive_file(jars, java)
     archive = [f"-XX:SharedArchiveFile={shared}", "-Xlog:cds=off"] if shared.exists() else []
     tool = [java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *archive, "-cp", f"{jars}/*"]
     return [*tool, "kafka.tools.StorageTool", "format", "-t", new_id(), "-c", properties.name]
 
 
-def command(layout: Layout, ports: Ports, java: str, jars: Path, heap_mb: int) -> list[str]:
-    """Command that runs the broker, to be started in its working folder."""
+def command(layout: Layout, ports: Ports, java: str, jars: Path, heap_mb: int, more: Mapping[str, object]) -> list[str]:
+    """Command that runs the broker, to be started in its working folder. more : properties beside the usual"""
     return [
         java,
         f"-Xmx{heap_mb}m",
@@ -156,20 +175,22 @@ def command(layout: Layout, ports: Ports, java: str, jars: Path, heap_mb: int) -
         "-cp",
         f"{jars}/*",
         "kafka.Kafka",
-        write_properties(layout, ports).name,
+        write_properties(layout, ports, more).name,
     ]
 
 
-def is_healthy(bootstrap: str, timeout: float = 3.0) -> bool:
-    """Whether a broker answers there and counts itself as part of the cluster."""
+def is_healthy(access: KafkaSettings, timeout: float = 3.0) -> bool:
+    """Whether a broker answers there, lets us in and counts itself as part of the cluster."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
-    host, _, port = bootstrap.rpartition(":")
+    from tapewatch.access import login
+
+    host, _, port = access.bootstrap.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout).close()
         quiet = logging.getLogger("tapewatch.embedded.kafka")
-        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}, logger=quiet)
-        return bool(admin.list_topics(timeout=timeout).brokers)
-    except (OSError, KafkaException):
+        words = {"bootstrap.servers": access.bootstrap, "log_level": 0, **login.properties(access)}
+        return bool(AdminClient(words, logger=quiet).list_topics(timeout=timeout).brokers)
+    except (OSError, KafkaException, TapewatchError):
         return False

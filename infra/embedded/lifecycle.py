@@ -54,6 +54,7 @@ def start(settings: Settings, progress: Report = silent, owner_pid: int | None =
             java=str(runtime.path),
             jars=str(jars.ensure(report=progress)),
             settings=settings.embedded,
+            topics=settings.topics,
             search_java=str(search.path) if search else "",
             search_home=str(elasticsearch_home.ensure(str(search.path), progress)) if search else "",
             owner=owner_pid or 0,
@@ -96,6 +97,11 @@ def _fitting(found: Addresses, settings: Settings) -> Addresses:
         raise TapewatchError(
             f"the stack in {settings.data_path} runs without Elasticsearch",
             "Run `tapewatch down`, then `tapewatch up --with elasticsearch`: topics and tables stay.",
+        )
+    if settings.embedded.secure and not found.kafka_accounts:
+        raise TapewatchError(
+            f"the stack in {settings.data_path} asks nobody who he is",
+            "Run `tapewatch down`, then `tapewatch up --secure`: topics and tables stay.",
         )
     return found
 

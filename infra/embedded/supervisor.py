@@ -15,11 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded import class_archive, elasticsearch, kafka, postgres, storage
+from infra.embedded import class_archive, elasticsearch, kafka, postgres, security, storage
 from infra.embedded.layout import Layout, locked, write_private
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.settings import EmbeddedSettings
+from tapewatch.kafka_settings import KafkaSettings
+from tapewatch.settings import EmbeddedSettings, TopicSettings
 from tapewatch.stack import Addresses, started_at
 
 TICK = 0.1
@@ -38,6 +39,7 @@ LARGE_LOG = 10 * 1024 * 1024
 class Plan(msgspec.Struct, frozen=True):
     """What to start. data : data folder; java : executable; jars : folder of the class path; settings : of the stack
 
+    topics : how a secure broker's topics are made
     search_java, search_home : executable and home of Elasticsearch; empty where it is not wanted
     owner, owner_started : process that must outlive the stack, with its start time; 0 where there is none
     """
@@ -46,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True):
     java: str
     jars: str
     settings: EmbeddedSettings
+    topics: TopicSettings
     search_java: str = ""
     search_home: str = ""
     owner: int = 0
@@ -102,6 +105,8 @@ def _supervise(plan: Plan, status: int) -> None:
             _start_search(plan, layout, search, parts)
         _start(plan, layout, ports, parts, status)
         _await_health(layout, ports, parts, search)
+        if ports.certificates:
+            security.open_accounts(layout, ports.by_certificate, plan.topics)
         addresses = _announce(layout, ports, parts, search)
         _tell(status, Status(addresses=addresses))
         os.close(status)
@@ -147,14 +152,17 @@ def _start(plan: Plan, layout: Layout, ports: kafka.Ports, parts: dict[str, Part
 
 def _start_broker(plan: Plan, layout: Layout, ports: kafka.Ports, parts: dict[str, Part]) -> None:
     """Start the broker, over storage that is formatted where there is none yet."""
-    jars = Path(plan.jars)
+    jars, more = Path(plan.jars), dict[str, object](plan.settings.kafka_properties)
+    if ports.certificates:
+        security.certify(layout)
+        more = {**security.PROPERTIES, **more}
     if not storage.is_formatted(layout) and not storage.lay_out(layout, jars):
-        tool = kafka.format_command(layout, ports, plan.java, jars)
+        tool = kafka.format_command(layout, ports, plan.java, jars, more)
         if _launch(tool, layout.kafka, layout.logs / _FORMAT_LOG, signal.SIGKILL).wait() != 0:
             raise _failure(layout, _FORMAT_LOG, _UNPREPARED)
         storage.put_in_place(layout)
         storage.remember(layout, jars)
-    broker = kafka.command(layout, ports, plan.java, jars, plan.settings.kafka_heap_mb)
+    broker = kafka.command(layout, ports, plan.java, jars, plan.settings.kafka_heap_mb, more)
     process = _launch(broker, layout.kafka, layout.logs / "kafka-console.log", signal.SIGKILL)
     parts["kafka"] = Part(process, signal.SIGTERM, signal.SIGKILL)
 
@@ -211,7 +219,10 @@ def _await_health(layout: Layout, ports: kafka.Ports, parts: dict[str, Part], se
     deadline = WALL.now() + START_SECONDS * NANOS
     while not postgres.create_database(layout):
         _wait(layout, parts, deadline, "postgres.log")
-    while not kafka.is_healthy(ports.bootstrap):
+    access = KafkaSettings(ports.bootstrap)
+    if ports.certificates:
+        access = security.by_certificate(layout, ports.by_certificate)
+    while not kafka.is_healthy(access):
         _wait(layout, parts, deadline, "kafka.log")
     while search and not elasticsearch.is_healthy(elasticsearch.url(search)):
         _wait(layout, parts, deadline, "elasticsearch.log")
@@ -250,7 +261,8 @@ def _announce(layout: Layout, ports: kafka.Ports, parts: dict[str, Part], search
     pids = {"supervisor": os.getpid()} | {name: part.process.pid for name, part in sorted(parts.items())}
     started = {name: started_at(pid) or 0 for name, pid in pids.items()}
     search_url = elasticsearch.url(search) if search else ""
-    addresses = Addresses(ports.bootstrap, postgres.url(layout), pids, started, search_url)
+    accounts = str(security.folder(layout)) if ports.certificates else ""
+    addresses = Addresses(ports.bootstrap, postgres.url(layout), pids, started, search_url, accounts)
     write_private(layout.stack_file, msgspec.json.encode(addresses))
     _log(f"started: {pids}")
     return addresses

@@ -22,6 +22,8 @@ from producers.replay import MAX_SPEED, ReplaySummary, feed_name, replay, source
 from producers.sources import SOURCES
 from producers.synthetic import SyntheticConfig
 from tapewatch import topics
+from tapewatch.access.check import check
+from tapewatch.access.services import service_of
 from tapewatch.errors import TapewatchError
 from tapewatch.monitoring import add_flag, asked
 from tapewatch.settings import Settings
@@ -164,6 +166,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return 0
     if not args.what:
         raise TapewatchError("produce what?", "Name a source; `tapewatch produce --list` shows them.")
+    if not _sends_nothing(args):
+        check(settings, service_of(["produce", args.what]))
     if args.what in SOURCES:
         return int(live_command().run(args, settings, args.what, SOURCES[args.what]))
     stop = until_signal()
@@ -171,6 +175,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return canary.run(args, settings, stop)
     settings = asked(settings, args.metrics)
     return _replay(args, settings, stop) if args.what == "replay" else _synthetic(args, settings, stop)
+
+
+def _sends_nothing(args: argparse.Namespace) -> bool:
+    """Whether Kafka is not needed: a description, a dry run."""
+    return any(getattr(args, name, False) for name in ("describe", "dry_run"))
 
 
 def until_signal() -> threading.Event:

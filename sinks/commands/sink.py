@@ -6,6 +6,7 @@ import signal
 import threading
 
 from tapewatch import logs
+from tapewatch.access.check import check
 from tapewatch.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
@@ -50,4 +51,5 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     store = importlib.import_module(f"sinks.commands.stores.{args.store}")
+    check(settings, f"sink-{args.store}")
     return int(store.run(args, asked(settings, args.metrics), stop))

@@ -78,6 +78,7 @@ class ElasticsearchSink:
 
     def _install(self, stop: threading.Event, report: Callable[[Progress], None]) -> bool:
         """Bring the templates up to date as soon as the server answers; False where `stop` was set first."""
+        from elastic_transport import TlsError
         from elasticsearch import ApiError, TransportError
 
         backoff, client = Backoff(), connect(self._settings)
@@ -92,6 +93,11 @@ class ElasticsearchSink:
                         "Check the key's rights: docs/elasticsearch.md.",
                     ) from error
                 problem = str(error)
+            except TlsError as error:
+                raise TapewatchError(
+                    f"Elasticsearch's certificate is not trusted: {error}",
+                    "Check elasticsearch.ca_file, and that elasticsearch.url has a name of the certificate.",
+                ) from error
             except TransportError as error:
                 problem = str(error)
             self.monitor.beat()

@@ -124,7 +124,9 @@ def _show(args: argparse.Namespace, settings: Settings) -> int:
 def _redacted(settings: Settings) -> dict[str, Any]:
     """Settings without what only their owner should read: passwords in URLs and in client properties."""
     tree: dict[str, Any] = msgspec.to_builtins(settings)
-    tree["postgres"]["url"] = re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", tree["postgres"]["url"])
+    hidden = re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", tree["postgres"]["url"])
+    tree["postgres"]["url"] = re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", hidden)
+    tree["kafka"]["password"] = "***" if tree["kafka"]["password"] else ""
     tree["kafka"]["client"] = {
         key: "***" if re.search("password|secret|key", key) else value for key, value in tree["kafka"]["client"].items()
     }

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from streams.desk import options
+from tapewatch.access.check import check
 from tapewatch.clock import NANOS, WALL
 from tapewatch.monitoring import Monitor, add_flag, asked
 from tapewatch.settings import Settings
@@ -57,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run the stage until SIGINT or SIGTERM, or until it is idle."""
+    check(settings, args.stage)
     stage, told = STAGES[args.stage](args, asked(settings, args.metrics))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -11,12 +11,13 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from tapewatch.access import login
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
 try:
     import faust
-    from faust.auth import SASLCredentials, SSLCredentials
+    from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
     from faust.transport.drivers import aiokafka
 except ImportError as error:
     raise TapewatchError(
@@ -61,10 +62,12 @@ def application(settings: Settings, group: str, names: Iterable[str], hand: Hand
     # Faust names no keys of its own settings in what it logs at these levels.
     for name in ("faust", "mode", "aiokafka"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    access = settings.kafka_login()
+    client = {**login.properties(access), **access.client}
     app = faust.App(
         group,
         broker=[f"kafka://{address.strip()}" for address in settings.bootstrap().split(",")],
-        broker_credentials=credentials(settings.kafka.client),
+        broker_credentials=credentials(client),
         store="memory://",
         datadir=str(settings.data_path / "faust"),
         web_enabled=False,
@@ -105,9 +108,13 @@ def credentials(client: Mapping[str, str]) -> Any:
     if protocol in ("sasl_ssl", "sasl_plaintext") and mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
         user, password = client.get("sasl.username", ""), client.get("sasl.password", "")
         return SASLCredentials(username=user, password=password, ssl_context=context, mechanism=mechanism)
+    if protocol in ("sasl_ssl", "sasl_plaintext") and mechanism == "OAUTHBEARER":
+        from streams.low_rate.tokens import Tokens
+
+        return OAuthCredentials(oauth_cb=Tokens(client), ssl_context=context)
     raise TapewatchError(
         f"Faust cannot log in by {protocol} {mechanism}".rstrip(),
-        "It knows ssl, and sasl_ssl or sasl_plaintext with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.",
+        "It knows ssl, and sasl_ssl or sasl_plaintext with PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER.",
     )
 
 

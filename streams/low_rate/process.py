@@ -21,6 +21,7 @@ from streams import members
 from streams.low_rate.faust_app import application
 from streams.low_rate.records import Outcome, Record, Work, fresh
 from tapewatch import dead_letters, kafka, logs, messages, topics
+from tapewatch.access import renewal
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.monitoring import Monitor
@@ -82,8 +83,8 @@ class LowRateStage:
             except (KafkaException, kafka.BrokerAwayError) as error:
                 self._begin_later(error, stop)
                 continue
-            asyncio.run(self._serve(producer, stop, until_idle_s))
-            return
+            if asyncio.run(self._serve(producer, stop, until_idle_s)):
+                return
 
     def _begin_later(self, error: KafkaException | kafka.BrokerAwayError, stop: threading.Event) -> None:
         """A broker that goes away again, or whose coordinator is not ready, is waited for; TapewatchError else."""
@@ -133,8 +134,12 @@ class LowRateStage:
         finally:
             reader.close()
 
-    async def _serve(self, producer: Producer, stop: threading.Event, until_idle_s: float) -> None:
-        """Run Faust, and the worker beside it, until one of them or the caller ends."""
+    async def _serve(self, producer: Producer, stop: threading.Event, until_idle_s: float) -> bool:
+        """Run Faust, and the worker beside it, until one of them or the caller ends; False where it is to begin anew,
+        since Faust's clients keep the password that they were made with.
+        """
+        access = self._settings.kafka_login()
+        password = renewal.newest(access)
         inbox: asyncio.Queue[object] = asyncio.Queue(MOST_WAITING)
         app = application(self._settings, self._group, self._inputs, inbox.put)
         worker = asyncio.create_task(self._follow(producer, inbox))
@@ -147,6 +152,9 @@ class LowRateStage:
             while not stop.is_set() and not worker.done():
                 if app.crashed or app.should_stop:
                     raise TapewatchError(f"Faust ended: {app.crash_reason!r}", "See the log; then start it again.")
+                if renewal.newest(access) != password:
+                    self._log.info("a new password: Faust begins again")
+                    return False
                 if until_idle_s and self._clock.now() - self._last_work > until_idle_s * NANOS:
                     break
                 if not self._settling:
@@ -154,6 +162,7 @@ class LowRateStage:
                 await asyncio.sleep(0.05)
             if worker.done():
                 worker.result()
+            return True
         finally:
             worker.cancel()
             await asyncio.gather(worker, return_exceptions=True)

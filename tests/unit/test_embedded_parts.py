@@ -84,7 +84,7 @@ def test_fixed_port_in_use_is_refused_by_the_name_of_its_setting(layout):
 
 
 def test_broker_listens_on_loopback_alone_and_takes_a_10_mb_message(layout):
-    lines = kafka.write_properties(layout, kafka.Ports(20001, 20002)).read_text().splitlines()
+    lines = kafka.write_properties(layout, kafka.Ports(20001, 20002), {}).read_text().splitlines()
     properties = dict(line.split("=", 1) for line in lines)
     listeners = properties["listeners"].split(",")
     assert all(listener.partition("://")[2].startswith("127.0.0.1:") for listener in listeners)
@@ -94,7 +94,7 @@ def test_broker_listens_on_loopback_alone_and_takes_a_10_mb_message(layout):
 
 
 def test_heap_limit_of_the_settings_reaches_the_broker(layout):
-    words = kafka.command(layout, kafka.Ports(20001, 20002), "java", Path("jars"), 300)
+    words = kafka.command(layout, kafka.Ports(20001, 20002), "java", Path("jars"), 300, {})
     assert "-Xmx300m" in words
 
 

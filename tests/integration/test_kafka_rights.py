@@ -1,0 +1,138 @@
+"""Every service with its own account and no more than the least rights, on a broker that denies all else."""
+
+import json
+import signal
+import subprocess
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tapewatch import kafka, topics
+from tapewatch.access.check import RightsError, check
+from tapewatch.access.services import SERVICES
+from tapewatch.settings import Settings
+from tests.integration.secure_stack import Secure, environment, ran, running, words
+
+# A broker with TLS and rights is another one than the session's.
+pytestmark = pytest.mark.slow
+
+FEED = "secured"
+IDLE = ("--until-idle", "3")
+PRODUCED = ("produce", "synthetic", "--feed", FEED, "--instruments", "6", "--seed", "7", "--demo", "--back-date", "60")
+RUN: dict[str, tuple[str, ...]] = {
+    "producer": (*PRODUCED, "--seconds", "3", "--json"),
+    "engine": ("run", "engine", "--feed", FEED, "--instance", "one", *IDLE, "--quiet", "--json"),
+    "paper": ("run", "paper", "--feed", FEED, "--instance", "one", *IDLE, "--quiet", "--json"),
+    "cases": ("run", "cases", *IDLE, "--quiet", "--json"),
+    "evidence": ("run", "evidence", *IDLE, "--quiet", "--json"),
+    "desk": ("run", "desk", *IDLE, "--quiet", "--json"),
+    "news": ("run", "news", *IDLE, "--quiet", "--json"),
+    "sink-postgres": ("sink", "postgres", *IDLE, "--json"),
+    "sink-elasticsearch": ("sink", "elasticsearch", *IDLE, "--json"),
+    "sink-notify": ("sink", "notify", *IDLE, "--json"),
+    "sink-canary": ("sink", "canary", *IDLE, "--json"),
+}
+BY_TOKEN = ("cases", "sink-notify")
+BY_CERTIFICATE = ("sink-canary",)
+OPERATED = (
+    ("cases", "list"),
+    ("dlq", "list"),
+    ("models", "list"),
+    ("paper", "stop", "--why", "a test", "--wait", "0"),
+    ("paper", "status"),
+    ("tail", "alerts", "--help"),
+)
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("rights")) as stack:
+        yield stack
+
+
+def settings_of(secure: Secure, service: str) -> Settings:
+    """By password, token or certificate."""
+    if service in BY_TOKEN:
+        return secure.by_token(service)
+    return secure.by_certificate(service) if service in BY_CERTIFICATE else secure.of(service)
+
+
+def begun(stack: ExitStack, settings: Settings, folder: Path, *command: str) -> "subprocess.Popen[bytes]":
+    """A process of ours that ends with the block."""
+    folder.mkdir()
+    with (folder / "errors").open("wb") as errors, (folder / "output").open("wb") as output:
+        process = subprocess.Popen(words(*command), env=environment(settings, folder), stdout=output, stderr=errors)
+    stack.callback(process.kill)
+    return process
+
+
+def told(folder: Path) -> dict:
+    return json.loads((folder / "output").read_text().splitlines()[-1])
+
+
+def test_every_service_works_with_the_least_rights_and_is_denied_nothing(
+    secure: Secure, elasticsearch: str, tmp_path: Path
+) -> None:
+    def configured(service: str) -> Settings:
+        found = settings_of(secure, service)
+        return msgspec.structs.replace(
+            found,
+            elasticsearch=msgspec.structs.replace(found.elasticsearch, url=elasticsearch, prefix="secured"),
+            canary=msgspec.structs.replace(found.canary, due_s=3.0, every_s=3.0),
+        )
+
+    with ExitStack() as stack:
+        console = begun(stack, configured("console"), tmp_path / "console", "console", "--port", "0", "--json")
+        # The first make what the others read.
+        first = ("engine", "producer")
+        made = {name: begun(stack, configured(name), tmp_path / name, *RUN[name]) for name in first}
+        assert made["producer"].wait(120) == 0, (tmp_path / "producer/errors").read_text()
+        canary = ("produce", "canary", "--seconds", "2", "--back-date", "30", "--json")
+        sent = begun(stack, configured("producer"), tmp_path / "canary", *canary)
+        made |= {
+            name: begun(stack, configured(name), tmp_path / name, *command)
+            for name, command in RUN.items()
+            if name not in first
+        }
+        assert sent.wait(120) == 0, (tmp_path / "canary/errors").read_text()
+        for name, process in made.items():
+            assert process.wait(180) == 0, f"{name}: {(tmp_path / name / 'errors').read_text()}"
+        address = json.loads((tmp_path / "console/output").read_text())["url"].rstrip("/")
+        with urllib.request.urlopen(f"{address}/api/v1/health", timeout=10) as answer:
+            assert answer.status == 200
+        console.send_signal(signal.SIGTERM)
+        assert console.wait(60) == 0, (tmp_path / "console/errors").read_text()
+    rows = sum(told(tmp_path / "producer")["rows"].values())
+    assert told(tmp_path / "engine")["rows"] == rows
+    alerts = sum(sizes(secure, topics.ALERTS))
+    assert alerts > 0
+    assert told(tmp_path / "cases")["alerts"] > 0
+    assert secure.refusals(tuple(SERVICES)) == []
+
+
+def sizes(secure: Secure, topic: str) -> list[int]:
+    reader = kafka.consumer(secure.settings)
+    try:
+        partitions = kafka.existing_topics(kafka.admin(secure.settings))[topic]
+        return [kafka.watermarks(reader, topic, each)[1] for each in range(partitions)]
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize("command", OPERATED, ids=lambda words: " ".join(words[:2]))
+def test_an_operator_can_do_his_work(command: tuple[str, ...], secure: Secure, tmp_path: Path) -> None:
+    done = ran(secure.of("operator"), tmp_path, *command)
+    assert done.returncode == 0, done.stderr
+    assert secure.refusals(("operator",)) == []
+
+
+def test_every_account_has_the_rights_of_its_service_and_not_those_of_another(secure: Secure) -> None:
+    for service in SERVICES:
+        check(secure.of(service), service)
+    with pytest.raises(RightsError) as refused:
+        check(secure.of("sink-notify"), "engine")
+    assert "lacks rights of engine: " in refused.value.message
+    assert "acl apply --service engine=sink-notify" in refused.value.hint
