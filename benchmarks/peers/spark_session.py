@@ -1,5 +1,8 @@
 """What both Spark programs have in common: a session with the Kafka connector, quotes in, records out."""
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -18,7 +21,9 @@ QUOTE = StructType(
 
 
 def session(name: str, folder: str) -> SparkSession:
-    """Two cores, as the machine has; RocksDB keeps the state."""
+    """Two cores, as the machine has; RocksDB keeps the state. Workers are this Python, and find what this one finds."""
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYTHONPATH"] = str(Path.cwd())
     return (
         SparkSession.builder.master("local[2]")
         .appName(name)

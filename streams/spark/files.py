@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,6 +94,8 @@ class _File:
         self._sink.close()
 
     def drop(self) -> None:
+        with suppress(OSError):
+            self._writer.close()
         self._sink.close()
         self.beside.unlink(missing_ok=True)
 
