@@ -2,9 +2,7 @@
 twice, and what comes out is what the brokerless driver makes of both logs.
 """
 
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -13,6 +11,7 @@ import pytest
 from confluent_kafka import Message, TopicPartition
 
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
+from producers.live import Show, run_synthetic
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.driver import Driver
 from streams.engine.recovery import feed as feed_task
@@ -21,7 +20,7 @@ from streams.rescaling.protocol import Rescaled, Rescaling
 from streams.rescaling.splitting import split
 from streams.verifying.feed import verify_feed
 from tapewatch import generations, kafka, topics
-from tapewatch.clock import NANOS
+from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.registry import Registry
 from tapewatch.settings import EngineSettings, Settings
@@ -238,36 +237,29 @@ def test_engine_starts_though_the_closed_topics_log_is_gone(site: Site) -> None:
         engines.stop()
 
 
-def test_command_refuses_a_feed_that_is_being_written(site: Site) -> None:
-    producer = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "tapewatch",
-            "produce",
-            "synthetic",
-            "--feed",
-            FEED,
-            "--instruments",
-            "5",
-            "--rate",
-            "50",
-        ],
-        env=engine_environment(site.settings),
-        stdout=subprocess.DEVNULL,
-    )
+class Meanwhile:
+    """A clock that lets something happen while it is waited for."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self._happens = happens
+
+    def now(self) -> int:
+        return WALL.now()
+
+    def sleep(self, seconds: float) -> None:
+        self._happens()
+
+
+def test_command_refuses_a_feed_that_is_being_written_and_producers_write_the_newest_generation(site: Site) -> None:
+    config = SyntheticConfig(instruments=5, rows_per_second=50.0, seconds=0, warmup_s=1.0)
+    show = Show(config, feed=FEED, back_date_s=1, seconds=1)
+    written = []
+    writing = Meanwhile(lambda: written.append(run_synthetic(site.settings, show)))
+    rescaling = Rescaling(site.settings, FEED, 2, wait_s=1.0, clock=writing)
     try:
-        rescaling = Rescaling(site.settings, FEED, 2, quiet_s=2.0, wait_s=1.0)
-        with pytest.raises(TapewatchError, match=r"is being written|frames of"):
-            while True:
-                rescaling.check()
+        with pytest.raises(TapewatchError, match=f"market.{FEED}-g2 is being written"):
+            rescaling.check()
     finally:
         rescaling.close()
-        producer.terminate()
-        producer.wait(60)
-
-
-def engine_environment(settings: Settings) -> dict[str, str]:
-    import os
-
-    return {**os.environ, "TAPEWATCH_KAFKA_BOOTSTRAP": settings.bootstrap(), "TAPEWATCH_DATA": settings.data}
+    assert written[0].topic == f"market.{FEED}-g2"
+    assert generations.read(site.settings).under_way(FEED) is None
