@@ -91,7 +91,8 @@ def test_topics_are_made_with_the_least_number_of_replicas_in_sync(settings: Set
     name = f"insync-{uuid.uuid4().hex[:8]}"
     kafka.create_topics(asked, [TopicSpec(name, 1)])
     resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-    found = kafka.admin(settings).describe_configs([resource])[resource].result(15)["min.insync.replicas"]
+    client = kafka.admin(settings)
+    found = client.describe_configs([resource])[resource].result(15)["min.insync.replicas"]
     assert (found.value, found.is_default) == ("1", False)
 
 
