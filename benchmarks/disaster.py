@@ -96,8 +96,10 @@ class Drill:
     def proved(self, store: str) -> str:
         """Every row of a store against the topics."""
         found = json.loads(self.tapewatch("reconcile", "--rows", "--feed", FEED, "--only", store, "--json"))
-        rows = sum(int(table["rows"]) for table in found["tables"])
-        return f"`reconcile --rows`: {rows:,} rows, none lost, doubled or different"
+        return (
+            f"`reconcile --rows`: {found['rows']:,} rows, {found['lost']} lost, {found['doubled']} doubled, "
+            f"{found['different']} different"
+        )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ def upgrade_table(result: dict[str, Any]) -> str:
     """Each process with what its replacement took."""
     lines = ["| process | to | ready after, s | longest stall of output around it, s |", "|---|---|--:|--:|"]
     lines += [
-        f"| `{step['process']}` | {_to(step['to'])} | {step['took_s']:.1f} | {step['stall_s']:.1f} |"
+        f"| {step['process']} | {_to(step['to'])} | {step['took_s']:.1f} | {step['stall_s']:.1f} |"
         for step in result["steps"]
     ]
     old, new, where, plan = result["old"], result["new"], result["where"], result["plan"]

@@ -23,7 +23,7 @@ def checks(asked: Asked) -> Iterator[Check]:
     try:
         listed = client.list_consumer_groups(request_timeout=PATIENCE_S).result()
         if listed.errors:
-            raise listed.errors[0]
+            raise KafkaException(listed.errors[0])
         there = {each.group_id for each in listed.valid}
         names = [name for name in _groups(settings) if name in there]
         if not names:

@@ -36,7 +36,7 @@ def test_tables_state_steps_losses_and_what_was_lost(tmp_path: Path) -> None:
     (tmp_path / "rolling-upgrade.json").write_text(json.dumps(UPGRADE))
     (tmp_path / "disaster.json").write_text(json.dumps(DISASTER))
     page = operations_tables.page(PAGE, tmp_path)
-    assert "| `engine-1` | the new build | 9.5 | 7.2 |" in page
+    assert "| engine-1 | the new build | 9.5 | 7.2 |" in page
     assert "**1,234,567 rows in, 1 lost, 2 duplicated, 3 different**" in page
     assert "1 of 2 times" in page
     assert "| PostgreSQL | `db migrate` | 12.3 | all rows |" in page

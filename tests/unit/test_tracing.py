@@ -95,7 +95,8 @@ def test_message_that_is_of_no_alert_has_neither_span_nor_header() -> None:
         assert traced.header(other, "m", 1) == {}
 
 
-def test_collector_that_is_away_holds_nobody_up() -> None:
+def test_collector_that_is_away_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "CLOSE_S", 0.2)
     away = Tracer("engine", Settings(tracing=TracingSettings(endpoint="http://127.0.0.1:1/v1/traces")))
     away.send(Step(tracing.FRAME, A, 0, 1, 2))
     away.close()
