@@ -62,28 +62,29 @@ soak: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/tapewatch bench $(or $(ARGS),engine)
 
-# What is known against the packages that are installed. Both ask over the network; the findings are printed, all of them.
-AUDIT := $(VENV)/.audit
-$(AUDIT): pyproject.toml $(STAMP)
-	@if test -x $(BIN)/uv; then $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[audit]' >&2; \
-	else $(BIN)/python -m pip install --quiet -e '.[audit]' >&2; fi
-	@touch $(AUDIT)
+# Tools that look at what is installed, in an environment of their own: they change nothing of it.
+AUDIT := .audit
+$(AUDIT)/.installed: pyproject.toml
+	@test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet 'pip-audit>=2.7' 'cyclonedx-bom>=5' 'build>=1.2' 'setuptools>=77' >&2
+	@touch $@
 
-audit: $(AUDIT)
-	@found=0; $(BIN)/python -m pip_audit --skip-editable --progress-spinner off $(ARGS) || found=1; \
+# What is known against the packages that are installed. It asks over the network; all findings are printed.
+audit: $(STAMP) $(AUDIT)/.installed
+	@found=0; $(AUDIT)/bin/pip-audit --path "$$($(BIN)/python -c '$(SITE)')" --skip-editable --strict --progress-spinner off $(ARGS) || found=1; \
 	for lock in $$(git ls-files '*package-lock.json'); do \
 	  if command -v npm >/dev/null; then echo "npm audit: $$lock"; (cd "$$(dirname "$$lock")" && npm audit) || found=1; \
 	  else echo "audit: no npm here, $$lock is not looked at" >&2; fi; done; exit $$found
 
-sbom: $(AUDIT)
+sbom: $(STAMP) $(AUDIT)/.installed
 	@mkdir -p dist
-	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o dist/tapewatch.cdx.json $(BIN)/python
+	@$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o dist/tapewatch.cdx.json $(BIN)/python
 	@echo dist/tapewatch.cdx.json
 
-# The time of the newest commit in every file of it: the same commit gives the same bytes.
-wheel: $(AUDIT)
-	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --wheel --no-isolation --outdir dist . >&2
+# Every file in it has the time of the newest commit: the same commit gives the same bytes.
+wheel: $(AUDIT)/.installed
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(AUDIT)/bin/python -m build --wheel --no-isolation --outdir dist . >&2
 	@ls dist/*.whl
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(AUDIT) build dist *.egg-info

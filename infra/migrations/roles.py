@@ -85,7 +85,9 @@ def statements(prefix: str, database: str, views: tuple[str, ...]) -> Iterator[s
         )
         yield f"GRANT CONNECT, TEMPORARY ON DATABASE {_quoted(database)} TO {own}"
         yield f"GRANT USAGE ON SCHEMA public TO {own}"
-        yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {own}"
+        # Its own tables and their partitions are the sink's in any case.
+        others = ", ".join(map(_quoted, sorted(tables() - set(OWNED))))
+        yield f"REVOKE ALL ON {others if name == SINK else 'ALL TABLES IN SCHEMA public'} FROM {own}"
         yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {own}"
         for rights, chosen in ((WRITE, role.writes), (READ, (*role.reads, *(views if role.views else ())))):
             if chosen:

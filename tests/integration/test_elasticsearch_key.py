@@ -79,12 +79,12 @@ def key_file(folder: Path, key: str) -> str:
     return str(folder / "key")
 
 
-def test_alerts_are_kept_by_key_and_certificate(settings, gate, tmp_path):
+def test_alerts_are_kept_by_key_and_certificate(settings, gate, elasticsearch, tmp_path):
     mine = own(settings, gate.url, api_key_file=key_file(tmp_path, KEY), ca_file=str(gate.authority))
     said = [alert(number, mark="KEYED") for number in range(3)]
     send(mine, said)
     run_sink(mine)
-    kept = Asked(mine).documents("alerts", query={"match_all": {}})
+    kept = Asked(mine, elasticsearch).documents("alerts")
     assert set(kept) == {each.id for each in said}
     assert gate.refused == 0
 

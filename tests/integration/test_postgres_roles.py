@@ -2,12 +2,16 @@
 
 import json
 import os
-import shutil
+import select
+import signal
 import socket
+import ssl
+import struct
 import subprocess
+import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +22,7 @@ import sqlalchemy as sa
 
 from console.database import Database
 from infra import migrations
-from infra.embedded import certificates, postgres
+from infra.embedded import certificates, launch, postgres
 from infra.embedded.layout import Layout
 from infra.migrations import roles
 from sinks.postgres.database import connect
@@ -29,6 +33,48 @@ from tests.integration.secure_stack import ran
 HOST = "localhost"
 
 
+class Gate:
+    """TLS before the wheel's server, whose build has none: answers the request for TLS and passes the rest on."""
+
+    _REQUEST = struct.pack("!ii", 8, 80877103)
+
+    def __init__(self, target: int, certificate: Path) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate)
+        self._target = target
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=(self._listening.accept()[0],), daemon=True).start()
+
+    def _serve(self, caller: socket.socket) -> None:
+        with suppress(OSError), caller:
+            if caller.recv(8, socket.MSG_WAITALL) != self._REQUEST:
+                return
+            caller.sendall(b"S")
+            with (
+                self._context.wrap_socket(caller, server_side=True) as inside,
+                socket.create_connection(("127.0.0.1", self._target)) as server,
+            ):
+                self._pass(inside, server)
+
+    def _pass(self, inside: ssl.SSLSocket, server: socket.socket) -> None:
+        while True:
+            ready = [inside] if inside.pending() else select.select([inside, server], [], [])[0]
+            for one in ready:
+                content = one.recv(65_536)
+                if not content:
+                    return
+                (server if one is inside else inside).sendall(content)
+
+    def close(self) -> None:
+        self._listening.close()
+
+
 class Server:
     """A PostgreSQL that takes connections by TLS and password alone, beside its owner's socket."""
 
@@ -37,18 +83,15 @@ class Server:
         self.layout.create()
         uid = postgres.user(self.layout)
         postgres.prepare_folders(self.layout, uid)
-        subprocess.run(self._as(uid, postgres.init_command(self.layout)), check=True, capture_output=True)
+        subprocess.run(self._as(uid, postgres.init_command(self.layout)), check=True, capture_output=True, cwd="/")
         postgres.finish_init(self.layout)
         self.authority = certificates.make_authority(folder)
-        certificates.issue(folder, "server", server=True)
-        self._certified(uid)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        (self.layout.cluster / "pg_hba.conf").write_text("local all all trust\nhostssl all all all scram-sha-256\n")
+        (self.layout.cluster / "pg_hba.conf").write_text("local all all trust\nhost all all all scram-sha-256\n")
         # A socket of the same number as the port: its folder is the test's own.
-        more = {"listen_addresses": "127.0.0.1", "port": str(self.port), "ssl": "on", "ssl_cert_file": "server.pem",
-                "ssl_key_file": "server.pem", "password_encryption": "scram-sha-256"}  # fmt: skip
+        more = {"listen_addresses": "127.0.0.1", "port": str(self.port), "password_encryption": "scram-sha-256"}
         words = [word for key, value in more.items() for word in ("-c", f"{key}={value}")]
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -59,23 +102,13 @@ class Server:
             f"?host={quote(str(self.layout.socket), safe='/')}"
         )
         self._await()
+        self.gate = Gate(self.port, certificates.issue(folder, "server", server=True))
 
     def _as(self, uid: int, command: list[str] | None) -> list[str]:
+        """The command as the server's user; it ends with ours, however that ends."""
         assert command is not None
-        if uid == os.geteuid():
-            return command
-        return ["setpriv", f"--reuid={uid}", "--clear-groups", *command]
-
-    def _certified(self, uid: int) -> None:
-        target = self.layout.cluster / "server.pem"
-        shutil.copyfile(self.folder / "server.pem", target)
-        target.chmod(0o600)
-        for parent in (self.folder, *self.folder.parents):
-            if parent == Path("/tmp"):
-                break
-            parent.chmod(parent.stat().st_mode | 0o011)
-        if uid != os.geteuid():
-            os.chown(target, uid, -1)
+        wrapper = [sys.executable, "-IS", launch.__file__, str(os.getpid()), str(int(signal.SIGQUIT)), str(uid)]
+        return [*wrapper, *command]
 
     def _await(self) -> None:
         deadline = time.monotonic() + 60
@@ -104,15 +137,16 @@ class Server:
         """By TLS with the server's name checked; the password lies in a file that libpq reads at each connection."""
         words = {"sslmode": "verify-full", "sslrootcert": str(self.authority), **more}
         options = "&".join(f"{key}={quote(value, safe='/')}" for key, value in words.items())
-        return f"postgresql+psycopg2://tapewatch_{role}@{HOST}:{self.port}/{postgres.DATABASE}?{options}"
+        return f"postgresql+psycopg2://tapewatch_{role}@{HOST}:{self.gate.port}/{postgres.DATABASE}?{options}"
 
     def pass_file(self, role: str, password: str) -> str:
         path = self.folder / f"{role}.pgpass"
-        path.write_text(f"{HOST}:{self.port}:*:tapewatch_{role}:{password}\n")
+        path.write_text(f"*:{self.gate.port}:*:tapewatch_{role}:{password}\n")
         path.chmod(0o600)
         return str(path)
 
     def stop(self) -> None:
+        self.gate.close()
         self._process.terminate()
         self._process.wait(30)
 
@@ -154,7 +188,7 @@ def test_a_server_is_believed_by_its_certificate_and_name_alone(server: Server, 
     for wrong, said in (
         ({"sslrootcert": str(certificates.make_authority(tmp_path))}, "certificate verify failed"),
         ({"host": "127.0.0.2", "hostaddr": "127.0.0.1"}, "does not match host name"),
-        ({"sslmode": "disable"}, "no pg_hba.conf entry"),
+        ({"sslmode": "disable"}, "closed the connection"),
         ({"passfile": "/dev/null"}, "no password supplied"),
     ):
         with pytest.raises(psycopg2.OperationalError) as refused:

@@ -1,11 +1,9 @@
 """The wheel: the same bytes from the same files, wherever and whenever it is built."""
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EPOCH = "1760000000"
+TOOLS = ROOT / ".audit/bin/python"
 
 
 def built(folder: Path) -> Path:
@@ -24,14 +23,14 @@ def built(folder: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH}
-    words = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder / "out"), "."]
+    words = [str(TOOLS), "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder / "out"), "."]
     done = subprocess.run(words, cwd=folder / "source", env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return next((folder / "out").glob("*.whl"))
 
 
 @pytest.mark.long
-@pytest.mark.skipif(importlib.util.find_spec("build") is None, reason="needs the extra: pip install '.[audit]'")
+@pytest.mark.skipif(not TOOLS.exists(), reason="needs the tools: make wheel")
 def test_the_same_files_give_the_same_wheel_in_any_folder(tmp_path: Path) -> None:
     first, second = built(tmp_path / "one"), built(tmp_path / "another" / "deeper")
     assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest()
