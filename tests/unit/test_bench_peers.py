@@ -64,7 +64,7 @@ def test_a_peers_distance_equals_the_engines(peer_features, tmp_path):
 
 @pytest.mark.parametrize("name", sorted({peer.environment or peer.name for peer in PEERS.values()}))
 def test_a_peers_requirements_are_pinned_with_hashes(name):
-    text = (Path(__file__).parents[2] / "benchmarks" / "peers" / f"{PEERS[name].shares or name}.txt").read_text()
+    text = (Path(__file__).parents[2] / "benchmarks" / "peers" / f"{PEERS[name].environment or name}.txt").read_text()
     pins = re.findall(r"^([a-z0-9-]+)==\S+", text, re.MULTILINE)
     assert PEERS[name].package in pins
     assert text.count("--hash=sha256:") >= len(pins)
