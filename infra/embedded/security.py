@@ -9,10 +9,12 @@ from pathlib import Path
 from infra.embedded.layout import Layout
 from tapewatch import kafka
 from tapewatch.access import accounts, acls, services
+from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.kafka_settings import ADMINISTRATOR, KafkaSettings, password_file
 from tapewatch.settings import Settings, TopicSettings
 
+IN_FORCE_S = 30
 FOLDER = "security"
 BROKER = "tapewatch-broker"
 
@@ -89,5 +91,11 @@ def open_accounts(layout: Layout, bootstrap: str, chosen: TopicSettings) -> None
     for name, password in missing.items():
         accounts.write_password(password_file(folder(layout), name), password)
     kafka.create_topics(own, services.topics_of_all(own))
-    wanted = acls.plan(own, {name: acls.principal(name) for name in services.SERVICES})
-    acls.carry_out(own, wanted)
+    everyone = {name: acls.principal(name) for name in services.SERVICES}
+    acls.carry_out(own, acls.plan(own, everyone))
+    # The controller has them now; the broker grants by them a moment later.
+    deadline = WALL.now() + IN_FORCE_S * NANOS
+    while any(change.given for change in acls.plan(own, everyone)):
+        if WALL.now() > deadline:
+            raise TapewatchError(f"the broker did not take the rights in {IN_FORCE_S} s", "Run `tapewatch up` again.")
+        WALL.sleep(0.1)
