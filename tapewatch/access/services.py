@@ -73,14 +73,17 @@ _ENDS = (*OUTPUTS, topics.COVERAGE, topics.SHADOW_SIGNALS)
 SERVICES: dict[str, Service] = {
     "producer": Service(
         "produce replay, synthetic, canary and live venues",
-        reads=(*_FEED, topics.INSTRUMENTS, topics.MODELS),
+        reads=(*_FEED, topics.INSTRUMENTS, topics.MODELS, topics.GENERATIONS),
         writes=(*_FEED, topics.INSTRUMENTS, topics.CANARIES),
         makes=_FEED,
         looks=("{engine.group}",),
     ),
     "source": Service(
         "produce of slow sources: news, daily bars, SQL tables, the bridge",
-        reads=(*_FEED, topics.INSTRUMENTS, topics.MODELS, topics.PRODUCER_STATE, topics.NEWS, topics.FACTORS),
+        reads=(
+            *(*_FEED, topics.INSTRUMENTS, topics.MODELS, topics.PRODUCER_STATE, topics.NEWS, topics.FACTORS),
+            topics.GENERATIONS,
+        ),
         writes=(
             *(*_FEED, topics.INSTRUMENTS, topics.PRODUCER_STATE, topics.NEWS, topics.FACTORS),
             *_dead(topics.NEWS, topics.FACTORS),
@@ -90,8 +93,8 @@ SERVICES: dict[str, Service] = {
         ids=("tapewatch-source-*",),
     ),
     "engine": Service(
-        "run engine",
-        reads=(MARKET, topics.INSTRUMENTS, topics.MODELS, topics.SNAPSHOTS),
+        "run engine, run spark",
+        reads=(MARKET, topics.INSTRUMENTS, topics.MODELS, topics.SNAPSHOTS, topics.GENERATIONS),
         writes=(*_ENDS, topics.COMMITS, topics.SNAPSHOTS, topics.MODELS, topics.INSTRUMENTS, REFUSED),
         makes=(REFUSED,),
         groups=("{engine.group}",),
@@ -109,7 +112,7 @@ SERVICES: dict[str, Service] = {
     ),
     "desk": Service(
         "run desk",
-        reads=(MARKET, topics.BARS, topics.DESK_STATE, topics.INSTRUMENTS),
+        reads=(MARKET, topics.BARS, topics.DESK_STATE, topics.INSTRUMENTS, topics.GENERATIONS),
         writes=(topics.DESK_STATE, topics.RANKINGS),
         looks=("tapewatch-desk-*",),
         ids=("tapewatch-desk-*",),
@@ -129,7 +132,7 @@ SERVICES: dict[str, Service] = {
     ),
     "evidence": Service(
         "run evidence",
-        reads=(MARKET, topics.ALERTS, topics.SNAPSHOTS, topics.INSTRUMENTS, topics.MODELS),
+        reads=(MARKET, topics.ALERTS, topics.SNAPSHOTS, topics.INSTRUMENTS, topics.MODELS, topics.GENERATIONS),
         groups=("{evidence.group}",),
         looks=("{engine.group}",),
     ),
@@ -188,17 +191,18 @@ SERVICES: dict[str, Service] = {
         looks=("tapewatch-console", "tapewatch-console-*"),
     ),
     "operator": Service(
-        "models, config, paper, cases, tail, dlq, verify, reconcile, coverage",
+        "models, config, paper, cases, tail, dlq, verify, reconcile, coverage, partitions, rescale, export, backfill",
         reads=(
             *(MARKET, *_POSTGRES, *_dead(*_POSTGRES), *_ELASTICSEARCH, *_dead(*_ELASTICSEARCH), _CASES, _NEWS),
             *(topics.MODELS, topics.SNAPSHOTS, topics.SHADOW_SIGNALS, topics.PRODUCER_STATE, topics.DESK_STATE),
             *(topics.PAPER_COMMANDS, topics.PAPER_COMMITS, topics.PAPER_SNAPSHOTS, topics.CASE_COMMANDS),
-            *(topics.REPLAYS, *_dead(topics.CASE_COMMANDS, _CASES, _NEWS)),
+            *(topics.REPLAYS, topics.GENERATIONS, *_dead(topics.CASE_COMMANDS, _CASES, _NEWS)),
         ),
         writes=(
             *(FEED, topics.MODELS, topics.PAPER_COMMANDS, topics.CASE_COMMANDS, topics.PROPOSALS, topics.LABELS),
-            *(topics.REPLAYS, *map(topics.retry, READERS)),
+            *(topics.REPLAYS, topics.GENERATIONS, topics.SNAPSHOTS, *map(topics.retry, READERS)),
         ),
+        makes=_FEED,
         looks=("tapewatch-*", "{engine.group}", "{paper.group}"),
         ids=("dlq-replay-*",),
     ),
@@ -217,7 +221,7 @@ def service_of(words: Sequence[str]) -> str:
     command, what = (*words, "", "")[:2]
     if command == "produce":
         return "source" if what in SLOW_SOURCES else "producer"
-    name = {"run": what, "sink": f"sink-{what}", "console": "console"}.get(command, "")
+    name = {"run": "engine" if what == "spark" else what, "sink": f"sink-{what}", "console": "console"}.get(command, "")
     return name if name in SERVICES else ""
 
 
