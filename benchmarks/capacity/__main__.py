@@ -38,7 +38,9 @@ def predictions(times: ServiceTimes, results: Path) -> list[Predicted]:
     found = []
     for point in document["points"]:
         count, measured = point["processes"], point["rows_per_s"]["median"]
-        rate = Backlog(times, count, document["machine"]["cores"], document["input"]["rows"]).rate()
+        # What other programs and other guests of the host took meanwhile was not there for anybody.
+        taken = (point["profile"]["others"] + point["profile"]["stolen"]) * measured / document["input"]["rows"]
+        rate = Backlog(times, count, document["machine"]["cores"] - taken, document["input"]["rows"]).rate()
         found.append(Predicted(count, round(rate), measured, round(rate / measured - 1, 3)))
     return found
 

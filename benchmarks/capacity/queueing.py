@@ -42,7 +42,7 @@ class Backlog:
 
     times: ServiceTimes
     processes: int
-    cores: int
+    cores: float
     rows: float
     shares: list[float] = field(default_factory=list)
 
@@ -82,10 +82,7 @@ class Backlog:
             process.open -= 1
         if process.computed and not process.open:
             rows, process.computed = process.computed, 0.0
-            for kind, each in (
-                ("client", self.times.client_ns),
-                ("broker", self.times.broker_ns + self.times.others_ns),
-            ):
+            for kind, each in (("client", self.times.client_ns), ("broker", self.times.broker_ns)):
                 jobs.append(_Job(job.process, kind, rows * each))
                 process.open += 1
         self._compute(job.process, process, batch, jobs)

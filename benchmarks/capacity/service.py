@@ -32,7 +32,7 @@ class ServiceTimes(msgspec.Struct, frozen=True):
     row_ns, second_ns : main thread of an engine, a row taken in and an instrument's second closed, judged and written
     bench_main_ns : main thread of an engine a row of `bench scale`, each of which closes a second
     client_ns, broker_ns : the engine's client threads and the broker, a row of `bench scale` (one in, its rows out)
-    others_ns : the rest of the machine meanwhile; rows_per_transaction : there
+    rows_per_transaction : there
     log_bytes, written_bytes : a row in the log, and what the engine writes of an instrument's second
     message_us : producer, a message, sockets left out; sink_rows_s : PostgreSQL sink, one process with its server
     """
@@ -42,7 +42,6 @@ class ServiceTimes(msgspec.Struct, frozen=True):
     bench_main_ns: float
     client_ns: float
     broker_ns: float
-    others_ns: float
     rows_per_transaction: float
     log_bytes: float
     written_bytes: float
@@ -70,7 +69,6 @@ def service_times(results: Path, say: Say) -> ServiceTimes:
         bench_main_ns=main,
         client_ns=round(one["engine_ns"]["median"] - main, 1),
         broker_ns=one["broker_ns"]["median"],
-        others_ns=round(one["profile"]["others"] * 1e9 / rows, 1),
         rows_per_transaction=round(rows / max(one["transactions"], 1)),
         log_bytes=scale["log_bytes"],
         written_bytes=scale["written_bytes"],

@@ -19,7 +19,6 @@ TIMES = ServiceTimes(
     bench_main_ns=1_000.0,
     client_ns=200.0,
     broker_ns=300.0,
-    others_ns=0.0,
     rows_per_transaction=10_000.0,
     log_bytes=60.0,
     written_bytes=220.0,
