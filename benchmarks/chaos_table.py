@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import DOCS, filled
+from benchmarks.report import DOCS, filled, written
 
 NAME = "chaos"
 PAGE, RESULT = DOCS / "reliability.md", DOCS / "results" / "chaos.json"
@@ -43,14 +43,7 @@ def page(text: str, result: Path) -> str:
 
 def main(words: list[str]) -> int:
     """Write the page, or only say whether it is in step."""
-    before = PAGE.read_text()
-    after = page(before, RESULT)
-    if "--check" in words:
-        if before != after:
-            sys.stderr.write(f"{PAGE} is not what {RESULT} gives: run `python -m benchmarks.chaos_table`\n")
-        return 0 if before == after else 1
-    PAGE.write_text(after)
-    return 0
+    return written(PAGE, page(PAGE.read_text(), RESULT), "benchmarks.chaos_table", words)
 
 
 if __name__ == "__main__":

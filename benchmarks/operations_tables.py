@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import DOCS, filled
+from benchmarks.report import DOCS, filled, written
 
 PAGE = DOCS / "operations.md"
 NOT_MEASURED = "Not measured yet."
@@ -70,14 +70,7 @@ def _to(word: str) -> str:
 
 def main(words: list[str]) -> int:
     """Write the page, or only say whether it is in step."""
-    before = PAGE.read_text()
-    after = page(before, DOCS / "results")
-    if "--check" in words:
-        if before != after:
-            sys.stderr.write(f"{PAGE} is not what its results give: run `python -m benchmarks.operations_tables`\n")
-        return 0 if before == after else 1
-    PAGE.write_text(after)
-    return 0
+    return written(PAGE, page(PAGE.read_text(), DOCS / "results"), "benchmarks.operations_tables", words)
 
 
 if __name__ == "__main__":

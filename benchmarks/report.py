@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +237,17 @@ def filled(page: str, name: str, table: str) -> str:
     if not found:
         raise ValueError(f"the page has no place for {name}")
     return f"{before}{start}\n{table}\n{end}{after}"
+
+
+def written(page: Path, after: str, module: str, words: Sequence[str]) -> int:
+    """Write a page that `module` makes; with `--check` among the words only say whether it is in step. Exit status."""
+    if "--check" not in words:
+        page.write_text(after)
+        return 0
+    if page.read_text() == after:
+        return 0
+    sys.stderr.write(f"{page} is not what its results give: run `python -m {module}`\n")
+    return 1
 
 
 def main() -> int:
