@@ -23,7 +23,7 @@ FEED = "secured"
 IDLE = ("--until-idle", "3")
 PRODUCED = ("produce", "synthetic", "--feed", FEED, "--instruments", "6", "--seed", "7", "--demo", "--back-date", "60")
 RUN: dict[str, tuple[str, ...]] = {
-    "producer": (*PRODUCED, "--seconds", "8", "--json"),
+    "producer": (*PRODUCED, "--seconds", "15", "--json"),
     "engine": ("run", "engine", "--feed", FEED, "--instance", "one", *IDLE, "--quiet", "--json"),
     "paper": ("run", "paper", "--feed", FEED, "--instance", "one", *IDLE, "--quiet", "--json"),
     "cases": ("run", "cases", *IDLE, "--quiet", "--json"),
