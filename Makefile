@@ -35,10 +35,10 @@ setup: $(STAMP)
 demo: $(STAMP)
 	@$(BIN)/tapewatch demo $(ARGS)
 
-# Tests that need servers wait more than they compute: two processes run them, each with its own, and the rest run the others.
+# Tests that need servers wait more than they compute, and are shared out first: tests/conftest.py.
 JOBS ?= 3
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

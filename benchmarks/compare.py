@@ -8,12 +8,13 @@ import msgspec
 import numpy as np
 from sklearn.cluster import KMeans
 
+from benchmarks.connectors import FLINK
 from benchmarks.engine import Say
 from benchmarks.engine_run import run_engine
 from benchmarks.figures import Machine, machine, versions
 from benchmarks.fill import fill_market, fill_peers, records
 from benchmarks.peer_run import Peer, PeerRun, run_peer
-from benchmarks.peers.features import NAMES, fresh, step
+from benchmarks.peers.features import NAMES, OWN_SECOND, fresh, step
 from benchmarks.quotes import Shape, partition_rows
 from benchmarks.stack import own_stack
 from tapewatch.clock import NANOS, WALL
@@ -30,7 +31,8 @@ PEERS = {
         Peer("faust", "faust_app", "faust-streaming", 50_000, "at-least-once", ("at_least_once",)),
         Peer("faust-transactions", "faust_app", "faust-streaming", 50_000, "exactly-once", ("exactly_once",), "faust"),
         Peer("spark", "spark_pandas_app", "pyspark", 400_000, "at-least-once"),
-        Peer("spark-sql", "spark_sql_app", "pyspark", 400_000, "at-least-once", environment="spark"),
+        Peer("spark-sql", "spark_sql_app", "pyspark", 400_000, "at-least-once", environment="spark", names=OWN_SECOND),
+        Peer("flink", "flink_app", "apache-flink", 200_000, "exactly-once", libraries=FLINK),
     )
 }
 """Stream processors by name: requirements in benchmarks/peers/ENVIRONMENT.txt, the program beside them."""

@@ -145,7 +145,8 @@ def measured(examples: Sequence[Example], seed: int, detectors: dict[str, Detect
     groups = {"all": tuple(BOOK_SCENARIOS), **{name: (name,) for name in BOOK_SCENARIOS}}
     found: dict[str, Any] = {}
     for group, names in groups.items():
-        scores = _scores(examples, names, seed, detectors)
+        with threadpool_limits(1):
+            scores = _scores(examples, names, seed, detectors)
         for detector, by_example in scores.items():
             for strength in sorted({one.strength for one in examples}):
                 chosen = [one for one in examples if one.strength == strength]
@@ -252,8 +253,7 @@ def main() -> int:
             for seed in args.seeds:
                 examples.append(example(market, strength, seed))
                 print(examples[-1].name, f"{len(examples[-1].events)} events", file=sys.stderr)
-    with threadpool_limits(1):
-        figures = measured(examples, args.seed, {"engine": engine, **dict(args.detector)})
+    figures = measured(examples, args.seed, {"engine": engine, **dict(args.detector)})
     document = {
         "benchmark": "detection",
         "recordings": [market.name for market in markets],

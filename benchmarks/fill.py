@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from confluent_kafka import Producer
 
+from benchmarks.pace import Pace
 from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
 from producers.feed import FeedWriter, Sent, feed_producer, open_feed
 from tapewatch import kafka
@@ -28,10 +29,13 @@ def fill_with(settings: Settings, producer: Producer, feed: str, shape: Shape) -
     open_feed(settings, feed, shape.reference_data(), shape.partitions)
     writer = FeedWriter(producer, feed, "bench", 0, shape.partitions, shape.names)
     closing = np.array([START_NS + shape.seconds * NANOS], dtype=np.int64)
+    pace = Pace(f"filling {feed}")
     for partition, names in enumerate(shape.by_partition()):
         if names:
             for rows in frames_of(partition_rows(shape, partition, names), shape.frame_rows):
                 writer.send(partition, rows)
+                sent = writer.sent.rows.total()
+                pace.tell(sent, sent / shape.rows)
             writer.heartbeats(partition, closing)
     writer.flush()
     return writer.sent
@@ -45,7 +49,7 @@ def fill_peers(settings: Settings, topic: str, shape: Shape, seconds: int) -> in
     for partition, names in enumerate(shape.by_partition()):
         rows = partition_rows(shape, partition, names).take(slice(0, seconds * len(names)))
         for key, value in records(rows):
-            _produce(producer, topic, partition, key, value)
+            kafka.enqueue(producer, topic, value, key, partition=partition)
             total += len(value)
     if producer.flush(60):
         raise TapewatchError(f"the records for {topic} were not acknowledged in 60 s", "Run the bench again.")
@@ -59,13 +63,3 @@ def records(rows: Rows) -> Iterator[tuple[bytes, bytes]]:
         name = rows.instruments[code]
         quote = {"instrument": name, "ts": ts, **dict(zip(PEER_FIELDS, values, strict=True))}
         yield name.encode(), json.dumps(quote, separators=(",", ":")).encode()
-
-
-def _produce(producer: Producer, topic: str, partition: int, key: bytes, value: bytes) -> None:
-    """Queue a record, waiting while the queue is full."""
-    while True:
-        try:
-            producer.produce(topic, value, key, partition)
-            return
-        except BufferError:
-            producer.poll(0.1)

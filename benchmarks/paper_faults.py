@@ -26,12 +26,12 @@ from confluent_kafka import TopicPartition
 
 from benchmarks import stack
 from benchmarks.paper_log import PaperLog
-from streams.members import committed
 from streams.paper import replay
 from streams.paper.control import tell
 from streams.paper.process import Paper
 from tapewatch import kafka, messages
 from tapewatch.clock import NANOS, WALL
+from tapewatch.group_offsets import committed
 from tapewatch.messages import Fill, Order, Position
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings

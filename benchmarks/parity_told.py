@@ -1,6 +1,6 @@
 """What a run of the engine's work has given, from wherever it lies, in a form that compares every bit of every row."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
@@ -8,12 +8,16 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 from confluent_kafka import Message
 
+from benchmarks.pace import Pace
 from streams.driver import TOPICS
+from streams.engine.build import build_hash
+from streams.engine.recovery import Recovery
 from streams.engine.shelf import KafkaShelf
 from streams.engine.task import Outgoing
-from streams.evidence.replaying import feed_kept, new_task
+from streams.evidence.replaying import feed_kept
 from streams.evidence.states import BrokerLog
 from streams.spark.backfill import STEP_RECORDS, folder
 from streams.spark.files import batches
@@ -71,21 +75,25 @@ class Told:
 
 
 def driven(settings: Settings, feed: str, partition: int) -> Facts:
-    """What the brokerless task makes of a partition's log, from its beginning."""
+    """What the brokerless task makes of a partition's log, from the state that it began with."""
     registry, reader = Registry(settings), kafka.consumer(settings)
     registry.read_whole()
     where, told = (topics.market(feed), partition), Told()
-    task = new_task(where, registry, KafkaShelf(settings))
+    recovery = Recovery(settings, registry, KafkaShelf(settings), build_hash())
+    task = recovery.opened_task(*where) or recovery.empty_task(*where)
     log = BrokerLog(reader)
     low, high = log.bounds(where)
+    pace = Pace(f"driver {feed}[{partition}]")
     try:
         for count, record in enumerate(log.read(where, low, high - 1), 1):
             feed_kept(task, record)
             if count % STEP_RECORDS == 0:
                 _take(told, task.take())
+                pace.tell(sum(task.tally.rows.values()), (record.offset + 1 - low) / (high - low))
         _take(told, task.take())
     finally:
         reader.close()
+        recovery.close()
         registry.close()
     return told.facts()
 
@@ -98,18 +106,45 @@ def _take(told: Told, records: Iterable[Outgoing]) -> None:
 
 def on_topics(settings: Settings, feed: str, partitions: int) -> list[Facts]:
     """What lies on the output topics for a feed, read committed, by input partition."""
+    return joined([on_topic(settings, feed, partitions, topic) for topic in TOPICS])
+
+
+def joined(topics_facts: Sequence[Sequence[Facts]]) -> list[Facts]:
+    """What lies on several topics, by input partition; none of them has a table of another's."""
+    found: list[Facts] = [{} for _ in topics_facts[0]]
+    for facts in topics_facts:
+        for whole, part in zip(found, facts, strict=True):
+            whole.update(part)
+    return found
+
+
+def on_topic(settings: Settings, feed: str, partitions: int, topic: str) -> list[Facts]:
+    """What lies on one of them."""
     told = [Told() for _ in range(partitions)]
+    pace, records, seen = Pace(f"reading {topic}", "records"), _records(settings, topic), 0
 
-    for topic in TOPICS:
+    def keep(message: Message) -> None:
+        nonlocal seen
+        seen += 1
+        pace.tell(seen, seen / records)
+        value, headers = message.value() or b"", message.headers() or []
+        origin = _origin(topic, feed, value, headers)
+        if origin is not None:
+            told[origin].record(topic, value, message.key(), headers)
 
-        def keep(message: Message, topic: str = topic) -> None:
-            value, headers = message.value() or b"", message.headers() or []
-            origin = _origin(topic, feed, value, headers)
-            if origin is not None:
-                told[origin].record(topic, value, message.key(), headers)
-
-        kafka.read_all(settings, topic, keep)
+    kafka.read_all(settings, topic, keep)
     return [each.facts() for each in told]
+
+
+def _records(settings: Settings, topic: str) -> int:
+    """About how many a topic holds: the markers of transactions count too."""
+    reader = kafka.consumer(settings)
+    try:
+        count = kafka.existing_topics(reader).get(topic, 0)
+        ends = [kafka.watermarks(reader, topic, partition) for partition in range(count)]
+    finally:
+        reader.close()
+    return sum(high - low for low, high in ends)
 
 
 def _origin(topic: str, feed: str, value: bytes, headers: Headers) -> int | None:
@@ -127,14 +162,27 @@ def _origin(topic: str, feed: str, value: bytes, headers: Headers) -> int | None
 
 def in_folder(out: Path, sessions: Iterable[Session]) -> list[Facts]:
     """What a backfill has written, by input partition. sessions : of one feed, by partition and offset"""
-    found = []
-    for _, mine in groupby(sessions, key=lambda session: session.where):
-        told = Told()
-        for session in mine:
-            for place in sorted(out.glob(f"*/feed=*/partition=*/session={session.day}")):
-                table = place.relative_to(out).parts[0]
-                if place == folder(out, session, table):
-                    for batch in batches(sorted(place.glob("*.parquet"))):
-                        told.add(table, batch)
-        found.append(told.facts())
-    return found
+    return [in_partition(out, mine) for mine in by_partition(sessions)]
+
+
+def by_partition(sessions: Iterable[Session]) -> list[list[Session]]:
+    """The sessions of each partition."""
+    return [list(mine) for _, mine in groupby(sessions, key=lambda session: session.where)]
+
+
+def in_partition(out: Path, sessions: Sequence[Session]) -> Facts:
+    """What a backfill has written for one partition."""
+    places = [
+        (path.relative_to(out).parts[0], path)
+        for session in sessions
+        for path in sorted(out.glob(f"*/feed=*/partition=*/session={session.day}/*.parquet"))
+        if path.parent == folder(out, session, path.relative_to(out).parts[0])
+    ]
+    rows, seen, told = sum(pq.read_metadata(path).num_rows for _, path in places), 0, Told()
+    pace = Pace(f"reading Parquet [{sessions[0].partition}]")
+    for table, path in places:
+        for batch in batches([path]):
+            told.add(table, batch)
+            seen += batch.num_rows
+            pace.tell(seen, seen / rows)
+    return told.facts()

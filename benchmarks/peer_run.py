@@ -2,15 +2,20 @@
 
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Message
 
 import benchmarks
 from benchmarks import environments
+from benchmarks.peer_check import differing, looked_at
+from benchmarks.peers.features import NAMES, Centres
 from benchmarks.process_time import tree_seconds
+from infra.embedded import jars
+from infra.embedded.lock import Lock
 from tapewatch import kafka
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
@@ -28,6 +33,7 @@ class Peer:
     program : module below benchmarks.peers; its words are bootstrap, input topic, output topic, state folder, centres
     package : distribution whose version is stated; quotes : how many it gets; guarantee : what it runs with
     words : more of them; environment : whose it runs in, where that is not of its own name
+    names : the features that it computes; libraries : Java libraries, whose folder is one more word
     """
 
     name: str
@@ -37,6 +43,8 @@ class Peer:
     guarantee: str
     words: tuple[str, ...] = ()
     environment: str = ""
+    names: Sequence[str] = NAMES
+    libraries: Lock | None = None
 
 
 class PeerRun(msgspec.Struct, frozen=True):
@@ -51,7 +59,9 @@ class PeerRun(msgspec.Struct, frozen=True):
 
 
 def run_peer(settings: Settings, peer: Peer, source: str, quotes: int, partitions: int, centres: Path) -> PeerRun:
-    """Run it over the `quotes` records of `source`; TapewatchError where it ends or stalls before all are written."""
+    """Run it over the `quotes` records of `source`; TapewatchError where it ends or stalls before all are written, or
+    writes others than the plain step gives.
+    """
     python = environments.python_of(peer.environment or peer.name)
     target = f"bench.{peer.name}.scores"
     kafka.create_topics(settings, [TopicSpec(target, partitions, {"message.timestamp.type": "LogAppendTime"})])
@@ -59,6 +69,7 @@ def run_peer(settings: Settings, peer: Peer, source: str, quotes: int, partition
     folder.mkdir()
     words = [str(python), "-m", f"benchmarks.peers.{peer.program}"]
     words += [settings.bootstrap(), source, target, str(folder), str(centres), *peer.words]
+    words += [str(jars.ensure(peer.libraries))] if peer.libraries else []
     root = Path(benchmarks.__file__).resolve().parent.parent
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(words, cwd=root, stdout=log, stderr=log)  # noqa: S603 - our own words
@@ -66,23 +77,37 @@ def run_peer(settings: Settings, peer: Peer, source: str, quotes: int, partition
             cpu_s = _until_written(settings, process, target, quotes)
         finally:
             _end(process)
-    return _measured(settings, peer, python, target, quotes, cpu_s)
+    times, sample = _written(settings, peer, target, quotes)
+    _check(settings, peer, source, sample, centres)
+    seconds = (max(times) - min(times)) / 1000
+    return PeerRun(
+        version=environments.version_of(python, peer.package),
+        guarantee=peer.guarantee,
+        quotes=quotes,
+        seconds=round(seconds, 2),
+        quotes_per_s=round((quotes - 1) / seconds, 1),
+        cpu_ns_per_quote=round(cpu_s * 1e9 / quotes, 1),
+    )
 
 
 def _until_written(settings: Settings, process: "subprocess.Popen[bytes]", target: str, quotes: int) -> float:
-    """Wait until the output topic's end offsets reach `quotes`; the CPU time that the process has used, s."""
+    """Wait until the output topic holds `quotes` committed records; the CPU time that the process has used, s."""
     reader = kafka.consumer(settings)
     partitions = kafka.existing_topics(kafka.admin(settings))[target]
     seen, moved = 0, time.monotonic()
     try:
-        while seen < quotes:
+        while True:
             WALL.sleep(0.25)
             now = sum(kafka.watermarks(reader, target, partition)[1] for partition in range(partitions))
             if now > seen:
                 seen, moved = now, time.monotonic()
+                if seen >= quotes:
+                    cpu_s = tree_seconds(process.pid)
+                    # Transaction markers take offsets too: enough of them may not be enough records.
+                    if sum(1 for _ in _messages(settings, reader, target)) >= quotes:
+                        return cpu_s
             if process.poll() is not None or time.monotonic() - moved > PATIENCE_S:
                 _fail(settings, target, seen, quotes)
-        return tree_seconds(process.pid)
     finally:
         reader.close()
 
@@ -105,33 +130,36 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _measured(settings: Settings, peer: Peer, python: Path, target: str, quotes: int, cpu_s: float) -> PeerRun:
-    """Count what is committed, with the time from its first record to its last."""
+def _written(settings: Settings, peer: Peer, target: str, quotes: int) -> tuple[list[int], list[bytes]]:
+    """Append times of what is committed, ms, and the records that are looked at."""
+    times, sample = [], []
     reader = kafka.consumer(settings)
-    times = [
-        stamp for partition in range(_partitions(settings, target)) for stamp in _stamps(reader, target, partition)
-    ]
+    for message in _messages(settings, reader, target):
+        times.append(message.timestamp()[1])
+        if looked_at(message.key()):
+            sample.append(message.value())
     reader.close()
     if len(times) != quotes:
         raise TapewatchError(
             f"{peer.name} wrote {len(times):,} records for {quotes:,} quotes", "The figures would mean nothing."
         )
-    seconds = (max(times) - min(times)) / 1000
-    return PeerRun(
-        version=environments.version_of(python, peer.package),
-        guarantee=peer.guarantee,
-        quotes=quotes,
-        seconds=round(seconds, 2),
-        quotes_per_s=round((quotes - 1) / seconds, 1),
-        cpu_ns_per_quote=round(cpu_s * 1e9 / quotes, 1),
-    )
+    return times, sample
 
 
-def _partitions(settings: Settings, topic: str) -> int:
-    return kafka.existing_topics(kafka.admin(settings))[topic]
+def _check(settings: Settings, peer: Peer, source: str, sample: Sequence[bytes], centres: Path) -> None:
+    """TapewatchError where a record is not what the plain step gives."""
+    reader = kafka.consumer(settings)
+    quotes = [message.value() for message in _messages(settings, reader, source) if looked_at(message.key())]
+    reader.close()
+    wrong = differing(quotes, sample, Centres(str(centres)), peer.names)
+    if wrong:
+        raise TapewatchError(
+            f"{peer.name} wrote other features or another distance for {wrong:,} of {len(quotes):,} quotes looked at",
+            "The figures would mean nothing.",
+        )
 
 
-def _stamps(reader: Consumer, topic: str, partition: int) -> list[int]:
-    """Append times of a partition's committed records, ms."""
-    low, high = kafka.watermarks(reader, topic, partition)
-    return [message.timestamp()[1] for message in kafka.read_range(reader, topic, partition, low, high)]
+def _messages(settings: Settings, reader: Consumer, topic: str) -> Iterator[Message]:
+    """Committed records of a topic, partition by partition."""
+    for partition in range(kafka.existing_topics(kafka.admin(settings))[topic]):
+        yield from kafka.read_range(reader, topic, partition, *kafka.watermarks(reader, topic, partition))

@@ -17,7 +17,7 @@ from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 
-INSTRUMENTS, ROWS, PARTITIONS = 2_000, 4_000_000, 8
+INSTRUMENTS, ROWS, PARTITIONS = 2_000, 8_000_000, 8
 PROCESSES = (1, 2, 4)
 
 FULL, ONE_THREAD = 0.93, 0.9

@@ -18,8 +18,7 @@ from benchmarks.fill import fill_with
 from benchmarks.process_time import MachineTime, cpu_seconds, thread_seconds
 from benchmarks.quotes import Shape
 from benchmarks.stack import command, environment
-from streams import members
-from tapewatch import kafka, topics
+from tapewatch import group_offsets, kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import Commit
@@ -112,7 +111,7 @@ class Group:
         places = [TopicPartition(topic, partition) for partition in range(count)]
         deadline = WALL.now() + int(LONGEST_S * NANOS)
         try:
-            while sum(max(each.offset, 0) for each in members.committed(reader, places)) < target:
+            while sum(max(each.offset, 0) for each in group_offsets.committed(reader, places)) < target:
                 self._check()
                 if WALL.now() > deadline:
                     raise TapewatchError(

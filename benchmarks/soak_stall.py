@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition
 from benchmarks.engine_run import resident_bytes
 from benchmarks.figures import Machine, machine, versions
 from benchmarks.stack import command, environment
-from tapewatch import kafka, topics
+from tapewatch import group_offsets, kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -35,9 +35,17 @@ BROKER_SHARE = 0.15
 DRAIN_S = 400.0
 _KEPT = "SELECT partition, next_offset FROM sink_offsets WHERE topic = :topic"
 _MARKET = ("quotes", "trades", "books", "orders")
-BOUND_MIB = {"producer": 256 + 64, "engine": 64 + 256 + 64, "sink": 32 + 256}
-"""What a process may take beyond what it had before a stall: its queues as docs/back-pressure.md states them, and what
-the C library keeps of them."""
+_KEPT_MIB = 256
+"""What the C library keeps of freed memory in each of its areas: the main thread's and one of a client's threads."""
+BOUND_MIB = {
+    # The send queue: its frames, and what the client keeps with each.
+    "producer": 256 + 400,
+    # Frames read ahead, and ahead of a recovery; frames and outputs of the batch in the making and of the one before.
+    "engine": 64 + 32 + 2 * 64 + 2 * _KEPT_MIB,
+    # Records read ahead; an answer of the broker on its way, 16 MiB packed; a batch.
+    "sink": 32 + 64 + 64 + _KEPT_MIB,
+}
+"""What a process may take beyond what it had before a stall, when the market came row by row: docs/back-pressure.md."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -210,7 +218,7 @@ def _behind(settings: Settings) -> int:
     try:
         places = [TopicPartition(market, each) for each in range(kafka.existing_topics(kafka.admin(settings))[market])]
         missing = 0
-        for place in reader.committed(places, timeout=15):
+        for place in group_offsets.committed(reader, places):
             end = kafka.watermarks(reader, market, place.partition)[1]
             missing += max(end - max(place.offset, 0), end - kept.get(place.partition, 0))
         return missing

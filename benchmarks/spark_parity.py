@@ -9,22 +9,28 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import msgspec
+from confluent_kafka import TopicPartition
 
 from benchmarks.engine_run import engine_process
 from benchmarks.figures import machine, versions
 from benchmarks.fill import fill_market
-from benchmarks.parity_told import Facts, driven, in_folder, on_topics
+from benchmarks.pace import watched
+from benchmarks.parity_told import Facts, by_partition, driven, in_partition, joined, on_topic
 from benchmarks.quotes import Shape
 from benchmarks.stack import command, environment, own_stack
+from streams.driver import TOPICS
 from streams.spark import backfill, session
 from streams.spark.backfill import Job
-from streams.spark.sessions import Source, plan
-from tapewatch import kafka, settings, topics
+from streams.spark.sessions import Session, Source, plan
+from tapewatch import group_offsets, kafka, settings, topics
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -41,23 +47,32 @@ def timed(what: str, work: Callable[[], Any]) -> tuple[Any, float]:
     return found, round(seconds, 1)
 
 
+def beside(cores: int, work: Callable[..., Any], given: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """What `work` gives for each of these arguments, in their order, in so many processes."""
+    with ProcessPoolExecutor(min(cores, len(given)), mp_context=get_context("spawn")) as pool:
+        return [each.result() for each in [pool.submit(work, *arguments) for arguments in given]]
+
+
 def compare(own: Settings, feed: str, folder: Path, cores: int) -> dict[str, Any]:
     """The three ways over a feed's log, whose records are all there. folder : for Spark's output"""
     mine = msgspec.structs.replace(own, engine=msgspec.structs.replace(own.engine, group=f"parity-{feed}"))
     partitions = kafka.existing_topics(kafka.admin(mine))[topics.market(feed)]
-    (totals, _), live_s = timed("live engine", lambda: _live(mine, feed))
-    live, read_s = timed("its topics read back", lambda: on_topics(mine, feed, partitions))
-    truth, driver_s = timed("driver", lambda: [driven(mine, feed, each) for each in range(partitions)])
+    (totals, _), live_s = timed("live engine", lambda: _live(mine, feed, partitions))
+    outputs = [(mine, feed, partitions, topic) for topic in TOPICS]
+    live, read_s = timed("its topics read back", lambda: joined(beside(cores, on_topic, outputs)))
+    inputs = [(mine, feed, partition) for partition in range(partitions)]
+    truth, driver_s = timed("driver", lambda: beside(cores, driven, inputs))
     source = Source(mine)
     sessions = plan(source, feed)
     source.close()
     spark, start_s = timed("start of Spark", lambda: session.start(f"local[{cores}]"))
     try:
         job = Job(backfill.resolved(mine), str(folder))
-        done, spark_s = timed("Spark", lambda: backfill.on_spark(spark, job, sessions))
+        done, spark_s = timed("Spark", lambda: _on_spark(spark, job, sessions))
     finally:
         spark.stop()
-    found, parquet_s = timed("its Parquet read back", lambda: in_folder(folder, sessions))
+    written = [(folder, each) for each in by_partition(sessions)]
+    found, parquet_s = timed("its Parquet read back", lambda: beside(cores, in_partition, written))
     rows = sum(totals["by_type"].values())
     return {
         "feed": feed,
@@ -70,11 +85,11 @@ def compare(own: Settings, feed: str, folder: Path, cores: int) -> dict[str, Any
         "equal": {"live engine and driver": live == truth, "Spark and driver": found == truth},
         "digests": [{table: digest for table, (_, digest) in facts.items()} for facts in truth],
         "seconds": {
-            "live engine": live_s, "topics read back": read_s, "driver, one process": driver_s,
+            "live engine": live_s, "topics read back": read_s, f"driver, {cores} processes": driver_s,
             "start of Spark": start_s, f"Spark, local[{cores}], to Parquet": spark_s, "Parquet read back": parquet_s,
         },
         "rows_per_s": {
-            "live engine": round(rows / totals["work_ns"] * 1e9), "driver": round(rows / driver_s),
+            "live engine": round(rows / totals["work_ns"] * 1e9), f"driver, {cores} processes": round(rows / driver_s),
             "Spark": round(rows / spark_s),
         },
         "records": sum(each.records for each in done),
@@ -82,10 +97,42 @@ def compare(own: Settings, feed: str, folder: Path, cores: int) -> dict[str, Any
     }  # fmt: skip
 
 
-def _live(own: Settings, feed: str) -> tuple[dict[str, Any], int]:
+def _live(own: Settings, feed: str, partitions: int) -> tuple[dict[str, Any], int]:
     """A live engine over one feed, until it is idle."""
     (Path(own.data) / "tapewatch.toml").write_text(f'[engine]\nfeeds = ["{feed}"]\n')
-    return engine_process(own, own.engine.group, LONGEST_S)
+    group = kafka.consumer(own, own.engine.group)
+    places = [TopicPartition(topics.market(feed), partition) for partition in range(partitions)]
+    whole = sum(kafka.watermarks(group, each.topic, each.partition)[1] for each in places)
+
+    def look() -> tuple[int, float]:
+        done = sum(max(each.offset, 0) for each in group_offsets.committed(group, places))
+        return done, done / whole
+
+    try:
+        with watched("live engine", "records", look):
+            return engine_process(own, own.engine.group, LONGEST_S)
+    finally:
+        group.close()
+
+
+def _on_spark(spark: Any, job: Job, sessions: Sequence[Session]) -> list[backfill.Done]:
+    """A backfill, its Parquet watched as it grows."""
+    share = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal share
+        share = done / total
+
+    def look() -> tuple[int, float]:
+        size = 0
+        for path in Path(job.out).rglob("*"):
+            # One that has got its name since it was listed is counted the next time.
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size
+        return size >> 20, share
+
+    with watched("Spark", "MiB of Parquet", look):
+        return backfill.on_spark(spark, job, sessions, progress)
 
 
 def _sums(truth: Sequence[Facts]) -> dict[str, int]:
@@ -101,7 +148,7 @@ def replay(own: Settings, recording: Path) -> str:
     fresh = [each for each in set(kafka.existing_topics(kafka.admin(own))) - before if topics.is_market(each)]
     if done.returncode or len(fresh) != 1:
         raise TapewatchError(f"{recording} was not replayed into a feed of its own", "Its messages stand above.")
-    return fresh[0].removeprefix("market.")
+    return topics.feed_of(fresh[0])
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:

@@ -26,6 +26,6 @@ class DeadLetterTopics:
         kafka.create_topics(self._settings, [dead_letter_topic(name) for name in sorted(missing)])
         self._known |= missing
         for letter in letters:
-            self._producer.produce(letter.topic, letter.value, headers=[*letter.headers])
+            kafka.enqueue(self._producer, letter.topic, letter.value, headers=letter.headers)
         if self._producer.flush(30):
             raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))

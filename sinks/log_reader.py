@@ -5,13 +5,15 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapewatch import kafka, logs
+from tapewatch import group_offsets, kafka, logs
 from tapewatch.dlq.retry import Retried
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
+from tapewatch.idling import Ends
 from tapewatch.settings import Settings
 
 _FETCHED_AT_ONCE = 64
+_ANSWER_BYTES = 16 << 20
 _GONE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 _log = logs.get("sink")
 
@@ -49,7 +51,7 @@ class Reader:
         self._is_wanted = is_wanted
         self._linger_s = settings.sink.linger_ms / 1000
         self._assigned: dict[Log, int] = {}
-        self._at_end: set[Log] = set()
+        self._ends = Ends()
 
     def restart(self, next_offsets: Mapping[Log, int]) -> None:
         """Forget what was read ahead and read on from these offsets, with a new client: one that was told of no broker
@@ -58,11 +60,15 @@ class Reader:
         self._consumer.close()
         self._consumer = self._client()
         self._assigned.clear()
-        self._at_end.clear()
+        self._ends.anew()
         self.discover(next_offsets)
 
     def _client(self) -> Consumer:
-        return kafka.consumer(self._settings, self._group, self._told, enable_partition_eof=True)
+        # An answer that is on its way when the read-ahead is full comes on top of it, unpacked.
+        answer = max(_ANSWER_BYTES, int(self._settings.kafka.client.get("message.max.bytes", 0)))
+        return kafka.consumer(
+            self._settings, self._group, self._told, enable_partition_eof=True, fetch_max_bytes=answer
+        )
 
     def discover(self, next_offsets: Mapping[Log, int]) -> None:
         """Take up topics and partitions that have appeared. KafkaException where the broker does not answer."""
@@ -95,27 +101,24 @@ class Reader:
         """Some records, and whether more are waiting; waits `linger_ms` at most."""
         messages = self._consumer.consume(_FETCHED_AT_ONCE, timeout=self._linger_s)
         sound = []
-        for message in messages:
-            log, error = place(message)[0], message.error()
+        for message in self._ends.read(messages):
+            error = message.error()
             if error is None:
-                self._at_end.discard(log)
                 sound.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                self._at_end.add(log)
             elif error.code() in _GONE:
-                self._assigned.pop(log, None)
+                self._assigned.pop(place(message)[0], None)
             elif not error.retriable():
                 raise KafkaException(error)
         return sound, len(messages) == _FETCHED_AT_ONCE
 
     def is_at_end(self) -> bool:
         """Whether every partition has been read to its end (of what is committed)."""
-        return self._assigned.keys() <= self._at_end
+        return self._ends.cover(self._assigned)
 
     def lag(self) -> int:
         """Records between what was read and the end of the logs, as far as the broker has told lately."""
         behind = 0
-        unread = [TopicPartition(*log) for log in self._assigned.keys() - self._at_end]
+        unread = [TopicPartition(*log) for log in self._assigned if not self._ends.cover([log])]
         for position in self._consumer.position(unread) if unread else ():
             low, high = self._consumer.get_watermark_offsets(position, cached=True)
             if high >= 0:
@@ -126,13 +129,9 @@ class Reader:
         """Where the group stands: next offset by log, of the wanted topics."""
         found = self._consumer.list_topics(timeout=kafka.TIMEOUT_S).topics
         logs_there = [
-            TopicPartition(name, number)
-            for name, topic in found.items()
-            if self._is_wanted(name)
-            for number in topic.partitions
+            (name, number) for name, topic in found.items() if self._is_wanted(name) for number in topic.partitions
         ]
-        stand = self._consumer.committed(logs_there, timeout=kafka.TIMEOUT_S) if logs_there else ()
-        return {(each.topic, each.partition): each.offset for each in stand if each.offset >= 0}
+        return group_offsets.next_offsets(self._consumer, logs_there)
 
     def keep(self, next_offsets: Mapping[Log, int]) -> None:
         """Let the group stand at these offsets. KafkaException where the broker does not take them."""

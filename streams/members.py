@@ -7,11 +7,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from tapewatch import kafka, topics
+from tapewatch import group_offsets, kafka, topics
 from tapewatch.access.login import explained
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import Headers
 from tapewatch.logs import Log
 from tapewatch.settings import Settings
 
@@ -22,39 +21,16 @@ transaction keeps readers waiting as long, where no process of its name comes ba
 PATIENCE_S = TRANSACTION_TIMEOUT_MS / 1000
 """How long an act of a transaction is done again: the broker has ended it then."""
 SESSION_TIMEOUT_MS = 6_000
+_INIT_S = 30
+"""How long the broker may take to give a producer its transactions, s."""
 FOUND_S = 30
 """How long a coordinator is looked for, s."""
 
 NO_TOPIC = r"^market\.$"
 """A subscription that matches no topic's name."""
 
-_PASSING = frozenset(
-    {
-        KafkaError._TIMED_OUT,
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._RESOLVE,
-        KafkaError._WAIT_COORD,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.UNSTABLE_OFFSET_COMMIT,
-    }
-)
-"""What a broker or coordinator that moves, starts or is away for a while gives for an answer; librdkafka does not call
-all of it retriable.
-"""
-
 Key = tuple[str, int]
 """A partition: topic and number."""
-
-
-def is_passing(error: KafkaError) -> bool:
-    """Whether the same request may be answered a little later."""
-    return bool(error.retriable()) or error.code() in _PASSING
 
 
 def own_name(chosen: str) -> str:
@@ -97,32 +73,6 @@ def subscribed(feeds: tuple[str, ...]) -> list[str]:
     return [topics.generations_pattern(feed) for feed in feeds] or [topics.MARKET_PATTERN]
 
 
-def committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
-    """The group's committed offsets; a coordinator that moves or still loads is waited for, 30 s at most."""
-    deadline = WALL.now() + 30 * NANOS
-    while True:
-        try:
-            return list(consumer.committed(places, timeout=10))
-        except KafkaException as error:
-            if not is_passing(error.args[0]) or WALL.now() > deadline:
-                raise
-            WALL.sleep(0.1)
-
-
-def enqueue(
-    producer: Producer, topic: str, value: bytes, key: bytes | None, headers: Headers, partition: int,
-    on_delivery: Callable[[Any, Any], None] | None = None,
-) -> None:  # fmt: skip
-    """Hand a record to the producer; a full queue is waited for."""
-    more: dict[str, Any] = {"on_delivery": on_delivery} if on_delivery else {}
-    while True:
-        try:
-            producer.produce(topic, value, key, partition, headers=headers, **more)
-            return
-        except BufferError:
-            producer.poll(0.05)
-
-
 def lost_place(error: KafkaError) -> bool:
     """Whether the consumer says that another process has its name, or that it can never go on."""
     return bool(error.fatal()) or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)
@@ -145,7 +95,7 @@ def has_twin(settings: Settings, group: str, instance: str, own: str) -> bool:
             found = client.describe_consumer_groups([group], request_timeout=10)[group].result().members
             return any(each.group_instance_id == instance and each.member_id != own for each in found)
         except KafkaException as error:
-            if not is_passing(error.args[0]) or WALL.now() > deadline:
+            if not group_offsets.is_passing(error.args[0]) or WALL.now() > deadline:
                 raise
             WALL.sleep(0.2)
 
@@ -179,12 +129,40 @@ def sound(batch: Iterable[Message], log: Log) -> Iterator[Message]:
 
 
 def abort(producer: Producer, error: KafkaException, log: Log) -> None:
-    """Abort the open transaction. A fatal error is raised: it ends the process."""
+    """Abort the open transaction; the producer is to be replaced by a new one then. A fatal error is raised: it ends
+    the process.
+
+    librdkafka gives the next records the sequence numbers of those that it took back. Where a broker has such a one
+    already, and only its answer was lost, it takes the next one for its repeat: the next transaction is committed
+    without it. A new producer has a new epoch, and its numbers begin anew.
+    """
     cause = error.args[0]
     log.warning("transaction failed", error=str(cause), fatal=cause.fatal(), retriable=cause.retriable())
     if cause.fatal():
         raise error
     kafka.patiently(lambda: producer.abort_transaction(kafka.ACT_S), PATIENCE_S)
+
+
+class Writer:
+    """The transactional producer of a name, which is another one after each transaction that failed (see `abort`).
+
+    producer : the one to write with, until the next `abort`
+    """
+
+    def __init__(self, make: Callable[[], Producer]) -> None:
+        """Fences whoever had the name. make : a producer under it"""
+        self._make = make
+        self.producer = self._new()
+
+    def abort(self, error: KafkaException, log: Log) -> None:
+        """Abort the open transaction. A fatal error is raised: it ends the process."""
+        abort(self.producer, error, log)
+        self.producer = self._new()
+
+    def _new(self) -> Producer:
+        producer = self._make()
+        producer.init_transactions(_INIT_S)
+        return producer
 
 
 def commit(producer: Producer, offsets: list[TopicPartition], member: object) -> None:

@@ -3,6 +3,7 @@ it is called.
 """
 
 import argparse
+import errno
 import importlib
 import signal
 import sys
@@ -98,12 +99,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TapewatchError as error:
         return _failed(error)
     except Exception as error:
-        from tapewatch.access.login import explained
-
-        refused = explained(error)
-        if refused is None:
+        told = _explained(error)
+        if told is None:
             raise
-        return _failed(refused)
+        return _failed(told)
+
+
+def _explained(error: Exception) -> TapewatchError | None:
+    """What a server's or the system's refusal means for people; None for what is a mistake of ours."""
+    from tapewatch.access.login import explained
+
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return TapewatchError(f"another program listens there: {error.strerror}", "Give another port, or end it.")
+    # Only a command that has loaded them can have met their errors.
+    kinds = [(sys.modules.get(name), "OperationalError") for name in ("sqlalchemy.exc", "psycopg2")]
+    if any(module and isinstance(error, getattr(module, kind)) for module, kind in kinds):
+        problem = " ".join(str(getattr(error, "orig", error)).split())
+        return TapewatchError(f"PostgreSQL: {problem}", "Run `tapewatch status`; check postgres.url.")
+    return explained(error)
 
 
 def _failed(error: TapewatchError) -> int:

@@ -18,11 +18,11 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 
-from tapewatch import kafka, logs
+from tapewatch import group_offsets, kafka, logs
 from tapewatch import settings as configuration
 from tapewatch.canaries import Canary, is_canary
-from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.idling import Idling
 from tapewatch.messages import BY_TOPIC, Alert, Message, Severity, Signal, decode
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.settings import Settings
@@ -129,17 +129,19 @@ class Stream(Generic[M]):
         until_idle: float | None,
     ) -> None:
         self._kind, self._wanted, self._group, self._begin = kind, wanted, group, start
-        self._until_idle = until_idle
+        self._idling = Idling(until_idle)
         self._closed = threading.Event()
         self._ahead: deque[Record] = deque()
         self._current: Record | None = None
         self._consumer = kafka.consumer(
             settings,
             group or "tapewatch-client",
+            told=None,
             enable_auto_commit=bool(group),
             auto_commit_interval_ms=1000,
             auto_offset_reset="latest" if start == OFFSET_END else "earliest",
             queued_max_messages_kbytes=FETCHED_KIB,
+            **self._idling.properties,
         )
         if group:
             self._consumer.subscribe([kind.TOPIC], on_assign=self._assigned, on_revoke=self._revoked)
@@ -155,7 +157,8 @@ class Stream(Generic[M]):
 
     def _assigned(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         """Begin where the group stands, or where the caller wants to."""
-        known = consumer.committed(partitions, timeout=kafka.TIMEOUT_S)
+        known = group_offsets.committed(consumer, partitions)
+        self._idling.anew()
         consumer.assign(
             [*(each for each in known if each.offset >= 0), *self._placed([e for e in known if e.offset < 0])]
         )
@@ -213,15 +216,16 @@ class Stream(Generic[M]):
     def _next(self) -> M | None:
         """The next message that is wanted; None at the end."""
         self.done()
-        last = WALL.now()
+        self._idling.busy()
         while not self._closed.is_set():
             if not self._ahead:
-                self._ahead.extend(self._consumer.consume(AT_ONCE, timeout=_POLL_S))
-                if not self._ahead and self._until_idle is not None and WALL.now() - last > self._until_idle * NANOS:
+                self._ahead.extend(self._idling.read(self._consumer.consume(AT_ONCE, timeout=_POLL_S)))
+                held = [(each.topic, each.partition) for each in self._consumer.assignment()]
+                if not self._ahead and self._idling.is_over(held):
                     return None
                 continue
             message = self._read(self._ahead.popleft())
-            last = WALL.now()
+            self._idling.busy()
             if message is not None:
                 return message
             self.done()

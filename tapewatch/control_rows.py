@@ -6,7 +6,6 @@ changes nothing: its epoch is that of the newest record, and readers drop what t
 """
 
 import fcntl
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -110,19 +109,8 @@ def write(
     TapewatchError where a partition did not take its row: writing again is safe.
     """
     said, epoch, now = detail(standing), max(order.epoch for order in standing.values()), clock.now()
-    headers: Any = FrameHeaders("status", CONTROL_SOURCE, epoch, 0, now).to_kafka()
-    value = frame(said, now)
-    offsets: dict[str, dict[int, int]] = {topic: {} for topic in places}
-
-    def delivered(error: Any, message: Message) -> None:
-        if error is None:
-            offsets[str(message.topic())][int(message.partition() or 0)] = int(message.offset() or 0)
-
-    producer = kafka.producer(settings, linger_ms=0)
-    for topic, partitions in places.items():
-        for partition in partitions:
-            producer.produce(topic, value, partition=partition, headers=headers, on_delivery=delivered)
-    producer.flush(30)
+    headers = FrameHeaders("status", CONTROL_SOURCE, epoch, 0, now).to_kafka()
+    offsets = kafka.write_each(settings, places, frame(said, now), headers)
     missing = [f"{topic}[{p}]" for topic, partitions in places.items() for p in partitions if p not in offsets[topic]]
     if missing:
         raise TapewatchError(
@@ -135,9 +123,7 @@ def write(
 def market_partitions(settings: Settings) -> dict[str, list[int]]:
     """Every partition of every market topic."""
     known = kafka.existing_topics(kafka.admin(settings))
-    return {
-        name: list(range(count)) for name, count in sorted(known.items()) if re.fullmatch(topics.MARKET_PATTERN, name)
-    }
+    return {name: list(range(count)) for name, count in sorted(known.items()) if topics.is_market(name)}
 
 
 def seed_new_feed(settings: Settings, topic: str, clock: Clock = WALL) -> int:

@@ -56,7 +56,7 @@ class Generation(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """The generation as a feed."""
-        return self.topic.removeprefix("market.")
+        return topics.feed_of(self.topic)
 
 
 class Generations:

@@ -125,7 +125,7 @@ def look(settings: Settings, feed: str, seconds: float, top: int, clock: Clock =
 def feeds(settings: Settings) -> list[str]:
     """Every feed there is."""
     known = kafka.existing_topics(kafka.admin(settings))
-    return sorted(name.removeprefix("market.") for name in known if topics.is_market(name))
+    return sorted(topics.feed_of(name) for name in known if topics.is_market(name))
 
 
 def _since(reader: Consumer, topic: str, count: int, since_ms: int) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Kafka clients as every part of the project makes them, and the few administrative acts it needs."""
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -11,8 +11,11 @@ from tapewatch import logs, topics
 from tapewatch.access import login, renewal
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.frames import Headers
 from tapewatch.settings import Settings
 
+ANY_PARTITION = -1
+"""The partition of a record that its key chooses, or chance."""
 TIMEOUT_S = 15.0
 REFUSED_S = 4.0
 """A refused login is tried again so long: a password may just be on its way into its file."""
@@ -74,8 +77,8 @@ def _client(kind: Any, settings: Settings, properties: dict[str, Any]) -> Any:
     common = {"bootstrap.servers": settings.bootstrap(), "log_level": 2, **given, **access.client}
     if not given:
         return kind({**common, **properties})
-    refusals = login.Refusals(access)
-    client = kind({**common, "error_cb": refusals, **properties})
+    refusals = login.Refusals(access, properties.pop("error_cb", None))
+    client = kind({**common, **properties, "error_cb": refusals})
     client.refusals = refusals
     renewal.follow(client, access, given.get("sasl.password", ""))
     return client
@@ -98,11 +101,26 @@ def producer(settings: Settings, told: Callable[[str], None] | None = None, **pr
             "enable.idempotence": True,
             "message.max.bytes": 16_000_000,
             "queue.buffering.max.kbytes": 262_144,
+            # Each takes .8 KB besides its bytes: 400 MiB at most.
             "queue.buffering.max.messages": 500_000,
             **_statistics(told),
             **_dotted(properties),
         },
     )
+
+
+def enqueue(
+    producer: Producer, topic: str, value: bytes, key: bytes | None = None, headers: Headers = (),
+    partition: int = ANY_PARTITION, on_delivery: Callable[[Any, Any], None] | None = None,
+) -> None:  # fmt: skip
+    """Hand a record to the producer; a full queue is waited for."""
+    more: dict[str, Any] = {"on_delivery": on_delivery} if on_delivery else {}
+    while True:
+        try:
+            producer.produce(topic, value, key, partition, headers=list(headers), **more)
+            return
+        except BufferError:
+            producer.poll(0.05)
 
 
 def consumer(
@@ -147,8 +165,8 @@ def _dotted(properties: dict[str, Any]) -> dict[str, Any]:
 def create_topics(settings: Settings, specs: Iterable[topics.TopicSpec]) -> list[str]:
     """Create the topics that are missing; returns their names. A topic that exists is left as it is."""
     client = admin(settings)
-    wanted = {spec.name: spec for spec in specs}
-    missing = [spec for name, spec in wanted.items() if name not in existing_topics(client)]
+    wanted, existing = {spec.name: spec for spec in specs}, existing_topics(client)
+    missing = [spec for name, spec in wanted.items() if name not in existing]
     if not missing:
         return []
     least = settings.topics.min_insync
@@ -235,6 +253,24 @@ def _described(client: AdminClient, patience_s: float) -> Any:
             renewal.look()
 
 
+def write_each(
+    settings: Settings, places: Mapping[str, Iterable[int]], value: bytes, headers: Headers
+) -> dict[str, dict[int, int]]:
+    """Write one record into each of these partitions; its offset by topic and partition, where it was acknowledged."""
+    offsets: dict[str, dict[int, int]] = {topic: {} for topic in places}
+
+    def delivered(error: Any, message: Message) -> None:
+        if error is None:
+            offsets[str(message.topic())][int(message.partition() or 0)] = int(message.offset() or 0)
+
+    writer = producer(settings, linger_ms=0)
+    for topic, partitions in places.items():
+        for partition in partitions:
+            writer.produce(topic, value, partition=partition, headers=list(headers), on_delivery=delivered)
+    writer.flush(30)
+    return offsets
+
+
 def read_range(reader: Consumer, topic: str, partition: int, start: int, end: int) -> Generator[Message, None, None]:
     """The records of one partition from offset `start` to `end` (exclusive, log offsets), in order.
 
@@ -271,15 +307,17 @@ def _until(reader: Consumer, topic: str, partition: int, end: int) -> Iterator[M
 def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """First and next offset of a partition (next: last stable offset for read-committed readers).
 
-    A new topic's leader may not know of its office yet: a retriable error is tried again for 15 s.
+    A new topic's leader may not know of its office yet, and a password may change: tried again for 15 s, and 5 s.
     """
-    deadline = WALL.now() + int(TIMEOUT_S * NANOS)
+    began = WALL.now()
     while True:
         try:
             low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
             return int(low), int(high)
         except KafkaException as error:
-            if error.args[0].code() not in _NOT_READY or WALL.now() > deadline:
+            waited_s = (WALL.now() - began) / NANOS
+            not_ready = error.args[0].code() in _NOT_READY and waited_s < TIMEOUT_S
+            if not not_ready and not renewal.may_pass(error.args[0], waited_s):
                 raise
             WALL.sleep(0.05)
 

@@ -209,7 +209,7 @@ def register(settings: Settings, instruments: Iterable[Instrument], clock: Clock
         if stamped != known:
             step = [] if unmarked else [(REGISTRATION, BEGUN)]
             value = msgspec.json.encode(stamped)
-            producer.produce(topics.INSTRUMENTS, key=instrument.id.encode(), value=value, headers=step)
+            kafka.enqueue(producer, topics.INSTRUMENTS, value, instrument.id.encode(), step)
             written += 1
         if not unmarked and not registry.is_in_effect(stamped.id, stamped.kind):
             begun.append(stamped)
@@ -228,7 +228,7 @@ def _put_in_effect(producer: Producer, instruments: Iterable[Instrument]) -> Non
     """Write the marks of registrations that were begun. Of several marks of one id the first counts."""
     for instrument in instruments:
         key, value = f"{instrument.id}#{uuid.uuid4().hex}", msgspec.json.encode(instrument)
-        producer.produce(topics.INSTRUMENTS, key=key.encode(), value=value, headers=[(REGISTRATION, EFFECTIVE)])
+        kafka.enqueue(producer, topics.INSTRUMENTS, value, key.encode(), [(REGISTRATION, EFFECTIVE)])
     _acknowledged(producer)
 
 

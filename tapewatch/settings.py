@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -30,8 +30,16 @@ from tapewatch.reach_settings import (
 from tapewatch.stack import Addresses
 from tapewatch.venue_settings import ProduceSettings, VenueSettings
 
-NO_SETTINGS = frozenset({"TAPEWATCH_TEST_DATA", "TAPEWATCH_VENUE_KEY", "TAPEWATCH_VENUE_SECRET", "TAPEWATCH_SQL_URL"})
-"""Variables of the environment that begin as ours do and are none: where the tests find recordings, and a venue's keys
+NO_SETTINGS = frozenset(
+    {
+        "TAPEWATCH_TEST_DATA",
+        "TAPEWATCH_TEST_LONG",
+        "TAPEWATCH_VENUE_KEY",
+        "TAPEWATCH_VENUE_SECRET",
+        "TAPEWATCH_SQL_URL",
+    }
+)
+"""Variables of the environment that begin as ours do and are none: what the tests are told, and a venue's keys
 and a source database's URL, which no setting holds so that nothing that prints settings can print them.
 """
 
@@ -41,10 +49,14 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
+_DRIVER: Final = "postgresql+psycopg2"
+"""What PostgreSQL is spoken to with; SQLAlchemy would take another by itself."""
+
+
 class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to reach PostgreSQL.
 
-    url : SQLAlchemy URL (postgresql+psycopg2://...); empty means the embedded stack of this data folder
+    url : postgresql://USER@HOST:PORT/DATABASE; empty means the embedded stack of this data folder
     """
 
     url: str = ""
@@ -265,8 +277,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return of_embedded(self.kafka, Path(folder)) if folder else self.kafka
 
     def postgres_url(self) -> str:
-        """SQLAlchemy URL: the setting, or the running embedded stack of the data folder."""
-        return self.postgres.url or Addresses.running(self.data_path, self.embedded.wait_s).postgres_url
+        """SQLAlchemy URL, with the driver: the setting, or the running embedded stack of the data folder."""
+        url = self.postgres.url
+        if not url:
+            return Addresses.running(self.data_path, self.embedded.wait_s).postgres_url
+        scheme, found, rest = url.partition("://")
+        if not found or scheme not in (_DRIVER, "postgresql", "postgres"):
+            raise SettingsError(
+                "postgres.url is no address of a PostgreSQL",
+                "Use postgresql://USER@HOST:PORT/DATABASE; see docs/security.md.",
+            )
+        return f"{_DRIVER}://{rest}"
 
     def elasticsearch_url(self) -> str:
         """Elasticsearch's address: the setting, or the running embedded stack of the data folder."""

@@ -42,6 +42,7 @@ GENERATIONS = "feeds.generations"
 FEED_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MARKET_PATTERN = r"^market\.[a-z0-9][a-z0-9-]{0,63}$"
 """Every market topic, and none of their dead-letter topics."""
+_MARKET = re.compile(MARKET_PATTERN)
 
 # The engine sends a transaction's records of a partition in one batch, which may be large.
 _LARGE = {"max.message.bytes": "16777216"}
@@ -73,6 +74,11 @@ def market(feed: str) -> str:
     return f"market.{feed}"
 
 
+def feed_of(topic: str) -> str:
+    """The feed of a market topic."""
+    return topic.removeprefix("market.")
+
+
 def generations_pattern(feed: str) -> str:
     """The market topics of a feed in all its generations, as a consumer subscribes to them."""
     return "^" + market(feed).replace(".", r"\.") + "(-g[0-9]+)?$"
@@ -80,7 +86,7 @@ def generations_pattern(feed: str) -> str:
 
 def is_market(topic: str) -> bool:
     """Whether a topic is a feed's market topic."""
-    return re.fullmatch(MARKET_PATTERN, topic) is not None
+    return _MARKET.fullmatch(topic) is not None
 
 
 def dead_letters(topic: str) -> str:

@@ -21,8 +21,6 @@ _FEW, _MANY = 1.0, 20.0
 """Rows a second and instrument of the two markets that tell a row's cost from a second's."""
 _BATCH_FRAMES = 600
 """Frames of a micro-batch, as the engine takes them."""
-_POSTGRES_ROWS_S = 276_000.0
-"""Where `bench sinks` was not run: docs/postgres.md."""
 _START_NS = 1_750_000_000 * NANOS
 
 
@@ -50,11 +48,8 @@ class ServiceTimes(msgspec.Struct, frozen=True):
 
 
 def service_times(results: Path, say: Say) -> ServiceTimes:
-    """From `bench-scale.json`, `bench-feeds.json` and (where it is there) `bench-sinks.json` in a folder, and a
-    calibration here.
-    """
-    scale, feeds = _document(results / "bench-scale.json"), _document(results / "bench-feeds.json")
-    sinks = _document(results / "bench-sinks.json") if (results / "bench-sinks.json").exists() else None
+    """From `bench-scale.json`, `bench-feeds.json` and `bench-sinks.json` in a folder, and a calibration here."""
+    scale, feeds, sinks = (_document(results / f"bench-{name}.json") for name in ("scale", "feeds", "sinks"))
     one = next((point for point in scale["points"] if point["processes"] == 1), None)
     if one is None:
         raise TapewatchError(
@@ -73,7 +68,7 @@ def service_times(results: Path, say: Say) -> ServiceTimes:
         log_bytes=scale["log_bytes"],
         written_bytes=scale["written_bytes"],
         message_us=feeds["total_us"]["median"],
-        sink_rows_s=sinks["postgres_rows_per_s"]["median"] if sinks else _POSTGRES_ROWS_S,
+        sink_rows_s=sinks["postgres_rows_per_s"]["median"],
     )
 
 

@@ -75,9 +75,7 @@ def _configure_engine(parser: argparse.ArgumentParser) -> None:
         help="numbers of instruments; the first gives the main figures (default: %(default)s)",
     )
     parser.add_argument("--runs", type=_count, default=3, help="runs with each number (default: 3)")
-    parser.add_argument(
-        "--share", type=float, default=1.0, help="of the usual number of rows, for a quick look (default: 1)"
-    )
+    _configure_share(parser)
     parser.add_argument(
         "--stages",
         choices=list(engine.STAGES),
@@ -105,9 +103,7 @@ def _configure_scale(parser: argparse.ArgumentParser) -> None:
         help="numbers of engine processes; the others are compared with the first (default: %(default)s)",
     )
     parser.add_argument("--runs", type=_count, default=3, help="runs with each number (default: 3)")
-    parser.add_argument(
-        "--share", type=float, default=1.0, help="of the usual number of rows, for a quick look (default: 1)"
-    )
+    _configure_share(parser)
     parser.add_argument(
         "--stages",
         choices=[engine.FEATURES, engine.ALL],
@@ -122,10 +118,14 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: tapewatch bench peers --json"
     known = list(compare.PEERS)
     parser.add_argument("--peer", action="append", choices=known, help=f"one of {', '.join(known)} (default: all)")
+    _configure_share(parser)
+    _configure_output(parser)
+
+
+def _configure_share(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--share", type=float, default=1.0, help="of the usual number of rows, for a quick look (default: 1)"
     )
-    _configure_output(parser)
 
 
 def _configure_output(parser: argparse.ArgumentParser) -> None:

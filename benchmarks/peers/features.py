@@ -16,6 +16,9 @@ NAMES = (
     "ofi_10s", "vwap_dev_bps",
 )  # fmt: skip
 
+OWN_SECOND = ("spread_bps", "microprice_dev_bps", "depth_imb_1")
+"""Those of them that need nothing but their own quote."""
+
 _A60, _A300 = 1.0 - 2.0 ** (-1.0 / 60.0), 1.0 - 2.0 ** (-1.0 / 300.0)
 _RETURNS = (1, 5, 10)
 

@@ -11,10 +11,8 @@ from functools import reduce
 
 from pyspark.sql import functions as f
 
-from benchmarks.peers.features import NAMES, Centres
+from benchmarks.peers.features import NAMES, OWN_SECOND, Centres
 from benchmarks.peers.spark_session import QUOTE, quotes, session, write
-
-_OWN = ("spread_bps", "microprice_dev_bps", "depth_imb_1")
 
 
 def main(bootstrap: str, source: str, target: str, folder: str, centres_file: str) -> None:
@@ -38,7 +36,7 @@ def main(bootstrap: str, source: str, target: str, folder: str, centres_file: st
         .withColumn("microprice_dev_bps", (micro - mid) / mid * 10_000)
         .withColumn("depth_imb_1", (f.col("bid_qty") - f.col("ask_qty")) / both)
     )
-    places = [(name, NAMES.index(name)) for name in _OWN]
+    places = [(name, NAMES.index(name)) for name in OWN_SECOND]
     scaled = {name: (f.col(name) - centres.location[place]) * centres.scale[place] for name, place in places}
     cut = {
         name: f.least(f.greatest(value, f.lit(-centres.clip)), f.lit(centres.clip)) for name, value in scaled.items()
@@ -47,8 +45,8 @@ def main(bootstrap: str, source: str, target: str, folder: str, centres_file: st
         reduce(operator.add, (f.pow(cut[name] - centre[place], 2) for name, place in places))
         for centre in centres.centres
     ]
-    scored = features.withColumn("distance", f.sqrt(f.least(*squares) / len(_OWN)))
-    value = f.to_json(f.struct("instrument", "ts", *_OWN, "distance"))
+    scored = features.withColumn("distance", f.sqrt(f.least(*squares) / len(OWN_SECOND)))
+    value = f.to_json(f.struct("instrument", "ts", *OWN_SECOND, "distance"))
     write(scored.select(f.col("instrument").alias("key"), value.alias("value")), bootstrap, target, folder, "update")
 
 

@@ -48,6 +48,11 @@ class FileOrderLog:
         await asyncio.sleep(0 if found else wait_s)
         return found
 
+    @property
+    def at_end(self) -> bool:
+        """A file is read at once."""
+        return True
+
     def _lines_from_here(self) -> list[Arrived]:
         with self._source.open("rb") as file:
             file.seek(self._position)

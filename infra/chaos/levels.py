@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from contextlib import closing
 
 import psycopg2
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
-from tapewatch import kafka, topics
+from tapewatch import group_offsets, kafka, topics
 from tapewatch.settings import Settings
 
 Place = tuple[str, int]
@@ -56,7 +56,7 @@ class Levels:
         for name, (_, wanted) in self._groups.items():
             try:
                 ends = self._ends(wanted)
-                done = self._committed(name, ends)
+                done = group_offsets.next_offsets(self._readers[name], ends)
                 found[name] = sum(self._left(place, done.get(place, 0), end) for place, end in ends.items())
             except KafkaException:
                 found[name] = -1
@@ -72,7 +72,8 @@ class Levels:
         try:
             if "sink-elasticsearch" in self._groups:
                 data = self._groups["sink-elasticsearch, data"][1]
-                if not any(self._committed("sink-elasticsearch, data", self._places(data)).values()):
+                lane = self._readers["sink-elasticsearch, data"]
+                if not any(group_offsets.next_offsets(lane, self._places(data)).values()):
                     return False
             return not self._postgres or bool(self._postgres_offsets())
         except (psycopg2.Error, KafkaException):
@@ -81,7 +82,7 @@ class Levels:
     def engine_behind(self) -> int:
         """Frames of the market topic that no engine has committed."""
         ends = self._ends((self._topic,))
-        done = self._committed("engine", ends)
+        done = group_offsets.next_offsets(self._readers["engine"], ends)
         return sum(max(0, end - done.get(place, 0)) for place, end in ends.items())
 
     def _ends(self, wanted: Iterable[str]) -> dict[Place, int]:
@@ -92,11 +93,6 @@ class Levels:
         """The partitions of topics."""
         found = kafka.existing_topics(self._admin)
         return [(topic, number) for topic in wanted for number in range(found.get(topic, 0))]
-
-    def _committed(self, name: str, places: Iterable[Place]) -> dict[Place, int]:
-        asked = [TopicPartition(*place) for place in places]
-        found = self._readers[name].committed(asked, timeout=kafka.TIMEOUT_S) if asked else []
-        return {(place.topic, place.partition): max(int(place.offset), 0) for place in found}
 
     def _left(self, place: Place, position: int, end: int) -> int:
         """Records between; the marks of transactions take offsets too, and are none."""

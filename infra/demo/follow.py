@@ -44,7 +44,7 @@ class Follower:
         self.frames = self.duplicates = self.features = self.scores = self.signals = 0
         self.first_score_ns = 0
         self.alerts: dict[str, Alert] = {}
-        self._topic, self._feed = topic, topic.removeprefix("market.").encode()
+        self._topic, self._feed = topic, topics.feed_of(topic).encode()
         self._clocks: dict[int, int] = {}
         self._newest_scores: dict[bytes, bytes] = {}
         self._reader = Behind(settings, FOLLOWED, self._take)

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 
 import psycopg2
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
-from tapewatch import kafka, topics
+from tapewatch import group_offsets, kafka, topics
 from tapewatch.settings import Settings
 
 Place = tuple[str, int]
@@ -77,7 +77,7 @@ class Gauges:
         """
         ends = self._ends([self._topic])
         for group in (self._group, self._paper):
-            done = _committed(group, ends)
+            done = group_offsets.next_offsets(group, ends)
             if any(self._is_left(place, done.get(place, 0), end) for place, end in ends.items()):
                 return False
         every = self._ends([self._topic, *KEPT])
@@ -109,7 +109,7 @@ class Gauges:
         self.produced = sum(ends.values())
         self.engine_lag, self.paper_lag = (
             sum(max(end - done.get(place, 0), 0) for place, end in ends.items())
-            for done in (_committed(group, ends) for group in (self._group, self._paper))
+            for done in (group_offsets.next_offsets(group, ends) for group in (self._group, self._paper))
         )
         with closing(connect(self._settings)) as session, session.cursor() as cursor:
             cursor.execute("SELECT to_regclass('sink_offsets') IS NOT NULL")
@@ -127,13 +127,6 @@ class Gauges:
         found = kafka.existing_topics(self._admin)
         places = [(topic, number) for topic in wanted for number in range(found.get(topic, 0))]
         return {place: kafka.watermarks(self._reader, *place)[1] for place in places}
-
-
-def _committed(group: Consumer, places: Iterable[Place]) -> dict[Place, int]:
-    """A group's offsets."""
-    asked = [TopicPartition(*place) for place in places]
-    found = group.committed(asked, timeout=kafka.TIMEOUT_S) if asked else []
-    return {(place.topic, place.partition): max(int(place.offset), 0) for place in found}
 
 
 def connect(settings: Settings) -> "psycopg2.extensions.connection":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -38,7 +39,9 @@ class Link:
     quiet_s : silence of data, pings aside, after which the connection is given up; 0 is never
     ping : the venue's own ping message, sent beside websocket pings
     opened : called when a connection carries the subscription, with the receipt time
-    The decoder must drop what comes twice, and hears `lost` when nobody was listening for a while.
+    one_left : called when, of two connections, only one is read any more: whether it is the newer one, and the time
+    The decoder must drop what comes twice, and hears `lost` when nobody was listening for a while, or may not have
+    been: an old connection that ends before the new one has run beside it for its time.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Link:
         quiet_s: float = 0.0,
         ping: str = "",
         opened: Callable[[int], None] | None = None,
+        one_left: Callable[[bool, int], None] | None = None,
     ) -> None:
         self.name, self.symbols = name, set(symbols)
         self.connections = self.losses = 0
@@ -63,16 +67,16 @@ class Link:
         self._subscribe = list(subscribe)
         self._pace = pace or TokenBucket(0.0, 1.0)
         self._connects = connects or TokenBucket(0.0, 1.0)
-        self._quiet_s, self._ping, self._opened = quiet_s, ping, opened
+        self._quiet_s, self._ping, self._opened, self._one_left = quiet_s, ping, opened, one_left
         self._backoff = Backoff(station.produce.backoff_first_s, station.produce.backoff_cap_s)
         self._log = station.log.bind(link=name)
-        self._current: _Connection | None = None
+        self._standing: dict[asyncio.Task[str], _Connection] = {}
         self._changes = 0
 
     @property
     def is_up(self) -> bool:
         """Whether a connection stands."""
-        return self._current is not None
+        return bool(self._standing)
 
     async def run(self) -> None:
         """Carry messages until cancelled."""
@@ -100,16 +104,21 @@ class Link:
             await asyncio.sleep(wait_s)
 
     async def change(self, symbols: Collection[str], subscribe: Sequence[str], now: Sequence[str]) -> None:
-        """Carry other symbols from now on. subscribe : for later connections; now : what tells the present one"""
+        """Carry other symbols from now on. subscribe : for later connections; now : what tells those that stand
+
+        A connection that breaks meanwhile says everything again when it is back.
+        """
         self.symbols, self._subscribe = set(symbols), list(subscribe)
         self._changes += 1
-        if self._current is not None:
-            await self._say(self._current, now)
+        # Of two, either may be the one that is left.
+        for connection in reversed(list(self._standing.values())):
+            with suppress(LinkError):
+                await self._say(connection, now)
 
     async def restart(self, reason: str) -> None:
-        """Give the present connection up, so that the next one begins with a snapshot."""
-        if self._current is not None:
-            await self._current.give_up(reason)
+        """Give what stands up, so that the next connection begins with a snapshot."""
+        for connection in list(self._standing.values()):
+            await connection.give_up(reason)
 
     def _lose(self, reason: str) -> None:
         at = self._station.now()
@@ -120,8 +129,7 @@ class Link:
     async def _carry(self, connection: _Connection) -> str:
         """Read until the connection breaks; replace it in time. Returns why it broke."""
         produce = self._station.produce
-        reader = asyncio.create_task(connection.read(), name=f"{self.name} reader")
-        due_s = produce.link_max_age_s
+        reader, due_s = self._read(connection), produce.link_max_age_s
         try:
             while True:
                 await asyncio.wait({reader}, timeout=max(0.0, due_s - connection.age_s))
@@ -133,32 +141,59 @@ class Link:
                     due_s = connection.age_s + self._backoff.next()
                     self._log.warning("renewal failed, trying again", reason=str(error))
                     continue
-                successor = asyncio.create_task(following.read(), name=f"{self.name} reader")
-                heard = asyncio.create_task(following.heard.wait(), name=f"{self.name} renewal")
-                await asyncio.wait(
-                    {successor, heard}, timeout=produce.connect_timeout_s, return_when=asyncio.FIRST_COMPLETED
-                )
-                heard.cancel()
-                await asyncio.wait({successor}, timeout=produce.overlap_s)
+                successor = self._read(following)
+                await self._overlap(reader, successor, following)
+                if reader.done():
+                    # Whether the new one had begun to carry everything by then, nobody can tell.
+                    return reader.result()
                 if successor.done():
                     due_s = connection.age_s + self._backoff.next()
+                    await self._stop(successor)
+                    self._say_left(newer=False)
+                    await following.close()
+                    self._log.warning("renewal broke, trying again", reason=successor.result())
                     continue
-                reader.cancel()
-                await asyncio.gather(reader, return_exceptions=True)
+                await self._stop(reader)
+                self._say_left(newer=True)
                 await connection.close()
                 connection, reader, due_s = following, successor, produce.link_max_age_s
                 self._log.info("connection renewed")
         finally:
-            self._current = None
+            left = list(self._standing.values())
+            await self._stop(*self._standing)
+            for each in left:
+                await each.close()
+
+    def _read(self, connection: _Connection) -> asyncio.Task[str]:
+        """A task that reads it; while that stands, changes are told to it."""
+        reader = asyncio.create_task(connection.read(), name=f"{self.name} reader")
+        self._standing[reader] = connection
+        return reader
+
+    async def _stop(self, *readers: asyncio.Task[str]) -> None:
+        for reader in readers:
+            del self._standing[reader]
             reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
-            await connection.close()
+        await asyncio.gather(*readers, return_exceptions=True)
+
+    async def _overlap(self, reader: asyncio.Task[str], successor: asyncio.Task[str], following: _Connection) -> None:
+        """Let both run side by side from the new one's first message on, as long as both last."""
+        produce, first = self._station.produce, asyncio.FIRST_COMPLETED
+        heard = asyncio.create_task(following.heard.wait(), name=f"{self.name} renewal")
+        try:
+            await asyncio.wait({reader, successor, heard}, timeout=produce.connect_timeout_s, return_when=first)
+        finally:
+            heard.cancel()
+        await asyncio.wait({reader, successor}, timeout=produce.overlap_s, return_when=first)
+
+    def _say_left(self, *, newer: bool) -> None:
+        if self._one_left is not None:
+            self._one_left(newer, self._station.now())
 
     async def _connect(self) -> _Connection:
         """A connection that has subscribed; LinkError where there is none."""
         produce = self._station.produce
         await self._connects.take()
-        changes = self._changes
         try:
             socket = await asyncio.wait_for(
                 self._station.session().ws_connect(
@@ -176,10 +211,15 @@ class Link:
             raise LinkError(f"no connection: {getattr(error, 'strerror', '') or type(error).__name__}") from None
         self.connections += 1
         connection = _Connection(self._station, self.name, socket, self._decoder, self._quiet_s, self._ping)
-        await self._say(connection, self._subscribe)
-        if changes != self._changes:
-            await self._say(connection, self._subscribe)
-        self._current = connection
+        try:
+            while True:
+                changes = self._changes
+                await self._say(connection, self._subscribe)
+                if changes == self._changes:
+                    break
+        except LinkError:
+            await connection.give_up("broke while subscribing")
+            raise
         if self._opened is not None:
             at = self._station.now()
             self._station.tape_opened(self.name, sorted(self.symbols), at)
@@ -286,13 +326,20 @@ class _Connection:
         """Ping, and give the connection up when nothing comes any more."""
         produce = self._station.produce
         step_s = min(produce.ping_s, produce.stale_s / LOOKS, (self._quiet_s or produce.stale_s) / LOOKS)
-        pinged = self._loop.time()
+        pinged = looked = self._loop.time()
         while True:
             await asyncio.sleep(step_s)
             time = self._loop.time()
+            late, looked = time - looked - step_s, time
             if not self._station.gate.is_set():
                 # We are the ones who do not read.
                 self._heard = self._data_at = time
+            elif late > produce.hold_s:
+                await self.give_up(f"this process stood still for {late:.0f} s")
+                return
+            elif late > step_s:
+                # This process stood still, and could not hear anything.
+                self._heard, self._data_at = min(time, self._heard + late), min(time, self._data_at + late)
             if time - self._heard > produce.stale_s:
                 await self.give_up(f"silent for {time - self._heard:.1f} s")
                 return

@@ -12,7 +12,7 @@ from producers.base.collector import RefusedMessage
 from producers.base.metrics import FeedMetrics
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
 from producers.feed.refusals import NOWHERE
-from tapewatch import dead_letters, generations, readable, topics
+from tapewatch import dead_letters, generations, kafka, readable, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.frames import encode
 from tapewatch.instruments import Instrument
@@ -133,7 +133,7 @@ class KafkaOutlet:
             headers = [("kind", b"line") if name == "kind" else (name, value) for name, value in letter.headers]
             named = {"source": self._source, "where": each.where, "received": str(each.received)}
             headers += [(name, text.encode("utf-8", "replace")) for name, text in named.items()]
-            self._producer.produce(letter.topic, letter.value, headers=headers)
+            kafka.enqueue(self._producer, letter.topic, letter.value, headers=headers)
             self.letters += 1
 
     def flush(self, now: int, beat: bool) -> None:

@@ -184,7 +184,7 @@ class LiveRun:
         self.listings = chosen
         await self._outlet.open(self._connector.feed, [one.instrument for one in chosen])
         self._clock.not_before(self._outlet.newest_ns)
-        self._after_a_break()
+        begun = self._after_a_break()
         station, connector = self.station, self._connector
         await self._follow(chosen)
         station.spawn(connector.run(station), "connector")
@@ -192,7 +192,7 @@ class LiveRun:
         station.spawn(self._look_daily(), "universe")
         station.spawn(self._report(), "report")
         if not self._calendar.always_open:
-            station.spawn(self._keep_sessions(), "sessions")
+            station.spawn(self._keep_sessions(begun), "sessions")
         self._say(f"{connector.feed}: following {len(chosen):,} instruments")
         self.ready.set()
         self.monitor.ready()
@@ -238,13 +238,16 @@ class LiveRun:
     async def _register(self, instruments: Sequence[Instrument]) -> None:
         await self._outlet.register(instruments)
 
-    def _after_a_break(self) -> None:
-        """The state of the session, and a gap where the log ends some time ago."""
+    def _after_a_break(self) -> int:
+        """The state of the session, and a gap where the log ends some time ago; the time this was said for."""
         now, newest = self._clock.now(), self._outlet.newest_ns
+        # The venue may have been waited for since this run was made.
+        self._open = self._calendar.is_open(now)
         if self._open and not self._calendar.always_open:
             self._session_row(StatusKind.OPEN, now)
         if newest and self._open and now - newest > SHORT_GAP_NS:
             self._collector.status(0, StatusKind.GAP, f"no producer for {(now - newest) / NANOS:.1f} s", now)
+        return now
 
     async def _flush(self) -> None:
         """Send what was received every few milliseconds; read no sockets while Kafka or the tape cannot keep up."""
@@ -319,11 +322,10 @@ class LiveRun:
             due = datetime.combine(at.date() + timedelta(days=1), wanted, zone)
         return due.timestamp() - at.timestamp()
 
-    async def _keep_sessions(self) -> None:
+    async def _keep_sessions(self, at: int) -> None:
         """Write OPEN and CLOSE when the calendar says so; one that a sleep of this machine left behind is made up for,
-        so that the session which runs now is not taken for closed.
+        so that the session which runs now is not taken for closed. at : when its state was told last
         """
-        at = self._clock.now()
         while (found := self._calendar.next_change(at)) is not None:
             at, kind = found
             while (left := (at - self._clock.now()) / NANOS) > 0:

@@ -46,11 +46,11 @@ class Transaction:
 
     def message(self, message: messages.Message, key: bytes = b"") -> None:
         """A message for its topic."""
-        self._send(message.TOPIC, messages.encode(message), key)
+        kafka.enqueue(self._producer, message.TOPIC, messages.encode(message), key or None)
 
     def refuse(self, letter: DeadLetter) -> None:
         """A dead letter."""
-        self._send(letter.topic, letter.value, b"", letter.headers)
+        kafka.enqueue(self._producer, letter.topic, letter.value, headers=letter.headers)
 
     def take(self, collector: Collector, topic: str) -> None:
         """Everything that waits in a collector. topic : whose dead letters take what was refused"""
@@ -61,7 +61,8 @@ class Transaction:
 
     def position(self, position: bytes) -> None:
         """How far the source has come once this is committed: JSON."""
-        self._send(topics.PRODUCER_STATE, state_record(position, self._clock.now()), self._source.encode())
+        state = state_record(position, self._clock.now())
+        kafka.enqueue(self._producer, topics.PRODUCER_STATE, state, self._source.encode())
         self.kept = position
 
     def offsets(self, places: list[TopicPartition], member: object) -> None:
@@ -89,14 +90,6 @@ class Transaction:
             live.flush(usual if self._until is None else self._until)
         except TapewatchError as error:
             raise AbortedError(error.message, error.hint) from error
-
-    def _send(self, topic: str, value: bytes, key: bytes, headers: list[tuple[str, bytes]] | None = None) -> None:
-        while True:
-            try:
-                self._producer.produce(topic, value, key or None, headers=headers or [])
-                return
-            except BufferError:
-                self._producer.poll(0.05)
 
 
 def refused_letter(topic: str, source: str, refused: RefusedMessage) -> DeadLetter:

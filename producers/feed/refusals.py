@@ -43,10 +43,11 @@ def send_refusals(settings: Settings, feed: str, source: str, refused: Iterable[
     failed: list[KafkaError] = []
     producer = kafka.producer(settings, linger_ms=5)
     for letter in missing:
-        producer.produce(
+        kafka.enqueue(
+            producer,
             letter.topic,
             letter.value,
-            headers=list(letter.headers),
+            headers=letter.headers,
             on_delivery=lambda error, _: failed.append(error) if error else None,
         )
     if producer.flush(FLUSH_S) or failed:

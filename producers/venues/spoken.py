@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,10 +12,13 @@ from producers.base.answers import Answer, HttpError
 from producers.base.buckets import TokenBucket
 from producers.base.decoder import Decoder, Want
 from producers.base.http import Http
-from producers.base.link import Link, LinkError
+from producers.base.link import Link
 from producers.base.station import Station
 from producers.base.universe import Listing
 from tapewatch.venue_settings import ExchangeSettings
+
+NEWER_LEFT, OLDER_LEFT = "newer connection left", "older connection left"
+"""Notes on a tape: one of two connections ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +80,24 @@ class SpokenConnector:
 
     tape_settings : what a tape's reader has to make its decoder with
     The decoder's questions: `subscribe` (a symbol's book anew), `reconnect` (all of it), `trades`.
+    one_left : tells the decoder, where it matters, that one of two connections ended: whether the newer is left, and
+    the time
     """
 
     calendar = ""
 
-    def __init__(self, feed: str, addresses: ExchangeSettings, language: Language, decoder: FollowingDecoder) -> None:
+    def __init__(
+        self,
+        feed: str,
+        addresses: ExchangeSettings,
+        language: Language,
+        decoder: FollowingDecoder,
+        one_left: Callable[[bool, int], None] | None = None,
+    ) -> None:
         self.feed = feed
         self.decoder: FollowingDecoder = decoder
         self.tape_settings: dict[str, Any] = {}
-        self._addresses, self._language = addresses, language
+        self._addresses, self._language, self._one_left = addresses, language, one_left
         self._links: list[Link] = []
         self._carried: set[str] = set()
         self._overdue: set[str] = set()
@@ -128,10 +140,16 @@ class SpokenConnector:
         leaving = sorted(link.symbols - set(stays))
         carried = sorted({*stays, *joining})
         now = self._language.change(carried, joining, leaving)
-        await _say(link, carried, self._language.subscribe(carried), now)
+        await link.change(carried, self._language.subscribe(carried), now)
 
     def _open(self, station: Station, symbols: Sequence[str]) -> None:
         limits, name = self._language.limits, f"{self.feed}-{len(self._links) + 1}"
+
+        def one_left(newer: bool, at: int) -> None:
+            if self._one_left is not None:
+                station.tape_note(NEWER_LEFT if newer else OLDER_LEFT, at)
+                self._one_left(newer, at)
+
         link = station.link(
             name,
             self._addresses.stream,
@@ -142,6 +160,7 @@ class SpokenConnector:
             connects=self._connects,
             quiet_s=station.produce.stale_s if limits.beats else 0.0,
             ping=limits.ping,
+            one_left=one_left,
         )
         self._links.append(link)
         station.spawn(link.run(), name)
@@ -168,7 +187,7 @@ class SpokenConnector:
                 if want.symbol in link.symbols:
                     carried = sorted(link.symbols)
                     now = self._language.again(carried, want.symbol)
-                    await _say(link, carried, self._language.subscribe(carried), now)
+                    await link.change(carried, self._language.subscribe(carried), now)
         return Answer(0, {}, b"", at, station.now())
 
     def _service(self, station: Station) -> Http:
@@ -176,11 +195,3 @@ class SpokenConnector:
             per_second, burst = self._language.limits.requests
             self._web = station.http(self._addresses.rest, per_second=per_second, burst=burst)
         return self._web
-
-
-async def _say(link: Link, carried: Sequence[str], subscribe: Sequence[str], now: Sequence[str]) -> None:
-    """Tell a connection; one that breaks meanwhile says everything again when it is back."""
-    try:
-        await link.change(carried, subscribe, now)
-    except LinkError:
-        return

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
 from tapewatch import kafka, logs, topics
 from tapewatch.canaries import Canary, is_canary
 from tapewatch.errors import ContractError
+from tapewatch.idling import Ends
 from tapewatch.messages import Alert, decode
 from tapewatch.settings import Settings
 
@@ -33,10 +34,10 @@ class Following:
         self._consumer: Consumer = kafka.consumer(
             settings, "tapewatch-canary-watch", told=told, enable_partition_eof=True
         )
-        self._at_end: set[int] = set()
+        self._ends = Ends()
         self.unreadable = 0
         found = self._consumer.list_topics(topics.ALERTS, timeout=kafka.TIMEOUT_S).topics[topics.ALERTS].partitions
-        self._alerts = set(found)
+        self._alerts = [(topics.ALERTS, number) for number in found]
         asked = [TopicPartition(topics.ALERTS, number, since_ns // 1_000_000) for number in sorted(found)]
         starts = self._consumer.offsets_for_times(asked, timeout=kafka.TIMEOUT_S)
         for start in starts:
@@ -48,21 +49,16 @@ class Following:
         """Take what has come; waits that long at most. Whether all alerts that there are have been read since the last
         call of `look_again`. KafkaException where the broker fails.
         """
-        for message in self._consumer.consume(AT_ONCE, timeout=seconds):
+        for message in self._ends.read(self._consumer.consume(AT_ONCE, timeout=seconds)):
             error = message.error()
             if error is None:
                 self._read(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                if message.topic() == topics.ALERTS:
-                    self._at_end.add(message.partition())
             elif not error.retriable():
                 raise KafkaException(error)
-        return self._alerts <= self._at_end
+        return self._ends.cover(self._alerts)
 
     def _read(self, message: Message) -> None:
         recorded_ns = message.timestamp()[1] * 1_000_000
-        if message.topic() == topics.ALERTS:
-            self._at_end.discard(message.partition())
         try:
             if message.topic() == topics.CANARIES:
                 self._took(decode(Canary, message.value() or b""), recorded_ns)

@@ -27,7 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         each = stores.add_parser(
             name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        each.add_argument("--until-idle", type=float, metavar="SECONDS", help="end when nothing came for that long")
+        each.add_argument(
+            "--until-idle", type=float, metavar="SECONDS", help="end when all is read and nothing came for that long"
+        )
         each.add_argument("--json", action="store_true", help="print a summary as one JSON document at the end")
         add_flag(each)
         importlib.import_module(f"sinks.commands.stores.{name}").configure(each)

@@ -8,7 +8,7 @@ import numpy as np
 from sinks.elasticsearch import mappings
 from sinks.elasticsearch.documents import base
 from sinks.elasticsearch.item import Item, action, daily, encode
-from tapewatch import checks
+from tapewatch import checks, topics
 from tapewatch.admission import Admission, Admitted, KnowsInstruments
 from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError
@@ -52,7 +52,7 @@ class BookRows:
         view = admitted.view
         names, codes, stamps = view.names(), view.column("instrument").tolist(), view.column("ts_recv")
         stretches, topic = (stamps // self._every).tolist(), origin[0]
-        feed = topic.removeprefix("market.")
+        feed = topics.feed_of(topic)
         for row in np.flatnonzero(admitted.reasons == checks.Reason.ACCEPTED).tolist():
             instrument, stretch = names[codes[row]], stretches[row]
             if self._last.get((topic, instrument)) == stretch:

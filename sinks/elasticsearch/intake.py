@@ -1,6 +1,5 @@
 """Each record of the log as bulk items, or as a dead letter with a reason."""
 
-import re
 from collections.abc import Callable, Iterable
 
 from confluent_kafka import Message
@@ -22,7 +21,6 @@ from tapewatch.logs import printable
 from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 
-_MARKET = re.compile(topics.MARKET_PATTERN)
 URGENT = (topics.ALERTS, topics.CASES)
 """What people wait for: read and sent apart from all else."""
 
@@ -46,7 +44,7 @@ class Intake:
 
     def is_wanted(self, topic: str) -> bool:
         """Whether data of this topic is kept."""
-        return topic in DATA or (self._books is not None and _MARKET.fullmatch(topic) is not None)
+        return topic in DATA or (self._books is not None and topics.is_market(topic))
 
     def take(self, message: Message) -> tuple[list[Item], DeadLetter | None]:
         """The items of a record, or its dead letter; of a retry, those of the record that it carries."""

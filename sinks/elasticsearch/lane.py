@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException, Message
 from sinks.backoff import Backoff
 from sinks.burial import DeadLetterTopics
 from sinks.elasticsearch.bulk import Bulk, Settled, Stopped
+from sinks.elasticsearch.intake import Intake
 from sinks.elasticsearch.item import Item
 from sinks.elasticsearch.summary import Tally
 from sinks.log_reader import Log, Reader, place
@@ -53,7 +54,7 @@ class Lane:
         name: str,
         reader: Reader,
         fetched: Fetched,
-        begin: Callable[[], Take],
+        begin: Callable[[], Intake],
         bulk: Bulk,
         dead: DeadLetterTopics,
         tally: Tally,
@@ -89,7 +90,7 @@ class Lane:
     def _session(self, sender: ThreadPoolExecutor, stop: threading.Event, until_idle: float | None) -> None:
         """Read from where the group stands."""
         self._drop_unsettled()
-        take = self._begin()
+        take = self._begin().take
         self._positions = self._reader.kept()
         self._reader.restart(self._positions)
         batch, looked, last_input = Batch(), WALL.now(), WALL.now()

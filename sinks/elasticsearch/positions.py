@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 
-from confluent_kafka import TopicPartition
-
 from sinks.log_reader import Log
-from tapewatch import kafka
+from tapewatch import group_offsets, kafka
 from tapewatch.settings import Settings
 
 
@@ -15,10 +13,9 @@ def next_offsets(settings: Settings, lane: str, is_wanted: Callable[[str], bool]
     lane : urgent or data
     """
     there = kafka.existing_topics(kafka.admin(settings))
-    logs = [TopicPartition(name, each) for name in there if is_wanted(name) for each in range(there[name])]
+    logs = [(name, each) for name in there if is_wanted(name) for each in range(there[name])]
     reader = kafka.consumer(settings, f"{settings.elasticsearch.group}-{lane}")
     try:
-        stand = reader.committed(logs, timeout=kafka.TIMEOUT_S) if logs else []
+        return dict.fromkeys(logs, 0) | group_offsets.next_offsets(reader, logs)
     finally:
         reader.close()
-    return {(each.topic, each.partition): max(int(each.offset), 0) for each in stand}

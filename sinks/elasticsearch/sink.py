@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from confluent_kafka import Message
 
@@ -12,7 +13,7 @@ from sinks.elasticsearch import templates
 from sinks.elasticsearch.bulk import Bulk
 from sinks.elasticsearch.client import connect
 from sinks.elasticsearch.intake import Intake, is_urgent
-from sinks.elasticsearch.lane import Fetched, Lane, Take
+from sinks.elasticsearch.lane import Lane
 from sinks.elasticsearch.summary import Progress, Summary, Tally
 from sinks.log_reader import Reader
 from tapewatch import logs
@@ -111,10 +112,8 @@ class ElasticsearchSink:
         """Alerts and cases; everything else."""
         chosen, dead = self._settings.elasticsearch, DeadLetterTopics(self._settings)
         told_of = _nobody if registry is None else registry.fetched
-        plan: tuple[tuple[str, Callable[[str], bool], Callable[[], Take], Fetched], ...] = (
-            ("urgent", is_urgent, lambda: Intake(chosen).take, _nobody),
-            ("data", Intake(chosen, registry).is_wanted, lambda: Intake(chosen, registry).take, told_of),
-        )
+        urgent, data = partial(Intake, chosen), partial(Intake, chosen, registry)
+        plan = (("urgent", is_urgent, urgent, _nobody), ("data", data().is_wanted, data, told_of))
         lanes = []
         for name, is_wanted, begin, fetched in plan:
             told = self.monitor.client(name)

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 
 from sinks.orders.intake import Arrived
 from sinks.orders.journal import Log, Outgoing
 from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
+from tapewatch.idling import Ends
 from tapewatch.settings import Settings
 
 
@@ -26,6 +27,11 @@ class OrderLog(Protocol):
 
     async def read(self, wait_s: float) -> list[Arrived]:
         """What has come; waits for it for so long at most."""
+        ...
+
+    @property
+    def at_end(self) -> bool:
+        """Whether every partition was read to its end, and nothing came since."""
         ...
 
     async def publish(self, records: list[Outgoing]) -> None:
@@ -48,18 +54,14 @@ class KafkaOrderLog:
         kafka.create_topics(settings, topics.shared_topics(settings.topics))
         # As the Java client chooses partitions by default, so that all records of an order lie in one.
         self._writer = kafka.producer(settings, linger_ms=2, partitioner="murmur2_random")
-        self._reader = kafka.consumer(settings, told=told)
+        self._reader = kafka.consumer(settings, told=told, enable_partition_eof=True)
+        self._ends = Ends()
         self._partitions = range(kafka.existing_topics(kafka.admin(settings))[topics.ORDERS])
 
     def backlog(self) -> list[Arrived]:
         """Everything there is, from the beginning."""
         found: list[Arrived] = []
-        for partition in self._partitions:
-            low, high = kafka.watermarks(self._reader, topics.ORDERS, partition)
-            found.extend(
-                _arrived(partition, message.offset(), message.value())
-                for message in kafka.read_range(self._reader, topics.ORDERS, partition, low, high)
-            )
+        kafka.read_all(self._settings, topics.ORDERS, lambda message: found.append(_arrived(message)))
         return found
 
     def start(self, offsets: Mapping[Log, int]) -> None:
@@ -74,11 +76,12 @@ class KafkaOrderLog:
     async def read(self, wait_s: float) -> list[Arrived]:
         """What has come; waits for it for so long at most. Errors of the broker pass by: the client reconnects."""
         messages = await asyncio.to_thread(self._reader.consume, 500, wait_s)
-        return [
-            _arrived(message.partition(), message.offset(), message.value())
-            for message in messages
-            if not message.error()
-        ]
+        return [_arrived(message) for message in self._ends.read(messages) if not message.error()]
+
+    @property
+    def at_end(self) -> bool:
+        """Whether every partition was read to its end, and nothing came since."""
+        return self._ends.cover([(topics.ORDERS, each) for each in self._partitions])
 
     async def publish(self, records: list[Outgoing]) -> None:
         """Write records in their order; TapewatchError where the broker does not take them within 30 s."""
@@ -103,6 +106,6 @@ class KafkaOrderLog:
         self._reader.close()
 
 
-def _arrived(partition: int, offset: int, value: bytes | None) -> Arrived:
+def _arrived(message: Message) -> Arrived:
     """A message as it is taken in; an empty one is no order."""
-    return Arrived((topics.ORDERS, partition), offset + 1, value or b"")
+    return Arrived((topics.ORDERS, message.partition() or 0), (message.offset() or 0) + 1, message.value() or b"")

@@ -46,7 +46,7 @@ async def serve(
     until_idle: float | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
-    """Work until `stop` is set, or until every order is done and none came for `until_idle` seconds.
+    """Work until `stop` is set, or until every order was read and is done and none came for `until_idle` seconds.
 
     on_progress : called about every two seconds. TapewatchError where the venue refuses the keys.
     """
@@ -71,7 +71,7 @@ async def serve(
             monitor.set(ACTIVE, len(gateway.active))
             monitor.set(UNPUBLISHED, out.waits)
             now = WALL.now()
-            moved = now if arrived or gateway.active or out.waits else moved
+            moved = now if arrived or gateway.active or out.waits or not log.at_end else moved
             if on_progress and now - told > 2 * NANOS:
                 told = now
                 on_progress(Progress(venue.name, taken, len(gateway.active), out.published))

@@ -1,7 +1,5 @@
 """Each record of the log into the batch: admitted and packed, kept as a message, or refused with a reason."""
 
-import re
-
 import numpy as np
 from confluent_kafka import Message
 
@@ -33,12 +31,10 @@ TOPICS = (
 )
 """What the sink reads besides the market topics."""
 
-_MARKET = re.compile(topics.MARKET_PATTERN)
-
 
 def is_wanted(topic: str) -> bool:
     """Whether the sink keeps this topic."""
-    return topic in TOPICS or _MARKET.fullmatch(topic) is not None
+    return topic in TOPICS or topics.is_market(topic)
 
 
 def refused(record: JsonRecord, reason: str, detail: str) -> Refused:
@@ -64,7 +60,7 @@ class Intake:
             return
         self._positions.next_offsets[log] = batch.next_offsets[log] = offset + 1
         batch.records += 1
-        if _MARKET.fullmatch(log[0]):
+        if topics.is_market(log[0]):
             self._take_market(log, message, batch)
         elif log[0] == RETRIES:
             self._take_retry(message, batch)

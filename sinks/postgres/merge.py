@@ -2,7 +2,6 @@
 our own orders, fills and positions; predictions, rankings, news and factors; the desk's work.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -119,7 +118,7 @@ def _number(instrument: str, keys: Keys) -> None:
 
 def _cause(cause: messages.Cause, keys: Keys) -> None:
     """Have a market log's number given; ValueError for what is none."""
-    if not re.fullmatch(topics.MARKET_PATTERN, cause.topic) or cause.partition >= 2**31:
+    if not topics.is_market(cause.topic) or cause.partition >= 2**31:
         raise ValueError(f"{cause.topic!r}[{cause.partition}] is no market log")
     keys.log(cause.topic, cause.partition)
 

@@ -7,7 +7,6 @@
    before its commit, nothing of it is there and the same records are read again; after it, they are not.
 """
 
-import io
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -83,12 +82,34 @@ def _try(cursor: Cursor, messages: list[JsonRecord], write: Callable[[list[JsonR
     return None
 
 
+class Parts:
+    """Pieces of bytes as one file: what a COPY is given to read, without as much memory again for the whole of it."""
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._parts, self._left = iter(parts), memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, `size` of them unless it is the end."""
+        found = []
+        while size > 0:
+            if not self._left:
+                part = next(self._parts, None)
+                if part is None:
+                    break
+                self._left = memoryview(part)
+                continue
+            piece, self._left = self._left[:size], self._left[size:]
+            found.append(piece)
+            size -= len(piece)
+        return b"".join(found)
+
+
 def copy_rows(cursor: Cursor, table: Table, packed: Iterable[bytes]) -> None:
     """COPY rows of one table. packed : in the binary format, without header and trailer"""
     names = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT binary)").format(sql.Identifier(table.name), names)
-    stream = io.BytesIO(b"".join([HEADER, *packed, TRAILER]))
-    cursor.copy_expert(statement, stream, size=_CHUNK)
+    parts = Parts([HEADER, *packed, TRAILER])
+    cursor.copy_expert(statement, parts, size=_CHUNK)  # type: ignore[arg-type] # COPY reads, but no lines
 
 
 def _keep_dead(cursor: Cursor, dead: list[Refused]) -> None:

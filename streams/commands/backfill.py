@@ -13,6 +13,7 @@ import msgspec
 from streams.spark import backfill, session
 from streams.spark.backfill import Done, Job
 from streams.spark.sessions import Session, Source, plan
+from tapewatch import generations, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -62,6 +63,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         source.close()
     if not sessions:
         raise TapewatchError("no session lies there", "Leave --from and --until out to see which there are.")
+    if not job.log and (later := generations.read(job.settings).successor(topics.market(args.feed))):
+        print(f"backfill: {args.feed} goes on as {later.name}: give that name to go on there", file=sys.stderr)
     args.out.mkdir(parents=True, exist_ok=True)
     wanted, whole = backfill.parted(args.out, sessions, args.again)
     done = _done(args, job, wanted)

@@ -37,7 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--instance", metavar="NAME", help="static member id, unique in the group (default: host and process id)"
     )
     parser.add_argument(
-        "--until-idle", type=float, default=0.0, metavar="SECONDS", help="end when nothing came for that long"
+        "--until-idle",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="end when all is read and nothing came for that long",
     )
     parser.add_argument(
         "--feed",

@@ -20,7 +20,6 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from detectors.desk.state import BAR
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
-from streams import members
 from streams.desk import stored, waiting
 from streams.desk.desk import MINUTE_NS, Desk, Question
 from streams.desk.stored import Position, Released
@@ -28,6 +27,7 @@ from streams.desk.waiting import Bar, Source, Waiting
 from tapewatch import canaries, control_rows, frames, generations, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.idling import Idling
 from tapewatch.monitoring import Monitor, counters, gauge
 from tapewatch.monitoring.shared import PARTITIONS
 from tapewatch.registry import Registry
@@ -108,26 +108,25 @@ class DeskProcess:
         producer.init_transactions(30)
         self._recover()
         group, told = f"tapewatch-desk-{self._options.name}", self.monitor.client("reader")
-        consumer = kafka.consumer(self._settings, group, told)
+        idling = Idling(until_idle or None, self._clock)
+        consumer = kafka.consumer(self._settings, group, told, **idling.properties)
         try:
             consumer.assign([TopicPartition(topics.BARS, *place) for place in self._offsets.items()])
             self.monitor.ready()
-            self._work(consumer, producer, stop, until_idle)
+            self._work(consumer, producer, stop, idling)
         finally:
             consumer.close()
             self._registry.close()
 
-    def _work(self, consumer: Consumer, producer: Producer, stop: threading.Event, until_idle: float) -> None:
-        last = self._clock.now()
+    def _work(self, consumer: Consumer, producer: Producer, stop: threading.Event, idling: Idling) -> None:
         while not stop.is_set():
             self.monitor.beat()
-            batch = consumer.consume(500, timeout=0.1)
+            batch = idling.read(consumer.consume(500, timeout=0.1))
             for message in batch:
                 self._feed(message)
             if batch:
-                last = self._clock.now()
                 self._registry.stale = True
-            if not self._step(producer) and until_idle and self._clock.now() - last > until_idle * NANOS:
+            if not self._step(producer) and idling.is_over([(topics.BARS, each) for each in self._offsets]):
                 return
 
     def _empty_desk(self) -> Desk:
@@ -174,7 +173,7 @@ class DeskProcess:
         try:
             found = []
             for name, partitions in control_rows.market_partitions(self._settings).items():
-                feed = name.removeprefix("market.")
+                feed = topics.feed_of(name)
                 if self._wanted(feed) and standing.successor(name) is None:
                     found += [(feed, each) for each in partitions if kafka.watermarks(reader, name, each)[1] > 0]
             return found
@@ -266,7 +265,7 @@ class DeskProcess:
             headers = [("type", b"ranking"), ("version", b"1")]
             for _, ranking in rankings:
                 value = messages.encode(ranking)
-                members.enqueue(producer, topics.RANKINGS, value, ranking.name.encode(), headers, 0)
+                kafka.enqueue(producer, topics.RANKINGS, value, ranking.name.encode(), headers, 0)
             if rankings:
                 self._out = rankings[-1][0]
                 self._keep(producer, stored.RELEASED, msgspec.json.encode(Released(self._out)))
@@ -284,7 +283,7 @@ class DeskProcess:
             self._snapshot_due = self._clock.now() + int(self._options.snapshot_s * NANOS)
 
     def _keep(self, producer: Producer, key: bytes, value: bytes) -> None:
-        members.enqueue(producer, topics.DESK_STATE, value, self._options.name.encode() + b"/" + key, [], 0)
+        kafka.enqueue(producer, topics.DESK_STATE, value, self._options.name.encode() + b"/" + key, [], 0)
 
     def _position(self) -> Position:
         offsets = self._offsets | self._waiting.needed()

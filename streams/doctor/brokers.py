@@ -7,6 +7,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from streams.members import SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
 from tapewatch import kafka
+from tapewatch.access import login
 from tapewatch.doctor import Asked, Check, failing, good, warning
 from tapewatch.settings import Settings
 from tapewatch.stack import Addresses
@@ -14,11 +15,6 @@ from tapewatch.stack import Addresses
 PATIENCE_S = 8.0
 RECORD_BYTES = 16_777_216
 CLEANED_MS = 1_000
-_ADVICE = {
-    KafkaError._AUTHENTICATION: "Check the user, the password and `sasl.mechanism` in [kafka.client].",
-    KafkaError._SSL: "Check `ssl.ca.location`, and that the port is the TLS one.",
-    KafkaError._RESOLVE: "The name is unknown here: check kafka.bootstrap.",
-}
 
 
 def is_reachable(settings: Settings) -> bool:
@@ -56,9 +52,17 @@ def checks(asked: Asked) -> Iterator[Check]:
 def _away(settings: Settings, said: list[KafkaError], last: KafkaError) -> Check:
     """No broker answers, with the first reason that says more than that."""
     telling = [error for error in said if error.code() != KafkaError._ALL_BROKERS_DOWN] or [last]
-    error = next((each for each in telling if each.code() in _ADVICE), telling[0])
-    usual = "Start the brokers, or correct kafka.bootstrap; `tapewatch status` shows the embedded one."
-    return failing("kafka", f"{settings.bootstrap()} does not answer: {error.str()}", _ADVICE.get(error.code(), usual))
+    error = next((each for each in telling if _advice(each)), telling[0])
+    hint = _advice(error) or "Start the brokers, or correct kafka.bootstrap; `tapewatch status` shows the embedded one."
+    return failing("kafka", f"{settings.bootstrap()} does not answer: {error.str()}", hint)
+
+
+def _advice(error: KafkaError) -> str:
+    """What to do where an error tells more than that nobody answers; empty for any other."""
+    if error.code() == KafkaError._RESOLVE:
+        return "The name is unknown here: check kafka.bootstrap."
+    refused = login.explained(KafkaException(error))
+    return refused.hint if refused else ""
 
 
 def _enough(brokers: int, replication: int) -> Check:

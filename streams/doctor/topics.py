@@ -28,7 +28,7 @@ def checks(asked: Asked) -> Iterator[Check]:
     except KafkaException as error:
         yield failing("topics", f"not seen: {error.args[0].str()}", "See what `doctor --part kafka` says.")
         return
-    specs = {spec.name: spec for spec in _contract(settings, [name for name in there if _is_market(name)])}
+    specs = {spec.name: spec for spec in _contract(settings, [name for name in there if topics.is_market(name)])}
     ours = {name: spec for name, spec in specs.items() if name in there}
     if not ours:
         yield good("topics", "none yet: the first process of each kind makes its own")
@@ -37,11 +37,7 @@ def checks(asked: Asked) -> Iterator[Check]:
     yield good("topics", f"{len(ours)} of the contract's {len(specs)}; the others are made when they are needed")
     yield from wrong
     if topics.INSTRUMENTS in there:
-        yield from _registered(settings, [name for name in ours if _is_market(name)])
-
-
-def _is_market(name: str) -> bool:
-    return name.startswith("market.") and topics.FEED_NAME.fullmatch(name.removeprefix("market.")) is not None
+        yield from _registered(settings, [name for name in ours if topics.is_market(name)])
 
 
 def _contract(settings: Settings, markets: list[str]) -> Iterator[TopicSpec]:
@@ -52,7 +48,7 @@ def _contract(settings: Settings, markets: list[str]) -> Iterator[TopicSpec]:
     ):  # fmt: skip
         yield from make(chosen)
     for name in markets:
-        yield from topics.market_topics(name.removeprefix("market."), chosen)
+        yield from topics.market_topics(topics.feed_of(name), chosen)
 
 
 def _shapes(settings: Settings, ours: dict[str, TopicSpec], there: dict[str, TopicMetadata]) -> Iterator[Check]:
@@ -63,7 +59,7 @@ def _shapes(settings: Settings, ours: dict[str, TopicSpec], there: dict[str, Top
             yield failing(name, "a partition has no leader", "Bring the brokers back that have its copies.")
         if spec.partitions == 1 and len(partitions) > 1:
             yield failing(name, f"{len(partitions)} partitions; its order needs one", "Make it anew with one.")
-        elif not _is_market(name) and len(partitions) < spec.partitions:
+        elif not topics.is_market(name) and len(partitions) < spec.partitions:
             yield warning(
                 name, f"{len(partitions)} partitions, topics.market_partitions is {spec.partitions}",
                 "It works; more partitions only by making it anew.",

@@ -3,7 +3,7 @@ other.
 
 They lie on `engine.snapshots` in slots of their own, one a day, behind the two running ones; the slots come round again
 when the log of their day is gone. An opening is written in the first transaction whose records moved the clock into the
-day, so a session is what lies between two of them.
+day, so a session is what lies between two of them. A later generation of a feed has one more, with which it begins.
 """
 
 from collections.abc import Iterator
@@ -14,9 +14,11 @@ from confluent_kafka import Consumer
 
 from streams.engine.snapshots import OPENING, Pointer, chunk_key
 from streams.engine.task import Task
-from tapewatch import kafka, topics
+from tapewatch import generations, kafka, topics
 from tapewatch.clock import NANOS
 from tapewatch.frames import Headers
+from tapewatch.generations import Generations
+from tapewatch.settings import Settings
 
 DAY_NS = 86_400 * NANOS
 FIRST_SLOT = OPENING + 1
@@ -50,6 +52,23 @@ def slot_of(day: int, retention_hours: int) -> int:
 def headers(day: int, group: str) -> list[tuple[str, bytes]]:
     """By which the chunks of an opening are told. group : the engines' consumer group, whose state it is"""
     return [("day", str(day).encode()), ("group", group.encode())]
+
+
+def kept(settings: Settings, reader: Consumer, task: Task) -> list[Opening]:
+    """All openings of a task's partition, by offset: the one that it begins with, in a later generation of a feed, and
+    those of the engine group's days. reader : a consumer nothing else uses meanwhile
+    """
+    later = generations.named(topics.feed_of(task.topic)) is not None
+    first = beginning(generations.read(settings), task.topic, task.partition) if later else None
+    return [*([first] if first else []), *find(reader, task, settings.engine.group)]
+
+
+def beginning(standing: Generations, topic: str, partition: int) -> Opening | None:
+    """What a partition of a later generation of a feed begins with; None for every other."""
+    generation, first = standing.by_topic.get(topic), standing.opening(topic, partition)
+    if generation is None or first is None:
+        return None
+    return Opening(generation.at // DAY_NS, Pointer(first.partition, first.offset, first.chunks, 0, OPENING))
 
 
 def find(reader: Consumer, task: Task, group: str) -> list[Opening]:

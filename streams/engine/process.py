@@ -8,32 +8,31 @@ and 2 of the next batch. A failed transaction is aborted and the tasks are rebui
 whose state is not there yet are recovered in steps between the polls.
 """
 
-import ctypes
-import gc
 import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from streams import members
-from streams.engine import openings
+from streams.engine import memory, openings
 from streams.engine.build import build_hash
 from streams.engine.rebuilding import Held, Rebuilding
 from streams.engine.recovery import Progress, Recovery, feed
 from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, dump, put
 from streams.engine.task import Outgoing, Tally, Task
+from streams.engine.totals import Totals
 from streams.engine.tracing import Traces
 from streams.engine.warm import warm_up
 from streams.engine.watching import Place, Watch
 from streams.members import Key, Membership
-from tapewatch import kafka, logs, messages, topics
+from tapewatch import group_offsets, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
+from tapewatch.idling import Idling
 from tapewatch.messages import Commit, to_rfc3339
 from tapewatch.monitoring import Monitor
 from tapewatch.registry import Registry
@@ -47,73 +46,6 @@ MOST_ABANDONED = 3
 """Producers that may be left alone in mid-call: each keeps its threads and its memory."""
 HEARD_S = 2.0
 """Longer than a member's heartbeats are apart: how long a fenced process listens whether another has its place, s."""
-
-_MALLOC = {-1: 256 * 1024 * 1024, -2: 16 * 1024 * 1024, -3: 32 * 1024 * 1024}
-"""glibc's M_TRIM_THRESHOLD (free memory kept), M_TOP_PAD (steps in which more is asked for) and M_MMAP_THRESHOLD."""
-
-
-def _keep_memory() -> None:
-    """Let the C library keep what is freed: frames of half a megabyte come and go, and pages given back have to be
-    cleared by the kernel when they are next asked for (a twentieth of the CPU time). Where it has no such setting,
-    nothing changes.
-    """
-    choose = getattr(ctypes.CDLL(None), "mallopt", None)
-    if choose is not None:
-        for option, size in _MALLOC.items():
-            choose(option, size)
-
-
-def _spare_collector() -> None:
-    """Take what was imported and compiled so far out of the garbage collector's sight, which would walk through all of
-    it every few hundred frames (a tenth of the CPU time), and let it look less often at the rest.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-@dataclass(slots=True)
-class Totals:
-    """What this process has done so far.
-
-    work_ns : wall time from the first batch to the end of the newest transaction; cpu_ns : the process's CPU time over
-    it; recovered : partitions whose state was made from snapshot and log; fenced : times another took this one's place
-    """
-
-    frames: int = 0
-    rows: int = 0
-    refused: int = 0
-    duplicates: int = 0
-    features: int = 0
-    scores: int = 0
-    alerts: int = 0
-    signals: int = 0
-    decisions: int = 0
-    transactions: int = 0
-    aborted: int = 0
-    snapshots: int = 0
-    recovered: int = 0
-    fenced: int = 0
-    work_ns: int = 0
-    cpu_ns: int = 0
-    by_type: dict[str, int] = field(default_factory=dict)
-    by_reason: dict[str, int] = field(default_factory=dict)
-
-    def add(self, tally: Tally) -> None:
-        """Count one partition's share of a committed transaction."""
-        self.frames += tally.frames
-        self.duplicates += tally.duplicates
-        self.rows += sum(tally.rows.values())
-        self.refused += sum(tally.refused.values())
-        self.features += tally.written["features"]
-        self.scores += tally.written["scores"]
-        self.alerts += tally.written["alerts"]
-        self.signals += tally.written["signals"]
-        self.decisions += tally.written["decisions"]
-        for label, count in tally.rows.items():
-            self.by_type[label] = self.by_type.get(label, 0) + count
-        for reason, count in tally.refused.items():
-            self.by_reason[reason] = self.by_reason.get(reason, 0) + count
 
 
 class Engine:
@@ -140,14 +72,16 @@ class Engine:
         self._writer: Producer
         self._traces = Traces(self.monitor.tracer) if self.monitor.tracer else None
         self._abandoned: list[Producer] = []
-        self._outrun = False
+        self._spent = self._outrun = False
+        self._idling = Idling(None, clock)
         self._replaced = ""
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
-        _keep_memory()
+        self._idling = Idling(until_idle_s or None, self._clock)
+        memory.keep()
         warm_up()
-        _spare_collector()
+        memory.spare_collector()
         # A new broker makes its own topics for transactions at the first request: beside ours.
         fenced = self._committer.submit(self._fence)
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
@@ -156,21 +90,21 @@ class Engine:
         self._writer = fenced.result()
         try:
             self.monitor.ready()
-            while not self._work_as_member(stop, until_idle_s):
+            while not self._work_as_member(stop):
                 pass
         finally:
             self._committer.shutdown()
             self._recovery.close()
             self._registry.close()
 
-    def _work_as_member(self, stop: threading.Event, until_idle_s: float) -> bool:
+    def _work_as_member(self, stop: threading.Event) -> bool:
         """Join the group and work; False where the place in it was lost to nobody, and is to be taken again."""
         consumer = self._consumer()
         membership = Membership(
             consumer, members.subscribed(self._settings.engine.feeds), self._take_up, self._put_down
         )
         try:
-            self._work(consumer, membership, stop, until_idle_s)
+            self._work(consumer, membership, stop)
             return True
         except members.PlaceLostError as lost:
             group = self._settings.engine.group
@@ -183,21 +117,14 @@ class Engine:
         finally:
             consumer.close()
 
-    def _work(
-        self,
-        consumer: Consumer,
-        membership: Membership,
-        stop: threading.Event,
-        until_idle_s: float,
-    ) -> None:
+    def _work(self, consumer: Consumer, membership: Membership, stop: threading.Event) -> None:
         """The loop: poll, compute, settle the transaction before, begin the next."""
-        last_work = self._clock.now()
         first_work, first_cpu = 0, 0.0
         while not stop.is_set():
             self.monitor.beat()
             membership.settle_in()
             wait_s = 0.0 if self._rebuilding.under_way else self._settings.engine.poll_ms / 1000
-            batch = consumer.consume(self._settings.engine.batch_frames, timeout=wait_s)
+            batch = self._idling.read(consumer.consume(self._settings.engine.batch_frames, timeout=wait_s))
             self._check_place()
             touched: dict[Key, Held] = {}
             if batch:
@@ -211,17 +138,20 @@ class Engine:
             if self._open is not None or batch:
                 if self._settle() and touched:
                     self._begin(consumer, touched)
-                last_work = self._clock.now()
-                self.totals.work_ns = last_work - first_work
+                self._idling.busy()
+                self.totals.work_ns = self._clock.now() - first_work
                 self.totals.cpu_ns = int((time.process_time() - first_cpu) * NANOS)
             if self._outrun:
                 self._renew(consumer)
+            elif self._spent:
+                self._writer = self._fence()
+            self._spent = False
             if self._lost:
                 self._start_over(consumer)
             if self._rebuilding.under_way:
                 self._recover(consumer)
-                last_work = self._clock.now()
-            elif not batch and until_idle_s and self._held and self._clock.now() - last_work > until_idle_s * NANOS:
+                self._idling.busy()
+            elif self._idling.is_over(self._held):
                 return
         self._settle()
 
@@ -294,6 +224,7 @@ class Engine:
             # A place that the log no longer has is an error, never passed over.
             auto_offset_reset="error",
             error_cb=self._on_error,
+            **self._idling.properties,
         )
 
     def _take_up(self, consumer: Consumer, given: list[TopicPartition]) -> None:
@@ -303,7 +234,7 @@ class Engine:
 
     def _assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Take partitions up: their committed state, from memory where this process has it still."""
-        for place in members.committed(consumer, given):
+        for place in group_offsets.committed(consumer, given):
             key = (place.topic, place.partition)
             done, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
             kept = self._parked.pop(key, None)
@@ -327,6 +258,7 @@ class Engine:
         # Those that are rebuilt too: a snapshot that fails again and again gets older all the while.
         self._watch.taken_up([*self._held, *self._rebuilding.under_way])
         consumer.assign([TopicPartition(*key, held.task.next_offset) for key, held in self._held.items()])
+        self._idling.anew()
         log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._held])
 
     def _places(self) -> dict[Key, Place]:
@@ -476,7 +408,7 @@ class Engine:
 
     def _produce(self, record: Outgoing, partition: int) -> None:
         target = record.target(partition, self._partition_count(record.topic))
-        members.enqueue(self._writer, record.topic, record.value, record.key, record.headers, target)
+        kafka.enqueue(self._writer, record.topic, record.value, record.key, record.headers, target)
 
     def _partition_count(self, topic: str) -> int:
         count = self._partitions.get(topic)
@@ -490,10 +422,11 @@ class Engine:
         return count
 
     def _abort(self, error: KafkaException) -> None:
-        """Abort the open transaction and drop every task: their state is ahead of the log. A producer that cannot even
-        abort is replaced by a new one, whose first act decides what was left open.
+        """Abort the open transaction and drop every task: their state is ahead of the log. A new producer takes the
+        place of one that has aborted; of one that cannot even do that, its first act decides what was left open.
         """
         self._drop_tasks()
+        self._spent = True
         try:
             members.abort(self._writer, error, log)
         except KafkaException as failure:

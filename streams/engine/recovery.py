@@ -13,11 +13,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams import members
 from streams.engine.models import FindsModels, InForce
 from streams.engine.snapshots import OPENING, DamagedError, Pointer, Pointers, collect, restore
 from streams.engine.task import Task
-from tapewatch import generations, kafka, logs, topics
+from tapewatch import generations, group_offsets, kafka, logs, topics
 from tapewatch.admission import CLOSES
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -106,7 +105,7 @@ class Rebuild:
                 self._moved = self._told = WALL.now()
             done = self._replayed(self._task, for_s)
         except KafkaException as error:
-            if not members.is_passing(error.args[0]):
+            if not group_offsets.is_passing(error.args[0]):
                 raise
             done = False
         if not done:
@@ -149,9 +148,7 @@ class Rebuild:
             self._feed(reader, task)
         if reader is None:
             return False
-        task.drain()
-        task.silent = False
-        task.restart_tally()
+        task.end_replay()
         self._recovery.release()
         return True
 
@@ -214,7 +211,7 @@ class Rebuild:
                 f"{self.topic}[{self.partition}] was deleted at offset {task.next_offset} while it was replayed",
                 "Raise topics.market_retention_hours above the age of snapshots.",
             )
-        if not members.is_passing(error):
+        if not group_offsets.is_passing(error):
             raise KafkaException(error)
 
     def _tell(self, patience_s: float) -> None:
@@ -271,7 +268,7 @@ class Recovery:
 
         TapewatchError where its state cannot be read: it cannot be made again from this log.
         """
-        if generations.named(topic.removeprefix("market.")) is None:
+        if generations.named(topics.feed_of(topic)) is None:
             return None
         opening = generations.read(self._settings).opening(topic, partition)
         if opening is None:

@@ -18,7 +18,7 @@ from streams.engine import state as s
 from streams.engine.models import FindsModels, InForce
 from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
-from tapewatch import topics
+from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
 
@@ -186,7 +186,7 @@ def put(producer: Producer, partition: int, task: Task, slot: int, data: bytes, 
     """
     parts, first = chunks(data), list[int]()
     for index, part in enumerate(parts):
-        members.enqueue(
+        kafka.enqueue(
             producer,
             topics.SNAPSHOTS,
             part,

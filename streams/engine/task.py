@@ -100,7 +100,7 @@ class Task:
         self._features, self._scores = FrameWriter(FEATURES), FrameWriter(SCORES)
         self._bars, self._sealed = FrameWriter(BARS), FrameWriter(SEALED)
         self._sealed_minutes = FrameWriter(SEALED_MINUTES)
-        self._origin = [("feed", topic.removeprefix("market.").encode()), ("partition", str(partition).encode())]
+        self._origin = [("feed", topics.feed_of(topic).encode()), ("partition", str(partition).encode())]
 
     def feed(self, offset: int, value: bytes | None, headers: Headers | None, appended_ns: int) -> None:
         """Process one record. appended_ns : when the broker appended it, UTC nanoseconds."""
@@ -361,6 +361,12 @@ class Task:
         slot = int(event[2])
         named = self.admission.names[slot], self.kinds[slot]
         return build_alert(event, offsets, values, named, where, self.force, self.build)
+
+    def end_replay(self) -> None:
+        """From now on what is computed counts: a silent replay has come to its end."""
+        self.drain()
+        self.silent = False
+        self.restart_tally()
 
     def restart_tally(self) -> Tally:
         """What happened since the last call."""

@@ -10,7 +10,7 @@ from streams.engine.recovery import Recovery, feed
 from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointers
 from streams.engine.task import Task
-from tapewatch import kafka, messages, topics
+from tapewatch import group_offsets, kafka, messages, topics
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import Alert
 from tapewatch.registry import Registry
@@ -141,7 +141,7 @@ def replayed_task(settings: Settings, topic: str, partition: int, first: int, la
                 f"the input {topic}[{partition}] is not on this broker",
                 "Connect to the broker whose log it came from.",
             )
-        place = group.committed([TopicPartition(topic, partition)], timeout=15)[0]
+        place = group_offsets.committed(group, [TopicPartition(topic, partition)])[0]
         # Offsets that an alert only claims may lie behind the log's end: there is nothing to wait for.
         low, end = kafka.watermarks(reader, topic, partition)
         if low > first:

@@ -1,21 +1,39 @@
 """Getting the kernels ready before the first record: loaded from the cache, or compiled on a machine's first start."""
 
+import threading
+
 import numpy as np
 
 from streams.engine.build import build_hash
 from streams.engine.models import InForce, ModelShelf
 from streams.engine.task import Task
-from tapewatch import frames
+from tapewatch import frames, logs
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import heartbeat_rows
 
 _NAME = "WARM.XXXX"
+_LOADED_S = 5.0
+"""Longer than loading them takes: they are being compiled."""
+
+_log = logs.get("engine")
 
 
 def warm_up() -> None:
-    """Run one heartbeat through a task of its own; every kernel of the engine is compiled or loaded by that."""
+    """Run one heartbeat through a task of its own; every kernel of the engine is compiled or loaded by that. Where it
+    takes longer than loading does, that is logged.
+    """
+    told = threading.Timer(_LOADED_S, _log.info, ("compiling kernels: once for a build, about a minute of a core",))
+    told.daemon = True
+    told.start()
+    try:
+        _run_once()
+    finally:
+        told.cancel()
+
+
+def _run_once() -> None:
     task = Task("market.warm-up", 0, FixedRegistry([Instrument(_NAME)]), InForce.default(ModelShelf()), build_hash())
     rows = heartbeat_rows(np.full(1, 1_000_000_000, dtype=np.int64))
     for sequence in range(2):

@@ -10,7 +10,7 @@ from streams.engine.models import FindsModels, InForce
 from streams.engine.snapshots import DamagedError, Pointer, Pointers
 from streams.engine.task import Task
 from streams.evaluate.history import Partition, Record, Span
-from tapewatch import control_rows, frames, kafka, topics
+from tapewatch import control_rows, frames, group_offsets, kafka, topics
 from tapewatch.admission import ASIDE
 from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError, TapewatchError
@@ -64,7 +64,9 @@ class TopicHistory:
         if start >= high or self._time(topic, partition, start, high) >= span.end_ns:
             return None
         warm = self._offset(topic, partition, low, start, span.start_ns - int(span.warm_up_s * NANOS))
-        pointers = Pointers.decoded(self._group.committed([TopicPartition(topic, partition)], timeout=15)[0].metadata)
+        pointers = Pointers.decoded(
+            group_offsets.committed(self._group, [TopicPartition(topic, partition)])[0].metadata
+        )
         near = next((one for one in pointers.snapshots if warm <= one.next_offset <= start), None)
         return TopicPartitionLog(
             self._settings, (topic, partition), (warm, start, high), near, self._registry, self._shelf

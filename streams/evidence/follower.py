@@ -3,8 +3,8 @@
 The protocol, for each record of the topic:
 1 a revision that the archive holds already is passed over;
 2 state, log, models and reference data are gathered: if we die here, nothing is there yet;
-3 the bundle is added to the archive (tapewatch/evidence/archive.py): if we die here, the next process completes it or
-  makes it again;
+3 the bundle is added to the archive (tapewatch/evidence/archive.py), unless it holds the revision by now: if we die
+  here, the next process completes the bundle, and then adds none, or makes it again;
 4 the group's offset is committed: if we die before, the record comes again and step 1 passes over it.
 """
 
@@ -21,9 +21,10 @@ from streams.evidence.gathering import Gatherer
 from streams.evidence.states import BrokerLog, BrokerSnapshots
 from tapewatch import kafka, logs, topics
 from tapewatch.canaries import is_canary
-from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.clock import WALL, Clock
 from tapewatch.evidence import Archive, Kept
 from tapewatch.evidence.records import kept
+from tapewatch.idling import Idling
 from tapewatch.monitoring import Monitor, counters
 from tapewatch.monitoring.shared import PARTITIONS
 from tapewatch.registry import Registry
@@ -81,21 +82,22 @@ class Follower:
         reach = self._settings.evidence.slice_records
         gatherer = Gatherer(self._archive, registry, KafkaShelf(self._settings), snapshots, BrokerLog(reader), reach)
         group, told = self._settings.evidence.group, self.monitor.client("reader")
-        consumer = members.member_consumer(self._settings, group, self._instance, told=told)
+        idling = Idling(until_idle_s or None, self._clock)
+        consumer = members.member_consumer(self._settings, group, self._instance, told=told, **idling.properties)
         consumer.subscribe([topics.ALERTS])
-        last_work = self._clock.now()
         self.monitor.ready()
         try:
             while not stop.is_set():
                 self.monitor.beat()
-                self._tell_partitions(len(consumer.assignment()))
-                batch = consumer.consume(1, timeout=0.1)
+                held = [(each.topic, each.partition) for each in consumer.assignment()]
+                self._tell_partitions(len(held))
+                batch = idling.read(consumer.consume(1, timeout=0.1))
                 for message in members.sound(batch, log):
                     registry.refresh()
                     self._take(gatherer, kept(message))
                     _commit(consumer, message)
-                    last_work = self._clock.now()
-                if until_idle_s and consumer.assignment() and self._clock.now() - last_work > until_idle_s * NANOS:
+                    idling.busy()
+                if idling.is_over(held):
                     return
         finally:
             for client in (consumer, reader, snapshots, registry):
@@ -127,7 +129,10 @@ class Follower:
             totals.known += 1
             return
         gathered = gatherer.gather(record, alert)
-        entry = self._archive.add(gathered.manifest, gathered.parts)
+        entry = self._archive.add_once(gathered.manifest, gathered.parts)
+        if entry is None:
+            totals.known += 1
+            return
         totals.bundles += 1
         totals.bytes += entry.size
         if not entry.proved:

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.snapshots import OPENING, DamagedError, Pointers, chunk_key, collect
 from streams.engine.task import Task
-from tapewatch import kafka, topics
+from tapewatch import group_offsets, kafka, topics
 from tapewatch.evidence import Kept
 from tapewatch.evidence.records import kept
 from tapewatch.settings import Settings
@@ -69,7 +69,7 @@ class BrokerSnapshots:
         First those that the engine's committed offset names; then, where the archive lags, older ones that the topic's
         compaction has not taken yet. None where there is none.
         """
-        place = self._group.committed([TopicPartition(task.topic, task.partition)], timeout=15)[0]
+        place = group_offsets.committed(self._group, [TopicPartition(task.topic, task.partition)])[0]
         for pointer in Pointers.decoded(place.metadata).snapshots:
             if pointer.next_offset <= limit:
                 try:

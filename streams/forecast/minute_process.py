@@ -20,8 +20,9 @@ from streams import members
 from streams.engine.build import build_hash
 from streams.forecast.minute import MinuteTask
 from streams.members import Membership
-from tapewatch import kafka, logs, topics
+from tapewatch import group_offsets, kafka, logs, topics
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.idling import Idling
 from tapewatch.monitoring import Monitor, counters
 from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, TRANSACTION_SECONDS
 from tapewatch.settings import Settings
@@ -75,16 +76,18 @@ class MinuteForecasts:
         self._tasks: dict[int, MinuteTask] = {}
         self._next: dict[int, int] = {}
         self._partitions: dict[str, int] = {}
-        self._last = clock.now()
+        self._idling = Idling(None, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
         self._partitions = kafka.existing_topics(kafka.admin(self._settings))
         group = self._settings.forecast.group
-        producer = members.member_producer(self._settings, f"{group}-{self.instance}", linger_ms=1)
-        producer.init_transactions(30)
-        consumer = members.member_consumer(self._settings, group, self.instance, told=self.monitor.client("reader"))
+        name = f"{group}-{self.instance}"
+        writer = members.Writer(lambda: members.member_producer(self._settings, name, linger_ms=1))
+        idling = self._idling = Idling(until_idle_s or None, self._clock)
+        told = self.monitor.client("reader")
+        consumer = members.member_consumer(self._settings, group, self.instance, told=told, **idling.properties)
         membership = Membership(consumer, [topics.BARS], self._take_up, self._tasks.clear)
         self.monitor.waits_for("partitions", "none is assigned")
         self.monitor.ready()
@@ -92,11 +95,10 @@ class MinuteForecasts:
             while not stop.is_set():
                 self.monitor.beat()
                 membership.settle_in()
-                batch = consumer.consume(_BATCH, timeout=_POLL_S)
+                batch = idling.read(consumer.consume(_BATCH, timeout=_POLL_S))
                 if batch:
-                    self._last = self._clock.now()
-                    self.step(consumer, producer, batch)
-                elif until_idle_s and self._tasks and self._clock.now() - self._last > until_idle_s * NANOS:
+                    self.step(consumer, writer, batch)
+                elif idling.is_over([(topics.BARS, partition) for partition in self._tasks]):
                     return
         finally:
             consumer.close()
@@ -106,13 +108,12 @@ class MinuteForecasts:
         self._tasks.clear()
         reader = kafka.consumer(self._settings)
         try:
-            for place in members.committed(consumer, given):
+            for place in group_offsets.committed(consumer, given):
                 self._tasks[place.partition] = self._task(reader, place)
         finally:
             reader.close()
-        # Joining takes a while: silence counts from here.
-        self._last = self._clock.now()
         consumer.assign([TopicPartition(topics.BARS, partition, self._next[partition]) for partition in self._tasks])
+        self._idling.anew()
         if self._tasks:
             self.monitor.has("partitions")
 
@@ -132,7 +133,7 @@ class MinuteForecasts:
                 task.record(message.offset(), message.value(), message.headers(), silent=True)
         return task
 
-    def step(self, consumer: Consumer, producer: Producer, batch: Iterable[Message]) -> None:
+    def step(self, consumer: Consumer, writer: members.Writer, batch: Iterable[Message]) -> None:
         """Answer records in one transaction; where it fails, go back to what is committed."""
         records = 0
         for message in members.sound(batch, log):
@@ -143,13 +144,13 @@ class MinuteForecasts:
                 records += 1
         if not records:
             return
-        begun = self._clock.now()
+        begun, producer = self._clock.now(), writer.producer
         try:
             producer.begin_transaction()
             written = self._produce(producer)
             members.commit(producer, self._offsets(), consumer.consumer_group_metadata())
         except KafkaException as error:
-            members.abort(producer, error, log)
+            writer.abort(error, log)
             self.totals.aborted += 1
             self._take_up(consumer, consumer.assignment())
             return
@@ -162,7 +163,7 @@ class MinuteForecasts:
         for partition, task in self._tasks.items():
             for record in task.take():
                 target = record.target(partition, self._partitions[record.topic])
-                members.enqueue(producer, record.topic, record.value, record.key, record.headers, target)
+                kafka.enqueue(producer, record.topic, record.value, record.key, record.headers, target)
                 written += record.topic == topics.PREDICTIONS
         return written
 

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaException
 
 from streams.engine.build import build_hash
 from streams.forecast.tracking import Published, Run, Step
-from streams.members import enqueue, member_producer
+from streams.members import member_producer
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -97,7 +97,7 @@ def publish(settings: Settings, run: Run, steps: Mapping[str, Step], messages: S
         producer.begin_transaction()
         for message in messages:
             place = partition_for(message.instrument, partitions)
-            enqueue(producer, topics.PREDICTIONS, encode(message), message.instrument.encode(), [], place)
+            kafka.enqueue(producer, topics.PREDICTIONS, encode(message), message.instrument.encode(), [], place)
         producer.commit_transaction(_WAIT_S)
     except KafkaException as error:
         raise TapewatchError(

@@ -17,19 +17,40 @@ from tapewatch.settings import Settings
 
 try:
     import faust
+    from aiokafka.errors import KafkaConnectionError
     from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
     from faust.transport.drivers import aiokafka
+    from mode.threads import ServiceThread, WorkerThread
 except ImportError as error:
     raise TapewatchError(
         f"this stage needs Faust: {error}", "Install the extra: pip install 'tapewatch[cases]'."
     ) from error
 
 SESSION_TIMEOUT_S = 6.0
+STOP_S = 5.0
+"""How long Faust's consumer is waited for when the stage ends."""
+BrokerGoneError = KafkaConnectionError
+"""A broker that was there a moment ago is away."""
 Hand = Callable[[Any], Awaitable[None]]
+
+
+class BoundedThread(WorkerThread):
+    """A thread of Faust's that is left to itself where it does not end: what is committed is not its business."""
+
+    def __init__(self, service: ServiceThread, **options: Any) -> None:
+        super().__init__(service, **options)
+        self.daemon = True
+
+    def stop(self) -> None:
+        """Wait for its end, STOP_S at most."""
+        self.is_stopped.wait(STOP_S)
 
 
 class ReadCommittedThread(aiokafka.AIOKafkaConsumerThread):
     """Faust's consumer, blind to aborted transactions."""
+
+    Worker = BoundedThread
+    shutdown_timeout = STOP_S
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         # Faust reads uncommitted records unless its own transactions are on, which are on only within this call.

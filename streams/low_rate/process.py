@@ -15,12 +15,12 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from streams import members
-from streams.low_rate.faust_app import application
+from streams.low_rate.faust_app import BrokerGoneError, application
 from streams.low_rate.records import Outcome, Record, Work, fresh
-from tapewatch import dead_letters, kafka, logs, messages, topics
+from tapewatch import dead_letters, group_offsets, kafka, logs, messages, topics
 from tapewatch.access import renewal
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
@@ -32,11 +32,11 @@ from tapewatch.settings import Settings
 TRANSACTION_TIMEOUT_MS = 20_000
 """Longer than an engine's: a process that stood still for seconds is not fenced, and a restart waits for nothing."""
 
+START_S = 60.0
+"""Faust that has not come to stand by then is stopped and made anew."""
 MOST_AT_ONCE = 500
 MOST_WAITING = 2_000
 MOST_FAILURES = 5
-
-_PASSING = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 
 
 class LowRateStage:
@@ -79,17 +79,17 @@ class LowRateStage:
         wanted = [*specs, topics.retry_topic(self._name), refused]
         while kafka.await_broker(self._settings, stop):
             try:
-                producer = self._begun(wanted)
+                writer = self._begun(wanted)
             except (KafkaException, kafka.BrokerAwayError) as error:
                 self._begin_later(error, stop)
                 continue
-            if asyncio.run(self._serve(producer, stop, until_idle_s)):
+            if asyncio.run(self._serve(writer, stop, until_idle_s)):
                 return
 
     def _begin_later(self, error: KafkaException | kafka.BrokerAwayError, stop: threading.Event) -> None:
         """A broker that goes away again, or whose coordinator is not ready, is waited for; TapewatchError else."""
         cause = error.args[0]
-        passing = isinstance(error, kafka.BrokerAwayError) or cause.retriable() or cause.code() in _PASSING
+        passing = isinstance(error, kafka.BrokerAwayError) or group_offsets.is_passing(cause)
         if not passing:
             raise TapewatchError(
                 f"{self._group} cannot begin: {cause}", "Check the broker's log and this account's rights."
@@ -97,10 +97,15 @@ class LowRateStage:
         self._log.warning("waiting for Kafka", problem=str(cause))
         stop.wait(kafka.ASKED_AGAIN_S)
 
-    def _begun(self, wanted: Iterable[topics.TopicSpec]) -> Producer:
+    def _begun(self, wanted: Iterable[topics.TopicSpec]) -> members.Writer:
         """Steps 1 and 2 of the protocol."""
         kafka.create_topics(self._settings, wanted)
-        producer = kafka.producer(
+        writer = members.Writer(self._producer)
+        self._recall()
+        return writer
+
+    def _producer(self) -> Producer:
+        return kafka.producer(
             self._settings,
             transactional_id=self._group,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
@@ -109,9 +114,6 @@ class LowRateStage:
             retry_backoff_max_ms=200,
             linger_ms=1,
         )
-        producer.init_transactions(30)
-        self._recall()
-        return producer
 
     def _recall(self) -> None:
         """The offsets behind what was taken, and then the state: what is newer in the state than in the offsets is
@@ -128,13 +130,13 @@ class LowRateStage:
         self._member = reader.consumer_group_metadata()
         try:
             existing = kafka.existing_topics(kafka.admin(self._settings))
-            places = [TopicPartition(name, partition) for name in self._inputs for partition in range(existing[name])]
-            found = members.committed(reader, places)
-            return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+            return group_offsets.next_offsets(
+                reader, [(name, partition) for name in self._inputs for partition in range(existing[name])]
+            )
         finally:
             reader.close()
 
-    async def _serve(self, producer: Producer, stop: threading.Event, until_idle_s: float) -> bool:
+    async def _serve(self, writer: members.Writer, stop: threading.Event, until_idle_s: float) -> bool:
         """Run Faust, and the worker beside it, until one of them or the caller ends; False where it is to begin anew,
         since Faust's clients keep the password that they were made with.
         """
@@ -142,9 +144,23 @@ class LowRateStage:
         password = renewal.newest(access)
         inbox: asyncio.Queue[object] = asyncio.Queue(MOST_WAITING)
         app = application(self._settings, self._group, self._inputs, inbox.put)
-        worker = asyncio.create_task(self._follow(producer, inbox))
+        worker = asyncio.create_task(self._follow(writer, inbox))
+        starting = asyncio.create_task(app.start())
         try:
-            await app.start()
+            begun = self._clock.now()
+            while not starting.done():
+                # Faust waits without end for a broker that died under its start.
+                if stop.is_set():
+                    return True
+                if self._clock.now() - begun > START_S * NANOS:
+                    self._log.warning("Faust did not start in time, it begins again", waited_s=START_S)
+                    return False
+                await asyncio.wait({starting}, timeout=0.05)
+            try:
+                starting.result()
+            except BrokerGoneError as error:
+                self._log.warning("waiting for Kafka", problem=str(error))
+                return False
             self._monitor.show(PARTITIONS, lambda: {(): len(app.consumer.assignment())})
             self._monitor.show(LAG, lambda: self._lags(app))
             self._monitor.ready()
@@ -155,7 +171,8 @@ class LowRateStage:
                 if renewal.newest(access) != password:
                     self._log.info("a new password: Faust begins again")
                     return False
-                if until_idle_s and self._clock.now() - self._last_work > until_idle_s * NANOS:
+                silent_ns = self._clock.now() - self._last_work
+                if until_idle_s and silent_ns > until_idle_s * NANOS and _has_looked(app):
                     break
                 if not self._settling:
                     self._monitor.beat()
@@ -164,11 +181,12 @@ class LowRateStage:
                 worker.result()
             return True
         finally:
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
+            for task in (worker, starting):
+                task.cancel()
+            await asyncio.gather(worker, starting, return_exceptions=True)
             await app.stop()
 
-    async def _follow(self, producer: Producer, inbox: "asyncio.Queue[object]") -> None:
+    async def _follow(self, writer: members.Writer, inbox: "asyncio.Queue[object]") -> None:
         """All records that wait, transaction by transaction, in a thread: Faust's heartbeats go on meanwhile."""
         while True:
             waiting = [await inbox.get()]
@@ -176,27 +194,27 @@ class LowRateStage:
                 waiting.append(inbox.get_nowait())
             self._last_work = self._clock.now()
             self._settling = True
-            await asyncio.to_thread(self._settle, producer, [Record.of(each) for each in waiting])
+            await asyncio.to_thread(self._settle, writer, [Record.of(each) for each in waiting])
             self._settling = False
 
-    def _settle(self, producer: Producer, records: list[Record]) -> None:
+    def _settle(self, writer: members.Writer, records: list[Record]) -> None:
         """Work the records out and commit what follows; a failed transaction is tried again from the log's state."""
         for attempt in range(1, MOST_FAILURES + 1):
             self._monitor.beat()
             try:
-                self._commit(producer, records)
+                self._commit(writer.producer, records)
                 return
             except KafkaException as error:
-                self._aborted(producer, error, attempt)
+                self._aborted(writer, error, attempt)
 
-    def _aborted(self, producer: Producer, error: KafkaException, attempt: int) -> None:
+    def _aborted(self, writer: members.Writer, error: KafkaException, attempt: int) -> None:
         """Abort and read the state anew. What cannot be aborted, such as a commit without an answer, ends the process:
         the next start finds out what became of it.
         """
         try:
             if attempt == MOST_FAILURES:
                 raise error
-            members.abort(producer, error, self._log)
+            writer.abort(error, self._log)
             self._work.totals.aborted += 1
             self._clock.sleep(0.2 * attempt)
             self._recall()
@@ -218,10 +236,10 @@ class LowRateStage:
         producer.begin_transaction()
         for _, outcome in found:
             for key, message in outcome.said:
-                members.enqueue(producer, message.TOPIC, messages.encode(message), key, [], 0)
+                kafka.enqueue(producer, message.TOPIC, messages.encode(message), key, [], 0)
             if outcome.letter is not None:
                 letter = outcome.letter
-                members.enqueue(producer, letter.topic, letter.value, None, letter.headers, 0)
+                kafka.enqueue(producer, letter.topic, letter.value, None, letter.headers, 0)
         offsets = [TopicPartition(*place, offset) for place, offset in behind.items()]
         members.commit(producer, offsets, self._member)
         self._takes.observe((self._clock.now() - begun) / NANOS)
@@ -259,3 +277,9 @@ class LowRateStage:
             for (topic, partition), end in ends.items()
             if end is not None
         }
+
+
+def _has_looked(app: Any) -> bool:
+    """Whether the broker has told the end of every partition that is read; silence alone tells nothing."""
+    held = app.consumer.assignment()
+    return bool(held) and all(app.consumer.highwater(each) is not None for each in held)

@@ -3,11 +3,11 @@
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.members import committed
 from streams.paper.desk import Desk
 from streams.paper.kept import read_state
 from tapewatch import control_rows, kafka, paper_commands, topics
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.group_offsets import committed
 from tapewatch.messages import PaperCommand, Position
 from tapewatch.registry import FixedRegistry
 from tapewatch.rfc3339 import to_rfc3339
@@ -106,5 +106,5 @@ def _desks(settings: Settings, reader: Consumer) -> list[Desk]:
         if topic in feeds or not feeds
         for partition in partitions
     ]
-    found = committed(reader, places) if places else []
+    found = committed(reader, places)
     return [read_state(reader, place, NO_INSTRUMENTS, []) for place in found if place.offset >= 0]

@@ -21,8 +21,9 @@ from streams.members import Key, Membership
 from streams.paper.desk import Desk, Read, companions
 from streams.paper.kept import pointer, read_state, state_key
 from streams.paper.task import PaperTask
-from tapewatch import kafka, logs, topics
+from tapewatch import group_offsets, kafka, logs, topics
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.idling import Idling
 from tapewatch.monitoring import Monitor, counters
 from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, TRANSACTION_SECONDS
 from tapewatch.registry import Registry
@@ -76,45 +77,45 @@ class Paper:
         self._desks: dict[Key, Desk] = {}
         self._partitions: dict[str, int] = {}
         self._paused: set[Key] = set()
+        self._idling = Idling(None, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
         paper = self._settings.paper
         kafka.create_topics(self._settings, topics.paper_topics(self._settings.topics))
         self._registry.refresh()
-        producer = members.member_producer(self._settings, f"{paper.group}-{self.instance}", linger_ms=1)
-        producer.init_transactions(30)
+        name = f"{paper.group}-{self.instance}"
+        writer = members.Writer(lambda: members.member_producer(self._settings, name, linger_ms=1))
         told = self.monitor.client("reader")
-        consumer = members.member_consumer(self._settings, paper.group, self.instance, told=told)
+        idling = self._idling = Idling(until_idle_s or None, self._clock)
+        consumer = members.member_consumer(self._settings, paper.group, self.instance, told=told, **idling.properties)
 
         def put_down() -> None:
             """Keep what was worked out, and let go of all desks."""
-            self._write(consumer, producer)
+            self._write(consumer, writer)
             self._desks = {}
             self.monitor.waits_for("partitions", "the group is shared out anew")
 
         self.monitor.waits_for("partitions", "none is assigned")
         self.monitor.ready()
         membership = Membership(consumer, members.subscribed(paper.feeds), self._take_up, put_down)
-        last_work = last_write = self._clock.now()
+        last_write = self._clock.now()
         try:
             while not stop.is_set():
                 self.monitor.beat()
                 membership.settle_in()
-                batch = consumer.consume(paper.batch_records, timeout=paper.poll_ms / 1000)
+                batch = idling.read(consumer.consume(paper.batch_records, timeout=paper.poll_ms / 1000))
                 self._registry.fetched(batch)
                 now = self._clock.now()
-                if self._feed(batch):
-                    last_work = now
-                elif until_idle_s and self._desks and now - last_work > until_idle_s * NANOS:
+                if not self._feed(batch) and idling.is_over(self._starts().keys() - self._paused):
                     break
                 self._read_to_positions(consumer)
                 if now - last_write >= paper.commit_ms * 1_000_000:
-                    if not self._write(consumer, producer):
+                    if not self._write(consumer, writer):
                         self._start_over(consumer)
                     self._breathe(consumer)
                     last_write = now
-            self._write(consumer, producer)
+            self._write(consumer, writer)
         finally:
             consumer.close()
             self._registry.close()
@@ -125,7 +126,7 @@ class Paper:
         self._desks = {}
         reader = kafka.consumer(self._settings)
         try:
-            for place in members.committed(consumer, given):
+            for place in group_offsets.committed(consumer, given):
                 key = (place.topic, place.partition)
                 self._desks[key] = self._desk(reader, key, place)
                 self._desks[key].task.configure(self._rules)
@@ -135,6 +136,7 @@ class Paper:
             reader.close()
         self._paused = set()
         consumer.assign([TopicPartition(*key, offset) for key, offset in self._starts().items()])
+        self._idling.anew()
         if self._desks:
             self.monitor.has("partitions")
         log.info("partitions assigned", partitions=[f"{topic}[{partition}]" for topic, partition in self._desks])
@@ -198,17 +200,17 @@ class Paper:
         consumer.resume([TopicPartition(*key) for key in self._paused - crowded])
         self._paused = crowded
 
-    def _write(self, consumer: Consumer, producer: Producer) -> bool:
+    def _write(self, consumer: Consumer, writer: members.Writer) -> bool:
         """All that was worked out, in one transaction; False where it failed and the desks are ahead of the log."""
         dirty = [desk for desk in self._desks.values() if desk.is_dirty]
         if not dirty:
             return True
-        begun = self._clock.now()
+        begun, producer = self._clock.now(), writer.producer
         try:
             producer.begin_transaction()
             members.commit(producer, self._produce(producer, dirty), consumer.consumer_group_metadata())
         except KafkaException as error:
-            members.abort(producer, error, log)
+            writer.abort(error, log)
             self.totals.aborted += 1
             return False
         self.totals.transactions += 1
@@ -225,7 +227,7 @@ class Paper:
             for record in desk.take(self.instance):
                 self._count(record)
                 target = record.target(desk.market[1], self._partitions[record.topic])
-                members.enqueue(producer, record.topic, record.value, record.key, record.headers, target)
+                kafka.enqueue(producer, record.topic, record.value, record.key, record.headers, target)
             self._write_state(producer, desk, places)
         producer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
         if len(places) != len(dirty):
@@ -240,7 +242,7 @@ class Paper:
                 places[desk.market] = pointer(message.partition() or 0, message.offset() or 0)
 
         target = desk.market[1] % self._partitions[topics.PAPER_SNAPSHOTS]
-        members.enqueue(producer, topics.PAPER_SNAPSHOTS, desk.dump(), state_key(desk.market), [], target, told)
+        kafka.enqueue(producer, topics.PAPER_SNAPSHOTS, desk.dump(), state_key(desk.market), [], target, told)
 
     def _count(self, record: Outgoing) -> None:
         if record.topic in (topics.ORDERS, topics.FILLS, topics.POSITIONS):

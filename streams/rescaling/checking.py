@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from confluent_kafka import TopicPartition
 
-from streams import members
 from streams.engine.task import Task
 from streams.rescaling.splitting import differences
-from tapewatch import canaries, kafka, topics
+from tapewatch import canaries, group_offsets, kafka, topics
 from tapewatch.admission import ASIDE, CLOSES, OPENS
 from tapewatch.clock import Clock
 from tapewatch.errors import TapewatchError
@@ -20,7 +19,7 @@ def refuse_readers(settings: Settings, feed: str, topic: str, count: int) -> Non
         raise TapewatchError("the canaries' feed is not rescaled", "Its producer chooses names by partition.")
     group = kafka.consumer(settings, settings.paper.group)
     try:
-        places = members.committed(group, [TopicPartition(topic, partition) for partition in range(count)])
+        places = group_offsets.committed(group, [TopicPartition(topic, partition) for partition in range(count)])
     finally:
         group.close()
     if any(place.offset >= 0 for place in places):

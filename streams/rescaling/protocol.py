@@ -7,13 +7,11 @@ the new generation is what the feed goes on with; 7 its topic, what is in force,
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
-from confluent_kafka import KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from streams import members
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery
 from streams.engine.shelf import KafkaShelf
@@ -22,7 +20,7 @@ from streams.engine.task import Task
 from streams.rescaling import checking
 from streams.rescaling.splitting import differences, second_of, split
 from streams.verifying.feed import await_engine
-from tapewatch import control_rows, frames, generations, kafka, topics
+from tapewatch import control_rows, frames, generations, group_offsets, kafka, topics
 from tapewatch.admission import CLOSES, OPENS
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
@@ -171,7 +169,9 @@ class Rescaling:
         """The state of each partition before these offsets, by snapshot and log, as the engine recovers it."""
         group = kafka.consumer(self._settings, self._settings.engine.group)
         try:
-            places = members.committed(group, [TopicPartition(topic, partition) for partition in range(len(ends))])
+            places = group_offsets.committed(
+                group, [TopicPartition(topic, partition) for partition in range(len(ends))]
+            )
         finally:
             group.close()
         tasks = []
@@ -184,7 +184,7 @@ class Rescaling:
 
     def _cut(self, making: Generation) -> tuple[Generation, list[Task]]:
         """Close every partition at the same second, and let the engine pass it; the states behind it."""
-        feed = making.before.removeprefix("market.")
+        feed = topics.feed_of(making.before)
         for _ in range(MOST_CUTS):
             cut = self._closed(making)
             self._step("cut")
@@ -210,17 +210,8 @@ class Rescaling:
         """One heartbeat in each partition; their offsets. Written twice they count once, but for the cut's."""
         epoch = self._clock.now() if source == CLOSES else 0
         value = frames.encode(heartbeat_rows(np.full(1, at, dtype=np.int64)))
-        headers: Any = FrameHeaders("status", source, epoch, 0, self._clock.now()).to_kafka()
-        offsets: dict[int, int] = {}
-
-        def delivered(error: Any, message: Message) -> None:
-            if error is None:
-                offsets[int(message.partition() or 0)] = int(message.offset() or 0)
-
-        producer = kafka.producer(self._settings, linger_ms=0)
-        for partition in range(count):
-            producer.produce(topic, value, partition=partition, headers=headers, on_delivery=delivered)
-        producer.flush(30)
+        headers = FrameHeaders("status", source, epoch, 0, self._clock.now()).to_kafka()
+        offsets = kafka.write_each(self._settings, {topic: range(count)}, value, headers)[topic]
         if len(offsets) != count:
             raise TapewatchError(f"{topic} did not take every record in 30 s", "Run the same command again.")
         return [offsets[partition] for partition in range(count)]

@@ -67,7 +67,7 @@ def folder(out: Path, session: Session, table: str) -> Path:
 
 
 def _feed(session: Session) -> str:
-    return session.topic.removeprefix("market.")
+    return topics.feed_of(session.topic)
 
 
 def is_whole(out: Path, session: Session) -> bool:

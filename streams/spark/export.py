@@ -30,7 +30,7 @@ from streams.evidence.states import BrokerLog, Where
 from streams.spark.files import TableFiles
 from streams.spark.stored_log import StoredLog, batch_of, span
 from streams.spark.tables import rows_of
-from tapewatch import kafka, topics
+from tapewatch import generations, kafka, topics
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.evidence.durable import place
 from tapewatch.evidence.records import Kept
@@ -73,7 +73,9 @@ def places(settings: Settings, names: Sequence[str], form: Form) -> list[Where]:
         raise TapewatchError(f"there is no topic {missing[0]}", "See `tapewatch status` for the topics there are.")
     wanted = list(dict.fromkeys(names))
     if form == RECORDS and any(map(topics.is_market, names)):
-        wanted += [each for each in (topics.INSTRUMENTS, topics.MODELS) if each in known and each not in wanted]
+        later = any(topics.is_market(name) and generations.named(topics.feed_of(name)) for name in names)
+        beside = (topics.INSTRUMENTS, topics.MODELS, *([topics.GENERATIONS] if later else []))
+        wanted += [each for each in beside if each in known and each not in wanted]
     return [(name, partition) for name in wanted for partition in range(known[name])]
 
 
@@ -229,14 +231,14 @@ def _drop_from(out: Path, where: Where, offset: int) -> None:
 
 
 def _keep_openings(job: Job, where: Where) -> None:
-    """Keep the states with which the days of a market log began."""
+    """Keep the states with which the days of a market log began, and with which the log did."""
     stored, settings = StoredLog(Path(job.out)), job.settings
     known = {day for day, _ in stored.openings(where)}
     task = new_task(where, FixedRegistry([]), ModelShelf())
     reader = kafka.consumer(settings)
     recovery = Recovery(settings, Registry(settings), ModelShelf(), build_hash())
     try:
-        for opening in openings.find(reader, task, settings.engine.group):
+        for opening in openings.kept(settings, reader, task):
             day = openings.named(opening.day)
             if day not in known:
                 state = collect(opening.pointer, task, recovery.snapshot_records)

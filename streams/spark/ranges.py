@@ -7,13 +7,15 @@ a batch that is done again after a crash, finds the offsets moved on and has not
 """
 
 import os
+from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 from confluent_kafka import Message, TopicPartition
 
-from streams import members
+from streams.engine import openings
 from streams.engine.process import Engine
 from streams.engine.rebuilding import Held
 from streams.engine.snapshots import Pointers
@@ -24,7 +26,7 @@ from streams.spark.backfill import KEPT
 from streams.spark.files import TableFiles
 from streams.spark.stored_log import span
 from streams.spark.tables import rows_of
-from tapewatch import kafka, topics
+from tapewatch import group_offsets, kafka, topics
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -72,18 +74,21 @@ class RangeEngine(Engine):
         # The producer before this one, here or in a worker that died, is fenced first: then the offsets say the truth.
         self._writer = self._fence()
         self._partitions = self._partitions or kafka.existing_topics(kafka.admin(self._settings))
-        held = self._taken_up(members.committed(self._group, [TopicPartition(*self._key)])[0])
+        held = self._taken_up(group_offsets.committed(self._group, [TopicPartition(*self._key)])[0])
         self._read(held, until)
         counts = {name: getattr(self.totals, name) - before[name] for name in _COUNTS}
         return Share(*self._key, held.task.next_offset, **counts, recovered=self.totals.recovered > recovered)
 
     def _taken_up(self, place: TopicPartition) -> Held:
         """The partition as it is committed, from memory where this process has it still."""
-        done = max(place.offset, 0)
+        done, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
         held = self._held.get(self._key)
-        if held is None or held.task.next_offset != done:
+        if held is not None and held.task.next_offset < done and held.pointers == pointers:
+            self._catch_up(held, done)
+        # One that is silent still was left in the middle of catching up.
+        if held is None or held.task.silent or held.task.next_offset != done:
             self._held.clear()
-            self._rebuilding.begin(self._key, done, Pointers.decoded(place.metadata))
+            self._rebuilding.begin(self._key, done, pointers)
             while not (whole := self._rebuilding.step()):
                 pass
             held = self._held[self._key] = whole[self._key]
@@ -92,18 +97,30 @@ class RangeEngine(Engine):
         self._written = held.task.next_offset
         return held
 
+    def _catch_up(self, held: Held, done: int) -> None:
+        """Compute silently what other workers have done of the partition since this one had it; no snapshot of it was
+        written meanwhile, so this is the shortest way.
+        """
+        task = held.task
+        task.silent = True
+        for batch in self._batches(task.next_offset, done):
+            self._registry.fetched(batch)
+            self._feed(batch)
+        task.end_replay()
+        task.next_offset = done
+        held.opened = openings.day_of(task)
+
     def _read(self, held: Held, until: int) -> None:
         """Feed the log and commit it, a transaction every so many frames."""
-        batch: list[Message] = []
-        most = self._settings.spark.transaction_frames
-        for message in kafka.read_range(self._reader, *self._key, held.task.next_offset, until):
-            batch.append(message)
-            if len(batch) >= most:
-                self._do(batch)
-                batch = []
-        if batch:
+        for batch in self._batches(held.task.next_offset, until):
             self._do(batch)
         self._settled()
+
+    def _batches(self, first: int, until: int) -> Iterator[list[Message]]:
+        """The log's records, as many at once as a transaction has."""
+        log = kafka.read_range(self._reader, *self._key, first, until)
+        while batch := list(islice(log, self._settings.spark.transaction_frames)):
+            yield batch
 
     def _do(self, batch: list[Message]) -> None:
         """Compute a batch, and commit it while the next one is computed."""
@@ -146,12 +163,12 @@ class RangeEngine(Engine):
 
 
 def _folder(out: Path, key: Key, table: str) -> Path:
-    return out / table / f"feed={key[0].removeprefix('market.')}" / f"partition={key[1]}"
+    return out / table / f"feed={topics.feed_of(key[0])}" / f"partition={key[1]}"
 
 
 def _drop_from(out: Path, key: Key, offset: int) -> None:
     """Take away what was written for transactions that were never committed. offset : the first not processed"""
-    for path in out.glob(f"*/feed={key[0].removeprefix('market.')}/partition={key[1]}/*"):
+    for path in out.glob(f"*/feed={topics.feed_of(key[0])}/partition={key[1]}/*"):
         if path.name.startswith(".") or span(path)[0] >= offset:
             path.unlink()
 

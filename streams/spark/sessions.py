@@ -1,5 +1,6 @@
 """Sessions of a feed: stretches of a market partition's log that can be computed by themselves, from the state that the
-engine kept as a day of the partition's clock began, or from the log's own beginning.
+engine kept as a day of the partition's clock began, from that with which a later generation of the feed was opened, or
+from the log's own beginning.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from streams.engine.task import ReferenceData, Task
 from streams.evidence.replaying import new_task
 from streams.evidence.states import BrokerLog, MarketLog, Where
 from streams.spark.stored_log import StoredLog, StoredRegistry, StoredShelf
-from tapewatch import frames, kafka, topics
+from tapewatch import frames, generations, kafka, topics
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.evidence.records import Kept
 from tapewatch.registry import FixedRegistry, Registry
@@ -71,8 +72,20 @@ class Source:
         if self._stored is not None:
             return [(day, offset, None) for day, offset in self._stored.openings(where)]
         task = new_task(where, FixedRegistry([]), ModelShelf())
-        found = openings.find(self._reader, task, self._settings.engine.group)
+        found = openings.kept(self._settings, self._reader, task)
         return [(openings.named(each.day), each.pointer.next_offset, each.pointer) for each in found]
+
+    def refuse_lost_beginning(self, where: Where) -> None:
+        """TapewatchError where an export lacks the state with which a partition of a later generation begins."""
+        log = self._stored
+        if log is None or generations.named(topics.feed_of(where[0])) is None:
+            return
+        if not log.has(topics.GENERATIONS) or openings.beginning(log.generations(), *where) is not None:
+            raise TapewatchError(
+                f"{where[0]} may go on where another topic ended, and the state that {where[0]}[{where[1]}] begins "
+                f"with is not in {log.folder}",
+                f"Export it once more: tapewatch export {where[0]} --as records --out {log.folder}",
+            )
 
     def task(self, session: Session) -> Task:
         """The task as it is before the session's first record."""
@@ -128,6 +141,7 @@ def _of_partition(source: Source, where: Where) -> list[Session]:
     known = [each for each in source.openings(where) if low <= each[1] < high]
     starts: list[tuple[str, int, Pointer | None, bool]] = [(*each, True) for each in known]
     if low == 0 and (not known or known[0][1] > 0):
+        source.refuse_lost_beginning(where)
         starts.insert(0, (first_day(source.log, where, low, high), low, None, False))
     if low < high and not starts:
         raise TapewatchError(

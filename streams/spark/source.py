@@ -5,10 +5,12 @@ Rows of the market never pass the JVM: tasks fetch them by the client, with the 
 ours has. Spark keeps the offsets in its checkpoint. No connector is needed.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tapewatch import kafka, topics
+from streams import members
+from tapewatch import kafka
 from tapewatch.settings import Settings
 
 NAME = "tapewatch-market"
@@ -19,14 +21,16 @@ Offsets = dict[str, int]
 
 
 def ends(settings: Settings, feeds: Sequence[str], low: bool = False) -> Offsets:
-    """The next offset of each partition of the feeds, all feeds where none is named. low : the first one instead"""
+    """The next offset of each partition of the feeds in all their generations, as a live engine takes them; of every
+    feed where none is named. low : the first one instead
+    """
     reader = kafka.consumer(settings)
     try:
-        wanted = {topics.market(feed) for feed in feeds}
+        wanted = [re.compile(each) for each in members.subscribed(tuple(feeds))]
         return {
             f"{topic}/{partition}": kafka.watermarks(reader, topic, partition)[0 if low else 1]
             for topic, count in sorted(kafka.existing_topics(reader).items())
-            if (topic in wanted if wanted else topics.is_market(topic))
+            if any(each.match(topic) for each in wanted)
             for partition in range(count)
         }
     finally:

@@ -1,7 +1,8 @@
 """An exported log: records as `tapewatch export --as records` keeps them, and all that it takes to compute them again.
 
 TOPIC/partition=N/day=DAY/FIRST-NEXT.parquet    records, whole: offset, time, key, value, headers
-openings/TOPIC/N/DAY.snapshot                   the engine's state as the day began; its first bytes tell the offset
+openings/TOPIC/N/DAY.snapshot                   the engine's state as the day, or a later generation of a feed, began;
+                                                its first bytes tell the offset
 """
 
 import heapq
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,6 +21,7 @@ from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.evidence.durable import place
 from tapewatch.evidence.records import Kept
+from tapewatch.generations import Generation, Generations
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -81,6 +84,16 @@ class StoredLog:
                 # A stretch has a file for each of its days.
                 together = heapq.merge(*(_records(path, where[1]) for path in files), key=lambda each: each.offset)
                 yield from (each for each in together if first <= each.offset <= last)
+
+    def has(self, topic: str) -> bool:
+        """Whether a topic was exported, be it empty."""
+        return (self.folder / "ledger" / topic).is_dir()
+
+    def generations(self) -> Generations:
+        """The generations of feeds, as an exported topic says."""
+        values = [each.value for each in self.records(topics.GENERATIONS) if each.value]
+        found = [msgspec.json.decode(value, type=Generation) for value in values]
+        return Generations({each.topic: each for each in found})
 
     def records(self, topic: str) -> Iterator[Kept]:
         """All records of a topic."""

@@ -1,6 +1,5 @@
 """A whole feed verified, one process a partition at a time, without holding more than a stretch of any log."""
 
-import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,7 +15,7 @@ from streams.engine.shelf import KafkaShelf
 from streams.verifying.partition import Checked, Input, PartitionCheck
 from streams.verifying.report import Report, report
 from streams.verifying.sent import SentReport, check_sent
-from tapewatch import kafka, sent_record, topics
+from tapewatch import group_offsets, kafka, sent_record, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.registry import Registry
@@ -39,7 +38,7 @@ class KafkaLog:
     def records(self, topic: str, partition: int) -> Iterator[Message]:
         """The committed records of a partition, in order; a transaction that is still open is waited for."""
         low, high = extent(self._settings, topic, partition)
-        if low and re.fullmatch(topics.MARKET_PATTERN, topic):
+        if low and topics.is_market(topic):
             raise TapewatchError(
                 f"{topic}[{partition}] begins at offset {low}: its beginning is deleted",
                 "A whole feed is verified from its first record on: raise topics.market_retention_hours.",
@@ -173,7 +172,7 @@ def await_engine(settings: Settings, feed: str, partitions: Sequence[int], wait_
     try:
         while True:
             asked = [TopicPartition(topic, partition) for partition in partitions]
-            done = {place.partition: max(place.offset, 0) for place in group.committed(asked, timeout=15)}
+            done = {place.partition: max(place.offset, 0) for place in group_offsets.committed(group, asked)}
             left = [partition for partition in partitions if _waits(settings, topic, partition, done, ends)]
             if not left:
                 return ends, 0

@@ -1,5 +1,6 @@
 """Logging in at Kafka: settings as librdkafka's properties, and what a client says where it is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,16 +120,18 @@ def _token(kafka: KafkaSettings) -> dict[str, Any]:
 class Refusals:
     """What a client is told where its login or the broker's certificate is refused; it is logged now and then.
 
-    last : the newest refusal, until somebody sets it to None
+    last : the newest refusal, until somebody sets it to None; told : who hears of every error too
     """
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, told: Callable[[KafkaError], None] | None = None) -> None:
         self.last: LoginError | None = None
-        self._mechanism = kafka.sasl_mechanism
+        self._mechanism, self._told = kafka.sasl_mechanism, told
         self._said_ns = 0
 
     def __call__(self, error: KafkaError) -> None:
         """Take an error of the client. A connection that breaks while it logs in was not refused."""
+        if self._told is not None:
+            self._told(error)
         if error.code() not in _LOGIN or _BROKEN in error.str():
             return
         self.last = _refused(error, self._mechanism)

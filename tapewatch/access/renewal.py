@@ -7,10 +7,15 @@ import threading
 import weakref
 from typing import Any
 
+from confluent_kafka import KafkaError
+
 from tapewatch import logs
 from tapewatch.access import login
 from tapewatch.errors import TapewatchError
 from tapewatch.kafka_settings import KafkaSettings
+
+PASSING_S = 5.0
+"""How long a client may be refused that has been told of a new password: it logs in anew first."""
 
 _log = logs.get("kafka")
 _LOCK = threading.Lock()
@@ -34,8 +39,13 @@ class _Watch:
         """Let a client hear of the next password. password : what it was made with"""
         with _LOCK:
             self._clients.add(client)
-        if password != self.password:
-            self.look()
+        if password == self.password:
+            return
+        self.look()
+        with _LOCK:
+            # Its own may have been read before the last change, which the others have heard of already.
+            if client in self._clients:
+                client.set_sasl_credentials(self._kafka.user, self.password)
 
     def forget(self, client: Any) -> None:
         """Never touch a client again; call it with the lock held."""
@@ -77,6 +87,16 @@ def newest(kafka: KafkaSettings) -> str:
     with _LOCK:
         watch = _WATCHES.get((kafka.user, kafka.password_file))
         return watch.password if watch else ""
+
+
+def may_pass(error: KafkaError, waited_s: float) -> bool:
+    """Whether a refused login may be one with a password that was changed this moment: every file is looked at, and
+    the client may try again. waited_s : for how long it has been refused
+    """
+    if error.code() != KafkaError._AUTHENTICATION or waited_s > PASSING_S or not _WATCHES:
+        return False
+    look()
+    return True
 
 
 def forget(client: Any) -> None:

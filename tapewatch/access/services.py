@@ -139,7 +139,7 @@ SERVICES: dict[str, Service] = {
     "forecast": Service(
         "run forecast, train all",
         reads=(topics.BARS, topics.PREDICTIONS, topics.INSTRUMENTS),
-        writes=(topics.PREDICTIONS,),
+        writes=(topics.PREDICTIONS, topics.SIGNALS),
         groups=("{forecast.group}",),
         ids=("{forecast.group}-*", "tapewatch-train-all"),
     ),
@@ -169,7 +169,9 @@ SERVICES: dict[str, Service] = {
         reads=(topics.ALERTS, topics.CANARIES, topics.CASES),
         looks=("tapewatch-sink-notify",),
     ),
-    "sink-orders": Service("sink orders", reads=(topics.ORDERS, topics.FILLS), writes=(topics.ORDERS, topics.FILLS)),
+    "sink-orders": Service(
+        "sink orders", reads=(topics.ORDERS, topics.FILLS, topics.INSTRUMENTS), writes=(topics.ORDERS, topics.FILLS)
+    ),
     "sink-canary": Service(
         "sink canary",
         reads=(topics.ALERTS, topics.CANARIES),

@@ -120,7 +120,7 @@ def read(message: Message) -> Letter:
 
 def _presumed(place: Place, origin: Place, headers: Mapping[str, str]) -> str:
     """Who refused a letter of before `refused_by`: only the engine refuses rows of market topics."""
-    of_market = re.fullmatch(topics.MARKET_PATTERN, origin.topic) is not None
+    of_market = topics.is_market(origin.topic)
     is_row = headers.get("kind") == "row" and origin.offset >= 0
     return dead_letters.ENGINE if of_market and is_row and place.topic == topics.dead_letters(origin.topic) else ""
 

@@ -1,7 +1,6 @@
 """Where a replayed dead letter goes, or why it goes nowhere: docs/dead-letters.md tells it by kind."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -22,7 +21,6 @@ from tapewatch.registry import FixedRegistry, Registry
 from tapewatch.rows import EVERY_INSTRUMENT, RowType, StatusKind
 from tapewatch.settings import Settings
 
-_MARKET = re.compile(topics.MARKET_PATTERN)
 _FRAMES = (topics.FEATURES, topics.SCORES, topics.BARS)
 _CUT = "only its first 64 KiB were kept, and its record is gone"
 
@@ -118,7 +116,7 @@ class Routes:
             raise CannotReplayError("it never was a record: mend the source, and send its data again")
         if letter.by in retry.READERS:
             return self._retry(letter)
-        if letter.by == dead_letters.ENGINE and _MARKET.fullmatch(letter.origin.topic):
+        if letter.by == dead_letters.ENGINE and topics.is_market(letter.origin.topic):
             return self._market(letter)
         if letter.by == dead_letters.PRODUCER:
             raise CannotReplayError("a source refused it on its way in: mend the source, and send its data again")
@@ -171,7 +169,7 @@ class Routes:
     def _retry(self, letter: Letter) -> Sending:
         """A record that one reader refused goes to that reader alone."""
         topic = letter.origin.topic
-        if _MARKET.fullmatch(topic):
+        if topics.is_market(topic):
             raise CannotReplayError("a market frame is taken in its order in the log alone")
         if topic == topics.INSTRUMENTS:
             raise CannotReplayError("reference data may be newer by now: register the instrument again")

@@ -68,7 +68,7 @@ class Archive:
         self._entries: list[Entry] = []
         self._newest: dict[tuple[str, str, int], list[Entry]] = {}
         self._read_to = 0
-        self._recovered = False
+        self._seen_ns = -1
 
     def entries(self) -> list[Entry]:
         """Every bundle's line, oldest first; TapewatchError where a line is none."""
@@ -104,18 +104,18 @@ class Archive:
     def add(self, draft: Manifest, parts: Mapping[str, bytes]) -> Entry:
         """Add a bundle; its place in the chain, times and parts are filled in. Returns its line once it is on disk."""
         with self._exclusive():
-            named = tuple(self._keep(path, data) for path, data in parts.items())
-            now = self._clock.now()
-            manifest = msgspec.structs.replace(
-                draft,
-                sequence=len(self._entries) + 1,
-                previous=self._entries[-1].bundle if self._entries else GENESIS,
-                created=to_rfc3339(now),
-                locked_until=to_rfc3339(now + self._days * DAY_NS),
-                parts=named,
-            )
-            place(self.folder / "bundles" / f"{digest(canonical(manifest))}.json", canonical(manifest))
-            return self._index(manifest)
+            return self._add(draft, parts)
+
+    def add_once(self, draft: Manifest, parts: Mapping[str, bytes]) -> Entry | None:
+        """As `add`, but None, and nothing is added, where the newest of its revisions is archived already.
+
+        It may be so although `of_input` did not tell it: by a writer that died before its line, or by another process.
+        """
+        subject = draft.subject
+        with self._exclusive():
+            held = self._newest.get((subject.alert, subject.topic, subject.partition), ())
+            newest = max(subject.revisions, default=-1)
+            return None if any(newest in entry.subject.revisions for entry in held) else self._add(draft, parts)
 
     def purge(self, why: str, who: str = "", names: tuple[str, ...] = ()) -> list[Entry]:
         """Give up the parts of bundles past their lock's date (or of these alone), each with an entry in the audit log.
@@ -197,6 +197,20 @@ class Archive:
     def _part_path(self, sha256: str) -> Path:
         return self.folder / "parts" / sha256[:2] / sha256
 
+    def _add(self, draft: Manifest, parts: Mapping[str, bytes]) -> Entry:
+        named = tuple(self._keep(path, data) for path, data in parts.items())
+        now = self._clock.now()
+        manifest = msgspec.structs.replace(
+            draft,
+            sequence=len(self._entries) + 1,
+            previous=self._entries[-1].bundle if self._entries else GENESIS,
+            created=to_rfc3339(now),
+            locked_until=to_rfc3339(now + self._days * DAY_NS),
+            parts=named,
+        )
+        place(self.folder / "bundles" / f"{digest(canonical(manifest))}.json", canonical(manifest))
+        return self._index(manifest)
+
     def _keep(self, path: str, data: bytes) -> Part:
         part = Part(path, digest(data), len(data))
         target = self._part_path(part.sha256)
@@ -261,9 +275,17 @@ class Archive:
         with (self.folder / LOCK).open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._refresh()
-            if not self._recovered:
+            if self._changed_ns() != self._seen_ns:
                 self._recover()
             yield
+            self._seen_ns = self._changed_ns()
+
+    def _changed_ns(self) -> int:
+        """When a manifest was last placed, by whichever process; 0 where none was."""
+        try:
+            return (self.folder / "bundles").stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def _recover(self) -> None:
         """Cut a half-written line off, and take over a manifest that was written just before its line."""
@@ -278,7 +300,6 @@ class Archive:
                 if manifest.previous == head:
                     self._index(manifest)
                     break
-        self._recovered = True
 
 
 def folder(settings: Settings) -> Path:

@@ -126,7 +126,7 @@ def at_work(settings: Settings) -> Iterator[str]:
         yield found[0]
     finally:
         ending.set()
-        thread.join(30)
+        thread.join(120)
 
 
 def paths() -> list[str]:

@@ -12,14 +12,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pyarrow as pa
-from confluent_kafka import TopicPartition
+from confluent_kafka import ConsumerGroupState, TopicPartition
 
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed
 from producers.synthetic import SyntheticConfig, SyntheticMarket
-from streams import members
 from streams.driver import Driver
 from streams.engine.recovery import feed as feed_task
-from tapewatch import frames, kafka, topics
+from tapewatch import frames, group_offsets, kafka, topics
 from tapewatch.clock import NANOS
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
@@ -144,9 +143,11 @@ class Engines:
         self.processes[name].send_signal(signal.SIGCONT)
 
     def members(self) -> dict[str, int]:
-        """How many partitions each member of the group holds, by instance."""
+        """How many partitions each member of the group holds, by instance; none while they are being shared out."""
         client = kafka.admin(self.settings)
         found = client.describe_consumer_groups([self.group])[self.group].result(15)
+        if found.state != ConsumerGroupState.STABLE:
+            return {}
         return {
             each.group_instance_id.removeprefix(f"{self.group}-"): len(each.assignment.topic_partitions)
             for each in found.members
@@ -189,7 +190,7 @@ class Engines:
         try:
             count = kafka.existing_topics(kafka.admin(self.settings))[topics.market(self.feed)]
             places = [TopicPartition(topics.market(self.feed), partition) for partition in range(count)]
-            return members.committed(reader, places)
+            return group_offsets.committed(reader, places)
         finally:
             reader.close()
 

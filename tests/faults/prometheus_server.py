@@ -203,7 +203,7 @@ class Prometheus:
     def stop(self) -> None:
         """End it."""
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(120)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import time
 import pytest
 from confluent_kafka import TopicPartition
 
-from tapewatch import kafka, messages, topics
+from tapewatch import group_offsets, kafka, messages, topics
 from tapewatch.messages import Case, CaseAnswer, stable_id
 from tapewatch.settings import Settings
 from tests.unit.case_scene import alert, command
@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow  # a real process, killed and started again
 
 EPISODES = 75
 KILLS = 4
+DEADLINE_S = 120.0
+LOG = "stage.log"
 
 
 class Load:
@@ -63,9 +65,15 @@ class Load:
 
 
 def start(settings: Settings) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "TAPEWATCH_KAFKA_BOOTSTRAP": settings.bootstrap(), "TAPEWATCH_LOG_LEVEL": "error"}
+    environment = {**os.environ, "TAPEWATCH_KAFKA_BOOTSTRAP": settings.bootstrap()}
     words = [sys.executable, "-m", "tapewatch", "--data", str(settings.data_path), "run", "cases", "--quiet"]
-    return subprocess.Popen(words, env=environment)
+    with (settings.data_path / LOG).open("ab") as log:
+        return subprocess.Popen(words, env=environment, stderr=log)
+
+
+def said(settings: Settings) -> str:
+    """The end of what the stage said."""
+    return (settings.data_path / LOG).read_text()[-4000:]
 
 
 def position(settings: Settings) -> int:
@@ -74,17 +82,17 @@ def position(settings: Settings) -> int:
     try:
         many = settings.topics.market_partitions
         places = [TopicPartition(topics.ALERTS, each) for each in range(many)]
-        found = reader.committed([*places, TopicPartition(topics.CASE_COMMANDS, 0)], timeout=15)
+        found = group_offsets.committed(reader, [*places, TopicPartition(topics.CASE_COMMANDS, 0)])
         return sum(place.offset for place in found if place.offset > 0)
     finally:
         reader.close()
 
 
-def moved(settings: Settings, since: int, seconds: float = 60.0) -> None:
+def moved(settings: Settings, since: int) -> None:
     """Wait until the stage has committed something."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + DEADLINE_S
     while position(settings) <= since:
-        assert time.monotonic() < deadline, "the stage does not go on"
+        assert time.monotonic() < deadline, f"the stage does not go on: {said(settings)}"
         time.sleep(0.02)
 
 
@@ -92,25 +100,27 @@ def test_kills_double_no_revision_and_no_answer_and_lose_none(settings: Settings
     kafka.create_topics(settings, topics.shared_topics(settings.topics) + topics.case_topics(settings.topics))
     load, rng = Load(settings), random.Random(7)
     process = start(settings)
-    for kill in range(KILLS):
-        before = position(settings)
-        load.send(25)
-        if kill % 3 < 2:
-            moved(settings, before)
-            for _ in range(rng.randrange(2, 12)):
-                load.send(4)
-                time.sleep(rng.uniform(0.0, 0.01))
-        else:
-            time.sleep(rng.uniform(0.5, 1.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process = start(settings)
-    load.send(10_000)
     try:
+        for kill in range(KILLS):
+            before = position(settings)
+            load.send(25)
+            if kill % 3 < 2:
+                moved(settings, before)
+                for _ in range(rng.randrange(2, 12)):
+                    load.send(4)
+                    time.sleep(rng.uniform(0.0, 0.01))
+            else:
+                time.sleep(rng.uniform(0.5, 1.5))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process = start(settings)
+        load.send(10_000)
         cases, answers = settled(settings, load)
-    finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(DEADLINE_S) == 0, said(settings)
+    finally:
+        process.kill()
+        process.wait()
     for first, case in load.alerts.items():
         chain = cases[case]
         assert [each.revision for each in chain] == list(range(len(chain)))
@@ -122,16 +132,17 @@ def test_kills_double_no_revision_and_no_answer_and_lose_none(settings: Settings
     assert {each.id: len(answers[each.id]) for each in load.commands} == {each.id: 1 for each in load.commands}
 
 
-def settled(settings: Settings, load: Load, seconds: float = 60.0):
+def settled(settings: Settings, load: Load):
     """Our cases' revisions and our commands' answers, once all have come."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + DEADLINE_S
     while True:
-        cases = by_id(settings, Case, "id")
+        # In this order: a command's answer and its case's revision are one transaction.
         answers = by_id(settings, CaseAnswer, "command")
+        cases = by_id(settings, Case, "id")
         newest = [cases[case][-1].alerts[0].revision if cases[case] else -1 for case in load.alerts.values()]
         if set(newest) == {2} and all(answers[each.id] for each in load.commands):
             return cases, answers
-        assert time.monotonic() < deadline, "the stage does not finish"
+        assert time.monotonic() < deadline, f"the stage does not finish: {said(settings)}"
         time.sleep(0.1)
 
 

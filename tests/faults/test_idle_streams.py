@@ -20,7 +20,7 @@ from tests.integration.at_work import at_work
 from tests.unit.engine_market import Event, rows_of
 
 PARTITIONS = 3
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 NAME = "ALONE.SIMX"
 
 

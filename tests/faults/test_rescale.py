@@ -5,12 +5,15 @@ twice, and what comes out is what the brokerless driver makes of both logs.
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
 
 import msgspec
 import numpy as np
 import pytest
 from confluent_kafka import Message, TopicPartition
 
+from benchmarks.parity_told import Facts, Told, driven, in_folder, on_topics
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
 from producers.live import Show, run_synthetic
 from producers.synthetic import SyntheticConfig, SyntheticMarket
@@ -19,6 +22,12 @@ from streams.engine.recovery import feed as feed_task
 from streams.engine.task import Task
 from streams.rescaling.protocol import Rescaled, Rescaling
 from streams.rescaling.splitting import split
+from streams.spark import backfill, export, ranges
+from streams.spark.backfill import Job
+from streams.spark.files import batches
+from streams.spark.sessions import Session, Source, plan
+from streams.spark.source import ends
+from streams.spark.stored_log import span
 from streams.verifying.feed import verify_feed
 from tapewatch import generations, kafka, topics
 from tapewatch.clock import NANOS, WALL
@@ -127,8 +136,8 @@ def site(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         # A writer that had not ended: its frames lie behind the cut.
         late_frames(settings, ended)
         send(settings, FEED, AFTER, ended + 4, 3)
-        end = runs_of(settings, done.topic.removeprefix("market."))
-        second = runs.Engines(settings, done.topic.removeprefix("market."), GROUP, 20, processes=engines.processes)
+        end = runs_of(settings, topics.feed_of(done.topic))
+        second = runs.Engines(settings, topics.feed_of(done.topic), GROUP, 20, processes=engines.processes)
         second.wait(end // 3)
         engines.kill("a")
         engines.start("a")
@@ -189,7 +198,7 @@ def test_rescaling_with_deaths_at_every_step_changes_no_bit(site: Site) -> None:
     fresh = Registry(site.settings)
     opened = split([each.task for each in before], AFTER, lambda number: Driver(fresh, site.done.topic, number).task)
     behind = drivers(site, site.done.topic, dict(enumerate(opened)))
-    found = runs.written(site.settings, site.done.topic.removeprefix("market."))
+    found = runs.written(site.settings, topics.feed_of(site.done.topic))
     runs.assert_same(found, rows(behind))
     assert sum(len(of.get("features/features", [])) for of in found.values()) > 20 * 100
 
@@ -222,6 +231,68 @@ def test_what_a_forgotten_writer_sends_behind_the_cut_is_in_the_dead_letters(sit
     kafka.read_all(site.settings, topics.dead_letters(topics.market(FEED)), letters.append)
     reasons = [dict(each.headers() or ())["reason"] for each in letters]
     assert reasons.count(b"closed") > 0
+
+
+@pytest.fixture(scope="module")
+def behind(site: Site) -> list[Facts]:
+    """What the live engines have written in the new generation, by partition."""
+    return on_topics(site.settings, f"{FEED}-g2", AFTER)
+
+
+def sessions_of(settings: Settings, folder: str = "") -> list[Session]:
+    source = Source(settings, folder)
+    try:
+        return plan(source, f"{FEED}-g2")
+    finally:
+        source.close()
+
+
+def test_backfill_of_the_new_generation_begins_with_the_states_it_was_opened_with(
+    site: Site, behind: list[Facts], tmp_path: Path
+) -> None:
+    sessions = sessions_of(site.settings)
+    assert [(each.partition, each.first, each.opening) for each in sessions] == [(n, 0, True) for n in range(AFTER)]
+    done = backfill.here(Job(site.settings, str(tmp_path)), sessions)
+    assert sum(sum(each.accepted.values()) for each in done) > 0
+    assert in_folder(tmp_path, sessions) == behind
+
+
+def test_export_of_the_new_generation_has_its_first_states_and_one_without_them_is_refused(
+    site: Site, behind: list[Facts], tmp_path: Path
+) -> None:
+    log, out = tmp_path / "log", tmp_path / "out"
+    job, topic = export.Job(site.settings, str(log), "records"), topics.market(f"{FEED}-g2")
+    for where in export.places(site.settings, [topic], "records"):
+        export.export(job, where)
+    sessions = sessions_of(site.settings, str(log))
+    backfill.here(Job(site.settings, str(out), str(log)), sessions)
+    assert in_folder(out, sessions) == behind
+    # As an export of an earlier build is.
+    rmtree(log / "openings")
+    for without in (log / "openings", log / "ledger" / topics.GENERATIONS):
+        rmtree(without, ignore_errors=True)
+        with pytest.raises(TapewatchError, match="may go on where another topic ended") as error:
+            sessions_of(site.settings, str(log))
+        assert f"tapewatch export {topic} --as records" in error.value.hint
+
+
+def test_spark_finds_all_generations_and_begins_the_new_one_with_its_states(site: Site, tmp_path: Path) -> None:
+    settings = site.settings
+    own = msgspec.structs.replace(settings.engine, group="spark-rescaled", feeds=(FEED,))
+    spark = msgspec.structs.replace(settings.spark, parquet=str(tmp_path))
+    settings = msgspec.structs.replace(settings, engine=own, spark=spark)
+    found = ends(settings, settings.engine.feeds)
+    assert {name.rpartition("/")[0] for name in found} == {topics.market(FEED), topics.market(f"{FEED}-g2")}
+    assert len(found) == BEFORE + AFTER
+    topic = topics.market(f"{FEED}-g2")
+    with_rows = max(range(AFTER), key=lambda partition: found[f"{topic}/{partition}"])
+    share = ranges.work(settings, topic, with_rows, found[f"{topic}/{with_rows}"])
+    assert share.rows > 0
+    told = Told()
+    for place in tmp_path.glob(f"*/feed={FEED}-g2/partition={with_rows}"):
+        for batch in batches(sorted(place.glob("[0-9]*.parquet"), key=span)):
+            told.add(place.relative_to(tmp_path).parts[0], batch)
+    assert told.facts() == driven(settings, f"{FEED}-g2", with_rows)
 
 
 def test_engine_starts_though_the_closed_topics_log_is_gone(site: Site) -> None:

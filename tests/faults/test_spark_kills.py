@@ -13,9 +13,8 @@ from confluent_kafka import Message, TopicPartition
 
 from benchmarks.parity_told import driven
 from sinks.reconcile.rows import compare_rows
-from streams import members
 from streams.verifying.feed import verify_feed
-from tapewatch import kafka, topics
+from tapewatch import group_offsets, kafka, topics
 from tapewatch.messages import Alert
 from tapewatch.settings import Settings
 from tests.integration.elasticsearch_kept import Asked, own, run_sink
@@ -53,7 +52,7 @@ def position(settings: Settings) -> int:
     reader = kafka.consumer(settings, settings.engine.group)
     try:
         places = [TopicPartition(topics.market(settings.engine.feeds[0]), each) for each in range(PARTITIONS)]
-        return sum(max(place.offset, 0) for place in members.committed(reader, places))
+        return sum(max(place.offset, 0) for place in group_offsets.committed(reader, places))
     finally:
         reader.close()
 

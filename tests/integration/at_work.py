@@ -23,5 +23,5 @@ def at_work(run: Callable[[threading.Event], None]) -> Iterator[Callable[[], boo
         yield lambda: bool(failures)
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(120)
     assert not failures

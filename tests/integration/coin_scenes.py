@@ -17,7 +17,7 @@ from producers.venues.spoken import SpokenConnector
 from producers.venues.upbit.source import upbit
 from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
-from tests.integration.live_run import Played, played
+from tests.integration.live_run import PATIENCE_S, Played, played
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Scene:
                 self.kept.book(self.venue.instrument(name)) == self.simulated.book(name) for name in symbols
             )
 
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 if self.run.run.station.links[0].is_up:
                     self.simulated.stir()

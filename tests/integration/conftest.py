@@ -9,13 +9,16 @@ import pytest
 from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
 from tests.integration.elasticsearch_node import Node
-from tests.integration.postgres_kept import migrated
+from tests.integration.postgres_kept import migrated, stand_at_the_ends
 
 
 @pytest.fixture
 def ours(settings):
-    """The session's stack with a migrated database of the test's own, and small batches."""
+    """The session's stack with a migrated database of the test's own, and small batches; what other tests have left in
+    the topics is not for it.
+    """
     with migrated(settings) as changed:
+        stand_at_the_ends(changed)
         yield changed
 
 

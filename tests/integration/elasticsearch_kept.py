@@ -15,6 +15,7 @@ from tapewatch.clock import NANOS
 from tapewatch.messages import Alert, Evidence, Provenance, alert_id, encode, to_rfc3339
 from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.settings import Settings
+from tests.integration.postgres_kept import ends
 
 START = 1_700_000_000 * NANOS
 PROVENANCE = Provenance(
@@ -38,21 +39,6 @@ def own(settings: Settings, url: str, **more: object) -> Settings:
     # What other tests have left in the topics is not for this one.
     stand_at(mine, ends(mine))
     return mine
-
-
-def ends(settings: Settings) -> list[TopicPartition]:
-    """Where the topics end now."""
-    reader = kafka.consumer(settings)
-    try:
-        there = [
-            (name, partition)
-            for name, topic in reader.list_topics(timeout=15).topics.items()
-            if not name.startswith("__")
-            for partition in topic.partitions
-        ]
-        return [TopicPartition(*log, kafka.watermarks(reader, *log)[1]) for log in there]
-    finally:
-        reader.close()
 
 
 def stand_at(settings: Settings, places: list[TopicPartition]) -> None:

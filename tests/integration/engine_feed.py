@@ -9,14 +9,13 @@ import msgspec
 from confluent_kafka import Message, TopicPartition
 
 from producers.feed import open_feed
-from streams import members
 from streams.driver import Driver
 from streams.engine.models import FindsModels
 from streams.engine.process import Engine
 from streams.engine.recovery import feed
 from streams.engine.snapshots import Pointers
 from streams.engine.task import Outgoing
-from tapewatch import kafka, topics
+from tapewatch import group_offsets, kafka, topics
 from tapewatch.clock import WALL
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
@@ -25,7 +24,7 @@ from tapewatch.settings import Settings
 from tests.integration.at_work import at_work
 from tests.unit import engine_market as m
 
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 
 
 class Feed:
@@ -74,7 +73,7 @@ class Feed:
         """Where the engine's group stands."""
         reader = kafka.consumer(self.settings, self.settings.engine.group)
         try:
-            return members.committed(reader, [TopicPartition(self.topic, 0)])[0]
+            return group_offsets.committed(reader, [TopicPartition(self.topic, 0)])[0]
         finally:
             reader.close()
 
@@ -88,7 +87,7 @@ class Feed:
         target, deadline = self.end(), WALL.now() + int(DEADLINE_S * 1e9)
         while self.committed().offset < target:
             assert WALL.now() < deadline, f"the engine stands at {self.committed().offset} of {target}"
-            WALL.sleep(0.05)
+            WALL.sleep(0.2)
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:

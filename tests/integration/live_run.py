@@ -18,7 +18,7 @@ from tapewatch.rows import Rows, RowType, StatusKind
 from tapewatch.settings import Settings
 from tapewatch.venue_settings import ProduceSettings
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 QUICK = ProduceSettings(
     flush_ms=2.0,
     connect_timeout_s=2.0,
@@ -121,4 +121,4 @@ async def played(
         finally:
             ready.cancel()
             stop.set()
-            await asyncio.wait_for(running, 5.0)
+            await asyncio.wait_for(running, PATIENCE_S)

@@ -5,15 +5,20 @@ import sys
 import threading
 import uuid
 from contextlib import closing, contextmanager
+from functools import cache
 
 import msgspec
 import numpy as np
 import psycopg2
 import pyarrow as pa
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec
+from psycopg2.extras import execute_values
 from sqlalchemy.engine import make_url
 
 from infra import migrations
 from sinks.postgres import PostgresSink, tables
+from sinks.postgres.intake import is_wanted
 from tapewatch import kafka, topics
 from tapewatch.frames import FrameHeaders, encode
 from tapewatch.instruments import Instrument
@@ -41,22 +46,64 @@ def superuser(settings: Settings):
         session.close()
 
 
+@cache
+def template(url: str) -> str:
+    """A database as the migrations leave it, made once on the server of this URL; its name."""
+    name = f"migrated_{uuid.uuid4().hex[:12]}"
+    with superuser(Settings(postgres=PostgresSettings(url=url))) as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    migrations.migrate(make_url(url).set(database=name).render_as_string(hide_password=False))
+    return name
+
+
 @contextmanager
 def migrated(settings: Settings):
     """Settings with a migrated database that goes at the end, small batches, and registered instruments."""
     name = f"sink_{uuid.uuid4().hex[:12]}"
     with superuser(settings) as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template(settings.postgres.url)}")
     url = make_url(settings.postgres.url).set(database=name).render_as_string(hide_password=False)
     changed = msgspec.structs.replace(
         settings, postgres=PostgresSettings(url=url), sink=SinkSettings(batch_rows=2000, linger_ms=20, retention_days=1)
     )
-    migrations.migrate(url)
     kafka.create_topics(changed, topics.shared_topics(changed.topics))
     register(changed, [Instrument(id=name, lot=10.0) for name in NAMES])
     yield changed
     with superuser(settings) as cursor:
         cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def ends(settings: Settings) -> list[TopicPartition]:
+    """Where the topics end now, for readers of what is committed."""
+    client = kafka.admin(settings)
+    there = [
+        TopicPartition(name, partition)
+        for name, count in kafka.existing_topics(client).items()
+        if not name.startswith("__")
+        for partition in range(count)
+    ]
+    committed = {"isolation_level": IsolationLevel.READ_COMMITTED}
+    asked = client.list_offsets(dict.fromkeys(there, OffsetSpec.latest()), request_timeout=kafka.TIMEOUT_S, **committed)
+    found = []
+    for log, answer in asked.items():
+        try:
+            found.append(TopicPartition(log.topic, log.partition, answer.result().offset))
+        except KafkaException:
+            # Another test's topic, which has just gone.
+            continue
+    return found
+
+
+def stand_at_the_ends(settings: Settings) -> None:
+    """Let the sink begin with what is sent from now on; of reference data it reads all."""
+    places = [
+        (each.topic, each.partition, each.offset, -1)
+        for each in ends(settings)
+        if each.offset > 0 and each.topic != topics.INSTRUMENTS and is_wanted(each.topic)
+    ]
+    with superuser(settings) as cursor:
+        statement = "INSERT INTO sink_offsets (topic, partition, next_offset, clock_s) VALUES %s"
+        execute_values(cursor, statement, places, page_size=1000)
 
 
 def column(kind: pa.DataType, count: int):

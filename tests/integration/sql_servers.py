@@ -53,7 +53,7 @@ def mariadb(folder: Path) -> Iterator[str]:
         yield f"{url}/source"
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(120)
 
 
 def _await(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -24,7 +24,7 @@ from tapewatch.settings import Settings
 
 PACE = 50.0
 RULES = Rules(stale_s=0.4, lag_s=1.5, back_s=0.4)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class TaiwanRun:

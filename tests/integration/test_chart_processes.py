@@ -1,7 +1,10 @@
-"""Processes as the chart starts them, on real servers: every probe path answers, and a stop ends each in order."""
+"""Processes as the chart starts them, on real servers: every probe path answers, and a stop ends each in order. Where
+this user may mount (root), each has a container's file system: read-only but for data, cache and temporary files.
+"""
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tapewatch.kernels import cache_folder
 from tapewatch.settings import Settings
 from tests.integration.in_force import empty_all
 from tests.unit import rendered_chart
@@ -53,7 +57,20 @@ def environment(container: Object, settings: Settings, folder: Path, port: int) 
     if "TAPEWATCH_CONSOLE_PORT" in given:
         given["TAPEWATCH_CONSOLE_PORT"] = str(free_port())
     ours = {name: value for name, value in os.environ.items() if not name.startswith("TAPEWATCH_")}
-    return ours | {"PYTHONPATH": str(ROOT)} | given
+    temporary = str(folder / "tmp")
+    own = {"HOME": temporary, "TMPDIR": temporary, "XDG_CACHE_HOME": str(cache_folder().parent)}
+    return ours | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"} | own | given
+
+
+def contained(folder: Path) -> list[str]:
+    """What starts a command with a container's file system; nothing where this user may not mount."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    script = Path(__file__).with_name("read_only_root.sh")
+    words = ["unshare", "--mount", "sh", str(script), str(ROOT), str(folder), str(cache_folder()), "--"]
+    if not shutil.which(words[0]):
+        return []
+    tried = subprocess.run([*words, "true"], capture_output=True, check=False)
+    return [] if tried.returncode else words
 
 
 @contextmanager
@@ -62,7 +79,11 @@ def started(container: Object, given: dict[str, str], folder: Path) -> Iterator[
     words = [word.replace("$(POD_NAME)", f"chart-{container['name']}-0") for word in container["args"]]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tapewatch", *words], cwd=folder, env=given, stdout=log, stderr=log
+            [*contained(folder), sys.executable, "-P", "-m", "tapewatch", *words],
+            cwd=folder,
+            env=given,
+            stdout=log,
+            stderr=log,
         )
         try:
             yield process
@@ -88,7 +109,7 @@ def test_every_probe_of_the_chart_answers_and_sigterm_ends_each_process(ours: Se
         processes: dict[str, tuple[subprocess.Popen[bytes], Object, int]] = {}
         for name, container in containers().items():
             folder, port = tmp_path / name, free_port()
-            folder.mkdir()
+            (folder / "tmp").mkdir(parents=True)
             given = environment(container, ours, folder, port)
             processes[name] = running.enter_context(started(container, given, folder)), container, port
 

@@ -55,7 +55,7 @@ def test_messages_come_typed_and_filtered(ours):
         alert(f"{mine}D.XTST", scenario="layering"),
     ]  # fmt: skip
     publish(ours, *alerts, *(signal(f"{mine}A.XTST", number) for number in range(3)))
-    options = {"settings": ours, "since": now, "instruments": [f"{mine}*"], "until_idle": 0.5}
+    options = {"settings": ours, "since": now, "instruments": [f"{mine}*"], "until_idle": 0.0}
     with subscribe("alerts", min_severity="high", venues=["XTST"], scenarios=["spoofing"], **options) as found:
         assert list(found) == alerts[:1]
 

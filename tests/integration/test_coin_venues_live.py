@@ -8,12 +8,13 @@ import pytest
 from producers.base.runner import LiveRun
 from producers.base.universe import Choice
 from producers.commands.live import pointed_at
+from producers.simulators.connection import Connection
 from producers.simulators.faults import BODY_FAULTS, REFUSAL_FAULTS, FaultKind, FaultPlan
 from producers.simulators.server import SimulatorServer
 from tapewatch.rows import Condition, RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.integration.coin_scenes import VENUES, Scene, Venue, counting, every_venue, play
-from tests.integration.live_run import QUICK, KeptRows
+from tests.integration.live_run import PATIENCE_S, QUICK, KeptRows
 
 
 @every_venue
@@ -142,6 +143,89 @@ def test_connection_is_renewed_without_a_hole(venue: Venue) -> None:
     produce = msgspec.structs.replace(QUICK, link_max_age_s=1.0, overlap_s=1.0)
     # Few enough that a loaded machine reads them as they come: what the old side has not read at its end is a gap.
     play(venue, scene, rate=100.0, produce=produce)
+
+
+class Renewal:
+    """Watches a connection's renewal. old, new : the venue's ends, oldest first"""
+
+    def __init__(self, made: Scene) -> None:
+        self._made, self._taken = made, 0
+        self.old, self.new = list(made.simulated.connections), list[Connection]()
+        self._opened, decoder = made.simulated.opened, made.run.run._connector.decoder  # type: ignore[attr-defined]
+        self._take = decoder.message
+        # The connection that stands reads with what it found when it began.
+        decoder.message = self._read
+        made.simulated.opened = self._open  # type: ignore[method-assign]
+
+    async def begun(self) -> None:
+        """A second connection brings more than its snapshots."""
+        await self._made.run.until(lambda: self._taken > 100, "a second connection")
+
+    async def _open(self, connection: Connection) -> None:
+        await self._opened(connection)
+        self.new.append(connection)
+
+    def _read(self, data: bytes | str, received: int) -> None:
+        self._take(data, received)
+        self._taken += 1
+
+
+RENEWED = msgspec.structs.replace(QUICK, link_max_age_s=3.0, overlap_s=PATIENCE_S)
+"""A first renewal soon, that goes on as long as a test wants."""
+
+
+@every_venue
+def test_renewal_that_breaks_after_its_snapshots_leaves_true_books(venue: Venue) -> None:
+    async def scene(made: Scene) -> None:
+        await made.some(1)
+        renewal = Renewal(made)
+        await renewal.begun()
+        await renewal.new[0].close(1001, "gone")
+        await made.run.until(lambda: len(renewal.new) > 1, "a third one")
+        await made.settled()
+        await made.no_trade_is_missing()
+        lost = made.run.run.station.links[0].losses > 0
+        assert lost == (venue.name == "coinbase"), "its books belonged to the connection that broke"
+
+    play(venue, scene, rate=100.0, produce=RENEWED)
+
+
+@every_venue
+def test_old_connection_that_breaks_while_it_is_renewed_is_a_gap(venue: Venue) -> None:
+    async def scene(made: Scene) -> None:
+        await made.some(1)
+        renewal = Renewal(made)
+        await renewal.begun()
+        assert made.kept.all_statuses() == []
+        await renewal.old[0].close(1001, "gone")
+        await made.run.until(lambda: StatusKind.RESYNC in made.kinds(), "resync")
+        await made.settled()
+        await made.no_trade_is_missing()
+        assert made.kinds()[:2] == [StatusKind.GAP, StatusKind.RESYNC]
+
+    play(venue, scene, rate=100.0, produce=RENEWED)
+
+
+@pytest.mark.parametrize("venue", VENUES[::2], ids=[venue.name for venue in VENUES[::2]])
+def test_symbols_that_join_during_a_renewal_come_by_the_connection_that_is_left(venue: Venue) -> None:
+    async def scene(made: Scene) -> None:
+        await made.some(1)
+        renewal = Renewal(made)
+        await renewal.begun()
+        made.run.run.universe.choice = Choice()
+        await made.run.run.look()
+        third = venue.instrument(venue.symbols[2])
+        await made.run.until(lambda: made.kept.of(RowType.BOOK, third) != [], "third book")
+        await made.settled()
+        await renewal.new[0].close(1001, "gone")
+        before = len(made.kept.of(RowType.BOOK, third))
+        made.simulated.rate = 100.0
+        await made.run.until(lambda: len(made.kept.of(RowType.BOOK, third)) > before, "third book's later states")
+        await made.settled()
+        assert len(renewal.new) == 1
+
+    produce = msgspec.structs.replace(RENEWED, backoff_first_s=1000.0, backoff_cap_s=1000.0)
+    play(venue, scene, rate=100.0, produce=produce, choice=Choice(top=2))
 
 
 @counting

@@ -103,7 +103,8 @@ def test_recording_shown_twice_adds_nothing_the_second_time(data, tmp_path):
         }
     )
     pq.write_table(table, file)
-    first, second = (finished(data, "--recording", str(file), "--kind", "parquet") for _ in range(2))
+    words = ("--recording", str(file), "--kind", "parquet", "--no-console")
+    first, second = (finished(data, *words) for _ in range(2))
     assert first["market"] == "recording"
     assert first["rows_in"]["quote"] == first["rows_used"]["quote"] == first["tables"]["quotes"] == 60
     assert second["feed"] == first["feed"]

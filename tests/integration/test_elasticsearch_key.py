@@ -9,8 +9,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from elasticsearch import ApiError
 
 from infra.embedded import certificates
+from sinks.elasticsearch.client import connect
 from tapewatch.errors import TapewatchError
 from tests.integration.elasticsearch_kept import Asked, alert, own, run_sink, send
 
@@ -24,14 +26,14 @@ class Gate:
         self.authority = certificates.make_authority(folder)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates.issue(folder, "elasticsearch", server=True))
-        place, self.refused, outer = urlsplit(target).netloc, 0, self
+        place, self.refused, self.key, outer = urlsplit(target).netloc, 0, KEY, self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def _pass(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if self.headers.get("Authorization") != f"ApiKey {KEY}":
+                if self.headers.get("Authorization") != f"ApiKey {outer.key}":
                     outer.refused += 1
                     self._answer(401, {"Content-Type": "application/json"}, b'{"error":{"type":"security_exception"}}')
                     return
@@ -87,6 +89,20 @@ def test_alerts_are_kept_by_key_and_certificate(settings, gate, elasticsearch, t
     kept = Asked(mine, elasticsearch).documents("alerts")
     assert set(kept) == {each.id for each in said}
     assert gate.refused == 0
+
+
+def test_a_new_key_is_taken_from_its_file_without_a_new_client(settings, gate, tmp_path):
+    mine = own(settings, gate.url, api_key_file=key_file(tmp_path, KEY), ca_file=str(gate.authority))
+    client = connect(mine)
+    assert client.info()["version"]
+    gate.key = "bmV3LWlkOmFub3RoZXIta2V5"
+    with pytest.raises(ApiError):
+        client.info()
+    key_file(tmp_path, "")
+    assert gate.refused == 1
+    key_file(tmp_path, gate.key)
+    assert client.info()["version"]
+    assert gate.refused == 1
 
 
 def test_a_wrong_key_ends_the_sink_and_says_so(settings, gate, tmp_path):

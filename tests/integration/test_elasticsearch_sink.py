@@ -20,8 +20,8 @@ from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert, Case, Cause, Commit, Position, Signal, encode, stable_id, to_rfc3339
 from tapewatch.registry import register
 from tapewatch.rows import RowType
-from tests.integration.elasticsearch_kept import START, Asked, alert, ends, own, run_sink, send, stand_at
-from tests.integration.postgres_kept import NAMES, Sender, rows
+from tests.integration.elasticsearch_kept import START, Asked, alert, own, run_sink, send, stand_at
+from tests.integration.postgres_kept import NAMES, Sender, ends, rows
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x00'; DROP\n{{7*7}} ${jndi:ldap://x}"
 

@@ -72,7 +72,7 @@ def killed_archiver(feed: Feed) -> int:
     while not list(bundles.glob("*.json")) and WALL.now() < deadline:
         WALL.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait(30)
+    process.wait(120)
     return len(list(bundles.glob("*.json")))
 
 

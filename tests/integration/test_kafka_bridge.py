@@ -243,7 +243,7 @@ def test_idle_bridge_sends_a_heartbeat_a_second_to_every_partition(settings: Set
     while len(place.log(f"market.{place.feed}")) < 3 * settings.topics.market_partitions and WALL.now() < deadline:
         WALL.sleep(0.2)
     stop.set()
-    worker.join(30)
+    worker.join(120)
     beats = [(m.partition(), int(to_rows(m.value()).ts_recv[0]) // NANOS) for m in place.log(f"market.{place.feed}")]
     assert len(set(beats)) == len(beats) >= 3 * settings.topics.market_partitions
     assert {partition for partition, _ in beats} == set(range(settings.topics.market_partitions))
@@ -289,7 +289,7 @@ def test_second_bridge_of_a_feed_ends_the_first(settings: Settings, tmp_path: Pa
         WALL.sleep(0.05)
     place.put([(0, message(2))])
     place.run()
-    worker.join(30)
+    worker.join(120)
     assert len(failures) == 1
     assert place.ids() == ["1", "2"]
 

@@ -10,17 +10,25 @@ from pathlib import Path
 import msgspec
 import pytest
 
+pytest.importorskip("aiohttp")
+pytest.importorskip("feedparser")
+
+from benchmarks.venues.faults import Faults
+from producers.base.positions import committed_position
 from tapewatch import kafka, topics
 from tapewatch.access.check import RightsError, check
-from tapewatch.access.services import SERVICES
+from tapewatch.access.services import SERVICES, service_of
 from tapewatch.settings import Settings
+from tests.integration import secure_work
 from tests.integration.secure_stack import Secure, environment, ran, running, words
+from tests.integration.test_order_gateway import VenueThread
 
 # A broker with TLS and rights is another one than the session's.
 pytestmark = pytest.mark.slow
 
 FEED = "secured"
 IDLE = ("--until-idle", "3")
+SIMULATED = ("--against", "sim", "--once", "--json")
 PRODUCED = ("produce", "synthetic", "--feed", FEED, "--instruments", "6", "--seed", "7", "--demo", "--back-date", "60")
 RUN: dict[str, tuple[str, ...]] = {
     "producer": (*PRODUCED, "--seconds", "15", "--json"),
@@ -30,11 +38,18 @@ RUN: dict[str, tuple[str, ...]] = {
     "evidence": ("run", "evidence", *IDLE, "--quiet", "--json"),
     "desk": ("run", "desk", *IDLE, "--quiet", "--json"),
     "news": ("run", "news", *IDLE, "--quiet", "--json"),
+    "forecast": ("run", "forecast", "--instance", "one", *IDLE, "--quiet", "--json"),
     "sink-postgres": ("sink", "postgres", *IDLE, "--json"),
     "sink-elasticsearch": ("sink", "elasticsearch", *IDLE, "--json"),
     "sink-notify": ("sink", "notify", *IDLE, "--json"),
     "sink-canary": ("sink", "canary", *IDLE, "--json"),
+    "sink-orders": ("sink", "orders", "--venue", "binance", "--i-mean-it", *IDLE, "--json"),
+    "source-table": ("produce", "sql", "--map", "{map}", "--once", "--json"),
+    "source-news": ("produce", "news", "--categories", "headline", *SIMULATED),
+    "source-daily": ("produce", "yahoo-daily", "--sim-symbols", "1", "--since", "2024-01-01", *SIMULATED),
 }
+"""Each as the service that its command is."""
+ORDERS, ROWS = 4, 5
 BY_TOKEN = ("cases", "sink-notify")
 BY_CERTIFICATE = ("sink-canary",)
 OPERATED = (
@@ -60,11 +75,14 @@ def settings_of(secure: Secure, service: str) -> Settings:
     return secure.by_certificate(service) if service in BY_CERTIFICATE else secure.of(service)
 
 
-def begun(stack: ExitStack, settings: Settings, folder: Path, *command: str) -> "subprocess.Popen[bytes]":
+def begun(
+    stack: ExitStack, settings: Settings, folder: Path, *command: str, **variables: str
+) -> "subprocess.Popen[bytes]":
     """A process of ours that ends with the block."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
+    variables = environment(settings, folder) | variables
     with (folder / "errors").open("wb") as errors, (folder / "output").open("wb") as output:
-        process = subprocess.Popen(words(*command), env=environment(settings, folder), stdout=output, stderr=errors)
+        process = subprocess.Popen(words(*command), env=variables, stdout=output, stderr=errors)
     stack.callback(process.kill)
     return process
 
@@ -76,27 +94,33 @@ def told(folder: Path) -> dict:
 def test_every_service_works_with_the_least_rights_and_is_denied_nothing(
     secure: Secure, elasticsearch: str, tmp_path: Path
 ) -> None:
-    def configured(service: str) -> Settings:
-        found = settings_of(secure, service)
-        return msgspec.structs.replace(
-            found,
-            elasticsearch=msgspec.structs.replace(found.elasticsearch, url=elasticsearch, prefix="secured"),
-            canary=msgspec.structs.replace(found.canary, due_s=3.0),
-        )
-
     with ExitStack() as stack:
-        console = begun(stack, configured("console"), tmp_path / "console", "console", "--port", "0", "--json")
-        # The first make what the others read.
-        first = ("engine", "producer")
-        made = {name: begun(stack, configured(name), tmp_path / name, *RUN[name]) for name in first}
+        venue = stack.enter_context(VenueThread(Faults()))
+        orders = secure_work.gateway(tmp_path, venue.address)
+
+        def started(name: str, *command: str, **variables: str) -> "subprocess.Popen[bytes]":
+            found = settings_of(secure, service_of(command))
+            found = msgspec.structs.replace(
+                found,
+                elasticsearch=msgspec.structs.replace(found.elasticsearch, url=elasticsearch, prefix="secured"),
+                canary=msgspec.structs.replace(found.canary, due_s=3.0),
+                orders=orders,
+            )
+            return begun(stack, found, tmp_path / name, *command, **variables)
+
+        console = started("console", "console", "--port", "0", "--json")
+        made = {"producer": started("producer", *RUN["producer"])}
+        sent_orders = secure_work.live_orders(secure.settings, ORDERS)
+        secure_work.minute_bars(secure.settings, tmp_path / "forecast")
+        table_map, variables = secure_work.table(secure.addresses.postgres_url, tmp_path, ROWS)
         assert made["producer"].wait(120) == 0, (tmp_path / "producer/errors").read_text()
-        canary = ("produce", "canary", "--seconds", "2", "--back-date", "30", "--json")
-        canaries = begun(stack, configured("producer"), tmp_path / "canary", *canary)
-        made |= {
-            name: begun(stack, configured(name), tmp_path / name, *command)
-            for name, command in RUN.items()
-            if name not in first
-        }
+        # It ends when it has been idle for a while, and makes what most of the others read.
+        made["engine"] = started("engine", *RUN["engine"])
+        assert made["engine"].wait(180) == 0, (tmp_path / "engine/errors").read_text()
+        canaries = started("canary", "produce", "canary", "--seconds", "2", "--back-date", "30", "--json")
+        for name in [each for each in RUN if each not in made]:
+            command = [word.format(map=table_map) for word in RUN[name]]
+            made[name] = started(name, *command, **(variables if name == "source-table" else {}))
         assert canaries.wait(120) == 0, (tmp_path / "canary/errors").read_text()
         for name, process in made.items():
             assert process.wait(180) == 0, f"{name}: {(tmp_path / name / 'errors').read_text()}"
@@ -105,12 +129,25 @@ def test_every_service_works_with_the_least_rights_and_is_denied_nothing(
             assert answer.status == 200
         console.send_signal(signal.SIGTERM)
         assert console.wait(60) == 0, (tmp_path / "console/errors").read_text()
+        assert {order.client_id for order in venue.sim.account.orders.values()} == sent_orders
     sent = told(tmp_path / "producer")
     assert told(tmp_path / "engine")["rows"] == sum(sent["rows"].values()) + sent["heartbeats"]
     alerts = sum(sizes(secure, topics.ALERTS))
     assert alerts > 0
     assert told(tmp_path / "cases")["alerts"] > 0
+    forecast = told(tmp_path / "forecast")
+    assert forecast["predictions"] == forecast["signals"] == 2
+    assert told(tmp_path / "sink-orders")["published"] >= ORDERS
+    assert told(tmp_path / "source-table")["rows"] == ROWS
+    assert told(tmp_path / "source-news")["sent"] > 0
+    assert told(tmp_path / "source-daily")["factors"] > 0
+    for source in (secure_work.TABLE, "news", "yahoo-daily"):
+        assert committed_position(secure.settings, source)
     assert secure.refusals(tuple(SERVICES)) == []
+
+
+def test_every_service_is_among_those_that_work() -> None:
+    assert {service_of(command) for command in RUN.values()} | {"console", "operator"} == SERVICES.keys()
 
 
 def sizes(secure: Secure, topic: str) -> list[int]:

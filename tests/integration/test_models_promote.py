@@ -42,7 +42,7 @@ AT = 1_700_000_000_000_000_000
 NANOS = 1_000_000_000
 PARTITIONS = 2
 IDS = [f"S{number}.SIMX" for number in range(6)]
-DEADLINE_S = 60
+DEADLINE_S = 180
 
 
 def model(spread: float) -> bytes:
@@ -178,7 +178,7 @@ def test_engine_switches_exactly_at_the_control_row_and_a_replay_does_too(clean:
         await_scores(clean, market.topic, 19 * len(IDS))
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(120)
     live = live_scores(clean, market.topic)
     assert live == replayed_scores(clean, market.topic)
     assert back.value == first.value != second.value

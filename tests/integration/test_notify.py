@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from infra import migrations
 from sinks.notify import NotifySink
 from tapewatch import audit, kafka, messages, topics
 from tapewatch import delivery_store as outbox
@@ -31,7 +30,7 @@ from tapewatch.secret_box import secret_box
 from tapewatch.settings import PostgresSettings
 from tapewatch.subscription_store import NewSubscription
 from tapewatch.subscriptions import Filter, Pace
-from tests.integration.postgres_kept import superuser
+from tests.integration.postgres_kept import superuser, template
 
 START = 1_700_000_000 * NANOS
 
@@ -83,7 +82,7 @@ def ours(settings, tmp_path):
     """The session's stack with a migrated database of the test's own, and short waits."""
     name = f"notify_{uuid.uuid4().hex[:12]}"
     with superuser(settings) as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template(settings.postgres.url)}")
     url = make_url(settings.postgres.url).set(database=name).render_as_string(hide_password=False)
     notify = NotifySettings(
         allow_networks=("127.0.0.0/8",), allow_http=True, case_wait_s=0.0, retry_s=(0.05,) * 12, timeout_s=3.0,
@@ -91,7 +90,6 @@ def ours(settings, tmp_path):
     )  # fmt: skip
     (tmp_path / "notify.key").write_bytes(b"kPc5BvFKn3IwYJvBQJ8P1Vd9bNdB4P9eYyqkqVfN0bE=\n")
     changed = msgspec.structs.replace(settings, postgres=PostgresSettings(url=url), notify=notify)
-    migrations.migrate(url)
     kafka.create_topics(changed, [*topics.shared_topics(changed.topics), *topics.case_topics(changed.topics)])
     yield changed
     with superuser(settings) as cursor:

@@ -31,14 +31,14 @@ DEADLINE_S = 90
 class VenueThread(threading.Thread):
     """A simulated Binance that trades now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults) -> None:
         super().__init__(daemon=True)
-        self.sim = simulator("binance", Faults(3, PLACING, ASKING, TIMEOUT_S), 3)
+        self.sim = simulator("binance", faults, 3)
         self.address, self._up, self._ended = "", threading.Event(), threading.Event()
 
     def __enter__(self) -> "VenueThread":
         self.start()
-        assert self._up.wait(30)
+        assert self._up.wait(120)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,7 +100,7 @@ def test_orders_reach_the_venue_once_and_come_back_over_a_kill(settings: Setting
     off_tick = new_order("binance", 0, instrument=name, id=stable_id(symbol, "tick"), price=64_000.255)
     paper = new_order("binance", 0, instrument=name, id=stable_id(symbol, "paper"), mode="paper")
     elsewhere = new_order("binance", 0, instrument=f"{symbol}.UPBIT", id=stable_id(symbol, "upbit"))
-    with VenueThread() as venue:
+    with VenueThread(Faults(3, PLACING, ASKING, TIMEOUT_S)) as venue:
         write(settings, [*made[:6], off_tick, paper, elsewhere])
         first = start(settings, tmp_path, venue.address, name)
         until = time.monotonic() + DEADLINE_S

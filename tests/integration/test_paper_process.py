@@ -19,7 +19,7 @@ from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 from tests.integration.at_work import at_work
 
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 
 
 @contextmanager

@@ -122,7 +122,7 @@ def test_terminated_sink_commits_what_it_has_and_says_so(ours, feed):
     while process.poll() is None and counted(ours, "quotes", feed) < sent:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert json.loads(out)["rows"]["quotes"] >= sent
 

@@ -46,9 +46,9 @@ def test_messages_that_cannot_be_kept_are_dead_letters_and_the_others_are_kept(o
     ]  # fmt: skip
     before = query(ours, "SELECT count(*) FROM dead_letters WHERE topic = 'alerts'")[0][0]
     assert before == 0
+    _, high = kafka.watermarks(kafka.consumer(ours), topics.ALERTS, 1)
     for value in (*bad, sound):
         producer.produce(topics.ALERTS, value, partition=1)
-    _, high = kafka.watermarks(kafka.consumer(ours), topics.ALERTS, 1)
     producer.flush()
     summary = keep(ours)
     mine = query(

@@ -148,7 +148,7 @@ class Server:
     def stop(self) -> None:
         self.gate.close()
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(120)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from streams.members import enqueue
 from streams.spark import export
 from streams.spark.export import Entry, Job
 from streams.spark.stored_log import StoredLog
@@ -134,7 +133,7 @@ def test_export_that_is_killed_in_mid_work_leaves_no_hole_and_nothing_twice(
     producer = kafka.producer(settings, linger_ms=20)
     frame = m.frame([m.trade(name, 1.0, 100.0) for name in NAMES[1:]], NAMES)
     for _ in range(RECORDS):
-        enqueue(producer, topic, frame, None, [("type", b"trade"), ("version", b"1")], 0)
+        kafka.enqueue(producer, topic, frame, None, [("type", b"trade"), ("version", b"1")], 0)
     assert producer.flush(30) == 0
     process, deadline = command(), time.monotonic() + 60
     while not list((tmp_path / topic).rglob("*.parquet")) and process.poll() is None:

@@ -9,9 +9,12 @@ import pytest
 
 from benchmarks.parity_told import Facts, Told, driven
 from streams.spark.files import batches
+from streams.spark.ranges import RangeEngine
+from streams.spark.source import ends
 from streams.spark.stage import SparkStage
 from streams.spark.stored_log import span
 from streams.verifying.feed import verify_feed
+from tapewatch import topics
 from tapewatch.settings import Settings
 from tests.integration.spark_market import PARTITIONS, go_on, of_group, work, written
 
@@ -48,3 +51,17 @@ def test_job_writes_each_row_once_and_hands_over_to_a_live_engine(
     found = verify_feed(mine, feed, quiet=True)
     assert found.sound
     assert found.rows_out > 1000
+
+
+def test_workers_that_take_turns_go_on_from_what_each_has_kept(settings: Settings, tmp_path: Path) -> None:
+    feed = written(settings, 200, 100)
+    chosen = msgspec.structs.replace(settings.spark, parquet=str(tmp_path), transaction_frames=100)
+    mine = msgspec.structs.replace(of_group(settings, feed, snapshot_seconds=1e6, replay_seconds=1e6), spark=chosen)
+    key = (topics.market(feed), 0)
+    whole = ends(mine, [feed])[f"{key[0]}/0"]
+    workers = [RangeEngine(mine, key), RangeEngine(mine, key)]
+    shares = [workers[turn % 2].work(whole * (turn + 1) // 5) for turn in range(5)]
+    assert [each.recovered for each in shares] == [False, True, False, False, False]
+    assert sum(each.rows for each in shares) > 0
+    assert shares[-1].next_offset == whole
+    assert in_parquet(tmp_path, feed)[0] == driven(mine, feed, 0)

@@ -18,7 +18,8 @@ from producers.recordings import announcement_ns, open_recording
 from producers.replay import replay
 from sinks.postgres import PostgresSink
 from streams.driver import Driver
-from streams.engine.process import Engine, Totals
+from streams.engine.process import Engine
+from streams.engine.totals import Totals
 from tapewatch import kafka, messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders

@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.compare import PEERS, centres_for
 from benchmarks.fill import records
-from benchmarks.peers.features import NAMES, Centres, fresh, step
+from benchmarks.peer_check import differing, looked_at
+from benchmarks.peers.features import NAMES, OWN_SECOND, Centres, fresh, record, step
 from benchmarks.quotes import Shape, frames_of, partition_rows
 from detectors.kmeans.score import Centres as EngineCentres
 from detectors.kmeans.score import distance
@@ -69,3 +70,54 @@ def test_a_peers_requirements_are_pinned_with_hashes(name):
     assert PEERS[name].package in pins
     assert text.count("--hash=sha256:") >= len(pins)
     assert "://" not in text
+
+
+@pytest.fixture(scope="module")
+def told(rows, tmp_path_factory):
+    """The quotes of a log, and what a peer that does as it is asked writes for them."""
+    file = tmp_path_factory.mktemp("peer") / "centres.json"
+    file.write_text(json.dumps(centres_for(SHAPE)))
+    centres, states = Centres(str(file)), {name: fresh() for name in SHAPE.names}
+    quotes, written = [value for _, value in records(rows)], []
+    for quote in map(json.loads, quotes):
+        features = step(states[quote["instrument"]], quote)
+        written.append(record(quote, features, centres.distance(features)))
+    return quotes, written, centres
+
+
+def wrong(told, written, names=NAMES):
+    quotes, _, centres = told
+    return differing(quotes, [json.dumps(made).encode() for made in written], centres, names)
+
+
+def test_a_peer_that_does_as_it_is_asked_passes_in_any_order(told):
+    assert wrong(told, reversed(told[1])) == 0
+
+
+def test_a_record_that_is_not_there_is_told(told):
+    assert wrong(told, told[1][1:]) == 1
+
+
+@pytest.mark.parametrize("name", ["ret_10s", "vwap_dev_bps", "distance"])
+def test_a_record_with_another_value_is_told(told, name):
+    first, *others = reversed(told[1])
+    assert wrong(told, [{**first, name: first[name] + 1e-6}, *others]) == 1
+    assert wrong(told, [{**first, name: None}, *others]) == 1
+
+
+def test_a_peer_answers_for_the_features_that_it_computes(told):
+    few = [{name: made[name] for name in ("instrument", "ts", *OWN_SECOND)} for made in told[1]]
+    assert wrong(told, few, OWN_SECOND) == 0
+    assert wrong(told, few) == len(few)
+
+
+def test_some_instruments_of_a_market_are_looked_at():
+    names = Shape(instruments=2000, seconds=1, partitions=1).names
+    assert 25 < sum(looked_at(name.encode()) for name in names) < 100
+
+
+@pytest.mark.parametrize("lock", [peer.libraries for peer in PEERS.values() if peer.libraries])
+def test_a_peers_java_libraries_are_pinned(lock):
+    pinned = lock.read()
+    assert set(lock.roots) <= {jar.coordinate for jar in pinned}
+    assert all(re.fullmatch("[0-9a-f]{64}", jar.sha256) and jar.size for jar in pinned)

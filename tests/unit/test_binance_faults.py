@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable
@@ -179,6 +180,19 @@ def test_a_delisted_symbol_ends_with_the_next_look_and_the_others_go_on() -> Non
     asyncio.run(scene())
 
 
+def test_a_process_that_stood_still_does_not_take_its_own_silence_for_the_venues() -> None:
+    async def scene() -> None:
+        async with binance_scene() as live:
+            await until(lambda: len(live.rows(RowType.TRADE)) > 100, "trades")
+            for _ in range(3):
+                time.sleep(0.7)  # longer than `stale_s`
+                await asyncio.sleep(0.05)
+            await live.settled()
+            assert (await live.end()).losses == 0
+
+    asyncio.run(scene())
+
+
 def test_a_maintenance_notice_and_the_cut_after_it_are_survived() -> None:
     async def scene() -> None:
         async with binance_scene() as live:
@@ -192,8 +206,8 @@ def test_a_maintenance_notice_and_the_cut_after_it_are_survived() -> None:
 
 def test_a_connection_is_replaced_before_the_venue_cuts_it_without_a_hole() -> None:
     async def scene() -> None:
-        settings = hasty(link_max_age_s=0.6, overlap_s=0.2)
-        async with binance_scene(rules=ConnectionRules(age_s=1.2), settings=settings) as live:
+        settings = hasty(link_max_age_s=0.8, overlap_s=0.4)
+        async with binance_scene(rate=150.0, rules=ConnectionRules(age_s=6.0), settings=settings) as live:
             await until(lambda: live.server.opened >= 4, "three renewals")
             await live.settled()
             live.check_trades()

@@ -20,7 +20,7 @@ from infra.chaos.proxy import Proxy
 from infra.chaos.server import Kept
 from tapewatch.settings import Settings
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class SmallSite:

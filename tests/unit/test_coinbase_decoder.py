@@ -5,8 +5,12 @@ from typing import Any
 
 from producers.base.collector import Collector
 from producers.base.decoder import Want
+from producers.base.universe import Listing
 from producers.venues.coinbase.decoder import CoinbaseDecoder
 from producers.venues.coinbase.sequences import REPEATED, Sequences
+from producers.venues.decoders import make_decoder
+from producers.venues.spoken import NEWER_LEFT
+from tapewatch.instruments import Instrument
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.rows import Condition, StatusKind
 
@@ -258,3 +262,54 @@ def test_numbers_of_two_connections() -> None:
     assert [sequences.take(number) for number in (0, 1, 2, 0)] == [(0, 0), (0, 0), (0, 0), (1, 0)]
     assert [sequences.take(number) for number in (3, 1, 6, 2)] == [(0, 0), (1, 0), (0, 2), (1, 0)]
     assert sequences.take(1) == (REPEATED, 0)
+
+
+def test_numbers_of_the_connection_that_is_left() -> None:
+    sequences = Sequences()
+    for number in (0, 1, 2, 3, 0):
+        sequences.take(number)
+    assert sequences.one_left(newer=True)
+    assert sequences.take(4) == (1, 3), "4 is not the next of the connection that ended"
+    assert not sequences.one_left(newer=True), "of the newer one nothing was ever heard"
+    assert sequences.one_left(newer=False)
+    assert [sequences.take(number) for number in (5, 0)] == [(1, 0), (2, 0)]
+    assert not sequences.one_left(newer=False), "snapshots of the newer one count, and it is gone"
+
+
+def test_a_tape_tells_which_connection_was_left() -> None:
+    """After the old connection's end a number where it stood is a hole of the new one, live and from a tape."""
+    taped = make_decoder("coinbase", Collector(), {})
+    instrument = Instrument(id="BTC-USD.COINBASE", name="BTC-USD", currency="USD", kind="spot")
+    taped.follow([Listing(instrument, "BTC-USD")], NOW)
+    for data in (book(0, "snapshot", BOOK), trades(1, 10), trades(2, 11), trades(3, 12), book(0, "snapshot", BOOK)):
+        taped.decoder.message(data, NOW)
+    taped.note(NEWER_LEFT, None, "", NOW)
+    assert not taped.decoder.wants
+    taped.decoder.message(book(4, "update", [("bid", "68900.00", "2.0")]), NOW)
+    assert list(taped.decoder.wants) == [Want("reconnect", "*")]
+    assert [row[3:5] for row in taped.decoder.collector.statuses] == [(StatusKind.GAP, "3 messages missing")]
+
+
+def test_a_renewal_that_failed_takes_its_snapshots_with_it() -> None:
+    made = in_step()
+    made.message(book(1, "update", [("bid", "68900.00", "2.0")]), NOW)
+    made.one_left(newer=False, received=NOW)
+    assert kinds(made) == [] and not made.wants, "nothing was heard of the newer one"
+    made.message(book(0, "snapshot", BOOK), NOW)
+    made.one_left(newer=False, received=NOW)
+    assert made.out_of_step() == {"BTC-USD"}
+    assert list(made.wants) == [Want("reconnect", "*")]
+    assert [kind for kind, _ in kinds(made)] == [StatusKind.GAP]
+
+
+def test_a_book_of_the_connection_that_ended_is_out_of_step_until_the_newer_ones_snapshot_comes() -> None:
+    made = in_step()
+    made.message(book(1, "update", [("bid", "68900.00", "2.0")]), NOW)
+    made.message(trades(0, 10), NOW)
+    assert kinds(made) == []
+    made.one_left(newer=True, received=NOW)
+    assert made.out_of_step() == {"BTC-USD"} and not made.wants
+    assert [kind for kind, _ in kinds(made)] == [StatusKind.GAP]
+    made.message(book(1, "snapshot", BOOK), NOW)
+    assert made.out_of_step() == set()
+    assert [kind for kind, _ in kinds(made)] == [StatusKind.GAP, StatusKind.RESYNC]

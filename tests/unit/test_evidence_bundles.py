@@ -180,6 +180,29 @@ def test_bundle_of_a_writer_that_died_is_taken_over_once(scene: Scene, tmp_path:
     assert archive(tmp_path).check().intact
 
 
+@pytest.mark.parametrize("died", ["before its line", "in the middle of its line", "after its line"])
+@pytest.mark.parametrize("lives", ["since before", "since then"])
+def test_revision_that_is_archived_by_now_is_not_archived_twice(
+    scene: Scene, tmp_path: Path, died: str, lives: str
+) -> None:
+    other, extra = archive(tmp_path), archive(tmp_path)
+    entries = archived(scene, extra, scene.alerts[:1]) if lives == "since before" else []
+    entries += archived(scene, other, scene.alerts[len(entries) : 2])
+    index = tmp_path / "evidence/index.jsonl"
+    lines = index.read_bytes().splitlines(keepends=True)
+    if died != "after its line":
+        index.write_bytes(lines[0] + (lines[1][:40] if died != "before its line" else b""))
+        newest = entries[-1].subject
+        seen = extra.of_input(newest.alert, newest.topic, newest.partition)
+        assert newest.revisions[-1] not in [number for entry in seen for number in entry.subject.revisions]
+    again = extra.bundle(entries[1].bundle)
+    parts = {part.path: again.part(part.path) for part in again.manifest.parts}
+    assert extra.add_once(again.manifest, parts) is None
+    assert archive(tmp_path).entries() == entries
+    assert archive(tmp_path).check().intact
+    assert archive(tmp_path / "new").add_once(again.manifest, parts) is not None
+
+
 def test_locked_bundle_cannot_be_purged_and_a_free_one_is_given_up_with_an_audit_entry(
     scene: Scene, tmp_path: Path
 ) -> None:

@@ -132,6 +132,10 @@ def test_a_new_password_is_told_to_every_live_client_and_to_none_that_is_closed(
     secret.write_text("a third word")
     renewal.follow(late, access, "a third word")
     assert one.told[-1] == ("engine", "a third word")
+    # It was made with what another thread read before the change, and comes when everybody has heard of that.
+    slow = Client()
+    renewal.follow(slow, access, "another word")
+    assert slow.told[-1] == ("engine", "a third word")
     secret.unlink()
     renewal.look()
     assert one.told[-1] == ("engine", "a third word")

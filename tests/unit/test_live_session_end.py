@@ -87,6 +87,25 @@ def test_machine_that_slept_through_a_close_and_an_opening_finds_itself_in_the_o
     assert not driver.task.tally.refused, "rows that were made up for are not too old to be believed"
 
 
+def test_session_that_opens_while_the_venue_is_waited_for_is_open() -> None:
+    async def scene() -> tuple[list[int], bool, set[int]]:
+        outlet, stop, clock = KeptOutlet(), asyncio.Event(), ManualClock(AT)
+        run = LiveRun(hasty(), Quiet(""), outlet, Choice(), clock=clock)
+        run._calendar = Edges(AT + HOUR_NS, AT + 9 * HOUR_NS)  # type: ignore[assignment]
+        run._open = False
+        clock.sleep(2 * 3600)
+        task = asyncio.create_task(run.run(stop))
+        await until(lambda: bool(outlet.rows and outlet.seconds) or task.done(), "the session's row and a heartbeat")
+        stop.set()
+        await task
+        return [int(kind) for rows in outlet.rows for kind in rows.columns["kind"]], run._open, outlet.seconds
+
+    kinds, is_open, seconds = asyncio.run(scene())
+    assert kinds == [StatusKind.OPEN]
+    assert is_open
+    assert seconds == {(AT + 2 * HOUR_NS) // NANOS}
+
+
 def test_session_that_ends_writes_its_close_and_stops_beating() -> None:
     edges = Edges(AT - HOUR_NS, AT + NANOS // 5)
     kinds, is_open, outlet = asyncio.run(statuses(edges, ManualClock(AT), AT + 2 * NANOS))

@@ -90,7 +90,7 @@ def test_process_is_ready_once_nothing_is_waited_for(monitor: Monitor) -> None:
 
 
 def test_process_whose_main_loop_stands_still_is_not_alive() -> None:
-    with Monitor("test", settings(port=-1, stale_s=0.2)) as monitor:
+    with Monitor("test", settings(port=-1, stale_s=1.0)) as monitor:
         monitor.beat()
         assert look(monitor, "/livez")[0] == 200
         deadline = time.monotonic() + 30

@@ -22,6 +22,7 @@ from sinks.orders.secrets import Keys
 from sinks.orders.venue import NotSentError
 from tapewatch.instruments import Instrument, Tick
 from tapewatch.messages import Order
+from tests.unit.live_scene import until
 from tests.unit.order_desk import Desk
 
 SHARE = Instrument("AAPL.XNAS", ticks=(Tick(0.0, 0.01),), lot=1.0)
@@ -146,7 +147,7 @@ def test_an_order_sent_into_a_dead_session_is_not_sent_again_behind_the_gateways
             wanted = share_order(1)
             made.take(wanted)
             await made.gateway.step()
-            await asyncio.sleep(0.2)
+            await until(lambda: broker.orders_received == 1, "the order at the broker")
             await made.restart()
             await made.venue.close()
             await made.venue.open()

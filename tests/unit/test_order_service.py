@@ -26,12 +26,12 @@ BOUNDS = {"instruments": ("BTCUSDT.BINANCE",)}
 
 
 class ListLog:
-    """A topic of one partition that refuses the first records it is given."""
+    """A topic of one partition that refuses the first records it is given, and is silent for the first reads."""
 
-    def __init__(self, orders: list[Order], refusals: int = 0) -> None:
+    def __init__(self, orders: list[Order], refusals: int = 0, silent: int = 0) -> None:
         self.records = [Arrived(LOG, at + 1, encode(order)) for at, order in enumerate(orders)]
         self.published: list[Outgoing] = []
-        self.refusals, self._at = refusals, 0
+        self.refusals, self.silent, self._at = refusals, silent, 0
 
     def backlog(self) -> list[Arrived]:
         return []
@@ -41,8 +41,15 @@ class ListLog:
 
     async def read(self, wait_s: float) -> list[Arrived]:
         await asyncio.sleep(wait_s)
+        if self.silent:
+            self.silent -= 1
+            return []
         found, self._at = self.records[self._at :], len(self.records)
         return found
+
+    @property
+    def at_end(self) -> bool:
+        return not self.silent and self._at == len(self.records)
 
     async def publish(self, records: list[Outgoing]) -> None:
         if self.refusals:
@@ -82,6 +89,12 @@ def test_records_wait_in_the_journal_while_the_broker_is_away(tmp_path: Path) ->
     assert len(sim.account.orders) == 1
     assert [each.seq for each in log.published] == sorted(each.seq for each in log.published)
     assert b'"state":"filled"' in log.published[-1].value
+
+
+def test_silence_of_a_broker_that_has_not_answered_yet_is_not_idleness(tmp_path: Path) -> None:
+    sim, log = simulator("binance", Faults()), ListLog([new_order("binance", 1)], silent=30)
+    asyncio.run(live(tmp_path, log, sim))
+    assert len(sim.account.orders) == 1
 
 
 def test_a_second_life_reads_on_and_sends_nothing_twice(tmp_path: Path) -> None:

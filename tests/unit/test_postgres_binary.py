@@ -12,6 +12,7 @@ from sinks.backoff import Backoff
 from sinks.postgres.binary import absent, pack, texts_of
 from sinks.postgres.partitions import partition_name
 from sinks.postgres.tables import DAY, Table
+from sinks.postgres.writer import Parts
 from tapewatch.errors import ContractError
 
 TABLE = Table("t", "at", (("at", "i8"), ("code", "i2"), ("value", "f8")), ("word", "note"))
@@ -70,6 +71,16 @@ def test_texts_of_a_sliced_array_are_those_of_the_slice():
     found = texts_of(pa.array(["aa", "b", "cc"]).slice(1))
     columns = {"at": np.arange(2), "code": 1, "value": 0.5}
     assert [row[3] for row in fields(pack(TABLE, columns, [found, absent(2)]).data)] == [b"b", b"cc"]
+
+
+@given(st.lists(st.binary(max_size=20)), st.integers(1, 30))
+def test_parts_are_read_as_one_file(parts: list[bytes], size: int) -> None:
+    file, pieces = Parts(parts), []
+    while piece := file.read(size):
+        pieces.append(piece)
+    assert b"".join(pieces) == b"".join(parts)
+    assert all(len(piece) == size for piece in pieces[:-1])
+    assert file.read(size) == b""
 
 
 def test_frame_over_too_many_days_is_refused():

@@ -53,10 +53,24 @@ def test_a_secret_is_read_from_the_file_that_the_variable_names(tmp_path: Path) 
     assert found.postgres.url == "postgresql+psycopg2://user:pass@host/db"
 
 
-def test_where_the_tests_find_recordings_is_no_setting() -> None:
-    assert settings.load(None, {"TAPEWATCH_TEST_DATA": "/data"}) == settings.load(None, {})
+def test_what_the_tests_are_told_is_no_setting() -> None:
+    told = {"TAPEWATCH_TEST_DATA": "/data", "TAPEWATCH_TEST_LONG": "1"}
+    assert settings.load(None, told) == settings.load(None, {})
 
 
 def test_a_settings_file_that_is_named_must_exist(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         settings.load(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
+def test_an_address_of_postgresql_needs_no_driver(scheme: str) -> None:
+    found = settings.load(environment={"TAPEWATCH_POSTGRES_URL": f"{scheme}://ann@db:5432/x?sslmode=verify-full"})
+    assert found.postgres_url() == "postgresql+psycopg2://ann@db:5432/x?sslmode=verify-full"
+
+
+@pytest.mark.parametrize("url", ["mysql://ann:hidden@db/x", "postgresql+asyncpg://ann:hidden@db/x", "db:5432"])
+def test_an_address_of_another_kind_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"postgres\.url is no address") as refused:
+        settings.load(environment={"TAPEWATCH_POSTGRES_URL": url}).postgres_url()
+    assert "hidden" not in refused.value.message + refused.value.hint

@@ -140,7 +140,7 @@ def test_silence_sends_nothing_and_answers_no_ping_until_it_ends() -> None:
             client.ws_connect(at["stream"], autoping=False) as socket,
         ):
             await socket.receive(timeout=10)
-            server.plan.now("silence", seconds=0.3)
+            server.plan.now("silence", seconds=2.0)
             with contextlib.suppress(TimeoutError):
                 while True:
                     await socket.receive(timeout=0.15)

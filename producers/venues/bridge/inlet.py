@@ -5,7 +5,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from producers.base.state import AbortedError, Transaction
 from producers.venues.bridge.map import Input
-from tapewatch import kafka
+from tapewatch import group_offsets, kafka
 from tapewatch.clock import NANOS, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import Log
@@ -55,7 +55,7 @@ class Inlet:
         if self.elsewhere:
             return _elsewhere(committed, self.topic)
         places = [TopicPartition(self.topic, partition) for partition in range(count)]
-        found = self._reader.committed(places, timeout=kafka.TIMEOUT_S)
+        found = group_offsets.committed(self._reader, places)
         return {place.partition: place.offset for place in found if place.offset >= 0}
 
     def _start(self, partitions: range, known: dict[int, int], from_end: bool) -> None:

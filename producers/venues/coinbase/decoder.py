@@ -104,15 +104,32 @@ class CoinbaseDecoder:
             if product is not None:
                 product.lose(reason, received)
 
+    def one_left(self, newer: bool, received: int) -> None:
+        """Of two connections one is no more. newer : the one that is left is the newer
+
+        Without being told, a number that the newer one left out would pass for the next of the older.
+        """
+        if self._sequences.one_left(newer=newer):
+            for product in self._products.values():
+                if product.stream < self._sequences.newest and not product.book_due:
+                    # Its snapshot is still on the way, and what it had gets no updates any more.
+                    product.gap("the connection that its book came from ended", received, book=True, trades=False)
+            return
+        self._renew(self._products.values(), "a connection ended while books were taken from it", received)
+
     def out_of_step(self) -> set[str]:
         """Products whose book has to come anew."""
         return {symbol for symbol, product in self._products.items() if product.book_due}
 
     def _missed(self, stream: int, missing: int, received: int) -> None:
         """Messages of a connection are missing, of whichever product: all is built anew by a new connection."""
-        for product in self._products.values():
-            if product.stream == stream or product.book_due:
-                product.lose(f"{missing} messages missing", received)
+        hit = [product for product in self._products.values() if product.stream == stream or product.book_due]
+        self._renew(hit, f"{missing} messages missing", received)
+
+    def _renew(self, products: Iterable[Product], reason: str, received: int) -> None:
+        """Lose these products' books and trades, and have everything come again on a new connection."""
+        for product in products:
+            product.lose(reason, received)
         self.wants.append(Want("reconnect", "*"))
 
     def _book(

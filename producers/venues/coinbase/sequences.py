@@ -33,6 +33,16 @@ class Sequences:
         self._next[self.newest] = sequence + 1
         return self.newest, sequence
 
+    def one_left(self, *, newer: bool) -> bool:
+        """Of two connections only one speaks any more; whether it is known where that one's numbers stand.
+
+        It is not where the newer one is left and its beginning was never heard, nor where the older one is left after
+        the newer one was heard, whose snapshots count.
+        """
+        both = len(self._next) == 2
+        self._next = {stream: number for stream, number in self._next.items() if stream == self.newest}
+        return both == newer
+
     def forget(self) -> None:
         """The connections broke: the next message begins a new one."""
         self._next.clear()

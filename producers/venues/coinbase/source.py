@@ -15,4 +15,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def coinbase(settings: Settings, args: argparse.Namespace) -> SpokenConnector:
     """Coinbase's spot products."""
-    return SpokenConnector("coinbase", settings.venues.coinbase, CoinbaseLanguage(), CoinbaseDecoder(Collector()))
+    decoder = CoinbaseDecoder(Collector())
+    return SpokenConnector("coinbase", settings.venues.coinbase, CoinbaseLanguage(), decoder, one_left=decoder.one_left)

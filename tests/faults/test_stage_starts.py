@@ -1,0 +1,72 @@
+"""A stage whose broker stops answering under Faust's start: it ends when told, and works once the broker is back."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from infra import embedded
+from tapewatch import kafka, messages, topics
+from tapewatch.messages import Case
+from tapewatch.settings import Settings
+from tests.unit.case_scene import alert
+
+pytestmark = pytest.mark.slow  # a stack of its own, whose broker is stopped, and a stage that begins twice
+
+DEADLINE_S = 120.0
+
+
+def begun(settings: Settings, log: Path) -> "subprocess.Popen[bytes]":
+    """A case stage that has read its state and is about to start Faust."""
+    command = [sys.executable, "-P", "-m", "tapewatch", "--data", settings.data, "run", "cases", "--quiet"]
+    env = os.environ | {"TAPEWATCH_KAFKA_BOOTSTRAP": settings.kafka.bootstrap}
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + DEADLINE_S
+    while "state read" not in log.read_text():
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)
+    return process
+
+
+def cases(settings: Settings) -> list[Case]:
+    found: list[Case] = []
+    kafka.read_all(settings, topics.CASES, lambda one: found.append(messages.decode(Case, one.value() or b"")))
+    return found
+
+
+def test_stage_ends_when_told_while_its_broker_does_not_answer_and_works_when_it_does(tmp_path: Path) -> None:
+    settings = Settings(data=str(tmp_path / "data"))
+    addresses = embedded.start(settings, owner_pid=os.getpid())
+    settings = msgspec.structs.replace(
+        settings, kafka=msgspec.structs.replace(settings.kafka, bootstrap=addresses.bootstrap)
+    )
+    processes = []
+    try:
+        processes.append(begun(settings, tmp_path / "first"))
+        os.kill(addresses.pids["kafka"], signal.SIGSTOP)
+        time.sleep(3)
+        processes[0].terminate()
+        assert processes[0].wait(DEADLINE_S) == 0, (tmp_path / "first").read_text()
+        os.kill(addresses.pids["kafka"], signal.SIGCONT)
+
+        processes.append(begun(settings, tmp_path / "second"))
+        first = alert(instrument="K1.XTAI", begin=0.0, revision=0)
+        kafka.enqueue(producer := kafka.producer(settings), topics.ALERTS, messages.encode(first), partition=0)
+        assert not producer.flush(30)
+        deadline = time.monotonic() + DEADLINE_S
+        while not [each for each in cases(settings) if first.id in {one.id for one in each.alerts}]:
+            assert time.monotonic() < deadline, (tmp_path / "second").read_text()
+            time.sleep(0.2)
+        processes[1].terminate()
+        assert processes[1].wait(DEADLINE_S) == 0, (tmp_path / "second").read_text()
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        embedded.stop(settings.data_path)
