@@ -71,7 +71,6 @@ class Link:
         self._backoff = Backoff(station.produce.backoff_first_s, station.produce.backoff_cap_s)
         self._log = station.log.bind(link=name)
         self._standing: dict[asyncio.Task[str], _Connection] = {}
-        self._changes = 0
 
     @property
     def is_up(self) -> bool:
@@ -106,10 +105,10 @@ class Link:
     async def change(self, symbols: Collection[str], subscribe: Sequence[str], now: Sequence[str]) -> None:
         """Carry other symbols from now on. subscribe : for later connections; now : what tells those that stand
 
-        A connection that breaks meanwhile says everything again when it is back.
+        A connection that breaks meanwhile says everything again when it is back. One that is subscribing brings every
+        symbol's state with that, and is begun anew only where it has to carry others.
         """
         self.symbols, self._subscribe = set(symbols), list(subscribe)
-        self._changes += 1
         # Of two, either may be the one that is left.
         for connection in reversed(list(self._standing.values())):
             with suppress(LinkError):
@@ -211,14 +210,13 @@ class Link:
             raise LinkError(f"no connection: {getattr(error, 'strerror', '') or type(error).__name__}") from None
         self.connections += 1
         connection = _Connection(self._station, self.name, socket, self._decoder, self._quiet_s, self._ping)
+        carried = self.symbols
         try:
-            while True:
-                changes = self._changes
-                await self._say(connection, self._subscribe)
-                if changes == self._changes:
-                    break
-        except LinkError:
-            await connection.give_up("broke while subscribing")
+            await self._say(connection, self._subscribe)
+            if carried != self.symbols:
+                raise LinkError("what it has to carry changed while it subscribed")
+        except LinkError as error:
+            await connection.give_up(str(error))
             raise
         if self._opened is not None:
             at = self._station.now()

@@ -1,6 +1,7 @@
 """Upbit, Coinbase and Kraken: each connector against its venue on loopback, and every fault that applies."""
 
 import asyncio
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from producers.commands.live import pointed_at
 from producers.simulators.connection import Connection
 from producers.simulators.faults import BODY_FAULTS, REFUSAL_FAULTS, FaultKind, FaultPlan
 from producers.simulators.server import SimulatorServer
+from producers.venues.kraken.language import KrakenLanguage
 from tapewatch.rows import Condition, RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.integration.coin_scenes import VENUES, Scene, Venue, counting, every_venue, play
@@ -251,3 +253,40 @@ def test_hole_of_trades_names_the_ids(venue: Venue) -> None:
         assert [int(row["trade_id"]) for row in late][:1] == [book.trade_id - 1]
 
     play(venue, scene)
+
+
+SLOW = msgspec.structs.replace(QUICK, stale_s=0.5)
+
+
+@pytest.fixture
+def slow_venue(monkeypatch: pytest.MonkeyPatch) -> Venue:
+    """Two messages a second, and four of a subscription: they take longer than it is until a book is asked for again."""
+    monkeypatch.setattr(KrakenLanguage, "limits", replace(KrakenLanguage.limits, messages=(2.0, 1.0)))
+    return next(one for one in VENUES if one.name == "kraken")
+
+
+def test_books_asked_for_while_a_connection_subscribes_do_not_hold_it_up(slow_venue: Venue) -> None:
+    async def scene(made: Scene) -> None:
+        await made.some()
+        made.plan.now(FaultKind.DISCONNECT)
+        await made.run.until(lambda: StatusKind.RESYNC in made.kinds(), "resync")
+        await made.settled()
+        assert made.run.server.opened == 2
+
+    play(slow_venue, scene, produce=SLOW)
+
+
+def test_symbols_that_join_while_a_connection_subscribes_come_by_the_next(slow_venue: Venue) -> None:
+    async def scene(made: Scene) -> None:
+        await made.some(1)
+        link = made.run.run.station.links[0]
+        made.plan.now(FaultKind.DISCONNECT)
+        await made.run.until(lambda: link.connections == 2 and not link.is_up, "a connection that subscribes")
+        made.run.run.universe.choice = Choice()
+        await made.run.run.look()
+        third = slow_venue.instrument(slow_venue.symbols[2])
+        await made.run.until(lambda: made.kept.of(RowType.BOOK, third) != [], "third book")
+        await made.settled()
+        assert link.connections == 3
+
+    play(slow_venue, scene, produce=SLOW, choice=Choice(top=2))
