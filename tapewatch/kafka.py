@@ -51,6 +51,9 @@ _NOT_READY = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    # What a client says to whom nobody has told the topic's leaders: of one that is new, or while it logs in anew.
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
     # The connection to a leader that dies is taken down under a request that waits on it.
     KafkaError._DESTROY_BROKER,
     KafkaError._TRANSPORT,
@@ -319,6 +322,7 @@ def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
             not_ready = error.args[0].code() in _NOT_READY and waited_s < TIMEOUT_S
             if not not_ready and not renewal.may_pass(error.args[0], waited_s):
                 raise
+            renewal.look()
             WALL.sleep(0.05)
 
 

@@ -260,7 +260,7 @@ SLOW = msgspec.structs.replace(QUICK, stale_s=0.5)
 
 @pytest.fixture
 def slow_venue(monkeypatch: pytest.MonkeyPatch) -> Venue:
-    """Two messages a second, and four of a subscription: they take longer than it is until a book is asked for again."""
+    """Two messages a second, and four of a subscription: longer than until a book is asked for again."""
     monkeypatch.setattr(KrakenLanguage, "limits", replace(KrakenLanguage.limits, messages=(2.0, 1.0)))
     return next(one for one in VENUES if one.name == "kraken")
 

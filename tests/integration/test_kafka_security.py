@@ -5,6 +5,7 @@ import stat
 import subprocess
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from tapewatch import kafka, topics
 from tapewatch.access import acls, java_clients
 from tapewatch.access.login import LoginError
 from tapewatch.access.services import Right
-from tapewatch.clock import WALL
+from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.topics import TopicSpec
 from tests.integration.secure_stack import REAUTH_MS, Secure, environment, ran, running, words
@@ -211,39 +212,42 @@ def test_a_password_changed_under_a_running_producer_and_engine_loses_nothing(se
     log = tmp_path / "engine.log"
     command = words("run", "engine", "--feed", feed, "--instance", "two", "--until-idle", "4", "--quiet", "--json")
     variables = environment(secure.of("engine"), tmp_path / "engine") | {"TAPEWATCH_LOG_LEVEL": "info"}
-    summary: list = []
+    market = SyntheticConfig(instruments=4, warmup_s=5.0)
+    show = Show(config=market, seed=5, feed=feed, back_date_s=5, seconds=300, partitions=2)
 
-    def send() -> None:
-        show = Show(
-            config=SyntheticConfig(instruments=4, warmup_s=5.0),
-            seed=5,
-            feed=feed,
-            back_date_s=5,
-            seconds=4 + round(TURNS * REAUTH_S * 1.5),
-        )
-        summary.append(run_synthetic(secure.of("producer"), show, stop=stop, rate=True, say=lambda _: None))
+    def told(text: str) -> bool:
+        assert engine.poll() is None, log.read_text()
+        return text in log.read_text()
 
-    sending = threading.Thread(target=send)
-    with log.open("wb") as errors:
+    with log.open("wb") as errors, ThreadPoolExecutor(1) as beside:
         engine = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=errors)
         try:
-            sending.start()
+            sending = beside.submit(
+                run_synthetic, secure.of("producer"), show, stop=stop, rate=True, say=lambda _: None
+            )
+            deadline = WALL.now() + 180 * NANOS
+            while not sending.done() and not told(f"'market.{feed}[1]'"):
+                assert WALL.now() < deadline, "the engine has no partitions"
+                WALL.sleep(0.1)
             for _ in range(TURNS):
-                # Longer than a session lasts: what was open has to prove itself with the new password.
-                WALL.sleep(REAUTH_S)
                 before = [(secure.folder / f"{name}.password").read_text() for name in ("engine", "producer")]
                 turned = ran(secure.of("admin"), tmp_path, "acl", "rotate", "engine", "producer",
                              "--folder", str(secure.folder))  # fmt: skip
                 assert turned.returncode == 0, turned.stderr
                 after = [(secure.folder / f"{name}.password").read_text() for name in ("engine", "producer")]
                 assert not set(before) & set(after)
-            sending.join(120)
-            told = engine.communicate(timeout=120)[0]
+                # Longer than a session lasts: what is open has to prove itself with the new password.
+                WALL.sleep(REAUTH_S)
+            stop.set()
+            sent = sending.result(120)
+            output = engine.communicate(timeout=180)[0]
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the engine did not end:\n{log.read_text()}")
         finally:
             stop.set()
             engine.kill()
     assert engine.returncode == 0, log.read_text()
-    assert msgspec.json.decode(told)["rows"] == sum(summary[0].rows.values()) + summary[0].heartbeats
+    assert msgspec.json.decode(output)["rows"] == sum(sent.rows.values()) + sent.heartbeats
     assert "the password was renewed" in log.read_text()
     with pytest.raises(LoginError):
         old = tmp_path / "old"
