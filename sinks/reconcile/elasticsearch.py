@@ -60,6 +60,8 @@ class ElasticsearchAlerts:
                     sort=["_shard_doc"],
                     search_after=after,
                     track_total_hits=False,
+                    # A shard that does not answer has not lost its documents.
+                    allow_partial_search_results=False,
                 )["hits"]["hits"]
                 if not found:
                     return

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 from confluent_kafka import TopicPartition
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 
 from sinks.elasticsearch import ElasticsearchSink
 from tapewatch import kafka, messages, topics
@@ -92,11 +92,19 @@ class Asked:
         self.client = Elasticsearch(url or settings.elasticsearch.url, request_timeout=60)
 
     def documents(self, kind: str, **search) -> dict[str, dict]:
-        """Documents by id, at most 10,000."""
-        index = f"{self.prefix}-{kind}*"
-        self.client.indices.refresh(index=index)
-        found = self.client.search(index=index, size=10_000, **search)["hits"]["hits"]
-        return {hit["_id"]: hit["_source"] for hit in found}
+        """Documents by id, at most 10,000. Those of an index made this moment are waited for until it can be asked."""
+        index, deadline = f"{self.prefix}-{kind}*", time.monotonic() + 60.0
+        while True:
+            self.client.indices.refresh(index=index)
+            try:
+                found = self.client.search(index=index, size=10_000, **search)["hits"]["hits"]
+            except ApiError as error:
+                # Its shards are being opened.
+                if error.status_code != 503 or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return {hit["_id"]: hit["_source"] for hit in found}
 
     def revisions(self, said: Iterable[Alert]) -> dict[str, int]:
         """Newest revision by id of these alerts, as kept."""

@@ -1,32 +1,24 @@
-"""Asking for a partition's offsets right when it comes into being."""
+"""Asking for a partition's offsets while somebody else is creating its topic."""
 
-import threading
-import time
 import uuid
-
-from confluent_kafka.admin import NewPartitions
+from concurrent.futures import ThreadPoolExecutor
 
 from tapewatch import kafka
 from tapewatch.settings import Settings
 from tapewatch.topics import TopicSpec
 
+PARTITIONS = 4
 
-def test_a_partition_that_the_client_has_not_heard_of_yet_is_waited_for(settings: Settings) -> None:
-    topic = f"t{uuid.uuid4().hex[:8]}"
-    kafka.create_topics(settings, [TopicSpec(topic, 1)])
+
+def test_a_topic_that_comes_into_being_is_waited_for(settings: Settings) -> None:
+    """Of twenty, one at least says that its leader does not lead yet, or that the client has not heard of it."""
+    names = [f"t{uuid.uuid4().hex[:8]}" for _ in range(20)]
     reader = kafka.consumer(settings)
-    assert kafka.watermarks(reader, topic, 0) == (0, 0)
-
-    def grow() -> None:
-        time.sleep(0.5)
-        client = kafka.admin(settings)
-        for future in client.create_partitions([NewPartitions(topic, 2)]).values():
-            future.result()
-
-    growing = threading.Thread(target=grow)
-    growing.start()
     try:
-        assert kafka.watermarks(reader, topic, 1) == (0, 0)
+        with ThreadPoolExecutor(1) as beside:
+            made = beside.submit(kafka.create_topics, settings, [TopicSpec(name, PARTITIONS) for name in names])
+            for name in reversed(names):
+                assert kafka.watermarks(reader, name, PARTITIONS - 1) == (0, 0)
+            assert set(made.result(30)) == set(names)
     finally:
-        growing.join()
         reader.close()

@@ -162,6 +162,6 @@ class BinanceConnector:
 
     def _web(self, station: Station) -> Http:
         if self._http is None:
-            per_second = self._rest.minute / 60.0
-            self._http = station.http(self._addresses.rest, per_second=per_second, burst=self._rest.minute / 4.0)
+            per_second, burst = self._rest.pace
+            self._http = station.http(self._addresses.rest, per_second=per_second, burst=burst)
         return self._http

@@ -32,6 +32,12 @@ class Rest:
     path: str = "/stream"
     paths: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def pace(self) -> tuple[float, float]:
+        """Weight a second, and at once, such that no minute sees more than its limit: what goes out at once counts."""
+        burst = self.minute / 4.0
+        return (self.minute - burst) / 60.0, burst
+
     def levels(self, symbols: int) -> tuple[int, int]:
         """Levels and weight of a snapshot such that all symbols have one within a minute, or the least there is."""
         for levels, weight in self.depth:

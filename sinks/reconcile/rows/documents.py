@@ -113,6 +113,8 @@ class _Comparison:
                 sort=["_shard_doc"],
                 search_after=after,
                 track_total_hits=False,
+                # A shard that does not answer has not lost its documents.
+                allow_partial_search_results=False,
             )["hits"]["hits"]:
                 after = found[-1]["sort"]
                 for hit in found:
