@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, Message, TopicPartition
 
 from tapewatch import kafka, messages, topics
 from tapewatch.canaries import Canary, since
@@ -88,9 +88,7 @@ class CommitTail:
             for log in fresh
         ]
         starts = []
-        for found in reader.offsets_for_times(asked, timeout=kafka.TIMEOUT_S):
-            if found.error:
-                raise KafkaException(found.error)
+        for found in kafka.offsets_at(reader, asked):
             low, high = kafka.watermarks(reader, found.topic, found.partition)
             at = high if found.offset in (OFFSET_END, -1) else int(found.offset)
             starts.append(TopicPartition(found.topic, found.partition, max(low, min(at, high - LEAST_RECORDS))))

@@ -175,8 +175,7 @@ class Stream(Generic[M]):
         if not partitions or self._begin < 0:
             return [TopicPartition(each.topic, each.partition, self._begin) for each in partitions]
         asked = [TopicPartition(each.topic, each.partition, self._begin // 1_000_000) for each in partitions]
-        found: list[TopicPartition] = self._consumer.offsets_for_times(asked, timeout=kafka.TIMEOUT_S)
-        return found
+        return kafka.offsets_at(self._consumer, asked)
 
     def __enter__(self) -> "Stream[M]":
         return self

@@ -131,7 +131,7 @@ def feeds(settings: Settings) -> list[str]:
 def _since(reader: Consumer, topic: str, count: int, since_ms: int) -> list[tuple[int, int]]:
     """The first offset to look at and the log's end, by partition."""
     asked = [TopicPartition(topic, partition, since_ms) for partition in range(count)]
-    found = {each.partition: each.offset for each in reader.offsets_for_times(asked, timeout=kafka.TIMEOUT_S)}
+    found = {each.partition: each.offset for each in kafka.offsets_at(reader, asked)}
     places = []
     for partition in range(count):
         low, high = kafka.watermarks(reader, topic, partition)

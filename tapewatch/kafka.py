@@ -1,8 +1,8 @@
 """Kafka clients as every part of the project makes them, and the few administrative acts it needs."""
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -29,6 +29,7 @@ FULL_QUEUE_MS = 5
 """For who reads a long log as fast as it can: how long a reader whose queue is full asks for nothing; else a second."""
 
 _log = logs.get("kafka")
+A = TypeVar("A")
 
 
 ACT_S = 5
@@ -269,7 +270,7 @@ def write_each(
     writer = producer(settings, linger_ms=0)
     for topic, partitions in places.items():
         for partition in partitions:
-            writer.produce(topic, value, partition=partition, headers=list(headers), on_delivery=delivered)
+            enqueue(writer, topic, value, None, headers, partition, delivered)
     writer.flush(30)
     return offsets
 
@@ -312,11 +313,33 @@ def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
 
     A new topic's leader may not know of its office yet, and a password may change: tried again for 15 s, and 5 s.
     """
+    place = TopicPartition(topic, partition)
+    low, high = _patiently(lambda: reader.get_watermark_offsets(place, timeout=TIMEOUT_S))
+    return int(low), int(high)
+
+
+def offsets_at(reader: Consumer, asked: Sequence[TopicPartition]) -> list[TopicPartition]:
+    """The first record's offset of each partition that was appended at a time or later, -1 where there is none.
+
+    asked : with UTC milliseconds in place of the offset; tried again as `watermarks` is
+    """
+
+    def ask() -> list[TopicPartition]:
+        found: list[TopicPartition] = reader.offsets_for_times(list(asked), timeout=TIMEOUT_S)
+        for each in found:
+            if each.error:
+                raise KafkaException(each.error)
+        return found
+
+    return _patiently(ask)
+
+
+def _patiently(ask: Callable[[], A]) -> A:
+    """The answer to a question about partitions, asked again while they, or we, are only being let in."""
     began = WALL.now()
     while True:
         try:
-            low, high = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
-            return int(low), int(high)
+            return ask()
         except KafkaException as error:
             waited_s = (WALL.now() - began) / NANOS
             not_ready = error.args[0].code() in _NOT_READY and waited_s < TIMEOUT_S

@@ -21,9 +21,7 @@ def latest_bars(settings: Settings, feed: str, since_ns: int) -> dict[str, int]:
         known = kafka.existing_topics(kafka.admin(settings))
         names = [topics.market(standing.base(feed)), *(each.topic for each in standing.of(feed))]
         for topic, partition in [(name, each) for name in names for each in range(known.get(name, 0))]:
-            (found,) = reader.offsets_for_times(
-                [TopicPartition(topic, partition, since_ns // 1_000_000)], timeout=kafka.TIMEOUT_S
-            )
+            (found,) = kafka.offsets_at(reader, [TopicPartition(topic, partition, since_ns // 1_000_000)])
             low, high = kafka.watermarks(reader, topic, partition)
             start = max(low, found.offset) if found.offset >= 0 else high
             for message in kafka.read_range(reader, topic, partition, start, high):

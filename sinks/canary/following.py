@@ -39,7 +39,7 @@ class Following:
         found = self._consumer.list_topics(topics.ALERTS, timeout=kafka.TIMEOUT_S).topics[topics.ALERTS].partitions
         self._alerts = [(topics.ALERTS, number) for number in found]
         asked = [TopicPartition(topics.ALERTS, number, since_ns // 1_000_000) for number in sorted(found)]
-        starts = self._consumer.offsets_for_times(asked, timeout=kafka.TIMEOUT_S)
+        starts = kafka.offsets_at(self._consumer, asked)
         for start in starts:
             if start.offset in (OFFSET_END, -1):
                 start.offset = kafka.watermarks(self._consumer, topics.ALERTS, start.partition)[1]

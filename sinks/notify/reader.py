@@ -65,7 +65,7 @@ class Reader:
             return int(OFFSET_BEGINNING)
         _, high = kafka.watermarks(self._consumer, *log)
         asked = TopicPartition(*log, self._since_ns // 1_000_000)
-        offset = int(self._consumer.offsets_for_times([asked], timeout=kafka.TIMEOUT_S)[0].offset)
+        offset = int(kafka.offsets_at(self._consumer, [asked])[0].offset)
         return offset if offset >= 0 else high
 
     def poll(self, seconds: float) -> Taken:

@@ -88,7 +88,7 @@ class NewsWork:
         begin = since - round((hours + MARGIN_H) * 3_600) * NANOS
         _, end = kafka.watermarks(reader, kind.TOPIC, 0)
         place = TopicPartition(kind.TOPIC, 0, max(0, begin // 1_000_000))
-        start = reader.offsets_for_times([place], timeout=kafka.TIMEOUT_S)[0].offset
+        start = kafka.offsets_at(reader, [place])[0].offset
         # Nothing is as young: the end of the log, as a negative number.
         for record in kafka.read_range(reader, kind.TOPIC, 0, start if start >= 0 else end, end):
             try:

@@ -101,5 +101,5 @@ def _ranges(
     if not selection.since:
         return [(low, high)]
     place = TopicPartition(*log, max(0, selection.since // 1_000_000))
-    start = reader.offsets_for_times([place], timeout=kafka.TIMEOUT_S)[0].offset
+    start = kafka.offsets_at(reader, [place])[0].offset
     return [(max(low, start), high)] if start >= 0 else []
