@@ -11,8 +11,8 @@ from confluent_kafka import Producer
 from producers.base.collector import RefusedMessage
 from producers.base.metrics import FeedMetrics
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
-from producers.feed.refusals import NOWHERE
-from tapewatch import dead_letters, generations, kafka, readable, topics
+from producers.feed.refusals import line_letter
+from tapewatch import generations, kafka, readable
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.frames import encode
 from tapewatch.instruments import Instrument
@@ -127,13 +127,10 @@ class KafkaOutlet:
         """Write dead letters of kind `line`, with source and where they came from."""
         if self._producer is None:
             raise RuntimeError("the outlet is not open")
-        origin = (topics.market(self._feed), NOWHERE, NOWHERE)
         for each in refused:
-            letter = dead_letters.of_record(origin, each.reason, each.where, each.raw, dead_letters.PRODUCER)
-            headers = [("kind", b"line") if name == "kind" else (name, value) for name, value in letter.headers]
             named = {"source": self._source, "where": each.where, "received": str(each.received)}
-            headers += [(name, text.encode("utf-8", "replace")) for name, text in named.items()]
-            kafka.enqueue(self._producer, letter.topic, letter.value, headers=headers)
+            letter = line_letter(self._feed, each.reason, each.where, each.raw, named)
+            kafka.enqueue(self._producer, letter.topic, letter.value, headers=letter.headers)
             self.letters += 1
 
     def flush(self, now: int, beat: bool) -> None:

@@ -1,6 +1,6 @@
 """Refused lines of a recording as dead letters of its feed, each once however often the recording is replayed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from confluent_kafka import KafkaError, Message
@@ -19,14 +19,18 @@ NOWHERE = -1
 _KEY = ("source", "file", "line", "reason")
 
 
+def line_letter(feed: str, reason: str, where: str, raw: bytes, named: Mapping[str, str]) -> DeadLetter:
+    """What never became a record as a dead letter of kind `line`. named : further headers"""
+    letter = dead_letters.of_record((topics.market(feed), NOWHERE, NOWHERE), reason, where, raw, dead_letters.PRODUCER)
+    headers = [("kind", b"line") if name == "kind" else (name, value) for name, value in letter.headers]
+    headers += [(name, text.encode("utf-8", "replace")) for name, text in named.items()]
+    return DeadLetter(letter.topic, letter.value, headers)
+
+
 def refused_line(feed: str, source: str, refusal: Refusal) -> DeadLetter:
     """A refused line as a dead letter: its text, a refused record's headers, and `source`, `file` and `line`."""
-    origin = (topics.market(feed), NOWHERE, NOWHERE)
-    where = f"{refusal.file} line {refusal.line}"
-    letter = dead_letters.of_record(origin, refusal.reason, where, refusal.raw, dead_letters.PRODUCER)
-    headers = [("kind", b"line") if name == "kind" else (name, value) for name, value in letter.headers]
     named = {"source": source, "file": refusal.file, "line": str(refusal.line)}
-    return DeadLetter(letter.topic, letter.value, headers + [(name, text.encode()) for name, text in named.items()])
+    return line_letter(feed, refusal.reason, f"{refusal.file} line {refusal.line}", refusal.raw, named)
 
 
 def send_refusals(settings: Settings, feed: str, source: str, refused: Iterable[Refusal]) -> int:
