@@ -7,10 +7,11 @@ ours has. Spark keeps the offsets in its checkpoint. No connector is needed.
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 from streams import members
-from tapewatch import kafka
+from tapewatch import group_offsets, kafka
 from tapewatch.settings import Settings
 
 NAME = "tapewatch-market"
@@ -33,6 +34,23 @@ def ends(settings: Settings, feeds: Sequence[str], low: bool = False) -> Offsets
             if any(each.match(topic) for each in wanted)
             for partition in range(count)
         }
+    finally:
+        reader.close()
+
+
+def is_through(settings: Settings) -> bool:
+    """Whether the group has committed every record of the feeds' logs, of which there must be one at least."""
+    low, high = (ends(settings, settings.engine.feeds, first) for first in (True, False))
+    logs = {name: (name.rpartition("/")[0], int(name.rpartition("/")[2])) for name in high}
+    reader = kafka.consumer(settings, settings.engine.group)
+    try:
+        done = group_offsets.next_offsets(reader, logs.values())
+        for name, log in logs.items():
+            # What is left may be the marks of transactions alone.
+            with closing(kafka.read_range(reader, *log, max(low.get(name, 0), done.get(log, 0)), high[name])) as rest:
+                if next(rest, None) is not None:
+                    return False
+        return bool(logs)
     finally:
         reader.close()
 

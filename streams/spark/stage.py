@@ -28,6 +28,7 @@ log = logs.get("spark")
 STOP_S = 30.0
 """How long a batch under way is waited for at the end, s."""
 _LOOK_S = 0.1
+_LOOK_AGAIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class SparkStage:
         return self.settings.spark.checkpoint or self.settings.data_path / "spark" / group
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
-        """Work until told to stop, or until nothing came for so long."""
+        """Work until told to stop, or until all is done that there is and nothing came for so long."""
         chosen = self.settings.spark
         ranges.prepare(self.settings)
         spark = self._given or session.start(chosen.master, chosen.memory, "run `tapewatch run engine`")
@@ -118,9 +119,11 @@ class SparkStage:
         self._moved = WALL.now()
         while not stop.is_set() and query.isActive:
             self.monitor.beat()
-            idle_ns = WALL.now() - self._moved
-            if until_idle_s and not self._busy.is_set() and self.totals.batches and idle_ns > until_idle_s * NANOS:
-                break
+            if until_idle_s and not self._busy.is_set() and WALL.now() - self._moved > until_idle_s * NANOS:
+                # Spark may take its time between batches.
+                if source.is_through(self.settings):
+                    break
+                stop.wait(_LOOK_AGAIN_S)
             stop.wait(_LOOK_S)
         until = WALL.now() + int(STOP_S * NANOS)
         while self._busy.is_set() and query.isActive and WALL.now() < until:

@@ -42,10 +42,14 @@ def test_job_writes_each_row_once_and_hands_over_to_a_live_engine(
     )
     mine = msgspec.structs.replace(of_group(settings, feed), spark=chosen)
     stage = SparkStage(mine, spark)
-    stage.run(threading.Event(), 1.0)
+    # Spark is longer than that between two batches: silence alone does not end the job.
+    stage.run(threading.Event(), 0.01)
     assert stage.totals.batches > 1
     assert stage.totals.transactions > stage.totals.batches
     assert in_parquet(tmp_path / "out", feed) == [driven(mine, feed, partition) for partition in range(PARTITIONS)]
+    again = SparkStage(mine, spark)
+    again.run(threading.Event(), 0.01)
+    assert again.totals.frames == 0
     go_on(settings, feed, 20, 3600 - 180, epoch=2)
     assert 0 < work(mine).totals.rows < stage.totals.rows
     found = verify_feed(mine, feed, quiet=True)
