@@ -3,12 +3,15 @@ its first 64 KiB.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tapewatch import frames, topics
 from tapewatch.rows import Rows
 
 KEPT_BYTES = 65_536
+NOWHERE = -1
+"""Origin partition and offset of what never became a record."""
 
 ENGINE, PRODUCER, POSTGRES, ELASTICSEARCH, CASES, NEWS = (
     "engine",
@@ -61,6 +64,13 @@ def of_record(origin: tuple[str, int, int], reason: str, detail: str, value: byt
         sha256=hashlib.sha256(data).hexdigest(),
     )
     return DeadLetter(topics.dead_letters(origin[0]), data[:KEPT_BYTES], headers)
+
+
+def of_input(topic: str, reason: str, where: str, raw: bytes, named: Mapping[str, str]) -> DeadLetter:
+    """What a producer refused on its way into a topic. where : it came from; named : further headers"""
+    letter = of_record((topic, NOWHERE, NOWHERE), reason, where, raw, PRODUCER)
+    more = [(name, text.encode("utf-8", "replace")) for name, text in named.items()]
+    return DeadLetter(letter.topic, letter.value, letter.headers + more)
 
 
 def of_row(origin: tuple[str, int, int], reason: str, rows: Rows, row: int) -> DeadLetter:

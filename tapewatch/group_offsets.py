@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from tapewatch.access import renewal
-from tapewatch.clock import NANOS, WALL
+from tapewatch import kafka
 
 PATIENCE_S = 30
 """How long a coordinator is waited for, s."""
@@ -42,15 +41,7 @@ def committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPar
     """
     if not places:
         return []
-    began = WALL.now()
-    while True:
-        try:
-            return list(consumer.committed(places, timeout=10))
-        except KafkaException as error:
-            cause, waited_s = error.args[0], (WALL.now() - began) / NANOS
-            if (not is_passing(cause) or waited_s > PATIENCE_S) and not renewal.may_pass(cause, waited_s):
-                raise
-            WALL.sleep(0.1)
+    return kafka.answered(lambda: list(consumer.committed(places, timeout=10)), is_passing, PATIENCE_S)
 
 
 def next_offsets(consumer: Consumer, logs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:

@@ -52,7 +52,7 @@ _NOT_READY = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
-    # What a client says to whom nobody has told the topic's leaders: of one that is new, or while it logs in anew.
+    # A client's own word on a topic that is being created while it asks.
     KafkaError._UNKNOWN_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
     # The connection to a leader that dies is taken down under a request that waits on it.
@@ -314,7 +314,7 @@ def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
     A new topic's leader may not know of its office yet, and a password may change: tried again for 15 s, and 5 s.
     """
     place = TopicPartition(topic, partition)
-    low, high = _patiently(lambda: reader.get_watermark_offsets(place, timeout=TIMEOUT_S))
+    low, high = answered(lambda: reader.get_watermark_offsets(place, timeout=TIMEOUT_S), _is_not_ready, TIMEOUT_S)
     return int(low), int(high)
 
 
@@ -331,21 +331,25 @@ def offsets_at(reader: Consumer, asked: Sequence[TopicPartition]) -> list[TopicP
                 raise KafkaException(each.error)
         return found
 
-    return _patiently(ask)
+    return answered(ask, _is_not_ready, TIMEOUT_S)
 
 
-def _patiently(ask: Callable[[], A]) -> A:
-    """The answer to a question about partitions, asked again while they, or we, are only being let in."""
+def _is_not_ready(error: KafkaError) -> bool:
+    return error.code() in _NOT_READY
+
+
+def answered(ask: Callable[[], A], passes: Callable[[KafkaError], bool], seconds: float) -> A:
+    """The answer to a question, asked again while what is said against it passes by itself, and while a password that
+    was changed is only on its way to the client. passes : whether an error does; seconds : how long it may
+    """
     began = WALL.now()
     while True:
         try:
             return ask()
         except KafkaException as error:
-            waited_s = (WALL.now() - began) / NANOS
-            not_ready = error.args[0].code() in _NOT_READY and waited_s < TIMEOUT_S
-            if not not_ready and not renewal.may_pass(error.args[0], waited_s):
+            cause, waited_s = error.args[0], (WALL.now() - began) / NANOS
+            if (waited_s > seconds or not passes(cause)) and not renewal.may_pass(cause, waited_s):
                 raise
-            renewal.look()
             WALL.sleep(0.05)
 
 

@@ -12,9 +12,6 @@ from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import Rows
 
-NOWHERE = -1
-"""Origin partition and offset of a message that was no record."""
-
 
 class AbortedError(TapewatchError):
     """The transaction did not happen: read the position again and go on from there."""
@@ -94,9 +91,5 @@ class Transaction:
 
 def refused_letter(topic: str, source: str, refused: RefusedMessage) -> DeadLetter:
     """A refused message as a dead letter of `topic`. It was no record: its origin has no offset, but says `where`."""
-    nowhere = (topic, NOWHERE, NOWHERE)
-    letter = dead_letters.of_record(nowhere, refused.reason, refused.where, refused.raw, dead_letters.PRODUCER)
     named = {"source": source, "where": refused.where[:500], "received": to_rfc3339(refused.received)}
-    return DeadLetter(
-        letter.topic, letter.value, letter.headers + [(name, text.encode()) for name, text in named.items()]
-    )
+    return dead_letters.of_input(topic, refused.reason, refused.where, refused.raw, named)

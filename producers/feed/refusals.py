@@ -13,17 +13,13 @@ from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.settings import Settings
 
-NOWHERE = -1
-"""Origin partition and offset of a line that never became a record."""
-
 _KEY = ("source", "file", "line", "reason")
 
 
 def line_letter(feed: str, reason: str, where: str, raw: bytes, named: Mapping[str, str]) -> DeadLetter:
     """What never became a record as a dead letter of kind `line`. named : further headers"""
-    letter = dead_letters.of_record((topics.market(feed), NOWHERE, NOWHERE), reason, where, raw, dead_letters.PRODUCER)
+    letter = dead_letters.of_input(topics.market(feed), reason, where, raw, named)
     headers = [("kind", b"line") if name == "kind" else (name, value) for name, value in letter.headers]
-    headers += [(name, text.encode("utf-8", "replace")) for name, text in named.items()]
     return DeadLetter(letter.topic, letter.value, headers)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
+from confluent_kafka import Consumer
+
 from streams import members
 from tapewatch import group_offsets, kafka
 from tapewatch.settings import Settings
@@ -27,30 +29,36 @@ def ends(settings: Settings, feeds: Sequence[str], low: bool = False) -> Offsets
     """
     reader = kafka.consumer(settings)
     try:
-        wanted = [re.compile(each) for each in members.subscribed(tuple(feeds))]
         return {
-            f"{topic}/{partition}": kafka.watermarks(reader, topic, partition)[0 if low else 1]
-            for topic, count in sorted(kafka.existing_topics(reader).items())
-            if any(each.match(topic) for each in wanted)
-            for partition in range(count)
+            f"{topic}/{partition}": at[0 if low else 1] for (topic, partition), at in _bounds(reader, feeds).items()
         }
     finally:
         reader.close()
 
 
+def _bounds(reader: Consumer, feeds: Sequence[str]) -> dict[tuple[str, int], tuple[int, int]]:
+    """First and next offset of each partition."""
+    wanted = [re.compile(each) for each in members.subscribed(tuple(feeds))]
+    return {
+        (topic, partition): kafka.watermarks(reader, topic, partition)
+        for topic, count in sorted(kafka.existing_topics(reader).items())
+        if any(each.match(topic) for each in wanted)
+        for partition in range(count)
+    }
+
+
 def is_through(settings: Settings) -> bool:
     """Whether the group has committed every record of the feeds' logs, of which there must be one at least."""
-    low, high = (ends(settings, settings.engine.feeds, first) for first in (True, False))
-    logs = {name: (name.rpartition("/")[0], int(name.rpartition("/")[2])) for name in high}
     reader = kafka.consumer(settings, settings.engine.group)
     try:
-        done = group_offsets.next_offsets(reader, logs.values())
-        for name, log in logs.items():
+        bounds = _bounds(reader, settings.engine.feeds)
+        done = group_offsets.next_offsets(reader, bounds)
+        for log, (low, high) in bounds.items():
             # What is left may be the marks of transactions alone.
-            with closing(kafka.read_range(reader, *log, max(low.get(name, 0), done.get(log, 0)), high[name])) as rest:
+            with closing(kafka.read_range(reader, *log, max(low, done.get(log, 0)), high)) as rest:
                 if next(rest, None) is not None:
                     return False
-        return bool(logs)
+        return bool(bounds)
     finally:
         reader.close()
 
