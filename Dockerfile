@@ -1,6 +1,6 @@
 # Two images of one source: `runtime` has no torch and no compiler, `training` adds what models are learned with.
-#   docker build --target runtime --tag tapewatch:0.1.0 .
-#   docker build --target training --tag tapewatch-training:0.1.0 .
+#   docker build --target runtime --tag tapewatch:0.2.0 .
+#   docker build --target training --tag tapewatch-training:0.2.0 .
 # Base image by version, every package by version and hash. See docs/deployment.md.
 ARG PYTHON=3.11.14-slim-bookworm
 

@@ -75,7 +75,7 @@ def trained(steps: int, seed: int) -> dict[str, Any]:
     def say(point: Progress) -> None:
         print(f"seed {seed}: step {point.steps:,}, return {point.episode_return:.1f}", file=sys.stderr, flush=True)
 
-    started = WALL.now()
+    started = WALL.elapsed()
     learner = DoubleDQN(replace(recipe(steps), seed=seed), CartPole(), "cpu")
     learner.learn(report=say, each=10_000)
     fresh, total = CartPole(), 0.0
@@ -94,7 +94,7 @@ def trained(steps: int, seed: int) -> dict[str, Any]:
         "least_return": float(np.min(returns)),
         "last_100_while_learning": learner.progress().episode_return,
         "episodes": learner.episodes,
-        "seconds": (WALL.now() - started) / NANOS,
+        "seconds": (WALL.elapsed() - started) / NANOS,
     }
 
 

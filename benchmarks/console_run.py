@@ -83,7 +83,7 @@ class LiveQuotes:
     def _run(self) -> None:
         places = {name: place for place, name in enumerate(self._shape.names)}
         parts = [np.array([places[name] for name in names]) for names in self._shape.by_partition()]
-        turn, due = 0, WALL.now()
+        turn, due = 0, WALL.elapsed()
         while not self._stop.is_set():
             for partition, codes in enumerate(parts):
                 chosen = codes[turn % SLICES :: SLICES]
@@ -92,7 +92,7 @@ class LiveQuotes:
                     self.rows += len(chosen)
             turn += 1
             due += int(self._pause_s * NANOS)
-            self._stop.wait(max(due - WALL.now(), 0) / NANOS)
+            self._stop.wait(max(due - WALL.elapsed(), 0) / NANOS)
 
     def _quotes(self, codes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Rows:
         """One quote of each, every price moved."""

@@ -120,11 +120,11 @@ def _watched(page: Any, console: Served, browser: list[Any], quotes: LiveQuotes,
     """Let the page run, and take processor time before and after."""
     pages = [each.pid for each in browser if "--type=renderer" in each.cmdline()]
     pids = [each.pid for each in browser]
-    begin, rows = WALL.now(), quotes.rows
+    begin, rows = WALL.elapsed(), quotes.rows
     before = {pid: cpu_seconds(pid) for pid in (console.pid, *pids)}
     page.wait_for_timeout(seconds * 1000)
     used = {pid: cpu_seconds(pid) - before[pid] for pid in before}
-    took = (WALL.now() - begin) / NANOS
+    took = (WALL.elapsed() - begin) / NANOS
     return TapeResult(
         instruments=INSTRUMENTS,
         updates_s=round((quotes.rows - rows) / took, 1),

@@ -89,9 +89,9 @@ class Drill:
 
     def timed(self, *words: str, idle_s: float = 0.0) -> float:
         """Seconds that a command takes, without those it waits for more at its end."""
-        begun = WALL.now()
+        begun = WALL.elapsed()
         self.tapewatch(*words)
-        return round((WALL.now() - begun) / NANOS - idle_s, 1)
+        return round((WALL.elapsed() - begun) / NANOS - idle_s, 1)
 
     def proved(self, store: str) -> str:
         """Every row of a store against the topics."""
@@ -195,7 +195,7 @@ def _policy(chosen: Settings, policy: str) -> None:
 def lose_kafka(site: Drill) -> tuple[Restored, Restored]:
     """The data folder copied, lost, and put back."""
     copy = site.data.parent / "copy"
-    begun = WALL.now()
+    begun = WALL.elapsed()
     site.tapewatch("down")
     shutil.copytree(site.data, copy, symlinks=True, ignore=_no_sockets)
     _owned_as(site.data, copy)
@@ -203,7 +203,7 @@ def lose_kafka(site: Drill) -> tuple[Restored, Restored]:
     copied = Restored("(the copy)", "`down`, copy of the data folder, `up`", _since(begun), "")
     site.tapewatch("down")
     shutil.rmtree(site.data)
-    begun = WALL.now()
+    begun = WALL.elapsed()
     shutil.copytree(copy, site.data, symlinks=True)
     _owned_as(copy, site.data)
     site.tapewatch("up", "--with", "elasticsearch")
@@ -225,7 +225,7 @@ def _owned_as(source: Path, target: Path) -> None:
 
 
 def _since(begun: int) -> float:
-    return round((WALL.now() - begun) / NANOS, 1)
+    return round((WALL.elapsed() - begun) / NANOS, 1)
 
 
 def _verified(site: Drill) -> str:

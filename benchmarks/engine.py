@@ -102,7 +102,7 @@ def bench(
     TapewatchError where a row is missing among the outputs.
     """
     config = DetectorConfig(watch=stages == ALL, policy=PolicySettings(on=stages != FEATURES))
-    begun, facts = WALL.now(), machine()
+    begun, facts = WALL.elapsed(), machine()
     policy = None if stages != POLICY or DDQN in registry.shipped() else stand_in()
     force = _in_force(config, policy)
     memory = Figure.of((bytes_per_instrument() for _ in range(runs)), 0) if len(sizes) > 1 else None
@@ -136,7 +136,7 @@ def bench(
         seed=seed,
         versions=versions(),
         machine=facts,
-        seconds=round((WALL.now() - begun) / NANOS, 1),
+        seconds=round((WALL.elapsed() - begun) / NANOS, 1),
     )
 
 
@@ -190,8 +190,8 @@ def drop_topic(client: AdminClient, topic: str) -> None:
     """Delete a topic, so that the next consumer group does not read it."""
     for future in client.delete_topics([topic], operation_timeout=15).values():
         future.result()
-    deadline = WALL.now() + 15 * NANOS
-    while topic in kafka.existing_topics(client) and WALL.now() < deadline:
+    deadline = WALL.elapsed() + 15 * NANOS
+    while topic in kafka.existing_topics(client) and WALL.elapsed() < deadline:
         WALL.sleep(0.05)
 
 

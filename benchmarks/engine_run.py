@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,37 +70,48 @@ def run_engine(settings: Settings, shape: Shape, group: str) -> Run:
     )
 
 
-def engine_process(settings: Settings, group: str, longest_s: float = LONGEST_S) -> tuple[dict[str, Any], int]:
-    """Start the engine, wait until it has been idle; its totals, and its resident memory at the end, bytes."""
+def engine_process(
+    settings: Settings, group: str, longest_s: float = LONGEST_S, memory: str = "VmRSS"
+) -> tuple[dict[str, Any], int]:
+    """Start the engine, wait until it has been idle; its totals, and its memory at the end, bytes.
+
+    memory : resident, or the most that ever was (VmHWM)
+    """
     words = command("run", "engine", "--instance", "bench", "--until-idle", str(IDLE_S), "--quiet", "--json")
-    variables = environment(as_engine(settings, group), ENGINE_GROUP=group)
-    process = subprocess.Popen(words, env=variables, cwd=settings.data, stdout=subprocess.PIPE)  # noqa: S603 - our own words
+    return process(words, environment(as_engine(settings, group), ENGINE_GROUP=group), settings.data, longest_s, memory)
+
+
+def process(
+    words: Sequence[str], variables: Mapping[str, str], folder: str, longest_s: float, memory: str
+) -> tuple[dict[str, Any], int]:
+    """A process that ends by itself: the document that it prints, and its memory at the end, bytes (see above)."""
+    begun = subprocess.Popen(words, env=variables, cwd=folder, stdout=subprocess.PIPE)  # noqa: S603 - our own words
     rss = 0
     deadline = time.monotonic() + longest_s
     try:
-        while process.poll() is None:
-            rss = resident_bytes(process.pid) or rss
+        while begun.poll() is None:
+            rss = resident_bytes(begun.pid, memory) or rss
             if time.monotonic() > deadline:
-                raise TapewatchError(f"the engine did not come to its end in {longest_s:.0f} s", "Give it fewer rows.")
+                raise TapewatchError(f"it did not come to its end in {longest_s:.0f} s", "Give it fewer rows.")
             WALL.sleep(0.05)
     finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(30)
-    output = process.stdout.read() if process.stdout else b""
-    if process.returncode != 0:
-        raise TapewatchError(f"the engine ended with {process.returncode}", "Its messages stand above.")
-    totals: dict[str, Any] = msgspec.json.decode(output)
-    return totals, rss
+        if begun.poll() is None:
+            begun.terminate()
+            begun.wait(30)
+    output = begun.stdout.read() if begun.stdout else b""
+    if begun.returncode != 0:
+        raise TapewatchError(f"it ended with {begun.returncode}", "Its messages stand above.")
+    told: dict[str, Any] = msgspec.json.decode(output)
+    return told, rss
 
 
-def resident_bytes(pid: int) -> int:
-    """Resident memory of a process, bytes; 0 where it has ended."""
+def resident_bytes(pid: int, memory: str = "VmRSS") -> int:
+    """Resident memory of a process, bytes; 0 where it has ended. memory : now, or the most that ever was (VmHWM)"""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), 0)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{memory}:")), 0)
 
 
 def ends(settings: Settings) -> Places:

@@ -74,9 +74,9 @@ def compared(series: Series, model: Model, restarts: int, seed: int = 0) -> dict
     random = np.random.default_rng(seed)
     log = records(series, random)
     places = set(random.integers(1, len(log), restarts).tolist())
-    begin = WALL.now()
+    begin = WALL.elapsed()
     values = [messages.decode(Prediction, value).value for value in streamed(log, model, places)]
-    middle = WALL.now()
+    middle = WALL.elapsed()
     ends = whole(series.at, APART[MINUTE])
     expected = returns(model, inputs.bars_of(series), ends)
     batch = [close * math.exp(value) for close, value in zip(series.close[ends - 1], expected, strict=True)]
@@ -85,7 +85,7 @@ def compared(series: Series, model: Model, restarts: int, seed: int = 0) -> dict
     return {
         "instrument": series.instrument, "minutes": len(series), "forecasts": len(batch), "records": len(log),
         "restarts": len(places), "differences": differing, "bought_or_sold": acted,
-        "stream_s": round((middle - begin) / NANOS, 2), "batch_s": round((WALL.now() - middle) / NANOS, 2),
+        "stream_s": round((middle - begin) / NANOS, 2), "batch_s": round((WALL.elapsed() - middle) / NANOS, 2),
         "model": model.hash, "units": model.units, "seed": seed,
     }  # fmt: skip
 

@@ -129,9 +129,9 @@ class Progress:
 
     def wait(self, wanted: int, has_failed: Callable[[], bool]) -> None:
         """Until it has worked on so many records. RuntimeError where it fails, or takes more than two minutes."""
-        deadline = WALL.now() + int(PATIENCE_S * NANOS)
+        deadline = WALL.elapsed() + int(PATIENCE_S * NANOS)
         while (reached := self.now()) < wanted:
-            if has_failed() or WALL.now() > deadline:
+            if has_failed() or WALL.elapsed() > deadline:
                 raise RuntimeError(f"the paper broker stands at {reached} of {wanted}")
             WALL.sleep(0.03)
 
@@ -142,7 +142,7 @@ class Progress:
 
 def run(settings: Settings, feed: str, kills: int, partitions: int = 4, seed: int = 1, command: str = "") -> Result:
     """Kill the broker so often, let it finish, and compare."""
-    own, chance, began = of_feed(settings, feed), np.random.default_rng(seed), WALL.now()
+    own, chance, began = of_feed(settings, feed), np.random.default_rng(seed), WALL.elapsed()
     log, done = PaperLog(own, feed, partitions, seed=seed), threading.Event()
     writing = threading.Thread(target=_write, args=(log, done))
     victim, progress = Victim(own), Progress(own, log)
@@ -174,7 +174,7 @@ def run(settings: Settings, feed: str, kills: int, partitions: int = 4, seed: in
         victim.end(signal.SIGTERM)
         progress.close()
         print(file=sys.stderr)
-    seconds = (WALL.now() - began) / NANOS
+    seconds = (WALL.elapsed() - began) / NANOS
     return _judged(own, log, Result(
         command, at_work, kills - at_work, round(seconds, 1), partitions, log.sequence * partitions, given, 0, {}, 0, 0,
         0, False, False,

@@ -78,7 +78,7 @@ def bench(
 
     TapewatchError where what was recovered does not stand where it should.
     """
-    begun, facts = WALL.now(), machine()
+    begun, facts = WALL.elapsed(), machine()
     warm_up()
     points: list[Point] = []
     with own_stack(settings) as own:
@@ -102,7 +102,7 @@ def bench(
         seed=seed,
         versions=versions(),
         machine=facts,
-        seconds=round((WALL.now() - begun) / NANOS, 1),
+        seconds=round((WALL.elapsed() - begun) / NANOS, 1),
     )
 
 
@@ -159,13 +159,13 @@ class Market:
         for partition, (pointers, _) in enumerate(held):
             target = self._offset(partition, WARM_S + log_s)
             rebuild = recovery.begin(self._topic, partition, target, pointers)
-            begun = WALL.now()
+            begun = WALL.elapsed()
             whole = rebuild.advance(0.0)
-            restored = WALL.now()
+            restored = WALL.elapsed()
             while not whole:
                 whole = rebuild.advance(1.0)
             restore += (restored - begun) / NANOS
-            replay += (WALL.now() - restored) / NANOS
+            replay += (WALL.elapsed() - restored) / NANOS
             if rebuild.task.next_offset != target:
                 raise TapewatchError("a recovery did not come to its target", "Run `make test`.")
         recovery.close()

@@ -89,12 +89,12 @@ def rehearse(
             course = Course(site, wishes, say)
             meter = Meter(site.settings, wishes.plan.partitions)
             course.warm_up(meter)
-            begun = WALL.now()
+            begun = WALL.elapsed()
             upgrade = Upgrade(site, trees[1], wishes.seconds, say)
             steps = list(upgrade.forward())
             if back:
                 steps += upgrade.engines(trees[0], "back")
-            seconds = (WALL.now() - begun) / NANOS
+            seconds = (WALL.elapsed() - begun) / NANOS
             gaps = meter.close()
             course.drain()
             course.rest()

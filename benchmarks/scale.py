@@ -90,7 +90,7 @@ def bench(
     share : of the usual number of rows; stages : one of benchmarks.engine.STAGES, without the policy's alone
     TapewatchError where a row is missing among the outputs.
     """
-    begun, facts = WALL.now(), machine()
+    begun, facts = WALL.elapsed(), machine()
     config = DetectorConfig(watch=stages == ALL, policy=PolicySettings(on=stages == ALL))
     shape = Shape.of(INSTRUMENTS, int(ROWS * share), PARTITIONS, seed)
     done: dict[int, list[Scaled]] = {count: [] for count in processes}
@@ -118,7 +118,7 @@ def bench(
         seed=seed,
         versions=versions(),
         machine=facts,
-        seconds=round((WALL.now() - begun) / NANOS, 1),
+        seconds=round((WALL.elapsed() - begun) / NANOS, 1),
     )
 
 

@@ -92,15 +92,15 @@ class Group:
 
     def await_assignment(self, partitions: int) -> None:
         """Wait until every process holds partitions, all of them together, and has for STEADY_S seconds."""
-        client, since = kafka.admin(self._settings), WALL.now()
-        deadline = WALL.now() + int(JOIN_S * NANOS)
-        while WALL.now() - since < STEADY_S * NANOS:
+        client, since = kafka.admin(self._settings), WALL.elapsed()
+        deadline = WALL.elapsed() + int(JOIN_S * NANOS)
+        while WALL.elapsed() - since < STEADY_S * NANOS:
             self._check()
             found = client.describe_consumer_groups([self._group])[self._group].result(15).members
             held = [len(each.assignment.topic_partitions) for each in found if each.assignment]
             if sum(held) != partitions or len(held) != len(self._processes) or not all(held):
-                since = WALL.now()
-            if WALL.now() > deadline:
+                since = WALL.elapsed()
+            if WALL.elapsed() > deadline:
                 raise TapewatchError(f"{len(held)} engines joined, holding {held}", "Its messages stand above.")
             WALL.sleep(0.1)
 
@@ -109,11 +109,11 @@ class Group:
         reader, topic = kafka.consumer(self._settings, self._group), topics.market(self._feed)
         count = kafka.existing_topics(kafka.admin(self._settings))[topic]
         places = [TopicPartition(topic, partition) for partition in range(count)]
-        deadline = WALL.now() + int(LONGEST_S * NANOS)
+        deadline = WALL.elapsed() + int(LONGEST_S * NANOS)
         try:
             while sum(max(each.offset, 0) for each in group_offsets.committed(reader, places)) < target:
                 self._check()
-                if WALL.now() > deadline:
+                if WALL.elapsed() > deadline:
                     raise TapewatchError(
                         f"the engines did not come to the end in {LONGEST_S:.0f} s", "Take fewer rows."
                     )

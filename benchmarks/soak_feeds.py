@@ -97,9 +97,9 @@ def _simulator(folder: Path) -> "subprocess.Popen[bytes]":
     words = ["-P", "-m", "producers.simulators", "--venue", "binance", "--symbols", str(SYMBOLS), "--rate", str(RATE)]
     with (folder / "simulator.out").open("wb") as out, (folder / "simulator.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, *words], stdout=out, stderr=log)  # noqa: S603
-    deadline = WALL.now() + 30 * NANOS
+    deadline = WALL.elapsed() + 30 * NANOS
     while not (folder / "simulator.out").read_text().endswith("\n"):
-        if process.poll() is not None or WALL.now() > deadline:
+        if process.poll() is not None or WALL.elapsed() > deadline:
             raise TapewatchError("the simulator did not start", (folder / "simulator.log").read_text()[-800:])
         WALL.sleep(0.1)
     return process
@@ -122,8 +122,8 @@ def _watch(
 ) -> dict[str, list[float]]:
     """Memory (MiB) and processor time (s) of the producer every ten seconds."""
     samples: dict[str, list[float]] = {"seconds": [], "memory_mib": [], "cpu_s": []}
-    begun = WALL.now()
-    while (seconds := (WALL.now() - begun) / NANOS) < minutes * 60:
+    begun = WALL.elapsed()
+    while (seconds := (WALL.elapsed() - begun) / NANOS) < minutes * 60:
         for name, process in (("producer", producer), ("simulator", simulator)):
             if process.poll() is not None:
                 raise TapewatchError(f"the {name} has ended", (folder / f"{name}.log").read_text()[-1500:])

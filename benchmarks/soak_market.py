@@ -185,9 +185,9 @@ def _started(settings: Settings, folder: Path, name: str, line: list[str]) -> "s
 def _watch(settings: Settings, folder: Path, watched: Watched, minutes: float) -> None:
     """Sample until the producer has come to its end."""
     servers = {name: pid for name, pid in Addresses.running(folder).pids.items() if name != "supervisor"}
-    begun, last = WALL.now(), -SAMPLE_S
+    begun, last = WALL.elapsed(), -SAMPLE_S
     while (code := watched.processes["producer"].poll()) is None:
-        seconds = (WALL.now() - begun) / NANOS
+        seconds = (WALL.elapsed() - begun) / NANOS
         if seconds > minutes * 60 + 300:
             raise TapewatchError("the producer did not come to its end", _tail(folder, "producer"))
         for name in ("engine", "sink"):
@@ -207,8 +207,8 @@ def _watch(settings: Settings, folder: Path, watched: Watched, minutes: float) -
 
 def _await_idle(watched: Watched) -> None:
     """Give engine and sink the time to take in what lies in the log."""
-    before, quiet, deadline = -1.0, 0, WALL.now() + DRAIN_S * NANOS
-    while quiet < 3 and WALL.now() < deadline:
+    before, quiet, deadline = -1.0, 0, WALL.elapsed() + DRAIN_S * NANOS
+    while quiet < 3 and WALL.elapsed() < deadline:
         WALL.sleep(1.0)
         now = cpu_seconds(watched.processes["engine"].pid)
         quiet = quiet + 1 if now - before < 0.2 else 0

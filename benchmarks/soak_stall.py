@@ -94,7 +94,7 @@ class Site:
     times: list[float] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
     samples: dict[str, list[float]] = field(default_factory=dict)
-    begun: int = field(default_factory=WALL.now)
+    begun: int = field(default_factory=WALL.elapsed)
 
     def start(self, name: str, *words: str) -> None:
         """Start one part; output and messages go into files of the data folder."""
@@ -105,18 +105,18 @@ class Site:
 
     def watch(self, phase: str, seconds: float) -> None:
         """Sample every process for so long; TapewatchError where one has ended before its time."""
-        until = WALL.now() + int(seconds * NANOS)
-        while WALL.now() < until:
+        until = WALL.elapsed() + int(seconds * NANOS)
+        while WALL.elapsed() < until:
             for name, process in self.processes.items():
                 if process.poll() is not None and not (name == "producer" and process.returncode == 0):
                     raise TapewatchError(f"the {name} has ended while: {phase}", self.tail(name))
-            self.times.append(round((WALL.now() - self.begun) / NANOS, 1))
+            self.times.append(round((WALL.elapsed() - self.begun) / NANOS, 1))
             self.phases.append(phase)
             for name, process in self.processes.items():
                 self.samples.setdefault(name, []).append(round(resident_bytes(process.pid) / 2**20, 1))
             now = {name: values[-1] for name, values in self.samples.items()}
             print(f"{self.times[-1]:7.0f} s  {phase:<8}  {now} MiB", file=sys.stderr)
-            WALL.sleep(min(SAMPLE_S, max((until - WALL.now()) / NANOS, 0.01)))
+            WALL.sleep(min(SAMPLE_S, max((until - WALL.elapsed()) / NANOS, 0.01)))
 
     def tail(self, name: str) -> str:
         """What a process said last."""
@@ -169,9 +169,9 @@ def run(settings: Settings, minutes: float) -> StallResult:
 
 def _await_work(site: Site) -> None:
     """Wait until rows of the market and features lie in PostgreSQL."""
-    deadline = WALL.now() + START_S * NANOS
+    deadline = WALL.elapsed() + START_S * NANOS
     while not all(_asked(site.settings, f"SELECT 1 FROM {table} LIMIT 1") for table in ("quotes", "features")):  # noqa: S608
-        if WALL.now() > deadline:
+        if WALL.elapsed() > deadline:
             raise TapewatchError(f"nothing lies in PostgreSQL after {START_S:.0f} s", site.tail("engine"))
         site.watch("starting", SAMPLE_S)
 
@@ -202,12 +202,12 @@ def _with_children(pid: int) -> list[int]:
 
 def _catch_up(site: Site) -> float:
     """Wait until the producer has ended and the sink has all there is; seconds."""
-    began, deadline = WALL.now(), WALL.now() + DRAIN_S * NANOS
+    began, deadline = WALL.elapsed(), WALL.elapsed() + DRAIN_S * NANOS
     while site.processes["producer"].poll() is None or _behind(site.settings):
-        if WALL.now() > deadline:
+        if WALL.elapsed() > deadline:
             raise TapewatchError(f"what was stalled is not caught up with in {DRAIN_S:.0f} s", site.tail("sink"))
         site.watch("catching", SAMPLE_S)
-    return (WALL.now() - began) / NANOS
+    return (WALL.elapsed() - began) / NANOS
 
 
 def _behind(settings: Settings) -> int:
@@ -240,8 +240,8 @@ def _rows_kept(settings: Settings) -> int:
 
 def _features_missing(settings: Settings, written: int) -> int:
     """Feature rows that the engine wrote and PostgreSQL has not, once the sink has had time for the last."""
-    deadline = WALL.now() + DRAIN_S * NANOS
-    while (left := written - _asked(settings, "SELECT count(*) FROM features")[0][0]) and WALL.now() < deadline:
+    deadline = WALL.elapsed() + DRAIN_S * NANOS
+    while (left := written - _asked(settings, "SELECT count(*) FROM features")[0][0]) and WALL.elapsed() < deadline:
         WALL.sleep(1.0)
     return int(left)
 

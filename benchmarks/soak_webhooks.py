@@ -88,17 +88,17 @@ class Killed:
     process: "subprocess.Popen[bytes] | None" = None
     draw: random.Random = field(default_factory=lambda: random.Random(11))  # noqa: S311 - when to kill is no secret
 
-    def step(self, now_ns: int) -> None:
+    def step(self, elapsed_ns: int) -> None:
         """Kill or start it where its time has come."""
-        if now_ns < self.turn_ns:
+        if elapsed_ns < self.turn_ns:
             return
         if self.process is None:
             self.process = self.start()
-            self.turn_ns = now_ns + int(self.lives_s * self.draw.uniform(0.5, 1.5) * NANOS)
+            self.turn_ns = elapsed_ns + int(self.lives_s * self.draw.uniform(0.5, 1.5) * NANOS)
         else:
             self.end()
             self.kills += 1
-            self.turn_ns = now_ns + int(self.down_s * NANOS)
+            self.turn_ns = elapsed_ns + int(self.down_s * NANOS)
 
     def keep(self) -> None:
         """See that it runs, to the end."""
@@ -125,9 +125,9 @@ def run(settings: Settings, minutes: float) -> WebhookResult:
     receiver = Killed(lambda: _receiver(folder, log, port, receiver.kills), RECEIVER_LIVES_S, RECEIVER_DOWN_S)
     try:
         sent = _publish(settings, minutes, (sink, receiver))
-        began = WALL.now()
+        began = WALL.elapsed()
         _drain(settings, (sink, receiver), len(sent))
-        drained_s = (WALL.now() - began) / NANOS
+        drained_s = (WALL.elapsed() - began) / NANOS
     finally:
         sink.end()
         receiver.end()
@@ -164,8 +164,8 @@ def _publish(settings: Settings, minutes: float, killed: tuple[Killed, ...]) -> 
     """Alerts at a steady rate, each instrument's revisions in order; what was sent."""
     producer = kafka.producer(settings, linger_ms=5)
     sent: set[tuple[str, int]] = set()
-    began = WALL.now()
-    while (now := WALL.now()) < began + int(minutes * 60 * NANOS):
+    began = WALL.elapsed()
+    while (now := WALL.elapsed()) < began + int(minutes * 60 * NANOS):
         for one in killed:
             one.step(now)
         while len(sent) < (now - began) / NANOS * ALERTS_PER_S:
@@ -204,8 +204,8 @@ def _drain(settings: Settings, killed: tuple[Killed, ...], sent: int) -> None:
     """Let both ends run until nothing waits; TapewatchError where that takes too long."""
     engine = sa.create_engine(settings.postgres_url(), poolclass=sa.NullPool)
     query = sa.text("SELECT count(*), count(*) FILTER (WHERE state IN ('queued', 'waiting')) FROM deliveries")
-    deadline = WALL.now() + int(DRAIN_S * NANOS)
-    while WALL.now() < deadline:
+    deadline = WALL.elapsed() + int(DRAIN_S * NANOS)
+    while WALL.elapsed() < deadline:
         for one in killed:
             one.keep()
         with engine.connect() as session:

@@ -91,8 +91,8 @@ class Upgrade:
             link.close()
 
     def _await(self, holds: Callable[[], bool], otherwise: str) -> None:
-        deadline = WALL.now() + int(READY_S * NANOS)
+        deadline = WALL.elapsed() + int(READY_S * NANOS)
         while not holds():
-            if WALL.now() > deadline:
+            if WALL.elapsed() > deadline:
                 raise TapewatchError(f"{otherwise} within {READY_S:.0f} s", f"See {self._site.logs}; --keep keeps it.")
             WALL.sleep(0.1)

@@ -27,7 +27,7 @@ _log = logs.get("console")
 
 
 def make_app(
-    services: Services, identify: Identify, routes: Sequence[Route], parts: dict[str, Part] | None = None
+    services: Services, identify: Identify, routes: Sequence[Route], parts: Mapping[str, Part] | None = None
 ) -> web.Application:
     """The application over services whose parts it starts and ends.
 
@@ -47,7 +47,7 @@ def make_app(
     return app
 
 
-async def _parts(app: web.Application, services: Services, parts: dict[str, Part]) -> AsyncIterator[None]:
+async def _parts(app: web.Application, services: Services, parts: Mapping[str, Part]) -> AsyncIterator[None]:
     async with services.running(parts):
         yield
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from confluent_kafka import Consumer, Producer
 
 from tapewatch import kafka, messages, topics
-from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.errors import ContractError
 from tapewatch.messages import Label
 from tapewatch.settings import Settings
 
@@ -34,9 +34,9 @@ class LabelLog:
             if self._producer is None:
                 kafka.create_topics(self._settings, topics.case_topics(self._settings.topics))
                 self._producer = kafka.producer(self._settings, linger_ms=0)
-            self._producer.produce(topics.LABELS, messages.encode(label), label.subject.encode())
-            if self._producer.flush(kafka.TIMEOUT_S):
-                raise TapewatchError("the label was not acknowledged", "Run `tapewatch status`, then try again.")
+            sent = kafka.Deliveries(self._producer)
+            sent.send(topics.LABELS, messages.encode(label), label.subject.encode())
+            sent.settle(kafka.TIMEOUT_S)
 
     def close(self) -> None:
         """Give the clients back."""

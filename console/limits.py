@@ -19,12 +19,13 @@ class Rates:
 
     def take(self, caller: str, per_minute: int) -> None:
         """Count one request; RefusedError 429 where the bucket is empty."""
-        now = self._clock.now()
-        left, last = self._buckets.pop(caller, (float(per_minute), now))
-        left = min(float(per_minute), left + (now - last) / NANOS * per_minute / 60.0)
+        elapsed = self._clock.elapsed()
+        left, last = self._buckets.pop(caller, (float(per_minute), elapsed))
+        left = min(float(per_minute), left + (elapsed - last) / NANOS * per_minute / 60.0)
         if len(self._buckets) >= MOST_CALLERS:
             del self._buckets[next(iter(self._buckets))]
-        self._buckets[caller] = (max(left - 1.0, 0.0), now)
+        # Whoever is refused pays nothing: what has come together stays, however often he asks.
+        self._buckets[caller] = (left - 1.0 if left >= 1.0 else left, elapsed)
         if left < 1.0:
             raise RefusedError(429, "too many requests", "Wait a moment.")
 

@@ -26,9 +26,9 @@ class Models:
         """The JSON document of `tapewatch models list`."""
         async with self._turn:
             at, document = self._listed
-            if not document or WALL.now() - at > KEPT_S * NANOS:
+            if not document or WALL.elapsed() - at > KEPT_S * NANOS:
                 document = await self._run("list", "--json")
-                self._listed = (WALL.now(), document)
+                self._listed = (WALL.elapsed(), document)
             return document
 
     async def card(self, content: str) -> str:

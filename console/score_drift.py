@@ -76,10 +76,10 @@ class ScoreDrift:
         """The drift over the newest blocks. step_s : 0 chooses the coarsest cut that gives ten blocks"""
         async with self._turn:
             at, found = self._kept.get((step_s, blocks), (0, Drift(step_s, 0.0, [])))
-            if at and WALL.now() - at < KEPT_S * NANOS:
+            if at and WALL.elapsed() - at < KEPT_S * NANOS:
                 return found
             found = await self._measure(step_s, blocks)
-            self._kept = {(step_s, blocks): (WALL.now(), found)}
+            self._kept = {(step_s, blocks): (WALL.elapsed(), found)}
             return found
 
     async def _measure(self, step_s: int, blocks: int) -> Drift:

@@ -1,7 +1,7 @@
 """What the handlers work with: settings, database, audit log, clock; parts that must be started and ended."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -51,7 +51,7 @@ class Services:
         self.monitor = Monitor("console", self.settings)
 
     @asynccontextmanager
-    async def running(self, wanted: dict[str, Part]) -> AsyncIterator["Services"]:
+    async def running(self, wanted: Mapping[str, Part]) -> AsyncIterator["Services"]:
         """Start the parts, and end them in the opposite order."""
         async with AsyncExitStack() as stack:
             for name, part in wanted.items():

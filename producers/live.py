@@ -15,7 +15,7 @@ from producers.feed.mischief import Mischief
 from producers.keeping import Before, before, gap_row, note_left_out
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch import generations
-from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.clock import NANOS, WALL, Clock, SteadyClock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.monitoring import Monitor
@@ -115,9 +115,9 @@ def run_synthetic(
     _warm_up(show)
     if show.await_engine:
         await_engine(settings, show.feed, show.partitions, stop)
-    begun = clock.now()
+    begun, begun_ns = clock.elapsed(), clock.now()
     tail = read_tail(settings, show.feed)
-    start_ns = (begun // NANOS - show.back_date_s) * NANOS
+    start_ns = (begun_ns // NANOS - show.back_date_s) * NANOS
     told = before(show.record, show.feed, _described(show), show.resume) if show.record else None
     if told is not None:
         start_ns = told.started_ns
@@ -131,7 +131,7 @@ def run_synthetic(
         say(f"market.{show.feed} exists with {partitions} partitions; using these, not {show.partitions}")
     ids = [instrument.id for instrument in market.instruments]
     producer = feed_producer(settings, linger_ms=1)
-    epoch = max(tail.next_epoch(_SOURCE, begun), told.epoch + 1 if told else 0)
+    epoch = max(tail.next_epoch(_SOURCE, begun_ns), told.epoch + 1 if told else 0)
     record = SentRecord(show.record) if show.record else None
     if record is not None:
         done_ns = told.done_ns if told else 0
@@ -147,7 +147,7 @@ def run_synthetic(
         if record is not None:
             runner.keep(record, told)
         runner.run(stop)
-    return runner.summary((clock.now() - begun) / NANOS)
+    return runner.summary((clock.elapsed() - begun) / NANOS)
 
 
 def _described(show: Show) -> dict[str, Any]:
@@ -199,13 +199,13 @@ class Runner:
         mischief: Mischief | None = None,
     ) -> None:
         self._told, self._beat = told, beat
-        self._show, self._market, self._live, self._clock = show, market, live, clock
+        self._show, self._market, self._live, self._clock = show, market, live, SteadyClock(clock)
         self._rate, self._say, self._mischief = rate, say, mischief
         self._start_ns = self._sent_ns = start_ns
-        self._begun = clock.now()
+        self._begun = clock.elapsed()
         self._followed_ns = 0
         self._caught_up_s = 0.0
-        self._worst_behind = self._said_behind = 0
+        self._worst_behind = self._say_behind_at = 0
         self._labels: list[Label] = []
         self._record: SentRecord | None = None
         self._before: Before | None = None
@@ -275,25 +275,25 @@ class Runner:
         """Look at the clock after a chunk: met, kept up with, or fallen behind."""
         if self._record is not None:
             self._record.sync()
-        now = self._clock.now()
-        behind = now - chunk.end_ns
+        elapsed = self._clock.elapsed()
+        behind = self._clock.now() - chunk.end_ns
         if not self._followed_ns and behind < NANOS:
             self._followed_ns = chunk.end_ns
-            self._caught_up_s = (now - self._begun) / NANOS
+            self._caught_up_s = (elapsed - self._begun) / NANOS
             past = (chunk.end_ns - self._start_ns) // NANOS
             self._say(f"{past} s of market sent in {self._caught_up_s:.1f} s; following the clock")
         elif self._followed_ns:
-            self._keep_up(now, behind)
+            self._keep_up(elapsed, behind)
         if self._followed_ns:
             self._write_labels()
         if self._rate is not None:
             self._rate.tick(self._sent_ns, behind if self._followed_ns else 0)
 
-    def _keep_up(self, now: int, behind: int) -> None:
+    def _keep_up(self, elapsed: int, behind: int) -> None:
         """Say it, every few seconds, where simulation cannot keep up; nothing is left out."""
         self._worst_behind = max(self._worst_behind, behind)
-        if behind > BEHIND_S * NANOS and now - self._said_behind > 5 * NANOS:
-            self._said_behind = now
+        if behind > BEHIND_S * NANOS and elapsed >= self._say_behind_at:
+            self._say_behind_at = elapsed + 5 * NANOS
             self._say(f"simulation is {behind / NANOS:.1f} s behind the clock; catching up, nothing is left out")
 
     def _write_labels(self) -> None:

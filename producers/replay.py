@@ -116,7 +116,7 @@ def replay(
     producer = feed_producer(settings, linger_ms=5)
     ids = [instrument.id for instrument in recording.instruments]
     writer = FeedWriter(producer, name, source_name(recording), _EPOCH, count, ids, clock)
-    started = clock.now()
+    started = clock.elapsed()
     with Monitor("producer", settings) as monitor:
         watching.show(monitor, lambda: writer)
         monitor.ready()
@@ -124,7 +124,7 @@ def replay(
         complete = run.send(recording)
         writer.flush()
     letters = send_refusals(settings, name, writer.source, recording.report.refused)
-    return _summary(recording, run, complete, letters, (clock.now() - started) / NANOS)
+    return _summary(recording, run, complete, letters, (clock.elapsed() - started) / NANOS)
 
 
 class Replay:
@@ -176,7 +176,7 @@ class Replay:
 
     def _begin(self, first_ns: int) -> None:
         """Refuse a feed whose log is ahead of the recording: every row would be refused as late."""
-        self.first_ns, self._start_ns = first_ns, self._clock.now()
+        self.first_ns, self._start_ns = first_ns, self._clock.elapsed()
         others = set(self._tail.epochs) - {self.writer.source}
         if others and self._tail.newest_ns >= first_ns:
             raise TapewatchError(
@@ -188,7 +188,7 @@ class Replay:
     def _wait(self, due_ns: int) -> bool:
         """Wait until recorded time has come so far; False where the replay was stopped meanwhile."""
         due = self._start_ns + int((due_ns - self.first_ns) / self.speed)
-        while (left := due - self._clock.now()) > 0:
+        while (left := due - self._clock.elapsed()) > 0:
             if self._stop.is_set():
                 return False
             self._beat()

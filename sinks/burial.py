@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from confluent_kafka import KafkaError, KafkaException
-
 from tapewatch import kafka
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.settings import Settings
@@ -19,13 +17,13 @@ class DeadLetterTopics:
         self._known: set[str] = set()
 
     def send(self, letters: Sequence[DeadLetter]) -> None:
-        """Send; KafkaException where they are not acknowledged in 30 s."""
+        """Send; DeliveryError where the broker does not take one, or not in 30 s."""
         if not letters:
             return
         missing = {letter.topic for letter in letters} - self._known
         kafka.create_topics(self._settings, [dead_letter_topic(name) for name in sorted(missing)])
         self._known |= missing
+        sent = kafka.Deliveries(self._producer)
         for letter in letters:
-            kafka.enqueue(self._producer, letter.topic, letter.value, headers=letter.headers)
-        if self._producer.flush(30):
-            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))
+            sent.send(letter.topic, letter.value, headers=letter.headers)
+        sent.settle()

@@ -5,7 +5,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapewatch import group_offsets, kafka, logs
+from tapewatch import group_offsets, kafka, logs, topic_ids
 from tapewatch.dlq.retry import Retried
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
@@ -36,7 +36,7 @@ class Reader:
     """A consumer without a group's help: whoever reads says where to read on.
 
     group : under which it is known, and keeps positions where it is asked to; is_wanted : which topics it reads
-    told : given librdkafka's statistics every second
+    told : given librdkafka's statistics every second; anew : what to do about a topic that was made anew, a hint
     """
 
     def __init__(
@@ -44,19 +44,24 @@ class Reader:
         settings: Settings,
         group: str,
         is_wanted: Callable[[str], bool],
+        anew: str,
         told: Callable[[str], None] | None = None,
     ) -> None:
-        self._settings, self._group, self._told = settings, group, told
+        self._settings, self._group, self._anew, self._told = settings, group, anew, told
         self._consumer = self._client()
         self._is_wanted = is_wanted
         self._linger_s = settings.sink.linger_ms / 1000
         self._assigned: dict[Log, int] = {}
+        self._ids: dict[str, str] = {}
         self._ends = Ends()
 
-    def restart(self, next_offsets: Mapping[Log, int]) -> None:
+    def restart(self, next_offsets: Mapping[Log, int], ids: dict[str, str]) -> None:
         """Forget what was read ahead and read on from these offsets, with a new client: one that was told of no broker
         while the only one stood still never asks again (librdkafka issue 5301).
+
+        ids : of the topics that the offsets are of, as far as they are known; `discover` adds the others
         """
+        self._ids = ids
         self._consumer.close()
         self._consumer = self._client()
         self._assigned.clear()
@@ -71,7 +76,9 @@ class Reader:
         )
 
     def discover(self, next_offsets: Mapping[Log, int]) -> None:
-        """Take up topics and partitions that have appeared. KafkaException where the broker does not answer."""
+        """Take up topics and partitions that have appeared. KafkaException where the broker does not answer;
+        TopicRecreatedError where a topic is not the one that the offsets are of.
+        """
         found = self._consumer.list_topics(timeout=kafka.TIMEOUT_S).topics
         logs_there = {
             (name, number) for name, topic in found.items() if self._is_wanted(name) for number in topic.partitions
@@ -79,7 +86,10 @@ class Reader:
         fresh = sorted(logs_there - self._assigned.keys())
         if not fresh:
             return
+        there = topic_ids.present(kafka.admin(self._settings), {topic for topic, _ in fresh})
+        topic_ids.check(self._ids, there, self._group, self._anew)
         starts = {log: self._start(log, next_offsets.get(log)) for log in fresh}
+        self._ids.update(there)
         self._consumer.incremental_assign([TopicPartition(*log, start) for log, start in starts.items()])
         self._assigned.update(starts)
 
@@ -125,17 +135,26 @@ class Reader:
                 behind += max(high - (position.offset if position.offset >= 0 else max(low, 0)), 0)
         return behind
 
-    def kept(self) -> dict[Log, int]:
-        """Where the group stands: next offset by log, of the wanted topics."""
+    def kept(self) -> tuple[dict[Log, int], dict[str, str]]:
+        """Where the group stands: next offset by log, of the wanted topics, and the ids of those as it knows them."""
         found = self._consumer.list_topics(timeout=kafka.TIMEOUT_S).topics
         logs_there = [
-            (name, number) for name, topic in found.items() if self._is_wanted(name) for number in topic.partitions
+            TopicPartition(name, number)
+            for name, topic in found.items()
+            if self._is_wanted(name)
+            for number in topic.partitions
         ]
-        return group_offsets.next_offsets(self._consumer, logs_there)
+        places = [each for each in group_offsets.committed(self._consumer, logs_there) if each.offset >= 0]
+        ids = {each.topic: each.metadata for each in places if each.metadata}
+        return {(each.topic, each.partition): int(each.offset) for each in places}, ids
 
     def keep(self, next_offsets: Mapping[Log, int]) -> None:
-        """Let the group stand at these offsets. KafkaException where the broker does not take them."""
-        places = [TopicPartition(*log, offset) for log, offset in next_offsets.items()]
+        """Let the group stand at these offsets, with the topics' ids. KafkaException where the broker does not take
+        them.
+        """
+        places = [
+            TopicPartition(*log, offset, metadata=self._ids.get(log[0], "")) for log, offset in next_offsets.items()
+        ]
         if places:
             self._consumer.commit(offsets=places, asynchronous=False)
 

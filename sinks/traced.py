@@ -8,12 +8,12 @@ from tapewatch.clock import WALL
 from tapewatch.tracing import Named, Step, Tracer
 
 
-def stored(tracer: Tracer, name: str, alerts: Iterable[bytes], began_ns: int) -> None:
-    """Name : of the store's span; alerts : JSON; what is none was refused, and is no span"""
+def stored(tracer: Tracer, name: str, alerts: Iterable[bytes], took_ns: int) -> None:
+    """Name : of the store's span, which ends now; alerts : JSON; what is none was refused, and is no span"""
     done = WALL.now()
     for value in alerts:
         try:
             alert = msgspec.json.decode(value, type=Named)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-        tracer.send(Step(name, alert.id, alert.revision, began_ns, done, "CONSUMER", alert.attributes))
+        tracer.send(Step(name, alert.id, alert.revision, done - took_ns, done, "CONSUMER", alert.attributes))

@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from tapewatch import group_offsets, kafka, topics
+from tapewatch import kafka, topics
 from tapewatch.access.login import explained
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -89,13 +89,13 @@ def has_twin(settings: Settings, group: str, instance: str, own: str) -> bool:
     coordinator takes its next heartbeat for a stranger's: then the place is still kept for the old id, or nobody's.
     KafkaException where no coordinator answers.
     """
-    client, deadline = kafka.admin(settings), WALL.now() + FOUND_S * NANOS
+    client, deadline = kafka.admin(settings), WALL.elapsed() + FOUND_S * NANOS
     while True:
         try:
             found = client.describe_consumer_groups([group], request_timeout=10)[group].result().members
             return any(each.group_instance_id == instance and each.member_id != own for each in found)
         except KafkaException as error:
-            if not group_offsets.is_passing(error.args[0]) or WALL.now() > deadline:
+            if not kafka.is_passing(error.args[0]) or WALL.elapsed() > deadline:
                 raise
             WALL.sleep(0.2)
 
@@ -149,14 +149,25 @@ class Writer:
     producer : the one to write with, until the next `abort`
     """
 
-    def __init__(self, make: Callable[[], Producer]) -> None:
-        """Fences whoever had the name. make : a producer under it"""
-        self._make = make
+    def __init__(self, make: Callable[[], Producer], has_twin: Callable[[], bool] | None = None) -> None:
+        """Fences whoever had the name. make : a producer under it; has_twin : asked where a producer is of no more use,
+        whether another process has the name now (None: whoever has it later is the right one, and this process ends)
+        """
+        self._make, self._has_twin = make, has_twin
         self.producer = self._new()
 
     def abort(self, error: KafkaException, log: Log) -> None:
-        """Abort the open transaction. A fatal error is raised: it ends the process."""
-        abort(self.producer, error, log)
+        """Abort the open transaction. A producer that the broker has fenced, because its transaction took too long on a
+        machine that stood still, has a successor; PlaceLostError where another process has the name.
+        """
+        try:
+            abort(self.producer, error, log)
+        except KafkaException as failure:
+            if self._has_twin is None:
+                raise
+            if self._has_twin():
+                raise replaced(failure.args[0]) from failure
+            log.warning("the producer is of no more use, another takes its place", error=str(failure.args[0]))
         self.producer = self._new()
 
     def _new(self) -> Producer:
@@ -194,13 +205,19 @@ class Membership:
     ) -> None:
         self._consumer, self._names, self._take_up, self._put_down = consumer, names, take_up, put_down
         self._joined = self._joined_again = False
+        self._pending: list[TopicPartition] | None = None
         self.member_id = ""
         self._subscribe(names)
 
     def settle_in(self) -> None:
-        """Call it before every poll. A static member that comes back is handed its last assignment, which lacks the
-        feeds made since: it is not worked on, and a changed subscription makes the group assign anew.
+        """Call it before every poll: it takes up what the group gave in the last one.
+
+        A static member that comes back is handed its last assignment, which lacks the feeds made since: it is not
+        worked on, and a changed subscription makes the group assign anew.
         """
+        if self._pending is not None:
+            places, self._pending = self._pending, None
+            self._take_up(self._consumer, places)
         if self._joined and not self._joined_again:
             self._joined_again = True
             self._subscribe([*self._names, NO_TOPIC])
@@ -209,12 +226,14 @@ class Membership:
         self._consumer.subscribe(names, on_assign=self._given, on_revoke=self._taken, on_lost=self._taken)
 
     def _given(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        """Not taken up within the poll: a client that is asked in there ends the process (an assertion in its C code)
+        if the same poll has one more thing to tell.
+        """
         self.member_id = consumer.memberid() or self.member_id
-        if not self._joined:
-            self._joined = True
-            consumer.assign([])
-            return
-        self._take_up(consumer, places)
+        consumer.assign([])
+        self._pending = places if self._joined else None
+        self._joined = True
 
     def _taken(self, _: Consumer, __: list[TopicPartition]) -> None:
+        self._pending = None
         self._put_down()

@@ -15,6 +15,7 @@ from tapewatch.clock import LATEST_NS
 from tapewatch.errors import ContractError
 from tapewatch.frames import Decoder, FrameHeaders, Headers, View
 from tapewatch.instruments import is_instrument_id
+from tapewatch.partitioner import partition_for
 from tapewatch.rows import EVERY_INSTRUMENT
 
 CONTROL_SOURCE = "control"
@@ -26,6 +27,8 @@ ASIDE = {CONTROL_SOURCE: checks.CONTROL, REPLAY_SOURCE: checks.REPLAY}
 MAX_INSTRUMENTS = 1_000_000
 CACHE_BYTES = 32 * 1024 * 1024
 """Dictionaries a partition remembers at most."""
+FRAME_NS = 1_000
+"""The time that a writer takes for a frame of a partition at least, ns."""
 WINDOW = 63
 """A frame is still awaited while at most so many later ones of its source have come; then it counts as seen."""
 
@@ -36,8 +39,12 @@ class KnowsInstruments(Protocol):
     def kind(self, instrument: str, appended_ns: int) -> str | None:
         """Class of an id as it was registered when the broker appended a record, UTC ns; None where it was not yet.
 
-        The answer has to be the same whenever it is asked.
+        The answer has to be the same whenever it is asked: UnansweredError where there is none.
         """
+        ...
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a market topic has; 0 where rows of every instrument count in each."""
         ...
 
 
@@ -69,10 +76,11 @@ class Admission:
     A source named CLOSES among them closes the partition: behind its frame only more of its own count.
     A frame that a later one of its source has overtaken is no repeat: it is taken where it lies in the log, and rows
     of a second that is over are late.
+    topic, partition : whose rows count are those of the instruments that lie there; of all where no topic is named
     """
 
-    def __init__(self, registry: KnowsInstruments) -> None:
-        self._registry = registry
+    def __init__(self, registry: KnowsInstruments, topic: str = "", partition: int = 0) -> None:
+        self._registry, self._topic, self._partition = registry, topic, partition
         self._decoder = Decoder()
         self._cache: dict[bytes, npt.NDArray[np.int32]] = {}
         self._cached_bytes = 0
@@ -91,6 +99,7 @@ class Admission:
         if not value:
             raise ContractError("unreadable", "an empty record")
         known = FrameHeaders.from_kafka(headers)
+        _refuse_absurd(known, appended_ns)
         if self._is_repeat(known):
             return None
         if CLOSES in self.sources and known.source != CLOSES:
@@ -162,6 +171,9 @@ class Admission:
             return checks.EVERY
         if not is_instrument_id(name):
             return checks.MALFORMED
+        partitions = self._registry.partitions(self._topic) if self._topic else 0
+        if partitions and partition_for(name, partitions) != self._partition:
+            return checks.MISPLACED
         if len(self.names) >= MAX_INSTRUMENTS or self._registry.kind(name, appended_ns) is None:
             return checks.UNREGISTERED
         self._slot_of[name] = len(self.names)
@@ -187,3 +199,14 @@ class Admission:
         self.missing = dict(missing or {})
         self.clock[0] = clock
         self._cache.clear()
+
+
+def _refuse_absurd(known: FrameHeaders, appended_ns: int) -> None:
+    """An epoch is the time at which its writer began, and nobody writes a million frames a second: what lies beyond
+    would make all that the source writes afterwards repeats.
+    """
+    latest = appended_ns + checks.MAX_SKEW_NS
+    if known.epoch > latest:
+        raise ContractError("absurd_epoch", f"epoch {known.epoch} of {known.source!r} lies ahead of the broker's time")
+    if known.sequence > (latest - known.epoch) // FRAME_NS:
+        raise ContractError("absurd_sequence", f"{known.source!r} wrote no {known.sequence} frames in this epoch")

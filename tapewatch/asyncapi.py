@@ -57,13 +57,16 @@ _DEAD_LETTER_HEADERS = {
     "origin_topic": "topic it was read from",
     "origin_partition": "decimal; partition it was read from",
     "origin_offset": "decimal; offset of the record",
-    "kind": "row: one row of a frame; record: the record as a whole",
+    "kind": "row: one row of a frame; rows: several of one frame, of one reason; record: the record as a whole",
     "refused_by": "who refused it: engine, producer, postgres, elasticsearch, cases or news; absent in older letters",
-    "row": "decimal; the row within its frame (kind row)",
-    "type": "row type (kind row)",
+    "row": "decimal; the row within its frame, of several the first (kinds row and rows)",
+    "rows": "decimal; how many rows (kind rows)",
+    "type": "row type (kinds row and rows)",
     "detail": "the reason in words (kind record)",
-    "bytes": "decimal; size of the whole record (kind record)",
-    "sha256": "hex; hash of the whole record (kind record)",
+    "bytes": "decimal; size of the whole record; of rows, where they are not kept whole, of their frame",
+    "sha256": "hex; hash of the whole record, or of that frame",
+    "last_offset": "decimal; of a batch that cannot be unpacked (reason unreadable_batch), whose bytes the value holds",
+    "codec": "by which that batch is packed",
 }
 
 _RETRY_HEADERS = {

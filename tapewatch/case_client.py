@@ -169,10 +169,6 @@ def _answer(value: bytes | None) -> CaseAnswer | None:
 
 def _write(producer: Producer, order: CaseCommand) -> None:
     """The command into its topic, acknowledged."""
-    acknowledged = threading.Event()
-    producer.produce(
-        topics.CASE_COMMANDS, messages.encode(order), (order.case or order.id).encode(), 0,
-        on_delivery=lambda error, _: None if error else acknowledged.set(),
-    )  # fmt: skip
-    if producer.flush(kafka.TIMEOUT_S) or not acknowledged.is_set():
-        raise TapewatchError("the command was not acknowledged", "Run `tapewatch status`; then give it again.")
+    sent = kafka.Deliveries(producer)
+    sent.send(topics.CASE_COMMANDS, messages.encode(order), (order.case or order.id).encode(), partition=0)
+    sent.settle(kafka.TIMEOUT_S)

@@ -39,6 +39,7 @@ class Reason(IntEnum):
     ABSURD_TS_RECV = 13
     SEALED = 14
     EARLY = 15
+    WRONG_PARTITION = 16
 
     @property
     def label(self) -> str:
@@ -46,8 +47,8 @@ class Reason(IntEnum):
         return self.name.lower()
 
 
-UNREGISTERED, MALFORMED, EVERY = -1, -2, -3
-"""Slots of dictionary entries that are not registered, not well-formed, or `*`."""
+UNREGISTERED, MALFORMED, EVERY, MISPLACED = -1, -2, -3, -4
+"""Slots of dictionary entries that are not registered, not well-formed, `*`, or another partition's."""
 
 FEED, CONTROL, REPLAY = 0, 1, 2
 """Who wrote a frame: the feed's writer; whoever changes what is in force; a replay of dead letters."""
@@ -80,6 +81,7 @@ _LAST_CONDITION = int(Condition.LATE)
     _TS_RECV,
     _SEALED,
     _EARLY,
+    _WRONG_PARTITION,
 ) = (int(reason) for reason in list(Reason)[1:])
 LEVELS = BOOK_LEVELS
 
@@ -245,6 +247,8 @@ def check(
             reason = _MALFORMED
         elif slot == UNREGISTERED:
             reason = _UNREGISTERED
+        elif slot == MISPLACED:
+            reason = _WRONG_PARTITION
         elif reason == 0:
             if ts_recv[row] <= 0 or ts_recv[row] > latest:
                 reason = _TS_RECV

@@ -201,7 +201,8 @@ class Stream(Generic[M]):
         """The last message is done, as if the loop had asked for the next: to be called before leaving the loop."""
         record, self._current = self._current, None
         if record is not None and self._group:
-            self._consumer.store_offsets(record)
+            behind = TopicPartition(record.topic(), record.partition(), record.offset() + 1)
+            self._consumer.store_offsets(offsets=[behind])
 
     def stop(self) -> None:
         """End the loop at its next turn, from any thread."""

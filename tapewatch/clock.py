@@ -1,7 +1,10 @@
-"""The one clock. Nothing else in the project reads the wall clock, so that tests and replays can set it."""
+"""The one clock. Nothing else in the project reads the wall clock, so that tests and replays can set it.
+
+`now` is data: it stands in records and rows, and is compared with what stands there. It may be set back by an hour, so
+what has passed, what is due and how long something took are told by `elapsed` (tests/unit/test_wall_time.py).
+"""
 
 import time
-from collections.abc import Callable
 from typing import Protocol
 
 NANOS = 1_000_000_000
@@ -17,6 +20,10 @@ class Clock(Protocol):
         """UTC nanoseconds since the epoch."""
         ...
 
+    def elapsed(self) -> int:
+        """Nanoseconds since any moment; nobody sets them."""
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Wait that long."""
         ...
@@ -29,6 +36,10 @@ class WallClock:
         """UTC nanoseconds since the epoch."""
         return time.time_ns()
 
+    def elapsed(self) -> int:
+        """Nanoseconds since any moment; nobody sets them."""
+        return time.monotonic_ns()
+
     def sleep(self, seconds: float) -> None:
         """Wait that long."""
         time.sleep(max(0.0, seconds))
@@ -38,31 +49,37 @@ class ManualClock:
     """A clock that moves only when told to, for tests."""
 
     def __init__(self, start: int = 0) -> None:
-        self._now = start
+        self._elapsed, self._set = start, 0
 
     def now(self) -> int:
         """UTC nanoseconds since the epoch."""
-        return self._now
+        return self._elapsed + self._set
+
+    def elapsed(self) -> int:
+        """Nanoseconds since the epoch, had nobody set the clock."""
+        return self._elapsed
 
     def sleep(self, seconds: float) -> None:
         """Move the clock on without waiting."""
-        self._now += int(seconds * NANOS)
+        self._elapsed += int(seconds * NANOS)
+
+    def set(self, seconds: float) -> None:
+        """Set the clock on, or back where that is negative; no time passes."""
+        self._set += int(seconds * NANOS)
 
 
 class SteadyClock:
     """A clock that never goes back and never stands still: where the clock under it is set back, or the log that is
     written holds later times already, it goes on at half speed until that clock has caught up.
-
-    elapsed : nanoseconds since any moment, never set
     """
 
-    def __init__(self, clock: Clock, elapsed: Callable[[], int] = time.monotonic_ns) -> None:
-        self._clock, self._elapsed = clock, elapsed
-        self._newest, self._seen = clock.now(), elapsed()
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._newest, self._seen = clock.now(), clock.elapsed()
 
     def now(self) -> int:
         """UTC nanoseconds since the epoch, never less than before."""
-        wall, elapsed = self._clock.now(), self._elapsed()
+        wall, elapsed = self._clock.now(), self._clock.elapsed()
         if wall >= self._newest:
             self._newest, self._seen = wall, elapsed
         else:
@@ -74,7 +91,11 @@ class SteadyClock:
     def not_before(self, newest: int) -> None:
         """Go on from `newest`, UTC nanoseconds, where that lies ahead."""
         if newest > self.now():
-            self._newest, self._seen = newest, self._elapsed()
+            self._newest, self._seen = newest, self._clock.elapsed()
+
+    def elapsed(self) -> int:
+        """Nanoseconds since any moment; nobody sets them."""
+        return self._clock.elapsed()
 
     def sleep(self, seconds: float) -> None:
         """Wait that long."""

@@ -19,8 +19,15 @@ class SettingsError(TapewatchError):
 
 
 class ContractError(TapewatchError):
-    """A frame or message does not follow the contract; `reason` is the dead-letter reason code."""
+    """The log says no: a record does not follow the contract, and every replay of it gives the same answer.
 
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
+    reason : the dead-letter reason code
+    """
+
+    def __init__(self, reason: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
         self.reason = reason
+
+
+class UnansweredError(TapewatchError):
+    """Nobody could be asked: neither yes nor no. What hangs on it is not done, never committed, and tried again."""

@@ -17,6 +17,7 @@ class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jobs : models trained at a time; 0 for as many as there are cores
     calendar : exchange whose sessions the daily schedule follows, as exchange-calendars names it
     after_close_min : the schedule trains so long after a session's close, min
+    restore_offsets : the minute stage goes on behind its own predictions, where the group's offsets say something else
     """
 
     group: str = "tapewatch-forecast"
@@ -26,6 +27,7 @@ class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jobs: Annotated[int, Meta(ge=0)] = 0
     calendar: str = "XTAI"
     after_close_min: Annotated[int, Meta(ge=0)] = 60
+    restore_offsets: bool = False
 
 
 class NewsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tapewatch import ipc
 from tapewatch.errors import ContractError
@@ -22,10 +23,12 @@ from tapewatch.rows import CONTRACT_MAJOR, OPTIONAL, REQUIRED, Column, Rows, Row
 
 MAX_ROWS = 65_536
 MAX_FRAME_BYTES = 4 * 1024 * 1024
-"""A larger record is refused as oversized."""
+"""A larger record is refused as oversized, and so is a frame that is more, once read, than tapewatch.ipc allows."""
 
 _OPENINGS = 8
 """Frames' beginnings that a decoder compares with; writers and row types of a partition, most of the time."""
+_OPENING_BYTES = 262_144
+"""A longer beginning is not kept: its names are those of its own rows, and it hardly comes again."""
 
 _TYPES = {row_type.label: row_type for row_type in RowType}
 
@@ -103,6 +106,7 @@ class View:
     buffer : uint8[bytes]; offsets : int64[columns], byte position of each required column's values, in the contract's
     order
     dictionary : the raw dictionary bytes, a key for caches; `names()` decodes them
+    data : the frame as our writers lay it out; size : bytes of the frame as it came
     """
 
     type: RowType
@@ -111,6 +115,7 @@ class View:
     offsets: npt.NDArray[np.int64]
     dictionary: bytes
     data: bytes
+    size: int
 
     def names(self) -> list[str]:
         """The dictionary's texts."""
@@ -139,12 +144,43 @@ def numbers(view: View, names: Sequence[str]) -> Rows:
     return Rows(view.type, names, {name: view.column(name) for name in fixed})
 
 
+_UNBOUNDED = {
+    ipc.TOO_MANY_ROWS: ("wrong_schema", f"a frame holds 1 to {MAX_ROWS} rows"),
+    ipc.TOO_MUCH_DATA: ("oversized", f"unpacked, a frame has at most {ipc.MAX_DATA} bytes"),
+    ipc.TOO_MANY_VALUES: ("oversized", f"a frame has at most {ipc.MAX_VALUES} values"),
+    ipc.TOO_MUCH_METADATA: ("oversized", f"a frame's metadata says at most {ipc.MAX_METADATA} bytes"),
+    ipc.FOREIGN_KIND: ("wrong_schema", "a column is a union, of views or runs, or a dictionary of nested values"),
+    ipc.SEVERAL_BATCHES: ("unreadable", "a frame holds one record batch, not several"),
+}
+
+
+def check_size(value: bytes) -> int:
+    """Refuse an IPC stream that would be more than a frame may be once it is read, before anything of it is unpacked.
+
+    Returns the most bytes that its dictionaries' texts may be with one in each row.
+    ContractError("oversized"), or "wrong_schema" or "unreadable" where its metadata does not tell.
+    """
+    weight, waiting = np.empty(6, dtype=np.int64), np.empty(1 + ipc.MAX_COLUMNS, dtype=np.int64)
+    code = ipc.weigh(np.frombuffer(value, dtype=np.uint8), weight, waiting)
+    if code != ipc.OK:
+        raise ContractError(
+            *_UNBOUNDED.get(code, ("unreadable", "not an Arrow IPC stream with one record batch: cut short"))
+        )
+    return int(weight[4]) * int(weight[5])
+
+
 def read_stream(value: bytes) -> pa.RecordBatch:
-    """The one record batch of an IPC stream, fully checked; ContractError("unreadable") otherwise."""
+    """The one record batch of an IPC stream, fully checked.
+
+    ContractError("unreadable") where it is none; also as `check_size`.
+    """
+    written_out = check_size(value)
     try:
         with pa.ipc.open_stream(value) as reader:
             batch = reader.read_next_batch()
             batch.validate(full=True)
+            if written_out > ipc.MAX_DATA:
+                _check_texts(batch)
             try:
                 reader.read_next_batch()
             except StopIteration:
@@ -154,9 +190,21 @@ def read_stream(value: bytes) -> pa.RecordBatch:
     raise ContractError("unreadable", "a frame holds one record batch, not several")
 
 
+def _check_texts(batch: pa.RecordBatch) -> None:
+    """Refuse a batch with dictionaries whose texts are more than a frame may be once each row has its own."""
+    columns = [column for column in batch.columns if pa.types.is_dictionary(column.type)]
+    texts = [(column.dictionary, column.indices) for column in columns if column.type.value_type.num_buffers == 3]
+    if sum(pc.sum(pc.binary_length(known).take(rows)).as_py() or 0 for known, rows in texts) > ipc.MAX_DATA:
+        raise ContractError("oversized", f"one in each row, a dictionary's texts have at most {ipc.MAX_DATA} bytes")
+
+
 def to_rows(value: bytes) -> Rows:
     """A frame as `Rows`, optional columns included (text as object arrays)."""
-    view = Decoder().open(value)
+    return rows_of(Decoder().open(value))
+
+
+def rows_of(view: View) -> Rows:
+    """An opened frame as `to_rows` has it; ContractError("unreadable") where a text is no UTF-8."""
     batch = view.batch()
     columns: dict[str, Column] = {}
     for field, array in zip(batch.schema, batch.columns, strict=True):
@@ -231,7 +279,7 @@ class _Opening:
         start, nodes = len(self.head), layout.required_nodes
         if ipc.scan(buffer, start, self.names, layout.data, layout.width, nodes, offsets, info) != 0:
             return None
-        return View(layout.type, int(info[0]), buffer, offsets, self.dictionary, value)
+        return View(layout.type, int(info[0]), buffer, offsets, self.dictionary, value, len(value))
 
 
 class Decoder:
@@ -244,54 +292,58 @@ class Decoder:
         self._openings: list[_Opening] = []
 
     def open(self, value: bytes) -> View:
-        """Open a frame; ContractError with a dead-letter reason (unreadable, unsupported_version, wrong_schema,
-        null_value) otherwise.
+        """Open a frame; ContractError with a dead-letter reason (unreadable, oversized, unsupported_version,
+        wrong_schema, null_value) otherwise.
         """
         for opening in self._openings:
             if value.startswith(opening.head):
                 return opening.view(value) or _read(value)
         end = 8 + int.from_bytes(value[4:8], "little") if len(value) >= 8 else 0
-        layout = self._known.get(value[:end])
-        if layout is None:
-            return self._open_new(value, end)
-        met = _Opening.of(value, layout, end)
+        layout = self._known.get(value[:end]) or self._meet(value[:end])
+        met = _Opening.of(value, layout, end) if layout else None
         if met is None:
             return _read(value)
-        self._openings = [met, *self._openings[: _OPENINGS - 1]]
+        if len(met.head) <= _OPENING_BYTES:
+            self._openings = [met, *self._openings[: _OPENINGS - 1]]
         return met.view(value) or _read(value)
 
-    def _open_new(self, value: bytes, end: int) -> View:
-        """Open a frame with a schema message not met before; remember the message where it is the contract's own."""
-        batch = read_stream(value)
-        normal = _normalise(batch)
-        row_type = _TYPES[normal.schema.metadata[b"tapewatch.type"].decode()]
-        if batch.schema.equals(normal.schema, check_metadata=True):
-            view = _scan(value, _LAYOUTS[row_type], end)
-            if view is not None:
-                if len(self._known) < 256:
-                    self._known[value[:end]] = _LAYOUTS[row_type]
-                return view
-        return _scan_checked(normal)
+    def _meet(self, message: bytes) -> _Layout | None:
+        """The layout of a schema's message not met before, remembered; None where it is not the contract's own.
+
+        Nothing else decides how a frame is read, so that a reader that was started anew takes what others take.
+        """
+        layout = _own_layout(message)
+        if layout is not None and len(self._known) < 256:
+            self._known[message] = layout
+        return layout
 
 
-def _scan(value: bytes, layout: _Layout, start: int) -> View | None:
-    """Read the IPC metadata in place; None where the frame is not laid out as our writers do."""
-    opening = _Opening.of(value, layout, start)
-    return opening.view(value) if opening else None
+def _own_layout(message: bytes) -> _Layout | None:
+    """The layout of a schema's message that is the contract's own; None for any other."""
+    try:
+        check_size(message)
+        found = pa.ipc.read_schema(pa.py_buffer(message))
+        row_type = _TYPES.get((found.metadata or {}).get(b"tapewatch.type", b"").decode())
+        own = row_type is not None and found.equals(schema(row_type, found.names), check_metadata=True)
+    except (ContractError, pa.ArrowException, OSError, ValueError):
+        return None
+    return _LAYOUTS[row_type] if own and row_type is not None else None
 
 
 def _read(value: bytes) -> View:
     """Open a frame that is not laid out as our writers do."""
-    return _scan_checked(_normalise(read_stream(value)))
+    return _scan_checked(_normalise(read_stream(value)), len(value))
 
 
-def _scan_checked(batch: pa.RecordBatch) -> View:
-    """Open a batch by writing it the contract's way."""
+def _scan_checked(batch: pa.RecordBatch, size: int) -> View:
+    """Open a batch by writing it the contract's way. size : bytes of the frame that it came in"""
     value = write_stream(batch)
     row_type = _TYPES[batch.schema.metadata[b"tapewatch.type"].decode()]
-    view = _scan(value, _LAYOUTS[row_type], 8 + int.from_bytes(value[4:8], "little"))
+    opening = _Opening.of(value, _LAYOUTS[row_type], 8 + int.from_bytes(value[4:8], "little"))
+    view = opening.view(value) if opening else None
     if view is None:
         raise ContractError("unreadable", "the frame's buffers do not hold its columns")
+    view.size = size
     return view
 
 
@@ -330,6 +382,8 @@ def _cast(batch: pa.RecordBatch, names: list[str], field: pa.Field) -> pa.Array:
         raise ContractError("wrong_schema", f"column {field.name} is {array.type}, not {field.type}") from error
     if not field.nullable and (cast.null_count or (pa.types.is_dictionary(cast.type) and cast.dictionary.null_count)):
         raise ContractError("null_value", f"column {field.name} holds a null")
+    if pa.types.is_dictionary(cast.type) and len(cast.dictionary) > MAX_ROWS:
+        raise ContractError("oversized", f"a frame names at most {MAX_ROWS} instruments")
     if pa.types.is_fixed_size_list(cast.type) and cast.values.null_count:
         raise ContractError("null_value", f"column {field.name} holds a null level; an absent level is NaN")
     return cast

@@ -13,6 +13,7 @@ import msgspec
 from confluent_kafka import Message
 
 from tapewatch import kafka, topics
+from tapewatch.batches import UnreadableBatch
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -100,7 +101,7 @@ def read(settings: Settings) -> Generations:
 
     def take(message: Message) -> None:
         value = message.value()
-        if value:
+        if value and not isinstance(message, UnreadableBatch):
             one = msgspec.json.decode(value, type=Generation)
             found[one.topic] = one
 
@@ -112,18 +113,9 @@ def read(settings: Settings) -> Generations:
 def write(settings: Settings, generation: Generation) -> None:
     """Put a generation's record on the topic, acknowledged."""
     kafka.create_topics(settings, [topics.generations_topic()])
-    producer, failed = kafka.producer(settings, linger_ms=0), ["it was not acknowledged in 30 s"]
-    producer.produce(
-        topics.GENERATIONS,
-        msgspec.json.encode(generation),
-        generation.topic.encode(),
-        on_delivery=lambda error, _: failed.append(str(error)) if error else failed.clear(),
-    )
-    producer.flush(30)
-    if failed:
-        raise TapewatchError(
-            f"the broker did not take the record of {generation.topic}: {failed[-1]}", "Run the command again."
-        )
+    sent = kafka.Deliveries(kafka.producer(settings, linger_ms=0))
+    sent.send(topics.GENERATIONS, msgspec.json.encode(generation), generation.topic.encode())
+    sent.settle()
 
 
 def next_after(feed: str, standing: Generations) -> tuple[int, str]:

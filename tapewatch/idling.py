@@ -49,7 +49,7 @@ class Idling:
     def __init__(self, seconds: float | None, clock: Clock = WALL) -> None:
         self._ns, self._clock = int((seconds or 0.0) * NANOS), clock
         self._ends = Ends()
-        self._last = clock.now()
+        self._last = clock.elapsed()
         self.asked = seconds is not None
 
     @property
@@ -66,7 +66,7 @@ class Idling:
 
     def busy(self) -> None:
         """There was something to do: silence counts from now."""
-        self._last = self._clock.now()
+        self._last = self._clock.elapsed()
 
     def anew(self) -> None:
         """Partitions are read from other places than before."""
@@ -77,4 +77,4 @@ class Idling:
         """Whether the reader may end. held : its partitions; one that has none waits for some"""
         if not self.asked or not held or not self._ends.cover(held):
             return False
-        return self._clock.now() - self._last > self._ns
+        return self._clock.elapsed() - self._last > self._ns

@@ -1,7 +1,9 @@
 """Kafka clients as every part of the project makes them, and the few administrative acts it needs."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -9,8 +11,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from tapewatch import logs, topics
 from tapewatch.access import login, renewal
+from tapewatch.batches import PassingOver, Record
 from tapewatch.clock import NANOS, WALL
-from tapewatch.errors import TapewatchError
+from tapewatch.errors import TapewatchError, UnansweredError
 from tapewatch.frames import Headers
 from tapewatch.settings import Settings
 
@@ -24,29 +27,86 @@ ASKED_AGAIN_S = 3.0
 """How often a broker that is away is asked for, where it is waited for."""
 READ_AHEAD_KB = 32_768
 """What a consumer keeps ready at most where nothing else is said, KiB: it reads no further while nobody takes it."""
+UNPACKED_BYTES = 100_000_000
+"""What a zstd batch may unpack to, and an answer of the broker may take. All readers have to pass over the same
+batches, so it is not left to the library. What another codec unpacks to, librdkafka does not ask.
+"""
 
 FULL_QUEUE_MS = 5
 """For who reads a long log as fast as it can: how long a reader whose queue is full asks for nothing; else a second."""
 
 _log = logs.get("kafka")
 A = TypeVar("A")
+K = TypeVar("K")
+
+NEWEST_LOOK = 2_000
+"""Records that are looked through at first for the newest of a key; then eight times as many."""
 
 
 ACT_S = 5
 """How long an act of a transaction asks the broker before it says that it may be done again."""
-STUCK_S = 8
+STUCK_S = 11
 """librdkafka does not always come back from one: a group's coordinator that is gone while it is asked may keep it for
 ever (its issues 5456 and 5511).
 """
 
 
-class BrokerAwayError(TapewatchError):
+class BrokerAwayError(UnansweredError):
     """No broker answers."""
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """A question that hangs on the broker: UnansweredError where it gives no answer for now. what : is asked for"""
+    try:
+        yield
+    except KafkaException as error:
+        if not is_passing(error.args[0]) and not _is_not_ready(error.args[0]):
+            raise
+        raise UnansweredError(
+            f"{what} could not be asked for: {error.args[0]}", "Run `tapewatch status`; look at the broker's log."
+        ) from error
 
 
 class StuckError(TapewatchError):
     """A client does not come back from a call."""
 
+
+_PASSING = frozenset(
+    {
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._WAIT_COORD,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    }
+)
+"""What a broker or coordinator that moves, starts or is away for a while gives for an answer; librdkafka does not call
+all of it retriable.
+"""
+
+
+class DeliveryError(TapewatchError):
+    """The broker did not take a record."""
+
+    def __init__(self, topic: str, cause: KafkaError) -> None:
+        remedy = _REMEDIES.get(cause.code(), "Run `tapewatch status`")
+        super().__init__(f"Kafka did not take a record for {topic}: {cause.str()}", f"{remedy}; then do it again.")
+
+
+_REMEDIES = {
+    KafkaError.MSG_SIZE_TOO_LARGE: "Raise the topic's max.message.bytes",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "Let an administrator run `tapewatch acl apply`",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "Look whether somebody has deleted the topic",
+    KafkaError._UNKNOWN_TOPIC: "Look whether somebody has deleted the topic",
+}
 
 _NOT_READY = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -66,7 +126,16 @@ class _Producer(Producer):  # type: ignore[misc]  # the library is taken as Any
 
 
 class _Consumer(Consumer):  # type: ignore[misc]  # the same
-    """A consumer that can be told of a new password until it is closed."""
+    """A consumer that can be told of a new password until it is closed, and passes over what it cannot unpack."""
+
+    passing_over: PassingOver
+
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Record]:
+        """Records and errors; a batch that cannot be unpacked is one record, an UnreadableBatch."""
+        polled: list[Message] = super().consume(num_messages, timeout)
+        if all(message.error() is None for message in polled):
+            return polled
+        return self.passing_over.read(self, polled)
 
     def close(self) -> None:
         """Give it back."""
@@ -127,6 +196,51 @@ def enqueue(
             producer.poll(0.05)
 
 
+class Deliveries:
+    """Records that have to arrive. What is said of each one decides, never how many still wait: a record that was given
+    up waits no more either.
+
+    offsets : of the newest record that the broker took, by topic and partition
+    """
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self._waiting: Counter[str] = Counter()
+        self._refused: DeliveryError | None = None
+        self.offsets: dict[tuple[str, int], int] = {}
+
+    def send(
+        self, topic: str, value: bytes, key: bytes | None = None, headers: Headers = (), partition: int = ANY_PARTITION
+    ) -> None:
+        """Hand a record over, as `enqueue` does. DeliveryError where the client itself refuses it."""
+        try:
+            enqueue(self._producer, topic, value, key, headers, partition, self._told)
+        except KafkaException as error:
+            raise DeliveryError(topic, error.args[0]) from error
+        self._waiting[topic] += 1
+
+    def check(self) -> None:
+        """DeliveryError where it is known already that a record was not taken."""
+        if self._refused is not None:
+            raise self._refused
+
+    def settle(self, seconds: float = 30.0) -> None:
+        """Wait until every record is taken. DeliveryError where one is not, in so long; what is late is given up."""
+        self._producer.flush(seconds)
+        self.check()
+        for topic in +self._waiting:
+            self._producer.purge()
+            raise DeliveryError(topic, KafkaError(KafkaError._MSG_TIMED_OUT))
+
+    def _told(self, error: KafkaError | None, message: Message) -> None:
+        topic = str(message.topic())
+        self._waiting[topic] -= 1
+        if error is None:
+            self.offsets[topic, int(message.partition() or 0)] = int(message.offset() or 0)
+        elif self._refused is None:
+            self._refused = DeliveryError(topic, error)
+
+
 def consumer(
     settings: Settings,
     group: str = "tapewatch-reader",
@@ -137,7 +251,9 @@ def consumer(
 
     told : given librdkafka's statistics every second, while the consumer is polled
     """
-    return _client(
+    largest = int(settings.kafka.client.get("message.max.bytes", 0)) + 512
+    unpacked = settings.kafka.client.get("receive.message.max.bytes", max(UNPACKED_BYTES, largest))
+    made: Consumer = _client(
         _Consumer,
         settings,
         {
@@ -151,10 +267,13 @@ def consumer(
             # broker's CPU time (ten readers that ask two hundred times a second).
             "fetch.wait.max.ms": 100,
             "queued.max.messages.kbytes": READ_AHEAD_KB,
+            "receive.message.max.bytes": unpacked,
             **_statistics(told),
             **_dotted(properties),
         },
     )
+    made.passing_over = PassingOver(settings)
+    return made
 
 
 def _statistics(told: Callable[[str], None] | None) -> dict[str, Any]:
@@ -200,8 +319,8 @@ def create_topics(settings: Settings, specs: Iterable[topics.TopicSpec]) -> list
 
 def _await_leaders(client: AdminClient, names: list[str]) -> None:
     """Wait until every topic's partitions have a leader, so that the first use does not fail."""
-    deadline = WALL.now() + int(TIMEOUT_S * NANOS)
-    while WALL.now() < deadline:
+    deadline = WALL.elapsed() + int(TIMEOUT_S * NANOS)
+    while WALL.elapsed() < deadline:
         found = client.list_topics(timeout=TIMEOUT_S).topics
         if all(name in found and found[name].partitions for name in names):
             return
@@ -242,14 +361,14 @@ def _described(client: AdminClient, patience_s: float) -> Any:
     refusals = getattr(client, "refusals", None)
     if refusals is None:
         return client.list_topics(timeout=patience_s)
-    began, refusals.last = WALL.now(), None
+    began, refusals.last = WALL.elapsed(), None
     while True:
         try:
             return client.list_topics(timeout=min(patience_s, REFUSED_S / 2))
         except KafkaException:
             if isinstance(client, AdminClient):
                 client.poll(0)
-            waited_s = (WALL.now() - began) / NANOS
+            waited_s = (WALL.elapsed() - began) / NANOS
             if refusals.last is not None and waited_s >= min(patience_s, REFUSED_S):
                 raise refusals.last from None
             if waited_s >= patience_s:
@@ -258,27 +377,46 @@ def _described(client: AdminClient, patience_s: float) -> Any:
 
 
 def write_each(
-    settings: Settings, places: Mapping[str, Iterable[int]], value: bytes, headers: Headers
+    settings: Settings, places: Mapping[str, Sequence[int]], value: bytes, headers: Headers
 ) -> dict[str, dict[int, int]]:
-    """Write one record into each of these partitions; its offset by topic and partition, where it was acknowledged."""
-    offsets: dict[str, dict[int, int]] = {topic: {} for topic in places}
-
-    def delivered(error: Any, message: Message) -> None:
-        if error is None:
-            offsets[str(message.topic())][int(message.partition() or 0)] = int(message.offset() or 0)
-
-    writer = producer(settings, linger_ms=0)
+    """Write one record into each of these partitions; its offset by topic and partition."""
+    sent = Deliveries(producer(settings, linger_ms=0))
     for topic, partitions in places.items():
         for partition in partitions:
-            enqueue(writer, topic, value, None, headers, partition, delivered)
-    writer.flush(30)
-    return offsets
+            sent.send(topic, value, None, headers, partition)
+    sent.settle()
+    return {topic: {each: sent.offsets[topic, each] for each in partitions} for topic, partitions in places.items()}
+
+
+def newest(
+    reader: Consumer,
+    topic: str,
+    partition: int,
+    lows: Mapping[K, int],
+    end: int,
+    key_of: Callable[[Message], K | None],
+) -> dict[K, Message]:
+    """The newest record of each key in one partition before `end`, looked for from there backwards; without those that
+    have none. lows : keys, and the first offset that is of interest for each
+    """
+    found: dict[K, Message] = {}
+    first, look = end, NEWEST_LOOK
+    while wanted := [low for key, low in lows.items() if key not in found and low < first]:
+        stop, first, look = first, max(min(wanted), first - look), look * 8
+        met: dict[K, Message] = {}
+        for message in read_range(reader, topic, partition, first, stop):
+            key = key_of(message)
+            if key is not None and key in lows:
+                met[key] = message
+        found = met | found
+    return found
 
 
 def read_range(reader: Consumer, topic: str, partition: int, start: int, end: int) -> Generator[Message, None, None]:
     """The records of one partition from offset `start` to `end` (exclusive, log offsets), in order.
 
-    The consumer is assigned to the partition. Raises TapewatchError when the log does not move for 30 s.
+    The consumer is assigned to the partition. UnansweredError where the log does not move for 30 s; what the caller
+    takes between two records does not count.
     """
     if start >= end:
         return
@@ -290,22 +428,24 @@ def read_range(reader: Consumer, topic: str, partition: int, start: int, end: in
 
 
 def _until(reader: Consumer, topic: str, partition: int, end: int) -> Iterator[Message]:
-    last_move = WALL.now()
+    last_move = WALL.elapsed()
     while True:
-        for message in reader.consume(500, timeout=0.05):
+        messages = reader.consume(500, timeout=0.05)
+        for message in messages:
             if message.error():
                 raise KafkaException(message.error())
-            last_move = WALL.now()
             if message.offset() >= end:
                 return
             yield message
             if message.offset() >= end - 1:
                 return
+        if messages:
+            last_move = WALL.elapsed()
         # Transaction markers take offsets too: the position tells when only they are left.
         if reader.position([TopicPartition(topic, partition)])[0].offset >= end:
             return
-        if WALL.now() - last_move > 30 * NANOS:
-            raise TapewatchError(f"{topic}[{partition}] does not move before offset {end}", "Check the broker's log.")
+        if WALL.elapsed() - last_move > 30 * NANOS:
+            raise UnansweredError(f"{topic}[{partition}] does not move before offset {end}", "Check the broker's log.")
 
 
 def watermarks(reader: Consumer, topic: str, partition: int) -> tuple[int, int]:
@@ -334,6 +474,11 @@ def offsets_at(reader: Consumer, asked: Sequence[TopicPartition]) -> list[TopicP
     return answered(ask, _is_not_ready, TIMEOUT_S)
 
 
+def is_passing(error: KafkaError) -> bool:
+    """Whether the same request may be answered a little later."""
+    return bool(error.retriable()) or error.code() in _PASSING
+
+
 def _is_not_ready(error: KafkaError) -> bool:
     return error.code() in _NOT_READY
 
@@ -342,12 +487,12 @@ def answered(ask: Callable[[], A], passes: Callable[[KafkaError], bool], seconds
     """The answer to a question, asked again while what is said against it passes by itself, and while a password that
     was changed is only on its way to the client. passes : whether an error does; seconds : how long it may
     """
-    began = WALL.now()
+    began = WALL.elapsed()
     while True:
         try:
             return ask()
         except KafkaException as error:
-            cause, waited_s = error.args[0], (WALL.now() - began) / NANOS
+            cause, waited_s = error.args[0], (WALL.elapsed() - began) / NANOS
             if (waited_s > seconds or not passes(cause)) and not renewal.may_pass(cause, waited_s):
                 raise
             WALL.sleep(0.05)
@@ -388,14 +533,14 @@ def patiently(act: Callable[[], None], for_s: float) -> None:
 
     KafkaException where it is of none, or no longer; StuckError as `in_time`.
     """
-    deadline = WALL.now() + int(for_s * NANOS)
+    deadline = WALL.elapsed() + int(for_s * NANOS)
     while True:
         try:
             in_time(act)
             return
         except KafkaException as error:
             cause = error.args[0]
-            if not cause.retriable() or cause.txn_requires_abort() or cause.fatal() or WALL.now() > deadline:
+            if not cause.retriable() or cause.txn_requires_abort() or cause.fatal() or WALL.elapsed() > deadline:
                 raise
             WALL.sleep(0.02)
 

@@ -7,7 +7,7 @@ description below goes into docs/schemas/.
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from tapewatch.canaries import Canary as Canary
 from tapewatch.dead_letter_messages import DeadLetterReplay as DeadLetterReplay
@@ -123,6 +123,11 @@ class Commit(Message, frozen=True, kw_only=True):
     )
     build: Annotated[str, Meta(description="fingerprint of the program")] = ""
     instance: Annotated[str, Meta(description="static member id of the engine process")] = ""
+    group: Annotated[str, Meta(description="consumer group whose offset was committed with it")] = ""
+    topic_id: (
+        Annotated[str, Meta(description="the broker's id of the market topic: one that is made anew has another")]
+        | UnsetType
+    ) = UNSET
     worked_us: Annotated[
         Count, Meta(description="how long the range took to compute, microseconds; reading and writing not included")
     ] = 0

@@ -35,12 +35,7 @@ def give(
 
 def _write(settings: Settings, command: PaperCommand) -> int:
     """The command's offset in its topic."""
-    offsets: list[int] = []
-    producer = kafka.producer(settings, linger_ms=1)
-    producer.produce(
-        topics.PAPER_COMMANDS, messages.encode(command), command.id.encode(), 0,
-        on_delivery=lambda error, message: None if error else offsets.append(int(message.offset() or 0)),
-    )  # fmt: skip
-    if producer.flush(kafka.TIMEOUT_S) or not offsets:
-        raise TapewatchError("the command was not acknowledged", "Run `tapewatch status`; then give it again.")
-    return offsets[0]
+    sent = kafka.Deliveries(kafka.producer(settings, linger_ms=1))
+    sent.send(topics.PAPER_COMMANDS, messages.encode(command), command.id.encode(), partition=0)
+    sent.settle(kafka.TIMEOUT_S)
+    return sent.offsets[topics.PAPER_COMMANDS, 0]

@@ -57,7 +57,8 @@ class PaperProcessSettings(PaperSettings, frozen=True, forbid_unknown_fields=Tru
     group, instance : consumer group, and static member id in it; empty takes host name and process id
     feeds : names of the feeds it trades on; empty means every feed there is
     batch_records : records read at once at most; poll_ms : longest wait for the first one, ms
-    commit_ms : wall time between transactions, ms
+    commit_ms : time between transactions, ms
+    restore_offsets : go on with the newest states, where the group's offsets say something else
     """
 
     group: str = "tapewatch-paper"
@@ -66,6 +67,7 @@ class PaperProcessSettings(PaperSettings, frozen=True, forbid_unknown_fields=Tru
     batch_records: Annotated[int, Meta(ge=1)] = 500
     poll_ms: Annotated[int, Meta(ge=1)] = 20
     commit_ms: Annotated[int, Meta(ge=1)] = 100
+    restore_offsets: bool = False
 
     def rules(self) -> PaperSettings:
         """How it trades."""

@@ -1,7 +1,6 @@
 """Proposals: changes of thresholds and promotions that a second account approves before they may be applied."""
 
 import hashlib
-import threading
 from collections.abc import Iterable
 from typing import Literal
 
@@ -58,22 +57,14 @@ def newest(settings: Settings) -> dict[str, Proposal]:
 
 
 def write(settings: Settings, proposals: Iterable[Proposal]) -> None:
-    """Write revisions of proposals into their topic; TapewatchError where the broker does not acknowledge them."""
+    """Write revisions of proposals into their topic; DeliveryError where the broker does not take them."""
     kafka.create_topics(
         settings, [spec for spec in topics.case_topics(settings.topics) if spec.name == topics.PROPOSALS]
     )
-    producer = kafka.producer(settings, linger_ms=0)
-    failed = threading.Event()
+    sent = kafka.Deliveries(kafka.producer(settings, linger_ms=0))
     for proposal in proposals:
-        producer.produce(
-            topics.PROPOSALS,
-            encode(proposal),
-            proposal.id.encode(),
-            0,
-            on_delivery=lambda error, _: failed.set() if error else None,
-        )
-    if producer.flush(kafka.TIMEOUT_S) or failed.is_set():
-        raise TapewatchError("the proposal was not acknowledged", "Run `tapewatch status`, then try again.")
+        sent.send(topics.PROPOSALS, encode(proposal), proposal.id.encode(), partition=0)
+    sent.settle(kafka.TIMEOUT_S)
 
 
 def required(settings: Settings, number: str, kind: Kind, subject: str) -> None:

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Message, Producer
 
 from tapewatch import kafka, logs, topics
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.errors import TapewatchError
+from tapewatch.errors import TapewatchError, UnansweredError
 from tapewatch.frames import Headers
 from tapewatch.instruments import Instrument, is_instrument_id
 from tapewatch.message import UNREADABLE
@@ -51,16 +51,19 @@ class Registry:
         self._versions: dict[str, list[tuple[int, str]]] = {}
         self._begun: dict[str, str] = {}
         self._unmarked: dict[str, int] = {}
+        self._partitions: dict[str, int] = {}
         self.stale = True
         self.instruments: dict[str, Instrument] = {}
 
     def refresh(self) -> None:
-        """Read what was appended since the last call."""
+        """Read what was appended since the last call. UnansweredError where the broker does not answer."""
         if self._reader is None:
             self._reader = kafka.consumer(self._settings)
-        low, high = kafka.watermarks(self._reader, topics.INSTRUMENTS, 0)
-        for message in kafka.read_range(self._reader, topics.INSTRUMENTS, 0, max(self._next, low), high):
-            self._take(message)
+        with kafka.asking("what is registered"):
+            low, high = kafka.watermarks(self._reader, topics.INSTRUMENTS, 0)
+            for message in kafka.read_range(self._reader, topics.INSTRUMENTS, 0, max(self._next, low), high):
+                self._take(message)
+                self._next = message.offset() + 1
         self._next = high
 
     def _take(self, message: Message) -> None:
@@ -114,6 +117,7 @@ class Registry:
         """Class of an id as it was registered when the broker appended a record, UTC ns; None where it was not yet.
 
         The answer is the same whenever it is asked: a record of the registration's own millisecond counts.
+        UnansweredError where nobody could be asked.
         """
         self._read_through(appended_ns)
         self._await_effect(instrument)
@@ -127,6 +131,15 @@ class Registry:
         """From which append time on rows of an id count, UTC ns; None where it is not registered as far as was read."""
         versions = self._versions.get(instrument)
         return versions[0][0] if versions else self._unmarked.get(instrument)
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has, as when it was asked for first. UnansweredError where nobody says so."""
+        if topic not in self._partitions:
+            count = kafka.existing_topics(kafka.admin(self._settings)).get(topic)
+            if count is None:
+                raise UnansweredError(f"the broker does not name the partitions of {topic}", "Run `tapewatch doctor`.")
+            self._partitions[topic] = count
+        return self._partitions[topic]
 
     def known(self, instrument: str) -> Instrument | None:
         """Reference data of an id as it is now; None where it is not registered.
@@ -149,13 +162,13 @@ class Registry:
 
     def _await_effect(self, instrument: str) -> None:
         """Wait until what was begun is in effect; who began it may be dead, so that it is finished here at last."""
-        finish_at = WALL.now() + int(FINISH_AFTER_S * NANOS)
+        finish_at = WALL.elapsed() + int(FINISH_AFTER_S * NANOS)
         while (kind := self._begun.get(instrument)) is not None and not self.is_in_effect(instrument, kind):
-            if WALL.now() >= finish_at:
+            if WALL.elapsed() >= finish_at:
                 _log.warning("finishing a registration that was begun", instrument=instrument)
                 finished = msgspec.structs.replace(self.instruments[instrument], kind=kind)
-                _put_in_effect(kafka.producer(self._settings), [finished])
-                finish_at = WALL.now() + int(FINISH_AFTER_S * NANOS)
+                _put_in_effect(kafka.Deliveries(kafka.producer(self._settings)), [finished])
+                finish_at = WALL.elapsed() + int(FINISH_AFTER_S * NANOS)
             self.refresh()
             WALL.sleep(ONE_BROKER_S)
 
@@ -167,15 +180,23 @@ class Registry:
 
 
 class FixedRegistry:
-    """A registry over given ids, all registered since ever: for the brokerless driver."""
+    """A registry over given ids, all registered since ever: for the brokerless driver.
 
-    def __init__(self, instruments: Iterable[Instrument]) -> None:
+    partitions : how many every topic has; 0 where rows of every instrument count in each
+    """
+
+    def __init__(self, instruments: Iterable[Instrument], partitions: int = 0) -> None:
+        self._partitions = partitions
         self.instruments: Mapping[str, Instrument] = {instrument.id: instrument for instrument in instruments}
 
     def kind(self, instrument: str, appended_ns: int) -> str | None:
         """Class of every known id, at any time."""
         known = self.instruments.get(instrument)
         return None if known is None else known.kind
+
+    def partitions(self, topic: str) -> int:
+        """How many it was given."""
+        return self._partitions
 
     def since(self, instrument: str) -> int | None:
         """0 for every known id."""
@@ -199,6 +220,7 @@ def register(settings: Settings, instruments: Iterable[Instrument], clock: Clock
     registry.refresh()
     registry.close()
     producer = kafka.producer(settings, linger_ms=5)
+    sent = kafka.Deliveries(producer)
     written, begun = 0, []
     for instrument in instruments:
         if not is_instrument_id(instrument.id):
@@ -209,29 +231,31 @@ def register(settings: Settings, instruments: Iterable[Instrument], clock: Clock
         if stamped != known:
             step = [] if unmarked else [(REGISTRATION, BEGUN)]
             value = msgspec.json.encode(stamped)
-            kafka.enqueue(producer, topics.INSTRUMENTS, value, instrument.id.encode(), step)
+            sent.send(topics.INSTRUMENTS, value, instrument.id.encode(), step)
             written += 1
         if not unmarked and not registry.is_in_effect(stamped.id, stamped.kind):
             begun.append(stamped)
-    _acknowledged(producer)
+    sent.settle()
     if begun:
         # Whoever reads a row of the mark's time or later can read what was begun, and what is sent after this is not
-        # stamped with a time before the mark: also where another broker's clock tells the time.
-        apart_s = SKEW_S if len(producer.list_topics(timeout=kafka.TIMEOUT_S).brokers) > 1 else ONE_BROKER_S
-        WALL.sleep(apart_s)
-        _put_in_effect(producer, begun)
-        WALL.sleep(apart_s)
+        # stamped with a time before the mark.
+        wait_s = apart_s(producer)
+        WALL.sleep(wait_s)
+        _put_in_effect(sent, begun)
+        WALL.sleep(wait_s)
     return written
 
 
-def _put_in_effect(producer: Producer, instruments: Iterable[Instrument]) -> None:
+def _put_in_effect(sent: kafka.Deliveries, instruments: Iterable[Instrument]) -> None:
     """Write the marks of registrations that were begun. Of several marks of one id the first counts."""
     for instrument in instruments:
         key, value = f"{instrument.id}#{uuid.uuid4().hex}", msgspec.json.encode(instrument)
-        kafka.enqueue(producer, topics.INSTRUMENTS, value, key.encode(), [(REGISTRATION, EFFECTIVE)])
-    _acknowledged(producer)
+        sent.send(topics.INSTRUMENTS, value, key.encode(), [(REGISTRATION, EFFECTIVE)])
+    sent.settle()
 
 
-def _acknowledged(producer: Producer) -> None:
-    if producer.flush(30):
-        raise TapewatchError("the instruments were not acknowledged in 30 s", "Run `tapewatch status`.")
+def apart_s(producer: Producer) -> float:
+    """How long after a record another one is sent that is to be stamped with a later time, also where another broker's
+    clock tells the time, s.
+    """
+    return SKEW_S if len(producer.list_topics(timeout=kafka.TIMEOUT_S).brokers) > 1 else ONE_BROKER_S

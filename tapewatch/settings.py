@@ -113,9 +113,10 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     group : consumer group; instance : static member id, unique in the group; empty takes host name and process id
     batch_frames : frames of one micro-batch at most; poll_ms : longest wait for the first one, ms
-    snapshot_seconds : wall time between snapshots of a partition at most, while there is work
+    snapshot_seconds : time between snapshots of a partition at most, while there is work
     replay_seconds : a snapshot is due earlier where a process's partitions would together take longer to replay, s
     feeds : names of the feeds this group works on; empty means every feed there is
+    restore_offsets : go on where `engine.commits` ends, where the group's offsets say something else
     """
 
     group: str = "tapewatch-engine"
@@ -125,6 +126,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     snapshot_seconds: PositiveFloat = 30.0
     replay_seconds: PositiveFloat = 2.0
     feeds: tuple[str, ...] = ()
+    restore_offsets: bool = False
 
 
 class SparkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

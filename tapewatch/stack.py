@@ -48,9 +48,9 @@ class Addresses(msgspec.Struct, frozen=True):
     @classmethod
     def running(cls, data: Path, wait_s: float = 0.0) -> "Addresses":
         """The stack of this data folder, waited for `wait_s` seconds; an error that says how to start one otherwise."""
-        deadline = WALL.now() + int(wait_s * NANOS)
+        deadline = WALL.elapsed() + int(wait_s * NANOS)
         while (found := cls._found(data)) is None:
-            if WALL.now() >= deadline:
+            if WALL.elapsed() >= deadline:
                 raise TapewatchError(
                     f"no embedded stack is running in {data}",
                     "Run `tapewatch up`, or set kafka.bootstrap and postgres.url to servers of your own.",

@@ -48,6 +48,7 @@ _MARKET = re.compile(MARKET_PATTERN)
 _LARGE = {"max.message.bytes": "16777216"}
 _FOREVER = {"retention.ms": "-1", "cleanup.policy": "delete", **_LARGE}
 _COMPACTED = {"cleanup.policy": "compact", **_LARGE}
+_APPENDED = {"message.timestamp.type": "LogAppendTime"}
 _SNAPSHOTS = {
     **_COMPACTED,
     "segment.bytes": "67108864",
@@ -126,7 +127,7 @@ def market_topics(feed: str, settings: TopicSettings, partitions: int = 0) -> li
     name = market(feed)
     kept = {"retention.ms": str(settings.market_retention_hours * 3_600_000), **_LARGE}
     return [
-        TopicSpec(name, partitions or settings.market_partitions, {**kept, "message.timestamp.type": "LogAppendTime"}),
+        TopicSpec(name, partitions or settings.market_partitions, {**kept, **_APPENDED}),
         dead_letter_topic(dead_letters(name)),
     ]
 
@@ -136,8 +137,8 @@ def shared_topics(settings: TopicSettings) -> list[TopicSpec]:
     hours = {"retention.ms": str(settings.market_retention_hours * 3_600_000), **_LARGE}
     many = settings.market_partitions
     return [
-        TopicSpec(INSTRUMENTS, 1, {**_COMPACTED, "message.timestamp.type": "LogAppendTime"}),
-        TopicSpec(MODELS, 1, _COMPACTED),
+        TopicSpec(INSTRUMENTS, 1, {**_COMPACTED, **_APPENDED}),
+        TopicSpec(MODELS, 1, {**_COMPACTED, **_APPENDED}),
         generations_topic(),
         TopicSpec(FEATURES, many, hours),
         TopicSpec(BARS, many, hours),

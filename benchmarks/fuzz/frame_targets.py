@@ -20,7 +20,10 @@ from tapewatch.rows import RowType
 Take = Callable[[bytes], None]
 
 REFUSALS = frozenset(
-    {"unreadable", "unsupported_version", "wrong_schema", "null_value", "bad_headers", "too_many_rows"}
+    {
+        *("unreadable", "oversized", "unsupported_version", "wrong_schema", "null_value", "bad_headers"),
+        *("too_many_rows", "absurd_epoch", "absurd_sequence"),
+    }
 )
 SEPARATOR = b"\x1e\x1e"
 """Between a record's headers and its value, in inputs that have both."""
@@ -32,7 +35,8 @@ SECONDS = 70
 
 def metadata() -> Take:
     """Wherever reading begins, what is found lies within the bytes."""
-    info = np.empty(6, dtype=np.int64)
+    info, weight = np.empty(6, dtype=np.int64), np.empty(6, dtype=np.int64)
+    waiting = np.empty(1 + ipc.MAX_COLUMNS, dtype=np.int64)
     layouts = list(frames._LAYOUTS.values())
     offsets = np.empty(16, dtype=np.int64)
 
@@ -51,6 +55,10 @@ def metadata() -> Take:
             if ipc.texts_at(buffer, info) == 0:
                 _within(size, info[1] + 4 * (info[0] + 1), info[2])
             ipc.batch_places(buffer, at, info)
+        if ipc.weigh(buffer, weight, waiting) == ipc.OK and not (
+            0 <= weight[0] <= ipc.MAX_DATA and 0 <= weight[1] <= ipc.MAX_VALUES and 0 <= weight[2] <= ipc.MAX_METADATA
+        ):
+            raise AssertionError(f"weighed as {weight}")
 
     return take
 
@@ -115,7 +123,8 @@ def _headers(data: bytes) -> list[tuple[str, bytes]]:
     return found  # type: ignore[return-value]  # Kafka's headers may be null
 
 
-def _record(data: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
+def record(data: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
+    """Headers and value of an input."""
     said, found, value = data.partition(SEPARATOR)
     return (_headers(said), value) if found else (FrameHeaders("quote", "fuzz", 0, len(data), 0).to_kafka(), data)
 
@@ -133,7 +142,7 @@ def admission() -> Take:
             used = Admission(registry)
         if inputs % 4:
             used.sources.clear()  # or all but the first would be repeats
-        said, value = _record(data)
+        said, value = record(data)
         try:
             admitted = used.admit(value, said, appended)
         except ContractError as error:
@@ -161,7 +170,7 @@ class Neighbours:
 
     def take(self, data: bytes) -> None:
         """A fuzzed record; at the end of a round the good instrument's rows must be what they were."""
-        said, value = _record(data)
+        said, value = record(data)
         self._used.task.admission.sources.pop("fuzz", None)
         number, self._inputs = divmod(self._inputs, EVERY)[0], self._inputs + 1
         if self._alone(value):

@@ -144,12 +144,12 @@ def run(settings: Settings, minutes: float) -> ElasticsearchSoak:
 def _agreed(settings: Settings) -> Report:
     """The last comparison of topic and stores: without a difference, or when patience ends."""
     reconciler = Reconciler(settings, STORES, settle_s=2.0)
-    deadline = WALL.now() + int(SETTLE_S * NANOS)
-    while not elasticsearch.is_healthy(settings.elasticsearch.url) and WALL.now() < deadline:
+    deadline = WALL.elapsed() + int(SETTLE_S * NANOS)
+    while not elasticsearch.is_healthy(settings.elasticsearch.url) and WALL.elapsed() < deadline:
         WALL.sleep(0.2)
     try:
         report = reconciler.run(0, FOREVER, repair=False)
-        while report.differences and WALL.now() < deadline:
+        while report.differences and WALL.elapsed() < deadline:
             report = reconciler.run(0, FOREVER, repair=False)
         return report
     finally:
@@ -158,8 +158,8 @@ def _agreed(settings: Settings) -> Report:
 
 def _act(settings: Settings, seconds: float, load: "Load", watch: "Searches", phase: "Phase", proxy: FaultProxy) -> int:
     """Calm, faults, calm; how often the server was killed."""
-    began, kills, next_kill = WALL.now(), 0, 0.0
-    while (now := (WALL.now() - began) / NANOS) < seconds:
+    began, kills, next_kill = WALL.elapsed(), 0, 0.0
+    while (now := (WALL.elapsed() - began) / NANOS) < seconds:
         load.up_to(now, watch if now < CALM * seconds - GRACE_S else None)
         faulty = CALM * seconds <= now < (1 - CALM) * seconds
         phase.name, proxy.share = ("faults", FAULT_SHARE) if faulty else ("calm", 0.0)
@@ -189,7 +189,7 @@ class Load:
             if revision == 0:
                 self.alerts += 1
                 if watch is not None:
-                    watch.sent[alert.id] = WALL.now()
+                    watch.sent[alert.id] = WALL.elapsed()
             self._producer.produce(topics.ALERTS, encode(alert), key=alert.id, partition=self.alerts % self._partitions)
             self.messages += 1
         headers = [("feed", b"soak"), ("partition", b"0"), ("type", b"scores")]
@@ -227,7 +227,7 @@ class Searches:
             )
         except (ApiError, TransportError):
             return
-        now = WALL.now()
+        now = WALL.elapsed()
         for hit in found["hits"]["hits"]:
             self.waits.append((now - self.sent.pop(hit["_id"])) / NANOS)
 

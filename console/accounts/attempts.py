@@ -24,7 +24,7 @@ RETURNING failures, locked_ns
 
 
 class LockedError(Exception):
-    """Too many failures. seconds : until the next try"""
+    """Too many failures. seconds : until the next try, in whole ones that are enough"""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"locked for {seconds} s")
@@ -33,17 +33,20 @@ class LockedError(Exception):
 
 def count(session: sa.Connection, name: str, address: str, now: int) -> None:
     """Count a login as failed before it is tried; LockedError (and nothing counted) while a lock lasts."""
+    locked_ns = now
     for kind, value in (("address", address), ("account", name)):
         key = _key(kind, value)
         row = session.execute(sa.text(_COUNT), {"key": key, "now": now, "forgotten": now - _FORGOTTEN_NS}).one()
-        if row.locked_ns > now:
-            raise LockedError(max(1, (row.locked_ns - now) // NANOS))
+        locked_ns = max(locked_ns, row.locked_ns)
         if row.failures >= FREE[kind]:
             wait = min(LONGEST_S, FIRST_S * 2 ** min(row.failures - FREE[kind], 20))
             session.execute(
                 sa.text("UPDATE login_attempts SET locked_ns = :until WHERE key = :key"),
                 {"until": now + wait * NANOS, "key": key},
             )
+    if locked_ns > now:
+        # The caller's transaction ends with this, and what was counted above is undone.
+        raise LockedError(-((now - locked_ns) // NANOS))
 
 
 def forgive(session: sa.Connection, name: str, address: str, now: int) -> None:

@@ -11,7 +11,7 @@ from console.identity import Account
 from tapewatch.clock import NANOS
 
 TOUCH_NS = 60 * NANOS
-"""How old the last sight of a session may be before it is written anew."""
+"""How old the last sight of a session may be before it is written anew, where a sixtieth of its idle time is longer."""
 
 _RIGHTS = """a.name, a.role, coalesce(a.instruments, seats.instruments) AS instruments,
     coalesce(a.pages, seats.pages) AS pages"""
@@ -66,11 +66,11 @@ def begin(session: sa.Connection, account: str, now: int, hours: float, address:
 
 def find(session: sa.Connection, cookie: str, now: int, idle_minutes: float) -> Account | None:
     """The account of a cookie; None where the session is not open (any more)."""
-    idle = now - int(idle_minutes * 60 * NANOS)
-    row = session.execute(sa.text(_FIND), {"id": digest(cookie), "now": now, "idle": idle}).first()
+    idle_ns = int(idle_minutes * 60 * NANOS)
+    row = session.execute(sa.text(_FIND), {"id": digest(cookie), "now": now, "idle": now - idle_ns}).first()
     if row is None:
         return None
-    if now - row.seen_ns > TOUCH_NS:
+    if now - row.seen_ns > min(TOUCH_NS, idle_ns // 60):
         session.execute(sa.text("UPDATE sessions SET seen_ns = :now WHERE id = :id"), {"now": now, "id": row.id})
     return Account(
         row.name, row.role, tuple(row.instruments), tuple(row.pages), proof=proof(cookie), session=row.id[:16]

@@ -121,14 +121,14 @@ async def _pump(listener: Subscriber, first: list[bytes], send: Send, idle: byte
 
     one_by_one : each event a message of its own. TimeoutError where the client takes nothing for 20 s.
     """
-    until = WALL.now() + int(STREAM_S * NANOS)
+    until = WALL.elapsed() + int(STREAM_S * NANOS)
     chunks = first
     while True:
         for chunk in chunks if one_by_one else _joined(chunks):
             await _write(send, chunk)
         if listener.reason:
             break
-        if WALL.now() > until:
+        if WALL.elapsed() > until:
             listener.close(_RENEW)
             break
         chunks = await listener.next(HEARTBEAT_S)

@@ -155,14 +155,14 @@ async def configuration(call: Call) -> Configuration:
     """The detector configuration in force."""
     desk: Desk = call.services.parts["proposals"]
     async with desk.one_at_a_time:
-        now = call.services.clock.now()
-        if desk.shown is None or now - desk.shown_ns > KEPT_NS:
+        elapsed = call.services.clock.elapsed()
+        if desk.shown is None or elapsed - desk.shown_ns > KEPT_NS:
             outcome = await applying.tapewatch(call.services.settings, ["config", "show"])
             if outcome.document is None:
                 raise RefusedError(503, outcome.problem, "Try again.")
             values = dict(outcome.document["detectors"])
             desk.shown = Configuration(values.pop("hash"), values.pop("applied") or "", values)
-            desk.shown_ns = now
+            desk.shown_ns = elapsed
         return desk.shown
 
 

@@ -112,8 +112,8 @@ async def live(call: Call) -> web.StreamResponse:
 
 async def _write(answer: web.WebSocketResponse, tape: Tape, group: Group, viewer: Viewer) -> None:
     """Send what moves, until the end of the connection's time."""
-    until = WALL.now() + int(STREAM_S * NANOS)
-    while not viewer.reason and WALL.now() < until:
+    until = WALL.elapsed() + int(STREAM_S * NANOS)
+    while not viewer.reason and WALL.elapsed() < until:
         for message in tape.outgoing(group, viewer):
             text = message.startswith(b"{")
             sending = answer.send_str(message.decode()) if text else answer.send_bytes(message)

@@ -77,13 +77,13 @@ class Follower:
         try:
             # Records of topics that appeared in the meantime are read from their begin: nothing is passed over.
             self._assign(reader, at_end=not self._position)
-            looked = WALL.now()
+            looked = WALL.elapsed()
             while not self._stop.is_set():
                 messages = reader.consume(1, timeout=_POLL_S)
                 self._hand_on(messages + reader.consume(_BATCH, timeout=self._linger_s) if messages else [])
-                if WALL.now() - looked > _LOOK_S * NANOS:
+                if WALL.elapsed() - looked > _LOOK_S * NANOS:
                     self._assign(reader, at_end=False)
-                    looked = WALL.now()
+                    looked = WALL.elapsed()
         finally:
             reader.close()
 

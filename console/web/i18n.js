@@ -25,7 +25,7 @@ export function t(text, values = {}) {
 /** @param {number | null | undefined} value @param {number} [digits] */
 export function number(value, digits = 2) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  return value.toLocaleString(language, { maximumFractionDigits: digits });
+  return value.toLocaleString(language, { maximumFractionDigits: digits, signDisplay: "negative" });
 }
 
 /** A price keeps its own digits. @param {number | null | undefined} value */
@@ -33,13 +33,14 @@ export const price = (value) => number(value, 8);
 /** @param {number | null | undefined} value @param {number} [digits] */
 export function percent(value, digits = 2) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  return `${value > 0 ? "+" : ""}${(value * 100).toFixed(digits)} %`;
+  const figure = (value * 100).toFixed(digits);
+  return `${Number(figure) > 0 ? "+" : ""}${Number(figure) === 0 ? figure.replace("-", "") : figure} %`;
 }
 
 /** Time of day, and the date where it is not today's. @param {string | number | null} at RFC 3339, or milliseconds */
 export function time(at) {
   if (!at) return "–";
   const moment = new Date(at);
-  const clock = moment.toLocaleTimeString(language, { hour12: false });
+  const clock = moment.toLocaleTimeString(language, { hourCycle: "h23" });
   return moment.toDateString() === new Date().toDateString() ? clock : `${moment.toLocaleDateString(language)} ${clock}`;
 }

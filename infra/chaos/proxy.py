@@ -126,7 +126,8 @@ class Proxy:
     >>> with Proxy(0, 9092) as proxy:
     ...     proxy.delay(0.1, 0.05)  # bytes arrive 0.05 to 0.15 s later, in order
     ...     proxy.block()  # a partition: nothing passes, not even an end of stream; connections stay
-    ...     proxy.heal()  # no delay and no partition; what waited goes on
+    ...     proxy.refuse()  # open connections go on, new ones are reset at once
+    ...     proxy.heal()  # no delay, no partition, nobody refused; what waited goes on
     ...     proxy.cut()  # live connections are reset; new ones may come
 
     One thread a proxy does the work; a method called from another returns when its order is in force.
@@ -142,7 +143,7 @@ class Proxy:
         self._masks: dict[int, int] = {}
         self._late: set[_Link] = set()
         self._delay = (0.0, 0.0)
-        self._blocked = self._closing = False
+        self._blocked = self._refusing = self._closing = False
         self._thread: threading.Thread | None = None
         self.port = 0
         self.carried = 0
@@ -186,11 +187,16 @@ class Proxy:
         """Let nothing pass until `heal`. Connections made meanwhile are not answered."""
         self._tell(lambda: self._set_blocked(True))
 
+    def refuse(self) -> None:
+        """Reset connections as soon as they are made, until `heal`; those that are open go on."""
+        self._tell(lambda: setattr(self, "_refusing", True))
+
     def heal(self) -> None:
-        """End delay and partition."""
+        """End delay, partition and refusals."""
 
         def free() -> None:
             self._delay = (0.0, 0.0)
+            self._refusing = False
             self._set_blocked(False)
 
         self._tell(free)
@@ -206,6 +212,8 @@ class Proxy:
         self._tell(lambda: setattr(self, "_closing", True))
         self._thread.join()
         self._thread = None
+        # Not by the thread: it may have seen the last order before it was rung for.
+        os.close(self._bell)
 
     def _tell(self, order: Callable[[], None]) -> None:
         """Let the thread do it, and wait until it has."""
@@ -238,7 +246,6 @@ class Proxy:
         if isinstance(self._listen, Path):
             self._listen.unlink(missing_ok=True)
         self._epoll.close()
-        os.close(self._bell)
 
     def _patience(self) -> float | None:
         """Seconds until delayed bytes may leave; None where none wait."""
@@ -252,6 +259,10 @@ class Proxy:
         try:
             client, _ = self._listener.accept()
         except OSError:  # it has gone again, or there are no more file descriptors
+            return
+        if self._refusing:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            client.close()
             return
         client.setblocking(False)
         if client.family == socket.AF_INET:

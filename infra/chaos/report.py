@@ -51,6 +51,7 @@ class Result(msgspec.Struct, frozen=True):
     problems : what did not do its part; not_injected : faults that could not be brought about, with the reason
     injected_late_s : the latest beginning of a fault behind its time; drained_s : until all readers were level
     ended_by_themselves : processes that ended without being asked to, and how often
+    counted_again : input rows that the second verifier (tests/foreign) counted; None where it is not installed
     """
 
     minutes: float
@@ -75,6 +76,7 @@ class Result(msgspec.Struct, frozen=True):
     ended_by_themselves: dict[str, int]
     restarts: dict[str, int]
     where: Where
+    counted_again: int | None = None
 
     def lines(self) -> list[str]:
         """For people."""
@@ -90,6 +92,9 @@ class Result(msgspec.Struct, frozen=True):
             f"in {self.minutes:g} minutes",
             f"{self.lost:,} lost, {self.duplicated:,} duplicated, {self.different:,} different, {self.late:,} late; "
             f"longest stall {self.longest_stall_s:.1f} s",
+            f"the second verifier counted {self.counted_again:,} rows again"
+            if self.counted_again is not None
+            else "the second verifier is not here",
             *(f"problem: {problem}" for problem in self.problems),
             *(f"not injected: {reason}" for reason in self.not_injected),
             "sound" if self.sound else "NOT sound",

@@ -70,14 +70,14 @@ class Course:
     def warm_up(self, meter: Meter) -> None:
         """Until every partition gives output, and a little longer. TapewatchError where none comes."""
         self._say("warming up")
-        deadline = WALL.now() + int(WARM_UP_S * NANOS)
+        deadline = WALL.elapsed() + int(WARM_UP_S * NANOS)
         while not meter.runs:
-            if WALL.now() > deadline:
+            if WALL.elapsed() > deadline:
                 failures = "; ".join(self._site.failures())[:600] or "all processes run"
                 raise TapewatchError(f"no engine commits anything: {failures}", f"See {self._site.logs}.")
             WALL.sleep(0.2)
         with closing(Levels(self._site.settings, self._site.topic, self._site.processes)) as levels:
-            while not levels.stores_begun and WALL.now() < deadline:
+            while not levels.stores_begun and WALL.elapsed() < deadline:
                 WALL.sleep(0.5)
         self._site.compare()
         WALL.sleep(WARM_S)
@@ -85,12 +85,12 @@ class Course:
 
     def inject_all(self, faults: tuple[Fault, ...], meter: Meter) -> None:
         """Every fault at its time, whatever became of the ones before; returns when the run's time is over."""
-        begun = WALL.now()
+        begun = WALL.elapsed()
         end = begun + int(self._wishes.seconds * NANOS)
         threads: list[threading.Thread] = []
         left = list(faults)
         told = 0
-        while (now := WALL.now()) < end:
+        while (now := WALL.elapsed()) < end:
             while left and begun + int(left[0].at_s * NANOS) <= now:
                 fault = left.pop(0)
                 thread = threading.Thread(target=self._one, args=(fault, begun), name=fault.kind, daemon=True)
@@ -101,9 +101,9 @@ class Course:
                 self._progress((now - begun) / NANOS, len(faults), meter)
             WALL.sleep(0.05)
         self._ended.set()
-        deadline = WALL.now() + int(HEALED_S * NANOS)
+        deadline = WALL.elapsed() + int(HEALED_S * NANOS)
         for thread in threads:
-            thread.join(max(0.1, (deadline - WALL.now()) / NANOS))
+            thread.join(max(0.1, (deadline - WALL.elapsed()) / NANOS))
             if thread.is_alive():
                 self.problems.append(f"a fault was not taken back: {thread.name}")
 
@@ -111,12 +111,12 @@ class Course:
         """Take faults back, let the producer end, wait until every reader is level; seconds that took."""
         self._site.calm()
         self._say("draining: the producer ends, every reader comes to the end of what was written")
-        begun = WALL.now()
+        begun = WALL.elapsed()
         producer = self._site.processes["producer"]
         producer.hold()
         producer.ask()
         deadline = begun + int(PRODUCER_ENDS_S * NANOS)
-        while producer.pid and WALL.now() < deadline:
+        while producer.pid and WALL.elapsed() < deadline:
             WALL.sleep(0.1)
         if producer.pid:
             self.problems.append("the producer did not end when it was asked to")
@@ -126,7 +126,7 @@ class Course:
             self._await_level(levels, begun)
         finally:
             levels.close()
-        return round((WALL.now() - begun) / NANOS, 1)
+        return round((WALL.elapsed() - begun) / NANOS, 1)
 
     def rest(self) -> None:
         """End every process of ours: the verifiers get the machine."""
@@ -146,7 +146,8 @@ class Course:
         ]
         times = Counter(span.kind for span in spans)
         stalls = longest_by_kind(gaps, spans)
-        problems = [*self.problems, *verdict.problems]
+        broken = [f"{each.outcome.fault.kind}: {each.outcome.broken}" for each in self._injected if each.outcome.broken]
+        problems = [*self.problems, *broken, *verdict.problems]
         bad = verdict.lost or verdict.duplicated or verdict.different or problems or not verdict.rows_in
         return Result(
             minutes=round(self._wishes.seconds / 60, 2),
@@ -182,17 +183,18 @@ class Course:
             ended_by_themselves={k.name: len(k.failures) for k in self._site.processes.values() if k.failures},
             restarts={k.name: k.restarts for k in self._site.processes.values() if k.restarts},
             where=machine,
+            counted_again=verdict.counted_again,
         )
 
     def _one(self, fault: Fault, begun: int) -> None:
-        late = (WALL.now() - begun) / NANOS - fault.at_s
+        late = (WALL.elapsed() - begun) / NANOS - fault.at_s
         with self._lock:
             self._open[fault.kind] += 1
         outcome = inject(self._site, fault, lambda seconds: not self._ended.wait(seconds))
         with self._lock:
             self._open[fault.kind] -= 1
             self._injected.append(Injected(outcome, late))
-        said = outcome.problem or outcome.target
+        said = outcome.problem or outcome.broken or outcome.target
         self._say(f"{fault.at_s:7.1f} s  {fault.kind}: {said}{f', {late:.1f} s late' if late > LATE_S else ''}")
 
     def _progress(self, seconds: float, planned: int, meter: Meter) -> None:
@@ -205,11 +207,11 @@ class Course:
 
     def _await_level(self, levels: Levels, begun: int) -> None:
         """Until nobody has anything left, twice running: the last outputs make work themselves."""
-        deadline, calm, told = begun + int(DRAIN_S * NANOS), 0, WALL.now()
+        deadline, calm, told = begun + int(DRAIN_S * NANOS), 0, WALL.elapsed()
         while calm < 2:
             behind = levels.behind()
             calm = 0 if behind else calm + 1
-            now = WALL.now()
+            now = WALL.elapsed()
             if now > deadline:
                 left = ", ".join(
                     f"{name} {count if count >= 0 else 'does not answer'}" for name, count in behind.items()

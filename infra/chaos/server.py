@@ -48,6 +48,7 @@ class Kept:
         self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._held = self._frozen = self._ours = False
+        self._more: tuple[str, ...] = ()
         self._due_ns = 0
         self._own_ends_ns: list[int] = []
         self.starts = 0
@@ -98,8 +99,9 @@ class Kept:
         """Do not start it again until `release`."""
         self._held = True
 
-    def release(self) -> None:
-        """Let the watch start it again."""
+    def release(self, *more: str) -> None:
+        """Let the watch start it again, with `more` behind its words until the next release."""
+        self._more = more
         self._held = False
 
     def tend(self) -> None:
@@ -108,11 +110,14 @@ class Kept:
             process = self._process
             if process is not None and process.poll() is not None:
                 self._bury(process.returncode)
-            if self._process is None and not self._held and WALL.now() >= self._due_ns:
+            if self._process is None and not self._held and WALL.elapsed() >= self._due_ns:
                 self._start()
 
     def end(self, deadline_ns: int) -> None:
-        """Ask it to end for good, once, and force it at the deadline. A process that stands still is thawed first."""
+        """Ask it to end for good, once, and force it at the deadline. A process that stands still is thawed first.
+
+        deadline_ns : by the clock's `elapsed`
+        """
         self.hold()
         self.thaw()
         with self._lock:
@@ -122,7 +127,7 @@ class Kept:
         if process is None:
             return
         try:
-            process.wait(max(0.05, (deadline_ns - WALL.now()) / NANOS))
+            process.wait(max(0.05, (deadline_ns - WALL.elapsed()) / NANOS))
         except subprocess.TimeoutExpired:
             process.send_signal(self._death_signal)
             with suppress(subprocess.TimeoutExpired):
@@ -147,7 +152,7 @@ class Kept:
 
     def _bury(self, status: int | None) -> None:
         """Write a death down, and say when the next start is due."""
-        now = WALL.now()
+        now = WALL.elapsed()
         pause = PAUSE_S
         if not self._ours:
             self.failures.append(f"{self.name} ended by itself with status {status}: {self.said()}")
@@ -157,7 +162,7 @@ class Kept:
         self._due_ns = now + int(pause * NANOS)
 
     def _start(self) -> None:
-        words = self._command()
+        words = [*self._command(), *self._more]
         uid = os.geteuid() if self._uid is None else self._uid
         become = [sys.executable, "-IS", launch.__file__, str(os.getpid()), str(int(self._death_signal)), str(uid)]
         self.log.parent.mkdir(parents=True, exist_ok=True)

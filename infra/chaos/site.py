@@ -117,6 +117,11 @@ class Site:
         return settings.load(self.direct_file, environment={})
 
     @property
+    def search_url(self) -> str:
+        """Elasticsearch itself; empty where there is none."""
+        return f"http://{HOST}:{self.ports['elasticsearch']}" if self.has_search else ""
+
+    @property
     def has_search(self) -> bool:
         """Whether Elasticsearch runs."""
         return "elasticsearch" not in self.plan.without
@@ -139,8 +144,7 @@ class Site:
         self._await(lambda: all(is_healthy(KafkaSettings(f"{HOST}:{node.direct}")) for node in self._nodes), "Kafka")
         self._await(lambda: len(self._client().list_topics(timeout=10).brokers) == cluster.BROKERS, "three brokers")
         if self.has_search:
-            url = f"http://{HOST}:{self.ports['elasticsearch']}"
-            self._await(lambda: elasticsearch.is_healthy(url), "Elasticsearch")
+            self._await(lambda: elasticsearch.is_healthy(self.search_url), "Elasticsearch")
         self._open_proxies()
         self._write_settings()
         say("making topics and tables")
@@ -204,14 +208,18 @@ class Site:
 
     def command(self, words: Sequence[str], timeout_s: float = 600) -> tuple[int, str]:
         """Run `tapewatch WORDS` with direct addresses; exit status and standard output. Its log is command-*.log."""
-        log = self.logs / f"command-{words[0]}.log"
+        return self.program([*PROGRAM, "--settings", str(self.direct_file), *words], words[0], self.folder, timeout_s)
+
+    def program(self, words: Sequence[str], name: str, folder: Path, timeout_s: float) -> tuple[int, str]:
+        """Run a program in a folder; exit status and standard output. Its log is command-NAME.log."""
+        log = self.logs / f"command-{name}.log"
         with log.open("ab") as errors:
             done = subprocess.run(  # noqa: S603 - our own words
-                [*PROGRAM, "--settings", str(self.direct_file), *words],
+                words,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=self._environment,
-                cwd=self.folder,
+                cwd=folder,
                 timeout=timeout_s,
                 check=False,
             )
@@ -228,7 +236,7 @@ class Site:
 
     def _await(self, answers: Callable[[], bool], what: str) -> None:
         """Wait for a server's first answer. TapewatchError quotes its log where it ends or time runs out."""
-        deadline = WALL.now() + START_S * NANOS
+        deadline = WALL.elapsed() + START_S * NANOS
         while True:
             try:
                 if answers():
@@ -236,7 +244,7 @@ class Site:
             except KafkaException:
                 pass
             failed = self.failures()
-            if len(failed) > cluster.BROKERS or WALL.now() > deadline:
+            if len(failed) > cluster.BROKERS or WALL.elapsed() > deadline:
                 raise TapewatchError(f"{what} did not come up: {'; '.join(failed)[:600]}", f"See {self.logs}.")
             WALL.sleep(0.2)
 
@@ -421,7 +429,7 @@ def end_all(group: Sequence[Kept], patience_s: float) -> None:
         kept.hold()
         kept.thaw()
         kept.ask()
-    deadline = WALL.now() + int(patience_s * NANOS)
+    deadline = WALL.elapsed() + int(patience_s * NANOS)
     for kept in group:
         kept.end(deadline)
 

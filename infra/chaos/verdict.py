@@ -1,8 +1,13 @@
-"""What came out of a site that stands still: topics against the log, tables against topics, webhooks against alerts."""
+"""What came out of a site that stands still: topics against the log, tables against topics, webhooks against alerts;
+and all of it once more, by a verifier that imports nothing of ours.
+"""
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +19,8 @@ from infra.chaos.site import Site
 from tapewatch import kafka, topics
 
 VERIFY_S = 1500.0
+TREE = Path(__file__).parents[2]
+"""The source tree, where this is one: the second verifier lies among its tests and in no wheel."""
 QUOTED = 3
 
 
@@ -25,9 +32,13 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """All verifiers together. by_verifier : counts of each; differences : the first few, with their seconds"""
+    """All verifiers together. by_verifier : counts of each; differences : the first few, with their seconds
+
+    counted_again : input rows that the second verifier counted; None where it is not here
+    """
 
     rows_in: int
+    counted_again: int | None
     lost: int
     duplicated: int
     different: int
@@ -57,10 +68,14 @@ def judge(site: Site, say: Callable[[str], None]) -> Verdict:
     webhooks = _webhooks(site) if "notify" in site.processes else None
     if webhooks is not None:
         counts["webhooks"] = Counter(lost=webhooks.missing, duplicated=webhooks.many_ids)
+    again = _second_verifier(site, problems, say)
+    if again is not None:
+        counts["foreign"] = _counted(again)
     total: Counter[str] = sum(counts.values(), Counter())
     refused = feed.get("refused", {})
     return Verdict(
         rows_in=int(feed.get("rows", 0)) + sum(refused.values()),
+        counted_again=None if again is None else int(again.get("rows", 0)),
         lost=total["lost"],
         duplicated=total["duplicated"],
         different=total["different"],
@@ -75,18 +90,37 @@ def judge(site: Site, say: Callable[[str], None]) -> Verdict:
 
 
 def _document(site: Site, problems: list[str], words: list[str]) -> dict[str, Any]:
-    """The JSON document that a verifier prints; empty, and a problem, where it prints none."""
-    status, printed = site.command(words, VERIFY_S)
+    """The JSON document that a verifier of ours prints; empty, and a problem, where it prints none."""
+    return _read(site, problems, words[0], " ".join(words[:2]), *site.command(words, VERIFY_S))
+
+
+def _second_verifier(site: Site, problems: list[str], say: Callable[[str], None]) -> dict[str, Any] | None:
+    """What the second verifier prints; None where it is not here: it comes with the source tree, and needs duckdb."""
+    if not (TREE / "tests" / "foreign").is_dir() or find_spec("duckdb") is None:
+        say("the second verifier is left out: it needs the source tree and duckdb")
+        return None
+    say("verifying all of it again, by the second verifier")
+    chosen = site.settings
+    words = ["--bootstrap", site.direct, "--feed", site.feed, "--group", chosen.engine.group]
+    words += ["--postgres", site.postgres_url, "--scratch", str(site.folder)]
+    if site.has_search:
+        words += ["--elasticsearch", site.search_url, "--prefix", chosen.elasticsearch.prefix]
+    status, printed = site.program([sys.executable, "-m", "tests.foreign", *words], "foreign", TREE, VERIFY_S)
+    return _read(site, problems, "foreign", "python -m tests.foreign", status, printed)
+
+
+def _read(site: Site, problems: list[str], name: str, called: str, status: int, printed: str) -> dict[str, Any]:
+    """What a verifier printed, as a document; a problem where it found differences, or printed none."""
     try:
         found = msgspec.json.decode(printed)
     except msgspec.DecodeError:
-        log = site.logs / f"command-{words[0]}.log"
+        log = site.logs / f"command-{name}.log"
         said = " | ".join(log.read_text(errors="replace").strip().splitlines()[-QUOTED:])[-600:]
-        problems.append(f"`{' '.join(words[:2])}` ended with {status}: {said}")
+        problems.append(f"`{called}` ended with {status}: {said}")
         return {}
     if status:
-        (site.logs / f"{words[0]}.json").write_text(printed)
-        problems.append(f"`{' '.join(words[:2])}` found differences: see {words[0]}.json among the logs")
+        (site.logs / f"{name}.json").write_text(printed)
+        problems.append(f"`{called}` found differences: see {name}.json among the logs")
     return dict(found)
 
 

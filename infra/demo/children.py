@@ -113,6 +113,6 @@ class Family:
     def stop(self, patience_s: float) -> None:
         """Ask all that still run to end; what is left after `patience_s` is killed."""
         self.ask()
-        deadline = WALL.now() + int(patience_s * NANOS)
+        deadline = WALL.elapsed() + int(patience_s * NANOS)
         for child in self._children:
-            child.end(max(0.0, (deadline - WALL.now()) / NANOS))
+            child.end(max(0.0, (deadline - WALL.elapsed()) / NANOS))

@@ -34,7 +34,7 @@ class Follower:
 
     rows : used, by type; refused : rows and records, by reason; frames, duplicates : market frames used and dropped
     features, scores, signals : written; clock_ns : the slowest partition's clock after its newest commit, UTC ns
-    first_score_ns : wall time at which the first score of this feed could be read, 0 before it
+    first_score_ns : when the first score of this feed could be read, by the clock's `elapsed`, 0 before it
     alerts : newest revision by id, in the order in which they were first read
     """
 
@@ -84,7 +84,7 @@ class Follower:
             else:
                 headers: dict[str, Any] = dict(message.headers() or ())
                 if headers.get("feed") == self._feed:
-                    self.first_score_ns = self.first_score_ns or WALL.now()
+                    self.first_score_ns = self.first_score_ns or WALL.elapsed()
                     self._newest_scores[headers["partition"]] = value
         except (ContractError, KeyError):
             return

@@ -55,10 +55,10 @@ WAIT_S = 300
 
 
 def process_start_ns() -> int:
-    """Wall time at which this process began, UTC nanoseconds."""
+    """When this process began, nanoseconds by the clock's `elapsed`."""
     ticks = started_at(os.getpid()) or 0
     age = float(Path("/proc/uptime").read_text().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
-    return WALL.now() - int(age * NANOS)
+    return WALL.elapsed() - int(age * NANOS)
 
 
 def run_demo(settings: Settings, wishes: Wishes, as_json: bool) -> Summary:
@@ -119,7 +119,7 @@ class _Demo:
         return HASTE_S / 2 if self._live is not None else HASTE_S
 
     def _since_start(self) -> float:
-        return round((WALL.now() - self._begun_ns) / NANOS, 3)
+        return round((WALL.elapsed() - self._begun_ns) / NANOS, 3)
 
     def _show(self, course: Plan, family: Family, producer: Child) -> Summary:
         """From the moment the servers answer to the summary."""
@@ -131,7 +131,7 @@ class _Demo:
         state = State(course, bool(self._wishes.recording), self._wishes.seconds, seen, gauges, self._begun_ns)
         try:
             with Screen(self._stream, state) as screen:
-                shown_ns = WALL.now()
+                shown_ns = WALL.elapsed()
                 self._begin_to_keep(course, family, screen)
                 if self._wishes.live_sim:
                     self._begin_live(course, family, screen)
@@ -150,7 +150,7 @@ class _Demo:
                 inserted=gauges.inserted,
                 first_score_s=first,
                 stack_s=self._stack_s,
-                seconds=round((WALL.now() - shown_ns) / NANOS, 3),
+                seconds=round((WALL.elapsed() - shown_ns) / NANOS, 3),
                 traded=told_of(seen.signals, state.trading),
                 caught_up_ns=self._caught_up_ns,
                 live=self._live.told() if self._live is not None else {},
@@ -168,8 +168,8 @@ class _Demo:
 
         They wait for the first score: on a small machine they would take the processor from those who make one.
         """
-        until = WALL.now() + int(KEEP_AFTER_S * NANOS)
-        self._until(lambda: screen.state.seen.first_score_ns > 0 or WALL.now() > until, family, screen)
+        until = WALL.elapsed() + int(KEEP_AFTER_S * NANOS)
+        self._until(lambda: screen.state.seen.first_score_ns > 0 or WALL.elapsed() > until, family, screen)
         if not self._stop.is_set():
             kafka.create_topics(self._settings, topics.paper_topics(self._settings.topics))
             screen.state.trading = Trading(course.topic)
@@ -185,8 +185,8 @@ class _Demo:
 
     def _begin_live(self, course: Plan, family: Family, screen: Screen) -> None:
         """Start the live sources once the engine follows the clock: all at once they would keep it from doing so."""
-        until = WALL.now() + int(LIVE_AFTER_S * NANOS)
-        self._until(lambda: self._caught_up_ns > 0 or WALL.now() > until, family, screen)
+        until = WALL.elapsed() + int(LIVE_AFTER_S * NANOS)
+        self._until(lambda: self._caught_up_ns > 0 or WALL.elapsed() > until, family, screen)
 
         def pause() -> bool:
             screen.refresh()
@@ -198,7 +198,7 @@ class _Demo:
     def _is_over(self, producer: Child, shown_ns: int) -> bool:
         """Whether the producer has ended, or a replay's time is up."""
         wishes = self._wishes
-        if wishes.recording and wishes.seconds and WALL.now() - shown_ns > wishes.seconds * NANOS:
+        if wishes.recording and wishes.seconds and WALL.elapsed() - shown_ns > wishes.seconds * NANOS:
             producer.end(PATIENCE_S)
         return producer.has_ended
 
@@ -229,7 +229,7 @@ class _Demo:
             producer.end(self._haste_s)
             return False
         state.is_draining = True
-        moved_ns, last = WALL.now(), (-1, -1, -1)
+        moved_ns, last = WALL.elapsed(), (-1, -1, -1)
         while not state.gauges.is_drained():
             self._stop.wait(TICK_S)
             if self._stop.is_set():
@@ -237,8 +237,8 @@ class _Demo:
                 return False
             now = (state.gauges.engine_lag, state.gauges.paper_lag, state.gauges.sink_lag)
             if now != last:
-                moved_ns, last = WALL.now(), now
-            if WALL.now() - moved_ns > STUCK_S * NANOS:
+                moved_ns, last = WALL.elapsed(), now
+            if WALL.elapsed() - moved_ns > STUCK_S * NANOS:
                 raise TapewatchError(
                     f"engine, paper broker or sink have stood still for {STUCK_S} s", "See the logs in the data folder."
                 )

@@ -110,9 +110,9 @@ class LiveSources:
         """Let every source send what it has and end."""
         for child in self._children.values():
             child.ask()
-        deadline = WALL.now() + int(patience_s * NANOS)
+        deadline = WALL.elapsed() + int(patience_s * NANOS)
         for child in self._children.values():
-            child.end(max(0.1, (deadline - WALL.now()) / NANOS))
+            child.end(max(0.1, (deadline - WALL.elapsed()) / NANOS))
         self._others.close()
 
     def told(self) -> dict[str, Fed]:
@@ -147,6 +147,7 @@ class Others:
             reads = [Right("topic", TOPIC, "read")]
             acls.carry_out(settings, [acls.Change("source", acls.principal("source"), reads, [])])
         self._producer: Producer = kafka.producer(settings, linger_ms=5)
+        self._sent = kafka.Deliveries(self._producer)
         self._session = psycopg2.connect(settings.postgres_url().replace("+psycopg2", "", 1))
         self._session.autocommit = True
         with self._session.cursor() as cursor:
@@ -159,11 +160,11 @@ class Others:
         self._thread.start()
 
     def close(self) -> None:
-        """Write no more."""
+        """Write no more; DeliveryError where a bar was not taken."""
         self._stop.set()
         self._thread.join(2.0)
-        self._producer.flush(2.0)
         self._session.close()
+        self._sent.settle(2.0)
 
     def _write(self) -> None:
         for step in _steps(self._stop):
@@ -178,7 +179,7 @@ class Others:
                         bar,
                     )
                     names = ("code", "at", "open", "high", "low", "close", "volume")
-                    self._producer.produce(TOPIC, json.dumps(dict(zip(names, bar, strict=True))).encode())
+                    self._sent.send(TOPIC, json.dumps(dict(zip(names, bar, strict=True))).encode())
             self._producer.poll(0)
 
 

@@ -41,7 +41,7 @@ class Rates:
 
     def note(self, counts: dict[str, int]) -> None:
         """Take note of counts that only grow."""
-        now = WALL.now()
+        now = WALL.elapsed()
         self._past.append((now, counts))
         while len(self._past) > 2 and self._past[1][0] < now - RATE_NS:
             self._past.pop(0)
@@ -68,7 +68,7 @@ class State:
     @property
     def age_s(self) -> float:
         """Time since the demo's start, s."""
-        return (WALL.now() - self._begun_ns) / NANOS
+        return (WALL.elapsed() - self._begun_ns) / NANOS
 
     @property
     def is_live(self) -> bool:
@@ -130,7 +130,7 @@ class Screen:
 
     def refresh(self) -> None:
         """Show what there is, when it is time."""
-        now = WALL.now()
+        now = WALL.elapsed()
         if now < self._next_ns:
             return
         state = self.state

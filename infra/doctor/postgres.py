@@ -1,15 +1,22 @@
-"""PostgreSQL: reached, new enough, at this build's revision, its clock and its rights."""
+"""PostgreSQL: reached, new enough, at this build's revision; its clock, its rights, and whose offsets it keeps."""
 
 from collections.abc import Iterator
 
 import sqlalchemy as sa
+from confluent_kafka import KafkaException
 
 from infra import embedded, migrations
+from tapewatch import kafka, topic_ids
 from tapewatch.clock import NANOS, WALL
 from tapewatch.doctor import Asked, Check, failing, good, warning
+from tapewatch.settings import Settings
 
 OLDEST = 140_000
 CLOCK_S = 1.0
+_IDS = {
+    "sink_offsets": sa.text("SELECT DISTINCT topic, topic_id FROM sink_offsets WHERE topic_id <> ''"),
+    "notify_offsets": sa.text("SELECT DISTINCT topic, topic_id FROM notify_offsets WHERE topic_id <> ''"),
+}
 CONNECTIONS = 30
 """What all our processes together open, with some to spare."""
 
@@ -23,10 +30,13 @@ def checks(asked: Asked) -> Iterator[Check]:
     with migrations.connect(settings.postgres_url()) as session:
         version = int(session.execute(sa.text("SHOW server_version_num")).scalar_one())
         yield _version(version)
-        yield _revision(migrations.current(session))
+        revision = migrations.current(session)
+        yield _revision(revision)
         yield _rights(session)
         yield _connections(int(session.execute(sa.text("SHOW max_connections")).scalar_one()))
         yield _clock(session)
+        if revision == migrations.head():
+            yield from _topics(settings, session)
 
 
 def _version(number: int) -> Check:
@@ -61,6 +71,23 @@ def _rights(session: sa.Connection) -> Check:
     if may:
         return good("postgres rights", f"{role} may write")
     return warning("postgres rights", f"{role} may not write", "Give the sinks' role INSERT and UPDATE.")
+
+
+def _topics(settings: Settings, session: sa.Connection) -> Iterator[Check]:
+    """Whether the sinks would go on with the topics that there are; a broker that is away is another part's finding."""
+    client = kafka.admin(settings)
+    for table, query in _IDS.items():
+        kept = {row.topic: row.topic_id for row in session.execute(query)}
+        try:
+            topic_ids.check(kept, topic_ids.present(client, kept), table, topic_ids.SEE)
+        except topic_ids.TopicRecreatedError as error:
+            yield failing(f"postgres {table}", error.message, error.hint)
+        except KafkaException as error:
+            yield warning(
+                f"postgres {table}",
+                f"its topics cannot be looked at: {error.args[0].str()}",
+                "See `doctor --part kafka`.",
+            )
 
 
 def _connections(most: int) -> Check:

@@ -108,12 +108,12 @@ def _fitting(found: Addresses, settings: Settings) -> Addresses:
 
 def _awaited(layout: Layout) -> Addresses | None:
     """Where a supervisor is still starting (its starter was killed) or stopping, wait for how that ends."""
-    deadline = WALL.now() + STOP_SECONDS * NANOS
+    deadline = WALL.elapsed() + STOP_SECONDS * NANOS
     while is_locked(layout.stack_lock):
         found = running(layout.data)
         if found is not None:
             return found
-        if WALL.now() > deadline:
+        if WALL.elapsed() > deadline:
             raise TapewatchError(f"a stack in {layout.data} neither starts nor stops", f"See {layout.logs}.")
         WALL.sleep(TICK)
     return None
@@ -157,8 +157,8 @@ def _launched(layout: Layout, plan: Plan, progress: Report) -> Addresses:
 def _end(pid: int, started: int) -> None:
     """Ask a supervisor to stop, and wait until it has; kill it where it does not, which takes its children along."""
     os.kill(pid, signal.SIGTERM)
-    deadline = WALL.now() + STOP_SECONDS * NANOS
+    deadline = WALL.elapsed() + STOP_SECONDS * NANOS
     while started_at(pid) == started:
-        if WALL.now() > deadline:
+        if WALL.elapsed() > deadline:
             os.kill(pid, signal.SIGKILL)
         WALL.sleep(TICK)

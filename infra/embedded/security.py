@@ -94,8 +94,8 @@ def open_accounts(layout: Layout, bootstrap: str, chosen: TopicSettings) -> None
     everyone = {name: acls.principal(name) for name in services.SERVICES}
     acls.carry_out(own, acls.plan(own, everyone))
     # The controller has them now; the broker grants by them a moment later.
-    deadline = WALL.now() + IN_FORCE_S * NANOS
+    deadline = WALL.elapsed() + IN_FORCE_S * NANOS
     while any(change.given for change in acls.plan(own, everyone)):
-        if WALL.now() > deadline:
+        if WALL.elapsed() > deadline:
             raise TapewatchError(f"the broker did not take the rights in {IN_FORCE_S} s", "Run `tapewatch up` again.")
         WALL.sleep(0.1)

@@ -110,7 +110,7 @@ def _supervise(plan: Plan, status: int) -> None:
         addresses = _announce(layout, ports, parts, search)
         _tell(status, Status(addresses=addresses))
         os.close(status)
-        starts = [WALL.now()]
+        starts = [WALL.elapsed()]
         while True:
             if search and _search_ended(layout, parts, starts):
                 _start_search(plan, layout, search, parts)
@@ -184,7 +184,7 @@ def _search_ended(layout: Layout, parts: dict[str, Part], starts: list[int]) -> 
     if part is None or part.process.poll() is None:
         return False
     del parts["elasticsearch"]
-    starts[:] = [start for start in starts if WALL.now() - start < 60 * NANOS] + [WALL.now()]
+    starts[:] = [start for start in starts if WALL.elapsed() - start < 60 * NANOS] + [WALL.elapsed()]
     failure = _failure(layout, "elasticsearch.log", f"Elasticsearch ended by itself ({part.process.returncode})")
     again = len(starts) <= SEARCH_STARTS
     _log(f"{failure.message}\n{'starting it again' if again else 'not started again: too often within a minute'}")
@@ -216,7 +216,7 @@ def _await_health(layout: Layout, ports: kafka.Ports, parts: dict[str, Part], se
 
     search : Elasticsearch's port, 0 without it
     """
-    deadline = WALL.now() + START_SECONDS * NANOS
+    deadline = WALL.elapsed() + START_SECONDS * NANOS
     while not postgres.create_database(layout):
         _wait(layout, parts, deadline, "postgres.log")
     access = KafkaSettings(ports.bootstrap)
@@ -231,7 +231,7 @@ def _await_health(layout: Layout, ports: kafka.Ports, parts: dict[str, Part], se
 def _wait(layout: Layout, parts: dict[str, Part], deadline: int, log: str) -> None:
     """Let a little time pass while the servers come up."""
     _fail_if_ended(layout, parts)
-    if WALL.now() > deadline:
+    if WALL.elapsed() > deadline:
         raise _failure(layout, log, f"a server did not answer within {START_SECONDS} s")
     WALL.sleep(TICK)
 
@@ -272,14 +272,14 @@ def _stop(parts: dict[str, Part], patience_s: int) -> None:
     """Ask all to end, then force what is left after `patience_s` seconds."""
     for part in parts.values():
         part.process.send_signal(part.gentle)
-    deadline = WALL.now() + patience_s * NANOS
+    deadline = WALL.elapsed() + patience_s * NANOS
     for part in parts.values():
         for force in (part.firm, signal.SIGKILL):
             try:
-                part.process.wait(max(TICK, (deadline - WALL.now()) / NANOS))
+                part.process.wait(max(TICK, (deadline - WALL.elapsed()) / NANOS))
             except subprocess.TimeoutExpired:
                 part.process.send_signal(force)
-                deadline = WALL.now() + REMAINS_SECONDS * NANOS
+                deadline = WALL.elapsed() + REMAINS_SECONDS * NANOS
         part.process.wait()
 
 
@@ -300,9 +300,9 @@ def _clear_remains(layout: Layout) -> None:
 
 def _await_end(pid: int, started: int | None) -> None:
     """Wait for one process to end, then kill it."""
-    deadline = WALL.now() + REMAINS_SECONDS * NANOS
+    deadline = WALL.elapsed() + REMAINS_SECONDS * NANOS
     while started is not None and started_at(pid) == started:
-        if WALL.now() > deadline:
+        if WALL.elapsed() > deadline:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         WALL.sleep(TICK)

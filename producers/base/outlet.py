@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
-from confluent_kafka import Producer
-
 from producers.base.collector import RefusedMessage
 from producers.base.metrics import FeedMetrics
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
@@ -76,7 +74,7 @@ class KafkaOutlet:
         self.letters = 0
         self._settings, self._source, self._clock, self._partitions = settings, source, clock, partitions
         self._feed = ""
-        self._producer: Producer | None = None
+        self._letters: kafka.Deliveries | None = None
         self._live: LiveWriter | None = None
 
     async def open(self, feed: str, instruments: Sequence[Instrument]) -> None:
@@ -90,10 +88,11 @@ class KafkaOutlet:
         count = open_feed(settings, feed, instruments, self._partitions, self._clock)
         tail = read_tail(settings, feed)
         self.newest_ns = tail.newest_ns
-        self._producer = feed_producer(settings, linger_ms=1)
+        producer = feed_producer(settings, linger_ms=1)
+        self._letters = kafka.Deliveries(producer)
         epoch = tail.next_epoch(self._source, self._clock.now())
         ids = [instrument.id for instrument in instruments]
-        writer = FeedWriter(self._producer, feed, self._source, epoch, count, ids, self._clock, self._watch)
+        writer = FeedWriter(producer, feed, self._source, epoch, count, ids, self._clock, self._watch)
         return LiveWriter(writer, tail.newest_ns)
 
     def _watch(self, rows: Rows) -> Callable[[], None]:
@@ -125,12 +124,12 @@ class KafkaOutlet:
 
     def refuse(self, refused: Iterable[RefusedMessage]) -> None:
         """Write dead letters of kind `line`, with source and where they came from."""
-        if self._producer is None:
+        if self._letters is None:
             raise RuntimeError("the outlet is not open")
         for each in refused:
             named = {"source": self._source, "where": each.where, "received": str(each.received)}
             letter = line_letter(self._feed, each.reason, each.where, each.raw, named)
-            kafka.enqueue(self._producer, letter.topic, letter.value, headers=letter.headers)
+            self._letters.send(letter.topic, letter.value, headers=letter.headers)
             self.letters += 1
 
     def flush(self, now: int, beat: bool) -> None:
@@ -138,11 +137,13 @@ class KafkaOutlet:
         if beat or self.live.pending or self.live.owes(now):
             self.live.flush(now)
         else:
-            self.live.writer.poll()
+            self.poll()
 
     def poll(self) -> None:
-        """Take acknowledgements in."""
+        """Take acknowledgements in; TapewatchError where something was not taken."""
         self.live.writer.poll()
+        if self._letters is not None:
+            self._letters.check()
 
     @property
     def waiting(self) -> int:
@@ -158,6 +159,8 @@ class KafkaOutlet:
             await asyncio.sleep(1.0 - now % NANOS / NANOS)
             self._live.flush((now // NANOS + 1) * NANOS)
         await asyncio.to_thread(self._live.writer.flush)
+        if self._letters is not None:
+            await asyncio.to_thread(self._letters.settle)
 
 
 class ScreenOutlet:

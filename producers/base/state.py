@@ -92,7 +92,7 @@ class Ledger:
         opened = self._opened
         if opened is None:
             raise RuntimeError("read the position first")
-        begun = self._clock.now()
+        begun = self._clock.elapsed()
         transaction = Transaction(opened.producer, opened.live, self.source, self._clock, recorded=self._recorded)
         try:
             opened.producer.begin_transaction()
@@ -185,7 +185,7 @@ class Ledger:
         errors = [error, self._drop()]
         fenced = any(_code(each) in _FENCED for each in errors if each is not None)
         # The broker raises the producer's epoch too when it aborts a transaction that took too long.
-        if fenced and self._clock.now() - begun < TRANSACTION_TIMEOUT_MS * NANOS // 1000 * 3 // 4:
+        if fenced and self._clock.elapsed() - begun < TRANSACTION_TIMEOUT_MS * NANOS // 1000 * 3 // 4:
             return FencedError(f"another instance of {self.source} has taken over", "Run one instance of a source.")
         return AbortedError(
             f"a transaction of {self.source} was aborted: {error}", "Go on from the committed position."

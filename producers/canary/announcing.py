@@ -1,15 +1,13 @@
 """Says on the topic `canaries` what was injected, once its first rows are on their way."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from confluent_kafka import Producer
 
 from producers.synthetic import Label
-from tapewatch import topics
+from tapewatch import kafka, topics
 from tapewatch.canaries import Canary, canary_id
 from tapewatch.clock import NANOS, Clock
-from tapewatch.errors import TapewatchError
 from tapewatch.message import encode
 from tapewatch.partitioner import partition_for
 from tapewatch.reach_settings import CanarySettings
@@ -25,16 +23,15 @@ class Announcer:
 
     def __init__(self, producer: Producer, feed: str, partitions: int, settings: CanarySettings, clock: Clock) -> None:
         self._producer, self._feed, self._partitions = producer, feed, partitions
+        self._deliveries = kafka.Deliveries(producer)
         self._settings, self._clock = settings, clock
         self._said: dict[tuple[str, int], None] = {}
-        self._failure = ""
         self.count = self.stale = 0
 
     def say(self, labels: Iterable[Label]) -> None:
-        """Announce what is new among these; TapewatchError where an earlier one was not taken."""
+        """Announce what is new among these; DeliveryError where an earlier one was not taken."""
         self._producer.poll(0)
-        if self._failure:
-            raise TapewatchError(f"a canary was not announced: {self._failure}", "Run `tapewatch status`.")
+        self._deliveries.check()
         for label in labels:
             place = (label.instrument, label.start_ns)
             if place in self._said:
@@ -44,16 +41,14 @@ class Announcer:
                 self.stale += 1
                 continue
             message = self._message(label)
-            self._producer.produce(
-                topics.CANARIES, encode(message), message.id.encode(), 0, on_delivery=self._on_delivery
-            )
+            self._deliveries.send(topics.CANARIES, encode(message), message.id.encode(), partition=0)
             self.count += 1
         newest = max((start for _, start in self._said), default=0)
         self._said = {place: None for place in self._said if place[1] > newest - REMEMBERED_NS}
 
     def close(self) -> None:
-        """Wait until all was taken."""
-        self._producer.flush(30)
+        """Wait until all was taken; DeliveryError where one was not."""
+        self._deliveries.settle()
 
     def _message(self, label: Label) -> Canary:
         settings = self._settings
@@ -70,7 +65,3 @@ class Announcer:
             every_s=settings.every_s,
             at=to_rfc3339(self._clock.now()),
         )
-
-    def _on_delivery(self, error: Any, _: Any) -> None:
-        if error is not None and not self._failure:
-            self._failure = str(error)

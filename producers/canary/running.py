@@ -84,9 +84,9 @@ def run_canaries(
     partitions = _partitions(settings, canaries)
     names = names_by_partition(partitions, canaries.in_each or _in_each(settings.canary.every_s, partitions))
     _refuse_told(settings, names)
-    begun = clock.now()
+    begun, begun_ns = clock.elapsed(), clock.now()
     tail = read_tail(settings, canaries.feed)
-    start_ns = (begun // NANOS - canaries.back_date_s) * NANOS
+    start_ns = (begun_ns // NANOS - canaries.back_date_s) * NANOS
     if tail.newest_ns >= start_ns:
         start_ns = (tail.newest_ns // NANOS + 1) * NANOS
         ready = to_rfc3339(start_ns + canaries.back_date_s * NANOS)[:19]
@@ -97,7 +97,7 @@ def run_canaries(
         feed_producer(settings, linger_ms=1),
         canaries.feed,
         _SOURCE,
-        tail.next_epoch(_SOURCE, begun),
+        tail.next_epoch(_SOURCE, begun_ns),
         partitions,
         names,
         clock,
@@ -114,7 +114,7 @@ def run_canaries(
         say(f"{len(names)} canaries in {partitions} partitions, one event in {settings.canary.every_s:g} s")
         runner.run(stop)
         announcer.close()
-    sent = runner.summary((clock.now() - begun) / NANOS)
+    sent = runner.summary((clock.elapsed() - begun) / NANOS)
     return CanarySummary(
         feed=sent.feed,
         topic=sent.topic,

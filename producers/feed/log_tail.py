@@ -21,14 +21,21 @@ class LogTail:
     """The newest of the last records of all partitions, control records and replays aside.
 
     newest_ns : newest ts_recv, UTC nanoseconds, 0 for an empty log; epochs : newest epoch by source
+    appended_ns : when the broker appended the newest, UTC nanoseconds
     """
 
     newest_ns: int = 0
     epochs: dict[str, int] = field(default_factory=dict)
+    appended_ns: int = 0
 
     def next_epoch(self, source: str, now_ns: int) -> int:
-        """An epoch above all that are known of the source."""
-        return max(now_ns, self.epochs.get(source, -1) + 1)
+        """An epoch above all that the source has had.
+
+        What it had before the records that were looked at is not known: its writer's clock may have been ahead, by half
+        of what readers believe. The other half is left for brokers whose clocks differ.
+        """
+        known = self.epochs.get(source)
+        return max(now_ns, self.appended_ns + MAX_SKEW_NS // 2 if known is None else known + 1)
 
     def take(self, message: Message, decoder: Decoder) -> None:
         """Look at one record; an unreadable one tells nothing."""
@@ -37,10 +44,12 @@ class LogTail:
             times = decoder.open(message.value() or b"").column("ts_recv")
         except ContractError:
             return
-        if headers.source not in ASIDE:
-            # What readers refuse must not become this writer's time.
-            believed = times[times <= message.timestamp()[1] * 1_000_000 + MAX_SKEW_NS]
-            self.newest_ns = max(self.newest_ns, int(believed.max(initial=0)))
+        appended_ns = message.timestamp()[1] * 1_000_000
+        self.appended_ns = max(self.appended_ns, appended_ns)
+        # What readers refuse must become neither this writer's time nor its epoch.
+        latest = appended_ns + MAX_SKEW_NS
+        if headers.source not in ASIDE and headers.epoch <= latest:
+            self.newest_ns = max(self.newest_ns, int(times[times <= latest].max(initial=0)))
             self.epochs[headers.source] = max(self.epochs.get(headers.source, -1), headers.epoch)
 
 

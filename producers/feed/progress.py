@@ -36,7 +36,7 @@ class ReplayProgress:
         rates = (TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, *rates, console=self._console, transient=True)
         self._task = self._bar.add_task("replay", total=total, rate="")
-        self._begun = clock.now()
+        self._begun = clock.elapsed()
 
     def __enter__(self) -> "ReplayProgress":
         if self._console.is_terminal:
@@ -51,7 +51,7 @@ class ReplayProgress:
 
     def __call__(self, writer: FeedWriter, newest_ns: int) -> None:
         """Take note of a frame."""
-        now = self._clock.now()
+        now = self._clock.elapsed()
         if now < self._next:
             return
         self._next = now + _REFRESH_NS

@@ -17,7 +17,7 @@ class Rate:
         self._writer = writer
         self._clock = clock
         self._console = console or Console(stderr=True, soft_wrap=True, highlight=False)
-        self._at = clock.now()
+        self._at = clock.elapsed()
         self._before = (0, 0, 0)
 
     def tick(self, newest_ns: int, behind_ns: int = 0) -> None:
@@ -25,7 +25,7 @@ class Rate:
 
         newest_ns : newest ts_recv sent, UTC nanoseconds; behind_ns : how far the clock is ahead of it
         """
-        now = self._clock.now()
+        now = self._clock.elapsed()
         seconds = (now - self._at) / NANOS
         if seconds < EVERY_S:
             return

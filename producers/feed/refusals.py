@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import Message
 
 from producers.feed.writer import FLUSH_S
 from producers.recordings import Refusal
 from tapewatch import dead_letters, kafka, topics
 from tapewatch.dead_letters import DeadLetter
-from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.settings import Settings
 
@@ -32,7 +31,7 @@ def refused_line(feed: str, source: str, refusal: Refusal) -> DeadLetter:
 def send_refusals(settings: Settings, feed: str, source: str, refused: Iterable[Refusal]) -> int:
     """Write the refused lines that the feed's dead letters do not hold yet, and return how many these were.
 
-    TapewatchError where they are not acknowledged.
+    DeliveryError where one is not taken: the next replay writes what is missing.
     """
     letters = [refused_line(feed, source, refusal) for refusal in refused]
     if not letters:
@@ -40,21 +39,10 @@ def send_refusals(settings: Settings, feed: str, source: str, refused: Iterable[
     known: set[tuple[bytes, ...]] = set()
     kafka.read_all(settings, topics.dead_letters(topics.market(feed)), lambda message: known.add(_message_key(message)))
     missing = [letter for letter in letters if _key(letter.headers) not in known]
-    failed: list[KafkaError] = []
-    producer = kafka.producer(settings, linger_ms=5)
+    sent = kafka.Deliveries(kafka.producer(settings, linger_ms=5))
     for letter in missing:
-        kafka.enqueue(
-            producer,
-            letter.topic,
-            letter.value,
-            headers=letter.headers,
-            on_delivery=lambda error, _: failed.append(error) if error else None,
-        )
-    if producer.flush(FLUSH_S) or failed:
-        raise TapewatchError(
-            f"the dead letters of {feed} were not acknowledged: {failed[0] if failed else 'time-out'}",
-            "Run `tapewatch status`, then replay again: what is missing is written then.",
-        )
+        sent.send(letter.topic, letter.value, headers=letter.headers)
+    sent.settle(FLUSH_S)
     return len(missing)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from confluent_kafka import KafkaException
 
 from producers.feed.encoder import FrameEncoder
 from producers.feed.splitter import Splitter
@@ -140,12 +141,12 @@ class FeedWriter:
     def poll(self) -> None:
         """Serve acknowledgements; TapewatchError if one failed."""
         self._unpolled = 0
-        self._producer.poll(0)
+        self._serve(self._producer.poll, 0)
         self._check()
 
     def flush(self) -> None:
         """Wait until every frame is acknowledged; TapewatchError if that fails or takes over a minute."""
-        left = self._producer.flush(FLUSH_S)
+        left = self._serve(self._producer.flush, FLUSH_S)
         self._check()
         if left:
             raise TapewatchError(
@@ -179,7 +180,7 @@ class FeedWriter:
                 break
             except BufferError:
                 self.sent.waits += 1
-                self._producer.poll(0.1)
+                self._serve(self._producer.poll, 0.1)
                 self._check()
         self._sequence[partition] = sequence + 1
         self.sent.frames += 1
@@ -187,6 +188,17 @@ class FeedWriter:
         self._unpolled += 1
         if self._unpolled >= _POLL_EVERY:
             self.poll()
+
+    def _serve(self, serve: Callable[[float], int], seconds: float) -> int:
+        """Serve acknowledgements. A client that may not go on, since a record was refused for good, raises that here,
+        and upsets the callbacks that come with it.
+        """
+        try:
+            return serve(seconds)
+        except (KafkaException, SystemError) as error:
+            self._failure = self._failure or str(error.__cause__ or error)
+            self._check()
+            raise
 
     def _on_delivery(self, error: Any, message: Any) -> None:
         if error is None:

@@ -90,7 +90,7 @@ class Stores:
 
     def there(self, stage: Stage, ids: Sequence[str]) -> list[str]:
         """Those of the alerts that can be read in a store; none while it does not answer."""
-        if not ids or WALL.now() < self._again_ns[stage]:
+        if not ids or WALL.elapsed() < self._again_ns[stage]:
             return []
         store = self._open.get(stage)
         if store is None:
@@ -98,7 +98,7 @@ class Stores:
         try:
             return store.there(ids)
         except store.errors as error:
-            self._again_ns[stage] = WALL.now() + AGAIN_NS
+            self._again_ns[stage] = WALL.elapsed() + AGAIN_NS
             _log.warning("a store does not answer", store=stage, problem=logs.printable(str(error))[:200])
             return []
 

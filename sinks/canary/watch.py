@@ -48,7 +48,7 @@ class CanarySink:
         self._shown = Shown(self._monitor, lambda: self._ledger.canaries.values(), lambda: self._ledger.in_a_row)
         self._judged: dict[str, Canary] = {}
         self._report: Callable[[Progress], None] = lambda _: None
-        self._reported_ns = self._last_ns = 0
+        self._report_at = self._last_ns = 0
         self._retries = self._unreadable = 0
 
     def run(
@@ -61,7 +61,7 @@ class CanarySink:
 
         A broker that fails is waited for; a store that fails counts as not holding what is asked for.
         """
-        began = self._last_ns = self._clock.now()
+        began = self._last_ns = self._clock.elapsed()
         self._report = on_progress or self._report
         backoff = Backoff()
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
@@ -78,7 +78,7 @@ class CanarySink:
                     self._monitor.waits_for("broker", problem)
                     self._tell(problem)
                     stop.wait(backoff.wait_s())
-        seconds = (self._clock.now() - began) / NANOS
+        seconds = (self._clock.elapsed() - began) / NANOS
         return summary(list(self._judged.values()), self._unreadable, self._retries, seconds)
 
     def _session(self, stop: threading.Event, until_idle: float | None, backoff: Backoff) -> None:
@@ -127,9 +127,9 @@ class CanarySink:
         looked_from = self._clock.now()
 
         def take(found: Canary | Alert, recorded_ns: int) -> None:
-            self._last_ns = self._clock.now()
+            self._last_ns = self._clock.elapsed()
             if isinstance(found, Alert):
-                self._ledger.sight(found, recorded_ns, self._last_ns, timed=recorded_ns >= looked_from)
+                self._ledger.sight(found, recorded_ns, self._clock.now(), timed=recorded_ns >= looked_from)
             elif found.id not in self._ledger.canaries or found.revision > self._ledger.canaries[found.id].revision:
                 self._ledger.recall(found)
                 self._shown.take(found)
@@ -147,7 +147,7 @@ class CanarySink:
             self._ledger.stored(stage, there, self._clock.now())
         if is_read:
             self._write(producer, self._ledger.verdicts(now))
-        if now - self._reported_ns > REPORT_NS:
+        if self._clock.elapsed() >= self._report_at:
             self._ledger.forget(now - KEPT_NS)
             self._tell()
 
@@ -163,7 +163,7 @@ class CanarySink:
             self._ledger.recall(verdict)
             self._shown.take(verdict)
             self._judged[verdict.id] = verdict
-            self._last_ns = self._clock.now()
+            self._last_ns = self._clock.elapsed()
             told: dict[str, Any] = {
                 "canary": verdict.id,
                 "scenario": verdict.scenario,
@@ -175,14 +175,13 @@ class CanarySink:
                 _log.info("canary judged", state=verdict.state, **told)
 
     def _is_idle(self, until_idle: float) -> bool:
-        now = self._clock.now()
         waiting = any(each.state == "injected" for each in self._ledger.canaries.values())
-        return not waiting and now - self._last_ns > until_idle * NANOS
+        return not waiting and self._clock.elapsed() - self._last_ns > until_idle * NANOS
 
     def _tell(self, trouble: str = "") -> None:
         """Report progress."""
-        self._reported_ns = now = self._clock.now()
+        self._report_at = self._clock.elapsed() + REPORT_NS
         known = list(self._ledger.canaries.values())
-        lately = figures(since(known, now - LATE_NS))
+        lately = figures(since(known, self._clock.now() - LATE_NS))
         waiting = sum(each.state == "injected" for each in known)
         self._report(Progress(waiting, lately.found, lately.missed, lately.recall, trouble))

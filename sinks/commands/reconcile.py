@@ -187,8 +187,8 @@ class _Watch:
 
     def _wait(self, stop: threading.Event) -> None:
         """Until the next round."""
-        until = WALL.now() + int(self._args.every * NANOS)
-        while (left_s := (until - WALL.now()) / NANOS) > 0 and not stop.wait(min(left_s, _BEAT_S)):
+        until = WALL.elapsed() + int(self._args.every * NANOS)
+        while (left_s := (until - WALL.elapsed()) / NANOS) > 0 and not stop.wait(min(left_s, _BEAT_S)):
             self._monitor.beat()
 
     def close(self) -> None:

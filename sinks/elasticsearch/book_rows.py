@@ -39,7 +39,7 @@ class BookRows:
             return
         admission = self._admissions.get(origin[:2])
         if admission is None:
-            admission = self._admissions[origin[:2]] = Admission(self._registry)
+            admission = self._admissions[origin[:2]] = Admission(self._registry, *origin[:2])
         try:
             admitted = admission.admit(value, headers, appended_ns)
         except ContractError:

@@ -12,6 +12,7 @@ from sinks.engine_frame import KINDS
 from sinks.log_reader import headers_of, place
 from tapewatch import dead_letters, messages, topics
 from tapewatch.admission import KnowsInstruments
+from tapewatch.batches import Record, UnreadableBatch
 from tapewatch.clock import LATEST_NS
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.dlq import retry
@@ -46,8 +47,13 @@ class Intake:
         """Whether data of this topic is kept."""
         return topic in DATA or (self._books is not None and topics.is_market(topic))
 
-    def take(self, message: Message) -> tuple[list[Item], DeadLetter | None]:
-        """The items of a record, or its dead letter; of a retry, those of the record that it carries."""
+    def take(self, message: Record) -> tuple[list[Item], DeadLetter | None]:
+        """The items of a record, or its dead letter; of a retry, those of the record that it carries. For a batch of a
+        market topic that cannot be unpacked the engine answers.
+        """
+        if isinstance(message, UnreadableBatch):
+            is_ours = not topics.is_market(message.topic())
+            return [], dead_letters.of_batch(message, dead_letters.ELASTICSEARCH) if is_ours else None
         return self._taken(self._original(message) if message.topic() == RETRIES else message)
 
     def _original(self, message: Message) -> Message | Retried:

@@ -19,9 +19,11 @@ from sinks.elasticsearch.item import Item
 from sinks.elasticsearch.summary import Tally
 from sinks.log_reader import Log, Reader, place
 from sinks.traced import stored
-from tapewatch import dead_letters, logs, tracing
+from tapewatch import dead_letters, group_offsets, logs, tracing
 from tapewatch.clock import NANOS, WALL
 from tapewatch.dead_letters import DeadLetter
+from tapewatch.errors import UnansweredError
+from tapewatch.kafka import DeliveryError
 from tapewatch.tracing import Tracer
 
 REPORT_NS = 2 * NANOS
@@ -39,7 +41,7 @@ class Batch:
     letters: list[DeadLetter] = field(default_factory=list)
     next_offsets: dict[Log, int] = field(default_factory=dict)
     bytes: int = 0
-    began_ns: int = field(default_factory=WALL.now)
+    began_ns: int = field(default_factory=WALL.elapsed)
 
 
 class Lane:
@@ -66,6 +68,7 @@ class Lane:
         self._tracer = tracer
         self._backoff = Backoff()
         self._positions: dict[Log, int] = {}
+        self._settled: dict[Log, int] = {}
         self._with_server: tuple[Batch, Future[Settled]] | None = None
         self.rounds = 0
         """Turns of its loop so far: who watches it sees that it is not stuck."""
@@ -80,9 +83,9 @@ class Lane:
                 try:
                     self._session(sender, stop, until_idle)
                     return
-                except KafkaException as error:
-                    wait = self._backoff.wait_s()
-                    _log.warning("waiting to try again", seconds=round(wait, 1), problem=str(error))
+                except (KafkaException, DeliveryError, UnansweredError) as error:
+                    wait, hint = self._backoff.wait_s(), getattr(error, "hint", "")
+                    _log.warning("waiting to try again", seconds=round(wait, 1), problem=str(error), next=hint)
                     stop.wait(wait)
                 except Stopped:
                     return
@@ -91,9 +94,11 @@ class Lane:
         """Read from where the group stands."""
         self._drop_unsettled()
         take = self._begin().take
-        self._positions = self._reader.kept()
-        self._reader.restart(self._positions)
-        batch, looked, last_input = Batch(), WALL.now(), WALL.now()
+        self._positions, ids = self._reader.kept()
+        self._settled = dict(self._positions)
+        self._reader.restart(self._positions, ids)
+        batch, looked, last_input = Batch(), WALL.elapsed(), WALL.elapsed()
+        kept_again = looked - group_offsets.KEPT_AGAIN_NS
         while True:
             self.rounds += 1
             records, more = self._reader.poll()
@@ -104,7 +109,7 @@ class Lane:
                     batch = self._hand_over(batch, sender, stop)
             if batch.next_offsets and (not more or stop.is_set()):
                 batch = self._hand_over(batch, sender, stop)
-            now = WALL.now()
+            now = WALL.elapsed()
             if records or not self._reader.is_at_end():
                 last_input = now
             else:
@@ -113,6 +118,10 @@ class Lane:
                 looked = now
                 self._reader.discover(self._positions)
                 self._tally.lags[self._name] = self._reader.lag()
+            if now - kept_again > group_offsets.KEPT_AGAIN_NS:
+                # With its topics' ids, which an earlier build did not keep.
+                kept_again = now
+                self._reader.keep(self._settled)
             if stop.is_set() or (until_idle is not None and now - last_input > until_idle * NANOS):
                 self._collect(stop)
                 self._tally.lags[self._name] = self._reader.lag()
@@ -122,7 +131,7 @@ class Lane:
         """Take one record into the batch."""
         log, offset = place(record)
         if not batch.next_offsets:
-            batch.began_ns = WALL.now()
+            batch.began_ns = WALL.elapsed()
         items, letter = take(record)
         batch.items += items
         batch.bytes += sum(item.size for item in items)
@@ -145,10 +154,11 @@ class Lane:
         letters = batch.letters + [_letter(item, reason) for item, reason in settled.refused]
         self._dead.send(letters)
         self._reader.keep(batch.next_offsets)
+        self._settled |= batch.next_offsets
         if self._tracer is not None:
             kept = (item.letter for item in batch.items if item.kind == "alerts")
-            stored(self._tracer, tracing.ELASTICSEARCH, kept, batch.began_ns)
-        self._tally.add(settled, [letter.reason for letter in letters], batch.began_ns, WALL.now())
+            stored(self._tracer, tracing.ELASTICSEARCH, kept, WALL.elapsed() - batch.began_ns)
+        self._tally.add(settled, [letter.reason for letter in letters], batch.began_ns, WALL.elapsed())
         self._tally.troubles[self._name] = ""
         self._backoff.reset()
 

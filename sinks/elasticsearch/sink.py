@@ -25,6 +25,10 @@ from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 REPORT_S = 2.0
+ANEW = (
+    "Restore the topic; or let the lane begin with it at its beginning: `kafka-consumer-groups.sh --delete-offsets "
+    "--topic {topic}`, with --group and the group named here. What is kept already keeps its ids."
+)
 _log = logs.get("sink.elasticsearch")
 
 
@@ -59,7 +63,7 @@ class ElasticsearchSink:
         on_progress : called about every two seconds from this thread
         A server or broker that fails is waited for. TapewatchError where waiting does not help.
         """
-        began, report = WALL.now(), on_progress or (lambda _: None)
+        began, report = WALL.elapsed(), on_progress or (lambda _: None)
         self.monitor.waits_for("database", "the templates are not installed yet")
         self.monitor.ready()
         client = connect(self._settings)
@@ -75,7 +79,7 @@ class ElasticsearchSink:
                 reader.close()
             if registry is not None:
                 registry.close()
-        return self._tally.summary(WALL.now() - began)
+        return self._tally.summary(WALL.elapsed() - began)
 
     def _install(self, stop: threading.Event, report: Callable[[Progress], None]) -> bool:
         """Bring the templates up to date as soon as the server answers; False where `stop` was set first."""
@@ -117,7 +121,7 @@ class ElasticsearchSink:
         lanes = []
         for name, is_wanted, begin, fetched in plan:
             told = self.monitor.client(name)
-            readers.append(Reader(self._settings, f"{chosen.group}-{name}", is_wanted, told))
+            readers.append(Reader(self._settings, f"{chosen.group}-{name}", is_wanted, ANEW, told))
 
             def trouble(text: str, lane: str = name) -> None:
                 self._tally.troubles[lane] = text

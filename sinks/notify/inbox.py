@@ -4,7 +4,7 @@ An alert waits in the inbox until the case stage has said whether it is inhibite
 instrument leave it in their order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -29,8 +29,8 @@ _HEAR = sa.text(
     "updated_ns = EXCLUDED.updated_ns WHERE notify_verdicts.revision <= EXCLUDED.revision"
 )
 _REACHED = sa.text(
-    "INSERT INTO notify_offsets (topic, partition, next_offset) VALUES (:topic, :partition, :next) "
-    "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset"
+    "INSERT INTO notify_offsets (topic, partition, next_offset, topic_id) VALUES (:topic, :partition, :next, :id) "
+    "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset, topic_id = EXCLUDED.topic_id"
 )
 _WAITING = sa.text(
     "SELECT i.seq, i.instrument, i.body, i.recorded_ns, i.deadline_ns <= :now OR COALESCE(v.revision, -1) >= "
@@ -64,12 +64,21 @@ Log = tuple[str, int]
 
 @dataclass(slots=True)
 class Taken:
-    """What one transaction takes up. alerts, canaries : with their record's time, UTC ns; offsets : next, by log."""
+    """What one transaction takes up. alerts, canaries : with their record's time, UTC ns; offsets : next, by log;
+    topic_ids : of the topics that are read.
+    """
 
     alerts: list[tuple[Alert, int]] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
     canaries: list[tuple[Canary, int]] = field(default_factory=list)
     offsets: dict[Log, int] = field(default_factory=dict)
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
+
+
+def topic_ids(session: sa.Connection) -> dict[str, str]:
+    """Ids of the topics that were read, as far as they are known."""
+    rows = session.execute(sa.text("SELECT DISTINCT topic, topic_id FROM notify_offsets WHERE topic_id <> ''"))
+    return {row.topic: row.topic_id for row in rows}
 
 
 def offsets(session: sa.Connection) -> dict[Log, int]:
@@ -96,7 +105,10 @@ def take(session: sa.Connection, taken: Taken, now_ns: int, wait_ns: int) -> Non
         for case in taken.cases
         for one in case.alerts
     ]
-    reached = [{"topic": log[0], "partition": log[1], "next": offset} for log, offset in taken.offsets.items()]
+    reached = [
+        {"topic": log[0], "partition": log[1], "next": offset, "id": taken.topic_ids.get(log[0], "")}
+        for log, offset in taken.offsets.items()
+    ]
     for statement, values in ((_TAKE, rows), (_HEAR, heard), (_REACHED, reached)):
         if values:
             session.execute(statement, values)

@@ -5,13 +5,17 @@ from collections.abc import Callable, Mapping
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from sinks.notify.inbox import Log, Taken
-from tapewatch import kafka, logs, topics
+from tapewatch import kafka, logs, topic_ids, topics
 from tapewatch.canaries import Canary, is_canary
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.messages import Alert, Case, decode
 from tapewatch.settings import Settings
 
 AT_ONCE = 500
+ANEW = (
+    "Restore the topic; or `DELETE FROM notify_offsets WHERE topic = '{topic}'`: it is then read from its beginning, "
+    "and a message that was made already is not made again."
+)
 MOST_REVISION = 2**31 - 1
 _log = logs.get("sink.notify")
 
@@ -19,6 +23,7 @@ _log = logs.get("sink.notify")
 class Reader:
     """A consumer without a group's help: the database alone says where to read on. It reads how canaries fared, too.
 
+    ids : of the topics that the offsets are of, as far as they are known
     since_ns : where alerts are read from at the very first start: the beginning of the oldest subscription, UTC ns
     told : given librdkafka's statistics every second
     """
@@ -27,6 +32,7 @@ class Reader:
         self,
         settings: Settings,
         next_offsets: Mapping[Log, int],
+        ids: Mapping[str, str],
         since_ns: int,
         told: Callable[[str], None] | None = None,
     ) -> None:
@@ -34,6 +40,7 @@ class Reader:
         self._canaries = settings.notify.canaries
         cases = (topics.CASES,) if settings.notify.case_wait_s else ()
         self._wanted = (topics.ALERTS, topics.CANARIES, *cases)
+        self._settings, self._ids = settings, dict(ids)
         self._next, self._since_ns = dict(next_offsets), since_ns
         self._first = not any(topic == topics.ALERTS for topic, _ in next_offsets)
         self._assigned: set[Log] = set()
@@ -41,11 +48,17 @@ class Reader:
         self.unreadable = self.canaries = 0
 
     def discover(self) -> None:
-        """Take up topics and partitions that have appeared."""
+        """Take up topics and partitions that have appeared.
+
+        TopicRecreatedError where one is not what the offsets are of.
+        """
         found = self._consumer.list_topics(timeout=kafka.TIMEOUT_S).topics
         there = {(name, number) for name in self._wanted if name in found for number in found[name].partitions}
         fresh = sorted(there - self._assigned)
         if fresh:
+            present = topic_ids.present(kafka.admin(self._settings), {topic for topic, _ in fresh})
+            topic_ids.check(self._ids, present, "the database", ANEW)
+            self._ids.update(present)
             starts = [TopicPartition(*log, self._start(log)) for log in fresh]
             self._consumer.incremental_assign(starts)
             self._assigned |= set(fresh)
@@ -70,7 +83,7 @@ class Reader:
 
     def poll(self, seconds: float) -> Taken:
         """Some records, read; waits that long at most. A record that is no message is counted and passed over."""
-        taken = Taken()
+        taken = Taken(topic_ids=self._ids)
         for message in self._consumer.consume(AT_ONCE, timeout=seconds):
             log, error = (message.topic(), message.partition()), message.error()
             if error is None:

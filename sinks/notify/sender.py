@@ -120,7 +120,7 @@ class Sender:
         self._ended: list[Settled] = []
         self._something_ended = asyncio.Event()
         self._targets: dict[str, tuple[int, Target]] = {}
-        self._forgot_ns = 0
+        self._forget_at = 0
         self._database = ThreadPoolExecutor(1, thread_name_prefix="outbox")
 
     async def run(self, stop: threading.Event, is_done: Callable[[], bool] = lambda: False) -> None:
@@ -183,14 +183,14 @@ class Sender:
         disabled = outbox.settle(self._session, ended, now, self._settings.disable_after_s)
         for key in disabled:
             _log.warning("a subscription was disabled", subscription=key)
-        self._tally.add(now, disabled=len(disabled), **_counted(ended))
+        self._tally.add(self._clock.elapsed(), disabled=len(disabled), **_counted(ended))
 
     def _claim(self) -> list[tuple[Claimed, Target]]:
         """Take messages for every subscription that has room."""
         now = self._clock.now()
-        if now - self._forgot_ns > FORGET_EVERY_NS:
+        if self._clock.elapsed() >= self._forget_at:
             outbox.forget(self._session, now - self._settings.keep_days * 86_400 * NANOS)
-            self._forgot_ns = now
+            self._forget_at = self._clock.elapsed() + FORGET_EVERY_NS
         taken: list[tuple[Claimed, Target]] = []
         for key in outbox.due(self._session, now):
             target = self._target(key, now)
@@ -205,7 +205,7 @@ class Sender:
     def _target(self, key: str, now_ns: int) -> Target | None:
         """Where a subscription's messages go; one whose secrets cannot be read is disabled."""
         known = self._targets.get(key)
-        if known is not None and now_ns - known[0] < TARGET_NS:
+        if known is not None and self._clock.elapsed() - known[0] < TARGET_NS:
             return known[1]
         try:
             kind = one(self._session, key).kind
@@ -215,7 +215,7 @@ class Sender:
             outbox.disable(self._session, key, error.message, now_ns)
             _log.error("a subscription was disabled", subscription=key, problem=error.message)
             return None
-        self._targets[key] = (now_ns, target)
+        self._targets[key] = (self._clock.elapsed(), target)
         return target
 
     async def _send(self, message: Claimed, target: Target) -> None:

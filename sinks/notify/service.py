@@ -24,7 +24,7 @@ from sinks.notify.reader import Reader
 from sinks.notify.summary import Progress, Summary, Tally
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
-from tapewatch.errors import TapewatchError
+from tapewatch.errors import TapewatchError, UnansweredError
 from tapewatch.monitoring import Monitor, counters, gauge
 from tapewatch.monitoring import shared as figures
 from tapewatch.secret_box import SecretBox, secret_box
@@ -75,7 +75,7 @@ class NotifySink:
             self.monitor.show(metric, partial(_count, counts, name))
         self._backoff = Backoff()
         self._report: Callable[[Progress], None] = lambda _: None
-        self._reported_ns = self._refusals = 0
+        self._report_at = self._refusals = 0
 
     def run(
         self,
@@ -93,7 +93,7 @@ class NotifySink:
             raise TapewatchError(
                 "the notify sink needs aiohttp", "Install the extra: pip install 'tapewatch[notify]'."
             ) from error
-        began = self._tally.last_ns = WALL.now()
+        began = self._tally.last_ns = WALL.elapsed()
         self._report = on_progress or self._report
         self.monitor.waits_for("database", "another notify sink may be at work on it yet")
         self.monitor.ready()
@@ -101,19 +101,20 @@ class NotifySink:
             try:
                 self._session(stop, until_idle)
                 break
-            except (sa.exc.DBAPIError, KafkaException) as error:
+            except (sa.exc.DBAPIError, KafkaException, UnansweredError) as error:
                 self._pause(error, stop)
-        return self._tally.summary(WALL.now() - began)
+        return self._tally.summary(WALL.elapsed() - began)
 
     def _pause(self, error: Exception, stop: threading.Event) -> None:
         """Wait before the next attempt."""
         problem = " ".join(str(getattr(error, "orig", error)).split())
         self.monitor.beat()
-        self.monitor.waits_for("broker" if isinstance(error, KafkaException) else "database", problem)
+        broker = isinstance(error, (KafkaException, UnansweredError))
+        self.monitor.waits_for("broker" if broker else "database", problem)
         wait_s = self._backoff.wait_s()
         _log.warning("database or broker failed, starting over", problem=problem[:300], wait_s=round(wait_s, 2))
-        self._tally.add(WALL.now(), retries=1)
-        lost = isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError, KafkaException))
+        self._tally.add(WALL.elapsed(), retries=1)
+        lost = broker or isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError))
         self._refusals = 0 if lost else self._refusals + 1
         if self._refusals >= MAX_REFUSALS:
             raise TapewatchError(f"the database refuses: {problem[:300]}", "Mend what the message names.") from error
@@ -155,13 +156,13 @@ class NotifySink:
         sender = Sender(session, box, self._settings.notify, transports, self._tally, tracer=tracer)
 
         def is_done() -> bool:
-            now = WALL.now()
-            if now - self._reported_ns > REPORT_NS:
-                self._reported_ns = now
+            elapsed = WALL.elapsed()
+            if elapsed >= self._report_at:
+                self._report_at = elapsed + REPORT_NS
                 self._report(self._tally.progress())
             if intake.error is None:
                 self._backoff.reset()
-            idle = until_idle is not None and now - self._tally.last_ns > until_idle * NANOS
+            idle = until_idle is not None and elapsed - self._tally.last_ns > until_idle * NANOS
             return intake.error is not None or (idle and intake.is_idle())
 
         try:
@@ -180,7 +181,7 @@ class Intake(threading.Thread):
         self._settings, self._engine, self._tally, self._monitor = settings, engine, tally, monitor
         self._end = end
         self._wait_ns = int(settings.notify.case_wait_s * NANOS)
-        self._folded_ns = self._discovered_ns = 0
+        self._fold_at = self._discover_at = 0
         self._idle = False
         self.error: Exception | None = None
 
@@ -204,17 +205,17 @@ class Intake(threading.Thread):
     def _reader(self, session: sa.Connection) -> Reader:
         with session.begin():
             since = min((each.created_ns for each in listed(session)), default=WALL.now())
-            return Reader(self._settings, inbox.offsets(session), since, self._monitor.client("reader"))
+            kept, told = inbox.topic_ids(session), self._monitor.client("reader")
+            return Reader(self._settings, inbox.offsets(session), kept, since, told)
 
     def _turn(self, session: sa.Connection, reader: Reader) -> None:
         """One batch of records, and what can be planned or folded now."""
-        now = WALL.now()
         self._monitor.beat()
-        if now - self._discovered_ns > REPORT_NS:
+        if WALL.elapsed() >= self._discover_at:
             reader.discover()
             self._monitor.has("broker")
-            self._show_outbox(session, now)
-            self._discovered_ns = now
+            self._show_outbox(session, WALL.now())
+            self._discover_at = WALL.elapsed() + REPORT_NS
         taken = reader.poll(_POLL_S)
         now = WALL.now()
         with session.begin():
@@ -222,14 +223,14 @@ class Intake(threading.Thread):
                 inbox.take(session, taken, now, self._wait_ns)
             made, inhibited = inbox.plan(session, now)
             left = session.execute(sa.text("SELECT EXISTS (SELECT 1 FROM notify_inbox)")).scalar()
-            if now - self._folded_ns > _FOLD_EVERY_NS:
+            if WALL.elapsed() >= self._fold_at:
                 made += inbox.fold(session, now)
-                self._folded_ns = now
+                self._fold_at = WALL.elapsed() + _FOLD_EVERY_NS
         self._idle = not taken.offsets and not left and reader.is_at_end()
         counts = {"alerts": len(taken.alerts), "planned": made, "inhibited": inhibited}
         counts |= {"unreadable": reader.unreadable, "canaries": reader.canaries}
         reader.unreadable = reader.canaries = 0
-        self._tally.add(now, **counts)
+        self._tally.add(WALL.elapsed(), **counts)
 
     def _show_outbox(self, session: sa.Connection, now_ns: int) -> None:
         """How much waits to be sent, and for how long."""

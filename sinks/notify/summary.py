@@ -39,16 +39,16 @@ class Progress:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts so far; last_ns : when something last happened, UTC ns."""
+    """Counts so far; last_ns : when something last happened, by `elapsed`."""
 
     counts: Counter[str] = field(default_factory=Counter)
     last_ns: int = 0
 
-    def add(self, now_ns: int, **counts: int) -> None:
+    def add(self, elapsed_ns: int, **counts: int) -> None:
         """Count what happened."""
         self.counts.update(counts)
         if any(counts.values()):
-            self.last_ns = now_ns
+            self.last_ns = elapsed_ns
 
     def progress(self, trouble: str = "") -> Progress:
         """The counts for people."""

@@ -50,7 +50,8 @@ class Gateway:
         self._symbols = {each: _symbol(venue, each) for each in limits.instruments}
         self._poll_ns, self._clock = int(poll_s * NANOS), clock
         self.active: dict[str, Entry] = {entry.id: entry for entry in journal.active()}
-        self._polled = 0
+        self._poll_at = 0
+        self._begun = clock.elapsed()
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._work: dict[str, asyncio.Future[None]] = {}
         self._strange: set[str] = set()
@@ -60,12 +61,12 @@ class Gateway:
 
         Nothing waits for another order's answer. What failed in the meantime is raised here.
         """
-        now = self._clock.now()
+        now = self._clock.elapsed()
         for entry in list(self.active.values()):
             if (entry.phase != "open" or entry.cancel) and entry.due_ns <= now:
                 self._begin(entry.id, self._advance(entry))
-        if now - self._polled >= self._poll_ns and _LOOK not in self._work:
-            self._polled = now
+        if now >= self._poll_at and _LOOK not in self._work:
+            self._poll_at = now + self._poll_ns
             self._begin(_LOOK, self._look({each.instrument for each in self.active.values() if each.phase == "open"}))
         await asyncio.sleep(0)
         for name, task in list(self._work.items()):
@@ -108,6 +109,7 @@ class Gateway:
             self._end(entry, "rejected", f"older than {self._limits.max_age_ns / NANOS:g} s")
         else:
             entry.phase, entry.sends, entry.sent_ns = "sent", entry.sends + 1, now
+            entry.flew_ns = self._clock.elapsed()
             with self._journal.transaction():
                 self._journal.put(entry)
             await self._place(entry)
@@ -136,7 +138,9 @@ class Gateway:
 
     async def _resolve(self, entry: Entry, refusal: str = "") -> None:
         """Ask the venue what became of an order whose answer is not known. refusal : why it says it did not take it."""
-        asked = self._clock.now()
+        asked = self._clock.elapsed()
+        # What was sent before this gateway began flies at most since then.
+        flew = max(entry.flew_ns, self._begun)
         try:
             standing = await self._venue.find(self._ticket(entry))
         except VenueError as error:
@@ -146,9 +150,9 @@ class Gateway:
             self._apply(entry, standing)
         elif refusal:
             self._end(entry, "rejected", refusal)
-        elif asked - entry.sent_ns < self._venue.in_flight_s * NANOS:
+        elif asked - flew < self._venue.in_flight_s * NANOS:
             # It may still have been on its way when the venue looked: its no is no proof yet.
-            entry.due_ns = entry.sent_ns + int(self._venue.in_flight_s * NANOS)
+            entry.due_ns = flew + int(self._venue.in_flight_s * NANOS)
         else:
             entry.phase, entry.due_ns = "intended", 0
             with self._journal.transaction():
@@ -161,7 +165,7 @@ class Gateway:
         except VenueError as error:
             _log.info("cancel not taken", order=entry.id, reason=error.reason)
         await self._inspect(entry)
-        entry.due_ns = max(entry.due_ns, self._clock.now() + self._poll_ns)
+        entry.due_ns = max(entry.due_ns, self._clock.elapsed() + self._poll_ns)
 
     async def reconcile(self) -> None:
         """Compare all allowed instruments' open orders with the journal, also where it thinks that there are none."""
@@ -264,7 +268,7 @@ class Gateway:
         wait = error.wait_s if isinstance(error, NotSentError) else 0.0
         pause = wait or min(5.0, 0.05 * 2.0 ** min(entry.failures, 10))
         entry.failures += 1
-        entry.due_ns = self._clock.now() + int(pause * NANOS)
+        entry.due_ns = self._clock.elapsed() + int(pause * NANOS)
         _log.info("waiting", order=entry.id, seconds=round(pause, 2), reason=error.reason)
 
     def _symbol(self, instrument: str) -> str:

@@ -119,6 +119,7 @@ class Intake:
         if entry.phase == "done" or not entry.price:
             return
         entry.phase, entry.sends, entry.sent_ns = "sent", 1, self._clock.now()
+        entry.flew_ns = self._clock.elapsed()
         entry.cancel = any(order.request for order in records)
         entry.revision = max(entry.revision, *(order.revision for order in records))
         self._journal.put(entry)

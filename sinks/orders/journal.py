@@ -49,7 +49,8 @@ class Entry:
 
     phase : intended (nothing is on its way), sent (the answer is not known), open (the venue has it) or done
     taken_ns : when it was taken in; sent_ns : when it was last sent; sends : how often; cancel : whether a cancel was
-    asked for; due_ns : not to be worked on earlier (not kept: after a restart everything is due)
+    asked for; due_ns, flew_ns : not to be worked on earlier, and when it was last sent, by the clock's `elapsed` (not
+    kept: after a restart everything is due)
     """
 
     id: str
@@ -70,6 +71,7 @@ class Entry:
     sent_ns: int = 0
     cancel: bool = False
     due_ns: int = field(default=0, compare=False)
+    flew_ns: int = field(default=0, compare=False)
     failures: int = field(default=0, compare=False)
 
 

@@ -9,7 +9,6 @@ from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 from sinks.orders.intake import Arrived
 from sinks.orders.journal import Log, Outgoing
 from tapewatch import kafka, topics
-from tapewatch.errors import TapewatchError
 from tapewatch.idling import Ends
 from tapewatch.settings import Settings
 
@@ -84,22 +83,13 @@ class KafkaOrderLog:
         return self._ends.cover([(topics.ORDERS, each) for each in self._partitions])
 
     async def publish(self, records: list[Outgoing]) -> None:
-        """Write records in their order; TapewatchError where the broker does not take them within 30 s."""
-        failed: list[str] = []
+        """Write records in their order; DeliveryError where the broker does not take one within 30 s: they stay in the
+        journal.
+        """
+        sent = kafka.Deliveries(self._writer)
         for record in records:
-            self._writer.produce(
-                record.topic,
-                key=record.key.encode(),
-                value=record.value,
-                on_delivery=lambda error, _: failed.append(str(error)) if error else None,
-            )
-        left = await asyncio.to_thread(self._writer.flush, 30)
-        if left or failed:
-            self._writer.purge()
-            raise TapewatchError(
-                f"Kafka did not take {left + len(failed)} records of the gateway",
-                "Run `tapewatch status`. Nothing is lost: they are in the journal.",
-            )
+            sent.send(record.topic, record.value, record.key.encode())
+        await asyncio.to_thread(sent.settle)
 
     def close(self) -> None:
         """Disconnect."""

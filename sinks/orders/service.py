@@ -58,7 +58,7 @@ async def serve(
             intake.adopt(log.backlog())
         log.start(journal.offsets())
         await gateway.reconcile()
-        moved = told = WALL.now()
+        moved = told = WALL.elapsed()
         monitor.ready()
         while not stop.is_set():
             monitor.beat()
@@ -70,7 +70,7 @@ async def serve(
             monitor.add(TAKEN, len(arrived))
             monitor.set(ACTIVE, len(gateway.active))
             monitor.set(UNPUBLISHED, out.waits)
-            now = WALL.now()
+            now = WALL.elapsed()
             moved = now if arrived or gateway.active or out.waits or not log.at_end else moved
             if on_progress and now - told > 2 * NANOS:
                 told = now

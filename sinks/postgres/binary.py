@@ -56,7 +56,10 @@ def texts_of(array: pa.Array) -> Texts:
     """An Arrow string array's texts. PostgreSQL knows no NUL character: it becomes `?`."""
     rows = len(array)
     _, offsets_buffer, data_buffer = array.buffers()
-    offsets = np.frombuffer(offsets_buffer, dtype=np.int32)[array.offset : array.offset + rows + 1].astype(np.int64)
+    # A writer may end a buffer anywhere behind what is needed of it.
+    offsets = np.frombuffer(offsets_buffer, dtype=np.int32, count=array.offset + rows + 1)[array.offset :].astype(
+        np.int64
+    )
     data = np.frombuffer(data_buffer, dtype=np.uint8) if data_buffer is not None else np.zeros(0, dtype=np.uint8)
     if not data.all():
         data = np.where(data == 0, np.uint8(ord("?")), data)

@@ -40,13 +40,13 @@ def claim(session: Connection, patience_s: float, stop: threading.Event) -> bool
     `claim` is final.
     TapewatchError where another sink still writes after `patience_s`.
     """
-    deadline = WALL.now() + int(patience_s * NANOS)
+    deadline = WALL.elapsed() + int(patience_s * NANOS)
     while not stop.is_set():
         with session, session.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", (_WRITER_LOCK,))
             if cursor.fetchone() == (True,):
                 return True
-        if WALL.now() > deadline:
+        if WALL.elapsed() > deadline:
             raise TapewatchError("another PostgreSQL sink writes to this database", "Stop it first; one is enough.")
         stop.wait(0.2)
     return False

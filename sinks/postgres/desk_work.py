@@ -10,7 +10,7 @@ from psycopg2.extras import execute_values
 from sinks.postgres.batch import JsonRecord
 from sinks.postgres.keys import Keys
 from tapewatch import messages, topics
-from tapewatch.messages import Case, CaseAlert, CaseAnswer, Label, Message, Proposal, Suppression
+from tapewatch.messages import Alert, Case, CaseAlert, CaseAnswer, Label, Message, Proposal, Suppression
 from tapewatch.rfc3339 import from_rfc3339
 
 TABLES = {
@@ -25,7 +25,7 @@ TABLES = {
 KINDS = (Case, CaseAnswer, Suppression, Label, Proposal)
 
 Row = tuple[Any, ...]
-M = TypeVar("M", Case, Suppression, Proposal)
+M = TypeVar("M", Alert, Case, Suppression, Proposal)
 
 CASE = (
     "id", "revision", "instrument_id", "neighbourhood", "state", "disposition", "owner", "risk", "priority", "alerts",
@@ -71,17 +71,17 @@ def times(message: Message) -> list[str]:
 def merge_cases(cursor: Cursor, keys: Keys, records: Sequence[JsonRecord]) -> None:
     """Cases and their alerts: the highest revision wins; the history keeps all."""
     cases = [messages.decode(Case, record.value) for record in records]
-    newest = _newest(cases)
-    numbers = iter(keys.instruments([name for case in newest for name in instruments(case)]).tolist())
+    highest = newest(cases)
+    numbers = iter(keys.instruments([name for case in highest for name in instruments(case)]).tolist())
     rows: list[Row] = []
     alerts: dict[str, Row] = {}
-    for case in newest:
+    for case in highest:
         rows.append(case_row(case, next(numbers)))
         for alert in case.alerts:
             alerts[alert.id] = case_alert_row(case, alert, next(numbers))
-    execute_values(cursor, _upsert("cases", CASE, "revision"), rows)
+    execute_values(cursor, upsert("cases", CASE, "revision"), rows)
     if alerts:
-        execute_values(cursor, _upsert("case_alerts", CASE_ALERT, "case_revision"), list(alerts.values()))
+        execute_values(cursor, upsert("case_alerts", CASE_ALERT, "case_revision"), list(alerts.values()))
     _keep(cursor, "case_history", cases, records)
 
 
@@ -100,9 +100,9 @@ def merge_suppressions(cursor: Cursor, _: Keys, records: Sequence[JsonRecord]) -
     rows = [
         (s.id, s.revision, s.state, s.scenario, s.instrument, s.venue, s.below, s.owner, s.reason, s.approved_by,
          s.ended_by, *_ns(s.created, s.starts, s.expires))
-        for s in _newest(rules)
+        for s in newest(rules)
     ]  # fmt: skip
-    execute_values(cursor, _upsert("suppressions", _SUPPRESSION, "revision"), rows)
+    execute_values(cursor, upsert("suppressions", _SUPPRESSION, "revision"), rows)
     _keep(cursor, "suppression_history", rules, records)
 
 
@@ -121,9 +121,9 @@ def merge_proposals(cursor: Cursor, _: Keys, records: Sequence[JsonRecord]) -> N
     rows = [
         (p.id, p.revision, p.kind, p.state, p.subject, p.content, p.who, p.why, p.decided_by, p.answer,
          *_ns(p.created, p.decided))
-        for p in _newest(proposals)
+        for p in newest(proposals)
     ]  # fmt: skip
-    execute_values(cursor, _upsert("proposals", _PROPOSAL, "revision"), rows)
+    execute_values(cursor, upsert("proposals", _PROPOSAL, "revision"), rows)
     _keep(cursor, "proposal_history", proposals, records)
 
 
@@ -144,13 +144,13 @@ def case_alert_row(case: Case, alert: CaseAlert, instrument: int | str) -> Row:
     return (alert.id, case.id, case.revision, alert.revision, instrument, *told, alert.probability, *moments)
 
 
-def _newest(found: Iterable[M]) -> list[M]:
-    """The highest revision of each id."""
-    newest: dict[str, M] = {}
+def newest(found: Iterable[M]) -> list[M]:
+    """The highest revision of each id; of equal ones the first, as in the history."""
+    highest: dict[str, M] = {}
     for each in found:
-        if each.id not in newest or each.revision > newest[each.id].revision:
-            newest[each.id] = each
-    return list(newest.values())
+        if each.id not in highest or each.revision > highest[each.id].revision:
+            highest[each.id] = each
+    return list(highest.values())
 
 
 def _ns(*moments: str) -> list[int | None]:
@@ -175,7 +175,7 @@ def _once(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES %s ON CONFLICT DO NOTHING"  # noqa: S608 - constants
 
 
-def _upsert(table: str, columns: Sequence[str], newer: str) -> str:
+def upsert(table: str, columns: Sequence[str], newer: str) -> str:
     """Insert, or replace by a higher value of the column `newer`; the key is the first column."""
     key, *others = columns
     changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in others)

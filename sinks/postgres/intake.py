@@ -13,7 +13,8 @@ from sinks.postgres.market import MarketFrames
 from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.positions import Positions
 from sinks.postgres.retries import Refusals
-from tapewatch import checks, dead_letters, topics
+from tapewatch import batches, checks, dead_letters, topics
+from tapewatch.batches import Record, UnreadableBatch
 from tapewatch.dlq import retry
 from tapewatch.dlq.retry import Retried
 from tapewatch.errors import ContractError
@@ -53,19 +54,31 @@ class Intake:
         self._market = MarketFrames(keys)
         self._engine = EngineFrames(keys, columns)
 
-    def take(self, message: Message, batch: Batch) -> None:
+    def take(self, message: Record, batch: Batch) -> None:
         """Put one record into the batch; a record from before the partition's position is passed over."""
         log, offset = place(message)
         if offset < self._positions.next_offsets.get(log, 0):
             return
         self._positions.next_offsets[log] = batch.next_offsets[log] = offset + 1
         batch.records += 1
-        if topics.is_market(log[0]):
+        if isinstance(message, UnreadableBatch):
+            self._pass_over(message, batch)
+        elif topics.is_market(log[0]):
             self._take_market(log, message, batch)
         elif log[0] == RETRIES:
             self._take_retry(message, batch)
         else:
             self._take_other(log, message, batch)
+
+    def _pass_over(self, unreadable: UnreadableBatch, batch: Batch) -> None:
+        """Count what cannot be unpacked; of a topic that nobody else answers for, it is a dead letter of the sink."""
+        topic, partition = unreadable.log
+        if topics.is_market(topic) or topic == RETRIES:
+            batch.refused[batches.REASON] += 1
+            return
+        record = JsonRecord(topic, partition, unreadable.first, unreadable.head)
+        letter = dead_letters.of_batch(unreadable, dead_letters.POSTGRES)
+        batch.dead.append(Refused(record, batches.REASON, unreadable.detail, letter))
 
     def _take_market(self, log: Log, message: Message, batch: Batch) -> None:
         """Admit a market frame as the engine does; what it refuses is the engine's to keep as a dead letter."""
@@ -85,8 +98,10 @@ class Intake:
         headers = admitted.headers
         newest = admission.sources[headers.source]
         batch.sources[(*log, headers.source)] = (*newest, admission.missing.get(headers.source, 0))
-        for reason in np.delete(admitted.reasons, admitted.stored()) if admitted.refused else ():
-            batch.refused[checks.Reason(int(reason)).label] += 1
+        if admitted.refused:
+            counts = np.bincount(np.delete(admitted.reasons, admitted.stored()))
+            for reason in np.flatnonzero(counts):
+                batch.refused[checks.Reason(int(reason)).label] += int(counts[reason])
         try:
             packed = self._market.pack(admitted, self._keys.log(*log), place(message)[1])
         except ContractError as error:

@@ -28,6 +28,8 @@ VENUE = 1
 """Origin of the venue's own bars; the engine's have 0."""
 
 _REMEMBERED = 4096
+_REMEMBERED_BYTES = 65_536
+"""Of a dictionary; one that is larger hardly comes again."""
 
 
 class MarketFrames:
@@ -62,7 +64,8 @@ class MarketFrames:
             known[usable] = self._keys.instruments([names[entry] for entry in usable])
             if len(self._ids) >= _REMEMBERED:
                 self._ids.clear()
-            self._ids[key] = known
+            if len(key[0]) <= _REMEMBERED_BYTES:
+                self._ids[key] = known
         return known
 
     def _texts(self, view: View, table: Table) -> list[Texts]:

@@ -22,21 +22,10 @@ from tapewatch.rows import EVERY_INSTRUMENT
 
 Row = tuple[Any, ...]
 
-STAGING = "CREATE TEMPORARY TABLE alerts_staging (LIKE alerts) ON COMMIT DELETE ROWS"
-_STAGE_ALERTS = """
-INSERT INTO alerts_staging (id, scenario, instrument_id, onset_ns, decided_ns, updated_ns, state, revision, severity,
-    score, probability, sentence, data_tier, evidence, provenance) VALUES %s
-"""
-_MERGE_ALERTS = """
-INSERT INTO alerts AS kept SELECT DISTINCT ON (id) * FROM alerts_staging ORDER BY id, revision DESC
-ON CONFLICT (id) DO UPDATE SET
-    scenario = EXCLUDED.scenario, instrument_id = EXCLUDED.instrument_id, onset_ns = EXCLUDED.onset_ns,
-    decided_ns = EXCLUDED.decided_ns, updated_ns = EXCLUDED.updated_ns, state = EXCLUDED.state,
-    revision = EXCLUDED.revision, severity = EXCLUDED.severity, score = EXCLUDED.score,
-    probability = EXCLUDED.probability, sentence = EXCLUDED.sentence, data_tier = EXCLUDED.data_tier,
-    evidence = EXCLUDED.evidence, provenance = EXCLUDED.provenance
-WHERE EXCLUDED.revision > kept.revision
-"""
+_ALERT = (
+    "id", "scenario", "instrument_id", "onset_ns", "decided_ns", "updated_ns", "state", "revision", "severity", "score",
+    "probability", "sentence", "data_tier", "evidence", "provenance",
+)  # fmt: skip
 _HISTORY = "INSERT INTO alert_history (id, revision, updated_ns, state, message) VALUES %s ON CONFLICT DO NOTHING"
 _SIGNALS = """
 INSERT INTO signals (id, instrument_id, ts_ns, policy, model, action, advantage, price, size, position, q_values,
@@ -171,10 +160,10 @@ def _instruments(cursor: Cursor, _: Keys, records: list[JsonRecord]) -> None:
 
 def _alerts(cursor: Cursor, keys: Keys, records: list[JsonRecord]) -> None:
     alerts = [messages.decode(messages.Alert, record.value) for record in records]
-    numbers = keys.instruments([alert.instrument for alert in alerts]).tolist()
-    staged = [_alert_row(alert, number) for alert, number in zip(alerts, numbers, strict=True)]
-    execute_values(cursor, _STAGE_ALERTS, staged)
-    cursor.execute(_MERGE_ALERTS)
+    newest = desk_work.newest(alerts)
+    numbers = keys.instruments([alert.instrument for alert in newest]).tolist()
+    rows = [_alert_row(alert, number) for alert, number in zip(newest, numbers, strict=True)]
+    execute_values(cursor, desk_work.upsert("alerts", _ALERT, "revision"), rows)
     kept = [
         (alert.id, alert.revision, from_rfc3339(alert.updated), alert.state, record.value.decode())
         for alert, record in zip(alerts, records, strict=True)

@@ -5,7 +5,7 @@ failure at any moment, an unanswered COMMIT included, is decided by what the dat
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import psycopg2
@@ -21,22 +21,29 @@ from sinks.postgres.database import check_revision, claim, connect
 from sinks.postgres.intake import Intake, is_wanted
 from sinks.postgres.keys import Keys
 from sinks.postgres.partitions import FeatureColumns
-from sinks.postgres.positions import Positions
+from sinks.postgres.positions import Positions, begin_anew
 from sinks.postgres.retries import Refusals
 from sinks.postgres.summary import Progress, Summary, Tally
 from sinks.postgres.writer import Writer
 from sinks.traced import stored
-from tapewatch import logs, topics, tracing
+from tapewatch import kafka, logs, topic_ids, topics, tracing
 from tapewatch.clock import NANOS, WALL
-from tapewatch.errors import TapewatchError
+from tapewatch.errors import TapewatchError, UnansweredError
 from tapewatch.monitoring import Monitor
 from tapewatch.monitoring import shared as figures
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 REPORT_NS = 2 * NANOS
+ANEW = (
+    "Restore the topic; or let `tapewatch sink postgres --begin-anew {topic}` read it from its beginning, beside what "
+    "is kept of the one before."
+)
 MAX_REFUSALS = 5
 """Failures in a row, none of them a lost connection, after which the sink gives up."""
+
+BROKER = (KafkaException, kafka.DeliveryError, UnansweredError)
+"""What a broker's failure looks like: it is waited for."""
 
 _log = logs.get("sink.postgres")
 
@@ -54,24 +61,27 @@ class PostgresSink:
         self._refusals = 0
         self._reported_ns = self._reported_rows = self._last_input_ns = 0
         self._report: Callable[[Progress], None] = lambda _: None
+        self._begin_anew: Collection[str] = ()
 
     def run(
         self,
         stop: threading.Event,
         until_idle: float | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        begin_anew: Collection[str] = (),
     ) -> Summary:
         """Work until `stop` is set, or until all is read and nothing came for `until_idle` seconds.
 
         What was read is then committed.
 
         on_progress : called about every two seconds from this thread
+        begin_anew : topics that are begun with at their beginnings, where they were made anew
         A database or broker that fails is waited for. TapewatchError where waiting does not help.
         """
-        began = self._reported_ns = self._last_input_ns = WALL.now()
-        self._report = on_progress or self._report
+        began = self._reported_ns = self._last_input_ns = WALL.elapsed()
+        self._report, self._begin_anew = on_progress or self._report, begin_anew
         told = self.monitor.client("reader")
-        reader = Reader(self._settings, "tapewatch-sink-postgres", is_wanted, told)
+        reader = Reader(self._settings, "tapewatch-sink-postgres", is_wanted, ANEW, told)
         registry = Registry(self._settings)
         self.monitor.waits_for("database", "another sink may be writing to it yet")
         self.monitor.ready()
@@ -80,7 +90,7 @@ class PostgresSink:
         finally:
             reader.close()
             registry.close()
-        return self._tally.summary(WALL.now() - began)
+        return self._tally.summary(WALL.elapsed() - began)
 
     def _work(
         self,
@@ -103,7 +113,7 @@ class PostgresSink:
                 patience_s = 60.0
                 self._one_session(session, reader, registry, dead, stop, until_idle)
                 return
-            except (psycopg2.Error, KafkaException) as error:
+            except (psycopg2.Error, *BROKER) as error:
                 self._pause(error, stop)
             finally:
                 if session is not None:
@@ -112,19 +122,19 @@ class PostgresSink:
 
     def _pause(self, error: Exception, stop: threading.Event) -> None:
         """Wait before the next attempt; TapewatchError after too many failures that no lost connection explains."""
-        lost = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError, KafkaException))
+        lost = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError, *BROKER))
         self._refusals = 0 if lost else self._refusals + 1
         problem = " ".join(str(error).split())
-        self.monitor.waits_for("broker" if isinstance(error, KafkaException) else "database", problem)
+        self.monitor.waits_for("broker" if isinstance(error, BROKER) else "database", problem)
         if self._refusals >= MAX_REFUSALS:
             hint = "Check the role's rights and `tapewatch db status`."
             raise TapewatchError(f"PostgreSQL refuses the work: {problem}", hint)
         self._tally.retries += 1
         wait = self._backoff.wait_s()
-        _log.warning("waiting to try again", seconds=round(wait, 1), problem=problem)
+        _log.warning("waiting to try again", seconds=round(wait, 1), problem=problem, next=getattr(error, "hint", ""))
         self._report(Progress(self._tally.rows.total(), 0, self._tally.lag, problem))
         stop.wait(wait)
-        self._last_input_ns = WALL.now()
+        self._last_input_ns = WALL.elapsed()
 
     def _one_session(
         self,
@@ -137,30 +147,33 @@ class PostgresSink:
     ) -> None:
         """Read and write over one database session."""
         check_revision(session)
+        if self._begin_anew:
+            begin_anew(session, topic_ids.present(kafka.admin(self._settings), self._begin_anew))
         keys, positions = Keys(session), Positions(session, registry)
         intake = Intake(keys, positions, FeatureColumns(session), Refusals(session))
-        writer = Writer(session, keys, dead)
+        writer = Writer(session, keys, dead, positions.topic_ids)
         audit = AuditCopy(self._settings.data_path)
-        reader.restart(positions.next_offsets)
+        reader.restart(positions.next_offsets, positions.topic_ids)
+        positions.take_up_ids(session)
         self.monitor.has("database")
         self.monitor.has("broker")
-        batch, began, looked = Batch(), WALL.now(), 0
+        batch, began, look_at = Batch(), WALL.elapsed(), 0
         while True:
             self.monitor.beat()
             messages, more = reader.poll()
             registry.fetched(messages)
             for message in messages:
-                began = began if batch.records else WALL.now()
+                began = began if batch.records else WALL.elapsed()
                 intake.take(message, batch)
                 if batch.is_full(self._settings.sink.batch_rows):
                     batch = self._write(writer, batch, began)
             if batch.records and (not more or stop.is_set()):
                 batch = self._write(writer, batch, began)
-            now = WALL.now()
+            now = WALL.elapsed()
             if messages or not reader.is_at_end():
                 self._last_input_ns = now
-            if now - looked > REPORT_NS:
-                looked = now
+            if now >= look_at:
+                look_at = now + REPORT_NS
                 reader.discover(positions.next_offsets)
                 audit.refresh(session)
                 self._tell(reader, now)
@@ -171,22 +184,22 @@ class PostgresSink:
 
     def _write(self, writer: Writer, batch: Batch, began_ns: int) -> Batch:
         """Commit a batch and begin the next one."""
-        begun = WALL.now()
+        begun = WALL.elapsed()
         writer.write(batch)
-        self._tally.add(batch, began_ns, WALL.now())
-        self._takes.observe((WALL.now() - begun) / NANOS)
+        self._tally.add(batch, began_ns, WALL.elapsed())
+        self._takes.observe((WALL.elapsed() - begun) / NANOS)
         if self.monitor.tracer is not None:
             kept = (record.value for record in batch.messages if record.topic == topics.ALERTS)
-            stored(self.monitor.tracer, tracing.POSTGRES, kept, began_ns)
+            stored(self.monitor.tracer, tracing.POSTGRES, kept, WALL.elapsed() - began_ns)
         self._backoff.reset()
         self._refusals = 0
         return Batch()
 
-    def _tell(self, reader: Reader, now_ns: int) -> None:
+    def _tell(self, reader: Reader, elapsed_ns: int) -> None:
         """Report progress."""
         rows, self._tally.lag = self._tally.rows.total(), reader.lag()
-        rate = (rows - self._reported_rows) * NANOS / max(now_ns - self._reported_ns, 1)
-        self._reported_ns, self._reported_rows = now_ns, rows
+        rate = (rows - self._reported_rows) * NANOS / max(elapsed_ns - self._reported_ns, 1)
+        self._reported_ns, self._reported_rows = elapsed_ns, rows
         self._report(Progress(rows, int(rate), self._tally.lag))
 
 

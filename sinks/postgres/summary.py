@@ -45,7 +45,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of committed batches. first_ns, last_ns : begin of the first one, commit of the last, UTC nanoseconds."""
+    """Counts of committed batches. first_ns, last_ns : begin of the first one, commit of the last, by `elapsed`."""
 
     rows: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)

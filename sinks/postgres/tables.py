@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-REVISION = "0009"
+REVISION = "0010"
 """The schema revision that these tables have; `tapewatch db migrate` makes it."""
 
 DAY = 86_400_000_000_000

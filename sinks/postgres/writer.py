@@ -7,7 +7,7 @@
    before its commit, nothing of it is there and the same records are read again; after it, they are not.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import psycopg2
@@ -32,13 +32,13 @@ _NOT_STORABLE = (psycopg2.DataError, psycopg2.IntegrityError, ValueError)
 
 
 class Writer:
-    """Writes batches over one database session."""
+    """Writes batches over one database session. topic_ids : of the topics that are read"""
 
-    def __init__(self, session: Connection, keys: Keys, dead_letters: DeadLetterTopics) -> None:
-        self._session, self._keys, self._dead_letters = session, keys, dead_letters
+    def __init__(
+        self, session: Connection, keys: Keys, dead_letters: DeadLetterTopics, topic_ids: Mapping[str, str]
+    ) -> None:
+        self._session, self._keys, self._dead_letters, self._topic_ids = session, keys, dead_letters, topic_ids
         self._partitions = DayPartitions(session)
-        with session, session.cursor() as cursor:
-            cursor.execute(merge.STAGING)
 
     def write(self, batch: Batch) -> None:
         """Write and commit; the batch's `dead` then also holds the messages that the database could not hold."""
@@ -52,7 +52,7 @@ class Writer:
             batch.dead += late
             retries.forget(cursor, batch.retried)
             _keep_dead(cursor, batch.dead)
-            positions.save(cursor, batch)
+            positions.save(cursor, batch, self._topic_ids)
         batch.rows.update(_stored(batch.messages, late))
 
 
@@ -77,7 +77,6 @@ def _try(cursor: Cursor, messages: list[JsonRecord], write: Callable[[list[JsonR
     except _NOT_STORABLE as error:
         cursor.execute("ROLLBACK TO SAVEPOINT messages")
         return str(error)
-    cursor.execute("TRUNCATE alerts_staging")
     cursor.execute("RELEASE SAVEPOINT messages")
     return None
 

@@ -61,7 +61,6 @@ class PostgresAlerts:
             for record in kept:
                 merge.prepare(record, keys)
             with session, session.cursor() as cursor:
-                cursor.execute(merge.STAGING)
 
                 def replace(records: list[JsonRecord]) -> None:
                     ids = [messages.decode(Alert, record.value).id for record in records]

@@ -60,7 +60,7 @@ class Reconciler:
 
     def run(self, since_ns: int, until_ns: int, repair: bool) -> Report:
         """One comparison over alerts decided in [since, until); with `repair`, what is left after it."""
-        began = WALL.now()
+        began = WALL.elapsed()
         kept = self._look(since_ns, until_ns)
         if any(self._some(store, since_ns, until_ns) for store in self._stores):
             WALL.sleep(self._settle)
@@ -74,6 +74,11 @@ class Reconciler:
                     repaired[store.name] = touched
             if repaired:
                 kept = self._look(since_ns, until_ns)
+                for name, touched in repaired.items():
+                    # What a store cannot hold is not repaired: it is told as the difference that it stays.
+                    still = {found.id for found in self._ledger.differences(name, since_ns, until_ns)}
+                    repaired[name] = [id_ for id_ in touched if id_ not in still]
+        repaired = {name: ids for name, ids in repaired.items() if ids}
         stores = {store.name: self._told(store, kept[store.name], since_ns, until_ns) for store in self._stores}
         return reports.made(
             began,
@@ -86,7 +91,7 @@ class Reconciler:
             repaired={name: len(ids) for name, ids in repaired.items()},
             repaired_ids={name: ids[:EXAMPLES] for name, ids in repaired.items()},
             left_alone=left_alone,
-            seconds=round((WALL.now() - began) / NANOS, 3),
+            seconds=round((WALL.elapsed() - began) / NANOS, 3),
         )
 
     def close(self) -> None:

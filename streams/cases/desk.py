@@ -71,7 +71,7 @@ class CaseDesk:
         if seen.revision <= before.revision:
             return []
         kept = before.inhibited if before.inhibition == "cooldown" else ""
-        return [self._updated(case, before, self._suppressed(seen, kept, risk.highest(case.alerts)))]
+        return [self._updated(case, before, self._suppressed(seen, kept, self.shelf.ceiling(case)))]
 
     def _suppressed(self, alert: CaseAlert, cooled: str = "", ceiling: int = -1) -> CaseAlert:
         """The alert with what keeps it quiet beside stronger ones: a rule, or a cooldown up to a severity's rank."""
@@ -87,7 +87,7 @@ class CaseDesk:
         name = neighbourhood(alert.instrument, self._reference.get(alert.instrument))
         case: Case | None
         cooled = self.shelf.cooling(alert)
-        ceiling = -1 if cooled is None else risk.highest(cooled.alerts)
+        ceiling = -1 if cooled is None else self.shelf.ceiling(cooled)
         if cooled is not None and risk.RANK[alert.severity] <= ceiling:
             case, alert = cooled, self._suppressed(alert, cooled.id, ceiling)
         else:
@@ -133,7 +133,7 @@ class CaseDesk:
 
     def _with(self, case: Case, alerts: tuple[CaseAlert, ...], alert: CaseAlert, *events: CaseEvent) -> Case:
         """The case with changed alerts: who is quiet, what the risk is, and whether work on it starts again."""
-        ceiling = risk.highest(case.alerts)
+        ceiling = self.shelf.ceiling(case)
         alerts = inhibition.judged(alerts, self._settings.inhibit_s)
         value = risk.risk(alerts, self.shelf.record(case.neighbourhood, case.id))
         louder = risk.highest(alerts) > ceiling

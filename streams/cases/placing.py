@@ -1,6 +1,6 @@
 """All cases, and the one that a new alert belongs to: by neighbourhood and time, by cooldown, by suppression."""
 
-from streams.cases.risk import CONFIRMED, DISMISSED, Record
+from streams.cases.risk import CONFIRMED, DISMISSED, Record, highest
 from tapewatch.clock import NANOS
 from tapewatch.messages import Case, CaseAlert
 from tapewatch.reach_settings import CaseSettings
@@ -21,6 +21,7 @@ class Shelf:
         self._closed: dict[str, dict[str, str]] = {}
         self._cooling: dict[tuple[str, str], str] = {}
         self._quiet: dict[str, str] = {}
+        self._at_close: dict[str, int] = {}
 
     def put(self, case: Case) -> None:
         """Take up a case's newest revision."""
@@ -32,7 +33,9 @@ class Shelf:
         if case.state != "closed":
             works[case.id] = None
             outcomes.pop(case.id, None)
+            self._at_close.pop(case.id, None)
             return
+        self._at_close.setdefault(case.id, highest(case.alerts))
         works.pop(case.id, None)
         outcomes[case.id] = case.disposition
         if case.disposition == QUIET:
@@ -43,6 +46,10 @@ class Shelf:
             held = self.cases.get(self._cooling.get(key, ""))
             if held is None or held.closed <= case.closed:
                 self._cooling[key] = case.id
+
+    def ceiling(self, case: Case) -> int:
+        """Rank of the highest severity that raised somebody: at the close of a closed case, else now; -1 for none."""
+        return self._at_close.get(case.id, highest(case.alerts))
 
     def of_alert(self, alert: str) -> Case | None:
         """The case that holds an alert; None before it is in one."""

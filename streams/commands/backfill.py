@@ -54,7 +54,7 @@ def add_engine(parser: argparse.ArgumentParser, usual: str) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Compute and print what there is now."""
-    begun = WALL.now()
+    begun = WALL.elapsed()
     job = Job(backfill.resolved(settings), str(args.out.resolve()), str(args.log.resolve()) if args.log else "")
     source = Source(job.settings, job.log)
     try:
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     wanted, whole = backfill.parted(args.out, sessions, args.again)
     done = _done(args, job, wanted)
-    document = _document(args.feed, wanted, whole, done) | {"seconds": round((WALL.now() - begun) / NANOS, 1)}
+    document = _document(args.feed, wanted, whole, done) | {"seconds": round((WALL.elapsed() - begun) / NANOS, 1)}
     print(msgspec.json.encode(document).decode() if args.json else _text(document, args.out))
     return 0
 

@@ -60,9 +60,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     records = None if args.format == "parquet" else args.records
     plan = Plan(str(args.out.resolve()), rule, args.format != "tfrecord", records)
     args.out.mkdir(parents=True, exist_ok=True)
-    began = WallClock().now()
+    began = WallClock().elapsed()
     quality = _done(args, sources, plan)
-    document = document_of(args.engine, plan, quality) | {"seconds": (WallClock().now() - began) / 1e9}
+    document = document_of(args.engine, plan, quality) | {"seconds": (WallClock().elapsed() - began) / 1e9}
     (args.out / "quality.json").write_text(
         msgspec.json.format(msgspec.json.encode({**document, "symbols": quality})).decode() + "\n", encoding="utf-8"
     )

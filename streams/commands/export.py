@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Export and print how far each partition is."""
-    begun = WALL.now()
+    begun = WALL.elapsed()
     job = Job(resolved(settings), str(args.out.resolve()), args.form)
     wanted = places(job.settings, args.topics, job.form)
     before = {where: entered(args.out, where, job.form).records for where in wanted}
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "form": args.form,
         "records": sum(each.records - before[each.topic, each.partition] for each in entries),
         "partitions": [msgspec.to_builtins(each) for each in entries],
-        "seconds": round((WALL.now() - begun) / NANOS, 1),
+        "seconds": round((WALL.elapsed() - begun) / NANOS, 1),
     }
     print(msgspec.json.encode(document).decode() if args.json else _text(document, args.out))
     return 0

@@ -7,6 +7,7 @@ import msgspec
 
 from streams.paper import replay
 from streams.paper.control import Given, PaperState, standing, tell
+from tapewatch import topics
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -46,8 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     status.add_argument("--json", action="store_true", help="one JSON document on standard output")
     status.epilog = "example: tapewatch paper status --json"
     verify = acts.add_parser("verify", help="work the books out again from the log, and compare every byte")
+    verify.add_argument("--feed", metavar="NAME", help="the books of this feed alone (default: of every feed)")
     verify.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    verify.epilog = "example: tapewatch paper verify"
+    verify.epilog = "example: tapewatch paper verify --feed binance"
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -70,7 +72,8 @@ def _verify(args: argparse.Namespace, settings: Settings) -> int:
     """Compare every market partition; 1 where a record is lost, doubled, foreign or out of order."""
     registry = Registry(settings)
     registry.refresh()
-    found = [replay.verify(settings, registry, kept) for kept in replay.books(settings)]
+    chosen = [kept for kept in replay.books(settings) if args.feed in (None, topics.feed_of(kept.market[0]))]
+    found = [replay.verify(settings, registry, kept) for kept in chosen]
     registry.close()
     if args.json:
         print(msgspec.json.encode([{**msgspec.structs.asdict(each), "holds": each.holds} for each in found]).decode())

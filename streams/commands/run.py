@@ -50,6 +50,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="work on this feed only; may be given again (default: every feed)",
     )
     parser.add_argument("--batch-frames", type=int, metavar="N", help="the engine's: frames of one transaction at most")
+    parser.add_argument(
+        "--restore-offsets",
+        action="store_true",
+        default=None,
+        help="of engine, paper and forecast: go on where their own records end, where their group's offsets expired or "
+        "were set",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     parser.add_argument("--json", action="store_true", help="print totals as one JSON document at the end")
     add_flag(parser)
@@ -82,7 +89,12 @@ def _engine(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
     from streams.engine.process import Engine
     from streams.engine.recovery import told_recovery
 
-    changes = {"instance": args.instance, "batch_frames": args.batch_frames, "feeds": tuple(args.feed or ())}
+    changes = {
+        "instance": args.instance,
+        "batch_frames": args.batch_frames,
+        "feeds": tuple(args.feed or ()),
+        "restore_offsets": args.restore_offsets,
+    }
     engine = Engine(msgspec.structs.replace(settings, engine=_changed(settings.engine, changes)))
     totals = engine.totals
 
@@ -117,7 +129,11 @@ def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
     """A process of the paper broker, and its progress line."""
     from streams.paper.process import Paper
 
-    changes = {"instance": args.instance, "feeds": tuple(args.feed or ())}
+    changes = {
+        "instance": args.instance,
+        "feeds": tuple(args.feed or ()),
+        "restore_offsets": args.restore_offsets,
+    }
     paper = Paper(msgspec.structs.replace(settings, paper=_changed(settings.paper, changes)))
     totals = paper.totals
     return paper, lambda: (
@@ -171,7 +187,8 @@ def _forecast(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told
     from streams.forecast import minute_model
     from streams.forecast.minute_process import MinuteForecasts
 
-    changed = msgspec.structs.replace(settings, forecast=_changed(settings.forecast, {"instance": args.instance}))
+    changes = {"instance": args.instance, "restore_offsets": args.restore_offsets}
+    changed = msgspec.structs.replace(settings, forecast=_changed(settings.forecast, changes))
     stage = MinuteForecasts(changed, minute_model.chosen(changed), tuple(args.feed or ()))
     totals = stage.totals
     return stage, lambda: (
@@ -214,9 +231,9 @@ def _changed(section: Any, changes: dict[str, Any]) -> Any:
 
 def _report(told: Told, stop: threading.Event) -> None:
     """A progress line every two seconds in which something happened."""
-    last, since = 0, WALL.now()
+    last, since = 0, WALL.elapsed()
     while not stop.wait(2.0):
-        now = WALL.now()
+        now = WALL.elapsed()
         count, line = told()
         if count != last:
             print(f"{line}  {(count - last) / ((now - since) / NANOS):,.0f}/s", file=sys.stderr)

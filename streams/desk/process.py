@@ -155,7 +155,7 @@ class DeskProcess:
             for key, value in kept.items():
                 if stored.coin_name(key):
                     self._desk.restore(stored.coin_name(key), *stored.unpacked(value, position.horizon))
-        self._snapshot_due = self._clock.now() + int(self._options.snapshot_s * NANOS)
+        self._snapshot_due = self._clock.elapsed() + int(self._options.snapshot_s * NANOS)
 
     def _check(self, position: Position) -> None:
         """What was asked before must be what is asked now: what is pending was entered for it."""
@@ -209,7 +209,7 @@ class DeskProcess:
 
     def _seal(self, source: Source, minute: int) -> None:
         self._waiting.seal(source, minute)
-        self._heard[source] = (minute, self._clock.now())
+        self._heard[source] = (minute, self._clock.elapsed())
 
     def _bars(self, source: Source, batch: Any, minutes: npt.NDArray[np.int64], at: tuple[int, int]) -> None:
         """The rows of an Arrow batch."""
@@ -236,7 +236,7 @@ class DeskProcess:
             self._desk.add(minute, bars)
             if minute > self._out:
                 rankings.append((minute, self._desk.ranking(minute)))
-        due = self._clock.now() >= self._snapshot_due
+        due = self._clock.elapsed() >= self._snapshot_due
         if rankings or changed or due:
             self._write(producer, rankings, changed or due)
         self.totals.minutes += len(minutes)
@@ -246,7 +246,7 @@ class DeskProcess:
     def _change_inputs(self) -> bool:
         """Await new inputs, leave silent ones out; whether anything changed."""
         joined = self._waiting.join()
-        now = self._clock.now()
+        now = self._clock.elapsed()
         silent = []
         for source in self._waiting.behind():
             _, heard = self._heard.setdefault(source, (-1, now))
@@ -280,7 +280,7 @@ class DeskProcess:
         self.totals.rankings += len(rankings)
         if snapshot:
             self.totals.snapshots += 1
-            self._snapshot_due = self._clock.now() + int(self._options.snapshot_s * NANOS)
+            self._snapshot_due = self._clock.elapsed() + int(self._options.snapshot_s * NANOS)
 
     def _keep(self, producer: Producer, key: bytes, value: bytes) -> None:
         kafka.enqueue(producer, topics.DESK_STATE, value, self._options.name.encode() + b"/" + key, [], 0)

@@ -61,11 +61,11 @@ def packed(parts: list[npt.NDArray[np.float64]]) -> bytes:
 def unpacked(data: bytes, horizon: int) -> tuple[Coin, state.Seen]:
     """A coin and what its newest minute gave. ValueError where the bytes are not of this layout."""
     size = int.from_bytes(data[:8], "little")
-    plain = np.frombuffer(pa.decompress(data[8:], decompressed_size=size, codec=_CODEC, asbytes=True)).copy()
     coin, seen = state.new_coin(horizon), state.new_seen()
     parts = [*coin, *seen]
-    if plain.size != sum(part.size for part in parts):
+    if size != sum(part.nbytes for part in parts):
         raise ValueError("another layout of a coin's state")
+    plain = np.frombuffer(pa.decompress(data[8:], decompressed_size=size, codec=_CODEC, asbytes=True)).copy()
     cuts = np.cumsum([part.size for part in parts])[:-1]
     for part, values in zip(parts, np.split(plain, cuts), strict=True):
         part[...] = values.reshape(part.shape)

@@ -1,13 +1,23 @@
-"""Consumer groups: who works, and how far behind."""
+"""Consumer groups: who works, how far behind, and whether the next one to begin would go on at the right place."""
 
+import re
 from collections.abc import Iterator
 
+import msgspec
 from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 
+from streams import members
 from streams.doctor.brokers import PATIENCE_S, is_reachable
-from tapewatch import kafka
-from tapewatch.doctor import Asked, Check, good, warning
+from streams.engine.build import build_hash
+from streams.engine.recovery import Recovery
+from streams.engine.shelf import KafkaShelf
+from streams.engine.standing import Standing
+from streams.paper.standing import Standing as PaperStanding
+from tapewatch import kafka, topic_ids
+from tapewatch.doctor import Asked, Check, failing, good, warning
+from tapewatch.errors import TapewatchError, UnansweredError
+from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 BEHIND = 10_000
@@ -26,11 +36,20 @@ def checks(asked: Asked) -> Iterator[Check]:
             raise KafkaException(listed.errors[0])
         there = {each.group_id for each in listed.valid}
         names = [name for name in _groups(settings) if name in there]
-        if not names:
+        at_work = set[str]()
+        if names:
+            for name, asked_for in client.describe_consumer_groups(names, request_timeout=PATIENCE_S).items():
+                described = asked_for.result()
+                at_work |= {name} if described.members else set()
+                yield _group(client, reader, name, described)
+        else:
             yield good("groups", "none of ours has begun")
-            return
-        for name, described in client.describe_consumer_groups(names, request_timeout=PATIENCE_S).items():
-            yield _group(client, reader, name, described.result())
+        # One that works has proved it, and moves on while we look.
+        if settings.engine.group not in at_work:
+            yield from _standing(settings, client)
+        if settings.paper.group not in at_work:
+            yield from _paper_standing(settings, client)
+        yield from _search_topics(settings, client)
     except KafkaException as error:
         yield warning(
             "groups", f"cannot be looked at: {error.args[0].str()}",
@@ -47,6 +66,59 @@ def _groups(settings: Settings) -> list[str]:
         settings.engine.group, settings.paper.group, settings.cases.group, settings.evidence.group,
         settings.forecast.group, settings.news.group, f"{search}-urgent", f"{search}-data",
     ]  # fmt: skip
+
+
+def _places(client: AdminClient, feeds: tuple[str, ...]) -> list[TopicPartition]:
+    """Partitions that a group over these feeds works on."""
+    patterns = members.subscribed(feeds)
+    return [
+        TopicPartition(name, number)
+        for name, count in kafka.existing_topics(client).items()
+        if any(re.match(pattern, name) for pattern in patterns)
+        for number in range(count)
+    ]
+
+
+def _standing(settings: Settings, client: AdminClient) -> Iterator[Check]:
+    """What the next engine to begin would end with, before it writes."""
+    group, registry = kafka.consumer(settings, settings.engine.group), Registry(settings)
+    recovery = Recovery(settings, registry, KafkaShelf(settings), build_hash())
+    try:
+        Standing(settings, recovery).proved(group, _places(client, settings.engine.feeds))
+    except UnansweredError as error:
+        yield warning(f"group {settings.engine.group} offsets", error.message, error.hint)
+    except TapewatchError as error:
+        yield failing(f"group {settings.engine.group} offsets", error.message, error.hint)
+    finally:
+        recovery.close()
+        registry.close()
+        group.close()
+
+
+def _paper_standing(settings: Settings, client: AdminClient) -> Iterator[Check]:
+    """The same of the next process of the paper broker."""
+    group, reader = kafka.consumer(settings, settings.paper.group), kafka.consumer(settings)
+    told = msgspec.structs.replace(settings, paper=msgspec.structs.replace(settings.paper, restore_offsets=False))
+    places = _places(client, settings.paper.feeds)
+    try:
+        PaperStanding(told).proved(group, reader, places, topic_ids.present(client, {each.topic for each in places}))
+    except TapewatchError as error:
+        yield failing(f"group {settings.paper.group} offsets", error.message, error.hint)
+    finally:
+        group.close()
+        reader.close()
+
+
+def _search_topics(settings: Settings, client: AdminClient) -> Iterator[Check]:
+    """Topics that the Elasticsearch sink would not go on with."""
+    for name in (f"{settings.elasticsearch.group}-{lane}" for lane in ("urgent", "data")):
+        asked = [ConsumerGroupTopicPartitions(name)]
+        places = client.list_consumer_group_offsets(asked, request_timeout=PATIENCE_S)[name].result().topic_partitions
+        kept = {place.topic: place.metadata for place in places if place.metadata}
+        try:
+            topic_ids.check(kept, topic_ids.present(client, kept), name, topic_ids.SEE)
+        except topic_ids.TopicRecreatedError as error:
+            yield failing(f"group {name} topics", error.message, error.hint)
 
 
 def _group(client: AdminClient, reader: Consumer, name: str, described: ConsumerGroupDescription) -> Check:

@@ -31,6 +31,8 @@ from tapewatch.rows import Condition
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 
+MAX_BYTES = 65_536
+"""What a dump holds of one instrument at most: 512 trades of 40 bytes, episodes, and who traded."""
 SHOWN_LETTERS = 40
 """Letters of an account's name that a sentence shows at most."""
 

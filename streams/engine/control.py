@@ -77,9 +77,7 @@ def promote(
     if shadow and model.detector != DDQN:
         raise TapewatchError(f"a model of {model.detector} has no shadow", "Only policies (ddqn) have one.")
     _topics(settings)
-    producer = kafka.producer(settings, linger_ms=0)
-    producer.produce(topics.MODELS, key=value.encode(), value=data)
-    _flush(producer)
+    KafkaShelf(settings).publish([data])
     return _order(settings, SHADOW if shadow else model.detector, value, None, (action, why, who), clock, details)
 
 
@@ -161,9 +159,7 @@ def _order(
         )
         order = Order(subject, value, epoch, to_rfc3339(clock.now()), entry.who, why, entry.hash, content, previous)
         key, data = control_rows.record(order)
-        producer = kafka.producer(settings, linger_ms=0)
-        producer.produce(topics.MODELS, key=key, value=data)
-        _flush(producer)
+        _put(settings, key, data)
         # After the order: a topic made in between begins with it.
         places = control_rows.market_partitions(settings)
         rows = control_rows.write(settings, {**standing, subject: order}, places, clock)
@@ -186,8 +182,8 @@ def _topics(settings: Settings) -> None:
     kafka.create_topics(settings, topics.shared_topics(settings.topics))
 
 
-def _flush(producer: Any) -> None:
-    if producer.flush(30):
-        raise TapewatchError(
-            "Kafka did not acknowledge the change in 30 s", "Run `tapewatch status`, then the same command again."
-        )
+def _put(settings: Settings, key: bytes, data: bytes) -> None:
+    """A record of the topic `models`, taken by the broker."""
+    sent = kafka.Deliveries(kafka.producer(settings, linger_ms=0))
+    sent.send(topics.MODELS, data, key)
+    sent.settle()

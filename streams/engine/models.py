@@ -1,6 +1,7 @@
 """The models and thresholds that are in force in one partition, and where an engine finds a model by its hash."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Protocol
 
 import msgspec
@@ -26,7 +27,7 @@ from streams.engine.judging import REPORTED
 from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig, nobody
 from tapewatch.bundles import Bundle
-from tapewatch.errors import TapewatchError
+from tapewatch.errors import ContractError
 
 KMEANS, KMEANS_CLASSIC, PUMPS, BOOK = "kmeans", "kmeans_classic", pumps.DETECTOR, book.DETECTOR
 DETECTORS = (
@@ -34,6 +35,8 @@ DETECTORS = (
     DDQN, SHADOW,
 )  # fmt: skip
 """Detectors that a model can be promoted for."""
+EVER = 2**62
+"""Later than every record, UTC ns."""
 
 
 def shipped() -> dict[str, bytes]:
@@ -58,8 +61,11 @@ class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 class FindsModels(Protocol):
     """Where model files are found by content hash."""
 
-    def find(self, wanted: str) -> bytes:
-        """The file with that hash; TapewatchError where there is none."""
+    def find(self, wanted: str, for_ns: int = EVER) -> bytes:
+        """The file with that hash; ContractError where there is none, UnansweredError where nobody could be asked.
+
+        for_ns : when the broker appended the record that names it, UTC ns; the answer is the same whenever it is asked
+        """
         ...
 
 
@@ -69,20 +75,23 @@ class ModelShelf:
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
         self.files: dict[str, bytes] = {content_hash(data): data for data in shipped().values()}
         self.files.update(files or {})
+        self._appended: dict[str, int] = {}
 
     def put(self, data: bytes) -> str:
         """Keep a model file; returns its hash."""
         self.files[content_hash(data)] = data
         return content_hash(data)
 
-    def find(self, wanted: str) -> bytes:
+    def find(self, wanted: str, for_ns: int = EVER) -> bytes:
         """The file with that hash."""
-        try:
-            return self.files[wanted]
-        except KeyError:
-            raise TapewatchError(
-                f"there is no model {wanted}", "See `tapewatch models list`; promote it first."
-            ) from None
+        if wanted not in self.files or self._appended.get(wanted, -1) >= for_ns:
+            raise bad_control(f"there is no model {wanted}", "See `tapewatch models list`; promote it first.")
+        return self.files[wanted]
+
+
+def bad_control(message: str, hint: str = "") -> ContractError:
+    """What a control row is refused with."""
+    return ContractError("bad_control", message, hint)
 
 
 def decode(data: bytes) -> Model:
@@ -123,7 +132,7 @@ class InForce:
         self.judges = nobody()
         self._players: dict[str, Bundle[policy.Player]] = {}
         for detector, wanted in sorted(models.items()):
-            self._load(detector, wanted)
+            self._load(detector, wanted, EVER)
         self._switch()
 
     def _switch(self) -> None:
@@ -145,13 +154,21 @@ class InForce:
         asked = {name: content_hash(data) for name, data in shipped().items()}
         return cls(shelf, asked, DetectorConfig())
 
-    def _load(self, detector: str, wanted: str) -> None:
-        known = registry.read(self._shelf.find(wanted))
-        model: Model = known.model
-        if known.detector != detector.removesuffix(".shadow") or detector not in DETECTORS:
-            raise TapewatchError(
-                f"model {wanted} is of {known.detector!r}, not {detector!r}", "Promote a model of that detector."
-            )
+    def _load(self, detector: str, wanted: str, for_ns: int) -> None:
+        data = self._shelf.find(wanted, for_ns)
+        try:
+            known = registry.read(data)
+            if known.detector != detector.removesuffix(".shadow") or detector not in DETECTORS:
+                raise bad_control(
+                    f"model {wanted} is of {known.detector!r}, not {detector!r}", "Promote a model of that detector."
+                )
+            self._take(detector, known.model)
+        except ValueError as error:
+            raise bad_control(f"model {wanted} is not sound: {error}", "Train it again.") from error
+        self.models[detector] = wanted
+
+    def _take(self, detector: str, model: Model) -> None:
+        """Judge by a model."""
         if isinstance(model, PumpModel):
             self.judges = self.judges._replace(pumps=model.trees())
         elif isinstance(model, BookModel):
@@ -164,17 +181,16 @@ class InForce:
             centres = model.centres_for(_INPUTS[detector])
             judges = self.judges
             self.judges = judges._replace(kmeans=centres) if detector == KMEANS else judges._replace(classic=centres)
-        self.models[detector] = wanted
 
     def _take_policy(self, detector: str, model: Policy) -> None:
         if policy.problem(model):
-            raise TapewatchError(f"{detector}: {policy.problem(model)}", "Promote a policy that the engine can run.")
+            raise bad_control(f"{detector}: {policy.problem(model)}", "Promote a policy that the engine can run.")
         self._players[detector] = policy.PLAYER.bundle(policy.player(model))
         self._place(detector, self._players[detector].words)
 
     def _withdraw(self, detector: str) -> None:
         if detector != SHADOW:
-            raise TapewatchError(f"{detector} cannot do without a model", "Promote another one.")
+            raise bad_control(f"{detector} cannot do without a model", "Promote another one.")
         self.models.pop(detector, None)
         self._place(detector, 0)
 
@@ -184,16 +200,22 @@ class InForce:
         policies[policy.PLACES.index(detector)] = words
         self.judges = self.judges._replace(policies=policies)
 
-    def apply(self, control: Control) -> None:
-        """Switch to what a control row names; what it does not name stays."""
+    def after(self, control: Control, for_ns: int) -> "InForce":
+        """What is in force behind a control row; what the row does not name stays.
+
+        for_ns : when the broker appended the row, UTC ns. ContractError where the row cannot be followed,
+        UnansweredError where nobody could be asked: nothing of it is in force then.
+        """
+        changed = copy(self)
+        changed.models, changed._players = dict(self.models), dict(self._players)
         for detector, wanted in sorted(control.models.items()):
             if wanted:
-                self._load(detector, wanted)
+                changed._load(detector, wanted, for_ns)
             else:
-                self._withdraw(detector)
-        if control.config is not None:
-            self.config = control.config
-        self._switch()
+                changed._withdraw(detector)
+        changed.config = control.config or self.config
+        changed._switch()
+        return changed
 
     @property
     def versions(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from msgspec import UNSET
 
 from streams import members
 from streams.engine import memory, openings
@@ -22,15 +23,16 @@ from streams.engine.rebuilding import Held, Rebuilding
 from streams.engine.recovery import Progress, Recovery, feed
 from streams.engine.shelf import KafkaShelf
 from streams.engine.snapshots import Pointer, Pointers, dump, put
+from streams.engine.standing import Standing
 from streams.engine.task import Outgoing, Tally, Task
 from streams.engine.totals import Totals
 from streams.engine.tracing import Traces
 from streams.engine.warm import warm_up
 from streams.engine.watching import Place, Watch
 from streams.members import Key, Membership
-from tapewatch import group_offsets, kafka, logs, messages, topics
+from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.errors import TapewatchError
+from tapewatch.errors import TapewatchError, UnansweredError
 from tapewatch.frames import Headers
 from tapewatch.idling import Idling
 from tapewatch.messages import Commit, to_rfc3339
@@ -61,6 +63,7 @@ class Engine:
         self._registry = Registry(settings)
         self._shelf = KafkaShelf(settings)
         self._recovery = Recovery(settings, self._registry, self._shelf, build_hash())
+        self._standing = Standing(settings, self._recovery)
         self._held: dict[Key, Held] = {}
         self._parked: dict[Key, Held] = {}
         self._rebuilding = Rebuilding(settings.engine, self._recovery, self.totals, clock)
@@ -129,7 +132,7 @@ class Engine:
             touched: dict[Key, Held] = {}
             if batch:
                 if not first_work:
-                    first_work, first_cpu = self._clock.now(), time.process_time()
+                    first_work, first_cpu = self._clock.elapsed(), time.process_time()
                 self._registry.fetched(batch)
                 self._sent_ms = batch[0].timestamp()[1]
                 if self._traces is not None:
@@ -139,7 +142,7 @@ class Engine:
                 if self._settle() and touched:
                     self._begin(consumer, touched)
                 self._idling.busy()
-                self.totals.work_ns = self._clock.now() - first_work
+                self.totals.work_ns = self._clock.elapsed() - first_work
                 self.totals.cpu_ns = int((time.process_time() - first_cpu) * NANOS)
             if self._outrun:
                 self._renew(consumer)
@@ -167,13 +170,13 @@ class Engine:
     def _fence(self) -> Producer:
         """A producer under this process's name; whoever had that name is fenced, its transaction decided."""
         producer = self._producer()
-        deadline = self._clock.now() + FENCE_S * NANOS
+        deadline = self._clock.elapsed() + FENCE_S * NANOS
         while True:
             try:
                 producer.init_transactions(10)
                 return producer
             except KafkaException as error:
-                if not error.args[0].retriable() or self._clock.now() > deadline:
+                if not error.args[0].retriable() or self._clock.elapsed() > deadline:
                     raise TapewatchError(
                         f"the broker gives the producer {self.instance!r} no transactions: {error.args[0]}",
                         "Run `tapewatch status`; look at the broker's log.",
@@ -184,8 +187,8 @@ class Engine:
         way for, or by the broker, which ended its transaction after the time-out, frozen or cut off as it was.
         """
         consumer.assign([])
-        until = self._clock.now() + int(HEARD_S * NANOS)
-        while self._clock.now() < until:
+        until = self._clock.elapsed() + int(HEARD_S * NANOS)
+        while self._clock.elapsed() < until:
             for _ in members.sound(consumer.consume(1, timeout=0.1), log):
                 break
             self._check_place()
@@ -234,7 +237,13 @@ class Engine:
 
     def _assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Take partitions up: their committed state, from memory where this process has it still."""
-        for place in group_offsets.committed(consumer, given):
+        try:
+            places = self._standing.proved(consumer, given)
+        except UnansweredError as error:
+            log.warning("not answered, the partitions are asked for again", why=error.message)
+            self._lost = [(place.topic, place.partition) for place in given]
+            return
+        for place in places:
             key = (place.topic, place.partition)
             done, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
             kept = self._parked.pop(key, None)
@@ -282,16 +291,28 @@ class Engine:
             if held is None or message.offset() < held.task.next_offset:
                 continue
             started = time.perf_counter_ns()
-            feed(held.task, message)
+            try:
+                feed(held.task, message)
+            except UnansweredError as error:
+                self._set_back(key, error)
+                touched.pop(key, None)
+                continue
             took = time.perf_counter_ns() - started
             held.cadence.worked(took)
             held.task.tally.worked_ns += took
             touched[key] = held
         return touched
 
+    def _set_back(self, key: Key, error: UnansweredError) -> None:
+        """Compute a partition again from what is committed: its task stands in the middle of a record."""
+        topic, partition = key
+        log.warning("not answered, the partition begins again", topic=topic, partition=partition, why=error.message)
+        self._lost.append(key)
+        del self._held[key]
+
     def _begin(self, consumer: Consumer, touched: dict[Key, Held]) -> None:
         """Write a batch's outputs in a new transaction, and let it be committed while the next batch is computed."""
-        begun = self._clock.now()
+        begun = self._clock.elapsed()
         try:
             self._writer.begin_transaction()
             due = self._due(touched)
@@ -322,7 +343,7 @@ class Engine:
 
     def _due(self, touched: dict[Key, Held]) -> Held | None:
         """The partition whose snapshot is the most overdue; one a transaction, so that none takes too long."""
-        now, share = self._clock.now(), len(self._held)
+        now, share = self._clock.elapsed(), len(self._held)
         due = max(touched.values(), key=lambda held: held.cadence.overdue_ns(now, share))
         return due if due.cadence.overdue_ns(now, share) >= 0 else None
 
@@ -352,39 +373,17 @@ class Engine:
             self._produce(record, task.partition)
             if self._traces is not None:
                 self._traces.wrote(record)
-        written = messages.encode(self._commit_record(task))
+        said = commit_record(task, self.instance, self._settings.engine.group, held.pointers.topic_id)
+        written = messages.encode(said)
         self._produce(Outgoing(topics.COMMITS, written, task.topic.encode()), task.partition)
 
     def _snapshot(self, held: Held) -> None:
         """Write a snapshot of the task's state; the outputs it still holds leave in the same transaction."""
-        started = self._clock.now()
+        started = self._clock.elapsed()
         held.pointers = held.pointers.with_new(self._write_snapshot(held))
         self.totals.snapshots += 1
-        now = self._clock.now()
+        now = self._clock.elapsed()
         held.cadence.written(now, now - started)
-
-    def _commit_record(self, task: Task) -> Commit:
-        tally = task.tally
-        return Commit(
-            topic=task.topic,
-            partition=task.partition,
-            first_offset=max(tally.first_offset, 0),
-            next_offset=task.next_offset,
-            frames=tally.frames,
-            rows=dict(tally.rows),
-            refused=dict(tally.refused),
-            duplicates=tally.duplicates,
-            features=tally.written["features"],
-            scores=tally.written["scores"],
-            alerts=tally.written["alerts"],
-            signals=tally.written["signals"],
-            clock=to_rfc3339(task.clock_ns) if task.clock_ns >= 0 else None,
-            configuration=task.force.config_hash,
-            models=dict(task.force.models),
-            build=task.build,
-            instance=self.instance,
-            worked_us=tally.worked_ns // 1000,
-        )
 
     def _write_snapshot(self, held: Held) -> Pointer:
         """Write the task's state in chunks; returns where it lies, known once the broker has the chunks."""
@@ -455,3 +454,34 @@ class Engine:
         """Rebuild the dropped tasks from what is committed."""
         lost, self._lost = self._lost, []
         self._assign(consumer, [TopicPartition(*key) for key in lost if key in self._mine])
+
+
+def commit_record(task: Task, instance: str, group: str, topic_id: str = "") -> Commit:
+    """What a transaction says of a task's work since the one before.
+
+    instance : static member id of the process; group : whose offset is committed with it; topic_id : of the task's
+    topic, empty where no broker gave it one
+    """
+    tally = task.tally
+    return Commit(
+        topic=task.topic,
+        partition=task.partition,
+        first_offset=max(tally.first_offset, 0),
+        next_offset=task.next_offset,
+        frames=tally.frames,
+        rows=dict(tally.rows),
+        refused=dict(tally.refused),
+        duplicates=tally.duplicates,
+        features=tally.written["features"],
+        scores=tally.written["scores"],
+        alerts=tally.written["alerts"],
+        signals=tally.written["signals"],
+        clock=to_rfc3339(task.clock_ns) if task.clock_ns >= 0 else None,
+        configuration=task.force.config_hash,
+        models=dict(task.force.models),
+        build=task.build,
+        instance=instance,
+        group=group,
+        topic_id=topic_id or UNSET,
+        worked_us=tally.worked_ns // 1000,
+    )

@@ -5,6 +5,8 @@ steps between the polls, and put aside over a rebalance.
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from streams.engine import openings
 from streams.engine.cadence import Cadence
 from streams.engine.recovery import Progress, Rebuild, Recovery
@@ -58,9 +60,9 @@ class Rebuilding:
 
     def step(self) -> dict[Key, Held]:
         """One step of the recoveries that are due, one partition after the other; gives those that are whole now."""
-        until = self._clock.now() + int(STEP_S * NANOS)
+        until = self._clock.elapsed() + int(STEP_S * NANOS)
         whole: dict[Key, Held] = {}
-        while self.under_way and (left := until - self._clock.now()) > 0:
+        while self.under_way and (left := until - self._clock.elapsed()) > 0:
             key, rebuild = next(iter(self.under_way.items()))
             if rebuild.advance(left / NANOS):
                 del self.under_way[key]
@@ -70,9 +72,9 @@ class Rebuilding:
     def _recovered(self, rebuild: Rebuild) -> Held:
         task, pointers = rebuild.task, rebuild.pointers
         if rebuild.target == 0:
-            pointers = Pointers(began=task.next_offset)
+            pointers = msgspec.structs.replace(pointers, snapshots=(), began=task.next_offset)
         self._totals.recovered += rebuild.target > 0
-        now = self._clock.now()
+        now = self._clock.elapsed()
         cadence = Cadence(self._settings.snapshot_seconds, self._settings.replay_seconds, now, rebuild.replay_ns)
         return Held(task, pointers, cadence, openings.day_of(task))
 

@@ -16,10 +16,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams.engine.models import FindsModels, InForce
 from streams.engine.snapshots import OPENING, DamagedError, Pointer, Pointers, collect, restore
 from streams.engine.task import Task
-from tapewatch import generations, group_offsets, kafka, logs, topics
+from tapewatch import generations, kafka, logs, topics
 from tapewatch.admission import CLOSES
+from tapewatch.batches import Record, UnreadableBatch
 from tapewatch.clock import NANOS, WALL
-from tapewatch.errors import TapewatchError
+from tapewatch.errors import TapewatchError, UnansweredError
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
@@ -77,7 +78,7 @@ class Rebuild:
         self._task: Task | None = None
         self._start = next((each.next_offset for each in pointers.snapshots if each.next_offset <= self.target), 0)
         self._opened = False
-        self._begun = self._moved = self._told = WALL.now()
+        self._begun = self._moved = self._told = WALL.elapsed()
 
     @property
     def task(self) -> Task:
@@ -102,16 +103,21 @@ class Rebuild:
         try:
             if self._task is None:
                 self._task = self._restored()
-                self._moved = self._told = WALL.now()
+                self._moved = self._told = WALL.elapsed()
             done = self._replayed(self._task, for_s)
+        except UnansweredError as error:
+            # It stands in the middle of a record.
+            log.warning("recovery begins again: not answered", **self._named(), why=error.message)
+            self._task, done = None, False
+            self._recovery.release()
         except KafkaException as error:
-            if not group_offsets.is_passing(error.args[0]):
+            if not kafka.is_passing(error.args[0]):
                 raise
             done = False
         if not done:
             self._tell(patience_s)
         elif self.target:
-            seconds = round((WALL.now() - self._begun) / NANOS, 3)
+            seconds = round((WALL.elapsed() - self._begun) / NANOS, 3)
             log.info("partition recovered", **self._named(), snapshot_offset=self._start, seconds=seconds)
         return done
 
@@ -138,12 +144,12 @@ class Rebuild:
 
     def _replayed(self, task: Task, for_s: float) -> bool:
         """Feed the log up to the target without writing anything, for so long at most; True once it is done."""
-        until = WALL.now() + int(for_s * NANOS)
+        until = WALL.elapsed() + int(for_s * NANOS)
         reader = self._recovery.reader_for(self)
         if reader is None:
             reader = self._begin(task)
         while reader is not None and task.next_offset < self.target:
-            if WALL.now() >= until:
+            if WALL.elapsed() >= until:
                 return False
             self._feed(reader, task)
         if reader is None:
@@ -159,6 +165,12 @@ class Rebuild:
         low, high = self._recovery.watermarks(self.topic, self.partition)
         if task.next_offset == 0 and not self._opened:
             task.next_offset = low if self.pointers.began < 0 else self.pointers.began
+        if low and self.target and task.next_offset == low and self.pointers.are_lost and not self._opened:
+            raise TapewatchError(
+                f"what the group kept of {self.topic}[{self.partition}] beside its offset is lost, and the log's "
+                f"beginning is deleted: the state cannot be computed from offset {low}",
+                "Restore the group's offsets with their metadata from a backup; a new engine.group begins here.",
+            )
         if low > task.next_offset and self._recovery.is_behind_cut(self.topic, self.partition, self.target):
             # Nothing will count in it any more: its state is of no use, and its log may go.
             task.admission.sources[CLOSES] = (0, 0)
@@ -174,7 +186,7 @@ class Rebuild:
         if not self.replay_ns:
             self._start = min(task.next_offset, self.target)
         if high < self.target:
-            if WALL.now() - self._moved > PATIENCE_S * NANOS:
+            if WALL.elapsed() - self._moved > PATIENCE_S * NANOS:
                 raise TapewatchError(
                     f"{self.topic}[{self.partition}] ends at offset {high}, before the committed offset {self.target}",
                     "The broker lost records, or the topic was made anew: restore it, or choose a new engine.group.",
@@ -188,7 +200,7 @@ class Rebuild:
         """Feed what the reader has; what took the time is the replay's."""
         messages = reader.consume(READ_AT_ONCE, timeout=0.05)
         self._recovery.fetched(messages)
-        started = WALL.now()
+        started = WALL.elapsed()
         for message in messages:
             if message.error():
                 self._refuse(message.error(), task)
@@ -198,7 +210,7 @@ class Rebuild:
                 task.next_offset = self.target
                 break
         if messages:
-            self._moved = WALL.now()
+            self._moved = WALL.elapsed()
             self.replay_ns += self._moved - started
         elif reader.position([TopicPartition(self.topic, self.partition)])[0].offset >= self.target:
             # Transaction markers take offsets too: the position tells when only they are left.
@@ -211,12 +223,12 @@ class Rebuild:
                 f"{self.topic}[{self.partition}] was deleted at offset {task.next_offset} while it was replayed",
                 "Raise topics.market_retention_hours above the age of snapshots.",
             )
-        if not group_offsets.is_passing(error):
+        if not kafka.is_passing(error):
             raise KafkaException(error)
 
     def _tell(self, patience_s: float) -> None:
         """Say how far it is from time to time, and that the log stands still where it does."""
-        now = WALL.now()
+        now = WALL.elapsed()
         if now - self._moved > patience_s * NANOS:
             raise TapewatchError(
                 f"{self.topic}[{self.partition}] does not move before offset {self.target}", "Check the broker's log."
@@ -225,9 +237,9 @@ class Rebuild:
             self._told = now
             far = self.progress
             if now - self._moved > PATIENCE_S * NANOS:
-                log.warning("recovering; the log does not move", **self._named(), at=far.offset)
+                log.warning("recovering; the log does not move", **self._named(), reached=far.offset)
             else:
-                log.info("recovering", **self._named(), at=far.offset, seconds_left=round(far.seconds_left, 1))
+                log.info("recovering", **self._named(), reached=far.offset, seconds_left=round(far.seconds_left, 1))
 
     def _named(self) -> dict[str, Any]:
         return {"topic": self.topic, "partition": self.partition, "offset": self.target}
@@ -337,6 +349,9 @@ class Recovery:
         self._reader = self._snapshots = self._reads = None
 
 
-def feed(task: Task, message: Message) -> None:
+def feed(task: Task, message: Record) -> None:
     """Hand a Kafka record to its task."""
+    if isinstance(message, UnreadableBatch):
+        task.pass_over(message)
+        return
     task.feed(message.offset(), message.value(), message.headers(), message.timestamp()[1] * 1_000_000)

@@ -15,6 +15,7 @@ from confluent_kafka import Message, Producer
 
 from streams import members
 from streams.engine import state as s
+from streams.engine.accounts import MAX_BYTES
 from streams.engine.models import FindsModels, InForce
 from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
@@ -80,10 +81,14 @@ class Pointers(msgspec.Struct, frozen=True, array_like=True):
     """The last snapshots of a partition, newest first; kept as the metadata of the committed offset.
 
     began : the offset at which the group began with the partition, -1 where that is not known
+    partitions : how many the topic had when the group began with it, 0 where that is not known
+    topic_id : the broker's id of the topic, empty where that is not known
     """
 
     snapshots: tuple[Pointer, ...] = ()
     began: int = -1
+    partitions: int = 0
+    topic_id: str = ""
 
     def encoded(self) -> str:
         """As offset metadata."""
@@ -91,12 +96,17 @@ class Pointers(msgspec.Struct, frozen=True, array_like=True):
 
     def with_new(self, pointer: Pointer) -> "Pointers":
         """The new one and the one before."""
-        return Pointers((pointer, *self.snapshots[:1]), self.began)
+        return msgspec.structs.replace(self, snapshots=(pointer, *self.snapshots[:1]))
 
     @property
     def next_slot(self) -> int:
         """The slot that the next snapshot overwrites: not the newest one's."""
-        return 1 - self.snapshots[0].slot if self.snapshots else 0
+        return 1 if self.snapshots and self.snapshots[0].slot == 0 else 0
+
+    @property
+    def are_lost(self) -> bool:
+        """Whether nothing of the partition's past is known."""
+        return not self.snapshots and self.began < 0
 
     @classmethod
     def decoded(cls, metadata: str | None) -> "Pointers":
@@ -148,6 +158,11 @@ def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
                 "The state is computed from the log instead; see docs/operations.md, Upgrade.",
             )
         head = msgspec.json.decode(data[4 : 4 + length], type=Head)
+        if not _can_be(head):
+            raise DamagedError(
+                f"a snapshot of {task.topic}[{task.partition}] says it has {head.size} bytes, "
+                f"which {len(head.names)} instruments have not"
+            )
         state = bytes(pa.decompress(data[4 + length :], decompressed_size=head.size, codec="lz4", asbytes=True))
     except (msgspec.MsgspecError, pa.ArrowException, OSError, ValueError) as error:
         raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] cannot be read: {error}") from error
@@ -160,6 +175,12 @@ def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
     task.adopt(s.load(state[: head.size - head.accounts]), head.kinds)
     task.accounts.load(state[head.size - head.accounts :])
     task.next_offset = head.next_offset
+
+
+def _can_be(head: Head) -> bool:
+    """Whether a state of these instruments can have that size: nothing larger is unpacked."""
+    count = len(head.names)
+    return 0 <= head.accounts <= 64 + count * MAX_BYTES and head.size == s.dumped_bytes(count) + head.accounts
 
 
 def chunks(data: bytes) -> list[bytes]:

@@ -271,16 +271,28 @@ def dump(state: State) -> bytes:
     return b"".join(parts)
 
 
+def _dumped_shapes(count: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each array in a dump of so many instruments, in order, behind the clock."""
+    return {
+        **{name: (count, *shape) for name, shape in _SHAPES.items()},
+        "rings": (RING_ROWS, count),
+        "codes": (autoencoder.blocks(count), autoencoder.STATE_ROWS, autoencoder.BLOCK),
+    }
+
+
+def dumped_bytes(count: int) -> int:
+    """How long a dump of so many instruments is."""
+    shapes = _dumped_shapes(count).items()
+    return 64 + sum(math.prod(shape) * np.dtype(_DTYPES.get(name, np.float64)).itemsize for name, shape in shapes)
+
+
 def load(data: bytes) -> State:
     """The state that `dump` wrote; ValueError where the bytes do not fit."""
     clock = np.frombuffer(data, dtype=np.int64, count=8)
     count = int(clock[COUNT])
-    shapes: dict[str, tuple[int, ...]] = {name: (count, *shape) for name, shape in _SHAPES.items()}
-    shapes["rings"] = (RING_ROWS, count)
-    shapes["codes"] = (autoencoder.blocks(count), autoencoder.STATE_ROWS, autoencoder.BLOCK)
     arrays: dict[str, Any] = {"clock": clock}
     position = clock.nbytes
-    for name, shape in shapes.items():
+    for name, shape in _dumped_shapes(count).items():
         dtype = np.dtype(_DTYPES.get(name, np.float64))
         size = math.prod(shape)
         arrays[name] = np.frombuffer(data, dtype=dtype, count=size, offset=position).reshape(shape)

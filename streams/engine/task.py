@@ -2,6 +2,7 @@
 the log.
 """
 
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,17 +21,18 @@ from streams.engine.deciding import begin_anew
 from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, SEALED_MINUTES, FrameWriter
 from streams.engine.hands import HANDS, Hands
 from streams.engine.ingest import ingest
-from streams.engine.models import Control, InForce
+from streams.engine.models import Control, InForce, bad_control
 from streams.engine.policy import PLACES
 from streams.engine.signals import build_signal
 from streams.engine.state import create, grow
 from streams.engine.texts import beside
 from streams.engine.windows import begin_watching
-from tapewatch import dead_letters, frames, messages, topics
+from tapewatch import batches, dead_letters, frames, messages, topics
 from tapewatch.admission import CONTROL_SOURCE, Admission, Admitted, KnowsInstruments
+from tapewatch.batches import UnreadableBatch
 from tapewatch.checks import Reason
 from tapewatch.clock import NANOS
-from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.errors import ContractError
 from tapewatch.frames import Headers
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert, Cause, Coverage, from_rfc3339, to_rfc3339
@@ -85,12 +87,14 @@ class Task:
 
     def __init__(self, topic: str, partition: int, registry: ReferenceData, force: InForce, build: str) -> None:
         self.topic, self.partition, self.build = topic, partition, build
-        self.admission = Admission(registry)
+        self.admission = Admission(registry, topic, partition)
         self._registry = registry
         self.kinds: list[str] = []
         self.force = force
         self.state = create()
-        self.accounts = Accounts(force.config, self._alert)
+        # Held weakly: a task that is given up frees its arrays at once, not when garbage is looked for.
+        this = weakref.proxy(self)
+        self.accounts = Accounts(force.config, lambda *event: this._alert(*event))
         self.silent = False
         self.next_offset = 0
         self.tally = Tally()
@@ -103,7 +107,11 @@ class Task:
         self._origin = [("feed", topics.feed_of(topic).encode()), ("partition", str(partition).encode())]
 
     def feed(self, offset: int, value: bytes | None, headers: Headers | None, appended_ns: int) -> None:
-        """Process one record. appended_ns : when the broker appended it, UTC nanoseconds."""
+        """Process one record. appended_ns : when the broker appended it, UTC nanoseconds.
+
+        UnansweredError where somebody had to be asked who did not answer: the task is of no more use then, and another
+        one begins at what is committed.
+        """
         tally = self.tally
         if tally.first_offset < 0:
             tally.first_offset = offset
@@ -120,6 +128,15 @@ class Task:
             tally.duplicates += 1
             return
         self._take(offset, admitted, appended_ns)
+
+    def pass_over(self, batch: UnreadableBatch) -> None:
+        """Go on behind a batch that nobody can unpack: whatever its records say counts for nothing."""
+        tally = self.tally
+        if tally.first_offset < 0:
+            tally.first_offset = batch.first
+        self.next_offset = batch.last + 1
+        tally.refused[batches.REASON] += 1
+        self._dead(dead_letters.of_batch(batch, dead_letters.ENGINE))
 
     def _take(self, offset: int, admitted: Admitted, appended_ns: int) -> None:
         """Run the kernels over an accepted frame."""
@@ -144,7 +161,7 @@ class Task:
             elif self._out.counts[o.CONTROL]:
                 self._out.counts[o.CONTROL] = 0
                 self.drain()
-                self._control(offset, admitted, row - 1)
+                self._control(offset, admitted, row - 1, appended_ns)
 
     def _hands(self) -> np.ndarray:
         """State, judges and buffers as `ingest` takes them."""
@@ -188,21 +205,22 @@ class Task:
             terms = self.force.config.policy.terms(self.admission.names[fresh:], self.kinds[fresh:])
             self.state.virtual[fresh : len(self.kinds), s.TERMS, s.BUY_COST : s.SHORTING + 1] = terms
 
-    def _control(self, offset: int, admitted: Admitted, row: int) -> None:
+    def _control(self, offset: int, admitted: Admitted, row: int, appended_ns: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
         watched, networks = self.force.config.watch, self._networks()
         deciding = self._deciding()
         try:
             detail = str(frames.to_rows(admitted.view.data).columns["detail"][row])
             if admitted.headers.source != CONTROL_SOURCE:
-                raise TapewatchError(f"a control row of source {admitted.headers.source!r}")
-            self.force.apply(msgspec.json.decode(detail, type=Control))
-            self._classify()
-            if self.force.config.watch and not watched:
-                begin_watching(self.state)
-        except (ContractError, TapewatchError, msgspec.MsgspecError, ValueError) as error:
+                raise bad_control(f"a control row of source {admitted.headers.source!r}")
+            self.force = self.force.after(msgspec.json.decode(detail, type=Control), appended_ns)
+        except (ContractError, msgspec.MsgspecError) as error:
             self.tally.refused["bad_control"] += 1
             self._bury(offset, "bad_control", str(error), admitted.view.data)
+            return
+        self._classify()
+        if self.force.config.watch and not watched:
+            begin_watching(self.state)
         if self._networks() != networks:
             # What lies in their rings another network made.
             restart(self.state.codes)
@@ -221,22 +239,23 @@ class Task:
         return tuple(self.force.models.get(name) for name in (AUTOENCODER, AUTOENCODER_CRYPTO))
 
     def _refuse(self, offset: int, admitted: Admitted) -> None:
-        """Keep every refused row of a frame in the dead letters."""
-        origin = (self.topic, self.partition, offset)
-        bad = np.flatnonzero(admitted.reasons)
-        self.tally.refused.update(Reason(int(reason)).label for reason in admitted.reasons[bad])
+        """Keep the refused rows of a frame in the dead letters."""
+        counts = np.bincount(admitted.reasons)
+        for reason in np.flatnonzero(counts[1:]) + 1:
+            self.tally.refused[Reason(int(reason)).label] += int(counts[reason])
         # A replayed row of a sealed second is no dead letter a second time: it lies in the log for the stores.
-        bad = bad[admitted.reasons[bad] != Reason.SEALED]
-        if self.silent or not len(bad):
+        bad = np.where(admitted.reasons == Reason.SEALED, Reason.ACCEPTED, admitted.reasons).astype(np.uint8)
+        if self.silent or not bad.any():
             return
+        view = admitted.view
         try:
-            rows = frames.to_rows(admitted.view.data)
+            rows = frames.rows_of(view)
         except ContractError as error:
             # Texts are only looked at here: a frame whose texts are no UTF-8 is kept as it came.
-            self._bury(offset, Reason(int(admitted.reasons[bad[0]])).label, error.message, admitted.view.data)
+            self._bury(offset, Reason(int(bad[bad > 0][0])).label, error.message, view.data)
             return
-        for row in bad:
-            self._dead(dead_letters.of_row(origin, Reason(int(admitted.reasons[row])).label, rows, int(row)))
+        for letter in dead_letters.of_refused((self.topic, self.partition, offset), rows, bad, view.size):
+            self._dead(letter)
 
     def _bury(self, offset: int, reason: str, detail: str, value: bytes | None) -> None:
         """Keep a whole record in the dead letters."""

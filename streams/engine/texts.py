@@ -74,7 +74,8 @@ def _order_ids(view: View) -> I8:
     _, offsets, data = texts.buffers()
     if offsets is None or data is None:
         return _NONE
-    starts = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + view.rows + 1]
+    # A writer may end a buffer anywhere behind what is needed of it.
+    starts = np.frombuffer(offsets, dtype=np.int32, count=texts.offset + view.rows + 1)[texts.offset :]
     found = np.zeros(view.rows, dtype=np.int64)
     _hashes(np.frombuffer(data, dtype=np.uint8), starts, found)
     return found

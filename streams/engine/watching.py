@@ -85,25 +85,24 @@ class Watch:
         monitor.asks(self._lacks)
 
     def committed(self, begun_ns: int, sent_ms: int) -> None:
-        """A transaction is committed. begun_ns : UTC ns; sent_ms : of the batch's first record, UTC ms"""
-        now = WALL.now()
-        self._transaction.observe((now - begun_ns) / NANOS)
+        """A transaction is committed. begun_ns : by `elapsed`; sent_ms : of the batch's first record, UTC ms"""
+        self._transaction.observe((WALL.elapsed() - begun_ns) / NANOS)
         # What the consumer says instead of a record has no time.
         if sent_ms > 0:
-            self._log_to_commit.observe(max(now / NANOS - sent_ms / 1000, 0.0))
+            self._log_to_commit.observe(max(WALL.now() / NANOS - sent_ms / 1000, 0.0))
 
     def snapshot(self, key: Key, size: int) -> None:
         """A snapshot was written. size : bytes"""
-        self._since[key], self._bytes[key] = WALL.now(), size
+        self._since[key], self._bytes[key] = WALL.elapsed(), size
 
     def taken_up(self, keys: Iterable[Key]) -> None:
         """These partitions, and no others, are in the engine's hands or being rebuilt: what was known of them stays."""
-        now = WALL.now()
+        now = WALL.elapsed()
         self._since = {key: self._since.get(key, now) for key in keys}
         self._bytes = {key: size for key, size in self._bytes.items() if key in self._since}
 
     def _ages(self) -> Readings:
-        now = WALL.now()
+        now = WALL.elapsed()
         return {_labels(key): (now - since) / NANOS for key, since in dict(self._since).items()}
 
     def _left(self) -> Readings:

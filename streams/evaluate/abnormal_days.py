@@ -8,6 +8,7 @@ quantile, and logistic regressions on those two without and with each network, w
 
 import argparse
 import hashlib
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -188,7 +189,8 @@ def _with_regressions(raw: F8, regressions: Sequence[tuple[Model, ...]]) -> F8:
 
 def figures(found: Judged, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
     """AUROC and average precision of every score, means over seeds, and paired differences, each with a 95 % bootstrap
-    interval over months of all instruments together: days of a month are not independent, nor are instruments.
+    interval over months of all instruments together: days of a month are not independent, nor are instruments. Draws
+    without an abnormal day, or without any other, say nothing of a score and are left out; NaN where no draw says any.
     """
     months, place = np.unique(found.month, return_inverse=True)
     random = np.random.default_rng(seed)
@@ -210,13 +212,16 @@ def figures(found: Judged, resamples: int = RESAMPLES, seed: int = 0) -> dict[st
 def _mean(function: Callable[..., float], found: Judged, weight: F8, place: int) -> float:
     used = weight > 0.0
     labels, weights = found.abnormal[used], weight[used]
+    if labels.min() == labels.max():
+        return math.nan
     rows = found.scores[:, place][:, used]
     rows = rows[:1] if place in _PLAIN else rows
     return float(np.mean([function(labels, row, sample_weight=weights) for row in rows]))
 
 
 def _interval(values: F8) -> dict[str, float]:
-    low, high = np.quantile(values[1:], [0.025, 0.975])
+    drawn = values[1:][~np.isnan(values[1:])]
+    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else (math.nan, math.nan)
     return {"mean": round(float(values[0]), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
 

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     instruments = [one for one in folder if not args.instrument or one.name in args.instrument]
     if not instruments:
         raise TapewatchError(f"{args.daily} has none of {', '.join(args.instrument)}", "Name one as its files do.")
-    started = WALL.now()
+    started = WALL.elapsed()
     recipe = daily_training.chosen()
     recipe = recipe if args.steps is None else replace(recipe, steps=args.steps)
     policies = learn(folder, recipe, args.seeds, args.workers)
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "recipe": asdict(recipe),
         "models": [policy.hash for policy in policies],
         "seeds": args.seeds,
-        "seconds": (WALL.now() - started) / NANOS,
+        "seconds": (WALL.elapsed() - started) / NANOS,
         "versions": {name: version(name) for name in ("tapewatch", "torch", "numba", "numpy")},
     }
     encoded = msgspec.json.encode(document)

@@ -55,11 +55,11 @@ def silent(_: int, __: int) -> None:
 
 def on_stderr() -> Callable[[int, int], None]:
     """Progress in rows and log time, a line every two seconds."""
-    said = [WALL.now()]
+    said = [WALL.elapsed()]
 
     def say(rows: int, clock_ns: int) -> None:
-        if WALL.now() - said[0] >= _SAY_EVERY_NS:
-            said[0] = WALL.now()
+        if WALL.elapsed() - said[0] >= _SAY_EVERY_NS:
+            said[0] = WALL.elapsed()
             print(f"{rows:,} rows, {to_rfc3339(clock_ns)[:19]}Z", file=sys.stderr, flush=True)
 
     return say
@@ -75,12 +75,12 @@ def replay(
     over.
     """
     found = Replay([[] for _ in forces])
-    began = WALL.now()
+    began = WALL.elapsed()
     for partition in partitions:
         tasks = [partition.task(force()) for force in forces]
         _run(partition, tasks, span, found, say)
         found.begins[partition.name] = partition.begin
-    found.seconds = (WALL.now() - began) / NANOS
+    found.seconds = (WALL.elapsed() - began) / NANOS
     return found
 
 

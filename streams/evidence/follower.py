@@ -11,7 +11,7 @@ The protocol, for each record of the topic:
 import threading
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaException, Message
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from streams import members
 from streams.engine.shelf import KafkaShelf
@@ -143,6 +143,7 @@ class Follower:
 def _commit(consumer: Consumer, message: Message) -> None:
     """Commit behind a record; where the partition went to somebody else meanwhile, they pass over what is archived."""
     try:
-        consumer.commit(message=message, asynchronous=False)
+        behind = TopicPartition(message.topic(), message.partition(), message.offset() + 1)
+        consumer.commit(offsets=[behind], asynchronous=False)
     except KafkaException as error:
         log.warning("offset not committed", error=str(error.args[0]))

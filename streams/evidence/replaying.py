@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from streams.engine.build import build_hash
-from streams.engine.models import FindsModels, InForce
+from streams.engine.models import EVER, FindsModels, InForce
 from streams.engine.snapshots import restore
 from streams.engine.task import ReferenceData, Task
 from tapewatch.evidence import Kept
@@ -20,9 +20,9 @@ class Recorder:
         self._shelf = shelf
         self.asked: dict[str, bytes] = {}
 
-    def find(self, wanted: str) -> bytes:
+    def find(self, wanted: str, for_ns: int = EVER) -> bytes:
         """The file with that hash."""
-        self.asked[wanted] = self._shelf.find(wanted)
+        self.asked[wanted] = self._shelf.find(wanted, for_ns)
         return self.asked[wanted]
 
 
@@ -51,6 +51,10 @@ class KeptRegistry:
         """Class of an id that was registered when a record was appended, UTC ns; None where it was not yet."""
         since = self._since.get(instrument)
         return None if since is None or since > appended_ns else self.instruments[instrument].kind
+
+    def partitions(self, topic: str) -> int:
+        """Not archived: an instrument that lay elsewhere is not among those that the partition had met."""
+        return 0
 
 
 def new_task(where: tuple[str, int], registry: ReferenceData, shelf: FindsModels) -> Task:

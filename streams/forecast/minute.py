@@ -14,6 +14,7 @@ from detectors.forecast.lstm.forecasting import APART
 from detectors.forecast.lstm.inputs import LOOKBACK
 from detectors.forecast.lstm.model import MINUTE, Model
 from streams.engine.task import Outgoing
+from streams.forecast.minute_standing import headers
 from tapewatch import frames, messages, topics
 from tapewatch.canaries import is_canary
 from tapewatch.errors import ContractError
@@ -57,7 +58,7 @@ class Window:
 
 class MinuteTask:
     """One partition. cost : of one trade, as a share of its price; feeds : only these, empty for all; build : of this
-    program; canaries : what the ids of instruments begin with of which nothing is said
+    program; canaries : what the ids of instruments begin with of which nothing is said; group : which predictions name
     """
 
     def __init__(
@@ -68,8 +69,9 @@ class MinuteTask:
         feeds: tuple[str, ...] = (),
         build: str = "",
         canaries: tuple[str, ...] = (),
+        group: str = "",
     ) -> None:
-        self._canaries = canaries
+        self._canaries, self._group = canaries, group
         self.partition, self._cost, self._feeds, self._build = partition, cost, feeds, build
         self._network, self._model = model.network(), model.hash
         self._scratch, self._found = score.scratch(model.units), np.empty(1)
@@ -129,9 +131,10 @@ class MinuteTask:
             action=action, q_values=dict(values.items()), advantage=values[action] - values["hold"],
             cause=Cause(topics.BARS, self.partition, offset), build=self._build,
         )  # fmt: skip
-        for message in (prediction, signal):
+        told = headers(self._group, self.partition, offset)
+        for message, said in ((prediction, told), (signal, [])):
             value = messages.encode(message)
-            self._outgoing.append(Outgoing(message.TOPIC, value, message.id.encode(), [], name))
+            self._outgoing.append(Outgoing(message.TOPIC, value, message.id.encode(), list(said), name))
 
     def take(self) -> list[Outgoing]:
         """Records of `predictions` and `signals` since the last call."""

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from detectors.forecast.lstm.model import Model
 from streams import members
 from streams.engine.build import build_hash
+from streams.forecast import minute_standing
 from streams.forecast.minute import MinuteTask
 from streams.members import Membership
 from tapewatch import group_offsets, kafka, logs, topics
@@ -75,6 +76,7 @@ class MinuteForecasts:
         self._takes = self.monitor.distribution(TRANSACTION_SECONDS)
         self._tasks: dict[int, MinuteTask] = {}
         self._next: dict[int, int] = {}
+        self._proved: set[int] = set()
         self._partitions: dict[str, int] = {}
         self._idling = Idling(None, clock)
 
@@ -84,7 +86,10 @@ class MinuteForecasts:
         self._partitions = kafka.existing_topics(kafka.admin(self._settings))
         group = self._settings.forecast.group
         name = f"{group}-{self.instance}"
-        writer = members.Writer(lambda: members.member_producer(self._settings, name, linger_ms=1))
+        writer = members.Writer(
+            lambda: members.member_producer(self._settings, name, linger_ms=1),
+            lambda: members.has_twin(self._settings, group, self.instance, membership.member_id),
+        )
         idling = self._idling = Idling(until_idle_s or None, self._clock)
         told = self.monitor.client("reader")
         consumer = members.member_consumer(self._settings, group, self.instance, told=told, **idling.properties)
@@ -108,7 +113,11 @@ class MinuteForecasts:
         self._tasks.clear()
         reader = kafka.consumer(self._settings)
         try:
-            for place in group_offsets.committed(consumer, given):
+            places = group_offsets.committed(consumer, given)
+            if not self._proved >= {place.partition for place in given}:
+                places = minute_standing.proved(self._settings, reader, places)
+            self._proved |= {place.partition for place in given}
+            for place in places:
                 self._tasks[place.partition] = self._task(reader, place)
         finally:
             reader.close()
@@ -121,12 +130,18 @@ class MinuteForecasts:
         """A partition's task with the windows as they were at the committed offset."""
         settings, partition = self._settings.forecast, place.partition
         task = MinuteTask(
-            partition, self._model, settings.cost, self._feeds, build_hash(), self._settings.notify.canaries
+            partition,
+            self._model,
+            settings.cost,
+            self._feeds,
+            build_hash(),
+            self._settings.notify.canaries,
+            settings.group,
         )
         low, _ = kafka.watermarks(reader, topics.BARS, partition)
         self._next[partition] = max(place.offset, low)
-        if place.offset >= 0 and place.metadata:
-            begin = msgspec.json.decode(place.metadata, type=Kept).from_offset
+        if place.offset >= 0:
+            begin = msgspec.json.decode(place.metadata, type=Kept).from_offset if place.metadata else low
             if begin < low:
                 log.warning("bars of open windows expired", partition=partition, first=begin, next=low)
             for message in kafka.read_range(reader, topics.BARS, partition, max(begin, low), place.offset):
@@ -144,7 +159,7 @@ class MinuteForecasts:
                 records += 1
         if not records:
             return
-        begun, producer = self._clock.now(), writer.producer
+        begun, producer = self._clock.elapsed(), writer.producer
         try:
             producer.begin_transaction()
             written = self._produce(producer)
@@ -154,7 +169,7 @@ class MinuteForecasts:
             self.totals.aborted += 1
             self._take_up(consumer, consumer.assignment())
             return
-        self._takes.observe((self._clock.now() - begun) / NANOS)
+        self._takes.observe((self._clock.elapsed() - begun) / NANOS)
         self._count(records, written)
 
     def _produce(self, producer: Producer) -> int:

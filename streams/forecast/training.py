@@ -115,7 +115,7 @@ def train_one(name: str, module: str, panel: Panel, run: Run, registry: Path) ->
 
     If we die before the step is kept, the model's file may lie in the registry: the same training gives it again.
     """
-    begun, cpu = WALL.now(), time.process_time()
+    begun, cpu = WALL.elapsed(), time.process_time()
 
     def report(line: str) -> None:
         print(line if line.startswith(name) else f"{name}: {line}", file=sys.stderr, flush=True)
@@ -132,7 +132,6 @@ def train_one(name: str, module: str, panel: Panel, run: Run, registry: Path) ->
     except TapewatchError as error:
         run.keep(Step(name, "failed", f"{error.message}. {error.hint}"))
         return
-    now = WALL.now()
     run.keep(
         Step(
             name,
@@ -140,8 +139,8 @@ def train_one(name: str, module: str, panel: Panel, run: Run, registry: Path) ->
             model=model.hash,
             file=str(path),
             cpu_s=round(time.process_time() - cpu, 3),
-            wall_s=round((now - begun) / NANOS, 3),
-            finished=to_rfc3339(now),
+            wall_s=round((WALL.elapsed() - begun) / NANOS, 3),
+            finished=to_rfc3339(WALL.now()),
             figures=forecaster.summary(model),
             forecasts=forecasts,
         )

@@ -7,11 +7,11 @@ finds them there, as its own, when it starts and after a rebalance.
 """
 
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from tapewatch.access import login
+from tapewatch.access import asyncio_client, login
+from tapewatch.access.tokens import Tokens
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -119,33 +119,13 @@ def _agent(hand: Hand) -> Any:
 
 def credentials(client: Mapping[str, str]) -> Any:
     """Faust's credentials from librdkafka's properties; None for plain text. TapewatchError for a way it cannot go."""
-    protocol = client.get("security.protocol", "plaintext").lower()
-    context = _context(client) if protocol.endswith("ssl") else None
+    protocol, mechanism = asyncio_client.protocol_of(client)
+    context = asyncio_client.context(client) if protocol.endswith("ssl") else None
     if protocol == "plaintext":
         return None
     if protocol == "ssl":
         return SSLCredentials(context)
-    mechanism = client.get("sasl.mechanism", client.get("sasl.mechanisms", ""))
-    if protocol in ("sasl_ssl", "sasl_plaintext") and mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
+    if mechanism in asyncio_client.PASSWORDS:
         user, password = client.get("sasl.username", ""), client.get("sasl.password", "")
         return SASLCredentials(username=user, password=password, ssl_context=context, mechanism=mechanism)
-    if protocol in ("sasl_ssl", "sasl_plaintext") and mechanism == "OAUTHBEARER":
-        from streams.low_rate.tokens import Tokens
-
-        return OAuthCredentials(oauth_cb=Tokens(client), ssl_context=context)
-    raise TapewatchError(
-        f"Faust cannot log in by {protocol} {mechanism}".rstrip(),
-        "It knows ssl, and sasl_ssl or sasl_plaintext with PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER.",
-    )
-
-
-def _context(client: Mapping[str, str]) -> ssl.SSLContext:
-    """Certificates as librdkafka's properties name them."""
-    context = ssl.create_default_context(cafile=client.get("ssl.ca.location") or None)
-    if client.get("ssl.certificate.location"):
-        context.load_cert_chain(
-            client["ssl.certificate.location"],
-            client.get("ssl.key.location") or None,
-            client.get("ssl.key.password") or None,
-        )
-    return context
+    return OAuthCredentials(oauth_cb=Tokens(client), ssl_context=context)

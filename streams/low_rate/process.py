@@ -23,7 +23,7 @@ from streams.low_rate.records import Outcome, Record, Work, fresh
 from tapewatch import dead_letters, group_offsets, kafka, logs, messages, topics
 from tapewatch.access import renewal
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.errors import ContractError, TapewatchError, UnansweredError
 from tapewatch.monitoring import Monitor
 from tapewatch.monitoring.kafka_clients import LAG
 from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, REFUSED, TRANSACTION_SECONDS
@@ -80,16 +80,16 @@ class LowRateStage:
         while kafka.await_broker(self._settings, stop):
             try:
                 writer = self._begun(wanted)
-            except (KafkaException, kafka.BrokerAwayError) as error:
+            except (KafkaException, UnansweredError) as error:
                 self._begin_later(error, stop)
                 continue
             if asyncio.run(self._serve(writer, stop, until_idle_s)):
                 return
 
-    def _begin_later(self, error: KafkaException | kafka.BrokerAwayError, stop: threading.Event) -> None:
+    def _begin_later(self, error: KafkaException | UnansweredError, stop: threading.Event) -> None:
         """A broker that goes away again, or whose coordinator is not ready, is waited for; TapewatchError else."""
         cause = error.args[0]
-        passing = isinstance(error, kafka.BrokerAwayError) or group_offsets.is_passing(cause)
+        passing = isinstance(error, UnansweredError) or kafka.is_passing(cause)
         if not passing:
             raise TapewatchError(
                 f"{self._group} cannot begin: {cause}", "Check the broker's log and this account's rights."
@@ -147,12 +147,12 @@ class LowRateStage:
         worker = asyncio.create_task(self._follow(writer, inbox))
         starting = asyncio.create_task(app.start())
         try:
-            begun = self._clock.now()
+            begun = self._clock.elapsed()
             while not starting.done():
                 # Faust waits without end for a broker that died under its start.
                 if stop.is_set():
                     return True
-                if self._clock.now() - begun > START_S * NANOS:
+                if self._clock.elapsed() - begun > START_S * NANOS:
                     self._log.warning("Faust did not start in time, it begins again", waited_s=START_S)
                     return False
                 await asyncio.wait({starting}, timeout=0.05)
@@ -164,14 +164,14 @@ class LowRateStage:
             self._monitor.show(PARTITIONS, lambda: {(): len(app.consumer.assignment())})
             self._monitor.show(LAG, lambda: self._lags(app))
             self._monitor.ready()
-            self._last_work = self._clock.now()
+            self._last_work = self._clock.elapsed()
             while not stop.is_set() and not worker.done():
                 if app.crashed or app.should_stop:
                     raise TapewatchError(f"Faust ended: {app.crash_reason!r}", "See the log; then start it again.")
                 if renewal.newest(access) != password:
                     self._log.info("a new password: Faust begins again")
                     return False
-                silent_ns = self._clock.now() - self._last_work
+                silent_ns = self._clock.elapsed() - self._last_work
                 if until_idle_s and silent_ns > until_idle_s * NANOS and _has_looked(app):
                     break
                 if not self._settling:
@@ -192,7 +192,7 @@ class LowRateStage:
             waiting = [await inbox.get()]
             while len(waiting) < MOST_AT_ONCE and not inbox.empty():
                 waiting.append(inbox.get_nowait())
-            self._last_work = self._clock.now()
+            self._last_work = self._clock.elapsed()
             self._settling = True
             await asyncio.to_thread(self._settle, writer, [Record.of(each) for each in waiting])
             self._settling = False
@@ -204,8 +204,18 @@ class LowRateStage:
             try:
                 self._commit(writer.producer, records)
                 return
+            except UnansweredError as error:
+                self._not_answered(error, attempt)
             except KafkaException as error:
                 self._aborted(writer, error, attempt)
+
+    def _not_answered(self, error: UnansweredError, attempt: int) -> None:
+        """Read the state anew: the records are in the middle of being worked out, and nothing is open."""
+        if attempt == MOST_FAILURES:
+            raise error
+        self._log.warning("not answered, the records begin again", why=error.message)
+        self._clock.sleep(0.2 * attempt)
+        self._recall()
 
     def _aborted(self, writer: members.Writer, error: KafkaException, attempt: int) -> None:
         """Abort and read the state anew. What cannot be aborted, such as a commit without an answer, ends the process:
@@ -232,7 +242,7 @@ class LowRateStage:
         self._work.begin()
         found = [self._outcome(record) for record in new]
         behind = {record.place: record.offset + 1 for record in new}
-        begun = self._clock.now()
+        begun = self._clock.elapsed()
         producer.begin_transaction()
         for _, outcome in found:
             for key, message in outcome.said:
@@ -242,7 +252,7 @@ class LowRateStage:
                 kafka.enqueue(producer, letter.topic, letter.value, None, letter.headers, 0)
         offsets = [TopicPartition(*place, offset) for place, offset in behind.items()]
         members.commit(producer, offsets, self._member)
-        self._takes.observe((self._clock.now() - begun) / NANOS)
+        self._takes.observe((self._clock.elapsed() - begun) / NANOS)
         self._next |= behind
         for record, outcome in found:
             if outcome.letter is not None:

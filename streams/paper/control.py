@@ -59,10 +59,10 @@ def tell(
     TapewatchError for a name that is no instrument's, or where the command was not acknowledged.
     """
     command, offset = paper_commands.give(settings, action, instrument, why, who, clock)
-    deadline = clock.now() + int(wait_s * NANOS)
+    deadline = clock.elapsed() + int(wait_s * NANOS)
     while True:
         found = [state.commands > offset for state in standing(settings).partitions]
-        if (found and all(found)) or clock.now() >= deadline:
+        if (found and all(found)) or clock.elapsed() >= deadline:
             return Given(command, offset, sum(found), len(found))
         clock.sleep(0.2)
 

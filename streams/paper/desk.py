@@ -17,6 +17,8 @@ from tapewatch.rfc3339 import to_rfc3339
 
 _DIGEST_BYTES = 32
 _SIZE_BYTES = 8
+_MOST_PACKED = 255
+"""Bytes that LZ4 makes of one at most."""
 
 
 class Read(NamedTuple):
@@ -149,6 +151,8 @@ def load(data: bytes, registry: ReferenceData, beside: list[Key]) -> Desk:
     digest, size = data[:_DIGEST_BYTES], int.from_bytes(data[_DIGEST_BYTES : _DIGEST_BYTES + _SIZE_BYTES], "little")
     packed = data[_DIGEST_BYTES + _SIZE_BYTES :]
     try:
+        if size > _MOST_PACKED * len(packed):
+            raise ValueError(f"{len(packed)} bytes do not hold {size}")
         whole = bytes(pa.decompress(packed, decompressed_size=size, codec="lz4", asbytes=True))
         if hashlib.sha256(whole).digest() != digest:
             raise TapewatchError("the paper broker's state does not match its digest", "Restore the topic's backup.")

@@ -18,10 +18,11 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from streams import members
 from streams.engine.task import Outgoing
 from streams.members import Key, Membership
+from streams.paper import kept
 from streams.paper.desk import Desk, Read, companions
-from streams.paper.kept import pointer, read_state, state_key
+from streams.paper.standing import Standing
 from streams.paper.task import PaperTask
-from tapewatch import group_offsets, kafka, logs, topics
+from tapewatch import group_offsets, kafka, logs, topic_ids, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.idling import Idling
 from tapewatch.monitoring import Monitor, counters
@@ -76,6 +77,8 @@ class Paper:
         self._registry = Registry(settings)
         self._desks: dict[Key, Desk] = {}
         self._partitions: dict[str, int] = {}
+        self._standing = Standing(settings)
+        self._ids: dict[str, str] = {}
         self._paused: set[Key] = set()
         self._idling = Idling(None, clock)
 
@@ -85,7 +88,10 @@ class Paper:
         kafka.create_topics(self._settings, topics.paper_topics(self._settings.topics))
         self._registry.refresh()
         name = f"{paper.group}-{self.instance}"
-        writer = members.Writer(lambda: members.member_producer(self._settings, name, linger_ms=1))
+        writer = members.Writer(
+            lambda: members.member_producer(self._settings, name, linger_ms=1),
+            lambda: members.has_twin(self._settings, paper.group, self.instance, membership.member_id),
+        )
         told = self.monitor.client("reader")
         idling = self._idling = Idling(until_idle_s or None, self._clock)
         consumer = members.member_consumer(self._settings, paper.group, self.instance, told=told, **idling.properties)
@@ -99,14 +105,14 @@ class Paper:
         self.monitor.waits_for("partitions", "none is assigned")
         self.monitor.ready()
         membership = Membership(consumer, members.subscribed(paper.feeds), self._take_up, put_down)
-        last_write = self._clock.now()
+        last_write = self._clock.elapsed()
         try:
             while not stop.is_set():
                 self.monitor.beat()
                 membership.settle_in()
                 batch = idling.read(consumer.consume(paper.batch_records, timeout=paper.poll_ms / 1000))
                 self._registry.fetched(batch)
-                now = self._clock.now()
+                now = self._clock.elapsed()
                 if not self._feed(batch) and idling.is_over(self._starts().keys() - self._paused):
                     break
                 self._read_to_positions(consumer)
@@ -122,11 +128,14 @@ class Paper:
 
     def _take_up(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Take partitions up where the last transaction over them left off."""
-        self._partitions = kafka.existing_topics(kafka.admin(self._settings))
+        client = kafka.admin(self._settings)
+        self._partitions = kafka.existing_topics(client)
+        names = {place.topic for place in given}
+        self._ids = kafka.answered(lambda: topic_ids.present(client, names), kafka.is_passing, group_offsets.PATIENCE_S)
         self._desks = {}
         reader = kafka.consumer(self._settings)
         try:
-            for place in group_offsets.committed(consumer, given):
+            for place in self._standing.proved(consumer, reader, given, self._ids):
                 key = (place.topic, place.partition)
                 self._desks[key] = self._desk(reader, key, place)
                 self._desks[key].task.configure(self._rules)
@@ -156,7 +165,7 @@ class Paper:
             task = PaperTask(*key, self._registry, self._rules)
             task.start_at(kafka.watermarks(reader, *key)[0])
             return Desk(task, beside)
-        desk, low = read_state(reader, place, self._registry, beside), kafka.watermarks(reader, *key)[0]
+        desk, low = kept.read_state(reader, place, self._registry, beside), kafka.watermarks(reader, *key)[0]
         if low > desk.next_market:
             log.error("market records expired unread", topic=key[0], partition=key[1], first=desk.next_market, next=low)
         return desk
@@ -205,7 +214,7 @@ class Paper:
         dirty = [desk for desk in self._desks.values() if desk.is_dirty]
         if not dirty:
             return True
-        begun, producer = self._clock.now(), writer.producer
+        begun, producer = self._clock.elapsed(), writer.producer
         try:
             producer.begin_transaction()
             members.commit(producer, self._produce(producer, dirty), consumer.consumer_group_metadata())
@@ -214,7 +223,7 @@ class Paper:
             self.totals.aborted += 1
             return False
         self.totals.transactions += 1
-        self._takes.observe((self._clock.now() - begun) / NANOS)
+        self._takes.observe((self._clock.elapsed() - begun) / NANOS)
         return True
 
     def _produce(self, producer: Producer, dirty: list[Desk]) -> list[TopicPartition]:
@@ -239,10 +248,11 @@ class Paper:
 
         def told(error: object, message: Message) -> None:
             if not error:
-                places[desk.market] = pointer(message.partition() or 0, message.offset() or 0)
+                places[desk.market] = kept.pointer_to(message)
 
-        target = desk.market[1] % self._partitions[topics.PAPER_SNAPSHOTS]
-        kafka.enqueue(producer, topics.PAPER_SNAPSHOTS, desk.dump(), state_key(desk.market), [], target, told)
+        target = kept.state_partition(desk.market, self._partitions[topics.PAPER_SNAPSHOTS])
+        says = kept.headers(self._settings.paper.group, self._ids.get(desk.market[0], ""), desk.task.begin)
+        kafka.enqueue(producer, topics.PAPER_SNAPSHOTS, desk.dump(), kept.state_key(desk.market), says, target, told)
 
     def _count(self, record: Outgoing) -> None:
         if record.topic in (topics.ORDERS, topics.FILLS, topics.POSITIONS):

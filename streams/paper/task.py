@@ -57,7 +57,7 @@ class PaperTask:
     def __init__(self, topic: str, partition: int, registry: ReferenceData, settings: PaperSettings):
         self.topic, self.partition = topic, partition
         self.broker = PaperBroker(settings, registry.instruments, topic, partition)
-        self.admission = Admission(registry)
+        self.admission = Admission(registry, topic, partition)
         self.gate: Gate[Record] = Gate()
         self.taken = [self._configured()]
         self._later: deque[Taken] = deque()

@@ -54,7 +54,10 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A partition's ledger. next : the first record that is not there; the counts are over all runs"""
+    """A partition's ledger. next : the first record that is not there; the counts are over all runs
+
+    partitions : how many its topic had, 0 in ledgers of earlier builds
+    """
 
     topic: str
     partition: int
@@ -63,6 +66,7 @@ class Entry(msgspec.Struct, frozen=True):
     records: int = 0
     rows: dict[str, int] = {}
     unreadable: int = 0
+    partitions: int = 0
 
 
 def places(settings: Settings, names: Sequence[str], form: Form) -> list[Where]:
@@ -101,7 +105,8 @@ def export(job: Job, where: Where) -> Entry:
     reader = kafka.consumer(job.settings, auto_offset_reset="error")
     with _alone(out, where):
         try:
-            entry = entered(out, where, job.form)
+            count = kafka.existing_topics(reader).get(where[0], 0)
+            entry = msgspec.structs.replace(entered(out, where, job.form), partitions=count)
             low, high = kafka.watermarks(reader, *where)
             start = low if entry.next < 0 else entry.next
             _refuse_gaps(where, start, low, high)
@@ -153,7 +158,9 @@ def _kept(job: Job, where: Where, entry: Entry, start: int, stretch: Sequence[Ke
     finally:
         for each in files.values():
             each.drop()
-    done = Entry(*where, job.form, next_, entry.records + len(stretch), rows, entry.unreadable + unreadable)
+    done = msgspec.structs.replace(
+        entry, next=next_, records=entry.records + len(stretch), rows=rows, unreadable=entry.unreadable + unreadable
+    )
     return _enter(out, done)
 
 

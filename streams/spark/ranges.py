@@ -26,7 +26,7 @@ from streams.spark.backfill import KEPT
 from streams.spark.files import TableFiles
 from streams.spark.stored_log import span
 from streams.spark.tables import rows_of
-from tapewatch import group_offsets, kafka, topics
+from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -74,7 +74,7 @@ class RangeEngine(Engine):
         # The producer before this one, here or in a worker that died, is fenced first: then the offsets say the truth.
         self._writer = self._fence()
         self._partitions = self._partitions or kafka.existing_topics(kafka.admin(self._settings))
-        held = self._taken_up(group_offsets.committed(self._group, [TopicPartition(*self._key)])[0])
+        held = self._taken_up(self._standing.proved(self._group, [TopicPartition(*self._key)])[0])
         self._read(held, until)
         counts = {name: getattr(self.totals, name) - before[name] for name in _COUNTS}
         return Share(*self._key, held.task.next_offset, **counts, recovered=self.totals.recovered > recovered)

@@ -60,7 +60,7 @@ class SparkStage:
         self.totals = Totals()
         self.monitor = Monitor("spark", settings)
         self._given = spark
-        self._moved = WALL.now()
+        self._moved = WALL.elapsed()
         self._busy = threading.Event()
 
     @property
@@ -111,22 +111,22 @@ class SparkStage:
         for share in shares:
             self.totals.add(share)
         self.totals.batches += 1
-        self._moved = WALL.now()
+        self._moved = WALL.elapsed()
         log.info("batch done", batch=number, partitions=len(shares), rows=sum(share.rows for share in shares))
 
     def _watch(self, query: Any, stop: threading.Event, until_idle_s: float) -> None:
         """Until it is told to stop, is idle, or has failed."""
-        self._moved = WALL.now()
+        self._moved = WALL.elapsed()
         while not stop.is_set() and query.isActive:
             self.monitor.beat()
-            if until_idle_s and not self._busy.is_set() and WALL.now() - self._moved > until_idle_s * NANOS:
+            if until_idle_s and not self._busy.is_set() and WALL.elapsed() - self._moved > until_idle_s * NANOS:
                 # Spark may take its time between batches.
                 if source.is_through(self.settings):
                     break
                 stop.wait(_LOOK_AGAIN_S)
             stop.wait(_LOOK_S)
-        until = WALL.now() + int(STOP_S * NANOS)
-        while self._busy.is_set() and query.isActive and WALL.now() < until:
+        until = WALL.elapsed() + int(STOP_S * NANOS)
+        while self._busy.is_set() and query.isActive and WALL.elapsed() < until:
             WALL.sleep(_LOOK_S)
         failure = query.exception()
         query.stop()

@@ -144,7 +144,15 @@ class StoredRegistry(Registry):
         super().__init__(Settings())
         for record in log.records(topics.INSTRUMENTS):
             self.take(record.value, record.headers, record.timestamp_ms * (NANOS // 1000))
-        self.stale = False
+        self.stale, self._log = False, log
+
+    def partitions(self, topic: str) -> int:
+        """How many it had; 0 where the export's ledger does not say: more may be there than were exported."""
+        if topic not in self._partitions:
+            ledgers = (self._log.folder / "ledger" / topic).glob("*.json")
+            said = (msgspec.json.decode(path.read_bytes()) for path in ledgers)
+            self._partitions[topic] = max((int(each.get("partitions", 0)) for each in said), default=0)
+        return self._partitions[topic]
 
     def refresh(self) -> None:
         """All of it is read."""

@@ -81,7 +81,7 @@ def verify_feed(
 
     What lies in the log now is verified once the engine's group has processed it; after `wait_s` seconds, what it has.
     """
-    begun = WALL.now()
+    begun = WALL.elapsed()
     count = kafka.existing_topics(kafka.admin(settings)).get(topics.market(feed), 0)
     if not count:
         raise TapewatchError(f"there is no feed {feed}", "See `tapewatch status` for the topics there are.")
@@ -96,7 +96,7 @@ def verify_feed(
     else:
         with ProcessPoolExecutor(min(workers, len(inputs)), mp_context=get_context("spawn")) as pool:
             checked = list(pool.map(check, [settings] * len(inputs), inputs, [quiet] * len(inputs)))
-    return report(feed, checked, waiting, (WALL.now() - begun) / NANOS)
+    return report(feed, checked, waiting, (WALL.elapsed() - begun) / NANOS)
 
 
 def verify_sent(settings: Settings, feed: str, path: Path) -> SentReport:
@@ -139,11 +139,11 @@ def _silent(check: PartitionCheck) -> None:
 
 def progress() -> Callable[[PartitionCheck], None]:
     """Says every few seconds how far a check has come."""
-    said = WALL.now()
+    said = WALL.elapsed()
 
     def tell(check: PartitionCheck) -> None:
         nonlocal said
-        now = WALL.now()
+        now = WALL.elapsed()
         if now - said < TELL_NS:
             return
         said = now
@@ -168,7 +168,7 @@ def await_engine(settings: Settings, feed: str, partitions: Sequence[int], wait_
     ends = {partition: extent(settings, topic, partition)[1] for partition in partitions}
     last = dict(ends)
     group = kafka.consumer(settings, settings.engine.group)
-    deadline = WALL.now() + int(wait_s * NANOS)
+    deadline = WALL.elapsed() + int(wait_s * NANOS)
     try:
         while True:
             asked = [TopicPartition(topic, partition) for partition in partitions]
@@ -176,7 +176,7 @@ def await_engine(settings: Settings, feed: str, partitions: Sequence[int], wait_
             left = [partition for partition in partitions if _waits(settings, topic, partition, done, ends)]
             if not left:
                 return ends, 0
-            if WALL.now() >= deadline:
+            if WALL.elapsed() >= deadline:
                 ends |= {partition: done[partition] for partition in left}
                 return ends, sum(_frames(settings, topic, each, done[each], last[each]) for each in left)
             WALL.sleep(0.5)

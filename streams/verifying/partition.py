@@ -13,6 +13,7 @@ from streams.verifying.aligning import Aligner, Found, Window
 from streams.verifying.reading import Log, OutputReader, Record
 from streams.verifying.rows import MESSAGES, Headers, Reading, streams_of
 from tapewatch import topics
+from tapewatch.batches import UnreadableBatch
 from tapewatch.clock import NANOS
 
 STEP_FRAMES = 256
@@ -173,6 +174,9 @@ class PartitionCheck:
         return self._task.next_offset
 
     def _feed(self, record: Record) -> None:
+        if isinstance(record, UnreadableBatch):
+            self._task.pass_over(record)
+            return
         headers: Headers | None = record.headers()  # type: ignore[assignment]
         self._task.feed(record.offset() or 0, record.value(), headers, record.timestamp()[1] * 1_000_000)
 

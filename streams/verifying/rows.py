@@ -13,6 +13,7 @@ import pyarrow as pa
 from streams.engine.build import build_hash
 from tapewatch import dead_letters, topics
 from tapewatch.errors import ContractError
+from tapewatch.frames import check_size
 from tapewatch.messages import Cause, from_rfc3339
 
 U8 = npt.NDArray[np.uint64]
@@ -188,6 +189,7 @@ class Reading:
         return "dead letter", self._letter(value, headers)
 
     def _frame(self, value: bytes, headers: Headers) -> Block:
+        check_size(value)
         try:
             with pa.ipc.open_stream(value) as reader:
                 batch = reader.read_next_batch()

@@ -126,7 +126,7 @@ class Refusals:
     def __init__(self, kafka: KafkaSettings, told: Callable[[KafkaError], None] | None = None) -> None:
         self.last: LoginError | None = None
         self._mechanism, self._told = kafka.sasl_mechanism, told
-        self._said_ns = 0
+        self._say_again_ns = 0
 
     def __call__(self, error: KafkaError) -> None:
         """Take an error of the client. A connection that breaks while it logs in was not refused."""
@@ -135,8 +135,8 @@ class Refusals:
         if error.code() not in _LOGIN or _BROKEN in error.str():
             return
         self.last = _refused(error, self._mechanism)
-        if WALL.now() - self._said_ns > SAID_AGAIN_S * NANOS:
-            self._said_ns = WALL.now()
+        if WALL.elapsed() >= self._say_again_ns:
+            self._say_again_ns = WALL.elapsed() + SAID_AGAIN_S * NANOS
             _log.error(self.last.message, next=self.last.hint)
 
 

@@ -94,7 +94,10 @@ SERVICES: dict[str, Service] = {
     ),
     "engine": Service(
         "run engine, run spark",
-        reads=(MARKET, topics.INSTRUMENTS, topics.MODELS, topics.SNAPSHOTS, topics.GENERATIONS),
+        reads=(
+            *(MARKET, topics.INSTRUMENTS, topics.MODELS, topics.SNAPSHOTS, topics.GENERATIONS),
+            topics.COMMITS,
+        ),
         writes=(*_ENDS, topics.COMMITS, topics.SNAPSHOTS, topics.MODELS, topics.INSTRUMENTS, REFUSED),
         makes=(REFUSED,),
         groups=("{engine.group}",),

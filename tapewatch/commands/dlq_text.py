@@ -14,6 +14,8 @@ from tapewatch.logs import printable
 from tapewatch.rfc3339 import to_rfc3339
 
 WIDTH = 120
+ROWS_SHOWN = 20
+"""Rows of a letter that a terminal shows; JSON has all."""
 EVERY_NS = NANOS // 2
 
 
@@ -21,7 +23,7 @@ class Progress:
     """One line on standard error that is written over, where a person looks on."""
 
     def __init__(self) -> None:
-        self._said_ns = WALL.now()
+        self._said_ns = WALL.elapsed()
         self._open = False
 
     def read(self, topic: str, done: int, total: int) -> None:
@@ -37,8 +39,8 @@ class Progress:
         self._say(f"replaying {topic}: {done:,} of {total:,}")
 
     def _say(self, text: str) -> None:
-        if sys.stderr.isatty() and WALL.now() - self._said_ns >= EVERY_NS:
-            self._said_ns, self._open = WALL.now(), True
+        if sys.stderr.isatty() and WALL.elapsed() - self._said_ns >= EVERY_NS:
+            self._said_ns, self._open = WALL.elapsed(), True
             print(f"\r\x1b[K{printable(text)}", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
@@ -50,9 +52,10 @@ class Progress:
 
 @dataclass(slots=True)
 class _Group:
-    """Letters of one topic, refuser and reason. first, last : UTC nanoseconds"""
+    """Letters of one topic, refuser and reason, and the rows of frames in them. first, last : UTC nanoseconds"""
 
     letters: int = 0
+    rows: int = 0
     replayed: int = 0
     first: int = 2**63 - 1
     last: int = 0
@@ -68,6 +71,7 @@ class Counted:
         """Count one."""
         group = self.groups.setdefault((letter.place.topic, letter.by, letter.reason), _Group())
         group.letters += 1
+        group.rows += letter.rows
         group.replayed += is_replayed
         group.first, group.last = min(group.first, letter.at), max(group.last, letter.at)
 
@@ -75,8 +79,8 @@ class Counted:
         """As JSON."""
         return [
             {
-                "topic": topic, "by": by, "reason": reason, "letters": group.letters, "replayed": group.replayed,
-                "first": to_rfc3339(group.first), "last": to_rfc3339(group.last),
+                "topic": topic, "by": by, "reason": reason, "letters": group.letters, "rows": group.rows,
+                "replayed": group.replayed, "first": to_rfc3339(group.first), "last": to_rfc3339(group.last),
             }
             for (topic, by, reason), group in sorted(self.groups.items())
         ]  # fmt: skip
@@ -88,7 +92,8 @@ class Counted:
         rows = [
             {
                 "topic": topic, "refused by": by or "?", "reason": reason, "letters": group.letters,
-                "replayed": group.replayed, "oldest": _age(now - group.first), "newest": _age(now - group.last),
+                "rows": group.rows, "replayed": group.replayed, "oldest": _age(now - group.first),
+                "newest": _age(now - group.last),
             }
             for (topic, by, reason), group in sorted(self.groups.items())
         ]  # fmt: skip
@@ -115,6 +120,7 @@ def tree(letter: Letter, replay: DeadLetterReplay | None) -> dict[str, Any]:
         "kind": letter.kind,
         "origin": letter.origin._asdict(),
         "row": letter.row if letter.row >= 0 else None,
+        "rows": letter.rows,
         "instrument": letter.instrument,
         "detail": letter.detail,
         "bytes": letter.size,
@@ -134,6 +140,7 @@ def tree(letter: Letter, replay: DeadLetterReplay | None) -> dict[str, Any]:
 def lines(letter: Letter, replay: DeadLetterReplay | None) -> list[str]:
     """A letter for a terminal."""
     row = f" row {letter.row}" if letter.row >= 0 else ""
+    row += f" and {letter.rows - 1:,} more" if letter.rows > 1 else ""
     nowhere = letter.origin.offset < 0
     where = "was no record" if nowhere else f"{letter.origin.partition}.{letter.origin.offset}{row}"
     told = [f"{letter.id}  {to_rfc3339(letter.at)}  {letter.reason}, refused by {letter.by or 'unknown'}"]
@@ -142,7 +149,7 @@ def lines(letter: Letter, replay: DeadLetterReplay | None) -> list[str]:
     if replay is not None:
         sent = f"{replay.sent.topic} {replay.sent.partition}.{replay.sent.offset}"
         told.append(f"  replayed {replay.at} by {replay.who} into {sent}: {replay.why}")
-    content = readable.read(letter.value)
+    content = readable.read(letter.value, limit=ROWS_SHOWN)
     shown = [] if content is None else readable.lines(content, WIDTH)
     return [*map(printable, told), *(f"  {line}" for line in shown)]
 

@@ -164,10 +164,10 @@ def _records(reader: Consumer, topic: str, starts: dict[int, int], ends: dict[in
     if not unfinished:
         return
     reader.assign([TopicPartition(topic, partition, starts[partition]) for partition in unfinished])
-    last_move = WALL.now()
+    last_move = WALL.elapsed()
     while unfinished:
         for message in reader.consume(200, timeout=0.1):
-            last_move = WALL.now()
+            last_move = WALL.elapsed()
             partition = int(message.partition() or 0)
             if _is_end(message):
                 if ends[partition] != NEVER:
@@ -178,7 +178,7 @@ def _records(reader: Consumer, topic: str, starts: dict[int, int], ends: dict[in
                 yield record
             if record.offset >= ends[partition] - 1:
                 unfinished.discard(partition)
-        if NEVER not in ends.values() and WALL.now() - last_move > PATIENCE_S * NANOS:
+        if NEVER not in ends.values() and WALL.elapsed() - last_move > PATIENCE_S * NANOS:
             raise TapewatchError(f"{topic} does not answer for {PATIENCE_S} s", "Run `tapewatch status`.")
 
 

@@ -30,7 +30,8 @@ class Letter:
 
     place : of the letter itself; at : UTC nanoseconds at which it was written; origin : of what was refused
     reason : stable code, `unknown` where it has none; by : who refused it, empty where it does not say
-    kind : row, record or line; row : within its frame, -1 where it is no row; detail : the reason in words
+    kind : row, rows, record or line; row : the first one's place in its frame, -1 where it is no row; rows : how many
+    detail : the reason in words
     whole : whether the value is all of what was refused
     """
 
@@ -41,6 +42,7 @@ class Letter:
     by: str
     kind: str
     row: int
+    rows: int
     detail: str
     size: int
     whole: bool
@@ -110,6 +112,7 @@ def read(message: Message) -> Letter:
         by=headers.get("refused_by") or _presumed(place, origin, headers),
         kind=headers.get("kind", "record"),
         row=_number(headers.get("row")),
+        rows=max(_number(headers.get("rows", "1" if headers.get("kind") == "row" else "0")), 0),
         detail=headers.get("detail", ""),
         size=size,
         whole=size == len(value) and told in (None, hashlib.sha256(value).hexdigest()),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from confluent_kafka import Message
 
-from tapewatch import dead_letters, frames, generations, kafka, topics
+from tapewatch import batches, dead_letters, frames, generations, kafka, topics
 from tapewatch.admission import CONTROL_SOURCE, REPLAY_SOURCE, Admission, KnowsInstruments
 from tapewatch.checks import Reason
 from tapewatch.clock import LATEST_NS
@@ -22,6 +22,7 @@ from tapewatch.rows import EVERY_INSTRUMENT, RowType, StatusKind
 from tapewatch.settings import Settings
 
 _FRAMES = (topics.FEATURES, topics.SCORES, topics.BARS)
+_CUT_ROWS = "of rows that are so large, only the first bytes, their number and hash were kept"
 _CUT = "only its first 64 KiB were kept, and its record is gone"
 
 
@@ -114,6 +115,8 @@ class Routes:
         """Where a letter goes; CannotReplayError."""
         if letter.origin.offset < 0 or letter.origin.partition < 0:
             raise CannotReplayError("it never was a record: mend the source, and send its data again")
+        if letter.reason == batches.REASON:
+            raise CannotReplayError("nobody can unpack it: have its writer send the records again")
         if letter.by in retry.READERS:
             return self._retry(letter)
         if letter.by == dead_letters.ENGINE and topics.is_market(letter.origin.topic):
@@ -131,7 +134,7 @@ class Routes:
         if not count:
             raise CannotReplayError(f"there is no topic {topic} any more")
         if not letter.whole:
-            raise CannotReplayError("only its first 64 KiB were kept")
+            raise CannotReplayError(_CUT_ROWS if letter.rows else "only its first 64 KiB were kept")
         try:
             view = frames.Decoder().open(letter.value)
             names = self._sound(view)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -23,8 +24,8 @@ from tapewatch.rows import RowType
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings, SinkSettings
 from tapewatch.stack import Addresses
 from tests.integration.console_at_work import PASSWORD, configured, people
+from tests.integration.forecast_messages import item, prediction, ranking
 from tests.integration.postgres_kept import NAMES, START, Sender, keep, rows, superuser
-from tests.integration.test_postgres_forecasts import item, prediction, ranking
 
 WEB = Path(__file__).parents[2] / "console" / "web"
 EVIL = "<img src=x onerror=alert(1)>"
@@ -93,9 +94,12 @@ def _send(settings: Settings, feed: str) -> None:
 def _canaries(feed: str) -> list[messages.Message]:
     """One that was found, and one that was missed after it."""
     made: list[messages.Message] = []
-    for number, state in enumerate(("found", "missed")):
+    states: tuple[Literal["found", "missed"], ...] = ("found", "missed")
+    for number, state in enumerate(states):
         start = WALL.now() - (600 - 300 * number) * NANOS
-        fared = {"alert": ALERT, "decision_s": 2.5, "stages": {"topic": 0.2, "postgres": 0.4}} if not number else {}
+        fared: dict[str, Any] = {}
+        if state == "found":
+            fared = {"alert": ALERT, "decision_s": 2.5, "stages": {"topic": 0.2, "postgres": 0.4}}
         at = to_rfc3339(start)
         made.append(messages.Canary(
             id=messages.stable_id(feed, number), revision=1, state=state, feed="canary", partition=number,

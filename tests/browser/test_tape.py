@@ -25,8 +25,12 @@ def market(filled_console, settings):
         price = np.broadcast_to(np.array(prices, dtype=np.float64), (len(codes),)).copy()
         times = np.full(len(codes), WALL.now(), dtype=np.int64)
         touch = dict.fromkeys(("bid_price", "bid_qty", "ask_price", "ask_qty", "last_price", "volume"), price)
-        columns = {"instrument": np.array(codes, dtype=np.int32), "ts_event": times, "ts_recv": times, **touch}
-        writer.send(0, Rows(RowType.QUOTE, INSTRUMENTS, columns))
+        stamps: dict[str, np.ndarray] = {
+            "instrument": np.array(codes, dtype=np.int32),
+            "ts_event": times,
+            "ts_recv": times,
+        }
+        writer.send(0, Rows(RowType.QUOTE, INSTRUMENTS, {**stamps, **touch}))
         writer.flush()
 
     return send

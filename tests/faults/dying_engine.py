@@ -14,7 +14,6 @@ import msgspec
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from streams import members
-from streams.engine import process
 from streams.engine.process import Engine
 from streams.engine.rebuilding import Held
 from streams.engine.snapshots import Pointer
@@ -46,16 +45,19 @@ class Dying(Engine):
             os.write(1, msgspec.json.encode(words) + b"\n")
             os._exit(DIED)
 
-    def commit(self, producer: Producer, offsets: list[TopicPartition], member: object) -> None:
-        """As `members.commit`, step by step."""
+    def adds(self, offsets: list[TopicPartition]) -> None:
+        """These offsets are committed next."""
         self._next = {f"{place.topic}/{place.partition}": place.offset for place in offsets}
-        producer.flush(10)
         self.at("written")
-        producer.send_offsets_to_transaction(offsets, member, 10)
+
+    def decides(self) -> None:
+        """The broker is asked to commit."""
         self.at("offsets")
         if self._step == "deciding" and self.totals.transactions >= self._after:
             threading.Timer(0.002, self.at, ["deciding"]).start()
-        producer.commit_transaction(10)
+
+    def has_committed(self) -> None:
+        """The broker has."""
         self._before = {**self._before, **self._next}
         self.at("committed")
 
@@ -78,14 +80,31 @@ class Dying(Engine):
         super()._recover(consumer)
 
 
+class Ending:
+    """The producer that `members.commit` ends a transaction with; its engine may die around each of the acts."""
+
+    def __init__(self, engine: Dying, producer: Producer) -> None:
+        self._engine, self._producer = engine, producer
+
+    def send_offsets_to_transaction(self, offsets: list[TopicPartition], *more: Any) -> None:
+        self._producer.flush(10)
+        self._engine.adds(offsets)
+        self._producer.send_offsets_to_transaction(offsets, *more)
+
+    def commit_transaction(self, *more: Any) -> None:
+        self._engine.decides()
+        self._producer.commit_transaction(*more)
+        self._engine.has_committed()
+
+
 def main(words: list[str]) -> int:
     """Run until the step comes."""
     settings = configuration.load()
     logs.configure(settings.log)
     engine = Dying(settings, words[0], int(words[1]))
     # The one function that the engine hands to its committing thread.
-    commit: Callable[..., Any] = engine.commit
-    members.commit = process.members.commit = commit
+    commit: Callable[..., Any] = members.commit
+    members.commit = lambda producer, *told: commit(Ending(engine, producer), *told)
     engine.run(threading.Event())
     return 0
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from tapewatch import frames, group_offsets, kafka, topics
 from tapewatch.clock import NANOS
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
+from tests.eventually import eventually, runs
 from tests.faults.last_words import DIED, LastWords
 
 START_NS = 1_750_000_000 * NANOS
@@ -155,11 +157,13 @@ class Engines:
 
     def wait_for_members(self, wanted: int, seconds: float = 200.0) -> dict[str, int]:
         """Wait until so many members hold partitions; how many each holds."""
-        deadline = time.monotonic() + seconds
-        while len(working := {name: held for name, held in self.members().items() if held}) != wanted:
-            assert time.monotonic() < deadline, f"{working} work, not {wanted} members"
-            time.sleep(0.1)
-        return working
+
+        def working() -> dict[str, int]:
+            found = {name: held for name, held in self.members().items() if held}
+            assert len(found) == wanted, found
+            return found
+
+        return eventually(working, what=f"{wanted} members work", seconds=seconds, pause=0.1)
 
     def kill(self, instance: str) -> None:
         """kill -9."""
@@ -196,12 +200,15 @@ class Engines:
 
     def wait(self, target: int, seconds: float = 400.0) -> None:
         """Wait until the group has committed `target` frames in all."""
-        deadline = time.monotonic() + seconds
-        while self.position() < target:
-            dead = [name for name, process in self.processes.items() if process.poll() is not None]
-            assert not dead, f"engine {dead} ended by itself"
-            assert time.monotonic() < deadline, f"stuck at {self.position()} of {target}"
-            time.sleep(0.05)
+
+        def is_there() -> bool:
+            for name, process in self.processes.items():
+                runs(process, partial(self.said, name))
+            position = self.position()
+            assert position >= target, f"{position} of {target}"
+            return True
+
+        eventually(is_there, what=f"{target} frames are committed", seconds=seconds)
 
 
 def kill_at_random(engines: Engines, target: int, kills: int, seed: int) -> int:
@@ -243,7 +250,7 @@ def written(settings: Settings, feed: str) -> dict[int, Rows]:
     for topic in COMPARED:
 
         def keep(message: object, topic: str = topic) -> None:
-            partition = _input_partition(message, feed)  # type: ignore[arg-type]
+            partition = _input_partition(message, feed)
             if partition is not None:
                 collect(found.setdefault(partition, {}), topic, message.value(), message.headers())  # type: ignore[attr-defined]
 
@@ -257,7 +264,7 @@ def collect(found: Rows, topic: str, value: bytes, headers: list[tuple[str, byte
     found.setdefault(f"{topic}/{kind}", []).extend(_rows(value, headers))
 
 
-def _input_partition(message, feed):  # type: ignore[no-untyped-def]
+def _input_partition(message, feed):
     headers = dict(message.headers() or ())
     if headers.get("feed") == feed.encode():
         return int(headers["partition"])

@@ -8,16 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infra.embedded import launch
+from tests.eventually import eventually, runs
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "infra/prometheus/rules.yml"
@@ -28,6 +28,7 @@ LOWER = 40
 SHORTEST_S = {"for: ": 3, "[": 4}
 DEADLINE_S = 240.0
 
+T = TypeVar("T")
 Firing = set[tuple[str, str]]
 """Name and job of each alert; an alert of no process has an empty job."""
 
@@ -105,10 +106,10 @@ class Watched(Child):
     @property
     def port(self) -> int:
         """Of its endpoint; waits for it."""
-        return int(eventually(f"{self.name} listens", self._port, self.said))
+        return int(awaited(f"{self.name} listens", self._port, self.said))
 
     def _port(self) -> int:
-        assert self._process.poll() is None, f"{self.name} has ended: {self.said()}"
+        runs(self._process, self.said)
         found = re.search(r"metrics at http://127\.0\.0\.1:(\d+)/metrics", self.log.read_text())
         return int(found[1]) if found else 0
 
@@ -180,7 +181,7 @@ class Prometheus:
             except OSError:
                 return False
 
-        eventually("Prometheus answers", answers)
+        awaited("Prometheus answers", answers)
 
     def await_quiet(self, seconds: int) -> None:
         """Until every process has answered for so long, and no rule has fired meanwhile."""
@@ -188,7 +189,7 @@ class Prometheus:
         def is_quiet() -> bool:
             return self.answered(seconds) and not self.fired(seconds)
 
-        eventually("no rule fires", is_quiet, lambda: f"fired lately: {sorted(self.fired(seconds))}")
+        awaited("no rule fires", is_quiet, lambda: f"fired lately: {sorted(self.fired(seconds))}")
         self._seen.clear()
 
     def await_firing(self, wanted: Firing) -> None:
@@ -198,7 +199,7 @@ class Prometheus:
             self._seen |= self.firing()
             return wanted <= self._seen
 
-        eventually("alerts fire", all_fired, lambda: f"still quiet: {sorted(wanted - self._seen)}")
+        awaited("alerts fire", all_fired, lambda: f"still quiet: {sorted(wanted - self._seen)}")
 
     def stop(self) -> None:
         """End it."""
@@ -217,10 +218,6 @@ def prometheus(folder: Path, processes: Sequence[Watched]) -> Iterator[Prometheu
         server.stop()
 
 
-def eventually(what: str, is_so: Callable[[], Any], told: Callable[[], str] = lambda: "") -> Any:
-    """What `is_so` gives, once it is true; an assertion after the deadline."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := is_so()):
-        assert time.monotonic() < deadline, f"{what}: not within {DEADLINE_S:.0f} s; {told()}"
-        time.sleep(0.1)
-    return found
+def awaited(what: str, is_so: Callable[[], T], told: Callable[[], str] = str) -> T:
+    """What `is_so` gives, once it is true."""
+    return eventually(is_so, what=what, seconds=DEADLINE_S, pause=0.1, told=told)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.prometheus_server import RULES, Firing, Prometheus, eventually, prometheus
+from tests.faults.prometheus_server import RULES, Firing, Prometheus, awaited, prometheus
 from tests.faults.watched_site import Site, site
 
 pytestmark = pytest.mark.skipif(
@@ -78,7 +78,7 @@ def break_at_once(found: Site, server: Prometheus, wanted: Firing) -> None:
     found.refuse_snapshots()
     found.slow_database()
     # One canary that no engine looks at, then none at all.
-    eventually("a canary more", lambda: found.watcher.shows("tapewatch_canary_injected_total") > injected)
+    awaited("a canary more", lambda: found.watcher.shows("tapewatch_canary_injected_total") > injected)
     found.canaries.kill()
     with found.pouring():
         # A lock would keep the sink from telling how far it is behind.

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -17,6 +18,7 @@ from confluent_kafka import TopicPartition
 from tapewatch import group_offsets, kafka, messages, topics
 from tapewatch.messages import Case, CaseAnswer, stable_id
 from tapewatch.settings import Settings
+from tests.eventually import eventually
 from tests.unit.case_scene import alert, command
 
 pytestmark = pytest.mark.slow  # a real process, killed and started again
@@ -90,10 +92,10 @@ def position(settings: Settings) -> int:
 
 def moved(settings: Settings, since: int) -> None:
     """Wait until the stage has committed something."""
-    deadline = time.monotonic() + DEADLINE_S
-    while position(settings) <= since:
-        assert time.monotonic() < deadline, f"the stage does not go on: {said(settings)}"
-        time.sleep(0.02)
+    eventually(
+        lambda: position(settings) > since,
+        what="the stage goes on", seconds=DEADLINE_S, pause=0.02, told=lambda: said(settings),
+    )  # fmt: skip
 
 
 def test_kills_double_no_revision_and_no_answer_and_lose_none(settings: Settings) -> None:
@@ -134,16 +136,17 @@ def test_kills_double_no_revision_and_no_answer_and_lose_none(settings: Settings
 
 def settled(settings: Settings, load: Load):
     """Our cases' revisions and our commands' answers, once all have come."""
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
+
+    def found() -> tuple[Any, Any] | None:
         # In this order: a command's answer and its case's revision are one transaction.
         answers = by_id(settings, CaseAnswer, "command")
         cases = by_id(settings, Case, "id")
         newest = [cases[case][-1].alerts[0].revision if cases[case] else -1 for case in load.alerts.values()]
         if set(newest) == {2} and all(answers[each.id] for each in load.commands):
             return cases, answers
-        assert time.monotonic() < deadline, f"the stage does not finish: {said(settings)}"
-        time.sleep(0.1)
+        return None
+
+    return eventually(found, what="the stage finishes", seconds=DEADLINE_S, pause=0.1, told=lambda: said(settings))
 
 
 def by_id(settings: Settings, kind, key: str):

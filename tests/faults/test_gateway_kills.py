@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("aiohttp")
-
 from benchmarks.gateway_faults import run
 
 pytestmark = pytest.mark.slow  # real processes, killed and started again: about 2 s a kill

@@ -16,6 +16,7 @@ from tapewatch.instruments import Instrument
 from tapewatch.partitioner import partition_for
 from tapewatch.rows import RowType
 from tapewatch.settings import Settings
+from tests.eventually import eventually
 from tests.integration.at_work import at_work
 from tests.unit.engine_market import Event, rows_of
 
@@ -72,16 +73,19 @@ def poll(
 ) -> dict[int, list[int]]:
     """Sealed seconds by input partition, read committed, until `done`."""
     found: dict[int, list[int]] = {partition: [] for partition in range(PARTITIONS)}
-    reader, deadline = kafka.consumer(settings), WALL.now() + int(DEADLINE_S * NANOS)
+    reader = kafka.consumer(settings)
+
+    def is_done() -> bool:
+        for message in reader.consume(500, timeout=0.1):
+            headers = dict(message.headers() or ())
+            if headers.get("feed") == feed.encode() and headers.get("type") == b"sealed":
+                rows = table([Outgoing(topics.FEATURES, message.value() or b"", None, message.headers())], "sealed")
+                found[int(headers["partition"])] += (rows["ts"] // NANOS - 1).tolist()
+        return done(found)
+
     try:
         reader.assign(places)
-        while not done(found):
-            assert WALL.now() < deadline, f"sealed so far: {found}"
-            for message in reader.consume(500, timeout=0.1):
-                headers = dict(message.headers() or ())
-                if headers.get("feed") == feed.encode() and headers.get("type") == b"sealed":
-                    rows = table([Outgoing(topics.FEATURES, message.value() or b"", None, message.headers())], "sealed")
-                    found[int(headers["partition"])] += (rows["ts"] // NANOS - 1).tolist()
+        eventually(is_done, what="seconds are sealed", seconds=DEADLINE_S, pause=0.0, told=lambda: found)
     finally:
         reader.close()
     return found

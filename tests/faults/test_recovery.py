@@ -23,6 +23,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.rows import StatusKind
 from tapewatch.settings import KafkaSettings, Settings
 from tapewatch.stack import Addresses
+from tests.eventually import EndedError, eventually
 from tests.faults import engine_runs as runs
 from tests.integration.engine_feed import Feed
 from tests.unit import engine_market as m
@@ -68,11 +69,15 @@ def worked(settings: Settings) -> Feed:
 
 def two_newer(feed: Feed, offset: int) -> None:
     """Send on, a few seconds of market at a time, until there are two snapshots behind an offset of the log."""
-    deadline = time.monotonic() + 120
-    while sum(each.next_offset > offset for each in feed.pointers().snapshots) < 2:
-        assert time.monotonic() < deadline, "no snapshots"
+
+    def are_there() -> bool:
+        if sum(each.next_offset > offset for each in feed.pointers().snapshots) >= 2:
+            return True
         go_on(feed, 2)
         feed.wait()
+        return False
+
+    eventually(are_there, what="two snapshots", seconds=120, pause=0.0)
 
 
 def go_on(feed: Feed, seconds: int = SECONDS) -> None:
@@ -140,10 +145,7 @@ def refused(feed: Feed) -> TapewatchError:
     """What an engine says that must not start to work."""
     engine = Engine(feed.settings)
     with running(engine) as (_, failures):
-        deadline = time.monotonic() + 90
-        while not failures:
-            assert time.monotonic() < deadline, "the engine goes on"
-            time.sleep(0.05)
+        eventually(lambda: failures, what="the engine refuses", seconds=90)
     assert isinstance(failures[0], TapewatchError)
     return failures[0]
 
@@ -247,7 +249,7 @@ def test_recovery_that_hangs(settings: Settings, monkeypatch: pytest.MonkeyPatch
 
     def slow(task: Task, message: object) -> None:
         time.sleep(pause_s)
-        quick(task, message)  # type: ignore[arg-type]
+        quick(task, message)
 
     monkeypatch.setattr(recovery, "feed", slow)
     monkeypatch.setattr(recovery, "READ_AT_ONCE", 20)
@@ -274,14 +276,15 @@ def test_recovery_that_hangs(settings: Settings, monkeypatch: pytest.MonkeyPatch
 
 def until_share(engine: Engine, seen: list[Progress], share: float, failures: list[BaseException]) -> None:
     """Watch a recovery until so much of the log is replayed, or until it is done."""
-    deadline = time.monotonic() + 120
-    while engine.totals.recovered == 0:
-        assert not failures
-        assert time.monotonic() < deadline, "the recovery hangs"
-        seen += engine.recovering
-        if seen and share < 1.0 and seen[-1].offset >= share * seen[-1].target > 0:
-            return
-        time.sleep(0.05)
+
+    def is_so_far() -> bool:
+        if failures:
+            raise EndedError(failures)
+        seen.extend(engine.recovering)
+        there = bool(seen) and share < 1.0 and seen[-1].offset >= share * seen[-1].target > 0
+        return there or engine.totals.recovered > 0
+
+    eventually(is_so_far, what="the recovery", seconds=120)
 
 
 def test_duplicates_under_exactly_once(stack: Addresses, tmp_path: Path) -> None:

@@ -320,6 +320,9 @@ class Meanwhile:
     def now(self) -> int:
         return WALL.now()
 
+    def elapsed(self) -> int:
+        return WALL.elapsed()
+
     def sleep(self, seconds: float) -> None:
         self._happens()
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -17,13 +16,16 @@ from streams.verifying.feed import verify_feed
 from tapewatch import group_offsets, kafka, topics
 from tapewatch.messages import Alert
 from tapewatch.settings import Settings
+from tests.eventually import eventually, runs
 from tests.integration.elasticsearch_kept import Asked, own, run_sink
 from tests.integration.elasticsearch_node import Node
 from tests.integration.postgres_kept import counted, keep, migrated
+from tests.integration.spark_facts import in_parquet
 from tests.integration.spark_market import PARTITIONS, of_group, written
-from tests.integration.test_spark_streaming import in_parquet
+from tests.needs import needs
 
-pytest.importorskip("pyspark")
+pytestmark = needs("pyspark")
+
 
 KILLS = 3
 
@@ -88,11 +90,12 @@ def test_job_killed_in_mid_work_loses_and_doubles_nothing_anywhere(
 def killed_and_finished(settings: Settings, out: Path) -> None:
     """Kill the job in mid-work, again and again, then let it come to its end."""
     for _ in range(KILLS):
-        process, before, deadline = started(settings, out, 600.0), position(settings), time.monotonic() + 120
-        while position(settings) < before + 300:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        process, before = started(settings, out, 600.0), position(settings)
+
+        def is_at_work(process: "subprocess.Popen[bytes]" = process, goal: int = before + 300) -> bool:
+            return runs(process) and position(settings) >= goal
+
+        eventually(is_at_work, what="the job is in mid-work", seconds=120, pause=0.02)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     last = started(settings, out, 3.0)

@@ -14,6 +14,7 @@ from infra import embedded
 from tapewatch import kafka, messages, topics
 from tapewatch.messages import Case
 from tapewatch.settings import Settings
+from tests.eventually import eventually, runs
 from tests.unit.case_scene import alert
 
 pytestmark = pytest.mark.slow  # a stack of its own, whose broker is stopped, and a stage that begins twice
@@ -27,10 +28,10 @@ def begun(settings: Settings, log: Path) -> "subprocess.Popen[bytes]":
     env = os.environ | {"TAPEWATCH_KAFKA_BOOTSTRAP": settings.kafka.bootstrap}
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + DEADLINE_S
-    while "state read" not in log.read_text():
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-        time.sleep(0.01)
+    eventually(
+        lambda: runs(process, log.read_text) and "state read" in log.read_text(),
+        what="the stage has read its state", seconds=DEADLINE_S, pause=0.01, told=log.read_text,
+    )  # fmt: skip
     return process
 
 
@@ -59,10 +60,10 @@ def test_stage_ends_when_told_while_its_broker_does_not_answer_and_works_when_it
         first = alert(instrument="K1.XTAI", begin=0.0, revision=0)
         kafka.enqueue(producer := kafka.producer(settings), topics.ALERTS, messages.encode(first), partition=0)
         assert not producer.flush(30)
-        deadline = time.monotonic() + DEADLINE_S
-        while not [each for each in cases(settings) if first.id in {one.id for one in each.alerts}]:
-            assert time.monotonic() < deadline, (tmp_path / "second").read_text()
-            time.sleep(0.2)
+        eventually(
+            lambda: [each for each in cases(settings) if first.id in {one.id for one in each.alerts}],
+            what="the alert has a case", seconds=DEADLINE_S, pause=0.2, told=(tmp_path / "second").read_text,
+        )  # fmt: skip
         processes[1].terminate()
         assert processes[1].wait(DEADLINE_S) == 0, (tmp_path / "second").read_text()
     finally:

@@ -26,11 +26,14 @@ def test_engine_takes_a_new_producer_where_its_own_does_not_come_back_and_change
     engine_settings = msgspec.structs.replace(settings.engine, feeds=(FEED,), group="group-stuck", batch_frames=10)
     release, commits, usual = threading.Event(), list[object](), members.commit
 
+    def stuck() -> None:
+        release.wait()
+
     def commit(producer: Any, offsets: Any, member: object) -> None:
         commits.append(producer)
         if len(commits) == 4:
             producer.flush(10)
-            kafka.in_time(lambda: release.wait() and None)
+            kafka.in_time(stuck)
         usual(producer, offsets, member)
 
     monkeypatch.setattr(kafka, "STUCK_S", 2)

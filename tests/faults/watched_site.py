@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -29,25 +29,26 @@ from tapewatch.secret_box import secret_box
 from tapewatch.settings import EmbeddedSettings, KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses
 from tapewatch.subscription_store import NewSubscription
-from tests.faults.prometheus_server import Child, Watched, eventually
+from tests.faults.prometheus_server import Child, Watched, awaited
 from tests.integration.engine_feed import Feed
 from tests.unit import engine_market as m
 
 HEAP_MB = 320
 CANARY_EVERY_S, CANARY_DUE_S, CANARIES = 6, 20, 10
 POURED_A_SECOND = 3000
+DISK_MIB = 8
 
 
 class Site:
     """Servers, and a process of ours of each kind that a rule speaks of; all of it ends with the block.
 
-    may_mount : whether the live producer has a data folder of one MiB
+    may_mount : whether each process has a data folder of its own small file system; the machine's else
     processes : those that Prometheus watches
     """
 
     def __init__(self, folder: Path, addresses: Addresses) -> None:
         self.folder, self.addresses, self._disk = folder, addresses, folder / "disk"
-        self._mounting = small_disk(self._disk)
+        self._mounting = own_disk(self._disk)
         self.may_mount = bool(self._mounting)
         key = folder / "notify.key"
         key.write_bytes(b"kPc5BvFKn3IwYJvBQJ8P1Vd9bNdB4P9eYyqkqVfN0bE=\n")
@@ -71,7 +72,7 @@ class Site:
         port = free_port("kafka_port", 0, 0, 0)
         self.simulator = self._child(stack, "simulator", "producers.simulators", "--symbols", "2", "--rate", "40")
         self.receiver = self._child(stack, "receiver", "infra.chaos.receiver", str(port), str(self.folder / "received"))
-        venue = json.loads(eventually("the simulator listens", lambda: self.simulator.out.read_text()))
+        venue = json.loads(awaited("the simulator listens", lambda: self.simulator.out.read_text()))
         self.canary_engine = self._watched(
             stack, "engine", "engine-canary", ["run", "engine", "--feed", FEED, "--instance", "canary", "--quiet"],
             ENGINE_GROUP="canary", ENGINE_SNAPSHOT_SECONDS=3,
@@ -97,7 +98,6 @@ class Site:
         )  # fmt: skip
         self.producer = self._watched(
             stack, "producer", "producer", ["produce", "binance", "--dry-run"],
-            before=self._mounting, DATA=self._disk,
             VENUES_BINANCE_REST=venue["rest"], VENUES_BINANCE_STREAM=venue["stream"],
         )  # fmt: skip
         self.processes = [
@@ -118,11 +118,11 @@ class Site:
         """Until a canary was found, a subscriber was told of an alert, and the sink has all but caught up."""
         self._first = self.alert("A.XTST")
         await_ready(self.canaries)
-        eventually("a canary is found", lambda: self.watcher.shows("tapewatch_canary_found_total"), self.watcher.said)
-        eventually("an alert is delivered", lambda: receiver.receipts(self.folder / "received"), self.notify.said)
+        awaited("a canary is found", lambda: self.watcher.shows("tapewatch_canary_found_total"), self.watcher.said)
+        awaited("an alert is delivered", lambda: receiver.receipts(self.folder / "received"), self.notify.said)
         stored = "SELECT 1 FROM alerts WHERE id = %s"
-        eventually("the alert is stored", lambda: self._database(stored, self._first), self.sink.said)
-        eventually("the sink is there", lambda: self.sink.shows("tapewatch_kafka_lag_records") < 1000, self.sink.said)
+        awaited("the alert is stored", lambda: self._database(stored, self._first), self.sink.said)
+        awaited("the sink is there", lambda: self.sink.shows("tapewatch_kafka_lag_records") < 1000, self.sink.said)
 
     def alert(self, instrument: str) -> str:
         """Let there be an alert, as an engine writes one; returns its id."""
@@ -150,7 +150,7 @@ class Site:
     def fill_disk(self) -> None:
         """Little is left of the live producer's file system."""
         if self.may_mount:
-            (self.producer.root / self._disk.relative_to("/") / "full").write_bytes(bytes(1_000_000))
+            (self.producer.root / self._disk.relative_to("/") / "full").write_bytes(bytes(DISK_MIB * 1_000_000))
 
     def slow_database(self) -> None:
         """What the PostgreSQL sink and its server say to each other takes half a second each way."""
@@ -236,22 +236,21 @@ class Site:
         stack.callback(child.kill)
         return child
 
-    def _watched(
-        self, stack: ExitStack, job: str, name: str, words: list[str], before: Sequence[str] = (), **more: object
-    ) -> Watched:
-        process = Watched(job, name, words, self.folder, self._environment(**more), before)
+    def _watched(self, stack: ExitStack, job: str, name: str, words: list[str], **more: object) -> Watched:
+        data = {"DATA": self._disk} if self.may_mount else {}
+        process = Watched(job, name, words, self.folder, self._environment(**data, **more), self._mounting)
         stack.callback(process.kill)
         return process
 
 
 def await_ready(process: Watched) -> None:
     """Until it does its work."""
-    eventually(f"{process.name} is ready", lambda: process.shows("tapewatch_ready"), process.said)
+    awaited(f"{process.name} is ready", lambda: process.shows("tapewatch_ready"), process.said)
 
 
-def small_disk(folder: Path) -> list[str]:
-    """What gives the process that follows it a file system of one MiB here, which ends with the process; nothing where
-    this account may not mount.
+def own_disk(folder: Path) -> list[str]:
+    """What gives the process that follows it a small file system here, which ends with the process: how full this
+    machine is does not matter to it. Nothing where this account may not mount.
     """
     folder.mkdir()
     words = [
@@ -259,7 +258,7 @@ def small_disk(folder: Path) -> list[str]:
         "--mount",
         "sh",
         "-c",
-        'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"',
+        f'mount -t tmpfs -o size={DISK_MIB}m tmpfs "$0" && exec "$@"',
         str(folder),
     ]
     may = words[0] and subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0

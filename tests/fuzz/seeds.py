@@ -22,29 +22,26 @@ from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
 from tapewatch.rows import OPTIONAL, REQUIRED, Rows, RowType, heartbeat_rows, numpy_dtype
-from tests.unit import test_recordings_binance as binance_lines
-from tests.unit import test_recordings_csv as csv_files
-from tests.unit import test_recordings_fixed_and_parquet as fixed
-from tests.unit import test_recordings_kiwoom as kiwoom_files
+from tests.unit import binance_lines, recorded_lines
+from tests.unit.binance_messages import fetched as binance_fetched
+from tests.unit.binance_messages import quote as binance_quote
+from tests.unit.binance_messages import trade as binance_trade
+from tests.unit.coinbase_messages import BOOK as COINBASE_BOOK
+from tests.unit.coinbase_messages import book as coinbase_book
+from tests.unit.coinbase_messages import past as coinbase_past
+from tests.unit.coinbase_messages import trades as coinbase_trades
+from tests.unit.contract_examples import EXAMPLES
+from tests.unit.kraken_messages import BTC_ASKS, BTC_BIDS, BTC_CHECKSUM
+from tests.unit.kraken_messages import book as kraken_book
+from tests.unit.kraken_messages import page as kraken_page
+from tests.unit.kraken_messages import trades as kraken_trades
 from tests.unit.taiwan import mis_answer, mis_row, yahoo_quote
-from tests.unit.test_coinbase_decoder import BOOK as COINBASE_BOOK
-from tests.unit.test_coinbase_decoder import book as coinbase_book
-from tests.unit.test_coinbase_decoder import past as coinbase_past
-from tests.unit.test_coinbase_decoder import trades as coinbase_trades
-from tests.unit.test_contract import EXAMPLES
-from tests.unit.test_kraken_decoder import BTC_ASKS, BTC_BIDS, BTC_CHECKSUM
-from tests.unit.test_kraken_decoder import book as kraken_book
-from tests.unit.test_kraken_decoder import page as kraken_page
-from tests.unit.test_kraken_decoder import trades as kraken_trades
-from tests.unit.test_live_cut_in_engine import fetched as binance_fetched
-from tests.unit.test_live_cut_in_engine import quote as binance_quote
-from tests.unit.test_live_cut_in_engine import trade as binance_trade
-from tests.unit.test_upbit_decoder import book as upbit_book
-from tests.unit.test_upbit_decoder import past as upbit_past
-from tests.unit.test_upbit_decoder import ticker as upbit_ticker
-from tests.unit.test_upbit_decoder import trade as upbit_trade
-from tests.unit.test_yahoo_chart import at as new_york
-from tests.unit.test_yahoo_chart import document as yahoo_document
+from tests.unit.upbit_messages import book as upbit_book
+from tests.unit.upbit_messages import past as upbit_past
+from tests.unit.upbit_messages import ticker as upbit_ticker
+from tests.unit.upbit_messages import trade as upbit_trade
+from tests.unit.yahoo_document import at as new_york
+from tests.unit.yahoo_document import document as yahoo_document
 
 MS = START_NS // 1_000_000
 
@@ -118,7 +115,7 @@ def venue_sessions() -> dict[str, list[bytes]]:
         [new_york("2023-11-14T09:30") + 60 * n for n in range(3)], [[10.0, 11.0, 9.5, 10.5, 100]] * 3
     )
     quotes = json.dumps({"quoteResponse": {"result": [yahoo_quote()], "error": None}}).encode()
-    kiwoom = json.dumps({"stk_min_pole_chart_qry": [kiwoom_files.ROW], "return_code": 0, "stk_cd": "005930"}).encode()
+    kiwoom = json.dumps({"stk_min_pole_chart_qry": [recorded_lines.ROW], "return_code": 0, "stk_cd": "005930"}).encode()
     return {
         "binance": list(binance("binance")),
         "binance-usdm": list(binance("binance-usdm")),
@@ -171,8 +168,8 @@ def recordings(folder: Path) -> dict[str, list[bytes]]:
         binance_lines.ticker(),
     ]
     dsp = [
-        fixed.dsp("0050", "083000000000", "T   ", 0, 0, 19900, 20000),
-        fixed.dsp("0050", "090000500000", "  Y ", 19950, 30, 19900, 0),
+        recorded_lines.dsp("0050", "083000000000", "T   ", 0, 0, 19900, 20000),
+        recorded_lines.dsp("0050", "090000500000", "  Y ", 19950, 30, 19900, 0),
     ]
     pump = "AST/BTC,1535297434173,x,buy,1.435e-05,4.0,0.01375"
     messages_of_lobster = "34200.1,1,7,100,1000000,1\n34200.2,4,7,50,1000000,1\n34201.5,7,0,0,-1,-1\n"
@@ -180,12 +177,12 @@ def recordings(folder: Path) -> dict[str, list[bytes]]:
         "tape": [tape.read_bytes()],
         "parquet": [parquet.read_bytes()],
         "binance": [b"\n".join(binance_lines.line(place, each) for place, each in enumerate(lines)) + b"\n"],
-        "pumps": [f"{csv_files.PUMP_HEADER}\n{pump}\n{pump}\n".encode()],
+        "pumps": [f"{recorded_lines.PUMP_HEADER}\n{pump}\n{pump}\n".encode()],
         "lobster": [messages_of_lobster.encode()],
         "twse-dsp": ["\n".join(dsp).encode() + b"\n"],
         "kiwoom-minutes": [
-            f"{kiwoom_files.HEADER}\n-78900,10,20250917132100,-78800,-78900,-78800\n".encode(),
-            json.dumps({"stk_min_pole_chart_qry": [kiwoom_files.ROW], "stk_cd": "005930"}).encode(),
+            f"{recorded_lines.HEADER}\n-78900,10,20250917132100,-78800,-78900,-78800\n".encode(),
+            json.dumps({"stk_min_pole_chart_qry": [recorded_lines.ROW], "stk_cd": "005930"}).encode(),
         ],
         "minute-bars": [
             b"timestamp,open,high,low,close,volume\n2024-01-02T01:00:00,1,2,0.5,1.5,7\n1704157260,1,1,1,1,0\n"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def at_work(run: Callable[[threading.Event], None]) -> Iterator[Callable[[], bool]]:
+def at_work(run: Callable[[threading.Event], object]) -> Iterator[Callable[[], bool]]:
     """Run a loop until the block ends; gives whether it has failed. A failure fails the test."""
     stop, failures = threading.Event(), list[BaseException]()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tapewatch.clock import NANOS, WALL
 from tapewatch.reach_settings import ConsoleSettings
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses
-from tests.integration.postgres_kept import migrated
+from tests.integration.postgres_kept import migrated, template
 
 PASSWORD = "correct-horse-battery"
 ROLES = ("viewer", "analyst", "approver", "admin")
@@ -40,6 +40,17 @@ def people(settings: Settings) -> dict[str, str]:
 def change(settings: Settings, name: str, **values) -> None:
     with sa.create_engine(settings.postgres_url(), poolclass=sa.NullPool).begin() as session:
         store.change(session, name, values, WALL.now())
+
+
+@contextmanager
+def undone(url: str) -> Iterator[sa.Connection]:
+    """A migrated database as it is at first, in one transaction that never comes true. url : of its server"""
+    engine = sa.create_engine(sa.make_url(url).set(database=template(url)), poolclass=sa.NullPool)
+    try:
+        with engine.connect() as session:
+            yield session
+    finally:
+        engine.dispose()
 
 
 class Browser:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from tapewatch import dead_letters, kafka, topics
+from tapewatch import dead_letters, frames, kafka, topics
 from tapewatch.admission import REPLAY_SOURCE
 from tapewatch.commands import dlq
 from tapewatch.dead_letters import DeadLetter
@@ -31,7 +31,8 @@ def strangers(topic: str, names: Sequence[str], count: int) -> list[DeadLetter]:
     made = []
     for number in range(count):
         rows = m.rows_of([m.quote(names[number % len(names)], number / 1000, 99, 101, last=1.0 + number)], names)
-        made.append(dead_letters.of_row((topic, 0, number), "unregistered_instrument", rows, 0))
+        frame = frames.encode(rows)
+        made.append(dead_letters.of_rows((topic, 0, number), "unregistered_instrument", rows.type, [0], frame))
     return made
 
 

@@ -1,9 +1,9 @@
 """What tests of the Elasticsearch sink share: settings of their own on real servers, messages, and questions to ask."""
 
 import threading
-import time
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from confluent_kafka import TopicPartition
@@ -15,6 +15,7 @@ from tapewatch.clock import NANOS
 from tapewatch.messages import Alert, Evidence, Provenance, alert_id, encode, to_rfc3339
 from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.settings import Settings
+from tests.eventually import eventually
 from tests.integration.postgres_kept import ends
 
 START = 1_700_000_000 * NANOS
@@ -30,7 +31,7 @@ PROVENANCE = Provenance(
 )
 
 
-def own(settings: Settings, url: str, **more: object) -> Settings:
+def own(settings: Settings, url: str, **more: Any) -> Settings:
     """Indices and consumer groups of the test's own."""
     name = f"t{uuid.uuid4().hex[:8]}"
     chosen = ElasticsearchSettings(url=url, prefix=name, group=name, **more)
@@ -91,20 +92,22 @@ class Asked:
         self.prefix = settings.elasticsearch.prefix
         self.client = Elasticsearch(url or settings.elasticsearch.url, request_timeout=60)
 
-    def documents(self, kind: str, **search) -> dict[str, dict]:
+    def documents(self, kind: str, **search) -> dict[str, dict[str, Any]]:
         """Documents by id, at most 10,000. Those of an index made this moment are waited for until it can be asked."""
-        index, deadline = f"{self.prefix}-{kind}*", time.monotonic() + 60.0
-        while True:
+        index = f"{self.prefix}-{kind}*"
+
+        def answer() -> Any:
             self.client.indices.refresh(index=index)
             try:
-                found = self.client.search(index=index, size=10_000, **search)["hits"]["hits"]
+                return self.client.search(index=index, size=10_000, **search)
             except ApiError as error:
                 # Its shards are being opened.
-                if error.status_code != 503 or time.monotonic() > deadline:
+                if error.status_code != 503:
                     raise
-                time.sleep(0.1)
-            else:
-                return {hit["_id"]: hit["_source"] for hit in found}
+                return None
+
+        found = eventually(answer, what=f"{index} can be asked", pause=0.1)["hits"]["hits"]
+        return {hit["_id"]: hit["_source"] for hit in found}
 
     def revisions(self, said: Iterable[Alert]) -> dict[str, int]:
         """Newest revision by id of these alerts, as kept."""
@@ -113,7 +116,4 @@ class Asked:
         return {id_: kept[id_]["tapewatch"]["alert"]["revision"] for id_ in kept.keys() & wanted}
 
     def await_documents(self, kind: str, count: int, seconds: float = 120.0) -> None:
-        deadline = time.monotonic() + seconds
-        while len(self.documents(kind)) < count:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        eventually(lambda: len(self.documents(kind)) >= count, what=f"{count} {kind}", seconds=seconds, pause=0.1)

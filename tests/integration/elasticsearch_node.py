@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from infra.embedded import elasticsearch, elasticsearch_home, java, launch
 from infra.embedded.kafka import free_port
 from infra.embedded.layout import Layout
+from tests.eventually import eventually, runs
 
 
 class Node:
@@ -40,12 +40,16 @@ class Node:
             self._process = subprocess.Popen([*wrapper, *words], cwd=self._layout.elasticsearch, stdout=log, stderr=log)
 
     def await_health(self, seconds: float = 120.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not elasticsearch.is_healthy(self.url):
-            assert self._process is not None
-            assert self._process.poll() is None, (self._layout.logs / "console.log").read_text()[-2000:]
-            assert time.monotonic() < deadline, "Elasticsearch does not come up"
-            time.sleep(0.1)
+        process = self._process
+        assert process is not None
+
+        def said() -> str:
+            return (self._layout.logs / "console.log").read_text()[-2000:]
+
+        def is_up() -> bool:
+            return runs(process, said) and elasticsearch.is_healthy(self.url)
+
+        eventually(is_up, what="Elasticsearch comes up", seconds=seconds, pause=0.1)
 
     def start(self) -> None:
         self.begin()

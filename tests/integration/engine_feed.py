@@ -16,11 +16,11 @@ from streams.engine.recovery import feed
 from streams.engine.snapshots import Pointers
 from streams.engine.task import Outgoing
 from tapewatch import group_offsets, kafka, topics
-from tapewatch.clock import WALL
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
+from tests.eventually import eventually
 from tests.integration.at_work import at_work
 from tests.unit import engine_market as m
 
@@ -84,10 +84,14 @@ class Feed:
     def wait(self) -> None:
         """Until the engine has committed everything."""
         self.flush()
-        target, deadline = self.end(), WALL.now() + int(DEADLINE_S * 1e9)
-        while self.committed().offset < target:
-            assert WALL.now() < deadline, f"the engine stands at {self.committed().offset} of {target}"
-            WALL.sleep(0.2)
+        target = self.end()
+
+        def is_there() -> bool:
+            offset = self.committed().offset
+            assert offset >= target, f"the engine stands at {offset}"
+            return True
+
+        eventually(is_there, what=f"the engine has committed {target}", seconds=DEADLINE_S, pause=0.2)
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:

@@ -11,11 +11,11 @@ def query_of(kuery: str) -> dict[str, Any]:
     """The part of Kibana's query language that our panels use: `field : value`, where `*` is any value, or `not` that,
     joined by `and`.
     """
-    filters, others = [], []
+    filters, others = list[dict[str, Any]](), list[dict[str, Any]]()
     for part in filter(None, kuery.split(" and ")):
         found = _PHRASE.fullmatch(part)
         assert found, f"not understood: {part}"
-        wanted = {"exists": {"field": found[2]}} if found[3] == "*" else {"term": {found[2]: found[3]}}
+        wanted: dict[str, Any] = {"exists": {"field": found[2]}} if found[3] == "*" else {"term": {found[2]: found[3]}}
         (others if found[1] else filters).append(wanted)
     return {"bool": {"filter": filters, "must_not": others}}
 

@@ -17,6 +17,7 @@ from producers.simulators.server import ConnectionRules, SimulatorServer, Venue
 from tapewatch.rows import Rows, RowType, StatusKind
 from tapewatch.settings import Settings
 from tapewatch.venue_settings import ProduceSettings
+from tests.eventually import eventually_async
 
 PATIENCE_S = 60.0
 QUICK = ProduceSettings(
@@ -89,9 +90,7 @@ class Played:
 
     async def until(self, condition: Callable[[], bool], what: str = "") -> None:
         """Wait for it."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():
-                await asyncio.sleep(0.01)
+        await eventually_async(condition, what=what, seconds=PATIENCE_S)
 
 
 @asynccontextmanager

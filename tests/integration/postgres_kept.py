@@ -5,7 +5,9 @@ import sys
 import threading
 import uuid
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,7 +30,9 @@ from tapewatch.settings import PostgresSettings, Settings, SinkSettings
 
 START = 1_700_000_000_000_000_000
 DAY = tables.DAY
-NAMES = ["AAA.XTST", "BBB.XTST"]
+NAMES = ["BBB.XTST", "EEE.XTST"]
+OTHERS = ["AAA.XTST", "DDD.XTST"]
+"""Instruments of the first and of the second partition of two."""
 
 
 def dsn(settings: Settings) -> str:
@@ -67,7 +71,7 @@ def migrated(settings: Settings):
         settings, postgres=PostgresSettings(url=url), sink=SinkSettings(batch_rows=2000, linger_ms=20, retention_days=1)
     )
     kafka.create_topics(changed, topics.shared_topics(changed.topics))
-    register(changed, [Instrument(id=name, lot=10.0) for name in NAMES])
+    register(changed, [Instrument(id=name, lot=10.0) for name in (*NAMES, *OTHERS)])
     yield changed
     with superuser(settings) as cursor:
         cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -102,7 +106,10 @@ def stand_at_the_ends(settings: Settings) -> None:
         if each.offset > 0 and each.topic != topics.INSTRUMENTS and is_wanted(each.topic)
     ]
     with superuser(settings) as cursor:
-        statement = "INSERT INTO sink_offsets (topic, partition, next_offset, clock_s) VALUES %s"
+        statement = """
+            INSERT INTO sink_offsets (topic, partition, next_offset, clock_s) VALUES %s
+            ON CONFLICT (topic, partition) DO UPDATE SET next_offset = EXCLUDED.next_offset
+        """
         execute_values(cursor, statement, places, page_size=1000)
 
 
@@ -118,7 +125,7 @@ def rows(row_type: RowType, count: int, first: int = 0, **columns) -> Rows:
     """`count` sound rows, a millisecond apart from START + `first` ms on."""
     made = {name: column(arrow, count) for name, arrow in REQUIRED[row_type][3:]}
     times = START + (np.arange(count) + first) * 1_000_000
-    common = {"instrument": np.arange(count, dtype=np.int32) % 2, "ts_event": times, "ts_recv": times}
+    common: dict[str, Any] = {"instrument": np.arange(count, dtype=np.int32) % 2, "ts_event": times, "ts_recv": times}
     if row_type is RowType.BOOK:
         for level in range(3):
             made["bid_price"][:, level], made["ask_price"][:, level] = 99 - level, 100 + level
@@ -127,7 +134,7 @@ def rows(row_type: RowType, count: int, first: int = 0, **columns) -> Rows:
 
 
 class Sender:
-    """Sends frames of one source to a feed."""
+    """Sends frames of one source to a feed; those of NAMES name the instruments of their partition."""
 
     def __init__(self, settings: Settings, feed: str, source: str = "test") -> None:
         self.producer, self.topic, self.source = kafka.producer(settings), topics.market(feed), source
@@ -135,6 +142,8 @@ class Sender:
 
     def send(self, frame: Rows, partition: int = 0, sequence: int | None = None) -> None:
         number = self.sequence[partition] if sequence is None else sequence
+        if partition and frame.instruments == NAMES:
+            frame = replace(frame, instruments=OTHERS)
         headers = FrameHeaders(frame.type.label, self.source, 0, number, 0).to_kafka()
         self.producer.produce(self.topic, encode(frame), partition=partition, headers=headers)
         self.sequence[partition] = number + 1

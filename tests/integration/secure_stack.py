@@ -91,7 +91,9 @@ class Secure:
 
     def __init__(self, settings: Settings, tokens: Tokens) -> None:
         self.settings, self.tokens = settings, tokens
-        self.addresses = embedded.running(settings.data_path)
+        found = embedded.running(settings.data_path)
+        assert found is not None
+        self.addresses = found
         self.folder = Path(self.addresses.kafka_accounts)
         self._log = Layout(settings.data_path).logs / "kafka.log"
 

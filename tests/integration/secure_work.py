@@ -10,9 +10,9 @@ from benchmarks.venues.setup import INSTRUMENTS, KEYS, REFERENCE, new_order
 from tapewatch.messages import stable_id
 from tapewatch.registry import register
 from tapewatch.settings import OrderSettings, Settings
-from tests.integration.test_minute_forecasts import MODEL, Market
-from tests.integration.test_order_gateway import write
-from tests.integration.test_sql_source import COLUMNS, Prices
+from tests.integration.minute_market import MODEL, Market
+from tests.integration.order_venue import write
+from tests.integration.price_table import COLUMNS, Prices
 
 FORECAST_MINUTES = 52
 """Of which the last two have a whole window."""

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import infra.embedded.launch
-from tapewatch.clock import NANOS, WALL
+from tests.eventually import eventually, runs
 
 SERVER, INSTALL = shutil.which("mariadbd", path="/usr/sbin:/usr/bin:/sbin:/bin"), shutil.which("mariadb-install-db")
 ABSENT = "" if SERVER and INSTALL else "mariadbd is not installed (Debian: apt-get install mariadb-server)"
@@ -24,6 +24,7 @@ START_S = 60
 @contextmanager
 def mariadb(folder: Path) -> Iterator[str]:
     """A server with an empty database `source`; gives its URL."""
+    assert SERVER and INSTALL
     data, log = folder / "data", folder / "mariadb.log"
     os_user = "root" if os.getuid() == 0 else str(os.getuid())
     common = ["--no-defaults", f"--datadir={data}", f"--user={os_user}"]
@@ -58,14 +59,18 @@ def mariadb(folder: Path) -> Iterator[str]:
 
 def _await(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
     engine = create_engine(f"{url}/mysql")
-    deadline = WALL.now() + START_S * NANOS
-    while True:
+
+    def said() -> str:
+        return log.read_text(errors="replace")[-2000:]
+
+    def answers() -> bool:
+        runs(server, said)
         try:
             with engine.begin() as connection:
                 connection.execute(text("CREATE DATABASE source CHARACTER SET utf8mb4"))
-            engine.dispose()
-            return
         except SQLAlchemyError:
-            if server.poll() is not None or WALL.now() > deadline:
-                raise RuntimeError(log.read_text(errors="replace")[-2000:]) from None
-            WALL.sleep(0.1)
+            return False
+        return True
+
+    eventually(answers, what="the server answers", seconds=START_S, pause=0.1, told=said)
+    engine.dispose()

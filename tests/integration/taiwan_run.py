@@ -21,6 +21,7 @@ from producers.venues.twse.arbiter import Rules
 from producers.venues.twse.connector import TwseConnector
 from tapewatch.rows import Rows, RowType, StatusKind
 from tapewatch.settings import Settings
+from tests.eventually import eventually_async
 
 PACE = 50.0
 RULES = Rules(stale_s=0.4, lag_s=1.5, back_s=0.4)
@@ -36,9 +37,7 @@ class TaiwanRun:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until it holds."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():
-                await asyncio.sleep(0.01)
+        await eventually_async(condition, what="it holds", seconds=PATIENCE_S)
 
     async def in_charge(self, upstream: str) -> None:
         """Wait until an upstream is in charge and has given rows."""

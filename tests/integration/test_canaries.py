@@ -1,6 +1,5 @@
 """Canaries on real servers: found, told to nobody but the operator, missed while no engine works, found again."""
 
-import asyncio
 import signal
 import subprocess
 import threading
@@ -8,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,12 +28,13 @@ from tapewatch.secret_box import secret_box
 from tapewatch.settings import Settings
 from tapewatch.subscription_store import NewSubscription
 from tapewatch.subscriptions import Filter
+from tests.eventually import eventually, eventually_async
 from tests.integration.at_work import at_work
 from tests.integration.console_at_work import at_work as console_at_work
 from tests.integration.console_at_work import browser, configured, people
 from tests.integration.postgres_kept import environment, importable, query
-from tests.integration.test_notify import Receiver
-from tests.unit.test_canary_ledger import alert, injected
+from tests.integration.webhook_receiver import Receiver
+from tests.unit.canary_messages import alert, injected
 
 PATIENCE_S = 120.0
 
@@ -103,20 +104,20 @@ def of_feed(settings: Settings, feed: str) -> list[Canary]:
 
 def awaited(settings: Settings, feed: str, wanted: Callable[[Canary], bool], log: Path) -> Canary:
     """The first revision that is wanted."""
-    deadline = WALL.now() + int(PATIENCE_S * NANOS)
-    while WALL.now() < deadline:
-        found = next((each for each in of_feed(settings, feed) if wanted(each)), None)
-        if found is not None:
-            return found
-        WALL.sleep(0.1)
-    raise AssertionError(f"{of_feed(settings, feed)}\n{log.read_text()[-3000:]}")
+
+    def first() -> Canary:
+        found = of_feed(settings, feed)
+        said = next((each for each in found if wanted(each)), None)
+        assert said is not None, found
+        return said
+
+    return eventually(
+        first, what="the canary", seconds=PATIENCE_S, pause=0.1, told=lambda: log.read_text()[-3000:]
+    )  # fmt: skip
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = WALL.now() + int(PATIENCE_S * NANOS)
-    while not condition():
-        assert WALL.now() < deadline
-        WALL.sleep(0.1)
+def until(what: str, condition: Callable[[], bool]) -> None:
+    eventually(condition, what=what, seconds=PATIENCE_S, pause=0.1)
 
 
 def test_canary_is_found_and_kept_from_people_and_an_engines_death_is_told_to_the_operator(ours, tmp_path) -> None:
@@ -127,7 +128,7 @@ def test_canary_is_found_and_kept_from_people_and_an_engines_death_is_told_to_th
     tokens = people(ours)
     canaries = Canaries(feed=feed, partitions=1, back_date_s=610, in_each=24)
 
-    def told(kind: str) -> list[dict]:
+    def told(kind: str) -> list[dict[str, Any]]:
         return [
             body["data"] for _, body in operator.accepted() if body["type"] == kind and body["data"]["feed"] == feed
         ]
@@ -147,18 +148,23 @@ def test_canary_is_found_and_kept_from_people_and_an_engines_death_is_told_to_th
         assert found.decision_s is not None and 0.0 < found.decision_s < ours.canary.due_s
         assert set(found.stages) == {"topic", "postgres"} and found.in_a_row == 0
         # A store that takes longer than an alert's time is told of, and gets it all the same.
-        until(lambda: query(ours, "SELECT scenario FROM alerts WHERE id = %s", found.alert) == [("pump_and_dump",)])
+        until(
+            "the alert is kept",
+            lambda: query(ours, "SELECT scenario FROM alerts WHERE id = %s", found.alert) == [("pump_and_dump",)],
+        )
 
         engine.kill()
         missed = awaited(ours, feed, lambda each: each.state == "missed", log)
         assert (missed.alert, missed.in_a_row) == ("", 1)
-        until(lambda: bool(told("canary.missed")))
+        until("the miss is told", lambda: bool(told("canary.missed")))
         assert told("canary.missed")[0]["id"] == missed.id
 
         engine.start()
         again = awaited(ours, feed, lambda each: each.state == "found" and each.in_a_row > 0, log)
-        until(lambda: bool(told("canary.recovered")))
-        assert told("canary.recovered")[0]["id"] == again.id
+        # A database that was slower than an alert's time is told of instead.
+        kind = "canary.unstored" if again.absent else "canary.recovered"
+        # Of this one: on a busy machine the database may have been too slow for another before.
+        until("the recovery is told", lambda: again.id in [each["id"] for each in told(kind)])
         console_at_work(ours, lambda address: looked_at(address, tokens["analyst"], found))
         assert market.got == []
     revisions = of_feed(ours, feed)
@@ -174,14 +180,13 @@ async def looked_at(address: str, token: str, found: Canary) -> None:
         assert (queue["alerts"], queue["total"]) == ([], 0)
         status, alert, _ = await person.call("GET", f"/api/v1/alerts/{found.alert}", **bearer)
         assert (status, alert["case"], alert["alert"]["instrument"]) == (200, None, found.instrument)
-        deadline = WALL.now() + int(PATIENCE_S * NANOS)
-        while True:
+
+        async def shown() -> dict[str, Any]:
             _, health, _ = await person.call("GET", "/api/v1/health", **bearer)
-            shown = {each["id"]: each["state"] for each in health["last_canaries"]}
-            if "found" in shown.values():
-                break
-            assert WALL.now() < deadline
-            await asyncio.sleep(0.2)
+            assert "found" in [each["state"] for each in health["last_canaries"]]
+            return dict(health)
+
+        health = await eventually_async(shown, what="the canary is shown", seconds=PATIENCE_S, pause=0.2)
         assert {each["hours"] for each in health["canaries"]} == {1, 24}
         assert "canaries" in {each["name"] for each in health["checks"]}
 

@@ -3,8 +3,8 @@
 import itertools
 import json
 import threading
-import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +16,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.messages import Case, CaseAnswer, stable_id
 from tapewatch.settings import KafkaSettings, Settings
 from tapewatch.stack import Addresses
+from tests.eventually import eventually
 from tests.integration.at_work import at_work
 from tests.unit.case_scene import alert
 
@@ -44,8 +45,8 @@ def send(settings: Settings, topic: str, *values: bytes) -> None:
     assert not producer.flush(30)
 
 
-def written(settings: Settings, topic: str) -> list:
-    found = []
+def written(settings: Settings, topic: str) -> list[Any]:
+    found: list[Any] = []
     kafka.read_all(settings, topic, found.append)
     return found
 
@@ -55,10 +56,10 @@ def case_of(one: messages.Alert) -> str:
 
 
 def wait_for(settings: Settings, case: str, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not any(messages.decode(Case, each.value()).id == case for each in written(settings, topics.CASES)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(
+        lambda: any(messages.decode(Case, each.value()).id == case for each in written(settings, topics.CASES)),
+        what="the case", seconds=seconds,
+    )  # fmt: skip
 
 
 def test_a_command_without_a_stage_lies_in_the_log_until_one_runs(
@@ -68,10 +69,9 @@ def test_a_command_without_a_stage_lies_in_the_log_until_one_runs(
     with pytest.raises(NoAnswerError, match="has not answered"):
         client.send(order, 0.1)
     request.getfixturevalue("stage")
-    deadline = time.monotonic() + 60
-    while not any(each.key() == order.id.encode() for each in written(ready, topics.CASE_ANSWERS)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(
+        lambda: any(each.key() == order.id.encode() for each in written(ready, topics.CASE_ANSWERS)), what="an answer"
+    )
     assert "no case" in client.send(order, 0.1).reason
     client.close()
 
@@ -104,7 +104,7 @@ def test_bad_records_are_answered_or_kept_as_dead_letters_and_stop_nothing(ready
     foreign = messages.encode(msgspec.structs.replace(one, instrument="<img onerror>"))
     send(ready, topics.ALERTS, b"{", foreign, messages.encode(one))
     wait_for(ready, case_of(one))
-    answers = []
+    answers: list[Any] = []
     while not answers:
         answers = [each for each in written(ready, topics.CASE_ANSWERS) if each.key() == b"b" * 30 + b"c2"]
     assert len(answers) == 1
@@ -144,9 +144,11 @@ def test_reading_every_topic_again_writes_nothing_and_who_was_replaced_ends(read
     there = len(written(ready, topics.ALERTS)) + len(written(ready, topics.CASE_COMMANDS))
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    while again.totals.alerts + again.totals.commands < there:
-        assert thread.is_alive()
-        time.sleep(0.02)
+    eventually(
+        lambda: not thread.is_alive() or again.totals.alerts + again.totals.commands >= there,
+        what="the stage has read all", pause=0.02,
+    )  # fmt: skip
+    assert thread.is_alive()
     assert (again.totals.cases, again.totals.answers, again.totals.suppressions) == (0, 0, 0)
     # Another process of the group opens its producer: whatever the first one then works out never appears.
     kafka.producer(ready, transactional_id="again").init_transactions(30)

@@ -9,20 +9,20 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from tapewatch.kernels import cache_folder
 from tapewatch.settings import Settings
+from tests.eventually import eventually, runs
 from tests.integration.in_force import empty_all
-from tests.unit import rendered_chart
 from tests.unit.deployed import ROOT
-from tests.unit.rendered_chart import Object
+from tests.unit.rendered_chart import Object, rendered
 
 GROUPS = ("ENGINE", "PAPER", "EVIDENCE", "CASES", "NEWS", "CANARY")
 """Settings of consumer groups that the session's other tests use."""
@@ -30,7 +30,7 @@ GROUPS = ("ENGINE", "PAPER", "EVIDENCE", "CASES", "NEWS", "CANARY")
 
 def containers() -> dict[str, Object]:
     """What the laptop's set runs by name, but for the market: a simulated one would flood the session's broker."""
-    workloads = [each for each in rendered_chart.kept("laptop")[1] if each["kind"] in ("Deployment", "StatefulSet")]
+    workloads = [each for each in rendered("laptop") if each["kind"] in ("Deployment", "StatefulSet")]
     found = [each["spec"]["template"]["spec"]["containers"][0] for each in workloads]
     return {each["name"]: each for each in found if "livenessProbe" in each and each["args"][0] != "produce"}
 
@@ -116,12 +116,13 @@ def test_every_probe_of_the_chart_answers_and_sigterm_ends_each_process(ours: Se
         def said(name: str) -> str:
             return f"{name}: {(tmp_path / name / 'log').read_text()[-3000:]}"
 
-        for name, (process, container, port) in processes.items():
-            deadline = time.monotonic() + 120
-            while ask(port, container["livenessProbe"]["httpGet"]["path"])[0] != 200:
-                assert process.poll() is None, said(name)
-                assert time.monotonic() < deadline, said(name)
-                time.sleep(0.1)
+        def lives(name: str) -> bool:
+            process, container, port = processes[name]
+            runs(process, partial(said, name))
+            return ask(port, container["livenessProbe"]["httpGet"]["path"])[0] == 200
+
+        for name, (_, container, port) in processes.items():
+            eventually(partial(lives, name), what=f"{name} lives", seconds=120, pause=0.1, told=partial(said, name))
             status, text = ask(port, container["readinessProbe"]["httpGet"]["path"])
             assert (status, text) == (200, "ready\n") or (status == 503 and text.startswith("waits for ")), said(name)
             assert re.search(r'^tapewatch_build_info\{process="\w+",version=', ask(port, "/metrics")[1], re.MULTILINE)

@@ -24,6 +24,7 @@ from tapewatch.instruments import Instrument, Tick
 from tapewatch.messages import Factor, decode
 from tapewatch.registry import Registry, register
 from tapewatch.settings import Settings
+from tests.eventually import eventually_async
 
 
 def pointed_at(settings: Settings, venue: Venue, server: SimulatorServer) -> Settings:
@@ -102,8 +103,7 @@ def test_live_feed_that_starts_again_sends_no_bar_twice(settings: Settings) -> N
             live = LiveRun(ours, connector, outlet, Choice(symbols=("AAPL",)), metrics=metrics)
             ending = asyncio.create_task(live.run(stop))
             await live.ready.wait()
-            while not connector.decoder.collector.messages["chart"]:
-                await asyncio.sleep(0.01)
+            await eventually_async(lambda: connector.decoder.collector.messages["chart"], what="a chart")
             await asyncio.sleep(0.1)
             stop.set()
             await ending

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from producers.simulators.server import SimulatorServer
 from producers.venues.kraken.language import KrakenLanguage
 from tapewatch.rows import Condition, RowType, StatusKind
 from tapewatch.settings import Settings
+from tests.eventually import eventually_async
 from tests.integration.coin_scenes import VENUES, Scene, Venue, counting, every_venue, play
 from tests.integration.live_run import PATIENCE_S, QUICK, KeptRows
 
@@ -110,8 +112,7 @@ def test_certificate_that_nobody_signed_is_not_trusted() -> None:
             run = LiveRun(settings, connector, KeptRows(), Choice())
             stop = asyncio.Event()
             running = asyncio.create_task(run.run(stop))
-            while not run.station.failures["tls"]:
-                await asyncio.sleep(0.01)
+            await eventually_async(lambda: run.station.failures["tls"], what="the handshake fails")
             assert not run.ready.is_set() and server.opened == 0
             stop.set()
             await running
@@ -153,7 +154,8 @@ class Renewal:
     def __init__(self, made: Scene) -> None:
         self._made, self._taken = made, 0
         self.old, self.new = list(made.simulated.connections), list[Connection]()
-        self._opened, decoder = made.simulated.opened, made.run.run._connector.decoder  # type: ignore[attr-defined]
+        self._opened = made.simulated.opened
+        decoder: Any = made.run.run._connector.decoder
         self._take = decoder.message
         # The connection that stands reads with what it found when it began.
         decoder.message = self._read

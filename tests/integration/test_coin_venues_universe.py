@@ -6,6 +6,7 @@ from producers.base.tape import Tape
 from producers.base.universe import Choice, Rule
 from producers.recordings import open_recording
 from producers.simulators.faults import FaultKind, FaultPlan
+from tapewatch.clock import NANOS
 from tapewatch.rows import Rows, RowType, StatusKind
 from tests.integration.coin_scenes import Scene, Venue, every_venue, play
 
@@ -17,9 +18,14 @@ def test_venue_clock_that_is_off_is_kept_in_event_times_and_estimated(venue: Ven
 
     async def scene(made: Scene) -> None:
         await made.run.until(lambda: plan.injected[FaultKind.CLOCK_SKEW] == 1, "skew")
-        await made.some()
-        trade = made.kept.of(RowType.TRADE, made.first)[-1]
-        assert 4.0e9 < int(trade["ts_event"]) - int(trade["ts_recv"]) < 6.0e9
+
+        def ahead() -> int:
+            """How far a trade's time is ahead of its receipt at most: a busy machine receives some of them late, ns."""
+            trades = made.kept.of(RowType.TRADE, made.first)
+            return max((int(trade["ts_event"]) - int(trade["ts_recv"]) for trade in trades), default=0)
+
+        await made.run.until(lambda: ahead() > 4 * NANOS, "a trade by the venue's clock")
+        assert ahead() < 6 * NANOS
         await made.settled()
 
     play(venue, scene, plan=plan)

@@ -211,6 +211,7 @@ def test_the_command_opens_an_account_once_and_ends_in_order_with_open_streams(d
 
     def started():
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
         return process, json.loads(process.stdout.readline())
 
     def post(address, path, body):

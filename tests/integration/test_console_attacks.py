@@ -7,6 +7,7 @@ import json
 import aiohttp
 import pytest
 import sqlalchemy as sa
+from yarl import URL
 
 from console.accounts import attempts
 from console.gate import HEADERS
@@ -197,11 +198,11 @@ def test_a_cookie_is_worthless_after_logging_out(desk):
 def test_a_session_planted_before_the_login_is_not_taken_over(desk):
     async def act(eve, victim):
         planted = {each.key: each.value for each in eve.session.cookie_jar}
-        victim.session.cookie_jar.update_cookies(planted, aiohttp.client.URL(desk.address))
+        victim.session.cookie_jar.update_cookies(planted, URL(desk.address))
         assert (await victim.log_in("analyst"))[0] == 200
         assert {each.key: each.value for each in victim.session.cookie_jar} != planted
         assert (await eve.call("GET", "/api/v1/session"))[0] == 401
-        victim.session.cookie_jar.update_cookies({"tapewatch": "chosen-by-eve"}, aiohttp.client.URL(desk.address))
+        victim.session.cookie_jar.update_cookies({"tapewatch": "chosen-by-eve"}, URL(desk.address))
         assert (await victim.log_in("analyst"))[0] == 200
         assert "chosen-by-eve" not in [each.value for each in victim.session.cookie_jar]
 
@@ -307,9 +308,7 @@ def test_ids_that_are_paths_or_commands_find_nothing(desk):
             "';DROP TABLE alerts;--",
         ):
             for place in ("alerts", "cases", "proposals", "models", "instruments"):
-                status, _, headers = await root.call(
-                    "GET", aiohttp.client.URL(f"/api/v1/{place}/{word}", encoded=True).raw_path
-                )
+                status, _, headers = await root.call("GET", URL(f"/api/v1/{place}/{word}", encoded=True).raw_path)
                 assert status in (404, 422), (place, word)
                 assert "Set-Cookie" not in headers
 
@@ -453,7 +452,7 @@ def test_an_account_opens_so_many_streams_and_no_more(desk):
 def test_words_in_sql_are_only_words(desk):
     async def act(root):
         for word in ("' OR '1'='1", "%", "_", "\\", "'; SELECT pg_sleep(9); --", "$(id)", "{{7*7}}"):
-            query = aiohttp.client.URL.build(path="/api/v1/instruments", query={"search": word})
+            query = URL.build(path="/api/v1/instruments", query={"search": word})
             status, told, _ = await root.call("GET", str(query))
             assert (status, told) == (200, []), word
 

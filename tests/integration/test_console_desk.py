@@ -18,8 +18,8 @@ from tapewatch.clock import NANOS, WALL
 from tapewatch.messages import Evidence
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import RowType
+from tests.integration.desk_records import publish
 from tests.integration.postgres_kept import NAMES, START, Sender, keep, rows
-from tests.integration.test_postgres_desk_work import publish
 from tests.unit.case_scene import Scene, alert, rule
 
 MARK = uuid.uuid4().hex[:6].upper()

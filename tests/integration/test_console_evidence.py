@@ -21,6 +21,7 @@ from tapewatch import audit, kafka, messages, topics
 from tapewatch.clock import WALL
 from tapewatch.messages import Alert, Label, from_rfc3339
 from tapewatch.settings import Settings
+from tests.integration.trading_console import Client
 from tests.unit.evidence_scene import COIN, Scene, archive_in, archived
 
 ROUTES = [*evidence.ROUTES, *stor.ROUTES, *coverage.ROUTES, *labels.ROUTES]
@@ -40,7 +41,7 @@ async def console(settings: Settings, account: Account):
     services.database.close()
 
 
-async def call(client: TestClient, method: str, path: str, body=None, status: int = 200, **parameters):
+async def call(client: Client, method: str, path: str, body=None, status: int = 200, **parameters):
     sent = {} if body is None else {"json": body}
     answer = await client.request(method, f"/api/v1{path}", params=parameters, **sent)
     assert answer.status == status, await answer.text()

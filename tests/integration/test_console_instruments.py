@@ -65,7 +65,7 @@ def fill(session) -> None:
         put("bars", instrument_id=1, ts_ns=at + MINUTE, ts_open_ns=at, **ohlc, **rest, **log)
         put("features", instrument_id=1, ts_ns=at, volume_z=minute, spread_bps=float("nan"), **log)
         put("scores", instrument_id=1, ts_ns=at, model_id=1, raw=minute, probability=minute / 10, **log)
-        price = {
+        prices = {
             f"{side}_price_{level}": 100 + sign * level
             for side, sign in (("bid", -1), ("ask", 1))
             for level in range(1, 6)
@@ -75,7 +75,7 @@ def fill(session) -> None:
             for side in ("bid", "ask")
             for level in range(1, 6)
         }
-        put("books", instrument_id=1, ts_event_ns=at, ts_recv_ns=at, sequence=minute, **price, **qty, **log)
+        put("books", instrument_id=1, ts_event_ns=at, ts_recv_ns=at, sequence=minute, **prices, **qty, **log)
         trade = {"price": 100.5, "qty": 3, "aggressor_side": 1, "condition": 0}
         put("trades", instrument_id=1, ts_event_ns=at, ts_recv_ns=at, **trade, **log)
         signal = {

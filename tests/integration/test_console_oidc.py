@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -15,7 +16,7 @@ from tapewatch.reach_settings import OidcSettings
 from tests.integration.console_at_work import browser, change, configured, people
 from tests.unit.identity_provider import CLIENT, FakeProvider, claims
 
-ROLES = {"desk": "analyst", "approvers": "approver"}
+ROLES: dict[str, Literal["viewer", "analyst", "approver", "admin"]] = {"desk": "analyst", "approvers": "approver"}
 
 
 @asynccontextmanager

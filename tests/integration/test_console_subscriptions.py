@@ -1,5 +1,7 @@
 """Subscriptions over the running console: each account its own, secrets shown once, no way inside, all audited."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -16,7 +18,7 @@ def desk(ours, tmp_path):
     return msgspec.structs.replace(configured(ours), data=str(tmp_path), notify=notify)
 
 
-def wanted(name: str, target: str = "http://127.0.0.1:9/hook?token=x", **more) -> dict:
+def wanted(name: str, target: str = "http://127.0.0.1:9/hook?token=x", **more) -> dict[str, Any]:
     return {"name": name, "kind": "webhook", "target": target, **more}
 
 

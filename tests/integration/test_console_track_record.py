@@ -5,10 +5,10 @@ import csv
 import io
 import itertools
 import uuid
+from typing import Any
 
 import psycopg2
 import pytest
-from aiohttp.test_utils import TestClient
 
 from console.api import track_record
 from console.identity import Account
@@ -16,7 +16,7 @@ from tapewatch import kafka, messages, topics
 from tapewatch.messages import Prediction, stable_id, to_rfc3339
 from tapewatch.settings import Settings
 from tests.integration.postgres_kept import DAY, START, dsn, keep
-from tests.integration.test_console_trading import console, got
+from tests.integration.trading_console import Client, console, got
 
 FIRST = START // DAY * DAY
 CLOSES = [100.0, 102.0, 101.0, 101.0, 105.0, 104.0, 107.0, 106.0]
@@ -43,13 +43,18 @@ def predictions(mine: str, other: str) -> list[Prediction]:
     return [*found, forecast("lstm", other, 1, value=90.0)]
 
 
+def number_of(cursor: Any, name: str) -> int:
+    cursor.execute("SELECT id FROM instruments WHERE name = %s", (name,))
+    (number,) = cursor.fetchone()
+    return number
+
+
 def bars(settings: Settings, mine: str, other: str, third: str) -> None:
     """Daily bars of both, a minute's of the first between them, and one day twice."""
     with psycopg2.connect(dsn(settings)) as session, session.cursor() as cursor:
         cursor.execute("CREATE TABLE bars_rest PARTITION OF bars DEFAULT")
         for name in (mine, other):
-            cursor.execute("SELECT id FROM instruments WHERE name = %s", (name,))
-            (number,) = cursor.fetchone()
+            number = number_of(cursor, name)
             rows = [(FIRST + (day + 1) * DAY, 86_400, close) for day, close in enumerate(CLOSES)]
             rows += [(FIRST + 2 * DAY, 86_400, CLOSES[1]), (FIRST + DAY + DAY // 2, 60, 55.0)]
             for at, interval, close in rows:
@@ -58,8 +63,7 @@ def bars(settings: Settings, mine: str, other: str, third: str) -> None:
                     (number, at, at - interval * 10**9, interval, close),
                 )
         # Another instrument's days come as factors: the first was known, the second is written anew later.
-        cursor.execute("SELECT id FROM instruments WHERE name = %s", (third,))
-        (number,) = cursor.fetchone()
+        number = number_of(cursor, third)
         told = [("2024-01-02", 0, -1, 50.0), ("2024-01-02", 1, 5, 25.0), ("2024-01-03", 0, 6, 51.0)]
         told += [("2024-01-03", 1, 30, 26.0), ("2024-01-04", 0, 30, 52.0), ("2024-01", 0, 2, 9.0)]
         for period, revision, hours, value in told:
@@ -85,7 +89,7 @@ async def look(settings: Settings, mine: str, other: str, monkeypatch: pytest.Mo
         assert lines[0]["forecasts"][1]["direction"] == "up"
 
 
-async def look_at_outcomes(client: TestClient, mine: str) -> None:
+async def look_at_outcomes(client: Client, mine: str) -> None:
     found = (await got(client, "/track-record", model="lstm"))["predictions"]
     assert {each["instrument"] for each in found} == {mine}
     assert [each["outcome"] for each in found] == [None, *reversed(CLOSES[1:])]
@@ -100,7 +104,7 @@ async def look_at_outcomes(client: TestClient, mine: str) -> None:
     ]
 
 
-async def look_at_models(client: TestClient) -> None:
+async def look_at_models(client: Client) -> None:
     found = {each["name"]: each for each in await got(client, "/track-record/models")}
     lstm = found["lstm"]
     assert (lstm["made"], lstm["known"], lstm["days"], lstm["judged"]) == (8, 7, 7, 6)
@@ -118,7 +122,7 @@ async def look_at_models(client: TestClient) -> None:
     assert [each["made"] for each in await got(client, "/track-record/models", model="boosted")] == [7]
 
 
-async def look_at_shares(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def look_at_shares(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where not all can be judged, each of the three models has as many."""
     monkeypatch.setattr(track_record, "MOST_JUDGED", 9)
     made = {each["name"]: each["made"] for each in await got(client, "/track-record/models")}
@@ -127,7 +131,7 @@ async def look_at_shares(client: TestClient, monkeypatch: pytest.MonkeyPatch) ->
     assert await got(client, "/track-record/models", model="nobody") == []
 
 
-async def look_at_pages(client: TestClient) -> None:
+async def look_at_pages(client: Client) -> None:
     seen, cursor = [], ""
     while True:
         page = await got(client, "/track-record", limit=7, cursor=cursor)

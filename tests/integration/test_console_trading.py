@@ -3,43 +3,18 @@
 import asyncio
 import uuid
 from collections.abc import Iterator
-from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
-from console.api import health, models, rankings, signals, track_record, trading
-from console.app import make_app
-from console.database import Database
 from console.identity import Account
-from console.services import Services
 from tapewatch import audit, kafka, messages, topics
 from tapewatch.messages import PaperCommand, PaperCommit, to_rfc3339
+from tests.eventually import eventually_async
+from tests.integration.forecast_messages import prediction, ranking
 from tests.integration.in_force import empty
 from tests.integration.postgres_kept import START, Sender, keep, query
-from tests.integration.test_postgres_forecasts import prediction, ranking
-
-ROUTES = [
-    *health.ROUTES, *models.ROUTES, *rankings.ROUTES, *signals.ROUTES, *track_record.ROUTES, *trading.ROUTES,
-]  # fmt: skip
-
-
-@asynccontextmanager
-async def console(settings, account: Account):
-    async def identify(request):
-        return account
-
-    services = Services(settings, Database(settings.postgres.url))
-    app = make_app(services, identify, ROUTES, {**models.PARTS, **health.PARTS})
-    async with TestClient(TestServer(app)) as client:
-        yield client
-    services.database.close()
-
-
-async def got(client: TestClient, path: str, **parameters):
-    answer = await client.get(f"/api/v1{path}", params=parameters)
-    assert answer.status == 200, await answer.text()
-    return await answer.json()
+from tests.integration.trading_console import console, got
 
 
 @pytest.fixture
@@ -57,7 +32,8 @@ def traded(ours, feed) -> Iterator[tuple[str, str]]:
         )
         for name in (mine, other)
     ]  # fmt: skip
-    for number, (side, price) in enumerate((("buy", 10.0), ("sell", 11.0))):
+    deals: tuple[tuple[messages.Side, float], ...] = (("buy", 10.0), ("sell", 11.0))
+    for number, (side, price) in enumerate(deals):
         order = messages.stable_id(own, side)
         sent.append(messages.Fill(
             id=messages.stable_id(order, 0), order=order, mode="paper", instrument=mine, side=side, price=price,
@@ -82,8 +58,11 @@ def traded(ours, feed) -> Iterator[tuple[str, str]]:
 
 async def look(settings, mine: str, other: str) -> None:
     async with console(settings, Account("ann", "analyst", (mine,))) as client:
-        while not (await got(client, "/paper"))["partitions"]:
-            await asyncio.sleep(0.1)
+
+        async def partitions() -> Any:
+            return (await got(client, "/paper"))["partitions"]
+
+        await eventually_async(partitions, what="the paper desk is read", pause=0.1)
         (line,) = await got(client, "/signals/table")
         assert (line["instrument"], line["action"], line["yesterday"], line["switched"]) == (mine, "buy", 10.0, False)
         assert (line["forecast"]["direction"], line["forecast"]["probability"]) == ("up", 0.7)

@@ -7,10 +7,12 @@ import threading
 import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from streams.driver import table
 from tapewatch import audit, dead_letters, frames, kafka, messages, topics
+from tapewatch.checks import Reason
 from tapewatch.clock import NANOS, WALL
 from tapewatch.dlq import replaying
 from tapewatch.dlq.replaying import Order
@@ -20,6 +22,7 @@ from tapewatch.instruments import Instrument
 from tapewatch.messages import Coverage, to_rfc3339
 from tapewatch.registry import register
 from tapewatch.settings import Settings
+from tests.eventually import eventually, runs
 from tests.integration.dead_letters_at_hand import bury, call, printed, replayed, strangers, told
 from tests.integration.elasticsearch_kept import Asked, alert, own, run_sink, send
 from tests.integration.engine_feed import Feed
@@ -76,9 +79,7 @@ def test_rows_of_an_instrument_registered_later_count_in_the_open_second_and_are
         code, done = call(ours, capsys, "replay", "--topic", letters, "--why", "registered since", "--yes")
         assert (code, done["replayed"], done["refused"]) == (0, 3, [])
         # The transaction's marker comes after the answer: not behind the heartbeats, whose offset the engine commits.
-        deadline = WALL.now() + 60 * NANOS
-        while len(replayed(ours, feed.topic)) < 3:
-            assert WALL.now() < deadline
+        eventually(lambda: len(replayed(ours, feed.topic)) >= 3, what="three rows are replayed", pause=0.0)
         feed.send(heartbeats(6, since=4))
         feed.wait()
         # Everything behind it is taken as before.
@@ -146,15 +147,27 @@ def test_replay_keeps_each_instruments_order_and_a_second_one_sends_nothing(sett
     assert shown["letters"][0]["replayed"]["audit"] == entry.hash
 
 
+def test_rows_of_one_letter_are_replayed_together_in_their_order(settings, market, names, capsys):
+    events = [quote(names[number % len(names)], number / 1000, 99, 101, last=1.0 + number) for number in range(2_000)]
+    reasons = np.full(2_000, int(Reason.UNREGISTERED_INSTRUMENT), dtype=np.uint8)
+    letters = list(dead_letters.of_refused((market, 0, 3), m.rows_of(events, names), reasons, 200_000))
+    bury(settings, *letters[::-1])
+    assert 1 < len(letters) < 10
+    _, done = call(settings, capsys, "replay", "--topic", market, "--why", "registered since", "--yes")
+    _, again = call(settings, capsys, "replay", "--topic", market, "--why", "registered since", "--yes")
+    assert (done["replayed"], again["replayed"], again["before"]) == (len(letters), 0, len(letters))
+    sent = [frames.to_rows(message.value()).columns["last_price"] for message in replayed(settings, market)]
+    assert np.concatenate(sent).tolist() == [1.0 + number for number in range(2_000)]
+
+
 def test_what_cannot_become_good_is_refused_with_its_reason(settings, market, names, capsys):
     crossed = m.rows_of([quote(names[0], 1, 102, 101)], names)
+    nobody = m.rows_of([quote("NOBODY.XDLQ", 1, 9, 10)], ["NOBODY.XDLQ"])
     origin = (market, 0, 3)
     bury(
         settings,
-        dead_letters.of_row(origin, "crossed_quote", crossed, 0),
-        dead_letters.of_row(
-            origin, "unregistered_instrument", m.rows_of([quote("NOBODY.XDLQ", 1, 9, 10)], ["NOBODY.XDLQ"]), 0
-        ),
+        dead_letters.of_rows(origin, "crossed_quote", crossed.type, [0], frames.encode(crossed)),
+        dead_letters.of_rows(origin, "unregistered_instrument", nobody.type, [0], frames.encode(nobody)),
         dead_letters.of_record(origin, "oversized", "too large", bytes(100_000), "engine"),
         dead_letters.of_record(origin, "unreadable", "no frame", b"no frame", "engine"),
         dead_letters.of_record((market, -1, -1), "bad_price", "x.csv line 3", b"1,2,x", "producer"),
@@ -180,10 +193,11 @@ def test_killed_replay_is_finished_by_the_next_one_and_nothing_is_sent_twice(set
     path = {"PYTHONPATH": str(Path.cwd())}
     going = subprocess.Popen(words, env={**environment(settings), **path}, stdout=subprocess.DEVNULL)
     reader = kafka.consumer(settings, isolation_level="read_uncommitted")
-    deadline = WALL.now() + 120 * NANOS
-    while sum(kafka.watermarks(reader, market, partition)[1] for partition in range(3)) < 300:
-        assert going.poll() is None
-        assert WALL.now() < deadline
+
+    def is_at_work() -> bool:
+        return runs(going) and sum(kafka.watermarks(reader, market, partition)[1] for partition in range(3)) >= 300
+
+    eventually(is_at_work, what="some letters are sent", seconds=120, pause=0.0)
     going.send_signal(signal.SIGKILL)
     going.wait()
     reader.close()

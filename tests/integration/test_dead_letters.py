@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from streams.driver import table
-from tapewatch import dead_letters, frames, topics
+from tapewatch import batches, frames, topics
 from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
 from tapewatch.settings import Settings
@@ -73,7 +73,7 @@ def test_dead_letters_hold_what_was_refused(settings: Settings) -> None:
         send_everything_bad(feed)
     by_reason = {reason: (headers, value) for _, reason, headers, value in letters(feed)}
     headers, value = by_reason["oversized"]
-    assert len(value) == dead_letters.KEPT_BYTES
+    assert len(value) == batches.KEPT_BYTES
     assert headers["bytes"] == str(TEN_MB).encode()
     assert headers["sha256"].decode() == hashlib.sha256(bytes(TEN_MB)).hexdigest()
     crossed = by_reason["crossed_quote"]

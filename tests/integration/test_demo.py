@@ -5,9 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ import pytest
 from infra.demo import labels
 from tapewatch.messages import Alert, Provenance, to_rfc3339
 from tapewatch.stack import started_at
+from tests.eventually import eventually
 
 SECOND = 1_000_000_000
 
@@ -34,11 +35,7 @@ def working_with(data: Path) -> list[int]:
 
 
 def assert_nothing_runs(data: Path) -> None:
-    for _ in range(200):
-        if not (left := working_with(data)):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"still running: {left}")
+    eventually(lambda: not working_with(data), what="nothing runs", seconds=10, told=lambda: working_with(data))
 
 
 def demo(data: Path, *words: str) -> "subprocess.Popen[str]":
@@ -46,7 +43,7 @@ def demo(data: Path, *words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finished(data: Path, *words: str) -> dict:
+def finished(data: Path, *words: str) -> dict[str, Any]:
     """The one document of a demo that ends by itself."""
     with demo(data, *words) as process:
         printed, said = process.communicate(timeout=280)
@@ -117,6 +114,7 @@ def test_recording_shown_twice_adds_nothing_the_second_time(data, tmp_path):
 
 def test_terminated_demo_stops_everything_and_still_tells_what_came_out(data):
     with demo(data, "--instruments", "20") as process:
+        assert process.stderr is not None
         for line in process.stderr:
             if "rows/s" in line:
                 break
@@ -129,6 +127,7 @@ def test_terminated_demo_stops_everything_and_still_tells_what_came_out(data):
 
 def test_killed_demo_leaves_nothing_running(data):
     with demo(data, "--instruments", "20") as process:
+        assert process.stderr is not None
         for line in process.stderr:
             if "rows/s" in line:
                 break

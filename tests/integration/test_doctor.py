@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
+import psycopg2
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic
@@ -18,10 +20,12 @@ from streams.doctor import topics as topics_checked
 from tapewatch import doctor, kafka, topics
 from tapewatch.doctor import FAIL, OK, WARN, Asked, Check
 from tapewatch.instruments import Instrument
+from tapewatch.messages import Commit, encode
 from tapewatch.registry import register
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tests.integration.elasticsearch_kept import own
-from tests.integration.postgres_kept import superuser
+from tests.integration.made_anew import id_of, make_anew
+from tests.integration.postgres_kept import dsn, superuser
 
 NOWHERE = KafkaSettings(bootstrap="127.0.0.1:1")
 
@@ -106,6 +110,50 @@ def test_group_that_nobody_works_for_is_said_to_be_behind(settings: Settings, ma
     check = found(chosen, "groups")[f"group {group}"]
     assert check.state == WARN
     assert "0 members, 1 partitions, 2 records behind: nobody works" in check.found
+
+
+def test_group_whose_offset_its_commit_records_belie_fails_with_the_remedy(settings: Settings, market: str) -> None:
+    group = f"g{uuid.uuid4().hex[:8]}"
+    engine = msgspec.structs.replace(settings.engine, group=group, feeds=(topics.feed_of(market),))
+    chosen = msgspec.structs.replace(settings, engine=engine)
+    said = Commit(
+        topic=market, partition=0, first_offset=0, next_offset=2, frames=2, rows={}, group=group,
+        topic_id=id_of(settings, market),
+    )  # fmt: skip
+    kafka.write_each(settings, {market: [0, 0, 0]}, b"x", ())
+    kafka.write_each(settings, {topics.COMMITS: [0]}, encode(said), ())
+    check = failing(chosen, "groups")[f"group {group} offsets"]
+    assert check.found.startswith(f"the group {group} has no offset for {market}[0], its own commit records end at 2")
+    assert "`tapewatch run engine --restore-offsets`" in check.hint
+    reader = kafka.consumer(settings, group)
+    reader.commit(offsets=[TopicPartition(market, 0, 2)], asynchronous=False)
+    reader.close()
+    assert f"group {group} offsets" not in found(chosen, "groups")
+    before, after = make_anew(settings, topics.feed_of(market), 2)
+    check = failing(chosen, "groups")[f"group {group} offsets"]
+    assert check.found == f"{market} was made anew: its id is {after}, and the group {group} keeps offsets of {before}"
+
+
+def test_stores_that_keep_offsets_of_another_topic_fail(ours: Settings, market: str) -> None:
+    present = id_of(ours, market)
+    for table in ("sink_offsets", "notify_offsets"):
+        assert f"postgres {table}" not in failing(ours, "postgres")
+        clock = ", clock_s" if table == "sink_offsets" else ""
+        with closing(psycopg2.connect(dsn(ours))) as session, session, session.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {table} (topic, partition, next_offset, topic_id{clock}) "
+                f"VALUES (%s, 0, 7, 'another'{', -1' if clock else ''})",
+                (market,),
+            )
+        check = failing(ours, "postgres")[f"postgres {table}"]
+        assert check.found == f"{market} was made anew: its id is {present}, and {table} keeps offsets of another"
+        assert "Topics that are made anew" in check.hint
+    group = f"{ours.elasticsearch.group}-data"
+    reader = kafka.consumer(ours, group)
+    reader.commit(offsets=[TopicPartition(market, 0, 0, metadata="another")], asynchronous=False)
+    reader.close()
+    check = failing(ours, "groups")[f"group {group} topics"]
+    assert check.found == f"{market} was made anew: its id is {present}, and {group} keeps offsets of another"
 
 
 def test_database_is_held_against_this_builds_revision(settings: Settings, ours: Settings) -> None:

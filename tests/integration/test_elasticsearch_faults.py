@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 
 import msgspec
 import pytest
@@ -14,13 +13,15 @@ from sinks.elasticsearch import ElasticsearchSink
 from sinks.elasticsearch.bulk import Bulk
 from sinks.elasticsearch.client import connect
 from sinks.elasticsearch.intake import alert_item
-from tapewatch.messages import encode
+from sinks.elasticsearch.summary import Progress
+from tapewatch.messages import Alert, encode
+from tests.eventually import eventually, runs
 from tests.integration.at_work import at_work
 from tests.integration.elasticsearch_kept import Asked, alert, own, run_sink, send
 from tests.integration.postgres_kept import environment, importable
 
 
-def story(mark: str, alerts: int, revisions: int) -> list:
+def story(mark: str, alerts: int, revisions: int) -> list[Alert]:
     """Alerts of which each has as many revisions, in an order that mixes them."""
     return [alert(number, revision, mark) for revision in range(revisions) for number in range(alerts)]
 
@@ -50,7 +51,7 @@ def test_killed_server_is_waited_for_with_what_was_read_bounded(settings, elasti
     mine = own(settings, elasticsearch_node.url, bulk_bytes=8_000)
     before, later = story("DOWN", 20, 2), story("LATER", 30, 2)
     send(mine, before)
-    sink, told = ElasticsearchSink(mine), []
+    sink, told = ElasticsearchSink(mine), list[Progress]()
 
     def run(stop: threading.Event) -> None:
         sink.run(stop, on_progress=told.append)
@@ -60,15 +61,11 @@ def test_killed_server_is_waited_for_with_what_was_read_bounded(settings, elasti
         asked.await_documents("alerts", 20)
         elasticsearch_node.kill()
         send(mine, later)
-        deadline = time.monotonic() + 120
-        while not any(progress.trouble for progress in told):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        eventually(lambda: any(each.trouble for each in told), what="a trouble is told", seconds=120, pause=0.1)
         assert not has_failed()
         elasticsearch_node.start()
-        while asked.revisions(later) != {each.id: 1 for each in later}:
-            assert time.monotonic() < deadline + 180
-            time.sleep(0.1)
+        wanted = {each.id: 1 for each in later}
+        eventually(lambda: asked.revisions(later) == wanted, what="the later alerts", seconds=180, pause=0.1)
     assert asked.revisions(before) == {each.id: 1 for each in before}
 
 
@@ -87,14 +84,12 @@ def test_killed_sink_goes_on_where_it_was_and_each_document_is_there_once(settin
     asked = Asked(mine)
     for least in (1, 40):
         with subprocess.Popen(importable("sink", "elasticsearch"), env=variables, stderr=subprocess.DEVNULL) as sink:
-            deadline = time.monotonic() + 60
-            while (
-                not asked.client.indices.exists(index=f"{chosen.prefix}-alerts")
-                or len(asked.documents("alerts")) < least
-            ):
-                assert time.monotonic() < deadline
-                assert sink.poll() is None
-                time.sleep(0.02)
+
+            def is_at_work(sink: "subprocess.Popen[bytes]" = sink, least: int = least) -> bool:
+                there = bool(asked.client.indices.exists(index=f"{chosen.prefix}-alerts"))
+                return runs(sink) and there and len(asked.documents("alerts")) >= least
+
+            eventually(is_at_work, what=f"{least} alerts are kept", pause=0.02)
             os.kill(sink.pid, signal.SIGKILL)
     last = subprocess.run(
         importable("sink", "elasticsearch", "--until-idle", "0.3", "--json"),

@@ -199,7 +199,7 @@ def test_books_read_again_after_a_broker_failed_are_kept(mine, feed_of_books, mo
     for number in range(30):
         sender.send(rows(RowType.BOOK, 2, 20_000 * number))
     sender.producer.flush()
-    keep, failed = Reader.keep, []
+    keep, failed = Reader.keep, list[int]()
 
     def failing(self: Reader, next_offsets: Mapping[tuple[str, int], int]) -> None:
         """Fails while a later batch is in the making, once."""

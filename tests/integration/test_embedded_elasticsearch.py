@@ -3,20 +3,21 @@
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from infra import embedded
 from infra.embedded import elasticsearch as node
-from infra.embedded import elasticsearch_home, health, java
+from infra.embedded import elasticsearch_home, health, jars, java
 from infra.embedded.checks import checks
+from infra.embedded.lock import ELASTICSEARCH
 from tapewatch.doctor import Asked
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings, Settings
 from tapewatch.stack import Addresses
-from tests.integration.test_embedded_stack import assert_all_end, family, tapewatch
+from tests.eventually import eventually
+from tests.integration.process_family import assert_all_end, family, tapewatch
 
 
 @pytest.fixture
@@ -37,13 +38,13 @@ def test_killed_elasticsearch_comes_back_at_its_address_and_the_stack_lives_on(j
         assert "elasticsearch" in before.pids
 
         os.kill(before.pids["elasticsearch"], signal.SIGKILL)
-        deadline = time.monotonic() + 120
-        while (after := Addresses.running(tmp_path)).pids["elasticsearch"] == before.pids["elasticsearch"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        while not node.is_healthy(after.elasticsearch_url):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+
+        def again() -> Addresses | None:
+            found = Addresses.running(tmp_path)
+            return found if found.pids["elasticsearch"] != before.pids["elasticsearch"] else None
+
+        after = eventually(again, what="another Elasticsearch", seconds=120, pause=0.1)
+        eventually(lambda: node.is_healthy(after.elasticsearch_url), what="its health", seconds=120, pause=0.1)
         assert after.elasticsearch_url == before.elasticsearch_url
         assert after.pids["kafka"] == before.pids["kafka"]
         assert "Elasticsearch ended by itself" in (tmp_path / "logs" / "supervisor.log").read_text()
@@ -86,10 +87,10 @@ def test_java_without_the_modules_is_passed_over_and_refused_by_name(tmp_path, m
 
 def test_home_is_whole_or_not_there(jdk, tmp_path, monkeypatch):
     elasticsearch_home.ensure(str(jdk.path))
-    jars = elasticsearch_home.jars.cache_folder(elasticsearch_home.ELASTICSEARCH)
+    kept = jars.cache_folder(ELASTICSEARCH)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "tapewatch" / "jars").mkdir(parents=True)
-    elasticsearch_home.jars.cache_folder(elasticsearch_home.ELASTICSEARCH).symlink_to(jars)
+    jars.cache_folder(ELASTICSEARCH).symlink_to(kept)
     with pytest.raises(TapewatchError, match="compile"):
         elasticsearch_home.ensure("/bin/false")
     assert not elasticsearch_home.home().exists()

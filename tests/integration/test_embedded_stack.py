@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 
 import psycopg2
@@ -20,7 +18,8 @@ from tapewatch import doctor
 from tapewatch.doctor import Asked
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings, Settings
-from tapewatch.stack import Addresses, started_at
+from tapewatch.stack import Addresses
+from tests.integration.process_family import assert_all_end, family, tapewatch
 
 OWNER = """
 import os, sys, time
@@ -40,50 +39,8 @@ def data(tmp_path_factory):
     embedded.stop(folder)
 
 
-def tapewatch(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "import sys; from tapewatch.cli import main; sys.exit(main())"]
-    return subprocess.run([*command, "--data", str(data), *words], capture_output=True, text=True, timeout=120)
-
-
 def connect(addresses: Addresses):
     return psycopg2.connect(addresses.postgres_url.replace("+psycopg2", ""))
-
-
-def processes() -> dict[int, int]:
-    """Parent of every process."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    return parents
-
-
-def family(pid: int) -> dict[int, int]:
-    """A process and all its descendants, each with its start time."""
-    parents, found = processes(), {pid}
-    while grown := {child for child, parent in parents.items() if parent in found} - found:
-        found |= grown
-    return {member: started for member in found if (started := started_at(member)) is not None}
-
-
-def working_in(data: Path) -> list[int]:
-    """Processes whose working folder lies below the data folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (path / "cwd").resolve().is_relative_to(data) and started_at(int(path.name)) is not None:
-                found.append(int(path.name))
-    return found
-
-
-def assert_all_end(members: dict[int, int], data: Path) -> None:
-    """Wait until none of these processes is left, nor any other that works in the data folder."""
-    for _ in range(300):
-        left = [pid for pid, started in members.items() if started_at(pid) == started]
-        if not left and not working_in(data):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"still running: {left}, {working_in(data)}")
 
 
 def busy_backend(addresses: Addresses):
@@ -140,6 +97,7 @@ def test_killed_owner_leaves_nothing_running(data, how):
     command = "import sys; from tapewatch.cli import main; sys.exit(main())"
     words = {"python": [OWNER, str(data)], "foreground": [command, "--data", str(data), "up", "--foreground"]}[how]
     with subprocess.Popen([sys.executable, "-c", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as owner:
+        assert owner.stdout is not None
         owner.stdout.readline()
         addresses = Addresses.running(data)
         members = family(addresses.pids["supervisor"])

@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -45,9 +46,9 @@ async def console(settings):
         yield client
 
 
-async def take(answer, count: int) -> list[tuple[str, str, dict]]:
+async def take(answer, count: int) -> list[tuple[str, str, dict[str, Any]]]:
     """The next events: id, topic, message."""
-    found = []
+    found: list[tuple[str, str, dict[str, Any]]] = []
     while len(found) < count:
         block = (await asyncio.wait_for(answer.content.readuntil(b"\n\n"), 30)).decode()
         fields = dict(line.partition(": ")[::2] for line in block.splitlines())

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,11 +19,12 @@ from confluent_kafka import TopicPartition
 from streams.engine.build import build_hash
 from streams.evidence.follower import Follower
 from tapewatch import cli, kafka, messages, topics
-from tapewatch.clock import WALL
 from tapewatch.evidence import Archive
 from tapewatch.messages import Alert
-from tapewatch.settings import EvidenceSettings, Settings
+from tapewatch.reach_settings import EvidenceSettings
+from tapewatch.settings import Settings
 from tapewatch.stack import Addresses
+from tests.eventually import eventually
 from tests.integration.engine_feed import Feed
 from tests.unit import engine_market as m
 from tests.unit.evidence_scene import pumped_events
@@ -68,15 +70,16 @@ def killed_archiver(feed: Feed) -> int:
     }
     words = ["--data", feed.settings.data, "run", "evidence", "--instance", feed.name, "--quiet"]
     process = subprocess.Popen([sys.executable, "-m", "tapewatch", *words], env=environment)
-    bundles, deadline = Path(feed.settings.data) / "evidence/bundles", WALL.now() + 90 * 10**9
-    while not list(bundles.glob("*.json")) and WALL.now() < deadline:
-        WALL.sleep(0.01)
+    bundles = Path(feed.settings.data) / "evidence/bundles"
+    eventually(lambda: list(bundles.glob("*.json")), what="a bundle", seconds=90, pause=0.01)
     process.send_signal(signal.SIGKILL)
     process.wait(120)
     return len(list(bundles.glob("*.json")))
 
 
-def verified(feed: Feed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], alert: str) -> dict:
+def verified(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], alert: str
+) -> dict[str, Any]:
     monkeypatch.setenv("TAPEWATCH_KAFKA_BOOTSTRAP", feed.settings.kafka.bootstrap)
     monkeypatch.setenv("TAPEWATCH_ENGINE_GROUP", feed.settings.engine.group)
     monkeypatch.setattr(logging.getLogger("tapewatch"), "handlers", [])

@@ -18,7 +18,7 @@ from producers.venues.bridge.map import load_map
 from producers.venues.bridge.process import Bridge, BridgeSummary
 from tapewatch import cli, kafka, topics
 from tapewatch.admission import Admission
-from tapewatch.clock import NANOS, WALL
+from tapewatch.clock import NANOS, WALL, ManualClock
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import to_rows
 from tapewatch.instruments import Instrument
@@ -27,6 +27,8 @@ from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import RowType
 from tapewatch.settings import Settings
 from tapewatch.topics import TopicSpec
+from tests.eventually import eventually
+from tests.integration.at_work import at_work
 
 MAP = """
 feed = "{feed}"
@@ -129,9 +131,11 @@ def test_kill_9_neither_loses_nor_repeats_a_row_or_a_dead_letter(settings: Setti
     before = 0
     for _ in range(2):
         process = subprocess.Popen([sys.executable, "-c", SMALL, str(place.map), place.topic], env=environment)
-        deadline = WALL.now() + 60 * NANOS
-        while _sent(place) < before + 60 and WALL.now() < deadline:
-            WALL.sleep(0.005)
+
+        def is_at_work(goal: int = before + 60) -> bool:
+            return _sent(place) >= goal
+
+        eventually(is_at_work, what="60 more messages are sent", pause=0.005)
         process.kill()
         process.wait()
         before = _sent(place)
@@ -239,9 +243,8 @@ def test_idle_bridge_sends_a_heartbeat_a_second_to_every_partition(settings: Set
     bridge = Bridge(settings, load_map(place.map), place.topic)
     worker = threading.Thread(target=bridge.run, args=(stop,))
     worker.start()
-    deadline = WALL.now() + 60 * NANOS
-    while len(place.log(f"market.{place.feed}")) < 3 * settings.topics.market_partitions and WALL.now() < deadline:
-        WALL.sleep(0.2)
+    wanted = 3 * settings.topics.market_partitions
+    eventually(lambda: len(place.log(f"market.{place.feed}")) >= wanted, what="three heartbeats each", pause=0.2)
     stop.set()
     worker.join(120)
     beats = [(m.partition(), int(to_rows(m.value()).ts_recv[0]) // NANOS) for m in place.log(f"market.{place.feed}")]
@@ -284,9 +287,7 @@ def test_second_bridge_of_a_feed_ends_the_first(settings: Settings, tmp_path: Pa
 
     worker = threading.Thread(target=work)
     worker.start()
-    deadline = WALL.now() + 60 * NANOS
-    while not first.summary.rows and WALL.now() < deadline:
-        WALL.sleep(0.05)
+    eventually(lambda: first.summary.rows, what="the first bridge has sent a row")
     place.put([(0, message(2))])
     place.run()
     worker.join(120)
@@ -334,3 +335,23 @@ def test_input_that_lost_messages_gives_a_gap_row(settings: Settings, tmp_path: 
     details = [text for rows in statuses if rows.type == RowType.STATUS for text in rows.columns["detail"].tolist()]
     assert any(f"{place.topic}[0] offsets 5 to 7" in text for text in details)
     assert read_tail(settings, place.feed).newest_ns > 0
+
+
+def test_silent_input_is_committed_again_every_hour(settings: Settings, tmp_path: Path) -> None:
+    class Fast(ManualClock):
+        """Time of day as it is; an hour passes in a second."""
+
+        def now(self) -> int:
+            return WALL.now()
+
+        def elapsed(self) -> int:
+            return 3600 * WALL.elapsed()
+
+    place = Place(settings, tmp_path, more='receipt = "event"')
+    place.put([(0, message(1))])
+    bridge = Bridge(settings, load_map(place.map), place.topic, clock=Fast())
+    with at_work(bridge.run):
+        eventually(lambda: bridge.summary.messages == 1, what="the message is taken")
+        taken = bridge.summary.transactions
+        eventually(lambda: bridge.summary.transactions >= taken + 3, what="the offsets are committed again")
+    assert place.ids() == ["1"]

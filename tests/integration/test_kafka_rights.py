@@ -6,12 +6,10 @@ import subprocess
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
-
-pytest.importorskip("aiohttp")
-pytest.importorskip("feedparser")
 
 from benchmarks.venues.faults import Faults
 from producers.base.positions import committed_position
@@ -20,8 +18,8 @@ from tapewatch.access.check import RightsError, check
 from tapewatch.access.services import SERVICES, service_of
 from tapewatch.settings import Settings
 from tests.integration import secure_work
+from tests.integration.order_venue import VenueThread
 from tests.integration.secure_stack import Secure, environment, ran, running, words
-from tests.integration.test_order_gateway import VenueThread
 
 # A broker with TLS and rights is another one than the session's.
 pytestmark = pytest.mark.slow
@@ -87,7 +85,7 @@ def begun(
     return process
 
 
-def told(folder: Path) -> dict:
+def told(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "output").read_text().splitlines()[-1])
 
 

@@ -59,6 +59,9 @@ class Everybody:
     def kind(self, instrument: str, appended_ns: int) -> str:
         return "share"
 
+    def partitions(self, topic: str) -> int:
+        return 0
+
 
 def told() -> list[tuple[str, messages.Message]]:
     """One message of each kind that dashboards show."""

@@ -38,6 +38,7 @@ from producers.venues.upbit.source import upbit
 from producers.venues.yahoo.source import connect as yahoo
 from tapewatch.rows import Rows, RowType
 from tapewatch.settings import Settings
+from tests.eventually import eventually_async
 from tests.integration.live_run import QUICK
 from tests.integration.taiwan_run import PACE, RULES
 
@@ -173,9 +174,7 @@ async def session(case: Case, path: Path) -> KeptOutlet:
                 and plan.elapsed > 2.0
             )
 
-        async with asyncio.timeout(60):
-            while not running.done() and not enough():
-                await asyncio.sleep(0.05)
+        await eventually_async(lambda: running.done() or enough(), what="enough came", pause=0.05)
         stop.set()
         await running
     await asyncio.to_thread(tape.close)

@@ -1,80 +1,24 @@
 """The minute stage on the real broker: each forecast once, whatever dies in between."""
 
 import contextlib
-import threading
-import uuid
 
 import msgspec
-import numpy as np
 import pytest
-from confluent_kafka import Message, Producer
+from confluent_kafka import Producer, TopicPartition
 
 from streams.engine.signal_proof import verify_signal
-from streams.forecast.minute import POLICY, MinuteTask
-from streams.forecast.minute_process import MinuteForecasts, MinuteTotals
-from tapewatch import kafka, messages, topics
+from streams.forecast.minute import POLICY
+from streams.forecast.minute_process import MinuteForecasts
+from tapewatch import topics
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Prediction, stable_id
+from tapewatch.messages import stable_id
 from tapewatch.settings import Settings
-from tests.unit.minute_bars import MINUTE_NS, START, frame, untrained, walk
-
-MODEL = untrained()
-MINUTES = 90
+from tests.integration import group_places
+from tests.integration.minute_market import MINUTES, MODEL, Market
 
 
 class KilledError(Exception):
     """The process died here."""
-
-
-class Market:
-    """A feed whose engine has written minutes of one coin into one partition of `bars`."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.feed = f"m{uuid.uuid4().hex[:10]}"
-        self.coin = f"{self.feed.upper()}.X"
-        self.bars = walk(MINUTES)
-        kafka.create_topics(settings, topics.shared_topics(settings.topics))
-        self._producer = kafka.producer(settings)
-        forecast = msgspec.structs.replace(settings.forecast, group=f"forecast-{self.feed}", instance="one")
-        self.settings = msgspec.structs.replace(settings, forecast=forecast)
-
-    @property
-    def headers(self) -> list[tuple[str, bytes]]:
-        return [("type", b"bars"), ("feed", self.feed.encode()), ("partition", b"0")]
-
-    def record(self, minute: int) -> bytes:
-        return frame([self.coin], np.array([START + (minute + 1) * MINUTE_NS]), self.bars[minute : minute + 1])
-
-    def write(self, start: int, stop: int) -> None:
-        for minute in range(start, stop):
-            self._producer.produce(topics.BARS, self.record(minute), partition=0, headers=self.headers)
-        assert self._producer.flush(30) == 0
-
-    def run(self, stage: MinuteForecasts | None = None) -> MinuteTotals:
-        """A stage that works until nothing comes any more."""
-        stage = stage or MinuteForecasts(self.settings, MODEL, (self.feed,))
-        stage.run(threading.Event(), until_idle_s=1.5)
-        return stage.totals
-
-    def values(self) -> list[tuple[str, float | None]]:
-        """Time and value of every committed prediction of the coin, in the log's order."""
-        found: list[tuple[str, float | None]] = []
-
-        def keep(message: Message) -> None:
-            said = messages.decode(Prediction, message.value() or b"")
-            if said.instrument == self.coin:
-                found.append((said.as_of, said.value))
-
-        kafka.read_all(self.settings, topics.PREDICTIONS, keep)
-        return found
-
-    def expected(self, stop: int) -> list[tuple[str, float | None]]:
-        """What a task without a broker makes of the minutes before `stop`."""
-        task = MinuteTask(0, MODEL, 0.0005)
-        for minute in range(stop):
-            task.record(minute, self.record(minute), self.headers)
-        said = [messages.decode(Prediction, each.value) for each in task.take() if each.topic == topics.PREDICTIONS]
-        return [(each.as_of, each.value) for each in said]
 
 
 class Dying(MinuteForecasts):
@@ -103,3 +47,27 @@ def test_forecast_is_written_once_though_the_stage_dies_in_a_transaction_and_bet
     second = market.run()
     assert second.predictions == 20
     assert market.values() == market.expected(MINUTES)
+
+
+@pytest.mark.parametrize("offset", [None, 40])
+def test_group_whose_offsets_were_lost_answers_no_bar_again(settings: Settings, offset: int | None) -> None:
+    market = Market(settings)
+    begin = market.end()
+    market.write(0, 70)
+    market.run()
+    group = market.settings.forecast.group
+    if offset is None:
+        group_places.forget(settings, group)
+    else:
+        group_places.stand_at(settings, group, TopicPartition(topics.BARS, 0, begin + offset))
+    market.write(70, 75)
+    with pytest.raises(TapewatchError, match="predictions and signals would be written again") as refusal:
+        market.run()
+    assert "--restore-offsets" in refusal.value.hint
+    assert market.values() == market.expected(70)
+    told = msgspec.structs.replace(market.settings.forecast, restore_offsets=True)
+    restored = msgspec.structs.replace(market.settings, forecast=told)
+    market.run(MinuteForecasts(restored, MODEL, (market.feed,)))
+    market.write(75, 80)
+    market.run()
+    assert market.values() == market.expected(80)

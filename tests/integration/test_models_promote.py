@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from detectors.kmeans.model import KMeansModel
 from streams.engine import control
@@ -118,7 +119,7 @@ def scored(records: list[tuple[bytes, list[tuple[str, bytes]]]], topic: str) -> 
 
 def live_scores(settings: Settings, topic: str) -> dict[int, list[Scored]]:
     records: list[tuple[bytes, list[tuple[str, bytes]]]] = []
-    kafka.read_all(settings, topics.SCORES, lambda m: records.append((m.value() or b"", m.headers() or [])))  # type: ignore[func-returns-value,arg-type]
+    kafka.read_all(settings, topics.SCORES, lambda m: records.append((m.value() or b"", m.headers() or [])))
     return scored(records, topic)
 
 
@@ -194,6 +195,44 @@ def test_engine_switches_exactly_at_the_control_row_and_a_replay_does_too(clean:
         ("models.promote", "ann"), ("models.promote", "ben"), ("models.rollback", "ann"),
     ]  # fmt: skip
     assert audit.verify(audit.folder(clean.data_path)).intact
+
+
+def test_engine_whose_question_for_a_model_is_not_answered_begins_again_and_refuses_nothing(
+    clean: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, answered, refused = f"unasked-{uuid.uuid4().hex[:8]}", kafka.watermarks, list[str]()
+
+    def watermarks(reader: Any, topic: str, partition: int) -> tuple[int, int]:
+        if topic == topics.MODELS and threading.current_thread() is thread and len(refused) < 3:
+            refused.append(topic)
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        return answered(reader, topic, partition)
+
+    register(clean, [Instrument(each) for each in IDS])
+    market = Feed(clean, name)
+    engine_settings = msgspec.structs.replace(clean.engine, group=name, instance=name, feeds=[name])
+    engine, stop = Engine(msgspec.structs.replace(clean, engine=engine_settings)), threading.Event()
+    thread = threading.Thread(target=engine.run, args=(stop,))
+    thread.start()
+    try:
+        market.write(5)
+        await_scores(clean, market.topic, 4 * len(IDS))
+        monkeypatch.setattr(kafka, "watermarks", watermarks)
+        change = control.promote(clean, model(1.5), "while nobody answers", "ann")
+        market.write(5)
+        await_scores(clean, market.topic, 9 * len(IDS))
+    finally:
+        stop.set()
+        thread.join(120)
+    live, switched = live_scores(clean, market.topic), change.rows[market.topic]
+    assert len(refused) == 3
+    assert {row.version == change.value for p, rows in live.items() for row in rows if row.offset > switched[p]} == {
+        True
+    }
+    assert live == replayed_scores(clean, market.topic)
+    letters = list[Any]()
+    kafka.read_all(clean, topics.dead_letters(market.topic), letters.append)
+    assert letters == []
 
 
 def test_new_feed_begins_with_what_is_in_force_and_only_once(clean: Settings) -> None:

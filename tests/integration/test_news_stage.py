@@ -4,9 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections import Counter
+from typing import Any
 
 import msgspec
 
@@ -17,6 +17,7 @@ from tapewatch import dead_letters, kafka, messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.messages import Factor, News, from_rfc3339
 from tapewatch.settings import KafkaSettings, Settings
+from tests.eventually import eventually
 from tests.integration.at_work import at_work
 from tests.integration.dead_letters_at_hand import bury, call
 from tests.integration.postgres_kept import keep, query
@@ -48,9 +49,9 @@ def send(settings: Settings, *values: bytes) -> None:
     assert not producer.flush(30)
 
 
-def written(settings: Settings, kind: type, own: str) -> list:
+def written(settings: Settings, kind: type[News | Factor], own: str) -> list[Any]:
     """Every message of a kind that speaks of our instrument, in the order of the log."""
-    found: list = []
+    found: list[Any] = []
 
     def told(record) -> None:
         try:
@@ -68,10 +69,7 @@ def scored(settings: Settings, own: str) -> list[News]:
 
 
 def wait_for(settings: Settings, own: str, count: int) -> None:
-    deadline = time.monotonic() + 60
-    while len(scored(settings, own)) < count:
-        assert time.monotonic() < deadline, "the stage does not go on"
-        time.sleep(0.05)
+    eventually(lambda: len(scored(settings, own)) >= count, what=f"{count} stories are scored")
 
 
 def told_of(said: list[Factor]) -> list[tuple[int, float]]:
@@ -113,11 +111,8 @@ def test_stage_waits_for_a_broker_that_is_away_says_so_and_then_begins(settings,
         free = proxy.port
     away = msgspec.structs.replace(ready, kafka=KafkaSettings(bootstrap=f"127.0.0.1:{free}"))
     with at_work(NewsStage(away, TwoWords()).run) as failed:
-        deadline = time.monotonic() + 60
-        while "waiting for Kafka" not in caplog.text:
-            assert not failed()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        eventually(lambda: failed() or "waiting for Kafka" in caplog.text, what="the stage says that it waits")
+        assert not failed()
         with Proxy(free, int(port)):
             send(ready, messages.encode(stories(own, 1)[0]))
             wait_for(ready, own, 1)
@@ -168,6 +163,10 @@ def test_a_kill_scores_no_item_twice_loses_none_and_changes_no_bit_of_the_factor
     assert [each.id for each in found] == [each.id for each in items]
     counted = [each for each in found if not each.duplicate_of]
     assert len(counted) == 30
-    stored = [Scored(from_rfc3339(n.published), from_rfc3339(n.received), n.sentiment, n.instruments) for n in counted]
+    stored = [
+        Scored(from_rfc3339(n.published), from_rfc3339(n.received), n.sentiment, n.instruments)
+        for n in counted
+        if n.sentiment is not None
+    ]
     batch = over(stored, ready.news.half_life_h)
     assert told_of(written(ready, Factor, own)) == [(state.at, state.value) for _, state in batch]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,46 +28,13 @@ from tapewatch.messages import to_rfc3339
 from tapewatch.reach_settings import NotifySettings
 from tapewatch.secret_box import secret_box
 from tapewatch.settings import PostgresSettings
-from tapewatch.subscription_store import NewSubscription
 from tapewatch.subscriptions import Filter, Pace
+from tapewatch.topic_ids import TopicRecreatedError
+from tests.eventually import eventually
 from tests.integration.postgres_kept import superuser, template
+from tests.integration.webhook_receiver import Receiver, run_sql, subscribed
 
 START = 1_700_000_000 * NANOS
-
-
-class Receiver:
-    """A receiver of webhooks that answers as it is told; what it got, in order."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], bytes, int]] = []
-        self.answer = lambda number, headers, body: (200, {})
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                status, more = outer.answer(len(outer.got), headers, body)
-                outer.got.append((headers, body, status))
-                self.send_response(status)
-                for name, value in {"content-length": "0", **more}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def accepted(self) -> list[tuple[str, dict]]:
-        """Ids and messages that were answered 2xx, in order."""
-        return [(headers["webhook-id"], json.loads(body)) for headers, body, status in self.got if status < 300]
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
@@ -101,28 +68,15 @@ def waiting(settings, **changes):
     return msgspec.structs.replace(settings, notify=msgspec.structs.replace(settings.notify, **changes))
 
 
-def run_sql(settings, work):
-    engine = sa.create_engine(settings.postgres.url, poolclass=sa.NullPool)
-    with engine.begin() as session:
-        return work(session)
-
-
-def rows(settings, query: str, **values) -> list[tuple]:
+def rows(settings, query: str, **values) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in run_sql(settings, lambda session: session.execute(sa.text(query), values).all())]
 
 
-def subscribed(settings, target: str, **options):
-    """A new webhook subscription: itself and its secret. Only this test's instruments, by their prefix."""
-    new = NewSubscription(name=f"s{uuid.uuid4().hex[:8]}", kind="webhook", target=target, **options)
-    return run_sql(settings, lambda session: store.add(session, secret_box(settings), new, "ann", WALL.now()))
-
-
 def alert(instrument: str, revision: int = 0, **changes) -> messages.Alert:
-    states = {0: "open"}
     sound = messages.Alert(
         id=messages.alert_id("pump_and_dump", instrument, START), scenario="pump_and_dump", instrument=instrument,
         onset=to_rfc3339(START), decided=to_rfc3339(START), updated=to_rfc3339(START + revision),
-        state=states.get(revision, "update"), revision=revision, severity="high", score=50.0, sentence="It rose.",
+        state="update" if revision else "open", revision=revision, severity="high", score=50.0, sentence="It rose.",
         data_tier="trades", provenance=messages.Provenance("market.x", 0, 1, 2, 3, "c", {}, "b"),
     )  # fmt: skip
     return msgspec.structs.replace(sound, **changes)
@@ -155,7 +109,7 @@ def settle(settings, idle: float = 0.5):
     return NotifySink(settings).run(threading.Event(), until_idle=idle)
 
 
-def check_order(accepted: list[tuple[str, dict]]) -> None:
+def check_order(accepted: list[tuple[str, dict[str, Any]]]) -> None:
     """First receipts of each instrument come in the order of revisions."""
     seen: set[str] = set()
     last: dict[str, int] = {}
@@ -194,7 +148,11 @@ def test_sink_killed_in_the_middle_loses_nothing_and_keeps_ids(ours, receiver):
     publish(ours, revisions[:60])
     for number in range(2):
         child = sink_process(ours)
-        wait_until(lambda bar=20 * (number + 1): len(receiver.accepted()) >= bar)
+
+        def is_at_work(bar: int = 20 * (number + 1)) -> bool:
+            return len(receiver.accepted()) >= bar
+
+        eventually(is_at_work, what="20 more are delivered", pause=0.02)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         publish(ours, revisions[60 + 20 * number :][:20])
@@ -220,13 +178,6 @@ def sink_process(settings) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, **{f"TAPEWATCH_{name}": value for name, value in changed.items()}}
     entry = "from tapewatch.cli import main; raise SystemExit(main(['sink', 'notify']))"
     return subprocess.Popen([sys.executable, "-c", entry], env=environment)
-
-
-def wait_until(is_so, seconds: float = 60.0) -> None:
-    deadline = WALL.now() + int(seconds * NANOS)
-    while not is_so():
-        assert WALL.now() < deadline, "it did not come to that"
-        WALL.sleep(0.02)
 
 
 def test_dead_receiver_delays_only_itself_and_leaves_dead_letters_that_can_be_replayed(ours, receiver):
@@ -352,6 +303,28 @@ def test_alerts_from_before_a_subscription_are_not_its_business(ours, receiver):
     assert [message["data"]["instrument"] for _, message in receiver.accepted()] == [late]
 
 
+def test_subscribers_are_not_passed_over_when_the_topic_of_alerts_was_made_anew(ours, receiver):
+    first, second = names(2)
+    subscribed(ours, receiver.url, filter=mine([first, second]))
+    publish(ours, [alert(first)])
+    settle(ours)
+    (kept,) = rows(ours, "SELECT DISTINCT topic_id FROM notify_offsets WHERE topic = 'alerts'")
+    change = "UPDATE notify_offsets SET topic_id = 'another' WHERE topic = 'alerts'"
+    run_sql(ours, lambda session: session.execute(sa.text(change)))
+    publish(ours, [alert(second)])
+    with pytest.raises(TopicRecreatedError) as error:
+        settle(ours)
+    assert (
+        error.value.message == f"alerts was made anew: its id is {kept[0]}, and the database keeps offsets of another"
+    )
+    remedy = "DELETE FROM notify_offsets WHERE topic = 'alerts'"
+    assert f"`{remedy}`" in error.value.hint
+    run_sql(ours, lambda session: session.execute(sa.text(remedy)))
+    settle(ours)
+    # Both, and the first, which is read again, once.
+    assert [message["data"]["instrument"] for _, message in receiver.accepted()] == [first, second]
+
+
 def test_limit_of_an_hour_leaves_the_rest_to_a_summary(ours, receiver):
     instruments = names(5)
     found, _ = subscribed(ours, receiver.url, filter=mine(instruments), pace=Pace(per_hour=2))
@@ -367,7 +340,7 @@ def test_limit_of_an_hour_leaves_the_rest_to_a_summary(ours, receiver):
     assert dict(states) == {"delivered": 3, "folded": 3}
 
 
-def asked(settings, capsys, *words: str) -> dict:
+def asked(settings, capsys, *words: str) -> dict[str, Any]:
     """What `tapewatch subscriptions` answers."""
     args = parser_for("subscriptions").parse_args(["subscriptions", *words, "--json"])
     assert subscriptions.run(args, settings) == 0

@@ -1,66 +1,27 @@
 """The order gateway as a command on a real broker: orders in, revisions and fills out, over a kill -9."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 import uuid
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-import pytest
-
-pytest.importorskip("aiohttp")
 
 from benchmarks.venues.faults import ASKING, PLACING, Faults
-from benchmarks.venues.setup import KEYS, TIMEOUT_S, new_order, served, simulator
+from benchmarks.venues.setup import KEYS, TIMEOUT_S, new_order
 from tapewatch import kafka, topics
 from tapewatch.instruments import Instrument, Tick
-from tapewatch.messages import Fill, Order, decode, encode, stable_id
+from tapewatch.messages import Fill, Order, decode, stable_id
 from tapewatch.registry import register
 from tapewatch.settings import Settings
+from tests.eventually import eventually, runs
+from tests.integration.order_venue import VenueThread, write
 
 DEADLINE_S = 90
-
-
-class VenueThread(threading.Thread):
-    """A simulated Binance that trades now and then."""
-
-    def __init__(self, faults: Faults) -> None:
-        super().__init__(daemon=True)
-        self.sim = simulator("binance", faults, 3)
-        self.address, self._up, self._ended = "", threading.Event(), threading.Event()
-
-    def __enter__(self) -> "VenueThread":
-        self.start()
-        assert self._up.wait(120)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self.join(10)
-
-    def run(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        async with served(self.sim.app()) as self.address:
-            self._up.set()
-            while not self._ended.is_set():
-                await asyncio.sleep(0.01)
-                self.sim.account.trade_at_random()
-
-
-def write(settings: Settings, orders: list[Order]) -> None:
-    producer = kafka.producer(settings, partitioner="murmur2_random")
-    for order in orders:
-        producer.produce(topics.ORDERS, key=order.id.encode(), value=encode(order))
-    assert producer.flush(30) == 0
 
 
 def start(settings: Settings, folder: Path, address: str, name: str, *more: str) -> subprocess.Popen[str]:
@@ -103,11 +64,10 @@ def test_orders_reach_the_venue_once_and_come_back_over_a_kill(settings: Setting
     with VenueThread(Faults(3, PLACING, ASKING, TIMEOUT_S)) as venue:
         write(settings, [*made[:6], off_tick, paper, elsewhere])
         first = start(settings, tmp_path, venue.address, name)
-        until = time.monotonic() + DEADLINE_S
-        while not venue.sim.account.orders:
-            assert first.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        eventually(
+            lambda: runs(first, (tmp_path / "log").read_text) and venue.sim.account.orders,
+            what="the venue has an order", seconds=DEADLINE_S, pause=0.02,
+        )  # fmt: skip
         first.send_signal(signal.SIGKILL)
         first.wait()
         write(settings, made[6:])

@@ -1,43 +1,20 @@
 """The desk's work in PostgreSQL: newest revisions, every revision, and all of it again from the topics alone."""
 
 import uuid
+from typing import Any
 
 import msgspec
 from sqlalchemy.engine import make_url
 
 from infra import migrations
-from tapewatch import kafka, messages, topics
+from tapewatch import messages
 from tapewatch.messages import Label, Proposal, stable_id
+from tests.integration.desk_records import fresh_name, publish, worked
 from tests.integration.postgres_kept import keep, query, superuser
-from tests.unit.case_scene import Scene, alert, at
+from tests.unit.case_scene import alert, at
 
 RESTORED = ("v_alerts", "v_cases", "v_case_alerts", "v_suppressions", "v_labels", "v_proposals")
 HISTORIES = ("alert_history", "case_history", "suppression_history", "proposal_history", "case_answers", "labels")
-
-
-def fresh_name() -> str:
-    return f"D{uuid.uuid4().hex[:8].upper()}.XTST"
-
-
-def publish(settings, *sent: messages.Message) -> None:
-    """Messages in their topics, in the order given."""
-    kafka.create_topics(settings, topics.case_topics(settings.topics))
-    producer = kafka.producer(settings)
-    for each in sent:
-        producer.produce(each.TOPIC, messages.encode(each), None, 0)
-    assert not producer.flush(30)
-
-
-def worked(name: str) -> Scene:
-    """A case that two people closed, with a quiet alert in it, and a rule in force."""
-    scene = Scene()
-    case = scene.alert(instrument=name)
-    scene.alert("unusual_volume", instrument=name)
-    assert scene.tell("assign", case, owner="ann").accepted
-    scene.closed(case, "true_positive")
-    scene.alert(instrument=name, revision=1, state="closed")
-    scene.suppressed(scenario="ramping", instrument=name)
-    return scene
 
 
 def test_a_cases_newest_revision_wins_and_its_history_keeps_all(ours):
@@ -79,10 +56,11 @@ def test_alerts_of_a_case_answers_and_rules_are_kept_beside_it(ours):
 
 def test_the_newest_label_and_revision_of_a_proposal_hold(ours):
     subject = uuid.uuid4().hex
-    labels = [
-        Label(id=stable_id(subject, n), kind="alert", subject=subject, label=label, who="ann", at=at(n))
-        for n, label in ((2, "manipulation"), (1, "unclear"))
-    ]
+    newest, older = (
+        Label(id=stable_id(subject, n), kind="alert", subject=subject, label="unclear", who="ann", at=at(n))
+        for n in (2, 1)
+    )
+    labels = [msgspec.structs.replace(newest, label="manipulation"), older]
     proposed = Proposal(
         id=stable_id(subject), kind="promotion", state="proposed", subject="h", content="h", who="ann", why="better",
         created=at(0),
@@ -113,7 +91,7 @@ def test_cases_that_the_database_cannot_hold_are_dead_letters_and_the_others_are
     assert query(ours, "SELECT id FROM cases WHERE id = %s", case) == [(case,)]
 
 
-def rows(settings) -> dict[str, list]:
+def rows(settings) -> dict[str, list[Any]]:
     """Every row by content: numbers of instruments are the database's own."""
     found = {view: query(settings, f"SELECT t::text FROM {view} t ORDER BY 1") for view in RESTORED}
     return found | {table: query(settings, f"SELECT t::text FROM {table} t ORDER BY 1") for table in HISTORIES}

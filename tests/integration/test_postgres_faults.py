@@ -17,6 +17,7 @@ from sinks.postgres.intake import TOPICS
 from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
+from tests.eventually import eventually
 from tests.integration.postgres_kept import (
     Sender,
     counted,
@@ -87,8 +88,7 @@ def test_sink_waits_for_a_database_that_takes_no_connections(ours, settings, fee
             target=lambda: summaries.append(sink.run(stop, 0.2, lambda now: troubles.append(now.trouble)))
         )
         thread.start()
-        while sum(map(bool, troubles)) < 3:
-            time.sleep(0.05)
+        eventually(lambda: sum(map(bool, troubles)) >= 3, what="three troubles are told", seconds=300)
         cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     thread.join()
     assert (counted(ours, "quotes", feed), distinct(ours, feed)) == (sent, sent)
@@ -100,8 +100,11 @@ def test_sink_killed_in_mid_load_again_and_again_keeps_every_row_once(ours, feed
     command = importable("sink", "postgres", "--until-idle", "0.5", "--json")
     for kill in range(1, 4):
         process = subprocess.Popen(command, env=environment(ours), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and counted(ours, "quotes", feed) < kill * sent // 5:
-            time.sleep(0.01)
+
+        def is_at_work(process: "subprocess.Popen[bytes]" = process, goal: int = kill * sent // 5) -> bool:
+            return process.poll() is not None or counted(ours, "quotes", feed) >= goal
+
+        eventually(is_at_work, what="a fifth more of the rows", seconds=300, pause=0.01)
         process.kill()
         process.wait()
     assert counted(ours, "quotes", feed) < sent
@@ -119,8 +122,9 @@ def test_terminated_sink_commits_what_it_has_and_says_so(ours, feed):
         stderr=subprocess.PIPE,
         text=True,
     )
-    while process.poll() is None and counted(ours, "quotes", feed) < sent:
-        time.sleep(0.05)
+    eventually(
+        lambda: process.poll() is not None or counted(ours, "quotes", feed) >= sent, what="every row", seconds=300
+    )
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
@@ -135,10 +139,7 @@ def test_topic_that_appears_while_the_sink_runs_is_taken_up(ours):
         late = f"t{uuid.uuid4().hex[:10]}"
         kafka.create_topics(ours, topics.market_topics(late, ours.topics, 2))
         sent = Sender(ours, late).quotes(4, 10)
-        for _ in range(200):
-            if counted(ours, "quotes", late) == sent:
-                break
-            time.sleep(0.1)
+        eventually(lambda: counted(ours, "quotes", late) == sent, what="the late topic's rows", pause=0.1)
     finally:
         stop.set()
         sink.join()

@@ -1,6 +1,7 @@
 """The PostgreSQL sink on real servers: alerts, signals, own orders and other messages."""
 
 import uuid
+from typing import Any
 
 import msgspec
 
@@ -17,6 +18,13 @@ def alert(instrument: str, revision: int, **changes) -> messages.Alert:
         provenance=messages.Provenance("market.x", 0, 1, 2, 3, "c", {}, "b"),
     )  # fmt: skip
     return msgspec.structs.replace(sound, **changes)
+
+
+def buried(settings, topic: str, partition: int, start: int) -> list[int]:
+    """The offsets of a topic's records, from `start` on, whose dead letters the database has."""
+    where = "WHERE topic = %s AND partition = %s AND log_offset >= %s ORDER BY 1"
+    found = query(settings, f"SELECT log_offset FROM dead_letters {where}", topic, partition, start)
+    return [offset for (offset,) in found]
 
 
 def test_newest_revision_of_an_alert_wins_and_history_keeps_all(ours):
@@ -44,17 +52,12 @@ def test_messages_that_cannot_be_kept_are_dead_letters_and_the_others_are_kept(o
         messages.encode(alert(instrument, 0, onset="2024-02-31T00:00:00Z")),
         messages.encode(alert(instrument, 0, decided="9999-01-01T00:00:00Z")),
     ]  # fmt: skip
-    before = query(ours, "SELECT count(*) FROM dead_letters WHERE topic = 'alerts'")[0][0]
-    assert before == 0
     _, high = kafka.watermarks(kafka.consumer(ours), topics.ALERTS, 1)
     for value in (*bad, sound):
         producer.produce(topics.ALERTS, value, partition=1)
     producer.flush()
     summary = keep(ours)
-    mine = query(
-        ours, "SELECT count(*) FROM dead_letters WHERE topic = 'alerts' AND partition = 1 AND log_offset >= %s", high
-    )
-    assert mine == [(len(bad),)]
+    assert buried(ours, topics.ALERTS, 1, high) == [*range(high, high + len(bad))]
     assert summary.dead_letters["not_storable"] >= 2
     assert query(ours, "SELECT revision, sentence FROM v_alerts WHERE instrument = %s", instrument) == [(3, "It rose.")]
 
@@ -92,9 +95,27 @@ def test_signals_and_coverage_are_kept(ours, feed):
     assert query(ours, f"SELECT instrument, reason, seconds FROM v_coverage {where}") == [("*", "gap", 5)]
 
 
+def test_a_cause_in_no_market_log_is_a_dead_letter(ours, feed):
+    producer, instrument = kafka.producer(ours), f"C{uuid.uuid4().hex[:8].upper()}.XTST"
+    causes = [messages.Cause(topics.ALERTS, 0, 1), messages.Cause(topics.market(feed), 2**31, 1)]
+    sound = messages.Cause(topics.market(feed), 2**31 - 1, 1)
+    _, high = kafka.watermarks(kafka.consumer(ours), topics.SIGNALS, 0)
+    for number, cause in enumerate([*causes, sound]):
+        signal = messages.Signal(
+            id=messages.stable_id(f"{feed}{number}"), instrument=instrument, ts=to_rfc3339(START), policy="ddqn",
+            model="m", action="buy", q_values={"buy": 1.0}, advantage=0.5, cause=cause,
+        )  # fmt: skip
+        producer.produce(topics.SIGNALS, messages.encode(signal), partition=0)
+    producer.flush()
+    assert keep(ours).dead_letters["malformed_message"] >= len(causes)
+    assert buried(ours, topics.SIGNALS, 0, high) == [high, high + 1]
+    found = query(ours, "SELECT topic, partition FROM v_signals WHERE instrument = %s", instrument)
+    assert found == [(sound.topic, sound.partition)]
+
+
 def own_order(feed: str, revision: int, **changes) -> messages.Order:
     at = to_rfc3339(START + revision)
-    body = {
+    body: dict[str, Any] = {
         "id": messages.stable_id(feed), "revision": revision, "mode": "paper", "instrument": "AAA.XTST", "side": "buy",
         "kind": "limit", "price": 10.5, "qty": 3.0, "state": "open", "created": to_rfc3339(START), "updated": at,
         "cause": messages.Cause(topics.market(feed), 0, 7 + revision),

@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -28,6 +27,7 @@ from infra.migrations import roles
 from sinks.postgres.database import connect
 from tapewatch.access.accounts import new_password
 from tapewatch.settings import PostgresSettings, Settings
+from tests.eventually import eventually, runs
 from tests.integration.secure_stack import ran
 
 HOST = "localhost"
@@ -111,15 +111,17 @@ class Server:
         return [*wrapper, *command]
 
     def _await(self) -> None:
-        deadline = time.monotonic() + 60
-        while True:
+        log = self.folder / "log"
+
+        def answers() -> bool:
+            runs(self._process, log.read_text)
             try:
                 self.run_as_owner("SELECT 1", "postgres")
-                break
             except psycopg2.OperationalError:
-                assert self._process.poll() is None, (self.folder / "log").read_text()
-                assert time.monotonic() < deadline, (self.folder / "log").read_text()
-                time.sleep(0.1)
+                return False
+            return True
+
+        eventually(answers, what="the server answers", pause=0.1, told=log.read_text)
         self.run_as_owner(f"CREATE DATABASE {postgres.DATABASE}", "postgres")
 
     def run_as_owner(self, statement: str, database: str = postgres.DATABASE) -> None:

@@ -48,16 +48,16 @@ def test_every_row_type_lands_in_its_table(ours, feed):
     where = f"WHERE topic = '{topics.market(feed)}' ORDER BY log_offset, "
     assert [found[0] for found in query(ours, f"SELECT detail FROM v_status {where} ts_recv")] == ["é", "", "a?b"]
     assert query(ours, f"SELECT instrument, aggressor_side, condition, trade_id FROM v_trades {where} ts_recv") == [
-        ("AAA.XTST", "buy", "regular", "7"),
-        ("BBB.XTST", "buy", "regular", None),
-        ("AAA.XTST", "buy", "regular", "9"),
+        ("BBB.XTST", "buy", "regular", "7"),
+        ("EEE.XTST", "buy", "regular", None),
+        ("BBB.XTST", "buy", "regular", "9"),
     ]
     (book,) = query(
         ours, f"SELECT bid_price_1, bid_price_3, bid_price_4, ask_price_2 FROM v_books {where} ts_recv LIMIT 1"
     )
     assert book == (99.0, 97.0, None, 101.0)
-    assert query(ours, "SELECT reference ->> 'id', lot FROM instruments WHERE name = 'AAA.XTST'") == [
-        ("AAA.XTST", 10.0)
+    assert query(ours, "SELECT reference ->> 'id', lot FROM instruments WHERE name = 'BBB.XTST'") == [
+        ("BBB.XTST", 10.0)
     ]
     assert query(ours, f"SELECT DISTINCT origin FROM v_bars WHERE topic = '{topics.market(feed)}'") == [("venue",)]
 
@@ -106,7 +106,7 @@ def engine_frame(kind: str, **columns) -> bytes:
     count = len(next(iter(columns.values())))
     schema = {"tapewatch.type": kind, "tapewatch.version": "1.0"}
     schema |= {"tapewatch.detectors": "kmeans,kmeans_classic", "tapewatch.versions": "kmeans=abc"}
-    instrument = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["AAA.XTST"]))
+    instrument = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["BBB.XTST"]))
     times = pa.array([START] * count, pa.timestamp("ns", tz="UTC"))
     arrays = {"instrument": instrument, "ts": times, "offset": pa.array([7] * count, pa.int64()), **columns}
     batch = pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))

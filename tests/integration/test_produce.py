@@ -73,8 +73,7 @@ def test_recording_sent_twice_is_the_same_frames_and_is_admitted_once(settings: 
     registry = Registry(settings)
     admission = Admission(registry)
     admitted = [
-        admission.admit(message.value(), message.headers(), message.timestamp()[1] * 1_000_000)  # type: ignore[arg-type]
-        for message in messages
+        admission.admit(message.value(), message.headers(), message.timestamp()[1] * 1_000_000) for message in messages
     ]
     registry.close()
     assert sum(one.view.rows for one in admitted[: first.frames] if one) == 60 + first.heartbeats
@@ -146,7 +145,7 @@ def test_synthetic_market_follows_the_clock_and_a_second_run_goes_on_after_the_f
     for message in log(settings, first.topic):
         admitted = admissions[message.partition() or 0].admit(
             message.value(),
-            message.headers(),  # type: ignore[arg-type]
+            message.headers(),
             message.timestamp()[1] * 1_000_000,
         )
         assert admitted is not None

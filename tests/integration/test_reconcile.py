@@ -4,6 +4,7 @@ import json
 import subprocess
 import uuid
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg2
@@ -14,13 +15,13 @@ from infra.chaos.faults import Fault, inject
 from sinks.reconcile import Reconciler
 from sinks.reconcile.ledger import ELASTICSEARCH, KINDS, POSTGRES
 from sinks.reconcile.postgres import PostgresAlerts
-from sinks.reconcile.report import metrics
+from sinks.reconcile.report import Report, metrics
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.messages import alert_id
 from tapewatch.settings import Settings
 from tests.integration.elasticsearch_kept import START, Asked, alert, own, run_sink, send
-from tests.integration.postgres_kept import dsn, environment, importable, keep
+from tests.integration.postgres_kept import dsn, environment, importable, keep, stand_at_the_ends
 
 NONE = dict.fromkeys(KINDS, 0)
 FAR = START + 10 * 86_400 * NANOS
@@ -153,7 +154,8 @@ class MeddledSite:
 @pytest.mark.parametrize("kind", ["delete_rows", "change_rows", "delete_documents"])
 def test_what_a_fault_breaks_by_hand_the_repair_mends_and_nothing_else(kept, kind, tmp_path):
     mine, _, _ = kept
-    site, repaired = MeddledSite(mine, tmp_path), []
+    site: Any = MeddledSite(mine, tmp_path)
+    repaired = list[Report]()
     stores = [ELASTICSEARCH if kind == "delete_documents" else POSTGRES]
     reconciler = Reconciler(mine, stores, settle_s=0)
 
@@ -173,8 +175,23 @@ def test_what_a_fault_breaks_by_hand_the_repair_mends_and_nothing_else(kept, kin
     assert broken(tmp_path)[stores[0]] == mended
 
 
+def test_what_a_store_cannot_hold_is_told_as_missing_and_not_as_repaired(kept):
+    mine, _, (since, until) = kept
+    # PostgreSQL's text has no NUL.
+    bad = msgspec.structs.replace(alert((since - START) // NANOS + 500, 0, "REC"), sentence="a\0b")
+    send(mine, [bad])
+    # The sink never saw it, so that no dead letter of its own says why it is not there.
+    stand_at_the_ends(mine)
+    reconciler = Reconciler(mine, [POSTGRES], settle_s=0)
+    try:
+        report = reconciler.run(since, until, repair=True)
+    finally:
+        reconciler.close()
+    assert report.stores[POSTGRES].differences["missing"] == 1 and report.repaired == {}
+
+
 def test_a_fault_by_hand_is_not_injected_where_nobody_repairs(kept, tmp_path):
-    site = MeddledSite(kept[0], tmp_path)
+    site: Any = MeddledSite(kept[0], tmp_path)
     del site.processes["reconcile"]
     assert "no `reconcile --repair` runs" in inject(site, Fault("delete_rows", 0.0, 1.0, "", 0.5), bool).problem
     assert broken(tmp_path) == {}

@@ -22,9 +22,9 @@ from tapewatch.instruments import Instrument
 from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import RowType, StatusKind
+from tests.integration.desk_records import fresh_name, publish, worked
 from tests.integration.elasticsearch_kept import PROVENANCE, Asked, alert, run_sink, send
-from tests.integration.postgres_kept import NAMES, Sender, dsn, keep, rows, superuser
-from tests.integration.test_postgres_desk_work import fresh_name, publish, worked
+from tests.integration.postgres_kept import NAMES, OTHERS, Sender, dsn, keep, rows, superuser
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def write_engine_rows(settings, feed: str, made: Sender) -> None:
     """What the engine makes of the log."""
     reader = kafka.consumer(settings)
     for partition in range(2):
-        driver = Driver(FixedRegistry([Instrument(name) for name in NAMES]), made.topic, partition)
+        driver = Driver(FixedRegistry([Instrument(name) for name in (*NAMES, *OTHERS)]), made.topic, partition)
         low, high = kafka.watermarks(reader, made.topic, partition)
         for message in kafka.read_range(reader, made.topic, partition, low, high):
             driver.task.feed(message.offset(), message.value(), message.headers(), message.timestamp()[1] * 1_000_000)

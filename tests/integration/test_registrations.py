@@ -103,7 +103,9 @@ def test_registering_again_or_all_at_once_leaves_the_time_from_which_rows_count(
         registry = Registry(settings)
         registry.refresh()
         registry.close()
-        times.append(registry.since(name))
+        since = registry.since(name)
+        assert since is not None
+        times.append(since)
         assert registry.instruments[name].lot == lot
         assert written == (lot != 1.0)
     assert times == [times[0]] * 3

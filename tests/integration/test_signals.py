@@ -26,8 +26,7 @@ SECONDS = 90
 def promote_here(feed: Feed) -> None:
     """Let this feed alone begin with a policy and its shadow."""
     producer, models = kafka.producer(feed.settings), {DDQN: made(1), SHADOW: made(4)}
-    for model in models.values():
-        producer.produce(topics.MODELS, model.encoded(), model.hash.encode())
+    KafkaShelf(feed.settings).publish(model.encoded() for model in models.values())
     wanted = Control({name: model.hash for name, model in models.items()}, DetectorConfig(policy=EAGER))
     headers = FrameHeaders("status", CONTROL_SOURCE, 1, 0, 1).to_kafka()
     said = msgspec.json.encode(wanted).decode()

@@ -71,8 +71,8 @@ def test_rows_messages_letters_and_position_are_visible_together(settings: Setti
     def work(one: Transaction) -> None:
         for each in rows:
             one.rows(each)
-        for each in refused:
-            one.refuse(refused_letter(topics.market(name), name, each))
+        for refusal in refused:
+            one.refuse(refused_letter(topics.market(name), name, refusal))
         one.message(factor(name, "2024-01-02"), b"close")
         one.position(b'{"key":7}')
 

@@ -16,8 +16,9 @@ from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 from tapewatch.stack import Addresses
 from tests.integration.spark_market import DAYS, PARTITIONS, of_group, work, written
+from tests.needs import needs
 
-pytest.importorskip("pyspark")
+pytestmark = needs("pyspark")
 
 
 @pytest.fixture(scope="module")

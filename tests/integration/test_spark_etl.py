@@ -7,12 +7,10 @@ import pyarrow as pa
 import pytest
 
 pytest.importorskip("google_crc32c")
-pytest.importorskip("pandas")
-
 from streams.spark import engines, raw
 from streams.spark.cleaning import BARS, clean
 from streams.spark.job import Plan
-from tests.unit.test_etl import CLIP, bits, walk
+from tests.unit.walked_bars import CLIP, bits, walk
 
 
 def test_spark_gives_every_bit_that_one_process_gives(spark: Any, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,12 @@ import pytest
 
 from streams.spark import export
 from streams.spark.export import Entry, Job
-from streams.spark.stored_log import StoredLog
+from streams.spark.stored_log import StoredLog, StoredRegistry
 from tapewatch import cli, kafka
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 from tapewatch.topics import TopicSpec
+from tests.eventually import eventually, runs
 from tests.unit import engine_market as m
 
 NAMES = ["*", "AA.SIMX", "AB.SIMX"]
@@ -96,6 +96,21 @@ def test_whole_records_come_back_as_they_were(settings: Settings, topic: str, tm
         export.export(Job(settings, str(tmp_path), "rows"), (topic, 0))
 
 
+def test_registry_of_an_export_counts_the_topics_partitions_whichever_are_empty_or_not_exported_yet(
+    settings: Settings, tmp_path: Path
+) -> None:
+    name = f"export-{uuid.uuid4().hex[:8]}"
+    kafka.create_topics(settings, [TopicSpec(name, 3)])
+    send(settings, name, 5)
+    export.export(Job(settings, str(tmp_path), "records"), (name, 0))
+    log = StoredLog(tmp_path)
+    assert log.partitions(name) == 1
+    assert StoredRegistry(log).partitions(name) == 3
+    ledger = export.ledger(tmp_path, (name, 0))
+    ledger.write_text(f'{{"topic":"{name}","partition":0,"form":"records","next":5,"records":5}}')
+    assert StoredRegistry(log).partitions(name) == 0
+
+
 def test_files_that_the_ledger_does_not_cover_are_taken_away(settings: Settings, topic: str, tmp_path: Path) -> None:
     send(settings, topic, 40)
     job = Job(settings, str(tmp_path), stretch=20)
@@ -135,10 +150,10 @@ def test_export_that_is_killed_in_mid_work_leaves_no_hole_and_nothing_twice(
     for _ in range(RECORDS):
         kafka.enqueue(producer, topic, frame, None, [("type", b"trade"), ("version", b"1")], 0)
     assert producer.flush(30) == 0
-    process, deadline = command(), time.monotonic() + 60
-    while not list((tmp_path / topic).rglob("*.parquet")) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    process = command()
+    eventually(
+        lambda: list((tmp_path / topic).rglob("*.parquet")) or not runs(process), what="a file", pause=0.005
+    )  # fmt: skip
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     monkeypatch.setenv("TAPEWATCH_KAFKA_BOOTSTRAP", settings.kafka.bootstrap)

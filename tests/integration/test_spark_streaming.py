@@ -5,32 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
-from benchmarks.parity_told import Facts, Told, driven
-from streams.spark.files import batches
+from benchmarks.parity_told import driven
 from streams.spark.ranges import RangeEngine
 from streams.spark.source import ends
 from streams.spark.stage import SparkStage
-from streams.spark.stored_log import span
 from streams.verifying.feed import verify_feed
 from tapewatch import topics
 from tapewatch.settings import Settings
+from tests.integration.spark_facts import in_parquet
 from tests.integration.spark_market import PARTITIONS, go_on, of_group, work, written
+from tests.needs import needs
 
-pytest.importorskip("pyspark")
-
-
-def in_parquet(out: Path, feed: str) -> list[Facts]:
-    """What the job has written as Parquet, by input partition."""
-    found = []
-    for partition in range(PARTITIONS):
-        told = Told()
-        for place in sorted(out.glob(f"*/feed={feed}/partition={partition}")):
-            for batch in batches(sorted(place.glob("[0-9]*.parquet"), key=span)):
-                told.add(place.relative_to(out).parts[0], batch)
-        found.append(told.facts())
-    return found
+pytestmark = needs("pyspark")
 
 
 def test_job_writes_each_row_once_and_hands_over_to_a_live_engine(

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from producers.base.row_map import RowMap
@@ -22,11 +22,10 @@ from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Decoder, FrameHeaders
 from tapewatch.settings import Settings
+from tests.eventually import eventually, runs
 from tests.integration.postgres_kept import superuser
+from tests.integration.price_table import COLUMNS, Prices
 from tests.integration.sql_servers import ABSENT, mariadb
-
-START = 1_758_081_600
-COLUMNS = {"time": "at", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 
 
 @pytest.fixture(scope="session")
@@ -49,41 +48,6 @@ def url(request: pytest.FixtureRequest, settings: Settings) -> Iterator[str]:
     yield make_url(settings.postgres.url).set(database=name).render_as_string(hide_password=False)
     with superuser(settings) as cursor:
         cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-class Prices:
-    """A table of minute bars that somebody else fills; prices are written as Kiwoom writes them."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.engine: Engine = create_engine(url)
-        self.name = f"minutes_{uuid.uuid4().hex[:8]}"
-        number = (
-            "BIGINT AUTO_INCREMENT PRIMARY KEY" if self.engine.dialect.name != "postgresql" else "BIGSERIAL PRIMARY KEY"
-        )
-        self.run(
-            f"CREATE TABLE {self.name} (id {number}, code VARCHAR(12), at VARCHAR(20), o VARCHAR(12), h VARCHAR(12),"
-            " l VARCHAR(12), c VARCHAR(12), v BIGINT)"
-        )
-
-    def run(self, statement: str, **values: Any) -> None:
-        with self.engine.begin() as connection:
-            connection.execute(text(statement), values)
-
-    def statement(self, numbers: range) -> str:
-        rows = ", ".join(f"({n}, '005930', '{START + 60 * n}', '-10', '+12', '--9', '-11', {n})" for n in numbers)
-        return f"INSERT INTO {self.name} (id, code, at, o, h, l, c, v) VALUES {rows}"
-
-    def add(self, numbers: range) -> None:
-        self.run(self.statement(numbers))
-
-    def map(self, **more: Any) -> TableMap:
-        rows = RowMap(
-            instrument_column="code", instrument_form="{}.XKRX", columns=COLUMNS, signs=True, timezone="Asia/Seoul"
-        )
-        usual: dict[str, Any] = {"clock": "rows", "start": "first", "batch": 50, "poll_s": 0.05}
-        name = f"sql-{uuid.uuid4().hex[:8]}"
-        return TableMap(name, name, TableName(self.name, ("id",)), rows, **{**usual, **more})
 
 
 ONE = pytest.mark.parametrize("url", ["postgresql" if ABSENT else "mariadb"], indirect=True)
@@ -157,12 +121,12 @@ def test_kill_in_the_middle_loses_and_repeats_nothing(settings: Settings, prices
     )
     words = [msgspec.json.encode(settings).decode(), msgspec.json.encode(table_map).decode(), prices.url]
     process = subprocess.Popen([sys.executable, "-c", work, *words], env={**os.environ, "PYTHONPATH": "."})
-    deadline = WALL.now() + 60 * NANOS
-    while topics.market(table_map.feed) not in kafka.existing_topics(kafka.admin(settings)) or (
-        len(volumes(settings, table_map.feed)) < 100 and WALL.now() < deadline
-    ):
-        assert process.poll() is None
-        WALL.sleep(0.02)
+
+    def is_at_work() -> bool:
+        there = topics.market(table_map.feed) in kafka.existing_topics(kafka.admin(settings))
+        return runs(process) and there and len(volumes(settings, table_map.feed)) >= 100
+
+    eventually(is_at_work, what="100 rows are sent", pause=0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert len(volumes(settings, table_map.feed)) < 2_000

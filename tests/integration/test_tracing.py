@@ -17,9 +17,9 @@ from tapewatch.subscriptions import Filter
 from tests.faults import engine_runs as runs
 from tests.integration.at_work import at_work
 from tests.integration.engine_feed import Feed, alert_of
+from tests.integration.pumped_market import pumped_market
 from tests.integration.span_collector import Collector, Seen
-from tests.integration.test_notify import Receiver, subscribed
-from tests.integration.test_verify import pumped_market
+from tests.integration.webhook_receiver import Receiver, subscribed
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_alert_is_traced_from_its_frame_to_the_webhook_and_no_byte_differs(
     feed = Feed(traced, [coin])
     engine = Engine(feed.settings)
     with engine.monitor, at_work(engine.run):
-        for frame in pumped_market(coin):
-            feed.send(frame)
+        for part in pumped_market(coin):
+            feed.send(part)
         feed.wait()
     ended(PostgresSink(traced), 2.0)
     ended(NotifySink(traced), 2.0)

@@ -45,7 +45,7 @@ def test_predictions_are_kept_and_the_same_run_twice_changes_nothing(
     ours: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(models.MODELS, "mean", CHEAP["mean"])
-    words = ("--daily", str(folder_of(tmp_path / "bars")), "--as-of", "2024-02-15", "--models", "mean")
+    words: tuple[str, ...] = ("--daily", str(folder_of(tmp_path / "bars")), "--as-of", "2024-02-15", "--models", "mean")
     words = (*words, "--venue", "XTRAINALL", "--json")
     assert train(ours, *words) == 0
     first = msgspec.json.decode(capsys.readouterr().out)

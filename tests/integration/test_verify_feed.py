@@ -1,6 +1,7 @@
 """A whole feed that a real engine worked on is proved from the log; what is written beside it afterwards is told."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 from tapewatch.stack import Addresses
 from tests.integration.engine_feed import Feed
-from tests.integration.test_verify import COIN, pumped_market
+from tests.integration.pumped_market import COIN, pumped_market
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +63,8 @@ def test_feed_that_is_not_there_is_named(feed: Feed) -> None:
         verify_feed(feed.settings, "nowhere")
 
 
-def _records(feed: Feed, topic: str) -> list:
-    found: list = []
+def _records(feed: Feed, topic: str) -> list[Any]:
+    found: list[Any] = []
     kafka.read_all(feed.settings, topic, found.append)
     return found
 

@@ -16,7 +16,7 @@ from tapewatch import cli, frames, topics
 from tapewatch.settings import Settings
 from tapewatch.stack import Addresses
 from tests.integration.engine_feed import Feed, alert_of
-from tests.integration.test_verify import pumped_market
+from tests.integration.pumped_market import pumped_market
 from tests.unit import engine_market as m
 
 COIN = "WHATIF.XPMP"

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("aiohttp")
-
 from producers.base.outlet import KeptOutlet
 from producers.base.runner import LiveRun, LiveSummary
 from producers.base.universe import Choice

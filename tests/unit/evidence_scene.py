@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -16,8 +17,9 @@ from tapewatch.evidence import Archive, Entry, Kept
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert
+from tapewatch.reach_settings import EvidenceSettings
 from tapewatch.registry import FixedRegistry
-from tapewatch.settings import EvidenceSettings, Settings
+from tapewatch.settings import Settings
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, heartbeats, in_order, trade
 
@@ -71,7 +73,7 @@ class Scene:
         return max((each for each in self.snapshots if each[0] <= limit), default=None)
 
 
-def settings_in(folder: Path, **evidence: int) -> Settings:
+def settings_in(folder: Path, **evidence: Any) -> Settings:
     """Settings of an archive in a folder."""
     return msgspec.structs.replace(Settings(data=str(folder)), evidence=EvidenceSettings(**evidence))
 
@@ -86,6 +88,6 @@ def archived(scene: Scene, archive: Archive, records: list[Kept] | None = None, 
     return entries
 
 
-def archive_in(folder: Path, clock: Clock, **evidence: int) -> Archive:
+def archive_in(folder: Path, clock: Clock, **evidence: Any) -> Archive:
     """An archive of a test's own."""
     return Archive(settings_in(folder, **evidence), clock)

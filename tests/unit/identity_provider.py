@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from typing import Any
 from urllib.parse import parse_qs
 
 from joserfc import jwt
@@ -59,7 +60,7 @@ class FakeProvider:
     """Stands in for guarded requests: answers as the provider would."""
 
     def __init__(self, issuer: str = ISSUER) -> None:
-        self.issuer, self.asked = issuer, []
+        self.issuer, self.asked = issuer, list[tuple[str, str]]()
         self.keys = [RSA.as_dict(private=False), ELLIPTIC.as_dict(private=False)]
         self.said: dict[str, object] = {}
         self.challenge = ""
@@ -74,7 +75,7 @@ class FakeProvider:
         status, told = self.answer(address.removeprefix(self.issuer), parse_qs((body or b"").decode()))
         return Answer(status, {}, json.dumps(told).encode(), address)
 
-    def answer(self, path: str, form) -> tuple[int, dict]:
+    def answer(self, path: str, form) -> tuple[int, dict[str, Any]]:
         if path == "/.well-known/openid-configuration":
             places = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/keys"}
             return 200, {"issuer": self.issuer} | {name: self.issuer + place for name, place in places.items()}

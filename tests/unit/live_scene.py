@@ -19,6 +19,7 @@ from producers.simulators.server import ConnectionRules, SimulatorServer
 from producers.sources import SOURCES
 from tapewatch.rows import Rows, RowType, StatusKind
 from tapewatch.settings import Settings
+from tests.eventually import eventually_async
 
 SOURCE_OF = {"binance": "binance", "binance_usdm": "binance-usdm", "binance_coinm": "binance-coinm"}
 PATIENCE_S = 60.0
@@ -41,11 +42,7 @@ def hasty(**more: float) -> Settings:
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     """Wait until something holds."""
-    end = asyncio.get_running_loop().time() + PATIENCE_S
-    while not condition():
-        if asyncio.get_running_loop().time() > end:
-            raise AssertionError(f"waited in vain for: {what}")
-        await asyncio.sleep(0.005)
+    await eventually_async(condition, what=what, seconds=PATIENCE_S, pause=0.005)
 
 
 @dataclass
@@ -96,12 +93,16 @@ class BinanceScene:
             await until(lambda: market.ids.last > made[name], f"a trade of {name} after {made[name]}")  # noqa: B023
         await until(self.in_step, "books and ids in step")
         # Calmer than before: a machine that has much else to do must come to the end of what is on its way.
-        rate, end = min(self.venue.rate, 300.0), asyncio.get_running_loop().time() + 2.0 * PATIENCE_S
-        while not await self._still():
-            assert asyncio.get_running_loop().time() < end, "waited in vain for the last of the books and trades"
+        rate = min(self.venue.rate, 300.0)
+
+        async def is_complete() -> bool:
+            if await self._still():
+                return True
             # A connection that broke just now, as on a machine with much to do, is in step with what happens next.
             self.venue.rate = rate
-            await asyncio.sleep(0.1)
+            return False
+
+        await eventually_async(is_complete, what="the last of the books and trades", seconds=2 * PATIENCE_S, pause=0.1)
         for name, market in self.markets.items():
             bids, asks = self.venue.market.books[name].floats()
             assert market.book.bids.highest(len(bids) + 10) == bids

@@ -1,6 +1,5 @@
 """A gateway beside a simulated venue on the loopback, with the topics replaced by lists."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,9 +9,9 @@ from sinks.orders import Arrived, Gateway, Intake, Journal, Limits
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import Venue
 from tapewatch import topics
-from tapewatch.clock import NANOS, WALL
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Fill, Order, decode, encode
+from tests.eventually import eventually_async
 
 LOG = (topics.ORDERS, 0)
 
@@ -45,11 +44,16 @@ class Desk:
 
     async def work(self, until: Callable[[], bool] | None = None, seconds: float = 30.0) -> None:
         """Rounds until the condition holds; by default, until no order is active."""
-        deadline = WALL.now() + int(seconds * NANOS)
-        while not (until() if until else not self.gateway.active):
-            assert WALL.now() < deadline, f"stuck: {self.gateway.active}"
+
+        async def is_done() -> bool:
+            if until() if until else not self.gateway.active:
+                return True
             await self.gateway.step()
-            await asyncio.sleep(0.005)
+            return False
+
+        await eventually_async(
+            is_done, what="the work is done", seconds=seconds, pause=0.005, told=lambda: self.gateway.active
+        )
 
     def orders(self, order_id: str) -> list[Order]:
         """Revisions of an order, as they were written."""

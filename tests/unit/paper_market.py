@@ -24,7 +24,7 @@ IDS = tuple(REFERENCE)
 def rows_of(of_type: RowType, codes: list[int], seconds: list[float], **columns: list[float]) -> Rows:
     """Rows at `seconds` after the start."""
     ts = np.array([round((START + each) * NANOS) for each in seconds], dtype=np.int64)
-    whole = {"instrument": np.array(codes, dtype=np.int32), "ts_event": ts, "ts_recv": ts}
+    whole: dict[str, np.ndarray] = {"instrument": np.array(codes, dtype=np.int32), "ts_event": ts, "ts_recv": ts}
     return Rows(of_type, IDS, whole | {name: np.array(values) for name, values in columns.items()})
 
 

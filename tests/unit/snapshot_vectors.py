@@ -1,7 +1,7 @@
 """Snapshots as earlier releases wrote them, by `python -m tests.unit.snapshot_vectors COMMIT` in a clone.
 
 The release's own code reads the log in tests/vectors/snapshots and writes what a task's snapshot after the log's record
-AT is; the first call makes that log, of this tree's test_log_splits. Done once for each format, before it changes.
+AT is; the first call makes that log, of this tree's split_log. Done once for each format, before it changes.
 """
 
 import lzma
@@ -27,7 +27,7 @@ from streams.engine.build import build_hash
 from streams.engine.task import Task
 from tapewatch.instruments import Instrument
 from tapewatch.registry import FixedRegistry
-from tests.unit.test_engine_log import nervous
+from tests.unit.nervous_models import nervous
 
 log = msgspec.msgpack.decode(open(sys.argv[1], "rb").read())
 force = nervous()
@@ -83,8 +83,8 @@ def vectors() -> list[Vector]:
 
 
 def _make_log() -> None:
-    """The log of test_log_splits, cut after two thirds of it."""
-    from tests.unit import test_log_splits as splits
+    """The log of split_log, cut after two thirds of it."""
+    from tests.unit import split_log as splits
     from tests.unit.engine_market import names_in
 
     records = list(splits.log(PARTITION))

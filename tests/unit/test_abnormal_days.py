@@ -11,19 +11,9 @@ from detectors.ddqn.daily_market import Bars
 from streams.evaluate.abnormal_days import NAMES, Judged, figures
 from tapewatch.cli import main
 from tapewatch.errors import TapewatchError
+from tests.unit.volatile_bars import bars
 
 NO_TORCH = "the extra `train` is not installed"
-
-
-def bars(rows: int = 700, seed: int = 1) -> Bars:
-    """A random walk whose volatility comes in spells of 40 days."""
-    rng = np.random.default_rng(seed)
-    spells = np.repeat(np.exp(0.8 * rng.standard_normal(-(-rows // 40))), 40)[:rows]
-    close = 100.0 * np.exp(np.cumsum(0.01 * spells * rng.standard_normal(rows)))
-    opened = close * np.exp(0.003 * rng.standard_normal(rows))
-    top, bottom = np.maximum(close, opened) * 1.004, np.minimum(close, opened) * 0.996
-    dates = np.datetime64("2015-01-01") + np.arange(rows)
-    return Bars(dates, opened, top, bottom, close, 1e6 * np.exp(0.3 * rng.standard_normal(rows)))
 
 
 def test_inputs_and_baselines_of_a_day_know_nothing_of_later_days() -> None:
@@ -73,6 +63,7 @@ def test_a_folder_without_bars_is_refused(tmp_path: Path) -> None:
         read_folders([tmp_path])
 
 
+@pytest.mark.slow
 def test_figures_tell_a_score_that_knows_from_one_that_does_not() -> None:
     rng = np.random.default_rng(6)
     abnormal = rng.random(3000) < 0.1
@@ -84,6 +75,15 @@ def test_figures_tell_a_score_that_knows_from_one_that_does_not() -> None:
     assert found["autoencoder_less_deviation"]["ap"]["low"] > 0.3
 
 
+def test_draws_of_months_without_an_abnormal_day_are_left_out() -> None:
+    month = np.arange(60) // 30
+    abnormal = (month == 1) & (np.arange(60) % 2 == 0)
+    scores = np.tile(abnormal.astype(float), (2, len(NAMES), 1))
+    found = figures(Judged(abnormal, month, scores), resamples=40)
+    assert found["autoencoder"]["auroc"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
+
+
+@pytest.mark.slow
 def test_a_daily_model_is_trained_and_judged_and_the_engine_does_not_take_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,9 +8,10 @@ import pytest
 from detectors.autoencoder import daily
 from detectors.autoencoder.score import WINDOW
 from detectors.forecast.abnormal import gan
-from tests.unit.test_abnormal_days import bars
+from tests.needs import needs
+from tests.unit.volatile_bars import bars
 
-pytest.importorskip("torch", reason="the extra `train` is not installed")
+pytestmark = needs("torch")
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,7 @@ def arrays(parts: list[daily.Days]) -> dict[str, np.ndarray]:
     return gan.fit(parts, 40, 1)
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_weights(parts: list[daily.Days], arrays: dict[str, np.ndarray]) -> None:
     again = gan.fit(parts, 40, 1)
     assert all(np.array_equal(arrays[name], again[name]) for name in arrays)

@@ -17,7 +17,7 @@ from streams.evaluate.history import Span
 from streams.evaluate.stored_files import FileHistory
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
-from tests.unit.test_what_if import stored, trades
+from tests.unit.stored_trades import stored, trades
 
 
 def test_what_one_scenario_does_not_need_goes_to_the_others() -> None:
@@ -71,9 +71,9 @@ def market(tmp_path: Path) -> Path:
 
 def test_proposal_keeps_the_budget_and_is_a_file_that_config_apply_takes(market: Path) -> None:
     history = FileHistory(market)
-    config, models = DetectorConfig(), (ModelShelf(), {})
+    config = DetectorConfig()
     span = Span(*history.extent, 0.0)
-    found = budget.proposed(history, span, config, models, 1.0)
+    found = budget.proposed(history, span, config, (ModelShelf(), {}), 1.0)
     assert found["in_force"]["alerts"] >= 1
     assert found["proposed"]["alerts"] == 0
     wanted = changed(config, tomllib.loads(budget.text(found)))
@@ -90,6 +90,7 @@ def test_budget_that_is_kept_already_changes_nothing(market: Path) -> None:
     assert found["proposed"]["configuration"] == DetectorConfig().hash
 
 
+@pytest.mark.slow
 def test_report_draws_what_each_multiple_would_open(market: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     history = FileHistory(market)

@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -22,7 +23,7 @@ def written(path: Path, count: int = 5) -> list[audit.AuditEntry]:
             why="better\nby report",
             who="eve",
             clock=CLOCK,
-            details={"auroc": 0.9 + n, 7: [None, float("nan")]},
+            details=cast(dict[str, Any], {"auroc": 0.9 + n, 7: [None, float("nan")]}),
         )
         for n in range(count)
     ]

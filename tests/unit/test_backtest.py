@@ -14,8 +14,8 @@ from streams.commands.backtest import document_of
 from streams.evaluate.stages import DailyStage, split_at
 from streams.evaluate.strategies import MARKET, of_seconds
 from tapewatch.cli import main
+from tests.unit.kept_policy import kept
 from tests.unit.policies import bars_file, daily_follower, second_follower, swinging_market, trending
-from tests.unit.test_promotion_command import kept
 
 DAY = "2016-06-01"
 
@@ -51,6 +51,7 @@ def test_the_rules_on_seconds_hold_what_they_are_named_after() -> None:
     assert all(line.held[-1] == 0.0 for line in rules.values())
 
 
+@pytest.mark.slow
 def test_a_rule_on_seconds_does_not_know_what_comes() -> None:
     whole, changed = planted(1), planted(1)
     half = len(changed.tape.ts) // 2
@@ -63,6 +64,7 @@ def test_a_rule_on_seconds_does_not_know_what_comes() -> None:
     assert (first.price[before + 3 :] != second.price[before + 3 :]).all()
 
 
+@pytest.mark.slow
 def test_a_page_shows_every_policy_on_daily_bars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     files = [str(bars_file(tmp_path / f"<{seed}>.csv", trending(900, seed))) for seed in (1, 2)]
@@ -80,6 +82,7 @@ def test_a_page_shows_every_policy_on_daily_bars(tmp_path: Path, capsys: pytest.
     assert "may know these" in said.err
 
 
+@pytest.mark.slow
 def test_a_stored_market_is_tested_second_by_second(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     market = swinging_market(tmp_path / "market")
     policy = kept(tmp_path / "policy", second_follower())

@@ -9,8 +9,6 @@ from collections.abc import Callable
 
 import pytest
 
-pytest.importorskip("aiohttp")
-
 from producers.base.outlet import KeptOutlet
 from producers.base.runner import LiveRun
 from producers.base.universe import Choice
@@ -308,6 +306,7 @@ def _lost(details: list[str]) -> int:
     return sum(int(detail.rpartition(", ")[2].partition(" ")[0]) for detail in details)
 
 
+@pytest.mark.slow
 def test_everything_at_once_for_a_while_ends_with_the_true_books() -> None:
     async def scene() -> None:
         kinds = ("gap", "duplicate", "reordered", "http_500", "html", "truncated_gzip", "disconnect", "old_snapshot")

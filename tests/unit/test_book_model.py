@@ -44,6 +44,7 @@ def test_compiled_trees_equal_scikit_learns() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_training_is_a_function_of_rows_and_seed() -> None:
     assert training.export(fitted()) == training.export(fitted())
 

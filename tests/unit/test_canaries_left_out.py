@@ -22,10 +22,10 @@ from tapewatch.paper_settings import PaperSettings
 from tapewatch.registry import FixedRegistry
 from tapewatch.settings import Settings
 from tapewatch.subscriptions import Filter, Pace, Quiet, Subscription
+from tests.unit.canary_messages import injected
 from tests.unit.case_scene import alert
 from tests.unit.minute_bars import HEADERS, log_of, said, untrained, walk
 from tests.unit.paper_market import TOPIC, signal
-from tests.unit.test_canary_ledger import injected
 
 NAME, REAL = "CANARY_7.SIMX", "2330.XTAI"
 

@@ -12,7 +12,7 @@ from tapewatch.instruments import is_instrument_id
 from tapewatch.messages import decode
 from tapewatch.partitioner import partition_for
 from tapewatch.reach_settings import CanarySettings
-from tests.unit.test_canary_ledger import injected
+from tests.unit.canary_messages import injected
 
 START = 1_767_600_000 * NANOS
 
@@ -59,7 +59,7 @@ class Sent:
     def __init__(self) -> None:
         self.said: list[Canary] = []
 
-    def produce(self, topic: str, value: bytes, key: bytes, partition: int, on_delivery: object) -> None:
+    def produce(self, topic: str, value: bytes, *_: object, headers: object, on_delivery: object) -> None:
         self.said.append(decode(Canary, value))
 
     def poll(self, _: float) -> int:
@@ -72,7 +72,7 @@ def label(start_ns: int, name: str = "CANARY_1.SIMX") -> Label:
 
 def test_event_is_announced_once_with_the_time_by_which_it_is_due() -> None:
     sent, settings = Sent(), CanarySettings(every_s=300.0, due_s=45.0)
-    announcer = Announcer(sent, "canary", 4, settings, ManualClock(START + NANOS))  # type: ignore[arg-type]
+    announcer = Announcer(sent, "canary", 4, settings, ManualClock(START + NANOS))
     for _ in range(3):
         announcer.say([label(START)])
     (said,) = sent.said
@@ -83,7 +83,7 @@ def test_event_is_announced_once_with_the_time_by_which_it_is_due() -> None:
 
 def test_event_whose_rows_were_sent_late_is_no_canary() -> None:
     sent, clock = Sent(), ManualClock(START + STALE_NS + 1)
-    announcer = Announcer(sent, "canary", 4, CanarySettings(), clock)  # type: ignore[arg-type]
+    announcer = Announcer(sent, "canary", 4, CanarySettings(), clock)
     announcer.say([label(START), label(START + NANOS, "CANARY_2.SIMX")])
     assert [each.instrument for each in sent.said] == ["CANARY_2.SIMX"]
     assert (announcer.count, announcer.stale) == (1, 1)

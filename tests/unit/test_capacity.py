@@ -54,6 +54,7 @@ def test_an_uneven_share_holds_all_up_where_cores_do_not() -> None:
     assert uneven == pytest.approx(1e6 / 0.75, rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_row_waits_longer_the_more_the_process_has_to_do_and_for_ever_beyond_its_reach() -> None:
     waits = [delay_ms(TIMES, rows, 100.0, seconds=5)[1] for rows in (1e5, 2e6, 4e6)]
     assert waits == sorted(waits)
@@ -74,6 +75,7 @@ def test_the_heaviest_partition_carries_at_least_its_share_and_the_loudest_instr
     assert heaviest(loud, 8, draw) >= 300 / 399
 
 
+@pytest.mark.slow
 def test_a_larger_market_takes_no_less_of_anything() -> None:
     small, large = (plan(TIMES, Scenario("x", 2_000, rows, rows, 6.5), Assumptions()) for rows in (1e5, 2e6))
     for field in ("processes", "partitions", "engine_cores", "broker_cores", "machines", "log_gb", "cost_month"):

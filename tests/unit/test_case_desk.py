@@ -1,20 +1,21 @@
 """Cases by their written rules: which alert joins which case, what keeps it quiet, and that nothing is done twice."""
 
+from typing import Any
+
 import pytest
 
-from streams.cases import inhibition, risk
+from streams.cases import inhibition
 from streams.cases.neighbourhood import neighbourhood
 from tapewatch.errors import ContractError
 from tapewatch.instruments import Instrument
-from tests.unit.case_scene import Scene, alert, coin, command
+from tapewatch.messages import Alert, Case, CaseCommand
+from tests.unit.case_scene import Scene, alert, coin, command, of, rule
+
+QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD", "EUR", "GBP", "TRY", "KRW", "JPY", "BTC", "ETH", "BNB")
 
 
-def last(case):
+def last(case: Case) -> str:
     return case.history[-1].action
-
-
-def of(case, one):
-    return next(each for each in case.alerts if each.id == one.id)
 
 
 @pytest.mark.parametrize(
@@ -28,13 +29,25 @@ def of(case, one):
         ("USDT-KRW.KRAKEN", coin("USDT-KRW.KRAKEN", "KRW"), "coin:USDT"),
         ("1000PEPEUSDT-PERP.BINANCE", None, "coin:PEPE"),
         ("ETHBTC.BINANCE", None, "coin:ETH"),
+        ("USDT.BINANCE", None, "coin:USDT"),
+        ("BTCIDR.BINANCE", None, "coin:BTCIDR"),
+        ("BTCIDR.BINANCE", coin("BTCIDR.BINANCE", "IDR"), "coin:BTC"),
+        ("XAUUSD.XTAI", coin("XAUUSD.XTAI", "USD"), "coin:XAU"),
+        ("TSLAUSDT.BINANCE", Instrument(id="TSLAUSDT.BINANCE", currency="USDT"), "share:TSLAUSDT/USDT"),
         ("2330.XTAI", None, "share:2330.XTAI"),
         ("2330.XTAI", Instrument(id="2330.XTAI", currency="TWD"), "share:2330/TWD"),
         ("2330-F202612.XTAF", Instrument(id="2330-F202612.XTAF", currency="TWD", kind="future"), "share:2330/TWD"),
     ],
 )
-def test_an_instruments_neighbourhood_is_its_base_asset_or_its_symbol(name, reference, expected) -> None:
+def test_an_instruments_neighbourhood_is_its_base_asset_or_its_symbol(
+    name: str, reference: Instrument | None, expected: str
+) -> None:
     assert neighbourhood(name, reference) == expected
+
+
+@pytest.mark.parametrize("quote", QUOTES)
+def test_a_coins_neighbourhood_is_the_same_against_every_quote_asset(quote: str) -> None:
+    assert neighbourhood(f"SOL{quote}.BINANCE", None) == "coin:SOL"
 
 
 def test_first_alert_opens_a_case_and_neighbours_within_the_window_join_it() -> None:
@@ -121,14 +134,15 @@ def test_a_stronger_alert_of_the_episode_inhibits_a_weaker_one_whichever_came_fi
     for order in ((weak, strong), (strong, weak)):
         scene = Scene()
         for each in order:
-            [case] = scene.take(each)
+            case = scene.joined(each)
         assert of(case, weak).inhibited == strong.id
         assert of(case, weak).inhibition == "stronger"
         assert of(case, strong).inhibited == ""
 
 
 def test_a_less_severe_a_distant_or_a_foreign_alert_inhibits_nothing() -> None:
-    for source in ({"severity": "low"}, {"begin": 2000}, {"instrument": "2330-F202612.XTAI"}):
+    sources: list[dict[str, Any]] = [{"severity": "low"}, {"begin": 2000}, {"instrument": "2330-F202612.XTAI"}]
+    for source in sources:
         scene = Scene(inhibit_s=300)
         weak = alert("unusual_volume")
         scene.take(weak)
@@ -183,10 +197,7 @@ def test_a_rule_below_a_severity_lets_a_severe_revision_through_and_reopens_the_
 
 def test_a_proposed_or_rejected_rule_suppresses_nothing() -> None:
     scene = Scene()
-    proposed = command("suppress", suppression=None)
-    assert not scene.take(proposed)[-1].accepted
-    from tests.unit.case_scene import rule
-
+    assert not scene.tell("suppress", suppression=None).accepted
     only = rule("pump_and_dump")
     assert scene.tell("suppress", suppression=only).accepted
     assert scene.alert().state == "new"
@@ -212,29 +223,9 @@ def test_a_new_alert_withdraws_a_close_that_waits() -> None:
     assert not scene.tell("approve", case, who="bob").accepted
 
 
-def test_risk_grows_with_severity_score_scenarios_and_confirmed_history() -> None:
-    def value(*alerts, **record):
-        return risk.risk(tuple(of(Scene().take(each)[0], each) for each in alerts), risk.Record(**record))
-
-    one = value(alert())
-    assert value(alert(severity="critical")) > one > value(alert(severity="medium"))
-    assert value(alert(score=95.0)) > one > value(alert(probability=0.2))
-    assert value(alert(), alert("spoofing")) > one == value(alert(), alert(begin=100))
-    assert value(alert(), confirmed=3) > one > value(alert(), dismissed=3)
-    assert [risk.priority(each) for each in (100.0, 75.0, 74.9, 25.0, 0.0)] == [1, 1, 2, 3, 4]
-
-
-def test_closed_neighbours_move_the_risk_of_the_next_case() -> None:
-    plain = Scene().alert().risk
-    for disposition, sign in (("true_positive", 1), ("false_positive", -1), ("inconclusive", 0)):
-        scene = Scene(cooldown_s=1)
-        scene.closed(scene.alert(), disposition)
-        following = scene.alert(begin=9000).risk
-        assert (following > plain) - (following < plain) == sign
-
-
 def test_an_alert_with_an_impossible_time_or_name_is_no_alert() -> None:
-    for fields in ({"decided": "2024-13-01T00:00:00Z"}, {"updated": "2300-01-01T00:00:00Z"}):
+    impossible: list[dict[str, Any]] = [{"decided": "2024-13-01T00:00:00Z"}, {"updated": "2300-01-01T00:00:00Z"}]
+    for fields in impossible:
         with pytest.raises(ContractError, match=r"2024-13|2300"):
             Scene().take(alert(**fields))
     with pytest.raises(ContractError, match="instrument"):
@@ -243,7 +234,12 @@ def test_an_alert_with_an_impossible_time_or_name_is_no_alert() -> None:
 
 def test_what_came_out_makes_the_same_desk_and_a_repeat_of_everything_writes_nothing() -> None:
     scene = Scene()
-    taken = [alert(), alert("unusual_volume"), alert(revision=1, severity="critical"), command("note", "0" * 32)]
+    taken: list[Alert | CaseCommand] = [
+        alert(),
+        alert("unusual_volume"),
+        alert(revision=1, severity="critical"),
+        command("note", "0" * 32),
+    ]
     for each in taken:
         scene.take(each)
     scene.closed(next(iter(scene.desk.shelf.cases.values())))

@@ -7,18 +7,21 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from infra.chaos.faults import KINDS, inject
-from infra.chaos.faults.kind import Fault, NotInjectedError
+from infra.chaos.faults import KINDS, inject, stranger
+from infra.chaos.faults.kind import BrokenPromiseError, Fault, NotInjectedError
 from infra.chaos.faults.stores import full
 from infra.chaos.proxy import Proxy
 from infra.chaos.server import Kept
+from infra.embedded.layout import Layout
+from tapewatch import frames
+from tapewatch.errors import ContractError
 from tapewatch.settings import Settings
+from tests.eventually import eventually
 
 DEADLINE_S = 60.0
 
@@ -113,10 +116,7 @@ def over(seconds: float) -> bool:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.01)
+    eventually(holds, what="it holds", seconds=DEADLINE_S, pause=0.01)
 
 
 def state(kept: Kept) -> str:
@@ -129,7 +129,12 @@ def test_a_killed_process_dies_by_our_doing_and_is_started_again(site: SmallSite
     before = engine.pid
     outcome = inject(site, fault("kill_engine", "engine-1"), at_once)
     assert (outcome.problem, outcome.target) == ("", "engine-1")
-    until(lambda: (site.tend(), engine.pid not in (0, before))[1])
+
+    def started_again() -> bool:
+        site.tend()
+        return engine.pid not in (0, before)
+
+    until(started_again)
     assert engine.failures == []
 
 
@@ -164,7 +169,7 @@ def test_a_frozen_process_goes_on_though_its_fault_breaks_down(site: SmallSite) 
 
 
 def test_a_slow_sink_stands_still_and_works_in_turn(site: SmallSite) -> None:
-    sink, states = site.processes["sink-postgres"], []
+    sink, states = site.processes["sink-postgres"], list[str]()
 
     def pause(seconds: float) -> bool:
         wanted = "T" if len(states) % 2 == 0 else "S"
@@ -176,6 +181,7 @@ def test_a_slow_sink_stands_still_and_works_in_turn(site: SmallSite) -> None:
     assert states == ["T", "S"] * 3
 
 
+@pytest.mark.slow  # seconds of waiting
 def test_a_spare_engine_that_does_not_join_is_held_again_and_the_fault_does_not_count(site: SmallSite) -> None:
     spare = Kept("engine-3", "spare", lambda: ["/bin/sleep", "600"], site.folder, site.folder / "engine-3.log")
     spare.hold()
@@ -314,6 +320,63 @@ def test_a_command_that_fails_does_not_count(site: SmallSite) -> None:
     site.status = 1
     assert inject(site, fault("promote_model"), at_once).problem == "`tapewatch models promote` ended with 1"
     assert inject(site, fault("apply_config"), at_once).problem == "`tapewatch config apply` ended with 1"
+
+
+def test_a_database_put_back_is_what_it_was_and_its_writers_stand_still_meanwhile(site: SmallSite) -> None:
+    server = site.processes["postgres"] = Kept(
+        "postgres", "postgres", lambda: ["/bin/sleep", "600"], site.folder, site.folder / "postgres.log"
+    )
+    cluster = Layout(site.folder).cluster
+    cluster.mkdir(parents=True)
+    (cluster / "table").write_text("early")
+    site.tend()
+    starts: list[tuple[int, int]] = []
+
+    def up() -> bool:
+        site.tend()
+        return bool(server.pid and site.processes["sink-postgres"].pid)
+
+    def pause(seconds: float) -> bool:
+        if seconds != 7.0:  # while something is waited for
+            site.tend()
+            return True
+        until(up)
+        starts.append((server.starts, site.processes["sink-postgres"].starts))
+        (cluster / "table").write_text("late")
+        (cluster / "index").write_text("late")
+        return True
+
+    assert inject(site, fault("roll_back_postgres", length_s=7.0), pause).problem == ""
+    assert {path.name: path.read_text() for path in cluster.iterdir()} == {"table": "early"}
+    until(up)
+    # Once more before the pause, and once behind it; the engine was left alone.
+    assert starts == [(2, 2)]
+    assert (server.starts, site.processes["sink-postgres"].starts, site.processes["engine-1"].starts) == (3, 3, 1)
+    assert not (site.folder / "earlier").exists()
+
+
+def test_what_the_site_did_not_do_as_promised_is_no_fault_that_was_not_injected(site: SmallSite) -> None:
+    def pause(seconds: float) -> bool:
+        raise BrokenPromiseError("a row is there twice")
+
+    outcome = inject(site, fault("part_from_postgres"), pause)
+    assert (outcome.problem, outcome.broken) == ("", "a row is there twice")
+
+
+def test_a_bomb_is_small_and_refused_for_what_it_would_be() -> None:
+    frame = stranger.bomb()
+    assert len(frame) < 100_000
+    with pytest.raises(ContractError) as refusal:
+        frames.check_size(frame)
+    assert refusal.value.reason == "oversized"
+
+
+def test_a_storm_is_a_quarter_of_a_million_rows_of_as_many_instruments() -> None:
+    names: set[str] = set()
+    for value in stranger.storm():
+        batch = frames.read_stream(value)
+        names.update(batch.column(0).dictionary_decode().to_pylist())
+    assert len(names) == 262_144
 
 
 def test_every_kind_of_process_fault_names_a_kind_of_process_that_the_site_has() -> None:

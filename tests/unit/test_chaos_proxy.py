@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.chaos.proxy import PIPE_BYTES, Proxy
+from tests.eventually import eventually
 
 DEADLINE_S = 60.0
 HELD_S = 0.3
@@ -83,10 +84,7 @@ def say(client: socket.socket, data: bytes) -> bytes:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.01)
+    eventually(holds, what="it holds", seconds=DEADLINE_S, pause=0.01)
 
 
 def is_silent(client: socket.socket) -> bool:
@@ -102,7 +100,12 @@ def is_silent(client: socket.socket) -> bool:
 def test_bytes_pass_unchanged_both_ways_and_ends_are_passed_on(proxy: Proxy) -> None:
     data = bytes(range(256)) * 40_000
     client = connect(proxy)
-    threading.Thread(target=lambda: (client.sendall(data), client.shutdown(socket.SHUT_WR))).start()
+
+    def send() -> None:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+
+    threading.Thread(target=send).start()
     assert read(client, len(data)) == data
     assert client.recv(1) == b""
     until(lambda: proxy.connections == 0)
@@ -180,6 +183,17 @@ def test_a_cut_resets_what_is_open_and_lets_new_connections_come(proxy: Proxy) -
         client.recv(1)
     assert proxy.connections == 0
     assert say(connect(proxy), b"b") == b"b"
+
+
+def test_new_connections_are_reset_while_refused_and_open_ones_go_on(proxy: Proxy) -> None:
+    before = connect(proxy)
+    assert say(before, b"a") == b"a"
+    proxy.refuse()
+    with pytest.raises(ConnectionResetError):
+        connect(proxy).recv(1)
+    assert say(before, b"b") == b"b"
+    proxy.heal()
+    assert say(connect(proxy), b"c") == b"c"
 
 
 def test_delayed_bytes_are_gone_when_the_connection_is_cut(proxy: Proxy, echo: Echo) -> None:

@@ -93,6 +93,7 @@ def test_two_minutes_have_faults_of_at_least_ten_kinds() -> None:
 def test_brokers_engines_and_the_producer_share_one_lane_so_that_never_two_of_them_are_away() -> None:
     away = {"kill_broker_leader", "freeze_broker_leader", "restart_broker", "kill_controller", "lose_broker"}
     away |= {"part_from_broker", "kill_engine", "freeze_engine", "rebalance", "kill_producer", "freeze_producer"}
+    away |= {"expire_offsets", "fill_broker_disk", "refuse_at_control"}
     assert {KINDS[name].lane for name in away} == {OUTPUT}
 
 

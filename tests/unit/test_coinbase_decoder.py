@@ -13,37 +13,10 @@ from producers.venues.spoken import NEWER_LEFT
 from tapewatch.instruments import Instrument
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.rows import Condition, StatusKind
+from tests.unit.coinbase_messages import BOOK, TIME, book, message, past, trades
 
-TIME = "2026-04-07T14:30:00.123456789Z"
 NOW = from_rfc3339(TIME) + 5_000_000
 SECOND = 1_000_000_000
-BOOK = [
-    ("bid", "68900.00", "1.5"),
-    ("bid", "68899.50", "0.75"),
-    ("offer", "68901.00", "0.5"),
-    ("offer", "68901.50", "1.2"),
-]
-
-
-def message(channel: str, sequence: int, *events: dict[str, Any], time: str = TIME) -> bytes:
-    head = {"channel": channel, "client_id": "", "timestamp": time, "sequence_num": sequence}
-    return json.dumps(head | {"events": list(events)}).encode()
-
-
-def book(sequence: int, kind: str, levels: list[tuple[str, str, str]], product: str = "BTC-USD") -> bytes:
-    updates = [
-        {"side": side, "event_time": TIME, "price_level": price, "new_quantity": qty} for side, price, qty in levels
-    ]
-    return message("l2_data", sequence, {"type": kind, "product_id": product, "updates": updates})
-
-
-def past(*numbers: int) -> list[dict[str, str]]:
-    common = {"product_id": "BTC-USD", "price": "68900.50", "size": "0.00150000", "time": TIME}
-    return [common | {"trade_id": str(number), "side": "BUY" if number % 2 else "SELL"} for number in numbers]
-
-
-def trades(sequence: int, *numbers: int, kind: str = "update") -> bytes:
-    return message("market_trades", sequence, {"type": kind, "trades": past(*numbers)})
 
 
 def decoder() -> CoinbaseDecoder:
@@ -280,7 +253,7 @@ def test_a_tape_tells_which_connection_was_left() -> None:
     """After the old connection's end a number where it stood is a hole of the new one, live and from a tape."""
     taped = make_decoder("coinbase", Collector(), {})
     instrument = Instrument(id="BTC-USD.COINBASE", name="BTC-USD", currency="USD", kind="spot")
-    taped.follow([Listing(instrument, "BTC-USD")], NOW)
+    taped.follow([Listing("BTC-USD", instrument)], NOW)
     for data in (book(0, "snapshot", BOOK), trades(1, 10), trades(2, 11), trades(3, 12), book(0, "snapshot", BOOK)):
         taped.decoder.message(data, NOW)
     taped.note(NEWER_LEFT, None, "", NOW)

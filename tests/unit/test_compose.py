@@ -1,11 +1,8 @@
 """compose.yaml and the Dockerfile name only what there is: commands, settings, ports, paths, services, packages."""
 
 import re
-import shutil
 import subprocess
-import sys
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from tapewatch.monitoring.server import _Answer
-from tests.unit.deployed import ROOT, job_of, parsed, settings_of, shows_figures
+from tests.unit.deployed import ROOT, job_of, parsed, program, settings_of, shows_figures
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -21,15 +18,6 @@ BUILT = {name: service for name, service in SERVICES.items() if service["image"]
 OURS = {name: service for name, service in BUILT.items() if "entrypoint" not in service}
 """Those that run `tapewatch`."""
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-
-
-def program(name: str, package: str) -> str:
-    """A program of this environment or this machine; the test is skipped without it."""
-    beside = str(Path(sys.executable).parent)
-    found = shutil.which(name, path=beside) or shutil.which(name)
-    if found is None:
-        pytest.skip(f"needs {name}: pip install {package}")
-    return found
 
 
 def test_docker_compose_accepts_it_with_every_profile() -> None:

@@ -1,6 +1,7 @@
 """The identity provider's answers: what is taken, and every forgery that is not."""
 
 import asyncio
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -28,7 +29,7 @@ def provider(there: FakeProvider) -> Provider:
     return Provider(SETTINGS, there, lambda: NOW * NANOS)  # type: ignore[arg-type]
 
 
-def taken(there: FakeProvider, text: str) -> dict:
+def taken(there: FakeProvider, text: str) -> dict[str, Any]:
     return asyncio.run(provider(there).claims(text, "n1"))
 
 

@@ -18,7 +18,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.messages import to_rfc3339
 from tapewatch.rows import Rows
 from tapewatch.settings import Settings
-from tests.unit.test_what_if import stored
+from tests.unit.stored_trades import stored
 from tests.unit.trade_rows import trade_rows
 
 START = 1_750_000_000
@@ -65,6 +65,7 @@ def run(
     return dict(json.loads(capsys.readouterr().out))
 
 
+@pytest.mark.slow
 def test_a_push_for_the_sake_of_another_market_is_one_alert_with_its_evidence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,7 +37,7 @@ class Corridor:
     def state(self) -> dict[str, Any]:
         state = self.random.bit_generator.state
         numbers = {name: str(value) for name, value in state["state"].items()}
-        return {"at": self.at.tolist(), "random": state | {"state": numbers}}
+        return {"at": self.at.tolist(), "random": {**state, "state": numbers}}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.at = np.array(state["at"])
@@ -53,9 +53,9 @@ def filled(rewards: list[float], ends: dict[int, str], n_step: int, capacity: in
     replay = Replay(capacity, 1, 1, 2, exponent=0.0)
     for number, reward in enumerate(rewards):
         state = np.array([[number]], dtype=np.float32)
-        ended = [np.array([ends.get(number) == how]) for how in ("terminated", "truncated")]
+        terminated, truncated = (np.array([ends.get(number) == how]) for how in ("terminated", "truncated"))
         masks = np.ones((1, 2), dtype=bool)
-        step = Step(state, masks, np.array([reward], dtype=np.float32), *ended, state + 1, masks)
+        step = Step(state, masks, np.array([reward], dtype=np.float32), terminated, truncated, state + 1, masks)
         replay.add(state, np.array([0]), step)
     batch = replay.draw(64, n_step, 0.5, 1.0, np.random.default_rng(1))
     return {int(state): number for number, state in enumerate(batch.states[:, 0])}, batch
@@ -138,6 +138,7 @@ def learnt(**changes: Any) -> Any:
     return DoubleDQN(replace(recipe, **changes), Corridor(), "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"dueling": True, "n_step": 3}, {"priority": 0.0}], ids=str)
 def test_the_way_along_a_corridor_is_learnt_with_its_values(changes: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch", reason=NO_TORCH)
@@ -164,6 +165,7 @@ def test_a_seed_gives_the_same_network_and_another_seed_another() -> None:
     assert first.checkpoint() == second.checkpoint() != other.checkpoint()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [50, 600])
 def test_a_resumed_learner_goes_on_bit_by_bit(stop: int) -> None:
     pytest.importorskip("torch", reason=NO_TORCH)

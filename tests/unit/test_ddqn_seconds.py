@@ -16,30 +16,9 @@ from detectors.ddqn.lanes import BUY, HOLD, SELL
 from detectors.ddqn.seconds import Seconds, joined, session_of
 from detectors.ddqn.virtual_market import Rules, VirtualMarket
 from tapewatch.cli import main
+from tests.unit.swinging_seconds import COST, swinging
 
 NO_TORCH = "the extra `train` is not installed"
-COST = (0.0001, 0.0001)
-SWING = 20
-
-
-def swinging(
-    seed: int, rows: int = 300, names: tuple[str, ...] = ("sine", "cosine"), shuffled: bool = False
-) -> Seconds:
-    """A price that rises for SWING seconds and falls for as many; features say where in the swing a second closes, or,
-    shuffled, where some other second did.
-    """
-    rng = np.random.default_rng(seed)
-    phase = (np.arange(rows) + rng.integers(0, 2 * SWING)) % (2 * SWING)
-    middle = 100.0 + 0.05 * (SWING - np.abs(SWING - phase))
-    before = np.concatenate([middle[:1], middle[:-1]])
-    quotes = np.stack([before - 0.005, before + 0.005, middle - 0.005, middle + 0.005], axis=1)
-    told = np.zeros((rows, len(names)), dtype=np.float32)
-    told[:, 0], told[:, 1] = np.sin(np.pi * phase / SWING), np.cos(np.pi * phase / SWING)
-    if shuffled:
-        told = told[rng.permutation(rows)]
-    nothing = np.full(rows, np.nan)
-    second = 1_700_000_000 + np.arange(rows)
-    return session_of(f"S{seed}.SIMX", names, told, second, quotes, COST, (nothing, nothing), warm_s=0)
 
 
 def market(lanes: int = 3, **rules: Any) -> VirtualMarket:
@@ -160,6 +139,7 @@ def test_an_interval_holds_its_mean() -> None:
     assert 1.0 <= found["low"] < 2.5 < found["high"] <= 4.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_a_pattern_is_learnt_and_a_shuffled_future_shows_no_skill(shuffled: bool) -> None:
     """Some seconds: a policy has to be learnt."""

@@ -16,9 +16,9 @@ from detectors.ddqn.seconds import joined
 from detectors.ddqn.self_play import ASTRAY, named
 from tapewatch.cli import main
 from tapewatch.errors import TapewatchError
+from tests.unit.kept_policy import kept
 from tests.unit.policies import bars_file, daily_follower, second_follower, trending
-from tests.unit.test_ddqn_seconds import swinging
-from tests.unit.test_promotion_command import kept
+from tests.unit.swinging_seconds import swinging
 
 NO_TORCH = "the extra `train` is not installed"
 

@@ -80,7 +80,7 @@ def test_equity_is_what_came_in_plus_results_less_charges_after_every_step(
             assert p[s.CASH] == start - p[s.COST] + p[s.REALISED] - p[s.FEES] - p[s.TAXES]
             assert abs(p[s.POSITION]) <= limit * unit
             assert rules.shorting or p[s.POSITION] >= 0
-        for lane, episode in zip(np.flatnonzero(step.terminated), env.finished[ended_before:], strict=True):
+        for lane, episode in zip(np.flatnonzero(step.terminated).tolist(), env.finished[ended_before:], strict=True):
             share = episode.result / max(1, int(episode.unit_value * env.rules.reward_unit))
             assert earned[lane] == pytest.approx(share, rel=1e-4, abs=1e-3)
             earned[lane] = 0.0

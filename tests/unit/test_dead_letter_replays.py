@@ -103,8 +103,11 @@ def test_next_writer_of_a_feed_does_not_take_a_replays_time_for_the_feeds() -> N
         def value(self):
             return m.frame([quote(A, 1e6, 99, 101)], NAMES)
 
+        def timestamp(self):
+            return 2, (m.START + 2_000_000) * 1000
+
     tail = LogTail()
-    tail.take(Kept(), Decoder())  # type: ignore[arg-type]
+    tail.take(Kept(), Decoder())
     assert (tail.newest_ns, tail.epochs) == (0, {})
 
 

@@ -28,7 +28,7 @@ class Record:
 def after(*said: Message) -> Trading:
     trading = Trading(TOPIC)
     for message in said:
-        trading.take(Record(message))  # type: ignore[arg-type]
+        trading.take(Record(message))
     return trading
 
 

@@ -41,7 +41,7 @@ def test_minute_waits_for_every_awaited_input() -> None:
 
 
 @given(st.randoms())
-def test_order_is_minute_feed_partition_instrument_however_records_interleave(random) -> None:  # type: ignore[no-untyped-def]
+def test_order_is_minute_feed_partition_instrument_however_records_interleave(random) -> None:
     todo = [(source, minute, name) for source in (A, B, C) for minute in (1, 2) for name in ("Z.X", "B.X")]
     random.shuffle(todo)
     held = Waiting([A, B, C])

@@ -99,6 +99,7 @@ def test_shipped_model_is_calibrated_on_a_driftless_walk() -> None:
     assert reliability(chance[known], reached[known] == 1.0).error < 0.05
 
 
+@pytest.mark.slow
 def test_training_gives_the_same_file_twice_and_leaves_neighbouring_days_out() -> None:
     histories = [coin(8 * batch.DAY, seed=2)]
     recipe = training.Recipe(targets=(1.0,), ratios=(1.0,), every=30)

@@ -14,7 +14,7 @@ ASKED = Barriers(60, 0.005, -0.005)
 
 
 @kernel
-def filtered(chance, seen, mean, deviation, stay):  # type: ignore[no-untyped-def]  # a door to the inlined kernel
+def filtered(chance, seen, mean, deviation, stay):  # a door to the inlined kernel
     return rules.filtered(chance, seen, mean, deviation, stay)
 
 

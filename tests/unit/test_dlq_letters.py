@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from sinks.elasticsearch.intake import Intake
 from streams.low_rate.records import Record
 from tapewatch import dead_letters, messages, topics
+from tapewatch.checks import Reason
 from tapewatch.commands import dlq_text
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.dlq import retry
@@ -20,6 +22,7 @@ from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.logs import printable
 from tapewatch.reach_settings import ElasticsearchSettings
 from tests.integration.elasticsearch_kept import alert
+from tests.unit import engine_market as m
 
 
 class Kept:
@@ -48,7 +51,7 @@ class Kept:
 
 
 def lying(letter: DeadLetter) -> Letter:
-    return read(Kept(letter.topic, letter.value, letter.headers))  # type: ignore[arg-type]
+    return read(Kept(letter.topic, letter.value, letter.headers))
 
 
 def test_letter_says_what_was_refused_where_and_by_whom() -> None:
@@ -66,6 +69,34 @@ def test_cut_record_is_not_whole_and_neither_is_one_of_another_hash() -> None:
     assert not lying(DeadLetter(letter.topic, b"abd", letter.headers)).whole
 
 
+def refused_rows(count: int) -> list[DeadLetter]:
+    """The letters of a frame whose quotes are all crossed."""
+    rows = m.rows_of([m.quote("A.SIMX", 1 + number / 100_000, 102, 101) for number in range(count)], ["A.SIMX"])
+    reasons = np.full(count, int(Reason.CROSSED_QUOTE), dtype=np.uint8)
+    return list(dead_letters.of_refused(("market.x", 2, 9), rows, reasons, 10_000))
+
+
+def test_letter_of_several_rows_says_how_many_and_shows_the_first_of_them() -> None:
+    (letter,) = refused_rows(50)
+    found = lying(letter)
+    assert (found.kind, found.row, found.rows, found.whole, found.by) == ("rows", 0, 50, True, "engine")
+    assert len(dlq_text.tree(found, None)["content"]) == 50
+    assert dlq_text.tree(found, None)["rows"] == 50
+    lines = dlq_text.lines(found, None)
+    assert "(2.9 row 0 and 49 more)" in lines[1]
+    assert lines[-1].strip() == "... 30 more rows"
+    counted = dlq_text.Counted()
+    for each in [*refused_rows(50), *refused_rows(3)]:
+        counted.add(lying(each), False)
+    assert [(group["letters"], group["rows"]) for group in counted.trees()] == [(4, 53)]
+
+
+def test_rows_of_which_only_number_and_hash_were_kept_are_not_whole() -> None:
+    *kept, rest = map(lying, refused_rows(20_000))
+    assert all(letter.whole for letter in kept)
+    assert (rest.whole, rest.value, rest.rows) == (False, b"", 20_000 - sum(letter.rows for letter in kept))
+
+
 @pytest.mark.parametrize("text", ["", "alerts@0.7", "alerts.dlq@0", "alerts.dlq@-1.7", "__x.dlq@0.1", "a b.dlq@0.1"])
 def test_what_is_no_id_is_refused_with_how_one_looks(text: str) -> None:
     with pytest.raises(TapewatchError, match=r"no dead letter's id"):
@@ -74,9 +105,9 @@ def test_what_is_no_id_is_refused_with_how_one_looks(text: str) -> None:
 
 def test_only_rows_of_market_topics_are_taken_for_the_engines_where_nobody_is_named() -> None:
     old = [("reason", b"late"), ("origin_topic", b"market.x"), ("origin_partition", b"0"), ("origin_offset", b"3")]
-    assert read(Kept("market.x.dlq", b"", [*old, ("kind", b"row")])).by == "engine"  # type: ignore[arg-type]
-    assert read(Kept("market.x.dlq", b"", [*old, ("kind", b"record")])).by == ""  # type: ignore[arg-type]
-    assert read(Kept("market.y.dlq", b"", [*old, ("kind", b"row")])).by == ""  # type: ignore[arg-type]
+    assert read(Kept("market.x.dlq", b"", [*old, ("kind", b"row")])).by == "engine"
+    assert read(Kept("market.x.dlq", b"", [*old, ("kind", b"record")])).by == ""
+    assert read(Kept("market.y.dlq", b"", [*old, ("kind", b"row")])).by == ""
 
 
 names = st.sampled_from(["reason", "origin_topic", "origin_offset", "bytes", "sha256", "row", "kind", "detail", "x"])
@@ -85,7 +116,7 @@ names = st.sampled_from(["reason", "origin_topic", "origin_offset", "bytes", "sh
 @settings(deadline=None)
 @given(st.lists(st.tuples(names, st.none() | st.binary(max_size=30))), st.none() | st.binary(max_size=80))
 def test_no_letter_stops_whoever_reads_it_or_steers_the_terminal(headers, value) -> None:
-    found = read(Kept("market.x.dlq", value, headers))  # type: ignore[arg-type]
+    found = read(Kept("market.x.dlq", value, headers))
     assert Selection(reason="*").has(found)
     assert isinstance(dlq_text.tree(found, None), dict)
     for line in dlq_text.lines(found, None):
@@ -129,15 +160,15 @@ def test_elasticsearch_makes_of_a_retry_the_documents_of_the_record_that_it_carr
     intake = Intake(ElasticsearchSettings())
     stretch = msgspec.json.encode({"version": "1.0", "letter": "of another kind"})
     for value in (messages.encode(alert(1)), stretch, b"{"):
-        first = intake.take(Carried(topics.ALERTS, value, [], 11))  # type: ignore[arg-type]
+        first = intake.take(Carried(topics.ALERTS, value, [], 11))
         told = Retried("alerts.dlq@0.7", (topics.ALERTS, 0, 11), 1_000, value, [])
         carrier = Carried(topics.retry(dead_letters.ELASTICSEARCH), value, retry.headers(told), 3)
-        assert intake.take(carrier) == first  # type: ignore[arg-type]
+        assert intake.take(carrier) == first
 
 
 def test_elasticsearch_buries_a_retry_that_does_not_say_of_what() -> None:
     carrier = Carried(topics.retry(dead_letters.ELASTICSEARCH), b"{}", [("retry_topic", b"alerts")], 3)
-    items, letter = Intake(ElasticsearchSettings()).take(carrier)  # type: ignore[arg-type]
+    items, letter = Intake(ElasticsearchSettings()).take(carrier)
     assert items == []
     assert letter is not None
     assert letter.reason == "bad_headers"

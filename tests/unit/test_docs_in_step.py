@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-def commands_named(text: str) -> Iterator[str]:
-    """The words behind `tapewatch` in code spans and blocks."""
+def commands_named(text: str) -> Iterator[tuple[str, str]]:
+    """The options and the command behind `tapewatch` in code spans and blocks."""
     code = re.findall(r"```.*?```|`[^`\n]+`", text, flags=re.DOTALL)
     for part in code:
         yield from re.findall(r"(?<!from )\btapewatch ((?:--\w+ \S+ )*)([a-z]+)\b", part)
@@ -55,7 +55,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     module = importlib.import_module(COMMANDS[command][0])
     assert callable(module.run)
     words = next(action for action in parser_for(command)._actions if action.dest == "command").choices
-    assert words is not None
+    assert isinstance(words, dict)
     assert "example" in (words[command].epilog or "")
 
 

@@ -13,7 +13,7 @@ from detectors.monitors import HOUR_S, Monitor, Reference
 from streams.evaluate import drift as command
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
-from tests.unit.test_what_if import stored, trades
+from tests.unit.stored_trades import stored, trades
 
 RNG = np.random.default_rng(11)
 USUAL = RNG.gamma(2.0, 1.0, 200_000)

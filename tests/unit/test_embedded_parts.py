@@ -115,6 +115,7 @@ def test_server_does_not_inherit_client_variables(monkeypatch):
 
 def test_addresses_of_a_process_id_given_out_again_do_not_count_as_running(tmp_path):
     now = started_at(os.getpid())
+    assert now is not None
     alive = Addresses("h:1", "u", {"supervisor": os.getpid()}, {"supervisor": now})
     reused = Addresses("h:1", "u", {"supervisor": os.getpid()}, {"supervisor": now - 1})
     assert alive.lives("supervisor")

@@ -122,6 +122,7 @@ def brief(**changes: float) -> InForce:
     return InForce(ModelShelf(), {}, DetectorConfig(wash_trades=rule))
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(st.lists(st.integers(0, len(TRUE["wash_trades"][0]) + 8), max_size=6))
 def test_cutting_frames_anywhere_changes_no_alert(cuts: list[int]) -> None:
@@ -139,6 +140,7 @@ def test_one_frame_over_many_seconds_gives_the_same_alerts() -> None:
     assert [alert for alert in content(driver) if alert.data_tier == "accounts"] == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [50, 109, 110, 111, 113, 125])
 def test_restart_amid_episodes_changes_no_byte(stop: int) -> None:
     whole = [record.value for record in run(washed(), 340, new_driver(brief())).outgoing()]
@@ -166,6 +168,7 @@ def test_restart_amid_episodes_changes_no_byte(stop: int) -> None:
     assert content(driver) == content(run(washed(), 340, new_driver(brief())))
 
 
+@pytest.mark.slow
 def test_a_class_has_its_own_thresholds() -> None:
     config = DetectorConfig(classes={"spot": {"wash_trades": {"min_trades": 100.0}}})
     trades = case("wash_trades")

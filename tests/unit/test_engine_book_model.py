@@ -1,5 +1,8 @@
-"""The book model in the engine: the same probabilities as over whole arrays, and none below its data tier."""
+"""The book model in the engine: the probabilities that each instrument's rows have over whole arrays, and none below
+its data tier.
+"""
 
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -17,24 +20,25 @@ from tapewatch import topics
 from tapewatch.clock import NANOS
 from tapewatch.rows import RowType
 from tests.unit.book_tape import ASK, BID, START, Order, Trade, tape
+from tests.unit.drawn_books import drawn
 from tests.unit.engine_market import Event, in_order, messages_of, run
 
-NAME = "S1.SIMX"
+NAME = "S2.SIMX"
 
 
-def log_of(found: batch.Tape, with_books: bool = True) -> list[Event]:
+def log_of(found: batch.Tape, with_books: bool = True, name: str = NAME) -> list[Event]:
     """The tape as rows of the log: at one time trades, then quotes, then books; quotes only once there is a book."""
     trades = [
-        Event(RowType.TRADE, NAME, int(at), {"price": p, "qty": q, "aggressor_side": int(side), "condition": 0})
+        Event(RowType.TRADE, name, int(at), {"price": p, "qty": q, "aggressor_side": int(side), "condition": 0})
         for at, (p, q, side) in zip(found.trade_ns, found.trades, strict=True)
     ]
     keys = ("bid_price", "bid_qty", "ask_price", "ask_qty")
     quotes = [
-        Event(RowType.QUOTE, NAME, int(at), dict(zip(keys, row, strict=True)) | {"last_price": np.nan, "volume": 0.0})
+        Event(RowType.QUOTE, name, int(at), dict(zip(keys, row, strict=True)) | {"last_price": np.nan, "volume": 0.0})
         for at, row in zip(found.quote_ns, found.quotes, strict=True)
     ]
     books = [
-        Event(RowType.BOOK, NAME, int(at), dict(zip(keys, row.reshape(4, 10), strict=True)) | {"sequence": 0})
+        Event(RowType.BOOK, name, int(at), dict(zip(keys, row.reshape(4, 10), strict=True)) | {"sequence": 0})
         for at, row in zip(found.book_ns, found.books, strict=True)
     ]
     return in_order(trades, quotes, books if with_books else [])
@@ -49,19 +53,30 @@ def after_first_book(found: batch.Tape) -> batch.Tape:
     )  # fmt: skip
 
 
-def test_engine_gives_the_probabilities_that_the_same_rows_have_over_whole_arrays() -> None:
+def with_known_sides(found: batch.Tape) -> batch.Tape:
+    """The tape without trades of unknown aggressor, which the engine looks up in its quotes."""
+    known = found.trades[:, 2] != 0.0
+    return dataclasses.replace(found, trade_ns=found.trade_ns[known], trades=found.trades[known])
+
+
+def test_engine_gives_each_instrument_the_probabilities_that_its_rows_have_over_whole_arrays() -> None:
     orders = [Order(BID, level, 12.0, 30.2, 33.4) for level in range(2, 6)]
-    found = after_first_book(tape(orders, [Trade(31.0, ASK, 0, 2.0)], flicker=(45.0, 48.0)))
-    seconds, rows = batch.features(found)
-    model, wanted = shipped().trees(), np.full((len(rows), len(SCENARIOS)), np.nan)
-    score_rows(rows, model, wanted)
-    scores = table(run(log_of(found)).outgoing(), "scores")
-    for place, scenario in enumerate(SCENARIOS):
-        mine = scores["detector"] == DETECTORS.index(scenario)
-        told = dict(zip((scores["ts"][mine] // NANOS - 1).tolist(), scores["probability"][mine], strict=True))
-        assert len(told) > 40
-        expected = wanted[np.isin(seconds, list(told)), place]
-        assert np.array(list(told.values())) == pytest.approx(expected, rel=1e-5)
+    layers = tape(orders, [Trade(31.0, ASK, 0, 2.0)], flicker=(45.0, 48.0))
+    market = {"S1.SIMX": drawn(1, 60), NAME: layers, "S3.SIMX": drawn(2, 60, 0.5, 0.001)}
+    market = {name: after_first_book(with_known_sides(found)) for name, found in market.items()}
+    log = in_order(*(log_of(found, name=name) for name, found in market.items()))
+    scores = table(run(log).outgoing(), "scores")
+    for name, found in market.items():
+        seconds, rows = batch.features(found)
+        wanted = np.full((len(rows), len(SCENARIOS)), np.nan)
+        score_rows(rows, shipped().trees(), wanted)
+        for place, scenario in enumerate(SCENARIOS):
+            mine = (scores["detector"] == DETECTORS.index(scenario)) & (scores["instrument"] == name)
+            told = dict(zip((scores["ts"][mine] // NANOS - 1).tolist(), scores["probability"][mine], strict=True))
+            both = np.isin(seconds, list(told))
+            assert both.sum() > 40
+            found_at = np.array([told[second] for second in seconds[both].tolist()])
+            assert found_at == pytest.approx(wanted[both, place], rel=1e-5)
 
 
 def test_without_a_book_the_model_says_nothing() -> None:

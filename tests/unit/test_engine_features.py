@@ -38,6 +38,7 @@ def both() -> tuple[dict[tuple[str, int], list[float]], dict[tuple[str, int], np
     return wanted, dict(zip(keys, values, strict=True))
 
 
+@pytest.mark.slow
 def test_engine_closes_the_same_seconds_as_the_reference(both) -> None:
     wanted, found = both
     assert set(found) == set(wanted)

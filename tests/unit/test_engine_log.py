@@ -3,65 +3,24 @@ again.
 """
 
 from functools import cache
-from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors import fusion, peers
-from detectors.kmeans.model import KMeansModel
-from detectors.model_file import content_hash
-from detectors.scenarios.fused_anomaly import Parameters as FusedParameters
-from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
-from detectors.scenarios.pump_and_dump import Parameters as PumpParameters
 from streams.driver import Driver
 from streams.engine import snapshots
-from streams.engine.models import KMEANS, KMEANS_CLASSIC, InForce, ModelShelf, shipped
-from streams.engine.policy import DDQN, SHADOW
-from streams.engine.rules import DetectorConfig
+from streams.engine.models import ModelShelf
 from streams.engine.task import Outgoing, Task
 from tapewatch import topics
+from tapewatch.frames import FrameHeaders
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import StatusKind
 from tests.unit import engine_market as m
 from tests.unit.engine_market import status
-from tests.unit.virtual_policy import EAGER, made
+from tests.unit.nervous_models import nervous
 
 SECONDS = 130
-
-
-def nervous() -> InForce:
-    """Models and thresholds under which a quiet market raises alerts of every kind."""
-    shelf = ModelShelf()
-    shape: dict[str, Any] = {"clip": 20.0, "sizes": (1,), "normal": (True,), "knots": ((0.0, 0.0), (5.0, 1.0))}
-    wide = KMeansModel(
-        KMEANS, ("spread_bps", "ofi_1s"), (2.0, 0.0), (1.0, 0.1), centres=((0.0, 0.0),), alert=0.8, **shape
-    )
-    pair = KMeansModel(
-        KMEANS_CLASSIC, ("price_change_1m_pct", "volume_change_1m_pct"), (0.0, 0.0), (1.0, 0.01),
-        centres=((0.0, 0.0),), alert=1.0, **shape,
-    )  # fmt: skip
-    pump = PumpParameters(
-        min_rise=1e-4,
-        rise_deviations=0.0,
-        min_rush=1.0,
-        rush_ratio=0.0,
-        volume_ratio=0.2,
-        buy_share=-1.0,
-        warm_s=30.0,
-        cooldown_s=20.0,
-    )
-    fused = FusedParameters(hold_s=1.0, quiet_s=2.0, cooldown_s=4.0)
-    config = DetectorConfig(
-        AnomalyParameters(hold_s=1.0, quiet_s=2.0, cooldown_s=4.0), pump, fused_anomaly=fused, policy=EAGER
-    )
-    models = {name: shelf.put(made(seed).encoded()) for name, seed in ((DDQN, 1), (SHADOW, 2))}
-    models |= {KMEANS: shelf.put(wide.encoded()), KMEANS_CLASSIC: shelf.put(pair.encoded())}
-    every_second = msgspec.structs.replace(fusion.shipped(), alert=-7.0)
-    models |= {name: content_hash(shipped()[name]) for name in (peers.AUTOENCODER, peers.ISOLATION)}
-    return InForce(shelf, models | {peers.FUSION: shelf.put(every_second.encoded())}, config)
 
 
 @cache
@@ -106,6 +65,7 @@ def test_market_of_these_tests_brings_everything_to_life() -> None:
     assert len(found["refused"]) == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(0, 5000), max_size=40))
 def test_cutting_rows_into_frames_anywhere_changes_no_bit(cuts: set[int]) -> None:
@@ -116,6 +76,7 @@ def test_cutting_rows_into_frames_anywhere_changes_no_bit(cuts: set[int]) -> Non
     assert len(found["refused"]) == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(0, 2000), max_size=40))
 def test_taking_the_output_anywhere_changes_no_bit(stops: set[int]) -> None:
@@ -128,6 +89,7 @@ def test_taking_the_output_anywhere_changes_no_bit(stops: set[int]) -> None:
     assert m.bits(driver.outgoing()) == m.bits(whole())
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.sets(st.integers(0, 2000), min_size=1, max_size=4))
 def test_going_on_from_a_snapshot_anywhere_changes_no_bit(stops: set[int]) -> None:
@@ -201,12 +163,12 @@ def test_repeated_frames_are_dropped() -> None:
     driver, names = m.new_driver(["A.SIMX"]), ["A.SIMX"]
     events = [m.quote("A.SIMX", second, 99, 101) for second in range(3)]
     values = [
-        (m.frame([event], names), m.FrameHeaders("quote", "test", 0, number, 0)) for number, event in enumerate(events)
+        (m.frame([event], names), FrameHeaders("quote", "test", 0, number, 0)) for number, event in enumerate(events)
     ]
     for value, headers in (*values, *values[1:]):
         driver.record(value, headers.to_kafka())
-    older = m.FrameHeaders("quote", "other", 5, 0, 0)
+    older = FrameHeaders("quote", "other", 5, 0, 0)
     driver.record(values[2][0], older.to_kafka())
-    driver.record(values[2][0], m.FrameHeaders("quote", "other", 4, 7, 0).to_kafka())
+    driver.record(values[2][0], FrameHeaders("quote", "other", 4, 7, 0).to_kafka())
     assert driver.task.tally.duplicates == 3
     assert driver.task.tally.frames == 4

@@ -126,6 +126,7 @@ def of_coins() -> autoencoder.AutoencoderModel:
 def test_coins_are_scored_by_their_own_network_and_shares_by_theirs() -> None:
     usual = in_force()
     shelf = usual._shelf
+    assert isinstance(shelf, ModelShelf)
     models = usual.models | {peers.AUTOENCODER_CRYPTO: shelf.put(of_coins().encoded())}
     kinds = {"QUOTED.SIMX": "spot", "DEEP.SIMX": "perpetual"}
     driver = m.run(events(), force=InForce(shelf, models, usual.config), kinds=kinds)
@@ -176,7 +177,9 @@ def switched(at: int, changed: Control) -> Driver:
     """A run in which a control row stands at a second of the market."""
     names = m.names_in(events())
     driver = m.new_driver(names, in_force())
-    driver.task.force._shelf.put(other_network().encoded())
+    shelf = driver.task.force._shelf
+    assert isinstance(shelf, ModelShelf)
+    shelf.put(other_network().encoded())
     place = next(k for k, event in enumerate(events()) if event.at >= m.at(at))
     done = False
     for part in m.frames_of(events(), [place]):
@@ -265,6 +268,7 @@ def controls() -> tuple[Alert, ...]:
     return tuple(alert for alert in alerts if alert.scenario == "fused_anomaly")
 
 
+@pytest.mark.slow
 def test_a_pump_raises_one_fused_alert_that_names_its_models() -> None:
     found = [alert for alert in controls() if alert.instrument == "PUMP.SIMX"]
     assert len({alert.id for alert in found}) == 1

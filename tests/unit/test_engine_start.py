@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 _LOADED = """
 import sys
 import streams.engine.process
@@ -10,6 +12,7 @@ print(*({"pandas", "sklearn", "torch", "xgboost", "scipy.optimize", "sqlalchemy"
 """
 
 
+@pytest.mark.slow
 def test_engine_starts_without_what_only_training_and_tables_need() -> None:
     done = subprocess.run([sys.executable, "-c", _LOADED], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

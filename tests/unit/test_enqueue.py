@@ -27,6 +27,6 @@ class Narrow:
 def test_full_queue_is_waited_for_and_order_is_kept() -> None:
     producer = Narrow()
     for number in range(3):
-        kafka.enqueue(producer, "alerts", b"%d" % number, headers=(("type", b"alert"),))  # type: ignore[arg-type]
+        kafka.enqueue(producer, "alerts", b"%d" % number, headers=(("type", b"alert"),))
     producer.poll(1.0)
     assert producer.sent == [("alerts", b"%d" % number, None, -1, [("type", b"alert")]) for number in range(3)]

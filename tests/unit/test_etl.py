@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,46 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("google_crc32c")
-pytest.importorskip("pandas")
-
 from streams.spark import outputs, raw, session, tfrecord
-from streams.spark.cleaning import BARS, CLIPPED, FILLED, OUTLIER, WINDOW_COLUMNS, Rule, clean
+from streams.spark.cleaning import CLIPPED, FILLED, OUTLIER, WINDOW_COLUMNS, Rule, clean
 from streams.spark.raw import Source
 from tapewatch.cli import main
 from tapewatch.errors import TapewatchError
+from tests.unit.walked_bars import CLIP, HEADER, KEEP, bits, walk
 
 DAY_NS = 86_400_000_000_000
-HEADER = "Date,Open,High,Low,Close,Volume\n"
-KEEP, CLIP = Rule(), Rule(outliers="clip")
 
 
 def cleaned(folder, text, rule=KEEP, name="AAPL.csv"):
     (folder / name).write_text(text)
     (source,) = raw.find([folder])
     return clean(source.symbol, raw.read(source), rule)
-
-
-def walk(rows, seed=0, **changed):
-    """Daily bars of a random walk as text, some closes multiplied."""
-    random = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(0.01 * random.standard_normal(rows)))
-    for row, factor in changed.get("times", {}).items():
-        close[row] *= factor
-    for row, factor in changed.get("from_on", {}).items():
-        close[row:] *= factor
-    days = np.datetime64("2015-01-01") + np.arange(rows)
-    lines = [
-        f"{day},{price:.4f},{price * 1.01:.4f},{price * 0.99:.4f},{price:.4f},{random.integers(1, 1000)}"
-        for day, price in zip(days, close, strict=True)
-    ]
-    return HEADER + "\n".join(lines) + "\n"
-
-
-def bits(table):
-    return [
-        table[name].combine_chunks().to_pylist() if name == "symbol" else table[name].to_numpy().tobytes()
-        for name in BARS.names
-    ]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +130,7 @@ def test_our_own_output_can_be_read_again_without_a_change(tmp_path):
 
 def test_windows_hold_fifty_known_bars_and_the_close_that_followed(tmp_path):
     bars = cleaned(tmp_path, walk(75)).bars
-    examples = [tfrecord.decode(each) for each in outputs.examples("AAPL", bars, "windows")]
+    examples: list[dict[str, Any]] = [tfrecord.decode(each) for each in outputs.examples("AAPL", bars, "windows")]
     values = np.column_stack([bars[name].to_numpy() for name in WINDOW_COLUMNS]).astype(np.float32)
     assert len(examples) == 75 - 20 - 49
     assert np.array_equal(examples[0]["window"].reshape(50, 8), values[20:70])

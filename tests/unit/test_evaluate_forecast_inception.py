@@ -7,7 +7,7 @@ from detectors.forecast.inception.images import Images, images
 from streams.evaluate import factor_pictures
 from streams.evaluate import forecast_inception as judged
 from streams.evaluate.forecast_inception_walk import RIVALS, Walked, walk
-from tests.unit.test_forecast_inception import factors, panel
+from tests.unit.inception_panel import factors, panel
 
 YEAR = 2004
 
@@ -52,6 +52,7 @@ def test_a_year_without_enough_before_it_is_refused(found):
         walk(found, 2030, seeds=1, steps=1)
 
 
+@pytest.mark.slow
 def test_the_page_tells_windows_lost_and_shows_pictures(found, walked, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(factor_pictures, "SHOWN", 1)

@@ -33,6 +33,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast_lstm, "RECIPE", Recipe(epochs=8, batch=32, units=16, learning_rate=3e-3))
 
 
+@pytest.mark.slow
 def test_skill_is_found_where_there_is_some_and_the_page_shows_it(tmp_path) -> None:
     document = forecast_lstm.judge(_market(0.8), "lstm", argparse.Namespace(seeds=1, first_year=2002))
     assert document["rmse_ratio"]["high"] < 1.0

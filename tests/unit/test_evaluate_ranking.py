@@ -66,6 +66,7 @@ def written(path: Path, days: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_document_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     # Ten seeds of a month at four horizons take twenty seconds; two of ten days, and six pictures, still some.

@@ -22,7 +22,7 @@ from tapewatch.settings import Settings
 
 ANN = Account("ann", "viewer")
 LEE = Account("lee", "viewer", instruments=("*.TWSE",))
-OPEN = []
+OPEN: list[object] = []
 """Subscriptions that stay open: one that nobody holds is ended by the interpreter."""
 
 

@@ -14,7 +14,7 @@ from producers.base.sessions import SessionCalendar
 from producers.feed import FeedWriter, LiveWriter
 from producers.feed.log_tail import LogTail
 from streams.driver import Driver, table
-from tapewatch import topics
+from tapewatch import frames, topics
 from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS, ManualClock, SteadyClock
 from tapewatch.frames import Decoder, FrameHeaders
@@ -22,16 +22,11 @@ from tapewatch.instruments import Instrument
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import RowType, StatusKind, heartbeat_rows
 from tests.unit import engine_market as m
+from tests.unit.closed_seconds import sealed
 from tests.unit.engine_market import feature, heartbeats, in_order, quote, run, status, trade
-from tests.unit.test_feed_live import AT, NAMES, Records, opened, rows_of
+from tests.unit.live_feed import AT, NAMES, Records, opened, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")  # within exchange_calendars
-
-
-def sealed(driver: Driver) -> list[int]:
-    """The seconds that were closed, UTC."""
-    found = table(driver.outgoing(), "sealed")
-    return (found["ts"] // NANOS - 1).tolist() if found else []
 
 
 def coverage(driver: Driver) -> list[tuple[str, str, int]]:
@@ -239,13 +234,13 @@ def test_writer_whose_clock_is_far_ahead_does_not_carry_the_partition_away(kind:
 
 def test_new_writer_does_not_begin_where_readers_refused_to_follow() -> None:
     class Message:
-        def __init__(self, seconds: list[int], appended: int) -> None:
+        def __init__(self, seconds: list[int], appended: int, epoch: int = 1) -> None:
             rows = heartbeat_rows(np.array(seconds) * NANOS)
-            self._value = m.frames.encode(rows)
-            self._appended = appended
+            self._value = frames.encode(rows)
+            self._appended, self._epoch = appended, epoch
 
         def headers(self) -> list[tuple[str, bytes]]:
-            return FrameHeaders("status", "live", 1, 0, 0).to_kafka()
+            return FrameHeaders("status", "live", self._epoch, 0, 0).to_kafka()
 
         def value(self) -> bytes:
             return self._value
@@ -254,29 +249,20 @@ def test_new_writer_does_not_begin_where_readers_refused_to_follow() -> None:
             return 2, self._appended * 1000
 
     tail = LogTail()
-    tail.take(Message([1_000_000, 1_000_001, 9_000_000], 1_000_000), Decoder())  # type: ignore[arg-type]
-    tail.take(Message([9_000_000], 1_000_002), Decoder())  # type: ignore[arg-type]
+    tail.take(Message([1_000_000, 1_000_001, 9_000_000], 1_000_000), Decoder())
+    tail.take(Message([9_000_000], 1_000_002), Decoder())
+    tail.take(Message([1_000_002], 1_000_003, epoch=2**63 - 1), Decoder())
     assert tail.newest_ns == 1_000_001 * NANOS
-
-
-class Counted:
-    """Elapsed time that a test moves."""
-
-    def __init__(self) -> None:
-        self.ns = 0
-
-    def __call__(self) -> int:
-        return self.ns
+    assert tail.next_epoch("live", 0) == 2
 
 
 def test_clock_that_is_set_back_is_followed_at_half_speed_and_never_stands_still() -> None:
-    wall, elapsed = ManualClock(AT), Counted()
-    clock = SteadyClock(wall, elapsed)
-    wall.sleep(-30.25)
+    wall = ManualClock(AT)
+    clock = SteadyClock(wall)
+    wall.set(-30.25)
     seen = []
     for _ in range(70):
         wall.sleep(1)
-        elapsed.ns += NANOS
         seen.append(clock.now() - AT)
     steps = np.diff(seen)
     assert steps.min() > 0
@@ -286,22 +272,22 @@ def test_clock_that_is_set_back_is_followed_at_half_speed_and_never_stands_still
 
 
 def test_clock_asked_often_goes_as_fast_as_one_asked_seldom() -> None:
-    wall, elapsed = ManualClock(AT), Counted()
-    clock = SteadyClock(wall, elapsed)
-    wall.sleep(-10)
+    wall = ManualClock(AT)
+    clock = SteadyClock(wall)
+    wall.set(-10)
     for _ in range(1001):
-        elapsed.ns += 3
+        wall.sleep(3e-9)
         clock.now()
     assert clock.now() - AT == 3003 // 2
 
 
 def test_clock_goes_on_from_a_log_that_is_ahead_of_it() -> None:
-    wall, elapsed = ManualClock(AT), Counted()
-    clock = SteadyClock(wall, elapsed)
+    wall = ManualClock(AT)
+    clock = SteadyClock(wall)
     clock.not_before(AT + 5 * NANOS)
     clock.not_before(AT)
     assert clock.now() == AT + 5 * NANOS
-    elapsed.ns += 2 * NANOS
+    wall.sleep(2)
     assert clock.now() == AT + 6 * NANOS
 
 

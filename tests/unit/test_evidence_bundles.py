@@ -4,6 +4,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -254,7 +255,7 @@ def test_commands_list_show_export_and_verify(
     folder, entries = kept
     alert = entries[0].subject.alert
 
-    def said(*words: str) -> dict[str, object]:
+    def said(*words: str) -> dict[str, Any]:
         assert cli.main(["--data", str(folder), *words, "--json"]) == 0
         return dict(json.loads(capsys.readouterr().out))
 

@@ -139,9 +139,8 @@ def test_short_and_flat_series_are_no_error() -> None:
 
 def test_relative_columns_do_not_know_the_size_of_the_price() -> None:
     bars = series(80)
-    larger = Series(
-        "L", bars.at, *(getattr(bars, name) * 8.0 for name in ("open", "high", "low", "close")), bars.volume
-    )
+    open_, high, low, close = (getattr(bars, name) * 8.0 for name in ("open", "high", "low", "close"))
+    larger = Series("L", bars.at, open_, high, low, close, bars.volume)
     one, other = relative(table(bars), bars.close), relative(table(larger), larger.close)
     assert "obv" not in one.names
     np.testing.assert_allclose(one.values, other.values, rtol=1e-9, atol=1e-9)

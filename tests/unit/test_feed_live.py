@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,49 +18,8 @@ from tapewatch.clock import NANOS, ManualClock
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import FrameHeaders
 from tapewatch.registry import FixedRegistry
-from tapewatch.rows import BOOK_LEVELS, REQUIRED, Chunk, Rows, RowType, StatusKind, numpy_dtype
-
-AT = 1_600_000_000 * NANOS
-NAMES = ("AAA.SIMX", "BBB.SIMX", "CCC.SIMX")
-
-
-class Records:
-    """A producer that keeps what it is given and has room for everything."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[int, bytes, Any]] = []
-
-    def produce(self, topic: str, value: bytes, *, partition: int, headers: Any, on_delivery: Any) -> None:
-        self.records.append((partition, value, headers))
-        on_delivery(None, None)
-
-    def poll(self, timeout: float) -> int:
-        return 0
-
-    def flush(self, timeout: float) -> int:
-        return 0
-
-    def log(self, partition: int) -> list[Rows]:
-        return [frames.to_rows(value) for at, value, _ in self.records if at == partition]
-
-
-def rows_of(row_type: RowType, times: list[int], code: int = 0) -> Rows:
-    columns: dict[str, Any] = {name: np.ones(len(times), dtype=numpy_dtype(kind)) for name, kind in REQUIRED[row_type]}
-    if row_type is RowType.BOOK:
-        levels = ("bid_price", "bid_qty", "ask_price", "ask_qty")
-        columns |= {name: np.ones((len(times), BOOK_LEVELS)) for name in levels}
-    stamps = np.array(times, dtype=np.int64)
-    columns |= {"instrument": np.full(len(times), code, np.int32), "ts_event": stamps, "ts_recv": stamps}
-    if "detail" in columns:
-        columns["detail"] = np.full(len(times), "", dtype=object)
-    if "order_id" in columns:
-        columns["order_id"] = np.full(len(times), "1", dtype=object)
-    return Rows(row_type, NAMES, columns)
-
-
-def opened(partitions: int = 1, newest_ns: int = 0) -> tuple[Records, LiveWriter]:
-    records = Records()
-    return records, LiveWriter(FeedWriter(records, "t", "live", 1, partitions, NAMES, ManualClock(AT)), newest_ns)
+from tapewatch.rows import Chunk, Rows, RowType, StatusKind
+from tests.unit.live_feed import AT, Records, opened, rows_of
 
 
 def is_beat(rows: Rows) -> bool:
@@ -129,6 +87,7 @@ adds = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(adds)
 def test_receipt_time_never_goes_back_from_flush_to_flush_and_no_row_is_late(drawn: list[Any]) -> None:
@@ -167,7 +126,7 @@ def show_of(tmp_path: Path, seconds: int) -> Show:
 
 
 def run_show(tmp_path: Path, seconds: int = 8) -> tuple[Records, Runner, SyntheticMarket, list[str]]:
-    show, clock, records, said = show_of(tmp_path, seconds), ManualClock(AT), Records(), []
+    show, clock, records, said = show_of(tmp_path, seconds), ManualClock(AT), Records(), list[str]()
     start = AT - show.back_date_s * NANOS
     market = SyntheticMarket(show.config, show.seed, start)
     ids = [instrument.id for instrument in market.instruments]
@@ -177,6 +136,7 @@ def run_show(tmp_path: Path, seconds: int = 8) -> tuple[Records, Runner, Synthet
     return records, runner, market, said
 
 
+@pytest.mark.slow
 def test_synthetic_market_is_back_dated_then_follows_the_clock(tmp_path: Path) -> None:
     records, runner, _, said = run_show(tmp_path)
     summary = runner.summary(1.0)

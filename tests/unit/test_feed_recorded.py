@@ -21,28 +21,12 @@ from tapewatch.instruments import Instrument
 from tapewatch.partitioner import partition_for
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import REQUIRED, Chunk, Rows, RowType, StatusKind, numpy_dtype
+from tests.unit.live_feed import Records
 
 AT = 1_600_000_000 * NANOS
 NAMES = ("AAA.SIMX", "BBB.SIMX", "CCC.SIMX", "DDD.SIMX")
 Stamp = tuple[int, RowType, int]
 """Milliseconds from AT, row type, instrument."""
-
-
-class Records:
-    """A producer that keeps what it is given and has room for everything."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[int, bytes, Any]] = []
-
-    def produce(self, topic: str, value: bytes, *, partition: int, headers: Any, on_delivery: Any) -> None:
-        self.records.append((partition, value, headers))
-        on_delivery(None, None)
-
-    def poll(self, timeout: float) -> int:
-        return 0
-
-    def flush(self, timeout: float) -> int:
-        return 0
 
 
 @dataclass

@@ -5,6 +5,7 @@ from io import StringIO
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -92,7 +93,7 @@ def test_rows_of_every_instrument_go_to_every_partition() -> None:
 def test_frames_are_the_bytes_that_arrow_writes(count: int, ids: bool) -> None:
     encoder = FrameEncoder(NAMES)
     rows = trades([n % 20 for n in range(count)], ids=ids)
-    shared = frames.pa.array(["*", *NAMES], type=frames.pa.utf8())
+    shared = pa.array(["*", *NAMES], type=pa.utf8())
     for _ in range(2):
         assert encoder.encode(rows) == frames.encode_with(rows, shared, rows.columns["instrument"] + np.int32(1))
 
@@ -100,7 +101,7 @@ def test_frames_are_the_bytes_that_arrow_writes(count: int, ids: bool) -> None:
 @pytest.mark.parametrize("first", [0, 7, 95, 98, 9_998, 123_456_789])
 def test_ids_of_any_length_leave_a_frame_the_bytes_that_arrow_writes(first: int) -> None:
     encoder = FrameEncoder(NAMES)
-    shared = frames.pa.array(["*", *NAMES], type=frames.pa.utf8())
+    shared = pa.array(["*", *NAMES], type=pa.utf8())
     rows = trades([0, 1, 2, 3, 4])
     for ids in ([first + n for n in range(5)], [first, "", "", first, ""], ["é", 1, 2, 3, 4], ["", "", "", "", ""]):
         columns = {**rows.columns, "trade_id": np.array([str(each) for each in ids], dtype=object)}
@@ -192,3 +193,11 @@ def test_new_writer_takes_an_epoch_above_every_known_one() -> None:
     assert tail.next_epoch("unit", AT) == AT + 6
     assert tail.next_epoch("unit", AT + 9) == AT + 9
     assert tail.next_epoch("other", AT) == AT
+
+
+def test_writer_whose_source_is_not_among_the_last_records_begins_above_what_it_can_have_had() -> None:
+    tail = LogTail(appended_ns=AT, epochs={"unit": AT - 5})
+    # Its clock was five minutes ahead at most, and may have been set back since.
+    assert tail.next_epoch("other", AT - 3_600 * NANOS) == AT + 300 * NANOS
+    assert tail.next_epoch("other", AT + 301 * NANOS) == AT + 301 * NANOS
+    assert tail.next_epoch("unit", AT - 3_600 * NANOS) == AT - 4

@@ -1,5 +1,7 @@
 """Alert limits by kind of feed: which one an instrument has, and what makes them unsound."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -42,7 +44,14 @@ def test_limits_that_do_not_fit_together_are_refused() -> None:
 
 
 def test_a_model_without_limits_by_feed_keeps_the_bytes_it_had() -> None:
-    fields = {"inputs": ("a",), "location": (0.0,), "scale": (1.0,), "clip": 9.0, "centres": ((0.0,),), "sizes": (1,)}
+    fields: dict[str, Any] = {
+        "inputs": ("a",),
+        "location": (0.0,),
+        "scale": (1.0,),
+        "clip": 9.0,
+        "centres": ((0.0,),),
+        "sizes": (1,),
+    }
     model = kmeans.KMeansModel("kmeans", normal=(True,), knots=((0.0, 0.0),), alert=2.0, **fields)
     assert b"alerts" not in model.encoded()
     assert b"alerts" in msgspec.structs.replace(model, alerts=(1.0, 2.0, 1.0, 1.0)).encoded()

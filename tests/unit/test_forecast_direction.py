@@ -102,6 +102,7 @@ def auc(rows, learn):
     return figures.document("x", judged.walked(rows, learn, 2017, 1, quiet), 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learn", [ordinal.learn, boosted.learn])
 def test_noise_is_forecast_by_chance_and_a_planted_lean_is_found(learn):
     pytest.importorskip("xgboost")
@@ -119,6 +120,7 @@ def test_labels_shuffled_within_blocks_of_days_are_forecast_by_chance():
     assert found["auc"]["low"] <= 0.5 <= found["auc"]["high"]
 
 
+@pytest.mark.slow
 def test_large_moves_are_foretold_by_wild_spells_and_their_direction_is_not():
     found = figures.document("ordinal", judged.walked(rows_of(panel(1000, 3)), ordinal.learn, 2017, 1, quiet), 300)
     assert found["compared"]["auc_less_majority"]["skill"] and found["volatility"]["auc"]["low"] > 0.55
@@ -155,7 +157,7 @@ def test_boosted_trees_tell_without_xgboost_what_it_tells():
     groups = boosted.exported(booster)
     from detectors.boosted.model import forest
 
-    mine = boosted.Fitted(np.zeros(3), groups, forest(groups, np.zeros(7)))
+    mine = boosted.Fitted(np.zeros(3), groups, forest(groups, [0.0] * 7))
     rows = replace(plain_rows(900, 1, 0), values=x.astype(float))
     assert np.allclose(
         mine.probabilities(rows, np.ones(900, dtype=bool)), booster.predict(xgboost.DMatrix(x)), atol=1e-5
@@ -240,6 +242,7 @@ def write(folder, bars):
         (folder / f"{name}.csv").write_text("\n".join(["Date,Open,High,Low,Close,Volume", *lines]))
 
 
+@pytest.mark.slow
 def test_command_prints_one_document_and_an_escaped_page(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     folder = tmp_path / "a<b>"

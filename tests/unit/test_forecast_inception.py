@@ -16,40 +16,13 @@ from detectors.forecast.inception.network import inception as inception_block
 from detectors.forecast.inception.rivals import logistic
 from detectors.forecast.series import Panel, Series, hash_of
 from detectors.forecast.walk import Fold
-
-DAY = 86_400_000_000_000
-FACTORS = ("return_1", "return_5", "return_20", "range")
-
-
-def series(name: str, closes: np.ndarray, first: int = 0) -> Series:
-    """Bars of every day from the first on."""
-    at = (np.arange(len(closes), dtype=np.int64) + first + 12_000) * DAY
-    return Series(name, at, closes, closes * 1.01, closes * 0.99, closes, np.full(len(closes), 1e6))
-
-
-def walk_of(days: int, seed: int) -> np.ndarray:
-    """A random walk, whose rises nothing foretells."""
-    return 100.0 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0.0, 0.01, days)))
+from tests.unit.inception_panel import factors, panel, series, walk_of
 
 
 def waves_of(days: int, seed: int) -> np.ndarray:
     """Prices that go up for 14 days after they went down for 14, with a little noise."""
     wave = np.sin(2.0 * np.pi * np.arange(days) / (2.0 * AHEAD))
     return 100.0 * np.exp(0.05 * wave + np.random.default_rng(seed).normal(0.0, 0.003, days))
-
-
-def factors(of: Series) -> tuple[tuple[str, ...], np.ndarray]:
-    """A few causal columns, warm after 20 bars."""
-    values = np.full((len(of), len(FACTORS)), np.nan)
-    for column, back in enumerate((1, 5, 20)):
-        values[20:, column] = np.log(of.close[20:] / of.close[20 - back : len(of) - back])
-    values[20:, 3] = (of.high[20:] - of.low[20:]) / of.close[20:]
-    return FACTORS, values
-
-
-def panel(days: int = 400, made=walk_of) -> Panel:
-    """Two channels."""
-    return Panel({name: series(name, made(days, seed)) for seed, name in enumerate("ab")})
 
 
 def halves(found: Images) -> Fold:
@@ -180,6 +153,7 @@ def test_a_planted_wave_is_learnt_and_the_same_seed_gives_the_same_weights():
     assert auc(first.probabilities(found.pixels[fold.test]), found.up[fold.test]) > 0.9
 
 
+@pytest.mark.slow
 def test_labels_shuffled_within_blocks_and_noise_give_chance():
     pytest.importorskip("torch")
     found = images(panel(900, waves_of), ("a",), factors)

@@ -49,6 +49,7 @@ def test_days_are_drawn_whole_over_all_instruments():
     assert np.allclose(same, alone)
 
 
+@pytest.mark.slow
 def test_interval_covers_the_mean_of_clustered_days_as_often_as_it_says():
     rng = np.random.default_rng(5)
     covered = 0

@@ -171,6 +171,7 @@ def trending(rows: int = 1200) -> Panel:
     return Panel({"A": Series("A", series.at, close, close, close, close, series.volume)})
 
 
+@pytest.mark.slow
 def test_learns_what_can_be_learnt_and_nothing_from_targets_shuffled_in_blocks() -> None:
     pytest.importorskip("torch")
     assert _ratio(trending(), shuffled=False) < 0.9

@@ -1,6 +1,7 @@
 """Networks of the next day's class: one arithmetic in torch and numpy, no look ahead, chance where there is nothing."""
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,12 +18,21 @@ from detectors.forecast.networks.losses import LOSSES, loss
 from detectors.forecast.networks.network import Network, windows
 from detectors.forecast.series import Panel, Series
 from detectors.forecast.walk import Fold
+from tests.needs import needs
 
-torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+pytestmark = needs("torch")
 
 SMALL = Recipe(batches=40, batch=128, every=10, patience=2)
 INPUTS = 5
 UNSCALED = {"location": np.zeros(INPUTS, np.float32), "scale": np.ones(INPUTS, np.float32)}
+
+
+@pytest.fixture
+def torch() -> Any:
+    """The library, which takes seconds to load."""
+    import torch
+
+    return torch
 
 
 def rows(count: int = 1600, seed: int = 3, signal: float = 0.0) -> tuple[Rows, np.ndarray, Fold]:
@@ -55,7 +65,7 @@ def right(made: Rows, labels: np.ndarray, fold: Fold, name: str = "attention", s
 
 
 @pytest.mark.parametrize("name", architectures.NAMES)
-def test_numpy_tells_what_torch_told(name: str) -> None:
+def test_numpy_tells_what_torch_told(torch: Any, name: str) -> None:
     weights = initial(torch, name, INPUTS, 7)
     x = np.random.default_rng(1).standard_normal((9, architectures.STEPS, INPUTS)).astype(np.float32)
     with torch.no_grad():
@@ -82,7 +92,7 @@ def test_window_begins_with_its_instrument_and_ends_with_its_row() -> None:
 
 
 @pytest.mark.parametrize("name", architectures.NAMES)
-def test_later_bars_and_other_instruments_change_no_forecast(name: str) -> None:
+def test_later_bars_and_other_instruments_change_no_forecast(torch: Any, name: str) -> None:
     made, _, _ = rows(200)
     arrays = {key: value.detach().numpy() for key, value in initial(torch, name, INPUTS, 1).items()}
     network = Network(name, arrays | UNSCALED)
@@ -105,6 +115,7 @@ def test_fit_looks_at_no_target_and_no_input_of_rows_to_judge() -> None:
     assert all(np.array_equal(one.arrays[key], other.arrays[key]) for key in one.arrays)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", architectures.NAMES)
 def test_noise_is_told_by_chance_and_a_planted_lean_is_found(name: str) -> None:
     assert abs(right(*rows(), name=name)) < 0.15
@@ -137,7 +148,7 @@ def test_too_few_rows_are_refused() -> None:
         fit("attention", *seen(made, labels, fold), fold, 0, SMALL)
 
 
-def test_focal_loss_counts_rows_told_well_less_and_multi_task_adds_the_return() -> None:
+def test_focal_loss_counts_rows_told_well_less_and_multi_task_adds_the_return(torch: Any) -> None:
     sure = torch.zeros(1, 8)
     sure[0, 2] = 5.0
     labels, returns = torch.tensor([2]), torch.tensor([1.0])
@@ -149,6 +160,8 @@ def test_focal_loss_counts_rows_told_well_less_and_multi_task_adds_the_return() 
 
 
 def file(name: str = "resnet") -> model.NetworkModel:
+    import torch
+
     arrays = {key: value.detach().numpy() for key, value in initial(torch, name, INPUTS, 1).items()}
     cuts = (-0.03, -0.02, -0.01, 0.01, 0.02, 0.03)
     described = model.Described(name, tuple(f"x{place}" for place in range(INPUTS)), cuts, 1.5, "focal")
@@ -193,7 +206,7 @@ def panel(bars: int = 420) -> Panel:
 
 def test_network_is_trained_on_a_panel_and_tells_every_instruments_newest_bar() -> None:
     pytest.importorskip("talib", reason="the extra `forecast` is not installed")
-    bars, said = panel(), []
+    bars, said = panel(), list[str]()
     one = attention.train(bars, 3, said.append, recipe=replace(SMALL, batches=4, every=2))
     assert "rows fitted" in said[0] and one.card.rows > 200 and one.described.detector == attention.NAME
     told = attention.predict(attention.decode(one.encoded()), bars)

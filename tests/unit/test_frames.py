@@ -1,5 +1,9 @@
 """Frames as they come: our own, other Arrow writers', damaged and hostile ones."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,17 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapewatch import frames
+from tapewatch import frames, ipc
 from tapewatch.errors import ContractError
 from tapewatch.frames import Decoder, FrameHeaders
-from tapewatch.rows import REQUIRED, RowType, schema
+from tapewatch.rows import OPTIONAL, REQUIRED, Rows, RowType, StatusKind, schema
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, bar, book, quote, status, trade
+from tests.unit.hostile_frames import HOSTILE, MIB, with_columns, written
 
 A, B = "A.SIMX", "B.SIMX"
-ORDER = Event(m.RowType.ORDER, A, m.at(1), {"action": 1, "side": 1, "price": 100.0, "qty": 1.0, "order_id": "7"})
+ORDER = Event(RowType.ORDER, A, m.at(1), {"action": 1, "side": 1, "price": 100.0, "qty": 1.0, "order_id": "7"})
 EVENTS: dict[RowType, list[Event]] = {
-    RowType.STATUS: [status(m.StatusKind.OPEN, 1, A, "begin"), status(m.StatusKind.GAP, 2, B, "世界")],
+    RowType.STATUS: [status(StatusKind.OPEN, 1, A, "begin"), status(StatusKind.GAP, 2, B, "世界")],
     RowType.TRADE: [trade(A, 1, 100.0), trade(B, 2, 101.0, 3.0, -1)],
     RowType.ORDER: [ORDER, ORDER],
     RowType.QUOTE: [quote(A, 1, 99, 101), quote(B, 2, 98, 102)],
@@ -31,7 +36,7 @@ def of(row_type: RowType) -> bytes:
     return m.frame(EVENTS[row_type], [A, B])
 
 
-def same(found: frames.Rows, wanted: frames.Rows) -> None:
+def same(found: Rows, wanted: Rows) -> None:
     assert found.type is wanted.type
     names = [[rows.instruments[code] for code in rows.columns["instrument"]] for rows in (found, wanted)]
     assert names[0] == names[1]
@@ -42,13 +47,6 @@ def same(found: frames.Rows, wanted: frames.Rows) -> None:
 @pytest.mark.parametrize("row_type", RowType)
 def test_frame_comes_back_as_it_was_sent(row_type: RowType) -> None:
     same(frames.to_rows(of(row_type)), m.rows_of(EVENTS[row_type], [A, B]))
-
-
-def written(batch: pa.RecordBatch, **options: Any) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
-        writer.write_batch(batch)
-    return bytes(sink.getvalue().to_pybytes())
 
 
 def with_column(batch: pa.RecordBatch, name: str, array: pa.Array) -> pa.RecordBatch:
@@ -204,6 +202,7 @@ FLIPS = st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 7)), max_size
 CUTS = st.one_of(st.just(0), st.integers(1, 100_000))
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(st.sampled_from(RowType), FLIPS, CUTS)
 def test_damaged_frame_is_refused_or_read_and_never_more(
@@ -217,7 +216,7 @@ def test_damaged_frame_is_refused_or_read_and_never_more(
         rows = frames.to_rows(value)
         names = view.names()
     except ContractError as error:
-        assert error.reason in {"unreadable", "unsupported_version", "wrong_schema", "null_value"}
+        assert error.reason in {"unreadable", "oversized", "unsupported_version", "wrong_schema", "null_value"}
     else:
         assert 0 < view.rows <= frames.MAX_ROWS
         assert len(rows) == view.rows
@@ -227,13 +226,14 @@ def test_damaged_frame_is_refused_or_read_and_never_more(
     same(frames.to_rows(decoder.open(of(row_type)).data), m.rows_of(EVENTS[row_type], [A, B]))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([RowType.STATUS, RowType.TRADE, RowType.QUOTE, RowType.BOOK]), FLIPS, CUTS)
 def test_damaged_frame_ends_in_the_dead_letters_or_is_used_and_the_stream_goes_on(
     row_type: RowType, flips: list[tuple[int, int]], cut: int
 ) -> None:
     driver = m.new_driver([A, B])
-    m.send(driver, [status(m.StatusKind.HEARTBEAT, 0)], ["*", A, B])
+    m.send(driver, [status(StatusKind.HEARTBEAT, 0)], ["*", A, B])
     driver.record(damaged(of(row_type), flips, cut), FrameHeaders(row_type.label, "bad", 0, 1, 0).to_kafka())
     clock = max(int(driver.task.admission.clock[0]) - m.START, 0)
     assert driver.task.next_offset == 2
@@ -251,6 +251,7 @@ def test_any_bytes_are_refused_as_unreadable(value: bytes) -> None:
     assert error.value.reason == "unreadable"
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(
@@ -277,16 +278,44 @@ def test_frame_whose_header_names_another_type_is_refused() -> None:
 
 
 def test_bad_row_in_a_frame_whose_texts_are_no_utf8_is_kept_as_the_whole_frame() -> None:
-    value = m.frame(
-        [status(m.StatusKind.OPEN, 1, A, "begin"), status(m.StatusKind.OPEN, 1, "bad", "begin")], [A, "bad"]
-    )
+    value = m.frame([status(StatusKind.OPEN, 1, A, "begin"), status(StatusKind.OPEN, 1, "bad", "begin")], [A, "bad"])
     driver = m.new_driver([A])
-    m.send(driver, [status(m.StatusKind.OPEN, 0, A, "begin"), status(m.StatusKind.OPEN, 0, A, "x")], [A, "bad"])
+    m.send(driver, [status(StatusKind.OPEN, 0, A, "begin"), status(StatusKind.OPEN, 0, A, "x")], [A, "bad"])
     hostile = value.replace(b"beginbegin", b"begin\xff\xfe\xff\xfe\xff")
     driver.record(hostile, FrameHeaders("status", "bad", 0, 0, 0).to_kafka())
     (letter,) = driver.collect()["market.driver.dlq"]
     assert letter.value == hostile
     assert ("reason", b"malformed_instrument") in letter.headers
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: m.frame([status(StatusKind.OPEN, 1, A, "begin")], [A]).replace(b"begin", b"b\xffgin"),
+        lambda: noted(original(), 70_000),
+        lambda: written(original().append_column("more", pa.array([1, 2]))),
+    ],
+    ids=["text that is no UTF-8", "a batch's own metadata too long", "another schema"],
+)
+def test_a_decoder_that_met_the_writer_takes_what_a_new_one_takes(make: Any) -> None:
+    value, found = make(), []
+    used = Decoder()
+    for row_type in RowType:
+        used.open(of(row_type))
+    for decoder in (Decoder(), used):
+        try:
+            found.append(str(decoder.open(value).rows))
+        except ContractError as error:
+            found.append(error.reason)
+    assert found[0] == found[1]
+
+
+def noted(batch: pa.RecordBatch, letters: int) -> bytes:
+    """A stream whose batch has metadata of its own."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch, custom_metadata={"note": "x" * letters})
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def test_a_decoder_tells_writers_with_equal_schemas_and_other_dictionaries_apart() -> None:
@@ -300,7 +329,7 @@ def test_a_decoder_tells_writers_with_equal_schemas_and_other_dictionaries_apart
 
 
 def test_names_beyond_ascii_come_back() -> None:
-    view = Decoder().open(m.frame([status(m.StatusKind.GAP, 2, "世界.SIMX")], ["世界.SIMX", A]))
+    view = Decoder().open(m.frame([status(StatusKind.GAP, 2, "世界.SIMX")], ["世界.SIMX", A]))
     assert view.names() == ["世界.SIMX", A]
 
 
@@ -319,3 +348,107 @@ def test_a_decoder_that_knows_the_beginning_survives_any_damage(data: st.DataObj
     except ContractError:
         pass
     assert decoder.open(value).names() == [A, B]
+
+
+@pytest.fixture(scope="module")
+def hostile_read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, int]]:
+    """Of each hostile frame, why a process with little memory refused it and by how many bytes its peak rose."""
+    folder: Path = tmp_path_factory.mktemp("hostile")
+    for name, (_, make) in HOSTILE.items():
+        (folder / name).write_bytes(make())
+    command = [sys.executable, "-m", "tests.unit.hostile_frames", str(folder)]
+    # Arrow's own pool sets address space aside that it does not use.
+    done = subprocess.run(
+        command, env={**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"}, capture_output=True, text=True, check=False
+    )
+    found = (line.split("\t") for line in done.stdout.splitlines())
+    return {name: (reason, int(grown)) for name, reason, grown in found}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_small_frame_that_would_be_large_is_refused_before_it_is_unpacked(
+    name: str, hostile_read: dict[str, tuple[str, int]]
+) -> None:
+    reason, grown = hostile_read.get(name, ("the process died", 0))
+    assert reason == HOSTILE[name][0]
+    assert grown < 8 * MIB
+
+
+@pytest.mark.parametrize("row_type", RowType)
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_frame_of_the_most_rows_is_taken_packed_with_texts_in_every_column(row_type: RowType, codec: str) -> None:
+    texts = {
+        field.name: pa.array([f"{row:036}" for row in range(frames.MAX_ROWS)])
+        for field in schema(row_type, [name for name, _ in OPTIONAL[row_type]])
+        if pa.types.is_string(field.type)
+    }
+    view = Decoder().open(written(with_columns(row_type, frames.MAX_ROWS, **texts), compression=codec))
+    assert view.rows == frames.MAX_ROWS
+    with pytest.raises(ContractError, match="1 to 65536 rows"):
+        Decoder().open(written(with_columns(row_type, frames.MAX_ROWS + 1), compression=codec))
+
+
+@pytest.mark.parametrize("lie", [-(2**62), -2, 0, 8, 4_088, 4_104, 2**24, 2**62])
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_buffer_that_is_not_as_long_as_it_says_is_refused(codec: str, lie: int) -> None:
+    value = written(with_columns(RowType.QUOTE, 512), compression=codec)
+    told = (4_096).to_bytes(8, "little")
+    at = value.rindex(told)
+    with pytest.raises(ContractError) as error:
+        Decoder().open(value[:at] + lie.to_bytes(8, "little", signed=True) + value[at + 8 :])
+    assert error.value.reason == ("oversized" if lie == 2**62 else "unreadable")
+
+
+FIELDS = st.sampled_from(
+    [
+        pa.array([1, None, 3]),
+        pa.array([0.5, 1.5, 2.5]),
+        pa.array(["a", "", "世界"]),
+        pa.array(["a", None, "b"], type=pa.large_utf8()),
+        pa.array([b"a", b"", None]),
+        pa.array([True, False, None]),
+        pa.array(["x", "y", "x"]).dictionary_encode(),
+        pa.array([[1.0], [], None]),
+        pa.array([[1, 2], [3, 4], None], type=pa.list_(pa.int8(), 2)),
+        pa.array([{"a": 1, "b": ["x"]}, None, {"a": 2, "b": []}]),
+        pa.nulls(3),
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(FIELDS, min_size=1, max_size=6), st.sampled_from([None, "lz4", "zstd"]), st.integers(1, 400))
+def test_what_a_frame_is_told_to_be_is_what_arrow_makes_of_it(fields: list[Any], codec: str, repeated: int) -> None:
+    arrays = [pa.concat_arrays([field] * repeated) for field in fields]
+    value = written(
+        pa.RecordBatch.from_arrays(arrays, names=[str(number) for number in range(len(fields))]), compression=codec
+    )
+    weight, waiting = np.empty(6, dtype=np.int64), np.empty(1 + ipc.MAX_COLUMNS, dtype=np.int64)
+    assert ipc.weigh(np.frombuffer(value, dtype=np.uint8), weight, waiting) == ipc.OK
+    before = pa.total_allocated_bytes()
+    batch = frames.read_stream(value)
+    taken = pa.total_allocated_bytes() - before
+    assert batch.num_rows == 3 * repeated
+    assert taken <= weight[0] + 64 * 8 * len(fields)
+    assert batch.nbytes <= weight[0]
+    assert weight[5] == batch.num_rows
+    assert weight[1] >= batch.num_rows * batch.num_columns
+
+
+@pytest.mark.slow
+@settings(max_examples=600, deadline=None)
+@given(st.sampled_from(RowType), st.sampled_from(["lz4", "zstd"]), FLIPS, CUTS)
+def test_damage_to_a_packed_frame_takes_no_more_memory_than_a_frame_may(
+    row_type: RowType, codec: str, flips: list[tuple[int, int]], cut: int
+) -> None:
+    value = damaged(written(original(row_type), compression=codec), flips, cut)
+    usual = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(pool)
+    try:
+        frames.to_rows(value)
+    except ContractError as error:
+        assert error.reason in {"unreadable", "oversized", "unsupported_version", "wrong_schema", "null_value"}
+    finally:
+        pa.set_memory_pool(usual)
+    assert pool.max_memory() <= 4 * ipc.MAX_DATA

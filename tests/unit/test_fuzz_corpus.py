@@ -93,6 +93,7 @@ def test_soak_that_found_something_says_so() -> None:
     assert "1 crashes" in markdown(result)
 
 
+@pytest.mark.slow
 def test_soak_takes_every_input_and_knows_the_one_that_killed_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

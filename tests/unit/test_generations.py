@@ -1,6 +1,7 @@
 """Generations of a feed's topic: names, which one is written, and that a closed partition counts nothing."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -9,8 +10,9 @@ from tapewatch.admission import CLOSES, CONTROL_SOURCE, OPENS, Admission
 from tapewatch.errors import ContractError
 from tapewatch.frames import FrameHeaders
 from tapewatch.generations import CLOSING, OPEN, OPENING, Generation, Generations, Opening, named, next_after
+from tapewatch.rows import StatusKind
 from tests.unit import engine_market as m
-from tests.unit.test_admission import T0, Registrations
+from tests.unit.registered import T0, Registrations
 
 
 def generation(number: int, state: str = OPEN, before: str = "market.a") -> Generation:
@@ -40,14 +42,16 @@ def test_every_name_of_a_feed_leads_to_its_newest_generation() -> None:
     found = standing(generation(2), generation(3, before="market.a-g2"))
     assert {found.current(name) for name in ("a", "a-g2", "a-g3")} == {"a-g3"}
     assert next_after("a-g2", found) == (4, "a-g4")
-    assert found.successor("market.a").topic == "market.a-g2"
-    assert found.successor("market.a-g2").topic == "market.a-g3"
+    second, third = found.successor("market.a"), found.successor("market.a-g2")
+    assert second is not None and third is not None
+    assert (second.topic, third.topic) == ("market.a-g2", "market.a-g3")
     assert found.successor("market.a-g3") is None
 
 
 def test_a_partition_begins_with_a_state_from_the_record_opening_on() -> None:
     assert standing(generation(2, CLOSING)).opening("market.a-g2", 0) is None
-    assert standing(generation(2, OPENING)).opening("market.a-g2", 0).offset == 7
+    found = standing(generation(2, OPENING)).opening("market.a-g2", 0)
+    assert found is not None and found.offset == 7
     assert standing(generation(2)).opening("market.a", 0) is None
 
 
@@ -68,7 +72,7 @@ def test_an_engine_of_one_feed_reads_all_its_generations_and_no_other_feed() -> 
 
 
 def admit(admission: Admission, source: str, sequence: int, epoch: int = 1, when: float = 1.0):
-    value = m.frame([m.status(m.StatusKind.HEARTBEAT, when)], ["*"])
+    value = m.frame([m.status(StatusKind.HEARTBEAT, when)], ["*"])
     return admission.admit(value, FrameHeaders("status", source, epoch, sequence, 0).to_kafka(), T0)
 
 
@@ -86,7 +90,8 @@ def test_behind_the_cut_nothing_counts_but_a_later_cut() -> None:
 def test_a_closed_partition_stays_closed_when_its_state_is_taken_up_again() -> None:
     admission, again = Admission(Registrations()), Admission(Registrations())
     admit(admission, CLOSES, 0)
-    again.load(**admission.dump())
+    state: dict[str, Any] = admission.dump()
+    again.load(**state)
     with pytest.raises(ContractError):
         admit(again, "live", 0, when=2.0)
 

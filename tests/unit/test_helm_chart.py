@@ -19,13 +19,11 @@ from tapewatch.kernels import cache_folder
 from tapewatch.monitoring import DECLARED
 from tapewatch.monitoring.server import _Answer
 from tapewatch.settings import Settings
-from tests.unit import rendered_chart
+from tests.unit.declared_metrics import declared
 from tests.unit.deployed import ROOT, job_of, parsed, settings_of, shows_figures
-from tests.unit.rendered_chart import CHART, SETS, Object
-from tests.unit.test_monitoring_page import declared
+from tests.unit.rendered_chart import CHART, SETS, Object, rendered, run_helm
 
 SCHEMAS = json.loads((ROOT / "tests/vectors/kubernetes/schemas.json").read_text())
-KEPT = {values: rendered_chart.kept(values)[1] for values in SETS}
 POLICY_PORTS = {"postgres": 5432, "elasticsearch": 9200}
 
 pytestmark = pytest.mark.parametrize("values", SETS)
@@ -33,7 +31,7 @@ pytestmark = pytest.mark.parametrize("values", SETS)
 
 def of_kind(values: str, *kinds: str) -> list[Object]:
     """The objects of a value set that are of these kinds."""
-    return [each for each in KEPT[values] if each["kind"] in kinds]
+    return [each for each in rendered(values) if each["kind"] in kinds]
 
 
 def pods(values: str) -> Iterator[tuple[Object, Object]]:
@@ -87,41 +85,26 @@ def values_of(values: str) -> Any:
     return merged(yaml.safe_load((CHART / "values.yaml").read_text()), own)
 
 
-def test_what_is_kept_is_what_this_chart_renders_to(values: str) -> None:
-    digest, objects = rendered_chart.kept(values)
-    program = rendered_chart.helm()
-    assert digest == rendered_chart.digest(), "python -m tests.unit.rendered_chart --write"
-    if program is None:
-        pytest.skip("the chart is unchanged since it was rendered; rendering anew needs helm")
-    assert rendered_chart.render(program, values) == objects
-
-
 def test_helm_lint_has_nothing_to_say(values: str) -> None:
-    program = rendered_chart.helm()
-    if program is None:
-        pytest.skip("needs helm: go install helm.sh/helm/v3/cmd/helm@v3.22.0")
-    said = rendered_chart.run_helm(program, ["lint", "--strict", "--quiet"], values)
+    said = run_helm(["lint", "--strict", "--quiet"], values)
     assert "[ERROR]" not in said
     assert "[WARNING]" not in said
 
 
 def test_helm_refuses_values_that_the_schema_does_not_know(values: str) -> None:
-    program = rendered_chart.helm()
-    if program is None:
-        pytest.skip("needs helm: go install helm.sh/helm/v3/cmd/helm@v3.22.0")
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        rendered_chart.run_helm(program, ["template", "x", "--set", "processes.engine.replica=3"], values)
+        run_helm(["template", "x", "--set", "processes.engine.replica=3"], values)
     assert "replica" in refused.value.stderr
 
 
 def test_every_object_is_valid_offline(values: str) -> None:
-    assert [fault for each in KEPT[values] for fault in faults(each)] == []
-    names = [(each["kind"], each["metadata"]["name"]) for each in KEPT[values]]
+    assert [fault for each in rendered(values) for fault in faults(each)] == []
+    names = [(each["kind"], each["metadata"]["name"]) for each in rendered(values)]
     assert len(names) == len(set(names))
 
 
 def test_a_field_that_kubernetes_does_not_know_is_found(values: str) -> None:
-    for each in KEPT[values]:
+    for each in rendered(values):
         wrong = copy.deepcopy(each)
         wrong["spec" if "spec" in wrong else "metadata"]["readynessProbe"] = {}
         assert faults(wrong), each["kind"]
@@ -279,8 +262,8 @@ def test_the_rules_are_the_product_s_and_ask_for_metrics_that_there_are(values: 
     assert (CHART / "files/rules.yml").read_text() == text, "cp infra/prometheus/rules.yml infra/helm/files/"
     ours = {rule["alert"]: rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]}
     declared()
-    for rendered in of_kind(values, "PrometheusRule"):
-        found = {rule["alert"]: rule for group in rendered["spec"]["groups"] for rule in group["rules"]}
+    for rules in of_kind(values, "PrometheusRule"):
+        found = {rule["alert"]: rule for group in rules["spec"]["groups"] for rule in group["rules"]}
         assert found.keys() == ours.keys()
         for name, rule in found.items():
             if rule != ours[name]:
@@ -343,6 +326,7 @@ def test_the_desk_of_one_exchange_comes_at_eight_and_leaves_at_twenty_to_two(val
             assert window["start"].endswith(" 1-5")
 
 
+@pytest.mark.slow
 def test_a_pod_is_under_one_network_policy_that_lets_it_to_its_servers_alone(values: str) -> None:
     policies = of_kind(values, "NetworkPolicy")
     if not values_of(values)["network"]["enabled"]:

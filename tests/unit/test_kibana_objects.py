@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from infra.kibana import content
 from infra.kibana.install import install
@@ -29,6 +29,7 @@ class FakeKibana:
         self.path, self.headers = request.path_qs, dict(request.headers)
         reader = await request.multipart()
         part = await reader.next()
+        assert isinstance(part, BodyPartReader) and part.filename is not None
         self.name, self.file = part.filename, (await part.read()).decode()
         assert part.name == "file"
         assert await reader.next() is None

@@ -13,20 +13,11 @@ from producers.venues.kraken.checksum import checksum
 from producers.venues.kraken.decoder import KrakenDecoder
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.rows import Condition, StatusKind
+from tests.unit.kraken_messages import BTC_ASKS, BTC_BIDS, BTC_CHECKSUM, TIME, book, page, trades
 
-TIME = "2023-10-06T17:35:55.440295Z"
 NOW = from_rfc3339(TIME) + 5_000_000
 SECOND = 1_000_000_000
 
-BTC_BIDS = (
-    "45283.5 0.10000000,45283.4 1.54582015,45282.1 0.10000000,45281.0 0.10000000,45280.3 1.54592586,"
-    "45279.0 0.07990000,45277.6 0.03310103,45277.5 0.30000000,45277.3 1.54602737,45276.6 0.15445238"
-)
-BTC_ASKS = (
-    "45285.2 0.00100000,45286.4 1.54571953,45286.6 1.54571109,45289.6 1.54560911,45290.2 0.15890660,"
-    "45291.8 1.54553491,45294.7 0.04454749,45296.1 0.35380000,45297.5 0.09945542,45299.5 0.18772827"
-)
-BTC_CHECKSUM = 3_310_070_434
 MATIC_BIDS = (
     "0.5666 4831.75496356,0.5665 6658.22734739,0.5664 18724.91513344,0.5663 11563.92544914,0.5662 14006.65365711,"
     "0.5661 17454.85679807,0.566 18097.1547,0.5659 33644.89175666,0.5658 148.3464,0.5657 606.70854372"
@@ -45,33 +36,6 @@ def levels(text: str) -> list[Level]:
 
 def row(bids: list[Level], asks: list[Level]) -> Levels:
     return (*padded(bids), *padded(asks))
-
-
-def book(kind: str, symbol: str, bids: str, asks: str, crc: int, time: str = TIME) -> bytes:
-    sides = [
-        ",".join(
-            f'{{"price":{price},"qty":{qty}}}' for price, qty in (pair.split() for pair in side.split(",") if pair)
-        )
-        for side in (bids, asks)
-    ]
-    return (
-        f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{symbol}","bids":[{sides[0]}],"asks":[{sides[1]}],'
-        f'"checksum":{crc},"timestamp":"{time}"}}]}}'
-    ).encode()
-
-
-def trades(*numbers: int, kind: str = "update", time: str = TIME) -> bytes:
-    data = [
-        f'{{"symbol":"BTC/USD","side":"{"buy" if number % 2 else "sell"}","price":105944.20,"qty":0.00027625,'
-        f'"ord_type":"limit","trade_id":{number},"timestamp":"{time}"}}'
-        for number in numbers
-    ]
-    return f'{{"channel":"trade","type":"{kind}","data":[{",".join(data)}]}}'.encode()
-
-
-def page(*numbers: int, last: int = 0) -> bytes:
-    rows = ",".join(f'["105944.2","0.5",1696613755.4402950,"b","l","",{number}]' for number in numbers)
-    return f'{{"error":[],"result":{{"XXBTZUSD":[{rows}],"last":"{last}"}}}}'.encode()
 
 
 def decoder(*symbols: str, depth: int = 10) -> KrakenDecoder:

@@ -2,10 +2,6 @@
 
 import asyncio
 
-import pytest
-
-pytest.importorskip("aiohttp")
-
 from tapewatch.rows import RowType, StatusKind
 from tests.unit.live_scene import binance_scene, hasty, until
 

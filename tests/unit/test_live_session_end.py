@@ -15,9 +15,9 @@ from tapewatch.instruments import Instrument
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
+from tests.unit.closed_seconds import sealed
+from tests.unit.live_feed import AT, NAMES, opened, rows_of
 from tests.unit.live_scene import hasty, until
-from tests.unit.test_event_time import sealed
-from tests.unit.test_feed_live import AT, NAMES, opened, rows_of
 
 HOUR_NS = 3600 * NANOS
 

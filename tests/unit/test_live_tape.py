@@ -3,9 +3,9 @@
 import gzip
 import json
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.rows import Rows, RowType
+from tests.eventually import eventually
 from tests.unit import fake_venue
 
 AT = 1_700_000_000 * NANOS
@@ -42,7 +43,16 @@ def session(path: Path) -> Collector:
     tape.follow(LISTED[:2], AT)
     tape.opened("link-1", ["A", "B"], AT)
     live.opened(["A", "B"], AT)
-    messages = [b"A 10 1", b"A 11 2", b"B 5 1", b"A 12 9", b"\xff\xfe nonsense", 'B "\\\n 6', b"B 6 2", b"C 1 1"]
+    messages: list[bytes | str] = [
+        b"A 10 1",
+        b"A 11 2",
+        b"B 5 1",
+        b"A 12 9",
+        b"\xff\xfe nonsense",
+        'B "\\\n 6',
+        b"B 6 2",
+        b"C 1 1",
+    ]
     for number, data in enumerate(messages, 1):
         tape.message("link-1", data, AT + number * NANOS)
         live.message(data, AT + number * NANOS)
@@ -63,8 +73,8 @@ def session(path: Path) -> Collector:
     return collector
 
 
-def flat(parts: Sequence[Rows], row_type: RowType, name: str) -> list[object]:
-    found: list[object] = []
+def flat(parts: Sequence[Rows], row_type: RowType, name: str) -> list[Any]:
+    found: list[Any] = []
     for rows in parts:
         if rows.type is row_type:
             column = rows.columns[name]
@@ -194,8 +204,7 @@ def test_slow_disk_makes_messages_wait_and_loses_none(tmp_path: Path, monkeypatc
 
     bringing = threading.Thread(target=bring)
     bringing.start()
-    while not tape.behind:
-        time.sleep(0.001)
+    eventually(lambda: tape.behind, what="the tape is behind", pause=0.001)
     assert not done.is_set()
     disk.let.set()
     bringing.join(60)

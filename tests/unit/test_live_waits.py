@@ -7,18 +7,11 @@ import pytest
 
 from producers.base.backoff import Backoff
 from producers.base.buckets import TokenBucket
-from tests.unit.live_time import SleptTime
-
-
-class _Longest(random.Random):
-    """Draws the upper end."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return b
+from tests.unit.live_time import Longest, SleptTime
 
 
 def test_waits_double_up_to_the_cap_and_begin_anew_after_success() -> None:
-    backoff = Backoff(0.5, 3.0, _Longest())
+    backoff = Backoff(0.5, 3.0, Longest())
     assert [backoff.next() for _ in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
     backoff.reset()
     assert backoff.next() == 0.5

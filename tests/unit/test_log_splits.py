@@ -5,65 +5,20 @@ fail, snapshots taken and taken up anywhere, partitions in any order, and models
 from dataclasses import dataclass, field
 from functools import cache
 
-import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from streams.driver import FOREVER_NS
 from streams.engine import snapshots
 from streams.engine.models import InForce, ModelShelf
-from streams.engine.rules import DetectorConfig
 from streams.engine.task import Outgoing, Task
 from tapewatch import topics
-from tapewatch.admission import CONTROL_SOURCE
-from tapewatch.frames import FrameHeaders
-from tapewatch.rows import StatusKind
 from tests.unit import engine_market as m
-from tests.unit.engine_market import status
-from tests.unit.test_engine_log import nervous
+from tests.unit.nervous_models import nervous
+from tests.unit.split_log import Log, events, log
 
-SECONDS = 75
 TOPIC = "market.splits"
-Log = tuple[tuple[bytes, list[tuple[str, bytes]]], ...]
-
-
-def changed() -> str:
-    """The detail of a control row: fewer alerts from here on."""
-    config = DetectorConfig(AnomalyParameters(hold_s=5.0, quiet_s=9.0, cooldown_s=90.0))
-    return msgspec.json.encode({"models": {}, "config": msgspec.to_builtins(config)}).decode()
-
-
-@cache
-def events(partition: int) -> tuple[m.Event, ...]:
-    """A partition's rows: every type, a silence, a halt, a gap, a late row, and the control row in the middle."""
-    made = m.RandomMarket(seed=21 + partition, seconds=SECONDS, silence=(50, 58), rate=1.0).events()
-    said = [
-        status(StatusKind.HALT, 20.3, "BOOKS.SIMX"),
-        status(StatusKind.CONTROL, 35.4, detail=changed()),
-        status(StatusKind.RESUME, 40.3, "BOOKS.SIMX"),
-        status(StatusKind.GAP, 62.3, "TRADED.SIMX"),
-    ]
-    return (*m.in_order(made, said), m.quote("QUOTED.SIMX", 30.0, 99.0, 101.0))
-
-
-@cache
-def log(partition: int, cuts: frozenset[int] = frozenset()) -> Log:
-    """The events as frames, cut further at the given places."""
-    whole, found, counts = events(partition), [], dict[str, int]()
-    names = m.names_in(whole)
-    control = [place for place, event in enumerate(whole) if is_control(event)]
-    beside = {place + step for place in control for step in (0, 1)}
-    for part in m.frames_of(whole, cuts | beside):
-        source = CONTROL_SOURCE if is_control(part[0]) else "test"
-        counts[source] = counts.get(source, -1) + 1
-        headers = FrameHeaders(part[0].type.label, source, 0, counts[source], 0).to_kafka()
-        found.append((m.frame(part, names), headers))
-    return tuple(found)
-
-
-def is_control(event: m.Event) -> bool:
-    return event.values.get("kind") == StatusKind.CONTROL
 
 
 def fresh(partition: int, force: InForce | None = None) -> Task:
@@ -152,6 +107,7 @@ STEPS = st.lists(
 """Partition, frames of the micro-batch, whether the transaction fails, whether it carries a snapshot."""
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(steps=STEPS)
 def test_micro_batches_transactions_and_snapshots_anywhere_change_no_byte(
@@ -166,6 +122,7 @@ def test_micro_batches_transactions_and_snapshots_anywhere_change_no_byte(
         assert m.bits(engine.written) == truth(engine.partition)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(cuts=st.frozensets(st.integers(0, 2000), max_size=30), steps=STEPS)
 def test_frames_cut_anywhere_change_no_byte_but_the_offsets(

@@ -10,29 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-
 from detectors.forecast.lstm import distributed, training
-from detectors.forecast.lstm.training import Recipe
+from tests.needs import needs
+from tests.unit.lstm_sample import RECIPE, ROWS, sample
 
-RECIPE = Recipe(epochs=2, batch=32, units=16, dropout=0.2, seed=3)
-ROWS = 200
+pytestmark = needs("torch")
+
 _ROOT = Path(__file__).resolve().parents[2]
 _SECOND = """
 import json, sys
 from pathlib import Path
 from detectors.forecast.lstm import distributed
-from tests.unit.test_lstm_distributed import RECIPE, sample
+from tests.unit.lstm_sample import RECIPE, sample
 fitted = distributed.fit(*sample(), RECIPE)
 state = {name: value.tolist() for name, value in fitted.state.items()}
 Path(sys.argv[1]).write_text(json.dumps({"losses": fitted.losses.tolist(), "state": state}))
 """
-
-
-def sample():
-    random = np.random.default_rng(5)
-    windows = random.standard_normal((ROWS, 50, 8)).astype(np.float32)
-    return windows, windows[:, -1, 0].astype(np.float64) + 0.1 * random.standard_normal(ROWS)
 
 
 def free_port():
@@ -41,6 +34,7 @@ def free_port():
         return taken.getsockname()[1]
 
 
+@pytest.mark.slow
 # A second Python process starts, with torch; what torchrun would tell both is in their environment.
 def test_two_processes_take_the_steps_of_one_with_dropout(tmp_path, monkeypatch):
     alone = training.fit(*sample(), RECIPE)
@@ -49,8 +43,8 @@ def test_two_processes_take_the_steps_of_one_with_dropout(tmp_path, monkeypatch)
         "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(_ROOT),
     }  # fmt: skip
     file = tmp_path / "second.json"
-    for name, value in told.items():
-        monkeypatch.setenv(name, value)
+    for name, word in told.items():
+        monkeypatch.setenv(name, word)
     monkeypatch.setenv("RANK", "0")
     with subprocess.Popen(
         [sys.executable, "-c", _SECOND, str(file)], cwd=_ROOT, env={**os.environ, "RANK": "1"}

@@ -117,6 +117,9 @@ def test_paper_broker_hears_nothing_of_it() -> None:
         def kind(self, instrument: str, appended_ns: int) -> str | None:
             return None
 
+        def partitions(self, topic: str) -> int:
+            return 0
+
     paper = PaperTask("market.coins", 2, Nobody(), PaperSettings())
     for topic, value in _run(_task(), log_of(COINS)):
         if topic == "signals":

@@ -65,7 +65,7 @@ class Feed:
         times = int((START_S + second) * NANOS) + np.arange(rows, dtype=np.int64)
         price = np.full(rows, 100.0)
         sizes = {"bid_qty": np.ones(rows), "ask_qty": np.ones(rows), "volume": np.ones(rows)}
-        columns = {
+        columns: dict[str, np.ndarray] = {
             "instrument": np.zeros(rows, dtype=np.int32),
             "ts_event": times,
             "ts_recv": times,

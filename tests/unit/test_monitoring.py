@@ -3,7 +3,6 @@
 import http.client
 import json
 import threading
-import time
 from collections.abc import Iterator
 
 import msgspec
@@ -12,6 +11,7 @@ import pytest
 from tapewatch.errors import TapewatchError
 from tapewatch.monitoring import DECLARED, Metric, Monitor, asked, counter, gauge
 from tapewatch.settings import MetricsSettings, Settings
+from tests.eventually import eventually
 
 ROWS = Metric("tapewatch_test_rows_total", "counter", "Rows.", ("type",))
 LAG = Metric("tapewatch_test_lag", "gauge", "Lag.")
@@ -62,7 +62,7 @@ def test_counters_gauges_and_histograms_are_shown_in_the_text_format(monitor: Mo
 
 
 def test_what_a_process_counts_anyway_is_read_when_somebody_looks(monitor: Monitor) -> None:
-    counted = {("quote",): 1.0}
+    counted: dict[tuple[str, ...], float] = {("quote",): 1.0}
     monitor.show(ROWS, lambda: counted)
     assert 'tapewatch_test_rows_total{type="quote"} 1' in look(monitor, "/metrics")[1]
     counted["trade",] = 4.0
@@ -93,10 +93,7 @@ def test_process_whose_main_loop_stands_still_is_not_alive() -> None:
     with Monitor("test", settings(port=-1, stale_s=1.0)) as monitor:
         monitor.beat()
         assert look(monitor, "/livez")[0] == 200
-        deadline = time.monotonic() + 30
-        while look(monitor, "/livez")[0] == 200 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert look(monitor, "/livez")[0] == 503
+        eventually(lambda: look(monitor, "/livez")[0] == 503, what="it is not alive", seconds=30)
         assert "tapewatch_alive 0" in look(monitor, "/metrics")[1].splitlines()
         monitor.beat()
         assert "tapewatch_alive 1" in monitor.exposition().splitlines()

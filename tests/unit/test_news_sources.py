@@ -9,9 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-pytest.importorskip("aiohttp")
-pytest.importorskip("feedparser")
-
 from producers.simulators.catalogue import SimulatorOptions
 from producers.simulators.faults import Fault, FaultKind, FaultPlan
 from producers.simulators.news import NewsSite

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("quickfix", reason="the extra `fix` is not installed")
-pytest.importorskip("aiohttp")
-
 from benchmarks.venues.account import Account
 from benchmarks.venues.fix import SENDER, TARGET, Broker
 from benchmarks.venues.setup import KEYS, limits, new_order

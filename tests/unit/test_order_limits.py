@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tapewatch.settings import OrderSettings, Settings
 NOW = 1_750_000_000 * NANOS
 BTC = Instrument("BTCUSDT.BINANCE", ticks=(Tick(0.0, 0.01), Tick(1000.0, 0.1)), lot=0.001)
 EMPTY = Book(Decimal(0), (), 0)
-BOUNDS = {
+BOUNDS: dict[str, Any] = {
     "instruments": ("BTCUSDT.BINANCE", "ETHUSDT.BINANCE"),
     "max_order_value": 1000.0,
     "max_open_orders": 3,

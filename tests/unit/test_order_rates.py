@@ -3,9 +3,6 @@
 import asyncio
 
 import pytest
-
-pytest.importorskip("aiohttp")
-
 from aiohttp import web
 
 from benchmarks.venues.setup import client, served

@@ -66,8 +66,9 @@ def test_a_signal_becomes_a_limit_order_at_the_touch_that_fills_when_its_turn_co
     assert fills(broker)[0].qty == 10
     assert all(fill.liquidity == "maker" for fill in fills(broker))
     assert orders(broker)[0].cause == signal("buy", 4, 4).cause
-    assert fills(broker)[0].cause is not None
-    assert fills(broker)[0].cause.offset == 8
+    cause = fills(broker)[0].cause
+    assert cause is not None
+    assert cause.offset == 8
 
 
 def test_a_proposed_price_is_put_on_the_tick() -> None:
@@ -203,6 +204,7 @@ def test_a_signal_from_before_the_newest_frame_is_late_and_one_from_after_is_an_
         broker.signal(signal("buy", 5, 5))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10**6), st.integers(0, 119), st.sampled_from(["limit", "market"]))
 def test_a_restart_anywhere_changes_no_byte(seed: int, cut: int, order: Any) -> None:
@@ -250,7 +252,7 @@ def test_the_books_reconcile_with_the_fills_to_the_last_unit(seed: int, order: A
 def test_how_rows_are_cut_into_frames_changes_no_fill(seed: int, chance: Any) -> None:
     log = random_log(seed)
     plain, cut = broker_of(), broker_of()
-    run_plain, run_cut = [], []
+    run_plain, run_cut = list[bytes](), list[bytes]()
     offset = 0
     for number, frame in enumerate(log.frames):
         plain.frame(number, frame)

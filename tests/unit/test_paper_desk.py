@@ -1,6 +1,7 @@
 """One partition in a process's hands: three topics and commands in any turn, states that hold or are refused."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ from tapewatch.clock import LATEST_NS
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import PaperCommand, PaperCommit, decode, encode, stable_id
 from tapewatch.paper_settings import PaperSettings
+from tests.unit.paper_log import LOG, QUICK, REGISTRY, commit, headers_of
 from tests.unit.paper_market import TOPIC
-from tests.unit.test_paper_task import LOG, QUICK, REGISTRY, commit, headers_of
 
 MARKET: Key = (TOPIC, 0)
 COUNTS = {TOPIC: 1, topics.SIGNALS: 4, topics.COMMITS: 4}
@@ -89,7 +90,7 @@ def test_what_took_effect_can_be_repeated_at_its_place(seed: int) -> None:
         Read((topics.PAPER_COMMANDS, 0), number, command(each, "B.SIMX" if each[0] == "o" else ""), None, 0)
         for number, each in enumerate(given)
     ]
-    found, taken = list[bytes](), []
+    found, taken = list[bytes](), list[Any]()
     while any(left.values()):
         key = chance.choice([key for key, waiting in left.items() if waiting])
         desk.read(left[key].pop(0))
@@ -122,3 +123,9 @@ def test_a_damaged_state_is_refused() -> None:
     for damaged in (whole[:-3], bytes(32) + whole[32:], whole[:60] + b"x" + whole[61:]):
         with pytest.raises(TapewatchError, match="state"):
             load(damaged, REGISTRY, BESIDE)
+
+
+def test_a_state_of_more_bytes_than_its_packed_ones_can_give_is_refused_before_it_is_unpacked() -> None:
+    whole = new_desk().dump()
+    with pytest.raises(TapewatchError, match=f"do not hold {2**30}"):
+        load(whole[:32] + (2**30).to_bytes(8, "little") + whole[40:], REGISTRY, BESIDE)

@@ -14,29 +14,9 @@ from streams.paper.task import PaperTask
 from tapewatch import frames
 from tapewatch.clock import LATEST_NS
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.messages import Commit, encode
-from tapewatch.paper_settings import PaperSettings
-from tapewatch.registry import FixedRegistry
-from tests.unit.paper_market import REFERENCE, TOPIC, Log, random_log
-
-QUICK = PaperSettings(started=True, warm_s=2, half_life_s=10.0, latency_ms=200.0, risk_share=0.0001)
-LOG = random_log(21, 20)
-REGISTRY = FixedRegistry(REFERENCE.values())
-
-
-def headers_of(log: Log, number: int) -> list[tuple[str, bytes]]:
-    return FrameHeaders(log.frames[number].type.label, "test", 0, number, 0).to_kafka()
-
-
-def commit(first: int, end: int, log: Log = LOG) -> bytes:
-    signals = sum(len(each) for each in log.signals[first:end])
-    return encode(
-        Commit(
-            topic=TOPIC, partition=0, first_offset=first, next_offset=end, frames=end - first, rows={}, refused={},
-            signals=signals,
-        )
-    )  # fmt: skip
+from tapewatch.messages import encode
+from tests.unit.paper_log import LOG, QUICK, REGISTRY, commit, headers_of
+from tests.unit.paper_market import REFERENCE, TOPIC, Log
 
 
 def fed(task: PaperTask, first: int, end: int) -> list[Outgoing]:
@@ -103,7 +83,8 @@ def test_two_hundred_deaths_lose_no_order_and_double_none() -> None:
             name = chance.choice(left)
             record = topics[name][at[name]]
             if name == "market":
-                task.market(at[name], *record, LATEST_NS)
+                value, headers = record
+                task.market(at[name], value, headers, LATEST_NS)
             else:
                 (task.signal if name == "signals" else task.commit)(record)
             at[name] += 1

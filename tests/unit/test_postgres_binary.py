@@ -51,9 +51,9 @@ def test_packed_rows_read_back_as_they_were(rows):
     packed = pack(TABLE, columns, [texts_of(pa.array(words, type=pa.utf8())), absent(len(rows))])
     found = fields(packed.data)
     assert packed.rows == len(rows)
-    assert [struct.unpack(">q", row[0])[0] for row in found] == list(at)
-    assert [struct.unpack(">h", row[1])[0] for row in found] == list(code)
-    assert [struct.unpack(">d", row[2])[0] for row in found] == list(value)
+    assert [struct.unpack(">q", row[0] or b"")[0] for row in found] == list(at)
+    assert [struct.unpack(">h", row[1] or b"")[0] for row in found] == list(code)
+    assert [struct.unpack(">d", row[2] or b"")[0] for row in found] == list(value)
     assert [row[3] for row in found] == [None if word is None else word.replace("\0", "?").encode() for word in words]
     assert all(row[4] is None for row in found)
     assert set(packed.days) == {time // DAY for time in at}

@@ -7,15 +7,10 @@ import pytest
 
 from detectors.commands import second_files
 from detectors.ddqn import promotion
-from detectors.ddqn.model import Policy
 from streams.evaluate import stages
 from tapewatch.cli import main
+from tests.unit.kept_policy import kept
 from tests.unit.policies import bars_file, daily_follower, engine_follower, second_follower, swinging_market, trending
-
-
-def kept(path: Path, policy: Policy) -> str:
-    path.write_bytes(policy.encoded())
-    return str(path)
 
 
 def compare(tmp_path: Path, champion: str, challenger: str, *where: str) -> list[str]:
@@ -50,6 +45,7 @@ def test_the_worse_policy_is_refused(tmp_path: Path, daily: list[str], capsys: p
     assert json.loads(capsys.readouterr().out)["decision"] == "refuse"
 
 
+@pytest.mark.slow
 def test_a_policy_plays_a_stored_market_second_by_second(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     market = swinging_market(tmp_path / "market")
     follower = kept(tmp_path / "policy", second_follower())
@@ -61,6 +57,7 @@ def test_a_policy_plays_a_stored_market_second_by_second(tmp_path: Path, capsys:
     assert set(document["data"]["instruments"]) == {"AAA.SIMX", "BBB.SIMX"}
 
 
+@pytest.mark.slow
 def test_policies_of_the_engine_play_by_its_virtual_position(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

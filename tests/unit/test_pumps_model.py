@@ -1,6 +1,7 @@
 """The pump model: exported trees, the shipped file, the threshold, and what it takes for a pump."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -37,6 +38,7 @@ def log_odds(x, window, model, out):
         out[row] = forest.log_odds(x[row], window, model)
 
 
+@pytest.mark.slow
 def test_exported_trees_say_what_scikit_learn_says() -> None:
     rows, recipe = material(), Recipe(trees=30)
     made = training.train(rows, recipe, model.Card())
@@ -48,6 +50,7 @@ def test_exported_trees_say_what_scikit_learn_says() -> None:
         np.testing.assert_allclose(1.0 / (1.0 + np.exp(-found)), wanted, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_hash() -> None:
     recipe = Recipe(trees=10)
     hashes = {training.train(material(), recipe, model.Card()).hash for _ in range(2)}
@@ -84,7 +87,7 @@ def test_shipped_model_is_small_whole_and_as_its_card_says() -> None:
     "change",
     [{"alert": 0.0}, {"inputs": ("hour_sin",)}, {"version": "2.0"}, {"boosters": ()}, {"detector": "kmeans"}],
 )
-def test_model_that_does_not_fit_together_is_refused(change: dict) -> None:
+def test_model_that_does_not_fit_together_is_refused(change: dict[str, Any]) -> None:
     wrong = msgspec.structs.replace(model.shipped(), **change)
     with pytest.raises(ValueError):
         model.decode(wrong.encoded())
@@ -113,8 +116,8 @@ def test_crowd_in_a_thin_coin_is_found_within_seconds_and_ordinary_days_raise_no
     assert len(batch.alerts(seconds, found, shipped.alert, 1800)) == 0
     start = int(ms[-1]) // 60_000 * 60_000 + 60_000
     more = crowd(np.random.default_rng(1), start, float(price[-1]))
-    joined = (np.concatenate(pair) for pair in zip((ms, price, notional), more, strict=True))
-    seconds, found = batch.chances(*joined, shipped.trees())
+    ms, price, notional = (np.concatenate(pair) for pair in zip((ms, price, notional), more, strict=True))
+    seconds, found = batch.chances(ms, price, notional, shipped.trees())
     opened = seconds[batch.alerts(seconds, found, shipped.alert, 1800)]
     assert len(opened) == 1
     assert start // 1000 <= opened[0] <= start // 1000 + 8

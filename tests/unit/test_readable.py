@@ -17,7 +17,7 @@ def books() -> bytes:
     levels = np.full((3, 10), np.nan)
     levels[:, 0], levels[:, 1] = 101.25, 101.0
     times = np.array([AT, AT + 1, AT + 2], dtype=np.int64)
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "instrument": np.array([0, 1, 0], dtype=np.int32),
         "ts_event": times,
         "ts_recv": times,

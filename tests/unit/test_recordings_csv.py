@@ -10,8 +10,7 @@ from producers.recordings import Recording, RecordingOptions, announcement_ns, o
 from producers.recordings.order import joined
 from tapewatch.errors import TapewatchError
 from tapewatch.rows import Rows, RowType, StatusKind
-
-PUMP_HEADER = "symbol,timestamp,datetime,side,price,amount,btc_volume"
+from tests.unit.recorded_lines import PUMP_HEADER
 
 
 def write(path: Path, *lines: str) -> Path:

@@ -12,17 +12,9 @@ from producers.recordings import Recording, RecordingOptions, merged_order, open
 from producers.recordings.order import joined
 from tapewatch.errors import TapewatchError
 from tapewatch.rows import Condition, Rows, RowType, StatusKind, schema
+from tests.unit.recorded_lines import dsp
 
 NINE = int(datetime(2024, 11, 11, 1, tzinfo=UTC).timestamp()) * 1_000_000_000
-ABSENT = "000000" + "00000000"
-
-
-def dsp(code: str, time: str, flags: str, price: int, lots: int, bids: int, asks: int) -> str:
-    """A dsp row of one level a side (0 absent) at `bids` and `asks` hundredths, 3 and 4 lots."""
-    bid = f"{bids:06d}{3:08d}" if bids else ABSENT
-    ask = f"{asks:06d}{4:08d}" if asks else ABSENT
-    sides = f"{int(bids > 0)} {bid}{ABSENT * 4}{int(asks > 0)} {ask}{ABSENT * 4}"
-    return f"{code:<6}{time}{flags}{price:06d}{lots:08d}{sides}20241111AA"
 
 
 def read(source: Recording) -> dict[RowType, Rows]:

@@ -9,9 +9,7 @@ import pytest
 from producers.recordings import Recording, RecordingOptions, open_recording
 from producers.recordings.order import joined
 from tapewatch.clock import NANOS
-
-HEADER = "현재가,거래량,체결시간,시가,고가,저가"
-ROW = {"cur_prc": "-78800", "open_pric": "-78850", "high_pric": "-78900", "low_pric": "--78800", "trde_qty": "7913"}
+from tests.unit.recorded_lines import HEADER, ROW
 
 
 def utc(text: str) -> int:

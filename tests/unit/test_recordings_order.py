@@ -49,7 +49,7 @@ def test_merging_chunks_gives_the_order_of_one_big_chunk(drawn: list[tuple[RowTy
     whole = []
     for mark, (row_type, blocks) in enumerate(drawn):
         stamps = sorted(stamp for block in blocks for stamp in block)
-        cuts = np.cumsum([len(block) for block in blocks])[:-1] if blocks else []
+        cuts = np.cumsum([len(block) for block in blocks])[:-1].tolist() if blocks else list[int]()
         block_rows = [rows(row_type, part.tolist(), mark) for part in np.split(np.array(stamps, np.int64), cuts)]
         sources.append(in_chunks([part] for part in block_rows))
         whole += block_rows

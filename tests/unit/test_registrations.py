@@ -50,6 +50,9 @@ class Topic(Registry):
             self._take(self.records[self._next])
             self._next += 1
 
+    def partitions(self, topic: str) -> int:
+        return 0
+
 
 def ns(at: int) -> int:
     return (BASE_MS + at) * 1_000_000
@@ -131,16 +134,17 @@ def test_topic_is_read_once_for_a_micro_batch_and_again_for_a_later_record() -> 
 def test_live_rows_before_and_after_a_late_registration_give_the_bytes_of_the_log_read_again() -> None:
     records: list[Record] = []
     late = [Record(Instrument(B, kind="spot"), 1_500, BEGUN), Record(Instrument(B, kind="spot"), 1_510, EFFECTIVE)]
-    live, again = Driver(Topic(records, 0)), Driver(Topic(late, 10_000))
+    growing, whole = Topic(records, 0), Topic(late, 10_000)
+    live, again = Driver(growing), Driver(whole)
     known = [Record(Instrument(A), 0, BEGUN), Record(Instrument(A), 2, EFFECTIVE)]
     records += known
-    again.task._registry.records[:0] = known
+    whole.records[:0] = known
     log = [(at, [quote(A, at / 1_000, 99, 101), quote(B, at / 1_000, 99, 101)]) for at in range(100, 4_000, 100)]
     for offset, (at, events) in enumerate(log):
         if at >= 1_500 and len(records) < 4:
             records += late
         headers = FrameHeaders("quote", "test", 0, offset, 0).to_kafka()
-        live.task._registry.now = max(live.task._registry.now, at)
+        growing.now = max(growing.now, at)
         for driver in (live, again):
             driver.task.feed(offset, m.frame(events, [A, B]), headers, ns(at))
     assert live.outgoing() == again.outgoing()

@@ -26,7 +26,7 @@ from tapewatch.frames import FrameHeaders
 from tapewatch.partitioner import partition_for
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import heartbeat_rows
-from tests.unit.test_engine_log import nervous
+from tests.unit.nervous_models import nervous
 
 START = 1_750_000_000
 SECONDS, CUT = 150, 83
@@ -150,6 +150,7 @@ def taken_up(task: Task) -> Driver:
     return one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(3, 5), (4, 1), (1, 8)])
 def test_every_instrument_goes_on_bit_for_bit_behind_the_cut(before: int, after: int) -> None:
     old, new = rescaled(before, after)
@@ -161,6 +162,7 @@ def test_every_instrument_goes_on_bit_for_bit_behind_the_cut(before: int, after:
         assert found[key] == rows, f"{key} differs"
 
 
+@pytest.mark.slow
 def test_alerts_span_the_cut_and_the_later_revisions_name_the_new_log_alone() -> None:
     old, new = rescaled(3, 5)
     alerts = defaultdict(list)
@@ -175,6 +177,7 @@ def test_alerts_span_the_cut_and_the_later_revisions_name_the_new_log_alone() ->
         assert all(each["onset_offset"] == each["decided_offset"] == 0 for each in later)
 
 
+@pytest.mark.slow
 def test_each_instrument_lies_where_the_writer_will_send_it() -> None:
     old, new = rescaled(3, 5)
     for one in new:
@@ -184,6 +187,7 @@ def test_each_instrument_lies_where_the_writer_will_send_it() -> None:
     )
 
 
+@pytest.mark.slow
 def test_behind_the_cut_the_old_partition_counts_nothing_and_buries_what_comes() -> None:
     old, _ = rescaled(3, 5)
     one = old[0]

@@ -1,5 +1,7 @@
 """Rows of PostgreSQL's binary format are counted and hashed by record, however the stream is cut."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -16,7 +18,7 @@ STARTS = np.array([0, 10, 30], dtype=np.int64)
 
 def quotes(offsets: list[int], log: int = 2, price: float = 1.0) -> bytes:
     names = [name for name, _ in QUOTES.fixed]
-    columns = {name: np.full(len(offsets), price) for name in names}
+    columns: dict[str, Any] = {name: np.full(len(offsets), price) for name in names}
     columns |= {"log_id": log, "log_offset": np.array(offsets), "instrument_id": 1}
     columns |= {name: np.full(len(offsets), 1_750_000_000 * 10**9) for name in ("ts_event_ns", "ts_recv_ns")}
     return pack(QUOTES, columns).data
@@ -85,7 +87,7 @@ def test_report_names_table_partition_and_place():
 
 @pytest.mark.parametrize("table", [QUOTES, STATUS])
 def test_rows_of_chosen_records_are_cut_out_whole(table):
-    columns = {name: np.ones(5) for name, _ in table.fixed}
+    columns: dict[str, Any] = {name: np.ones(5) for name, _ in table.fixed}
     columns |= {"log_id": np.array([2, 2, 3, 4, 2]), "log_offset": np.array([1, 4, 1, 1, 1]), "instrument_id": 1}
     columns |= {name: np.full(5, 1_750_000_000 * 10**9) for name in ("ts_event_ns", "ts_recv_ns")}
     texts = [texts_of(pa.array(["a", "", None, "long", "é"]))] if table.texts else []

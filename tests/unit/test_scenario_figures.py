@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def test_area_is_that_of_scikit_learn_with_ties_and_missing_scores() -> None:
     rng = np.random.default_rng(1)
     score = np.round(rng.normal(size=300), 1)
     positive = rng.random(300) < 0.3
-    found = auroc(score, positive, ~positive, np.arange(300) // 30, 0)
+    found: dict[str, Any] = auroc(score, positive, ~positive, np.arange(300) // 30, 0)
     assert found["mean"] == pytest.approx(roc_auc_score(positive, score))
     assert found["low"] < found["mean"] < found["high"]
 
@@ -58,7 +59,7 @@ def test_one_percent_of_the_quiet_seconds_may_lie_above_the_threshold() -> None:
 
 def test_alert_counts_as_found_false_or_neither_by_where_it_lies() -> None:
     said = [Said("spoofing", "A.SIMX", when) for when in (96.0, 103.0, 150.0)] + [Said("spoofing", "B.SIMX", 101.0)]
-    found = alerting(said, [EVENT], [EVENT], 2.0)
+    found: dict[str, Any] = alerting(said, [EVENT], [EVENT], 2.0)
     assert found["event_recall"]["mean"] == 1.0
     assert found["median_delay_s"] == pytest.approx(2.8)
     assert found["false_alerts_per_instrument_hour"]["mean"] == 1.0
@@ -105,6 +106,7 @@ def test_simple_features_count_rows_and_keep_the_last_value_where_there_are_none
     assert np.isfinite(values[1:]).all()
 
 
+@pytest.mark.slow
 def test_injected_market_goes_through_the_engine_and_gives_one_document_and_a_page(tmp_path, capsys) -> None:
     injected = inject(still_market(seconds=90), Plan(strengths=(8.0,)), 1)
     write_markets([injected], tmp_path)

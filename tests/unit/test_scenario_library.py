@@ -40,6 +40,7 @@ def test_a_closing_sentence_needs_no_number(module: ModuleType) -> None:
     assert "nan" not in module.sentence([float("nan")] * 16, "A.SIMX", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", OF_ENGINE, ids=named)
 def test_nothing_known_is_not_assessable(module: ModuleType) -> None:
     rule = np.array(msgspec.structs.astuple(module.Parameters()))

@@ -46,6 +46,7 @@ def test_the_injected_market_keeps_order_and_says_when_it_closes() -> None:
     assert trades > 0
 
 
+@pytest.mark.slow
 def test_half_of_the_wash_market_is_clean_and_the_same_seed_is_the_same_market() -> None:
     one, two = WashMarket(3), WashMarket(3)
     assert len(one.episodes) == INSTRUMENTS // 2

@@ -1,5 +1,7 @@
 """K-means anomaly, second by second, with a toy model: one input, one normal centre."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -85,7 +87,7 @@ def test_noise_keeps_an_episode_open() -> None:
 
 
 def toy(**changes: object) -> KMeansModel:
-    shape = {
+    shape: dict[str, Any] = {
         "clip": 100.0, "centres": ((0.0,), (50.0,)), "sizes": (90, 10), "normal": (True, False),
         "knots": ((0.0, 0.0), (10.0, 1.0)), "alert": LIMIT,
     }  # fmt: skip

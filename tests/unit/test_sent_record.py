@@ -120,7 +120,7 @@ def told(found: list[Rows]) -> Counter[tuple[object, ...]]:
     rows: Counter[tuple[object, ...]] = Counter()
     for each in found:
         columns = each.columns
-        marks = columns.get("price", columns.get("bid_price", columns.get("kind")))
+        marks = next(columns[name] for name in ("price", "bid_price", "kind") if name in columns)
         for at in range(len(each)):
             name = each.instruments[int(columns["instrument"][at])]
             rows[each.type.label, name, int(columns["ts_event"][at]), str(marks[at])] += 1

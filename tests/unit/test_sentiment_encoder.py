@@ -12,11 +12,12 @@ from detectors.sentiment.encoder import model as encoder
 from detectors.sentiment.encoder.training import Recipe, trained
 from detectors.sentiment.labels import places
 from tapewatch.errors import TapewatchError
+from tests.needs import needs
 from tests.unit import labelled_news
 
+pytestmark = needs("torch", "transformers")
+
 # Importing both takes some seconds.
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
 
 TEXTS, LABELS = labelled_news.headlines(60)
 
@@ -48,6 +49,7 @@ def model(folder: Path) -> encoder.EncoderModel:
     return trained(bases.read(folder), TEXTS, places(LABELS), "en", 0, recipe)
 
 
+@pytest.mark.slow
 def test_fine_tuning_learns_the_labels(model: encoder.EncoderModel) -> None:
     found = encoder.EncoderScorer(model).classes(TEXTS, "en").argmax(axis=1)
     assert np.mean(found == places(LABELS)) > 0.8

@@ -178,6 +178,7 @@ def test_trained_file_lands_in_the_registry_and_scores(tmp_path: Path, capsys: p
     assert document["language"] == "en"
 
 
+@pytest.mark.slow
 def test_evaluation_gives_figures_with_intervals_and_baselines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

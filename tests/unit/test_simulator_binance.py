@@ -2,17 +2,13 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-pytest.importorskip("aiohttp")
-
-import itertools
-
 import aiohttp
+import pytest
 
 from producers.simulators.binance import BinanceVenue
 from producers.simulators.server import SimulatorServer

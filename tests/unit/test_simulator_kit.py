@@ -7,11 +7,8 @@ import ssl
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-import pytest
-
-pytest.importorskip("aiohttp")
-
 import aiohttp
+import pytest
 from aiohttp import WSMsgType, web
 
 from producers.simulators.__main__ import main

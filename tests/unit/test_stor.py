@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from console.reports import stor_text
 from console.reports.pdf import pdf
 from console.reports.stor import Item, Person, Stor, Submitter, Suspicion, Trading, draft, missing
-from tests.unit.test_evidence_report import AT, HOSTILE, alert, case, context
+from tests.unit.report_scene import AT, HOSTILE, alert, case, context
 
 XSD = Path(stor_text.__file__).with_name("stor.xsd")
 SCHEMA = "{http://www.w3.org/2001/XMLSchema}"

@@ -10,9 +10,13 @@ from tapewatch import kafka
 def test_act_that_never_ends_is_given_up_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka, "STUCK_S", 1)
     release = threading.Event()
+
+    def stuck() -> None:
+        release.wait()
+
     try:
         with pytest.raises(kafka.StuckError, match="not come back") as given_up:
-            kafka.in_time(lambda: release.wait() and None)
+            kafka.in_time(stuck)
     finally:
         release.set()
     assert "Start the process again" in given_up.value.hint

@@ -194,6 +194,7 @@ def test_halted_instrument_is_silent_until_it_resumes(market: SyntheticMarket, c
         assert (mine >= until).any()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_each_time(market: SyntheticMarket, chunks: list[Chunk]) -> None:
     again = SyntheticMarket(SMALL, seed=7, start_ns=START)
     assert again.fingerprint == market.fingerprint

@@ -24,7 +24,7 @@ CONFIG = SyntheticConfig(
 
 
 class Recorded:
-    """A run's columns by type and instrument."""
+    """A run's columns by type and instrument; of books, of which there are most, the sizes only."""
 
     def __init__(self, config: SyntheticConfig, seed: int) -> None:
         self.market = SyntheticMarket(config, seed, START)
@@ -32,9 +32,12 @@ class Recorded:
         for chunk in self.market.chunks():
             for rows in chunk.rows:
                 for name, column in rows.columns.items():
-                    parts[rows.type][name].append(column)
+                    if rows.type is not RowType.BOOK:
+                        parts[rows.type][name].append(column)
+                    elif not name.endswith("price"):
+                        parts[rows.type][name].append(column.astype(np.float32) if column.ndim > 1 else column)
         self.tables = {
-            kind: {name: np.concatenate(column) for name, column in columns.items()} for kind, columns in parts.items()
+            kind: {name: np.concatenate(columns.pop(name)) for name in list(columns)} for kind, columns in parts.items()
         }
         self.codes = {one.id: code for code, one in enumerate(self.market.instruments)}
         self.labels = self.market.labels()
@@ -65,6 +68,7 @@ def rate(mask: np.ndarray, weight: np.ndarray, seconds: float) -> float:
     return float(weight[mask].sum() / seconds)
 
 
+@pytest.mark.slow
 def test_every_planned_event_has_its_label(run: Recorded) -> None:
     for scenario in SCENARIOS:
         assert len(run.labelled(scenario)) >= EACH
@@ -76,6 +80,7 @@ def test_nothing_is_injected_during_the_warm_up(run: Recorded) -> None:
     assert min(label.start_ns for label in run.labels) >= START + WARMUP * NANOS
 
 
+@pytest.mark.slow
 def test_events_of_an_instrument_keep_their_distance() -> None:
     busy = SyntheticConfig(
         instruments=10,
@@ -181,6 +186,7 @@ def test_ramp_drifts_up_on_small_buys(run: Recorded) -> None:
     assert 0.6 < np.median(drifts) < 1.4
 
 
+@pytest.mark.slow
 def test_most_large_genuine_orders_are_filled() -> None:
     rates = {name: 0.0 for name in SyntheticConfig.__struct_fields__ if name.endswith("_per_hour")}
     config = SyntheticConfig(

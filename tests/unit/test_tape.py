@@ -3,6 +3,7 @@
 import asyncio
 import json
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ NAN = float("nan")
 class Record:
     """A Kafka message as the reader sees it."""
 
-    def __init__(self, topic: str, value: bytes, sequence: int = 0) -> None:
-        self._topic, self._value = topic, value
+    def __init__(self, topic: str, value: bytes, sequence: int = 0, at: int = NOW) -> None:
+        self._topic, self._value, self._at = topic, value, at
         self._headers = FrameHeaders("quote", "test", 1, sequence, NOW).to_kafka()
 
     def topic(self) -> str:
@@ -42,7 +43,7 @@ class Record:
         return self._headers
 
     def timestamp(self) -> tuple[int, int]:
-        return 2, NOW // 1_000_000
+        return 2, self._at // 1_000_000
 
 
 def rows(kind: RowType, instruments, times=None, **columns) -> Rows:
@@ -122,9 +123,8 @@ def test_arrays_hold_what_a_plain_loop_finds():
         times = [NOW + turn * DAY // 16] * count
         sent.append(trades(chosen, prices, rng.integers(0, 9, count), rng.integers(0, 4, count), times))
     feed = Feed()
-    late = [Record("market.test", frames.encode(each), number) for number, each in enumerate(sent)]
+    late = [Record("market.test", frames.encode(each), number, NOW + 10 * DAY) for number, each in enumerate(sent)]
     for record in late:
-        record.timestamp = lambda: (2, (NOW + 10 * DAY) // 1_000_000)
         feed.reader.take([record])
     for name, (last, first, volume) in plain(sent).items():
         assert feed.of(name, "last") == last
@@ -207,7 +207,7 @@ def test_market_grows_and_keeps_what_it_knows():
     assert market.last[:1000].tolist() == list(range(1000))
 
 
-def decoded(message: bytes) -> dict[str, list[float]]:
+def decoded(message: bytes) -> dict[str, list[Any]]:
     """A frame by its description."""
     kind, count, _ = struct.unpack_from("<IId", message)
     assert kind == 1

@@ -1,5 +1,7 @@
 """TFRecord files as TensorFlow writes and reads them, without it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ pytest.importorskip("google_crc32c")
 from streams.spark import tfrecord
 from tapewatch.errors import TapewatchError
 
-FEATURES = {
+FEATURES: dict[str, tfrecord.Feature] = {
     "symbol": [b"2330"],
     "bar": np.array([1.5, -2.0], np.float32),
     "at": np.array([1357171200000000000, -1, 300], np.int64),
@@ -66,7 +68,9 @@ def test_values_that_are_not_packed_are_read_too():
     entry = b"\x0a\x01x" + b"\x12" + bytes([len(feature)]) + feature
     features = b"\x0a" + bytes([len(entry)]) + entry
     found = tfrecord.decode(b"\x0a" + bytes([len(features)]) + features)
-    assert found["x"].tolist() == [1.0, 2.0]
+    x = found["x"]
+    assert isinstance(x, np.ndarray)
+    assert x.tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("record", [b"\x0a\x05\x01", b"\x0b", b"\xff" * 11])
@@ -76,5 +80,6 @@ def test_bytes_that_are_no_message_are_refused(record):
 
 
 def test_other_types_than_float32_and_int64_are_refused():
+    wrong: Any = np.zeros(1)
     with pytest.raises(TypeError, match="float64"):
-        tfrecord.encode({"x": np.zeros(1)})
+        tfrecord.encode({"x": wrong})

@@ -102,6 +102,7 @@ def test_collector_that_is_away_holds_nobody_up(monkeypatch: pytest.MonkeyPatch)
     away.close()
 
 
+@pytest.mark.slow
 def test_without_a_collector_nothing_is_made_or_imported() -> None:
     assert Monitor("engine", Settings()).tracer is None
     code = (

@@ -18,7 +18,7 @@ START_NS = 1_700_000_000 * NANOS
 
 @pytest.fixture(scope="module")
 def sessions() -> list[Session]:
-    config = SyntheticConfig(instruments=4, sectors=2, rows_per_second=60.0, seconds=150, opening_auction_s=10.0)
+    config = SyntheticConfig(instruments=4, sectors=2, rows_per_second=60.0, seconds=150, opening_auction_s=10)
     return sessions_of(SyntheticMarket(config, 3, START_NS), 10_000.0, NAMES, 30)
 
 

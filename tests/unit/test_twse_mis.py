@@ -43,7 +43,7 @@ def test_first_look_without_a_trade_has_no_price_and_no_volume() -> None:
 @pytest.mark.parametrize(("prices", "lots"), [("a", "f"), ("b", "g")])
 def test_limit_up_and_down_leave_one_side_absent(prices: str, lots: str) -> None:
     feed = Feed()
-    feed.mis(at("10:00:01"), mis_row(**{prices: "-", lots: "-"}))
+    feed.mis(at("10:00:01"), mis_row(TSMC, 0, **{prices: "-", lots: "-"}))
     price, quantity = (5, 6) if prices == "a" else (3, 4)
     assert math.isnan(feed.quotes[0][price]) and feed.quotes[0][quantity] == 0.0
 
@@ -140,7 +140,7 @@ def test_answer_that_is_no_good_is_one_refused_message(body: bytes, reason: str)
 )
 def test_row_that_cannot_be_is_refused_alone(changes: dict[str, str], reason: str) -> None:
     feed = Feed()
-    feed.mis(at("10:00:01"), mis_row(**changes), mis_row(VACCINE))
+    feed.mis(at("10:00:01"), mis_row(TSMC, 0, **changes), mis_row(VACCINE))
     assert feed.decoder.collector.refused == {reason: 1}
     assert len(feed.quotes) == 1 and feed.accounted()
 

@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 
+from streams.engine.models import ModelShelf
 from streams.verifying.aligning import Found, Place
 from streams.verifying.partition import Checked
 from streams.verifying.report import report
@@ -13,7 +14,7 @@ from tests.unit import fake_log as f
 
 
 @cache
-def once() -> tuple[f.FakeLog, f.ModelShelf]:
+def once() -> tuple[f.FakeLog, ModelShelf]:
     return f.worked()
 
 

@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from streams.engine.models import InForce, ModelShelf, shipped
@@ -15,17 +13,16 @@ from streams.evaluate import changes, pairing, what_if
 from streams.evaluate.history import Span
 from streams.evaluate.replayed import Episode, replay
 from streams.evaluate.stored_files import FileHistory, framed
-from tapewatch import frames
 from tapewatch.clock import NANOS
 from tapewatch.control_rows import frame as control_frame
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import FrameHeaders
+from tapewatch.message import Severity
 from tapewatch.messages import Alert, Provenance, alert_id, to_rfc3339
 from tapewatch.rows import Rows, RowType
 from tapewatch.settings import Settings
-from tests.unit.trade_rows import trade_rows
+from tests.unit.stored_trades import START, stored, trades
 
-START = 1_750_000_000
 SPAN = Span(START * NANOS, (START + 3600) * NANOS, 0.0)
 
 
@@ -78,7 +75,9 @@ def test_unknown_detector_and_unknown_model_are_refused() -> None:
         changes.model_changes(["kmeans=1234"], shelf, known)
 
 
-def episode(onset: float, decided: float, closed: float = 0.0, severity: str = "low", name: str = "A.SIMX") -> Episode:
+def episode(
+    onset: float, decided: float, closed: float = 0.0, severity: Severity = "low", name: str = "A.SIMX"
+) -> Episode:
     times = [to_rfc3339(int((START + second) * NANOS)) for second in (onset, decided)]
     alert = Alert(
         id=alert_id("pump_and_dump", name, int((START + onset) * NANOS)), scenario="pump_and_dump", instrument=name,
@@ -104,28 +103,6 @@ def test_alerts_pair_by_id_then_by_overlap_and_the_rest_stand_alone() -> None:
 def test_same_alert_of_another_severity_counts_as_changed() -> None:
     found = pairing.paired([episode(0, 10, 100)], [episode(0, 10, 100, "high")], SPAN.end_ns)
     assert (len(found.changed), found.same) == (1, 0)
-
-
-def trades(rises: dict[int, float], seconds: int = 1500) -> Rows:
-    """One coin, two trades a second, and 25 s of hard buying that end at each second of `rises`, by that log return."""
-    rng = np.random.default_rng(3)
-    parts = []
-    price = 100.0
-    for second in range(seconds):
-        pump = next((rise for end, rise in rises.items() if end - 25 < second <= end), 0.0)
-        count = 20 if pump else 2
-        price *= float(np.exp(pump / 25.0 + rng.normal(0.0, 1e-5)))
-        side = 1 if pump else int(rng.choice((1, -1)))
-        times = (START + second) * NANOS + np.arange(1, count + 1) * 40_000_000
-        parts.append([(int(at), price, 10.0 if pump else 0.5, side) for at in times])
-    rows = [row for part in parts for row in part]
-    return trade_rows(("COIN.SIMX",), [(at, 0, *rest) for at, *rest in rows])
-
-
-def stored(folder: Path, rows: Rows) -> Path:
-    """The rows as a Parquet file in the contract's columns."""
-    pq.write_table(pa.Table.from_batches([frames.read_stream(frames.encode(rows))]), folder / "trades.parquet")
-    return folder
 
 
 def arguments(market: Path, *words: str) -> argparse.Namespace:
@@ -188,7 +165,7 @@ def test_same_configuration_gives_the_same_alerts_and_a_control_row_of_the_log_c
     class WithControl:
         name, begin, task = partition.name, partition.begin, staticmethod(partition.task)
 
-        def records(self):  # type: ignore[no-untyped-def]
+        def records(self):
             return iter([records[0], control, *records[1:]])
 
     force = [lambda: InForce.default(ModelShelf())] * 2

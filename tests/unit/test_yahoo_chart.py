@@ -1,7 +1,5 @@
 """Yahoo's chart document: nulls, errors, the unfinished bar, daylight saving, splits and dividends."""
 
-import json
-from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,50 +11,9 @@ from producers.venues.yahoo.symbols import currency_of, instrument_of, symbol_of
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import CorporateAction
+from tests.unit.yahoo_document import at, document
 
 NEW_YORK = ZoneInfo("America/New_York")
-
-
-def at(text: str, zone: str = "America/New_York") -> int:
-    """Seconds of a local time."""
-    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp())
-
-
-def document(
-    times: list[int],
-    rows: list[list[Any]],
-    *,
-    zone: str = "America/New_York",
-    interval: str = "1d",
-    session: tuple[int, int] | None = None,
-    price_at: int | None = None,
-    adjclose: list[Any] | None = None,
-    events: dict[str, Any] | None = None,
-    **meta: Any,
-) -> bytes:
-    """A chart of open, high, low, close, volume rows."""
-    names = ("open", "high", "low", "close", "volume")
-    quote = {name: [row[place] for row in rows] for place, name in enumerate(names)}
-    said = {
-        "symbol": "AAPL",
-        "currency": "USD",
-        "exchangeName": "NMS",
-        "instrumentType": "EQUITY",
-        "exchangeTimezoneName": zone,
-        "dataGranularity": interval,
-        "regularMarketTime": price_at,
-        "regularMarketPrice": 230.49 if price_at else None,
-        **meta,
-    }
-    if session:
-        said["currentTradingPeriod"] = {"regular": {"start": session[0], "end": session[1], "gmtoffset": 0}}
-    indicators: dict[str, Any] = {"quote": [quote]}
-    if adjclose is not None:
-        indicators["adjclose"] = [{"adjclose": adjclose}]
-    result = {"meta": said, "timestamp": times, "indicators": indicators}
-    if events:
-        result["events"] = events
-    return json.dumps({"chart": {"result": [result], "error": None}}).encode()
 
 
 def minutes(count: int, start: str = "2026-03-09T09:30", **more: Any) -> Chart:

@@ -3,24 +3,10 @@
 import { h } from "../dom.js";
 import { language } from "../i18n.js";
 import { createChart, CrosshairMode } from "../vendor/lightweight-charts/lightweight-charts.js";
+import { moment, tick } from "./data.js";
 import { colours, onTheme, styled } from "./theme.js";
 
 /** @typedef {import("../vendor/lightweight-charts/lightweight-charts.js").IChartApi} Chart */
-/** @typedef {import("../vendor/lightweight-charts/lightweight-charts.js").UTCTimestamp} Seconds */
-
-/** @param {number} ms @returns {Seconds} */
-export const seconds = (ms) => /** @type {Seconds} */ (ms / 1000);
-
-/** @param {any} time */
-const moment = (time) => new Date(Number(time) * 1000);
-
-/** @param {any} time @param {number} kind 0 year, 1 month, 2 day, 3 minutes, 4 seconds */
-function tick(time, kind) {
-  const at = moment(time);
-  if (kind === 0) return String(at.getFullYear());
-  if (kind <= 2) return at.toLocaleDateString(language, { month: "short", day: "numeric" });
-  return at.toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", second: kind === 4 ? "2-digit" : undefined, hour12: false });
-}
 
 /** The options that follow the theme. */
 function look() {
@@ -66,7 +52,7 @@ export function makeChart(root, { height, label, dress }) {
     autoSize: true,
     height,
     crosshair: { mode: CrosshairMode.Normal },
-    localization: { locale: language, timeFormatter: (/** @type {any} */ at) => moment(at).toLocaleString(language, { hour12: false }) },
+    localization: { locale: language, timeFormatter: (/** @type {any} */ at) => moment(at).toLocaleString(language, { hourCycle: "h23" }) },
     handleScroll: { vertTouchDrag: false },
   });
   chart.applyOptions({ timeScale: { timeVisible: true, secondsVisible: true, tickMarkFormatter: tick } });
@@ -82,32 +68,3 @@ export function makeChart(root, { height, label, dress }) {
     },
   };
 }
-
-/** Decimals that a price needs. @param {number[]} values */
-export function precision(values) {
-  const found = values.find((each) => Number.isFinite(each) && each > 0) ?? 1;
-  const digits = found >= 1000 ? 2 : found >= 1 ? 4 : Math.min(10, 3 - Math.floor(Math.log10(found)));
-  return { type: /** @type {"price"} */ ("price"), precision: digits, minMove: 10 ** -digits };
-}
-
-/**
- * Points with rising times, each once, without holes in their values; what a chart takes.
- * @template T
- * @param {number[]} times ms
- * @param {(index: number) => T | null} make
- * @returns {(T & {time: Seconds})[]}
- */
-export function points(times, make) {
-  /** @type {(T & {time: Seconds})[]} */
-  const made = [];
-  let before = -Infinity;
-  times.forEach((at, index) => {
-    const value = make(index);
-    if (value === null || at < before) return;
-    if (at === before) made.pop();
-    before = at;
-    made.push({ ...value, time: seconds(at) });
-  });
-  return made;
-}
-

@@ -4,15 +4,15 @@ import { t } from "../i18n.js";
 import {
   CandlestickSeries, createSeriesMarkers, HistogramSeries, LineSeries,
 } from "../vendor/lightweight-charts/lightweight-charts.js";
-import { makeChart, points, precision, seconds } from "./base.js";
+import { makeChart } from "./base.js";
+import { moved, onBars, placed, points, precision, seconds } from "./data.js";
 import { colours, faded } from "./theme.js";
 
 /**
- * @typedef {{t: number[], open: number[], high: number[], low: number[], close: number[], volume: number[]}} Bars
- *   columns as the API gives them; t: begin of the bar, ms
+ * @typedef {import("./data.js").Bars} Bars
+ * @typedef {import("./data.js").Line} Line
  * @typedef {{t: number, kind: string, text?: string}} Marker kind: low, medium, high, critical (alerts), buy, sell,
  *   cancel_buy, cancel_sell (actions), or any other word for a neutral mark
- * @typedef {{t: number[], value: (number | null)[]}} Line t: rising
  */
 
 /** @param {string} kind @returns {{position: any, shape: any, token: keyof ReturnType<typeof colours>}} */
@@ -24,18 +24,6 @@ function marked(kind) {
     return { position: "aboveBar", shape: "circle", token: /** @type {any} */ (kind) };
   }
   return { position: "aboveBar", shape: "square", token: "accent" };
-}
-
-/** The place of the last time that is not after `at`. @param {number[]} times rising @param {number} at */
-function floor(times, at) {
-  let low = 0;
-  let high = times.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (times[middle] <= at) low = middle + 1;
-    else high = middle;
-  }
-  return Math.max(low - 1, 0);
 }
 
 /**
@@ -74,14 +62,10 @@ export function candleChart(root, { height = 520, label, panes = [] }) {
   function mark() {
     const c = colours();
     markers.setMarkers(
-      bars.t.length
-        ? shown
-            .map((each) => ({ each, ...marked(each.kind), place: floor(bars.t, each.t) }))
-            .sort((a, b) => a.place - b.place)
-            .map(({ each, position, shape, token, place }) => ({
-              time: seconds(bars.t[place]), position, shape, color: c[token], text: each.text ?? "",
-            }))
-        : [],
+      placed(bars.t, shown).map(({ each, time }) => {
+        const { position, shape, token } = marked(each.kind);
+        return { time, position, shape, color: c[token], text: each.text ?? "" };
+      }),
     );
   }
 
@@ -101,18 +85,7 @@ export function candleChart(root, { height = 520, label, panes = [] }) {
      * @param {number} at begin of its bar, ms @param {number} price @param {number} [qty] traded since the last call
      */
     tick(at, price, qty = 0) {
-      const last = bars.t.length - 1;
-      if (last >= 0 && at < bars.t[last]) return;
-      if (last < 0 || at > bars.t[last]) {
-        for (const name of /** @type {const} */ (["open", "high", "low", "close"])) bars[name].push(price);
-        bars.t.push(at);
-        bars.volume.push(qty);
-      } else {
-        bars.high[last] = Math.max(bars.high[last], price);
-        bars.low[last] = Math.min(bars.low[last], price);
-        bars.close[last] = price;
-        bars.volume[last] += qty;
-      }
+      if (!moved(bars, at, price, qty)) return;
       const i = bars.t.length - 1;
       candles.update({ time: seconds(at), open: bars.open[i], high: bars.high[i], low: bars.low[i], close: bars.close[i] });
       volume.update({ time: seconds(at), ...volumePoint(i) });
@@ -130,15 +103,7 @@ export function candleChart(root, { height = 520, label, panes = [] }) {
     setLine(name, line, title, pick = "last") {
       const series = lines.get(name);
       if (title) series?.applyOptions({ title });
-      /** @type {(number | null)[]} */
-      const values = bars.t.map(() => null);
-      line.t.forEach((at, i) => {
-        const value = line.value[i];
-        if (value === null || !Number.isFinite(value) || at < bars.t[0]) return;
-        const place = floor(bars.t, at);
-        const before = values[place];
-        values[place] = pick === "highest" && before !== null ? Math.max(before, value) : value;
-      });
+      const values = onBars(bars.t, line, pick);
       series?.setData(points(bars.t, (i) => (values[i] === null ? null : { value: Number(values[i]) })));
     },
     /** Show everything. */

@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { language, number, price, t } from "../i18n.js";
+import { coloured, priceDigits, priceMarks, shares, timeMarks } from "./heat.js";
 import { colours, onTheme, styled } from "./theme.js";
 
 /**
@@ -15,14 +16,6 @@ const SCALES = {
   dark: [[21, 28, 38], [59, 35, 92], [151, 44, 108], [232, 92, 65], [252, 222, 122]],
 };
 const MARGIN = { left: 8, right: 76, top: 30, bottom: 24 };
-
-/** The colour of a share, 0 to 1. @param {number[][]} scale @param {number} share */
-function coloured(scale, share) {
-  const at = Math.min(Math.max(share, 0), 1) * (scale.length - 1);
-  const under = Math.min(Math.floor(at), scale.length - 2);
-  const part = at - under;
-  return scale[under].map((each, i) => Math.round(each + (scale[under + 1][i] - each) * part));
-}
 
 /** Whether the shown theme is dark, by its ground. */
 function isDark() {
@@ -61,10 +54,10 @@ export function heatMap(root, { height = 300, label, onpick }) {
     image.height = g.rows;
     const to = /** @type {CanvasRenderingContext2D} */ (image.getContext("2d"));
     const pixels = to.createImageData(g.t.length, g.rows);
-    const top = Math.log1p(g.most) || 1;
+    const share = shares(g.most);
     for (let column = 0; column < g.t.length; column++) {
       for (let row = 0; row < g.rows; row++) {
-        const [red, green, blue] = coloured(scale, Math.log1p(g.quantity[column * g.rows + row]) / top);
+        const [red, green, blue] = coloured(scale, share(g.quantity[column * g.rows + row]));
         pixels.data.set([red, green, blue, 255], 4 * ((g.rows - 1 - row) * g.t.length + column));
       }
     }
@@ -127,18 +120,14 @@ export function heatMap(root, { height = 300, label, onpick }) {
     pen.fillStyle = c.text;
     pen.textAlign = "left";
     pen.textBaseline = "middle";
-    const lines = Math.max(2, Math.floor(inner().h / 48));
-    for (let i = 0; i <= lines; i++) {
-      const value = g.low + (g.step * g.rows * i) / lines;
-      pen.fillText(number(value, g.step < 0.01 ? 6 : g.step < 1 ? 3 : 1), width - MARGIN.right + 6, y(g, value));
+    for (const value of priceMarks(g, inner().h)) {
+      pen.fillText(number(value, priceDigits(g.step)), width - MARGIN.right + 6, y(g, value));
     }
     pen.textAlign = "center";
     pen.textBaseline = "top";
-    const marks = Math.max(2, Math.floor(inner().w / 120));
-    for (let i = 0; i <= marks; i++) {
-      const column = Math.min(Math.round((g.t.length * i) / marks), g.t.length - 1);
+    for (const column of timeMarks(g.t.length, inner().w)) {
       const at = Math.min(Math.max(x(g, column), 30), width - 30);
-      pen.fillText(new Date(g.t[column]).toLocaleTimeString(language, { hour12: false }), at, height - MARGIN.bottom + 6);
+      pen.fillText(new Date(g.t[column]).toLocaleTimeString(language, { hourCycle: "h23" }), at, height - MARGIN.bottom + 6);
     }
   }
 
@@ -171,7 +160,7 @@ export function heatMap(root, { height = 300, label, onpick }) {
     const share = 1 - (event.clientY - canvas.getBoundingClientRect().top - MARGIN.top) / inner().h;
     if (at === null || !grid || share < 0 || share >= 1) return;
     const row = Math.floor(share * grid.rows);
-    read.textContent = `${new Date(grid.t[at]).toLocaleTimeString(language, { hour12: false })} · ${price(grid.low + grid.step * (row + 0.5))} · ${number(grid.quantity[at * grid.rows + row], 6)}`;
+    read.textContent = `${new Date(grid.t[at]).toLocaleTimeString(language, { hourCycle: "h23" })} · ${price(grid.low + grid.step * (row + 0.5))} · ${number(grid.quantity[at * grid.rows + row], 6)}`;
   });
   canvas.addEventListener("click", (event) => {
     const at = column(event);
@@ -192,7 +181,7 @@ export function heatMap(root, { height = 300, label, onpick }) {
     canvas.setAttribute("aria-valuemin", String(grid.t[0]));
     canvas.setAttribute("aria-valuemax", String(grid.t[grid.t.length - 1]));
     canvas.setAttribute("aria-valuenow", String(at));
-    canvas.setAttribute("aria-valuetext", new Date(at).toLocaleTimeString(language, { hour12: false }));
+    canvas.setAttribute("aria-valuetext", new Date(at).toLocaleTimeString(language, { hourCycle: "h23" }));
   }
 
   const sized = new ResizeObserver(() => root.clientWidth !== width && draw());

@@ -1,7 +1,8 @@
 /** Lines over time: equity, rankings, regimes, drift. */
 
 import { LineSeries } from "../vendor/lightweight-charts/lightweight-charts.js";
-import { makeChart, points } from "./base.js";
+import { makeChart } from "./base.js";
+import { points } from "./data.js";
 import { colours } from "./theme.js";
 
 /** @typedef {{name: string, t: number[], value: (number | null)[], stepped?: boolean}} Named t: ms, rising */

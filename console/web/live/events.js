@@ -15,6 +15,8 @@ const listeners = new Set();
 let socket = null;
 let wanted = "";
 let last = "";
+/** Whether the stream was away with no id to resume after: what came then is missed. */
+let lost = false;
 let wait = 500;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
@@ -56,7 +58,10 @@ function follow() {
   if (names.length && covered && socket) return;
   hangUp();
   if (names.length) connect(names);
-  else last = "";
+  else {
+    last = "";
+    lost = false;
+  }
 }
 
 function hangUp() {
@@ -87,6 +92,7 @@ function connect(topics) {
       last = "";
       wait = 15000;
     }
+    lost ||= !last;
     timer = setTimeout(() => listeners.size && connect(union()), wait);
     wait = Math.min(wait * 2, 15000);
   });
@@ -96,6 +102,9 @@ function connect(topics) {
 function take(event) {
   if (event.id) last = event.id;
   if (event.topic !== "begin" && event.topic !== "closed") tell(event);
+  if (event.topic !== "begin" || !lost) return;
+  lost = false;
+  tell({ id: event.id, topic: "gap", message: { reason: "the stream was away", missed: {} } });
 }
 
 /** @param {LiveEvent} event */

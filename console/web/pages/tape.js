@@ -1,9 +1,11 @@
 /** Tape: all instruments live. Values lie in typed arrays; only the rows in sight are elements. */
 
 import { fill, h } from "../dom.js";
-import { language, t } from "../i18n.js";
+import { t } from "../i18n.js";
 import { styled } from "../charts/theme.js";
 import { watchTape } from "../live/tape.js";
+import { COLUMNS } from "./tape/columns.js";
+import { arrange, chosen } from "./tape/order.js";
 
 const ROW = 32;
 const EVERY_MS = 250;
@@ -11,49 +13,8 @@ const SORT_MS = 1000;
 
 /**
  * @typedef {import("../live/tape.js").Tape} Tape
- * @typedef {{key: string, title: string, numeric: boolean, show: (tape: Tape, place: number) => [string, string]}} Column
- *   show: text and class of a cell
+ * @typedef {import("./tape/columns.js").Column} Column
  */
-
-/** @type {Map<number, Intl.NumberFormat>} */
-const formats = new Map();
-
-/** A number with so many decimals at most; formatters are costly to make. @param {number} value @param {number} digits */
-function written(value, digits) {
-  if (!Number.isFinite(value)) return "–";
-  let format = formats.get(digits);
-  if (!format) formats.set(digits, (format = new Intl.NumberFormat(language, { maximumFractionDigits: digits })));
-  return format.format(value);
-}
-
-/** @param {number} value */
-const priced = (value) => written(value, value >= 1000 ? 2 : value >= 1 ? 4 : 8);
-
-/** @type {Column[]} */
-const COLUMNS = [
-  { key: "name", title: "Instrument", numeric: false, show: (tape, i) => [tape.names[i], ""] },
-  { key: "last", title: "Last", numeric: true, show: (tape, i) => [priced(tape.columns.last[i]), ""] },
-  {
-    key: "change", title: "Change", numeric: true, show: (tape, i) => {
-      const value = tape.columns.change[i];
-      if (!Number.isFinite(value)) return ["–", ""];
-      return [`${value > 0 ? "+" : ""}${(100 * value).toFixed(2)} %`, value > 0 ? "up" : value < 0 ? "down" : ""];
-    },
-  },
-  { key: "volume", title: "Volume", numeric: true, show: (tape, i) => [written(tape.columns.volume[i], 2), ""] },
-  { key: "bid", title: "Bid", numeric: true, show: (tape, i) => [priced(tape.columns.bid[i]), ""] },
-  { key: "ask", title: "Ask", numeric: true, show: (tape, i) => [priced(tape.columns.ask[i]), ""] },
-  { key: "score", title: "Score", numeric: true, show: (tape, i) => [Number.isFinite(tape.columns.score[i]) ? tape.columns.score[i].toFixed(2) : "–", tape.columns.score[i] >= 0.8 ? "down" : ""] },
-  { key: "action", title: "Action", numeric: false, show: (tape, i) => {
-    const action = tape.actions[tape.columns.action[i]] ?? "";
-    return [action && t(action.replaceAll("_", " ")), action && `chip chip-${action}`];
-  } },
-  { key: "alerts", title: "Alerts", numeric: false, show: (tape, i) => {
-    const count = tape.columns.alerts[i];
-    const severity = tape.severities[tape.columns.severity[i]] ?? "";
-    return [count ? `${count} ${t(severity)}` : "", count ? `chip chip-${severity}` : ""];
-  } },
-];
 
 /** @param {HTMLElement} root */
 export function draw(root) {
@@ -131,13 +92,10 @@ class Page {
 
   refilter() {
     if (!this.tape) return;
-    const wanted = /** @type {HTMLInputElement} */ (this.search).value.trim().toUpperCase();
-    const found = [];
-    for (let i = 0; i < this.tape.names.length; i++) if (!wanted || this.tape.names[i].includes(wanted)) found.push(i);
-    this.order = Uint32Array.from(found);
-    this.active = Math.min(this.active, Math.max(found.length - 1, 0));
-    this.count.textContent = t("{count} instruments", { count: found.length });
-    this.grid.setAttribute("aria-rowcount", String(found.length + 1));
+    this.order = chosen(this.tape, /** @type {HTMLInputElement} */ (this.search).value);
+    this.active = Math.min(this.active, Math.max(this.order.length - 1, 0));
+    this.count.textContent = t("{count} instruments", { count: this.order.length });
+    this.grid.setAttribute("aria-rowcount", String(this.order.length + 1));
     this.resort();
     this.soon();
   }
@@ -146,24 +104,9 @@ class Page {
     const tape = this.tape;
     if (!tape) return;
     this.sorted = performance.now();
-    const chosen = this.order[this.active];
-    const sign = this.sort.down ? -1 : 1;
-    const { names } = tape;
-    if (this.sort.key === "name") this.order.sort((a, b) => (names[a] < names[b] ? -sign : sign));
-    else {
-      const severity = tape.columns.severity;
-      const values = this.sort.key === "alerts"
-        ? Float64Array.from(tape.columns.alerts, (count, i) => count + 1000 * severity[i])
-        : tape.columns[this.sort.key];
-      if (!values) return;
-      // What is not known stands last, whichever way.
-      this.order.sort((a, b) => {
-        const [x, y] = [values[a], values[b]];
-        if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || (names[a] < names[b] ? -1 : 1);
-        return sign * (x - y) || (names[a] < names[b] ? -1 : 1);
-      });
-    }
-    const place = this.order.indexOf(chosen);
+    const active = this.order[this.active];
+    if (!arrange(this.order, tape, this.sort)) return;
+    const place = this.order.indexOf(active);
     if (place >= 0) this.active = place;
   }
 

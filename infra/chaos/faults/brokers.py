@@ -1,5 +1,6 @@
 """Faults of the three brokers, one at a time: each waits until the last one's replicas are all back in sync."""
 
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ IN_SYNC_S = 45.0
 """How long a fault waits for all replicas; with one already away, another would take the last but one."""
 NOTICED_S = 4.0
 """After that long the cluster itself says that a broker is away (broker.session.timeout.ms is 2.5 s)."""
+
+FULL_S = 20.0
+"""How long a broker is waited for that cannot write: it ends with its next append."""
 
 _TURN = threading.Lock()
 
@@ -100,10 +104,31 @@ def lose(site: Ground, fault: Fault, pause: Pause) -> str:
     return said
 
 
+def fill_disk(site: Ground, fault: Fault, pause: Pause) -> str:
+    """No file of a market partition's leader may grow any more (RLIMIT_FSIZE), so that its log folder is lost to it and
+    it ends; for the fault's length it stays away, then there is room again.
+    """
+    with turn(site, pause) as admin:
+        name, said = _leader(site, fault, admin)
+        broker = running(site, name)
+        broker.hold()
+        try:
+            _, most = resource.prlimit(broker.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (1, most))
+            if not comes(lambda: not broker.pid, pause, FULL_S):
+                broker.kill()
+                raise NotInjectedError(f"{name} wrote nothing in {FULL_S:.0f} s")
+            pause(fault.length_s)
+        finally:
+            broker.release()
+    return said
+
+
 KINDS = (
     Kind("kill_broker_leader", "kill -9 of the broker that leads a market partition", OUTPUT, kill_leader, settle_s=25),
     Kind("freeze_broker_leader", "that broker stands still", OUTPUT, freeze_leader, "", 5, 10, 25),
     Kind("restart_broker", "a broker is stopped in order and started again", OUTPUT, restart, settle_s=25),
     Kind("kill_controller", "kill -9 of the broker that leads the controllers", OUTPUT, kill_controller, settle_s=25),
+    Kind("fill_broker_disk", "the disk of that broker is full: it ends", OUTPUT, fill_disk, "", 5, 10, 30),
     Kind("lose_broker", "one broker of three is gone for 20 s", OUTPUT, lose, "", 20, 20, 25),
 )

@@ -23,9 +23,9 @@ LOOK_S = 0.25
 
 def comes(holds: Callable[[], bool], pause: Pause, seconds: float) -> bool:
     """Whether something comes to hold within so many seconds of the run."""
-    deadline = WALL.now() + int(seconds * NANOS)
+    deadline = WALL.elapsed() + int(seconds * NANOS)
     while not holds():
-        if WALL.now() > deadline or not pause(LOOK_S):
+        if WALL.elapsed() > deadline or not pause(LOOK_S):
             return holds()
     return True
 
@@ -43,10 +43,21 @@ class NotInjectedError(TapewatchError):
         super().__init__(reason, "Nothing is to be done: the run counts what was injected.")
 
 
+class BrokenPromiseError(TapewatchError):
+    """The site did not do under a fault what is promised of it: the run is not sound."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, "See the logs.")
+
+
 class Process(Protocol):
-    """A process of the site that is started again when it dies (infra.chaos.server.Kept is one)."""
+    """A process of the site that is started again when it dies (infra.chaos.server.Kept is one).
+
+    failures : its ends that nobody asked for, each with the end of its log
+    """
 
     name: str
+    failures: list[str]
 
     @property
     def pid(self) -> int:
@@ -78,8 +89,8 @@ class Process(Protocol):
         """Do not start it again until `release`."""
         ...
 
-    def release(self) -> None:
-        """Start it again when it is down."""
+    def release(self, *more: str) -> None:
+        """Start it again when it is down, with `more` behind its words until the next release."""
         ...
 
 

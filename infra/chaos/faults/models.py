@@ -15,7 +15,7 @@ def promote(site: Ground, fault: Fault, pause: Pause) -> str:
     factor = 1 + 0.02 * fault.draw
     model["alert"] = round(model["alert"] * factor, 6)
     model["alerts"] = [round(each * factor, 6) for each in model["alerts"]]
-    file = site.folder / "promoted.json"
+    file = site.folder / f"{fault.kind}.json"
     file.write_text(json.dumps(model, separators=(",", ":")))
     _run(site, ["models", "promote", str(file), *WHY])
     return f"kmeans, alert distance {model['alert']}"

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from infra.chaos.faults.brokers import turn
 from infra.chaos.faults.kind import ELASTICSEARCH, OUTPUT, POSTGRES, Fault, Ground, Kind, NotInjectedError, Pause
+from infra.chaos.faults.models import promote
 from infra.chaos.proxy import Proxy
 
 DELAY_S = (0.03, 0.15)
@@ -59,6 +60,19 @@ def cut_from_brokers(site: Ground, fault: Fault, pause: Pause) -> str:
     return "all brokers"
 
 
+def refuse_at_control(site: Ground, fault: Fault, pause: Pause) -> str:
+    """A model is promoted while no broker takes a new connection of our processes: who meets the control row cannot ask
+    for the model in the 15 s that it is patient, and open connections bring the row.
+    """
+    proxies = [proxy for _, proxy in _brokers(site)]
+    with turn(site, pause), healed(*proxies):
+        for proxy in proxies:
+            proxy.refuse()
+        said = promote(site, fault, pause)
+        pause(fault.length_s)
+    return said
+
+
 def part_from_postgres(site: Ground, fault: Fault, pause: Pause) -> str:
     """Our processes cannot reach PostgreSQL; what waited arrives late."""
     proxy = _proxy(site, "postgres")
@@ -89,6 +103,16 @@ KINDS = (
         "part_from_broker", "a partition between our processes and one broker", OUTPUT, part_from_broker, "", 4, 9, 12
     ),
     Kind("cut_from_brokers", "every connection to the brokers is reset", OUTPUT, cut_from_brokers, settle_s=6),
+    Kind(
+        "refuse_at_control",
+        "a model is promoted while the brokers take no new connection",
+        OUTPUT,
+        refuse_at_control,
+        "",
+        18,
+        24,
+        20,
+    ),
     Kind(
         "part_from_postgres",
         "a partition between our processes and PostgreSQL",

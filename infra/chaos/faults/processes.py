@@ -1,18 +1,34 @@
 """Faults of our own processes: killed, frozen past every time-out, slowed down, joined by one more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infra.chaos.faults.kind import OUTPUT, SINKS, Fault, Ground, Kind, NotInjectedError, Pause, Process, asleep, comes
+from infra.chaos.faults.kind import (
+    OUTPUT,
+    SINKS,
+    BrokenPromiseError,
+    Fault,
+    Ground,
+    Kind,
+    NotInjectedError,
+    Pause,
+    Process,
+    asleep,
+    comes,
+)
+from tapewatch import group_offsets, kafka, topics
 
 BEAT_S = (1.5, 0.5)
 """A slow process stands still and runs in turn, s."""
 SPARE = "engine-3"
 """The engine that comes and goes."""
 JOIN_S, LEAVE_S = 60.0, 20.0
+REMEDY = "--restore-offsets"
+FORGET_S, START_S = 20.0, 150.0
+"""A static member's place is kept for a session of 6 s, and the group is not empty so long; how long a start takes."""
 
 
 def running(site: Ground, name: str) -> Process:
@@ -87,6 +103,60 @@ def _is_member(site: Ground) -> bool:
     return any(each.group_instance_id == SPARE and each.assignment.topic_partitions for each in members)
 
 
+def expire_offsets(site: Ground, fault: Fault, pause: Pause) -> str:
+    """All engines end and the broker forgets their group's offsets. The next engine has to end and name the remedy,
+    with which it goes on.
+    """
+    engines, group = site.of("engine"), site.settings.engine.group
+    admin = AdminClient({"bootstrap.servers": site.direct, "log_level": 0})
+    try:
+        end_in_order(engines, pause)
+        if not comes(lambda: _is_forgotten(admin, group), pause, FORGET_S):
+            raise NotInjectedError(f"the group {group} did not become empty in {FORGET_S:.0f} s")
+        _restore(site, engines[0])
+    finally:
+        for engine in engines:
+            engine.release()
+    return f"{group}, restored"
+
+
+def end_in_order(processes: Sequence[Process], pause: Pause) -> None:
+    """Hold processes and ask them to end. NotInjectedError where one does not."""
+    for process in processes:
+        process.hold()
+        process.ask()
+    if not comes(lambda: not any(process.pid for process in processes), pause, LEAVE_S):
+        raise NotInjectedError(f"{', '.join(each.name for each in processes if each.pid)} did not end")
+
+
+def _is_forgotten(admin: AdminClient, group: str) -> bool:
+    try:
+        admin.delete_consumer_groups([group], request_timeout=10)[group].result()
+    except KafkaException:
+        return False
+    return True
+
+
+def _restore(site: Ground, engine: Process) -> None:
+    """As an operator does: start it, read what it says, start it with the remedy until its group stands everywhere."""
+    before = len(engine.failures)
+    engine.release()
+    says = comes(lambda: len(engine.failures) > before, asleep, START_S) and REMEDY in engine.failures[before]
+    end_in_order([engine], asleep)
+    engine.release(REMEDY)
+    reader = kafka.consumer(site.settings, site.settings.engine.group)
+    try:
+        topic = topics.market(site.feed)
+        logs = [(topic, number) for number in range(kafka.existing_topics(reader)[topic])]
+        stands = comes(lambda: len(group_offsets.next_offsets(reader, logs)) == len(logs), asleep, START_S)
+    finally:
+        reader.close()
+    if not says:
+        raise BrokenPromiseError(f"an engine whose group's offsets are gone did not end and name {REMEDY}")
+    if not stands:
+        raise BrokenPromiseError(f"an engine did not go on with {REMEDY}")
+
+
 KINDS = (
     Kind("kill_engine", "kill -9 of an engine", OUTPUT, kill, "engine", settle_s=15),
     Kind(
@@ -95,6 +165,7 @@ KINDS = (
     Kind(
         "rebalance", "a third engine joins and leaves while snapshots are written", OUTPUT, join_and_leave, "", 3, 6, 12
     ),
+    Kind("expire_offsets", "the broker forgets the engines' offsets", OUTPUT, expire_offsets, "", 60, 60, 15),
     Kind("kill_producer", "kill -9 of the producer", OUTPUT, kill, "producer", settle_s=15),
     Kind("freeze_producer", "the producer stands still", OUTPUT, freeze, "producer", 2, 8, 6),
     Kind("kill_sink", "kill -9 of a sink", SINKS, kill, "sink", settle_s=6),

@@ -2,7 +2,9 @@
 
 import ctypes
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -11,24 +13,80 @@ from typing import Any
 import psycopg2
 
 from infra.chaos.broken import note_broken
-from infra.chaos.faults.kind import ELASTICSEARCH, POSTGRES, Fault, Ground, Kind, NotInjectedError, Pause, comes
-from infra.chaos.faults.processes import running
+from infra.chaos.faults.kind import (
+    ELASTICSEARCH,
+    POSTGRES,
+    Fault,
+    Ground,
+    Kind,
+    NotInjectedError,
+    Pause,
+    Process,
+    asleep,
+    comes,
+)
+from infra.chaos.faults.processes import end_in_order, running
+from infra.embedded.layout import Layout
 
 _MS_REMOUNT, _MS_NOSUID, _MS_NODEV = 32, 2, 4
 _MIB = 1024 * 1024
 _MOST = 5
 _BY_HAND = "changed by hand"
+DEAD_S = 10.0
+"""How long a killed server may take to be gone."""
 
 
 def kill_postgres(site: Ground, fault: Fault, pause: Pause) -> str:
     """SIGKILL of the server and all its backends at once, as when its machine dies."""
-    server = running(site, "postgres")
+    return f"postgres and {_die(running(site, 'postgres'))} backends"
+
+
+def _die(server: Process) -> int:
+    """SIGKILL of the server and all its backends; how many there were."""
     backends = _children(server.pid)
     server.kill()
     for backend in backends:
         with suppress(ProcessLookupError):
             os.kill(backend, signal.SIGKILL)
-    return f"postgres and {len(backends)} backends"
+    return len(backends)
+
+
+def roll_back(site: Ground, fault: Fault, pause: Pause) -> str:
+    """PostgreSQL's data folder becomes again what it was at the fault's beginning, as when a backup is put back; the
+    sinks stand still for both copies, and fill in what is missing from where their offsets stand now.
+    """
+    cluster, earlier = Layout(site.folder).cluster, site.folder / "earlier"
+    try:
+        with _laid_down(site, pause):
+            _copy(cluster, earlier)
+        pause(fault.length_s)
+        with _laid_down(site, asleep):
+            shutil.rmtree(cluster)
+            _copy(earlier, cluster)
+    finally:
+        shutil.rmtree(earlier, ignore_errors=True)
+    return f"postgres, by {fault.length_s:.0f} s"
+
+
+@contextmanager
+def _laid_down(site: Ground, pause: Pause) -> Iterator[None]:
+    """PostgreSQL has crashed, whoever writes to it has ended, and all are started again whatever happens."""
+    server, writers = site.processes["postgres"], [*site.of("sink"), *site.of("reconcile")]
+    try:
+        end_in_order(writers, pause)
+        server.hold()
+        _die(running(site, "postgres"))
+        if not comes(lambda: not server.pid, pause, DEAD_S):
+            raise NotInjectedError("PostgreSQL did not die")
+        yield
+    finally:
+        for process in (server, *writers):
+            process.release()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A folder with its owners, which shutil does not keep."""
+    subprocess.run(["/bin/cp", "-a", source, target], check=True)  # noqa: S603 - our own words
 
 
 def _children(parent: int) -> list[int]:
@@ -191,6 +249,7 @@ def _execute(site: Ground, statement: str, value: object) -> list[tuple[Any, ...
 
 KINDS = (
     Kind("kill_postgres", "kill -9 of PostgreSQL and its backends", POSTGRES, kill_postgres, settle_s=10),
+    Kind("roll_back_postgres", "an earlier state of PostgreSQL is put back", POSTGRES, roll_back, "", 10, 20, 40),
     Kind("end_sessions", "PostgreSQL ends every session (pg_terminate_backend)", POSTGRES, end_sessions, settle_s=5),
     Kind("fill_disk", "the disk of PostgreSQL's data folder is full", POSTGRES, fill_disk, "", 5, 10, 12),
     Kind("delete_rows", "alerts are deleted from PostgreSQL by hand", POSTGRES, delete_rows, "", 45, 45),

@@ -39,7 +39,7 @@ class Inlet:
         self.topic, self.elsewhere = topic, bool(source.bootstrap)
         self._settings = input_settings(settings, source)
         self._clock, self._log = clock, log
-        self._counted, self._batch = clock.now(), batch
+        self._counted, self._batch = clock.elapsed(), batch
         count = kafka.existing_topics(kafka.admin(self._settings)).get(topic, 0)
         if not count:
             raise TapewatchError(f"there is no topic {topic} on {self._settings.kafka.bootstrap or 'our cluster'}",
@@ -100,9 +100,9 @@ class Inlet:
 
     def grown(self) -> bool:
         """Whether the topic has got more partitions; looks every 30 s."""
-        if self._clock.now() - self._counted < _COUNT_NS:
+        if self._clock.elapsed() - self._counted < _COUNT_NS:
             return False
-        self._counted = self._clock.now()
+        self._counted = self._clock.elapsed()
         try:
             return kafka.existing_topics(kafka.admin(self._settings)).get(self.topic, 0) > len(self.next)
         except TapewatchError:

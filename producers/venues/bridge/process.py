@@ -14,7 +14,7 @@ from producers.venues.bridge.map import BridgeMap
 from producers.venues.bridge.records import Record, UnfitError
 from producers.venues.bridge.screen import screened
 from producers.venues.bridge.translate import Refused, Translator, provisional
-from tapewatch import dead_letters, logs, topics
+from tapewatch import dead_letters, group_offsets, logs, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.errors import TapewatchError
@@ -70,7 +70,7 @@ class Bridge:
         self._taken: set[str] = set()
         self._appeared: dict[str, Instrument] = {}
         self._translator = Translator(bridge, self._known)
-        self._beaten = 0
+        self._beaten = self._kept = 0
         self.summary = BridgeSummary(topic, bridge.feed)
 
     def run(self, stop: threading.Event, until_end: bool = False) -> BridgeSummary:
@@ -160,6 +160,8 @@ class Bridge:
             now = (self._newest() // NANOS + 1) * NANOS
         if until_end or not by_event:
             self._commit(inlet, [], [], [], now)
+        elif self._clock.elapsed() - self._kept > group_offsets.KEPT_AGAIN_NS:
+            self._commit(inlet, [], [], [], self._newest())
         return until_end
 
     def _commit(self, inlet: Inlet, rows: list[Rows], gaps: list[Rows], refused: list[Refused], until: int) -> None:
@@ -167,6 +169,7 @@ class Bridge:
             self._fill(one, [*gaps, *rows], refused)
             one.until(until)
             inlet.commit(one)
+        self._kept = self._clock.elapsed()
         self.summary.transactions += 1
         for each in rows:
             self.summary.rows[each.type.label] += len(each)

@@ -204,8 +204,7 @@ class TableSource:
 
     def _failed(self, error: SQLAlchemyError) -> float:
         """Say it, and how long to wait."""
-        now = self._clock.now()
-        self._silent_since = self._silent_since or now
+        self._silent_since = self._silent_since or self._clock.elapsed()
         self.summary.failures += 1
         log.warning("database does not answer", source=self.map.name, error=unreachable(error).message)
         self._engine.dispose()
@@ -216,7 +215,7 @@ class TableSource:
         """After a silence of the database: that its market was not watched meanwhile."""
         if not self._silent_since:
             return
-        seconds = (received - self._silent_since) / NANOS
+        seconds = (self._clock.elapsed() - self._silent_since) / NANOS
         self._silent_since = self._unanswered = 0
         if self.map.clock == "receipt":
             collector.status(0, StatusKind.GAP, f"the database did not answer for {seconds:.0f} s", received)

@@ -12,7 +12,14 @@ from tapewatch.settings import Settings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Example of the command."""
+    """Arguments of the command."""
+    parser.add_argument(
+        "--begin-anew",
+        action="append",
+        default=[],
+        metavar="TOPIC",
+        help="where this topic was made anew, read it from its beginning; what is kept of the one before stays",
+    )
     parser.epilog = "example: tapewatch db migrate && tapewatch sink postgres --until-idle 5 --json"
 
 
@@ -20,7 +27,7 @@ def run(args: argparse.Namespace, settings: Settings, stop: threading.Event) -> 
     """Keep topics in PostgreSQL until `stop`."""
     sink = PostgresSink(settings)
     with sink.monitor:
-        summary = sink.run(stop, args.until_idle, _show)
+        summary = sink.run(stop, args.until_idle, _show, args.begin_anew)
     if args.json:
         print(msgspec.json.encode(summary).decode())
     else:

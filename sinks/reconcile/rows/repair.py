@@ -152,7 +152,6 @@ class _Work:
         cursor.execute("DELETE FROM case_alerts WHERE case_id = ANY(%s) OR alert_id = ANY(%s)", (cases, alerts))
         for statement in ("DELETE FROM cases WHERE id = ANY(%s)", "DELETE FROM case_history WHERE id = ANY(%s)"):
             cursor.execute(statement, (cases,))
-        cursor.execute(merge.STAGING)
         merge_storable(cursor, self._messages, partial(merge.merge, cursor, keys))
 
     def _keys(self, table: str) -> set[Key]:

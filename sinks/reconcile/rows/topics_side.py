@@ -61,7 +61,7 @@ class TopicRows:
         for (name, partition), end in sorted(self._ends.items()):
             if name != topic:
                 continue
-            admission = Admission(self._registry)
+            admission = Admission(self._registry, topic, partition)
             for message in self._records(topic, partition, end):
                 packed = self._admitted(admission, message, self._keys.log(topic, partition))
                 if packed is not None:

@@ -35,7 +35,7 @@ def repair_rows(settings: Settings, feed: str, stores: Collection[str] = (POSTGR
 
 def _compared(settings: Settings, feed: str, stores: Collection[str], wrong: Wrong) -> RowsReport:
     """One comparison. wrong : takes up what is, of PostgreSQL"""
-    begun = WALL.now()
+    begun = WALL.elapsed()
     tables: list[RowTable] = []
     behind = 0
     if ELASTICSEARCH in stores:
@@ -44,7 +44,7 @@ def _compared(settings: Settings, feed: str, stores: Collection[str], wrong: Wro
     if POSTGRES in stores:
         found, left = compare_tables(settings, feed, wrong)
         tables, behind = tables + found, behind + left
-    seconds = (WALL.now() - begun) / NANOS
+    seconds = (WALL.elapsed() - begun) / NANOS
     rows = sum(table.said for table in tables)
     return RowsReport(
         feed=feed,

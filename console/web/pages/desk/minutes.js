@@ -3,6 +3,7 @@
 import { fill, h, svg } from "../../dom.js";
 import { price as priceText, t } from "../../i18n.js";
 import { value } from "./evidence.js";
+import { across, broken, marks, scale } from "./scales.js";
 import { clock, words } from "./words.js";
 
 /**
@@ -33,7 +34,7 @@ export function minutes(context, picked) {
   let line = null;
   let at = context.onset;
   const place = () => {
-    const x = across(context, element.clientWidth)(at);
+    const x = across(context, element.clientWidth - RIGHT)(at);
     line?.setAttribute("x1", String(x));
     line?.setAttribute("x2", String(x));
   };
@@ -61,10 +62,6 @@ export function minutes(context, picked) {
   };
 }
 
-/** @param {Context} context @param {number} width */
-const across = (context, width) => (/** @type {number} */ at) =>
-  ((at - context.start) / (context.end - context.start)) * (width - RIGHT);
-
 /** The lines below price and volume: features of the evidence and usual ones, then the detectors that saw most. @param {Context} context */
 function lines(context) {
   const features = Object.entries(context.features.values).map(([name, values]) => ({ name, points: { t: context.features.t, value: values }, unit: false }));
@@ -82,7 +79,7 @@ const height = (context) => PRICE + GAP + VOLUME + lines(context).length * (LINE
 
 /** @param {Context} context @param {number} width @param {SVGElement} cursor */
 function picture(context, width, cursor) {
-  const x = across(context, width);
+  const x = across(context, width - RIGHT);
   const { seconds } = context;
   const tall = height(context);
   const parts = [
@@ -115,14 +112,6 @@ function marker(x, tall, text, anchor) {
     svg("line", { x1: x, x2: x, y1: 0, y2: tall - GAP }),
     svg("text", { x: anchor === "end" ? x - 4 : x + 4, y: 11, "text-anchor": anchor }, text),
   );
-}
-
-/** A scale from values to pixels, with the values at its ends. @param {number[]} values @param {number} top @param {number} tall */
-function scale(values, top, tall) {
-  const low = Math.min(...values);
-  const high = Math.max(...values);
-  const span = high - low || Math.abs(high) || 1;
-  return { low, high, y: (/** @type {number} */ figure) => top + tall - ((figure - low) / span) * tall };
 }
 
 /** @param {Seconds} seconds @param {(at: number) => number} x @param {number} width */
@@ -170,13 +159,7 @@ function volumes(seconds, x, top, width) {
 function trace(each, x, top, width) {
   const known = /** @type {number[]} */ (each.points.value.filter((figure) => figure !== null));
   const { low, high, y } = scale(each.unit ? [0, 1] : known, top + 12, LINE - 12);
-  let path = "";
-  let on = false;
-  each.points.t.forEach((at, index) => {
-    const figure = each.points.value[index];
-    if (figure !== null) path += `${on ? "L" : "M"}${x(at).toFixed(1)},${y(figure).toFixed(1)}`;
-    on = figure !== null;
-  });
+  const path = broken(each.points, x, y);
   return svg(
     "g",
     {},
@@ -199,12 +182,8 @@ function rule(y, width, text) {
 
 /** Times of day below. @param {Context} context @param {(at: number) => number} x @param {number} tall */
 function times(context, x, tall) {
-  const wide = x(context.end);
-  const count = Math.max(2, Math.floor(wide / 110));
-  const step = Math.ceil((context.end - context.start) / count / 10_000) * 10_000;
-  const marks = [];
-  for (let at = Math.ceil(context.start / step) * step; at < context.end; at += step) {
-    marks.push(svg("text", { class: "tick", x: x(at), y: tall - 4, "text-anchor": "middle" }, clock(at).slice(0, 8)));
-  }
-  return svg("g", {}, ...marks);
+  const found = marks(context, x(context.end)).map((at) =>
+    svg("text", { class: "tick", x: x(at), y: tall - 4, "text-anchor": "middle" }, clock(at).slice(0, 8)),
+  );
+  return svg("g", {}, ...found);
 }

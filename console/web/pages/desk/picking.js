@@ -15,19 +15,23 @@ export class Picking {
     this.anchor = 0;
   }
 
-  /** New rows; what is picked and no longer there is let go, the current row stays with its id. @param {T[]} rows */
+  /** New rows; what is picked and no longer there is let go, the current row and a range's begin stay with their ids. @param {T[]} rows */
   take(rows) {
-    const id = this.rows[this.current]?.id;
+    const before = this.rows;
+    const stays = (/** @type {number} */ place) => {
+      const now = rows.findIndex((row) => row.id === before[place]?.id);
+      return now >= 0 ? now : Math.min(place, Math.max(0, rows.length - 1));
+    };
     this.rows = rows;
-    const place = rows.findIndex((row) => row.id === id);
-    this.current = place >= 0 ? place : Math.min(this.current, Math.max(0, rows.length - 1));
+    this.current = stays(this.current);
+    this.anchor = before.length ? stays(this.anchor) : this.current;
     this.picked = new Set(rows.filter((row) => this.picked.has(row.id)).map((row) => row.id));
     this.changed();
   }
 
   /** @param {number} by rows down @param {boolean} [extend] pick what is passed */
   move(by, extend = false) {
-    this.current = Math.min(this.rows.length - 1, Math.max(0, this.current + by));
+    this.current = Math.max(0, Math.min(this.rows.length - 1, this.current + by));
     if (extend) this.span(this.anchor, this.current);
     else this.anchor = this.current;
     this.changed();

@@ -7,6 +7,7 @@ import { subscribe } from "../../live/events.js";
 import { may, sees } from "../../state.js";
 import { attempt, told } from "../../ui.js";
 import { filters, keep } from "./address.js";
+import { Arrivals } from "./arrivals.js";
 import { grid } from "./grid.js";
 import { help, listen } from "./keys.js";
 import { asked, tellAll } from "./orders.js";
@@ -53,15 +54,8 @@ class Queue {
     this.chosen = filters({ ...spec.usual });
     /** @type {Picking<T>} */
     this.picking = new Picking(() => this.marked());
-    /** @type {Set<string>} ids that came by push and are not shown yet */
-    this.waiting = new Set();
-    /** @type {Set<string>} */
-    this.fresh = new Set();
-    /** @type {Map<string, number>} newest revisions of cases that came by push */
-    this.pushed = new Map();
-    /** @type {Set<string>} alerts of those cases */
-    this.covered = new Set();
-    this.tries = 0;
+    /** @type {Arrivals<T>} */
+    this.arrivals = new Arrivals(spec);
     this.drawing = false;
     /** @type {Record<string, Record<string, number>>} */
     this.counts = {};
@@ -161,7 +155,7 @@ class Queue {
     this.drawing = true;
     this.picking.take(all);
     this.drawing = false;
-    const made = grid(this.picking, this.spec, this.fresh);
+    const made = grid(this.picking, this.spec, this.arrivals.fresh);
     this.mark = made.mark;
     fill(
       this.list,
@@ -169,7 +163,8 @@ class Queue {
       this.next ? h("button", { class: "more", onclick: () => this.more() }, t("Show more")) : null,
     );
     if (focused) this.currentRow()?.focus({ preventScroll: true });
-    if (this.behind() && this.tries++ < 30) this.later(Math.min(400 * 1.3 ** this.tries, 5000));
+    const wait = this.arrivals.again(all);
+    if (wait !== null) this.later(wait);
   }
 
   refreshFilters() {
@@ -233,28 +228,13 @@ class Queue {
    * Something came by push: rows that are shown are brought up to date, new ones wait until they are wanted.
    * @param {{topic: string, message: any}} event
    */
-  arrived({ topic, message }) {
-    const shown = new Set(this.picking.rows.flatMap((row) => [row.id, ...this.spec.cases(row)]));
-    if (topic === "cases") {
-      this.pushed.set(message.id, message.revision);
-      for (const each of message.alerts ?? []) this.covered.add(each.id);
-    }
-    this.tries = 0;
-    const known = shown.has(message.id) || message.alerts?.some((/** @type {any} */ each) => shown.has(each.id));
-    if (known || topic === "gap") this.later();
-    if (known || topic !== this.spec.topic) return;
-    this.waiting.add(message.id);
+  arrived(event) {
+    const { stale, news } = this.arrivals.take(event, this.picking.rows);
+    if (stale) this.later();
+    if (!news) return;
     this.pill.hidden = false;
-    this.pill.textContent = t("{n} new", { n: this.waiting.size });
-    this.say(this.spec.news(message));
-  }
-
-  /** Whether the database is behind what came by push: the sink needs a moment. */
-  behind() {
-    const ids = new Set(this.picking.rows.map((row) => row.id));
-    const old = this.picking.rows.some((row) => this.spec.cases(row).some((id) => (this.pushed.get(id) ?? -1) > this.spec.revision(row)));
-    const without = this.picking.rows.some((row) => !this.spec.cases(row).length && this.covered.has(row.id));
-    return old || without || [...this.fresh].some((id) => !ids.has(id));
+    this.pill.textContent = t("{n} new", { n: this.arrivals.waiting.size });
+    this.say(this.spec.news(event.message));
   }
 
   /** Bring the list up to date in a moment, ms: one fetch for a burst of events. */
@@ -265,9 +245,7 @@ class Queue {
 
   /** Show what is waiting, marked for a while. */
   async show() {
-    this.fresh = new Set(this.waiting);
-    this.waiting.clear();
-    this.tries = 0;
+    this.arrivals.show();
     this.pill.hidden = true;
     await this.load();
   }

@@ -1,4 +1,4 @@
-"""Tokens for Faust's connections, by OpenID Connect's client credentials, as librdkafka gets its own."""
+"""Tokens for aiokafka's connections, by OpenID Connect's client credentials, as librdkafka gets its own."""
 
 import asyncio
 import base64

@@ -1,0 +1,1 @@
+"""A second verifier, by the documentation of topics and stores alone: it imports nothing of ours."""
