@@ -13,11 +13,14 @@ class Want:
     """What a decoder needs of the venue to go on.
 
     kind : such as snapshot or trades; symbol : the venue's own name; start : first id wanted, where that has a meaning
+    upto : newest id that is missing, or UTC nanoseconds, where what is missed later is another question's; -1 on tapes
+        of builds before 0.3
     """
 
     kind: str
     symbol: str
     start: int = -1
+    upto: int = -1
 
 
 class Decoder(Protocol):

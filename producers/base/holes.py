@@ -40,8 +40,13 @@ class Ids:
                 return True
         return False
 
-    def give_up(self, upto: int) -> int:
-        """Forget what is missing up to an id; how many ids that were."""
-        lost = sum(min(last, upto) - first + 1 for first, last in self.missing if first <= upto)
-        self.missing = [(max(first, upto + 1), last) for first, last in self.missing if last > upto]
+    def give_up(self, upto: int, since: int = 0) -> int:
+        """Forget what is missing from one id to another, both included; how many ids that were."""
+        lost = sum(max(0, min(last, upto) - max(first, since) + 1) for first, last in self.missing)
+        parts = [
+            part
+            for first, last in self.missing
+            for part in ((first, min(last, since - 1)), (max(first, upto + 1), last))
+        ]
+        self.missing = [part for part in parts if part[0] <= part[1]]
         return lost

@@ -15,14 +15,14 @@ REPEATED = -1
 class CountedCoin(Coin):
     """A coin with the ids of its trades.
 
-    ids : taken and missing ones; asked : whether missing trades have been asked for
+    ids : taken and missing ones; asked_upto : newest id by which missing trades have been asked for, -1 where none are
     trade_ns, before_hole_ns : venue time of the newest trade, and of the last one before the holes
     """
 
     def __init__(self, collector: Collector, symbol: str, instrument: str) -> None:
         super().__init__(collector, symbol, instrument)
         self.ids = Ids()
-        self.asked = False
+        self.asked_upto = -1
         self.trade_ns = 0
         self.before_hole_ns = 0
 
@@ -61,7 +61,7 @@ class CountedCoin(Coin):
 
     def lose(self, reason: str, received: int) -> None:
         """The connection broke, or messages of it are missing: book and trades have to come again."""
-        self.asked = False
+        self.asked_upto = -1
         self.gap(reason, received, book=True, trades=self.ids.last >= 0)
 
     def after_trades(self, wants: deque[Want], received: int) -> None:
@@ -69,18 +69,22 @@ class CountedCoin(Coin):
         if not self.missing:
             return
         if not self.ids.missing:
-            self.trades_due = self.asked = False
-            self.settle(received)
-        elif not self.asked:
-            self.asked = True
-            wants.append(Want("trades", self.symbol, self.before_hole_ns))
+            self._whole(received)
+        elif self.ids.missing[-1][1] > self.asked_upto:
+            self.asked_upto = self.ids.missing[-1][1]
+            wants.append(Want("trades", self.symbol, self.before_hole_ns, self.asked_upto))
 
-    def conclude(self, received: int) -> None:
-        """No more trades will be found: what is still missing is lost."""
-        if not self.asked:
+    def conclude(self, want: Want, received: int) -> None:
+        """No more trades will be found by this question: what it asked for and is still missing is lost."""
+        if self.asked_upto < 0:
             return  # the connection broke again since they were asked for, and they will be asked for anew
-        self.given_up += self.ids.give_up(self.ids.last)
-        self.trades_due = self.asked = False
+        self.given_up += self.ids.give_up(want.upto if want.upto >= 0 else self.ids.last)
+        if not self.ids.missing:
+            self._whole(received)
+
+    def _whole(self, received: int) -> None:
+        """No trade is missing any more."""
+        self.trades_due, self.asked_upto = False, -1
         self.settle(received)
 
     def _take(self, trade_id: int) -> bool:

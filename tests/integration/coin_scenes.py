@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -107,7 +108,13 @@ class Scene:
                 ids = self.trade_ids(name)
                 return sorted(ids) == list(range(min(ids), last + 1)) if ids else False
 
-            await self.run.until(complete, f"trades of {name}")
+            def told(name: str = name, last: int = last) -> str:
+                ids = Counter(self.trade_ids(name))
+                twice = sorted(each for each, count in ids.items() if count > 1)
+                lacking = sorted(set(range(min(ids, default=last), last + 1)) - ids.keys())
+                return f"up to {last}, lacking {lacking[:9]}, twice {twice[:9]}; {self.kept.all_statuses()[-9:]}"
+
+            await self.run.until(complete, f"trades of {name}", told)
 
     def accounted(self) -> bool:
         """Every item of every message ended somewhere."""

@@ -88,9 +88,9 @@ class Played:
     def __init__(self, server: SimulatorServer, kept: KeptRows, run: LiveRun) -> None:
         self.server, self.plan, self.kept, self.run = server, server.plan, kept, run
 
-    async def until(self, condition: Callable[[], bool], what: str = "") -> None:
-        """Wait for it."""
-        await eventually_async(condition, what=what, seconds=PATIENCE_S)
+    async def until(self, condition: Callable[[], bool], what: str = "", told: Callable[[], str] = str) -> None:
+        """Wait for it. told : more to say of a wait in vain"""
+        await eventually_async(condition, what=what, seconds=PATIENCE_S, told=told)
 
 
 @asynccontextmanager

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from producers.base.collector import Collector
 from producers.base.decoder import Want
 from producers.base.universe import Listing
@@ -127,10 +129,29 @@ def test_hole_of_trades_is_asked_for() -> None:
     made.message(trades(1, 10), NOW)
     made.message(trades(2, 14), NOW)
     (want,) = made.wants
-    assert want == Want("trades", "BTC-USD", from_rfc3339(TIME))
+    assert want == Want("trades", "BTC-USD", from_rfc3339(TIME), 13)
     made.answer(want, json.dumps({"trades": past(14, 13, 12, 10, 9), "best_bid": "1"}).encode(), NOW + SECOND)
     assert [row[7] for row in made.collector.trades] == ["10", "14", "12", "13"]
     assert kinds(made)[-1][1] == ("trades 11 to 13 missing; not watched for 1.000 s, trades fetched again 2, lost 1")
+    assert accounted(made)
+
+
+@pytest.mark.parametrize("newer_first", [False, True])
+def test_answer_gives_up_nothing_that_was_missed_since_it_was_asked_for(*, newer_first: bool) -> None:
+    made = in_step()
+    made.message(trades(1, 10), NOW)
+    made.message(trades(2, 14), NOW)
+    made.lost(["BTC-USD"], "reset", NOW)
+    made.message(book(0, "snapshot", BOOK), NOW)
+    made.message(trades(1, 18, 19, kind="snapshot"), NOW)
+    earlier, later = made.wants
+    assert (earlier.upto, later.upto) == (13, 17)
+    answers = [(earlier, past(14, 13, 12, 11)), (later, past(19, 18, 17, 16, 15, 14, 13, 12, 11))]
+    for want, found in reversed(answers) if newer_first else answers:
+        made.answer(want, json.dumps({"trades": found, "best_bid": "1"}).encode(), NOW + SECOND)
+    assert sorted(int(row[7]) for row in made.collector.trades) == list(range(10, 20))
+    assert [kind for kind, _ in kinds(made)] == [StatusKind.GAP, StatusKind.RESYNC]
+    assert kinds(made)[-1][1].endswith("lost 0")
     assert accounted(made)
 
 

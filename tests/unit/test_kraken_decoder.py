@@ -175,12 +175,26 @@ def test_hole_in_trade_ids_is_asked_for_and_filled_with_late_trades() -> None:
     made.message(trades(13), NOW + SECOND)
     assert kinds(made) == [(StatusKind.GAP, "trades 11 to 12 missing")]
     (want,) = made.wants
-    assert want == Want("trades", "BTC/USD", from_rfc3339(TIME))
+    assert want == Want("trades", "BTC/USD", from_rfc3339(TIME), 12)
     made.answer(want, page(10, 11, 12, 13), NOW + 2 * SECOND)
     late = int(Condition.LATE)
     assert [(row[7], row[6]) for row in made.collector.trades] == [("10", 0), ("13", 0), ("11", late), ("12", late)]
     assert made.collector.trades[-1][1] == from_rfc3339(TIME)
     assert kinds(made)[-1][1].endswith("trades fetched again 2, lost 0")
+    assert accounted(made)
+
+
+def test_hole_that_opens_while_another_is_asked_for_has_a_question_of_its_own() -> None:
+    made = in_step()
+    for number in (10, 12, 15):
+        made.message(trades(number), NOW)
+    earlier, later = made.wants
+    assert (earlier.upto, later.upto) == (11, 14)
+    made.answer(earlier, page(10, 11), NOW)
+    assert len(kinds(made)) == 1
+    made.answer(later, page(12, 13, 14, 15), NOW)
+    assert sorted(int(row[7]) for row in made.collector.trades) == list(range(10, 16))
+    assert kinds(made)[-1][1].endswith("trades fetched again 3, lost 0")
     assert accounted(made)
 
 

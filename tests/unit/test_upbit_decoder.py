@@ -136,7 +136,7 @@ def test_lost_connection_is_a_gap_until_book_and_trades_are_there_again() -> Non
     assert kinds(made) == [(StatusKind.GAP, "connection reset")]
     made.message(trade(14), NOW + 90 * SECOND)
     made.message(book(stream="SNAPSHOT"), NOW + 91 * SECOND)
-    assert list(made.wants) == [Want("trades", "KRW-BTC")]
+    assert list(made.wants) == [Want("trades", "KRW-BTC", upto=NOW + 91 * SECOND)]
     assert len(kinds(made)) == 1
     made.answer(made.wants.popleft(), past(14, 13, 12, 10, 9), NOW + 92 * SECOND)
     late = int(Condition.LATE)
@@ -178,8 +178,23 @@ def test_break_during_the_question_asks_again() -> None:
     made.lost(["KRW-BTC"], "reset", NOW + 2 * SECOND)
     made.answer(want, past(11, 10), NOW + 3 * SECOND)
     made.message(book(MS + 1), NOW + 4 * SECOND)
-    assert list(made.wants) == [Want("trades", "KRW-BTC")]
+    assert list(made.wants) == [Want("trades", "KRW-BTC", upto=NOW + 4 * SECOND)]
     made.answer(made.wants.popleft(), past(12, 11, 10), NOW + 5 * SECOND)
+    assert kinds(made)[-1][1] == "reset; not watched for 5.000 s, trades fetched again 2, lost 0"
+
+
+def test_answer_from_before_a_break_does_not_end_the_gap_that_the_break_opened() -> None:
+    made = decoder()
+    made.message(trade(10), NOW)
+    made.lost(["KRW-BTC"], "reset", NOW)
+    made.message(book(), NOW + SECOND)
+    made.lost(["KRW-BTC"], "reset", NOW + 2 * SECOND)
+    made.message(book(MS + 1), NOW + 3 * SECOND)
+    earlier, later = made.wants
+    made.answer(earlier, past(11, 10), NOW + 4 * SECOND)
+    assert len(kinds(made)) == 1
+    made.answer(later, past(12, 11, 10), NOW + 5 * SECOND)
+    assert [row[7] for row in made.collector.trades] == ["10", "11", "12"]
     assert kinds(made)[-1][1] == "reset; not watched for 5.000 s, trades fetched again 2, lost 0"
 
 

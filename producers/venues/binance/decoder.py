@@ -105,7 +105,7 @@ class BinanceDecoder:
             if want.kind == "snapshot":
                 market.snapshot(self._snapshot.decode(data), received)
             else:
-                market.fetched(self._fetched[want.kind].decode(data), want.start, received)
+                market.fetched(self._fetched[want.kind].decode(data), want, received)
         except (RecordRefusedError, ValueError, RecursionError) as error:
             self._refused(error, f"{want.kind} {want.symbol}", data, received)
 

@@ -112,8 +112,9 @@ class BinanceMarket:
         for diff in again:
             self._sync(diff, received, stale)
 
-    def fetched(self, trades: list[FetchedTrade] | list[FetchedAggregate], start: int, received: int) -> None:
+    def fetched(self, trades: list[FetchedTrade] | list[FetchedAggregate], want: Want, received: int) -> None:
         """The answer to a `trades` question: what falls into a hole becomes late trades, the rest of it is lost."""
+        since, upto = (want.start, want.upto) if want.upto >= 0 else (0, self.ids.last)
         for each in trades:
             if isinstance(each, FetchedAggregate):
                 number, price, qty, stamp, maker = each.a, each.p, each.q, each.T, each.m
@@ -121,11 +122,12 @@ class BinanceMarket:
                 number, price, qty, stamp, maker = each.id, each.price, each.qty, each.time, each.isBuyerMaker
             if self.ids.fill(number):
                 self._late(number, price, qty, stamp, maker, received)
-        if len(trades) >= FETCHED_TRADES and self.ids.missing:
-            self._wants.append(Want(self._kind, self.symbol, self.ids.missing[0][0]))
+        left = [max(first, since) for first, last in self.ids.missing if first <= upto and last >= since]
+        if len(trades) >= FETCHED_TRADES and left:
+            self._wants.append(Want(self._kind, self.symbol, left[0], upto))
             return
         # What the venue did not send although it was asked for is gone.
-        self._lost_trades += self.ids.give_up(self.ids.last)
+        self._lost_trades += self.ids.give_up(upto, since)
         self._settle(received, received, "trades")
 
     def lost(self, reason: str, received: int) -> None:
@@ -169,7 +171,7 @@ class BinanceMarket:
             self._since = received
             detail = f"trades {before + 1} to {number - 1} missing"
             self._collector.status(self.code, StatusKind.GAP, detail, received, event)
-        self._wants.append(Want(self._kind, self.symbol, before + 1))
+        self._wants.append(Want(self._kind, self.symbol, before + 1, number - 1))
 
     def _late(self, number: int, price: str, qty: str, stamp: int, maker: bool, received: int) -> None:
         self._late_trades += 1

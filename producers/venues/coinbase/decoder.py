@@ -92,7 +92,7 @@ class CoinbaseDecoder:
             number = trade_number(trade.trade_id)
             condition = LATE if product.ids.fill(number) else REPEATED
             self._show(product, trade, number, condition, data, received)
-        product.conclude(received)
+        product.conclude(want, received)
 
     def lost(self, symbols: Collection[str], reason: str, received: int) -> None:
         """The connection broke: books and the latest trades come again with the subscription."""

@@ -81,10 +81,10 @@ class KrakenDecoder:
             return
         trades, last = self._page(data, received)
         found = sum([self._fetched(pair, trade, received) for trade in trades])
-        if pair.asked and pair.ids.missing and found and len(trades) >= PAGE:
-            self.wants.append(Want("trades", want.symbol, last))
+        if pair.asked_upto >= 0 and pair.ids.missing and found and len(trades) >= PAGE:
+            self.wants.append(Want("trades", want.symbol, last, want.upto))
             return
-        pair.conclude(received)
+        pair.conclude(want, received)
 
     def lost(self, symbols: Collection[str], reason: str, received: int) -> None:
         """A connection broke: books come again with the subscription, trades with its snapshot or by a question."""

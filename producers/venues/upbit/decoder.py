@@ -41,7 +41,8 @@ class Market(Coin):
         self.book_ms = 0
         self.book_frame = 0
         self.ticker_ms = 0
-        self.asked = False
+        self.asked_upto = -1
+        """UTC nanoseconds until which missing trades have been asked for, -1 where they have not."""
         self.pages = 0
 
 
@@ -94,12 +95,12 @@ class UpbitDecoder:
         trades = self._past_trades(data, received)
         for trade in reversed(trades):
             self._past_trade(market, trade, received)
-        if not market.asked:
+        if market.asked_upto < 0 or want.upto not in (market.asked_upto, -1):
             return  # the connection broke again meanwhile, and its trades are asked for anew
         market.pages += 1
         oldest = trades[-1].sequential_id if trades else -1
         if len(trades) == TICKS_A_PAGE and oldest > market.ids.floor and market.pages < PAGES:
-            self.wants.append(Want("trades", want.symbol, oldest))
+            self.wants.append(Want("trades", want.symbol, oldest, want.upto))
             return
         market.uncertain |= not trades or oldest > market.ids.floor
         market.trades_due = False
@@ -115,7 +116,7 @@ class UpbitDecoder:
             trades = market.ids.newest >= 0
             if trades and not market.trades_due:
                 market.ids.floor = market.ids.newest
-            market.asked = False
+            market.asked_upto = -1
             market.gap(reason, received, book=True, trades=trades)
             # A frame of the new connection may repeat the last one of the old: it is news that the book still stands.
             market.book_ms = market.book_frame = 0
@@ -153,9 +154,9 @@ class UpbitDecoder:
 
     def _book_again(self, market: Market, received: int) -> None:
         """The book is there again: ask for the trades between, or say that all is well."""
-        if market.trades_due and not market.asked:
-            market.asked, market.pages = True, 0
-            self.wants.append(Want("trades", market.symbol))
+        if market.trades_due and market.asked_upto < 0:
+            market.asked_upto, market.pages = received, 0
+            self.wants.append(Want("trades", market.symbol, upto=received))
         market.settle(received)
 
     def _trade(self, market: Market, frame: Trade, data: bytes | str, received: int) -> None:
