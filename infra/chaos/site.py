@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra import migrations
-from infra.chaos import cluster, database
+from infra.chaos import cluster, database, own_clock
 from infra.chaos.proxy import Proxy
 from infra.chaos.server import Kept
 from infra.embedded import elasticsearch, elasticsearch_home, jars, java
@@ -35,6 +35,7 @@ BROKER_HEAP_MB = 360
 SEARCH_HEAP_MB = 400
 ENGINES = 2
 OPTIONAL = ("elasticsearch", "notify", "cases", "evidence", "paper", "reconcile")
+_ENGINES = ("engine", "spare")
 _READERS = ("sink", "stage", "reconcile")
 """What must not starve brokers and engines on a small machine."""
 
@@ -73,6 +74,7 @@ class Site:
         self.topic = topics.market(FEED)
         self.logs = folder / "logs"
         self.mischief, self.record = folder / "mischief.jsonl", folder / "record.jsonl"
+        self.engines_clock = folder / "engines.clock"
         self.labels, self.webhooks = folder / "labels.csv", folder / "webhooks.jsonl"
         self.settings_file, self.direct_file = folder / "tapewatch.toml", folder / "direct.toml"
         self.processes: dict[str, Kept] = {}
@@ -351,6 +353,7 @@ class Site:
 
     def _start_ours(self) -> None:
         """Our processes, in the order in which the data go."""
+        own_clock.set_clock(self.engines_clock, 0)
         for number in range(1, ENGINES + 2):
             name = f"engine-{number}"
             kept = self._ours(name, "engine" if number <= ENGINES else "spare", ["run", "engine", "--instance", name])
@@ -414,7 +417,8 @@ class Site:
     def _ours(self, name: str, kind: str, words: Sequence[str]) -> Kept:
         self.ports[name] = self._port()
         yielding = [shutil.which("nice") or "/usr/bin/nice", "-n", "5"] if kind in _READERS else []
-        program = [*yielding, *PROGRAM, "--settings", str(self.settings_file), *words]
+        run = (*PROGRAM[:2], own_clock.__file__, str(self.engines_clock)) if kind in _ENGINES else PROGRAM
+        program = [*yielding, *run, "--settings", str(self.settings_file), *words]
         program += ["--metrics", str(self.ports[name])]
         return self._kept(name, kind, program, self.folder)
 

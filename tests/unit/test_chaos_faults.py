@@ -7,18 +7,21 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from infra.chaos.faults import KINDS, inject, stranger
+from infra.chaos import own_clock
+from infra.chaos.faults import KINDS, inject, processes, stranger
 from infra.chaos.faults.kind import BrokenPromiseError, Fault, NotInjectedError
 from infra.chaos.faults.stores import full
 from infra.chaos.proxy import Proxy
 from infra.chaos.server import Kept
 from infra.embedded.layout import Layout
 from tapewatch import frames
+from tapewatch.clock import NANOS, WALL, WallClock
 from tapewatch.errors import ContractError
 from tapewatch.settings import Settings
 from tests.eventually import eventually
@@ -34,6 +37,7 @@ class SmallSite:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.mischief, self.record = folder, folder / "orders", folder / "record"
+        self.engines_clock = folder / "clock"
         self.postgres_folder: Path | None = None
         self.commands: list[list[str]] = []
         self.status = 0
@@ -115,6 +119,11 @@ def over(seconds: float) -> bool:
     return False
 
 
+def briefly(seconds: float) -> bool:
+    time.sleep(min(seconds, 0.2))
+    return True
+
+
 def until(holds: Callable[[], bool]) -> None:
     eventually(holds, what="it holds", seconds=DEADLINE_S, pause=0.01)
 
@@ -179,6 +188,44 @@ def test_a_slow_sink_stands_still_and_works_in_turn(site: SmallSite) -> None:
 
     assert inject(site, fault("slow_sink", "sink-postgres", length_s=6.0), pause).problem == ""
     assert states == ["T", "S"] * 3
+
+
+def test_programs_clock_is_off_by_what_a_file_says_at_every_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WallClock, "now", WallClock.now)  # is put back after the test
+    path, told = tmp_path / "clock", list[int]()
+
+    def program(name: str, **_: object) -> None:
+        assert (name, sys.argv) == ("tapewatch", ["own_clock.py", "run", "engine"])
+        for seconds in (-3300, 0, 90):
+            own_clock.set_clock(path, seconds)
+            told.append(round((WALL.now() - time.time_ns()) / NANOS))
+
+    monkeypatch.setattr("runpy.run_module", program)
+    monkeypatch.setattr(sys, "argv", ["own_clock.py", str(path), "run", "engine"])
+    own_clock.set_clock(path, 0)
+    own_clock.main()
+    assert told == [-3300, 0, 90]
+
+
+@pytest.mark.parametrize(("ends", "broken"), [([7, 7, 9], ""), ([7] * 3, "no engine wrote a snapshot in 0 s")])
+def test_engines_clock_is_an_hour_back_until_a_snapshot_was_written(
+    site: SmallSite, monkeypatch: pytest.MonkeyPatch, ends: list[int], broken: str
+) -> None:
+    seen, left = [], iter(ends)
+
+    def written(_: object) -> int:
+        seen.append(int.from_bytes(site.engines_clock.read_bytes(), "little", signed=True) / NANOS)
+        return next(left, ends[-1])
+
+    monkeypatch.setattr(processes, "_written", written)
+    outcome = inject(site, fault("step_engine_clock", length_s=0.3), briefly)
+    assert outcome.problem == ""
+    assert outcome.broken.startswith(broken)
+    assert bool(outcome.broken) == bool(broken)
+    assert set(seen) == {-3300.0}
+    assert site.engines_clock.read_bytes() == bytes(8)
 
 
 @pytest.mark.slow  # seconds of waiting

@@ -99,12 +99,14 @@ class Ground(Protocol):
 
     feed : whose market topic the producer fills
     mischief, record : the producer's files; folder : for files of the kit
+    engines_clock : by how much the engines' clock is off (infra.chaos.own_clock)
     """
 
     feed: str
     mischief: Path
     record: Path
     folder: Path
+    engines_clock: Path
 
     @property
     def direct(self) -> str:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from infra.chaos import own_clock
 from infra.chaos.faults.kind import (
     OUTPUT,
     SINKS,
@@ -27,6 +28,9 @@ SPARE = "engine-3"
 """The engine that comes and goes."""
 JOIN_S, LEAVE_S = 60.0, 20.0
 REMEDY = "--restore-offsets"
+STEPPED_S = 3300.0
+UNDER_WAY_S = 3.0
+"""By how much a clock is set back; a snapshot that had been begun by then is written by then."""
 FORGET_S, START_S = 20.0, 150.0
 """A static member's place is kept for a session of 6 s, and the group is not empty so long; how long a start takes."""
 
@@ -157,6 +161,34 @@ def _restore(site: Ground, engine: Process) -> None:
         raise BrokenPromiseError(f"an engine did not go on with {REMEDY}")
 
 
+def step_clock(site: Ground, fault: Fault, pause: Pause) -> str:
+    """The engines' time of day is set back by most of an hour, and is right again once a snapshot was written: what is
+    due does not wait for it.
+    """
+    own_clock.set_clock(site.engines_clock, -STEPPED_S)
+    try:
+        if not pause(UNDER_WAY_S):
+            raise NotInjectedError("the run ended")
+        before = _written(site)
+        if not comes(lambda: _written(site) > before, pause, fault.length_s) and pause(0):
+            raise BrokenPromiseError(
+                f"no engine wrote a snapshot in {fault.length_s:.0f} s after their clock was set back"
+            )
+    finally:
+        own_clock.set_clock(site.engines_clock, 0)
+    return f"-{STEPPED_S:.0f} s"
+
+
+def _written(site: Ground) -> int:
+    """Where the topic of snapshots ends, over all its partitions."""
+    reader = kafka.consumer(site.settings)
+    try:
+        count = kafka.existing_topics(reader)[topics.SNAPSHOTS]
+        return sum(kafka.watermarks(reader, topics.SNAPSHOTS, number)[1] for number in range(count))
+    finally:
+        reader.close()
+
+
 KINDS = (
     Kind("kill_engine", "kill -9 of an engine", OUTPUT, kill, "engine", settle_s=15),
     Kind(
@@ -166,6 +198,7 @@ KINDS = (
         "rebalance", "a third engine joins and leaves while snapshots are written", OUTPUT, join_and_leave, "", 3, 6, 12
     ),
     Kind("expire_offsets", "the broker forgets the engines' offsets", OUTPUT, expire_offsets, "", 60, 60, 15),
+    Kind("step_engine_clock", "the engines' clock is set back by most of an hour", OUTPUT, step_clock, "", 60, 60, 5),
     Kind("kill_producer", "kill -9 of the producer", OUTPUT, kill, "producer", settle_s=15),
     Kind("freeze_producer", "the producer stands still", OUTPUT, freeze, "producer", 2, 8, 6),
     Kind("kill_sink", "kill -9 of a sink", SINKS, kill, "sink", settle_s=6),
