@@ -17,7 +17,7 @@ from infra.chaos.faults.kind import (
     comes,
 )
 from tapewatch import batches, dead_letters, frames, group_offsets, kafka, topics
-from tapewatch.clock import WALL
+from tapewatch.clock import NANOS, WALL
 from tapewatch.dlq.letter import Letter
 from tapewatch.dlq.selection import Selection, found
 from tapewatch.frames import FrameHeaders
@@ -34,6 +34,8 @@ BOMB_RECORDS, BOMB_RECORD = 3, 40_000_000
 WRITTEN_S = 20.0
 SEEN_S = 15.0
 """How long the letters of a committed transaction may take to be seen."""
+CLOCKS_NS = 2 * 3600 * NANOS
+"""How far the engines' clock, which dates their letters, may be behind: step_engine_clock sets it back."""
 
 
 def bomb() -> bytes:
@@ -125,7 +127,7 @@ def _refused(
     reader = kafka.consumer(site.settings, group)
     try:
         log = topic, int(fault.draw * kafka.existing_topics(reader)[topic])
-        began = WALL.now()
+        began = WALL.now() - CLOCKS_NS
         offsets = write(log)
         last = max(offsets)
         if not comes(lambda: group_offsets.next_offsets(reader, [log]).get(log, 0) > last, pause, fault.length_s):
