@@ -131,7 +131,7 @@ class Engine:
             self._check_place()
             touched: dict[Key, Held] = {}
             if batch:
-                if not first_work:
+                if not first_work and self._held:
                     first_work, first_cpu = self._clock.elapsed(), time.process_time()
                 self._registry.fetched(batch)
                 self._sent_ms = batch[0].timestamp()[1]
@@ -142,8 +142,9 @@ class Engine:
                 if self._settle() and touched:
                     self._begin(consumer, touched)
                 self._idling.busy()
-                self.totals.work_ns = self._clock.elapsed() - first_work
-                self.totals.cpu_ns = int((time.process_time() - first_cpu) * NANOS)
+                if first_work:
+                    self.totals.work_ns = self._clock.elapsed() - first_work
+                    self.totals.cpu_ns = int((time.process_time() - first_cpu) * NANOS)
             if self._outrun:
                 self._renew(consumer)
             elif self._spent:

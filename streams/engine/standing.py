@@ -8,6 +8,7 @@ pass over what was never read.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -34,6 +35,8 @@ ANEW = (
     "Restore the topic; or let a new feed take its place. What is written of the old one names its offsets, so a new "
     "engine.group, which begins at the new one's beginning, is for who keeps nothing of the old."
 )
+AT_ONCE = 8
+"""Partitions of the commit records that are looked through at a time."""
 SETTLED_S = 15.0
 """How long open transactions are waited for before an offset and a record that differ are told, s."""
 
@@ -146,16 +149,25 @@ class Standing:
         by_place: dict[int, list[Key]] = defaultdict(list)
         for key in asked if count else ():
             by_place[key[1] % count].append(key)
-        found: dict[Key, _Said] = {}
-        for place, keys in by_place.items():
-            found |= self._newest(reader, place, {key: asked[key] for key in keys})
-        return found
+        if not by_place:
+            return {}
+        # What takes the time is the broker's answers, one after the other.
+        with ThreadPoolExecutor(min(len(by_place), AT_ONCE), thread_name_prefix="standing") as asking:
+            asks = [{key: asked[key] for key in keys} for keys in by_place.values()]
+            return {key: said for found in asking.map(self._newest, by_place, asks) for key, said in found.items()}
 
-    def _newest(self, reader: Consumer, place: int, asked: dict[Key, int]) -> dict[Key, _Said]:
+    def _newest(self, place: int, asked: dict[Key, int]) -> dict[Key, _Said]:
         """Look through a partition of the commit records from its end: for a key without an offset as far back as its
         log goes, and a little further: the broker forgets the offsets of a topic that is deleted, and who made it anew
         began its log then.
         """
+        reader = kafka.consumer(self._settings)
+        try:
+            return self._found(reader, place, asked)
+        finally:
+            reader.close()
+
+    def _found(self, reader: Consumer, place: int, asked: dict[Key, int]) -> dict[Key, _Said]:
         low, end = kafka.watermarks(reader, topics.COMMITS, place)
         lows = {
             key: max(
