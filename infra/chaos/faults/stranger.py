@@ -107,7 +107,8 @@ def storm_of_refusals(site: Ground, fault: Fault, pause: Pause) -> str:
 
 
 def _rows(letters: list[Letter]) -> int:
-    return sum(letter.rows for letter in letters if letter.reason == "unregistered_instrument")
+    """How many rows letters tell of: refused as nobody's, and those of another partition as such."""
+    return sum(letter.rows for letter in letters)
 
 
 def _refused(
