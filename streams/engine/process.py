@@ -60,6 +60,7 @@ class Engine:
         self.monitor = Monitor("engine", settings)
         self._watch = Watch(self.monitor, self.totals, self._places, lambda: self.recovering)
         self._sent_ms = 0
+        self._begun: tuple[int, float] | None = None
         self._registry = Registry(settings)
         self._shelf = KafkaShelf(settings)
         self._recovery = Recovery(settings, self._registry, self._shelf, build_hash())
@@ -122,7 +123,6 @@ class Engine:
 
     def _work(self, consumer: Consumer, membership: Membership, stop: threading.Event) -> None:
         """The loop: poll, compute, settle the transaction before, begin the next."""
-        first_work, first_cpu = 0, 0.0
         while not stop.is_set():
             self.monitor.beat()
             membership.settle_in()
@@ -131,8 +131,6 @@ class Engine:
             self._check_place()
             touched: dict[Key, Held] = {}
             if batch:
-                if not first_work and self._held:
-                    first_work, first_cpu = self._clock.elapsed(), time.process_time()
                 self._registry.fetched(batch)
                 self._sent_ms = batch[0].timestamp()[1]
                 if self._traces is not None:
@@ -142,9 +140,7 @@ class Engine:
                 if self._settle() and touched:
                     self._begin(consumer, touched)
                 self._idling.busy()
-                if first_work:
-                    self.totals.work_ns = self._clock.elapsed() - first_work
-                    self.totals.cpu_ns = int((time.process_time() - first_cpu) * NANOS)
+                self._count_time()
             if self._outrun:
                 self._renew(consumer)
             elif self._spent:
@@ -158,6 +154,13 @@ class Engine:
             elif self._idling.is_over(self._held):
                 return
         self._settle()
+
+    def _count_time(self) -> None:
+        """What the work has taken since its first record."""
+        if self._begun:
+            elapsed, cpu_s = self._begun
+            self.totals.work_ns = self._clock.elapsed() - elapsed
+            self.totals.cpu_ns = int((time.process_time() - cpu_s) * NANOS)
 
     def _put_down(self) -> None:
         """Put every partition down, once what was computed on them is committed; they may come back with the next
@@ -240,6 +243,7 @@ class Engine:
         """Take partitions up: their committed state, from memory where this process has it still."""
         try:
             places = self._standing.proved(consumer, given)
+            self._standing.keep_restored(consumer)
         except UnansweredError as error:
             log.warning("not answered, the partitions are asked for again", why=error.message)
             self._lost = [(place.topic, place.partition) for place in given]
@@ -291,6 +295,7 @@ class Engine:
             held = self._held.get(key)
             if held is None or message.offset() < held.task.next_offset:
                 continue
+            self._begun = self._begun or (self._clock.elapsed(), time.process_time())
             started = time.perf_counter_ns()
             try:
                 feed(held.task, message)

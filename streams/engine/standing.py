@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from streams.engine import openings
 from streams.engine.recovery import Recovery
@@ -58,6 +58,7 @@ class Standing:
         self._settings, self._recovery = settings, recovery
         self._group = settings.engine.group
         self._proved: set[Key] = set()
+        self._restored: list[TopicPartition] = []
 
     def proved(self, consumer: Consumer, given: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Where the consumer's group stands in these partitions, each held against the log at its first sight: with the
@@ -90,7 +91,20 @@ class Standing:
             count, topic_id = counts[place.topic], ids.get(place.topic, "")
             metadata = msgspec.structs.replace(pointers, partitions=count, topic_id=topic_id).encoded()
             found.append(TopicPartition(place.topic, place.partition, offset, metadata=metadata))
+        self._restored = [place for place in found if (place.topic, place.partition) in written]
         return found
+
+    def keep_restored(self, consumer: Consumer) -> None:
+        """Commit what was restored: who dies before its first transaction, and who starts beside this process without
+        being told to restore, would find the group without offsets again.
+        """
+        if not self._restored:
+            return
+        try:
+            consumer.commit(offsets=self._restored, asynchronous=False)
+        except KafkaException as error:
+            # The group is being assigned anew, or the coordinator moves: it is restored at the next assignment.
+            log.warning("restored offsets are not kept yet", why=str(error.args[0]))
 
     def _known(self, kept: Mapping[str, str], there: Mapping[str, str]) -> None:
         """Nobody may go on where a topic is not the one that the group worked on. kept, there : ids"""

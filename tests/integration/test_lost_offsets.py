@@ -79,6 +79,15 @@ def test_group_whose_offsets_expired_writes_nothing_again_and_is_restored(settin
     assert closed(feed) == whole(3 * SECONDS)
 
 
+def test_restored_offsets_stand_before_anything_is_computed(settings: Settings) -> None:
+    feed = worked(settings)
+    group_places.forget(settings, feed.settings.engine.group)
+    work(feed, restore=True)
+    assert feed.committed().offset == feed.end()
+    work(feed)
+    assert closed(feed) == whole(SECONDS)
+
+
 @pytest.mark.parametrize(("moved", "risk"), [(-3, "would be written again"), (3, "would be passed over")])
 def test_group_that_somebody_set_elsewhere_does_not_begin(settings: Settings, moved: int, risk: str) -> None:
     feed = worked(settings)
