@@ -29,6 +29,10 @@ STOP_S = 30.0
 """How long a batch under way is waited for at the end, s."""
 _LOOK_S = 0.1
 _LOOK_AGAIN_S = 1.0
+_STARVED = "failed to connect back"
+"""What Spark says of a Python process that took more than its fixed 10 s to start, as on a machine that is overloaded."""
+_STARTS = 5
+"""How often in a row the job is started for that before it ends."""
 
 
 @dataclass(slots=True)
@@ -76,19 +80,30 @@ class SparkStage:
         spark = self._given or session.start(chosen.master, chosen.memory, "run `tapewatch run engine`")
         try:
             source.register(spark, self.settings)
-            query = (
-                spark.readStream.format(source.NAME)
-                .load()
-                .writeStream.foreachBatch(self._batch)
-                .option("checkpointLocation", str(self.checkpoint))
-                .trigger(processingTime=f"{int(chosen.trigger_seconds * 1000)} milliseconds")
-                .start()
-            )
-            self.monitor.ready()
-            self._watch(query, stop, until_idle_s)
+            starts, batches = 0, 0
+            while failure := self._query(spark, stop, until_idle_s):
+                starts = starts + 1 if batches == self.totals.batches else 1
+                batches = self.totals.batches
+                if _STARVED not in failure or starts == _STARTS:
+                    hint = "See the trace above; start it again."
+                    raise TapewatchError(f"the Spark job failed: {_last(failure)}", hint)
+                log.warning("a Python process of Spark's was not up within 10 s: on from the checkpoint", start=starts)
         finally:
             if self._given is None:
                 spark.stop()
+
+    def _query(self, spark: Any, stop: threading.Event, until_idle_s: float) -> str:
+        """Work from the checkpoint on; why it failed, or empty text."""
+        query = (
+            spark.readStream.format(source.NAME)
+            .load()
+            .writeStream.foreachBatch(self._batch)
+            .option("checkpointLocation", str(self.checkpoint))
+            .trigger(processingTime=f"{int(self.settings.spark.trigger_seconds * 1000)} milliseconds")
+            .start()
+        )
+        self.monitor.ready()
+        return self._watch(query, stop, until_idle_s)
 
     def _batch(self, frame: Any, number: int) -> None:
         """One micro-batch. frame : rows of source.SCHEMA, a Spark partition each"""
@@ -114,8 +129,8 @@ class SparkStage:
         self._moved = WALL.elapsed()
         log.info("batch done", batch=number, partitions=len(shares), rows=sum(share.rows for share in shares))
 
-    def _watch(self, query: Any, stop: threading.Event, until_idle_s: float) -> None:
-        """Until it is told to stop, is idle, or has failed."""
+    def _watch(self, query: Any, stop: threading.Event, until_idle_s: float) -> str:
+        """Until it is told to stop, is idle, or has failed: why, then."""
         self._moved = WALL.elapsed()
         while not stop.is_set() and query.isActive:
             self.monitor.beat()
@@ -130,8 +145,7 @@ class SparkStage:
             WALL.sleep(_LOOK_S)
         failure = query.exception()
         query.stop()
-        if failure is not None:
-            raise TapewatchError(f"the Spark job failed: {_last(str(failure))}", "See the trace above; start it again.")
+        return "" if failure is None else str(failure)
 
 
 def _last(text: str) -> str:

@@ -1,10 +1,12 @@
 """The Structured Streaming job writes what a live engine writes, and hands over to one."""
 
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from benchmarks.parity_told import driven
 from streams.spark.ranges import RangeEngine
@@ -42,6 +44,21 @@ def test_job_writes_each_row_once_and_hands_over_to_a_live_engine(
     found = verify_feed(mine, feed, quiet=True)
     assert found.sound
     assert found.rows_out > 1000
+
+
+def test_a_python_process_that_starts_too_slowly_for_spark_does_not_end_the_job(
+    settings: Settings, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed, slow, begun = written(settings, 20, 3600), tmp_path / "python", tmp_path / "begun"
+    # Spark waits 10 s for it, which no setting changes.
+    slow.write_text(f'#!/bin/sh\n[ -e {begun} ] || {{ touch {begun}; sleep 11; }}\nexec {sys.executable} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setattr(spark.sparkContext, "pythonExec", str(slow))
+    stage = SparkStage(of_group(settings, feed), spark)
+    stage.run(threading.Event(), 0.01)
+    assert begun.exists()
+    assert stage.totals.frames > 0
+    assert verify_feed(of_group(settings, feed), feed, quiet=True).sound
 
 
 def test_workers_that_take_turns_go_on_from_what_each_has_kept(settings: Settings, tmp_path: Path) -> None:

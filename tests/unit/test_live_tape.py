@@ -134,7 +134,7 @@ def test_lines_are_json_and_bodies_that_are_no_text_base64(tmp_path: Path) -> No
     assert lines[0] == {"tape": 1, "venue": "fake", "parser": "7", "settings": {"scale": 2.0}}
     assert lines[3] == {"kind": "message", "at": AT + NANOS, "link": "link-1", "body": "A 10 1"}
     assert lines[7] == {"kind": "message", "at": AT + 5 * NANOS, "link": "link-1", "base64": "//4gbm9uc2Vuc2U="}
-    assert lines[11]["want"] == {"kind": "snapshot", "symbol": "A", "start": 9}
+    assert lines[11]["want"] == {"kind": "snapshot", "symbol": "A", "start": 9, "upto": -1}
 
 
 def test_tape_that_breaks_off_plays_up_to_there(tmp_path: Path) -> None:
