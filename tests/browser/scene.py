@@ -124,13 +124,13 @@ def at_work(settings: Settings) -> Iterator[str]:
 
     thread = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
     thread.start()
-    if not ready.wait(60):
+    if not ready.wait(600):
         raise RuntimeError("the console did not start")
     try:
         yield found[0]
     finally:
         ending.set()
-        thread.join(120)
+        thread.join(600)
 
 
 def paths() -> list[str]:

@@ -128,7 +128,7 @@ class Engines:
             "TAPEWATCH_ENGINE_FEEDS": self.feed,
         }
         command = [sys.executable, "-m", "tests.faults.dying_engine", step, str(after)]
-        died = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=400, check=False)
+        died = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=600, check=False)
         assert died.returncode == DIED, f"it ended with {died.returncode}, not at {step}"
         return msgspec.json.decode(died.stdout.splitlines()[-1], type=LastWords)
 
@@ -174,7 +174,7 @@ class Engines:
         """End one member in order."""
         process = self.processes.pop(name)
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(600) == 0
 
     def stop(self) -> None:
         """End all members."""
@@ -182,7 +182,7 @@ class Engines:
             process.send_signal(signal.SIGCONT)
             process.terminate()
         for process in self.processes.values():
-            process.wait(60)
+            process.wait(600)
 
     def position(self) -> int:
         """Sum of the group's committed offsets."""

@@ -204,7 +204,7 @@ class Prometheus:
     def stop(self) -> None:
         """End it."""
         self._process.terminate()
-        self._process.wait(120)
+        self._process.wait(600)
 
 
 @contextmanager

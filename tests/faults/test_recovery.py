@@ -137,7 +137,7 @@ def running(engine: Engine) -> Iterator[tuple[threading.Event, list[BaseExceptio
         yield stop, failures
     finally:
         stop.set()
-        thread.join(60)
+        thread.join(600)
         assert not thread.is_alive()
 
 

@@ -99,7 +99,7 @@ def killed_and_finished(settings: Settings, out: Path) -> None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     last = started(settings, out, 3.0)
-    assert last.wait(300) == 0
+    assert last.wait(600) == 0
 
 
 def newest(settings: Settings, feed: str) -> dict[str, int]:

@@ -23,5 +23,5 @@ def at_work(run: Callable[[threading.Event], object]) -> Iterator[Callable[[], b
         yield lambda: bool(failures)
     finally:
         stop.set()
-        thread.join(120)
+        thread.join(600)
     assert not failures

@@ -114,9 +114,9 @@ def beside(settings: Settings):
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
     thread.start()
     try:
-        assert opened.wait(60)
+        assert opened.wait(600)
         yield told["address"]
     finally:
         loop.call_soon_threadsafe(ending.set)
-        thread.join(60)
+        thread.join(600)
         loop.close()

@@ -20,7 +20,7 @@ class VenueThread(threading.Thread):
 
     def __enter__(self) -> "VenueThread":
         self.start()
-        assert self._up.wait(120)
+        assert self._up.wait(600)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,7 +11,7 @@ from tests.eventually import eventually
 
 def tapewatch(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "import sys; from tapewatch.cli import main; sys.exit(main())"]
-    return subprocess.run([*command, "--data", str(data), *words], capture_output=True, text=True, timeout=120)
+    return subprocess.run([*command, "--data", str(data), *words], capture_output=True, text=True, timeout=600)
 
 
 def processes() -> dict[int, int]:

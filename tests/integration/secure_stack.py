@@ -176,5 +176,5 @@ def environment(settings: Settings, data: Path) -> dict[str, str]:
 def ran(settings: Settings, data: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     """A command of ours, run to its end."""
     return subprocess.run(
-        words(*command), env=environment(settings, data), capture_output=True, text=True, timeout=180, check=False
+        words(*command), env=environment(settings, data), capture_output=True, text=True, timeout=600, check=False
     )

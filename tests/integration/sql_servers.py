@@ -54,7 +54,7 @@ def mariadb(folder: Path) -> Iterator[str]:
         yield f"{url}/source"
     finally:
         server.terminate()
-        server.wait(120)
+        server.wait(600)
 
 
 def _await(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -67,7 +67,7 @@ class Engine:
     def kill(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
-            self._process.wait(120)
+            self._process.wait(600)
             self._process = None
 
 

@@ -154,7 +154,7 @@ def test_reading_every_topic_again_writes_nothing_and_who_was_replaced_ends(read
     kafka.producer(ready, transactional_id="again").init_transactions(30)
     one = alert(instrument="C6.XTAI", begin=next(TIMES))
     send(ready, topics.ALERTS, messages.encode(one))
-    thread.join(60)
+    thread.join(600)
     assert "taken over" in failures[0].hint
     wait_for(ready, case_of(one))
     cases = [messages.decode(Case, each.value()) for each in written(ready, topics.CASES)]

@@ -231,9 +231,9 @@ def test_the_command_opens_an_account_once_and_ends_in_order_with_open_streams(d
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(http.client.IncompleteRead):
                 stream.read()
-        assert process.wait(120) == 0, process.stderr.read()
+        assert process.wait(600) == 0, process.stderr.read()
         process, told = started()
         assert told["accounts"] == []
     finally:
         process.terminate()
-        process.communicate(timeout=120)
+        process.communicate(timeout=600)

@@ -46,7 +46,7 @@ def demo(data: Path, *words: str) -> "subprocess.Popen[str]":
 def finished(data: Path, *words: str) -> dict[str, Any]:
     """The one document of a demo that ends by itself."""
     with demo(data, *words) as process:
-        printed, said = process.communicate(timeout=280)
+        printed, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
     assert len(printed.splitlines()) == 1
     return json.loads(printed)
@@ -119,7 +119,7 @@ def test_terminated_demo_stops_everything_and_still_tells_what_came_out(data):
             if "rows/s" in line:
                 break
         process.send_signal(signal.SIGTERM)
-        printed, said = process.communicate(timeout=60)
+        printed, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
     assert json.loads(printed)["alert_ids_equal"] is None
     assert_nothing_runs(data)
@@ -139,7 +139,7 @@ def test_unreadable_recording_is_refused_before_anything_starts(data, tmp_path):
     file = tmp_path / "nothing.txt"
     file.write_text("nothing of the kind")
     with demo(data, "--recording", str(file)) as process:
-        printed, said = process.communicate(timeout=60)
+        printed, said = process.communicate(timeout=600)
     assert process.returncode == 1
     assert printed == ""
     assert "nothing.txt" in said

@@ -110,7 +110,7 @@ def test_two_starts_at_once_make_one_stack(data):
     command = [sys.executable, "-c", "import sys; from tapewatch.cli import main; sys.exit(main())"]
     words = [*command, "--data", str(data), "up", "--json"]
     starts = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(2)]
-    said = [start.communicate(timeout=120)[0] for start in starts]
+    said = [start.communicate(timeout=600)[0] for start in starts]
     assert said[0] == said[1]
     assert [start.returncode for start in starts] == [0, 0]
     assert embedded.stop(data)

@@ -73,7 +73,7 @@ def killed_archiver(feed: Feed) -> int:
     bundles = Path(feed.settings.data) / "evidence/bundles"
     eventually(lambda: list(bundles.glob("*.json")), what="a bundle", seconds=90, pause=0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait(120)
+    process.wait(600)
     return len(list(bundles.glob("*.json")))
 
 

@@ -246,7 +246,7 @@ def test_idle_bridge_sends_a_heartbeat_a_second_to_every_partition(settings: Set
     wanted = 3 * settings.topics.market_partitions
     eventually(lambda: len(place.log(f"market.{place.feed}")) >= wanted, what="three heartbeats each", pause=0.2)
     stop.set()
-    worker.join(120)
+    worker.join(600)
     beats = [(m.partition(), int(to_rows(m.value()).ts_recv[0]) // NANOS) for m in place.log(f"market.{place.feed}")]
     assert len(set(beats)) == len(beats) >= 3 * settings.topics.market_partitions
     assert {partition for partition, _ in beats} == set(range(settings.topics.market_partitions))
@@ -290,7 +290,7 @@ def test_second_bridge_of_a_feed_ends_the_first(settings: Settings, tmp_path: Pa
     eventually(lambda: first.summary.rows, what="the first bridge has sent a row")
     place.put([(0, message(2))])
     place.run()
-    worker.join(120)
+    worker.join(600)
     assert len(failures) == 1
     assert place.ids() == ["1", "2"]
 

@@ -111,22 +111,22 @@ def test_every_service_works_with_the_least_rights_and_is_denied_nothing(
         sent_orders = secure_work.live_orders(secure.settings, ORDERS)
         secure_work.minute_bars(secure.settings, tmp_path / "forecast")
         table_map, variables = secure_work.table(secure.addresses.postgres_url, tmp_path, ROWS)
-        assert made["producer"].wait(120) == 0, (tmp_path / "producer/errors").read_text()
+        assert made["producer"].wait(600) == 0, (tmp_path / "producer/errors").read_text()
         # It ends when it has been idle for a while, and makes what most of the others read.
         made["engine"] = started("engine", *RUN["engine"])
-        assert made["engine"].wait(180) == 0, (tmp_path / "engine/errors").read_text()
+        assert made["engine"].wait(600) == 0, (tmp_path / "engine/errors").read_text()
         canaries = started("canary", "produce", "canary", "--seconds", "2", "--back-date", "30", "--json")
         for name in [each for each in RUN if each not in made]:
             command = [word.format(map=table_map) for word in RUN[name]]
             made[name] = started(name, *command, **(variables if name == "source-table" else {}))
-        assert canaries.wait(120) == 0, (tmp_path / "canary/errors").read_text()
+        assert canaries.wait(600) == 0, (tmp_path / "canary/errors").read_text()
         for name, process in made.items():
-            assert process.wait(180) == 0, f"{name}: {(tmp_path / name / 'errors').read_text()}"
+            assert process.wait(600) == 0, f"{name}: {(tmp_path / name / 'errors').read_text()}"
         address = json.loads((tmp_path / "console/output").read_text())["url"].rstrip("/")
         with urllib.request.urlopen(address, timeout=30) as answer:
             assert answer.status == 200
         console.send_signal(signal.SIGTERM)
-        assert console.wait(60) == 0, (tmp_path / "console/errors").read_text()
+        assert console.wait(600) == 0, (tmp_path / "console/errors").read_text()
         assert {order.client_id for order in venue.sim.account.orders.values()} == sent_orders
     sent = told(tmp_path / "producer")
     assert told(tmp_path / "engine")["rows"] == sum(sent["rows"].values()) + sent["heartbeats"]

@@ -123,7 +123,7 @@ def test_a_client_in_java_comes_in_by_the_same_settings(secure: Secure, topic: s
         access.bootstrap,
         str(file),
     ]
-    listed = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    listed = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
     if "jdk.compiler" in listed.stderr:
         pytest.skip("this Java runtime cannot compile")
     assert topic in listed.stdout.split(), listed.stderr
@@ -219,7 +219,7 @@ def test_rights_are_given_told_and_taken_by_command(secure: Secure, tmp_path) ->
 def test_a_password_changed_under_a_running_producer_and_engine_loses_nothing(secure: Secure, tmp_path) -> None:
     feed, stop = f"f{uuid.uuid4().hex[:8]}", threading.Event()
     log = tmp_path / "engine.log"
-    command = words("run", "engine", "--feed", feed, "--instance", "two", "--until-idle", "4", "--quiet", "--json")
+    command = words("run", "engine", "--feed", feed, "--instance", "two", "--until-idle", "30", "--quiet", "--json")
     variables = environment(secure.of("engine"), tmp_path / "engine") | {"TAPEWATCH_LOG_LEVEL": "info"}
     market = SyntheticConfig(instruments=4, warmup_s=5.0)
     show = Show(config=market, seed=5, feed=feed, back_date_s=5, seconds=300, partitions=2)
@@ -248,8 +248,8 @@ def test_a_password_changed_under_a_running_producer_and_engine_loses_nothing(se
                 # Longer than a session lasts: what is open has to prove itself with the new password.
                 WALL.sleep(REAUTH_S)
             stop.set()
-            sent = sending.result(120)
-            output = engine.communicate(timeout=180)[0]
+            sent = sending.result(600)
+            output = engine.communicate(timeout=600)[0]
         except subprocess.TimeoutExpired:
             pytest.fail(f"the engine did not end:\n{log.read_text()}")
         finally:

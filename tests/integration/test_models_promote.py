@@ -179,7 +179,7 @@ def test_engine_switches_exactly_at_the_control_row_and_a_replay_does_too(clean:
         await_scores(clean, market.topic, 19 * len(IDS))
     finally:
         stop.set()
-        thread.join(120)
+        thread.join(600)
     live = live_scores(clean, market.topic)
     assert live == replayed_scores(clean, market.topic)
     assert back.value == first.value != second.value
@@ -223,7 +223,7 @@ def test_engine_whose_question_for_a_model_is_not_answered_begins_again_and_refu
         await_scores(clean, market.topic, 9 * len(IDS))
     finally:
         stop.set()
-        thread.join(120)
+        thread.join(600)
     live, switched = live_scores(clean, market.topic), change.rows[market.topic]
     assert len(refused) == 3
     assert {row.version == change.value for p, rows in live.items() for row in rows if row.offset > switched[p]} == {

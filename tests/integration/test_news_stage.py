@@ -158,7 +158,7 @@ def test_a_kill_scores_no_item_twice_loses_none_and_changes_no_bit_of_the_factor
         wait_for(ready, own, len(items))
     finally:
         process.terminate()
-        assert process.wait(120) == 0
+        assert process.wait(600) == 0
     found = scored(ready, own)
     assert [each.id for each in found] == [each.id for each in items]
     counted = [each for each in found if not each.duplicate_of]

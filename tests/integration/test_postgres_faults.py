@@ -108,7 +108,7 @@ def test_sink_killed_in_mid_load_again_and_again_keeps_every_row_once(ours, feed
         process.kill()
         process.wait()
     assert counted(ours, "quotes", feed) < sent
-    done = subprocess.run(command, env=environment(ours), capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, env=environment(ours), capture_output=True, text=True, timeout=600, check=True)
     assert (counted(ours, "quotes", feed), distinct(ours, feed)) == (sent, sent), done.stdout + done.stderr
     assert json.loads(done.stdout)["lag"] == 0
 
@@ -126,7 +126,7 @@ def test_terminated_sink_commits_what_it_has_and_says_so(ours, feed):
         lambda: process.poll() is not None or counted(ours, "quotes", feed) >= sent, what="every row", seconds=300
     )
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=600)
     assert process.returncode == 0
     assert json.loads(out)["rows"]["quotes"] >= sent
 

@@ -150,7 +150,7 @@ class Server:
     def stop(self) -> None:
         self.gate.close()
         self._process.terminate()
-        self._process.wait(120)
+        self._process.wait(600)
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def test_rows_of_two_days_go_to_two_partitions_and_retention_drops_old_ones(ours
     for day in (14, 15):
         assert counted(ours, f"quotes_d202311{day}", feed) == 1
     command = importable("db", "retention", "--json")
-    done = subprocess.run(command, env=environment(ours), capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, env=environment(ours), capture_output=True, text=True, timeout=600, check=True)
     assert {"quotes_d20231114", "quotes_d20231115"} <= set(json.loads(done.stdout)["partitions"])
     assert counted(ours, "quotes", feed) == 0
 

@@ -180,7 +180,7 @@ def test_terminated_producer_flushes_and_writes_labels_and_summary(settings: Set
         while "following the clock" not in (line := process.stderr.readline()):
             assert line, "the producer ended before it followed the clock"
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 0

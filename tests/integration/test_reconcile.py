@@ -234,11 +234,11 @@ def test_command_prints_one_document_and_ends_with_1_while_something_differs(kep
     }
     ends = (alerts[0].onset, alerts[-1].updated)
     words = importable("reconcile", "--settle", "0.1", "--json", "--since", ends[0], "--until", ends[1])
-    first = subprocess.run(words, env=variables, capture_output=True, text=True, check=False, timeout=120)
+    first = subprocess.run(words, env=variables, capture_output=True, text=True, check=False, timeout=600)
     assert first.returncode == 1, first.stderr
     assert json.loads(first.stdout)["stores"]["elasticsearch"]["differences"]["missing"] == 1
     second = subprocess.run(
-        [*words, "--repair"], env=variables, capture_output=True, text=True, check=False, timeout=120
+        [*words, "--repair"], env=variables, capture_output=True, text=True, check=False, timeout=600
     )
     assert second.returncode == 0, second.stderr
     assert json.loads(second.stdout)["differences"] == 0

@@ -216,7 +216,7 @@ def test_repair_while_the_sink_works_on_loses_and_doubles_nothing(ours, feed, se
             repair_rows(ours, feed)
     finally:
         stop.set()
-        sink.join(60)
+        sink.join(600)
     keep(ours)
     found = compare_rows(ours, feed)
     assert (found.differences, found.behind) == (0, 0), found.lines()

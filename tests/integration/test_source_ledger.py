@@ -118,7 +118,11 @@ def test_error_in_the_block_leaves_nothing_and_the_next_start_goes_on_from_the_c
     assert committed_position(settings, name) == b"3"
 
 
-def test_second_instance_fences_the_first_and_aborts_what_it_has_begun(settings: Settings) -> None:
+def test_second_instance_fences_the_first_and_aborts_what_it_has_begun(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A transaction that took most of its time may have been aborted for that: a starved one here must not.
+    monkeypatch.setattr("producers.base.state.TRANSACTION_TIMEOUT_MS", 120_000)
     name = source()
     first = Ledger(settings, name, feed=name, partitions=1, instruments=[Instrument(NAME)])
     first.position()

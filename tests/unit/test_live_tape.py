@@ -176,7 +176,7 @@ class _SlowFile:
     def write(self, data: bytes) -> int:
         if data.startswith(b'{"tape"'):
             return len(data)
-        assert self.let.wait(60)
+        assert self.let.wait(600)
         if self.full:
             raise OSError(28, "No space left on device")
         self.written += 1
@@ -207,7 +207,7 @@ def test_slow_disk_makes_messages_wait_and_loses_none(tmp_path: Path, monkeypatc
     eventually(lambda: tape.behind, what="the tape is behind", pause=0.001)
     assert not done.is_set()
     disk.let.set()
-    bringing.join(60)
+    bringing.join(600)
     tape.close()
     assert disk.written == 50
 

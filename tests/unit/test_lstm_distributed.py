@@ -50,7 +50,7 @@ def test_two_processes_take_the_steps_of_one_with_dropout(tmp_path, monkeypatch)
         [sys.executable, "-c", _SECOND, str(file)], cwd=_ROOT, env={**os.environ, "RANK": "1"}
     ) as process:
         first = distributed.fit(*sample(), RECIPE)
-        assert process.wait(300) == 0
+        assert process.wait(600) == 0
     second = json.loads(file.read_text())
     assert first.losses.tolist() == second["losses"]
     assert {name: value.tolist() for name, value in first.state.items()} == second["state"]
