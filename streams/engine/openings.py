@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 from confluent_kafka import Consumer
 
-from streams.engine.snapshots import OPENING, Pointer, chunk_key
+from streams.engine.snapshots import GROUP, OPENING, Pointer, chunk_key
 from streams.engine.task import Task
 from tapewatch import generations, kafka, topics
 from tapewatch.clock import NANOS
@@ -51,7 +51,7 @@ def slot_of(day: int, retention_hours: int) -> int:
 
 def headers(day: int, group: str) -> list[tuple[str, bytes]]:
     """By which the chunks of an opening are told. group : the engines' consumer group, whose state it is"""
-    return [("day", str(day).encode()), ("group", group.encode())]
+    return [("day", str(day).encode()), (GROUP, group.encode())]
 
 
 def kept(settings: Settings, reader: Consumer, task: Task) -> list[Opening]:
@@ -76,30 +76,41 @@ def find(reader: Consumer, task: Task, group: str) -> list[Opening]:
 
     group : whose state is wanted: another group may have begun elsewhere in the log
     """
+    # A later day in the same slot: compaction takes the chunks of the one before.
+    found = {each.slot: Opening(int(told["day"]), each) for told, each in _whole(reader, task, group) if "day" in told}
+    return sorted(found.values(), key=lambda opening: opening.pointer.next_offset)
+
+
+def newest(reader: Consumer, task: Task, group: str, upto: int) -> tuple[Pointer, ...]:
+    """A group's two newest whole snapshots of a task's partition, running ones and openings alike, newest first; those
+    beyond offset `upto` are left out.
+    """
+    found = [pointer for _, pointer in _whole(reader, task, group) if pointer.next_offset <= upto]
+    return tuple(sorted(found, key=lambda pointer: -pointer.next_offset)[:2])
+
+
+def _whole(reader: Consumer, task: Task, group: str) -> Iterator[tuple[dict[str, bytes], Pointer]]:
+    """Headers and place of every snapshot whose chunks are all there, as they follow each other."""
     partitions = kafka.existing_topics(reader).get(topics.SNAPSHOTS, 0)
     if not partitions:
-        return []
+        return
     place = task.partition % partitions
     chunks: dict[tuple[int, int], list[int]] = {}
-    found: dict[int, Opening] = {}
     for offset, slot, told in _chunks(reader, task, place, group):
         next_offset = int(told["next_offset"])
         known = chunks.setdefault((slot, next_offset), [])
         known.append(offset)
         if len(known) == int(told["chunks"]):
-            # A later day in the same slot: compaction takes the chunks of the one before.
-            pointer = Pointer(place, min(known), len(known), next_offset, slot)
-            found[slot] = Opening(int(told["day"]), pointer)
-    return sorted(found.values(), key=lambda opening: opening.pointer.next_offset)
+            yield told, Pointer(place, min(known), len(known), next_offset, slot)
 
 
 def _chunks(reader: Consumer, task: Task, place: int, group: str) -> Iterator[tuple[int, int, dict[str, bytes]]]:
-    """Offset, slot and headers of every chunk of an opening."""
+    """Offset, slot and headers of every chunk of a group's snapshots."""
     prefix = chunk_key(task, 0, 0).rsplit(b"|", 2)[0] + b"|"
     low, high = kafka.watermarks(reader, topics.SNAPSHOTS, place)
     for message in kafka.read_range(reader, topics.SNAPSHOTS, place, low, high):
         key: bytes = message.key() or b""
         given: Headers = message.headers() or []
         told = dict(given)
-        if key.startswith(prefix) and message.value() and told.get("group") == group.encode() and "day" in told:
+        if key.startswith(prefix) and message.value() and told.get(GROUP) == group.encode():
             yield message.offset(), int(key.split(b"|")[2]), told

@@ -22,7 +22,7 @@ from streams.engine.build import build_hash
 from streams.engine.rebuilding import Held, Rebuilding
 from streams.engine.recovery import Progress, Recovery, feed
 from streams.engine.shelf import KafkaShelf
-from streams.engine.snapshots import Pointer, Pointers, dump, put
+from streams.engine.snapshots import GROUP, Pointer, Pointers, dump, put
 from streams.engine.standing import Standing
 from streams.engine.task import Outgoing, Tally, Task
 from streams.engine.totals import Totals
@@ -394,7 +394,7 @@ class Engine:
     def _write_snapshot(self, held: Held) -> Pointer:
         """Write the task's state in chunks; returns where it lies, known once the broker has the chunks."""
         task, data = held.task, dump(held.task)
-        pointer = self._put(task, held.pointers.next_slot, data)
+        pointer = self._put(task, held.pointers.next_slot, data, [(GROUP, self._settings.engine.group.encode())])
         self._watch.snapshot((task.topic, task.partition), len(data))
         return pointer
 

@@ -27,6 +27,8 @@ CHUNK_BYTES = 4 * 1024 * 1024
 FORMAT = 5
 OPENING = 2
 """The slot of the state that a partition of a later generation begins with; the running ones are 0 and 1."""
+GROUP = "group"
+"""Header of a chunk: the engines' consumer group, whose state it is."""
 _DIGEST_BYTES = 32
 
 

@@ -225,6 +225,5 @@ class Standing:
             offset, pointers = ends, Pointers()
         if offset > 0 and pointers.are_lost:
             task = self._recovery.empty_task(place.topic, place.partition)
-            kept = [each.pointer for each in openings.find(reader, task, self._group)]
-            pointers = Pointers(tuple([pointer for pointer in kept if pointer.next_offset <= offset][-1:]))
+            pointers = Pointers(openings.newest(reader, task, self._group, offset))
         return offset, pointers

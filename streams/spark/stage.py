@@ -30,7 +30,7 @@ STOP_S = 30.0
 _LOOK_S = 0.1
 _LOOK_AGAIN_S = 1.0
 _STARVED = "failed to connect back"
-"""What Spark says of a Python process that took more than its fixed 10 s to start, as on a machine that is overloaded."""
+"""What Spark says of a Python process that took longer to start than its fixed 10 s, as on an overloaded machine."""
 _STARTS = 5
 """How often in a row the job is started for that before it ends."""
 

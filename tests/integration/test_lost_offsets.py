@@ -113,6 +113,21 @@ def test_group_that_lost_what_it_kept_beside_its_offset_computes_its_state_from_
         np.testing.assert_array_equal(found[name], column, name)
 
 
+def test_group_without_offsets_takes_up_its_newest_snapshot_where_the_log_before_it_is_gone(settings: Settings) -> None:
+    feed = Feed(settings, NAMES, snapshot_seconds=0.01)
+    for first in (0, SECONDS):
+        write(feed, first)
+        work(feed)
+    newest = feed.pointers().snapshots[0]
+    group_places.forget(settings, feed.settings.engine.group)
+    place = TopicPartition(feed.topic, 0, newest.next_offset)
+    client = kafka.admin(settings)  # held, or its answer never comes
+    client.delete_records([place])[place].result(60)
+    write(feed, 2 * SECONDS)
+    work(feed, restore=True)
+    assert closed(feed) == whole(3 * SECONDS)
+
+
 def test_another_group_begins_at_the_logs_beginning_whatever_the_first_one_wrote(settings: Settings) -> None:
     feed = worked(settings)
     feed.join(f"{feed.settings.engine.group}-second")
