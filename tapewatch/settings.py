@@ -34,6 +34,7 @@ NO_SETTINGS = frozenset(
     {
         "TAPEWATCH_TEST_DATA",
         "TAPEWATCH_TEST_LONG",
+        "TAPEWATCH_TEST_PATIENCE",
         "TAPEWATCH_VENUE_KEY",
         "TAPEWATCH_VENUE_SECRET",
         "TAPEWATCH_SQL_URL",

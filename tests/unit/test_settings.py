@@ -54,7 +54,7 @@ def test_a_secret_is_read_from_the_file_that_the_variable_names(tmp_path: Path) 
 
 
 def test_what_the_tests_are_told_is_no_setting() -> None:
-    told = {"TAPEWATCH_TEST_DATA": "/data", "TAPEWATCH_TEST_LONG": "1"}
+    told = {"TAPEWATCH_TEST_DATA": "/data", "TAPEWATCH_TEST_LONG": "1", "TAPEWATCH_TEST_PATIENCE": "3"}
     assert settings.load(None, told) == settings.load(None, {})
 
 
