@@ -31,6 +31,8 @@ from tapewatch.rows import Condition
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 
+ACCOUNT_SCENARIOS = tuple(module.NAME for module in ACCOUNTS)
+"""In the order of an instrument's episodes."""
 MAX_BYTES = 65_536
 """What a dump holds of one instrument at most: 512 trades of 40 bytes, episodes, and who traded."""
 SHOWN_LETTERS = 40
@@ -227,7 +229,7 @@ class Accounts:
         """
         for there, here in slots.items():
             if there in other._of:
-                one = _loaded(_dumped(here, other._of[there]))
+                one = _loaded(_dumped(here, other._of[there]), range(len(ACCOUNT_SCENARIOS)))
                 one.episodes[:, [e_.ONSET_OFFSET, e_.DECIDED_OFFSET]] = 0.0
                 self._set_rules(here, one.ring)
                 self._of[here] = one
@@ -238,9 +240,13 @@ class Accounts:
         """The state as bytes."""
         return msgspec.msgpack.encode([_dumped(slot, one) for slot, one in sorted(self._of.items())])
 
-    def load(self, data: bytes) -> None:
-        """Take up a dumped state, under the configuration in force."""
-        self._of = {each.slot: _loaded(each) for each in msgspec.msgpack.decode(data, type=list[_Dumped])}
+    def load(self, data: bytes, scenarios: Sequence[str] = ()) -> None:
+        """Take up a dumped state, under the configuration in force. scenarios : in the order of its episodes, where it
+        is not this build's; ValueError where the bytes do not fit
+        """
+        there = [ACCOUNT_SCENARIOS.index(name) if name in ACCOUNT_SCENARIOS else -1 for name in scenarios]
+        order = there or list(range(len(ACCOUNT_SCENARIOS)))
+        self._of = {each.slot: _loaded(each, order) for each in msgspec.msgpack.decode(data, type=list[_Dumped])}
         self.live = {slot for slot, one in self._of.items() if one.live}
         for slot, one in self._of.items():
             self._set_rules(slot, one.ring)
@@ -271,15 +277,20 @@ def _dumped(slot: int, one: Watched) -> _Dumped:
     )
 
 
-def _loaded(dumped: _Dumped) -> Watched:
-    one = Watched(watch.create(), second=dumped.second, stepped=dumped.stepped, parties=list(dumped.parties))
+def _loaded(dumped: _Dumped, order: Sequence[int]) -> Watched:
+    """What was dumped. order : for each scenario of the dump its place here, -1 for one that is unknown here"""
+    one = Watched(watch.create(), second=dumped.second, stepped=dumped.stepped)
     one.ring.seen[0] = dumped.seen
     for column, data in zip(_columns(one.ring), dumped.ring, strict=True):
         column[: len(data) // 8] = np.frombuffer(data, dtype=column.dtype)
+    known = [place for place, here in enumerate(order) if here >= 0]
+    targets = [order[place] for place in known]
     for array, data in (
         (one.episodes, dumped.episodes),
         (one.strengths, dumped.strengths),
         (one.values, dumped.values),
     ):
-        array[:] = np.frombuffer(data).reshape(array.shape)
+        array[targets] = np.frombuffer(data).reshape(len(order), *array.shape[1:])[known]
+    for place, here in zip(known, targets, strict=True):
+        one.parties[here] = dumped.parties[place]
     return one

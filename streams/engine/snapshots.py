@@ -8,6 +8,7 @@ and no local disk is needed.
 
 import hashlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -15,14 +16,17 @@ from confluent_kafka import Message, Producer
 
 from streams import members
 from streams.engine import state as s
-from streams.engine.accounts import MAX_BYTES
+from streams.engine.accounts import ACCOUNT_SCENARIOS, MAX_BYTES
+from streams.engine.layout import ArrayLayout
 from streams.engine.models import FindsModels, InForce
-from streams.engine.rules import DetectorConfig
+from streams.engine.rules import ALL_SCENARIOS, DetectorConfig
 from streams.engine.task import Task
 from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
 
+OTHER_BUILDS = 4
+"""How many times what this build keeps of an instrument another one's snapshot may hold."""
 CHUNK_BYTES = 4 * 1024 * 1024
 FORMAT = 5
 OPENING = 2
@@ -41,6 +45,8 @@ class Head(msgspec.Struct, frozen=True):
 
     next_offset : the first record not in the state; kinds : class of each instrument
     missing : of the admission, like names, sources and clock
+    layout : what the state's numbers are called, see streams.engine.state; empty in snapshots of builds before 0.3
+    account_scenarios : in the order of the accounts stage's episodes
     digest : sha256 of the uncompressed state; size : its bytes, the last `accounts` of them the accounts stage's
     """
 
@@ -53,12 +59,14 @@ class Head(msgspec.Struct, frozen=True):
     sources: dict[str, tuple[int, int]]
     clock: int
     models: dict[str, str]
-    config: DetectorConfig
+    config: msgspec.Raw
     build: str
     digest: str
     size: int
     accounts: int
     missing: dict[str, int] = {}
+    layout: dict[str, ArrayLayout] = {}
+    account_scenarios: list[str] = []
 
 
 class _Format(msgspec.Struct, frozen=True):
@@ -134,12 +142,14 @@ def dump(task: Task) -> bytes:
         sources=admission.sources,
         clock=int(admission.clock[0]),
         models=task.force.models,
-        config=task.force.config,
+        config=msgspec.Raw(msgspec.json.encode(task.force.config)),
         build=task.build,
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
         accounts=len(accounts),
         missing=admission.missing,
+        layout=s.LAYOUT,
+        account_scenarios=list(ACCOUNT_SCENARIOS),
     )
     encoded = msgspec.json.encode(head)
     body = len(encoded).to_bytes(4, "little") + encoded + bytes(pa.compress(data, codec="lz4", asbytes=True))
@@ -172,17 +182,46 @@ def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
         raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] does not match its digest")
     if (head.topic, head.partition) != (task.topic, task.partition):
         raise DamagedError(f"a snapshot of {head.topic}[{head.partition}] is not this partition's")
-    task.force = InForce(shelf, head.models, head.config)
-    task.admission.load(head.names, head.sources, head.clock, head.missing)
-    task.adopt(s.load(state[: head.size - head.accounts]), head.kinds)
-    task.accounts.load(state[head.size - head.accounts :])
+    split = head.size - head.accounts
+    try:
+        config = _known_config(head.config)
+        task.force = InForce(shelf, head.models, config)
+        task.admission.load(head.names, head.sources, head.clock, head.missing)
+        task.adopt(s.load(state[:split], head.layout or s.LAYOUT), head.kinds)
+        task.accounts.load(state[split:], head.account_scenarios)
+    except (msgspec.MsgspecError, ValueError, IndexError, OverflowError) as error:
+        raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] cannot be taken up: {error}") from error
     task.next_offset = head.next_offset
 
 
 def _can_be(head: Head) -> bool:
     """Whether a state of these instruments can have that size: nothing larger is unpacked."""
     count = len(head.names)
-    return 0 <= head.accounts <= 64 + count * MAX_BYTES and head.size == s.dumped_bytes(count) + head.accounts
+    size = s.dumped_bytes(count, head.layout or s.LAYOUT)
+    bounded = 0 <= head.accounts <= 64 + count * MAX_BYTES and size <= OTHER_BUILDS * s.dumped_bytes(count)
+    return bounded and head.size == size + head.accounts
+
+
+def _known_config(raw: msgspec.Raw) -> DetectorConfig:
+    """A configuration as far as this build has what it names: a later one may know more scenarios and parameters."""
+    try:
+        return msgspec.json.decode(raw, type=DetectorConfig)
+    except msgspec.ValidationError:
+        given, ours = msgspec.json.decode(raw, type=dict[str, Any]), msgspec.to_builtins(DetectorConfig())
+        kept = _pruned(given, ours)
+        if "classes" in given:
+            scenarios = {name: ours[name] for name in ALL_SCENARIOS}
+            kept["classes"] = {kind: _pruned(changes, scenarios) for kind, changes in given["classes"].items()}
+        return msgspec.convert(kept, DetectorConfig)
+
+
+def _pruned(given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Without the keys, here and below, that are not known."""
+    return {
+        name: _pruned(value, known[name]) if isinstance(value, dict) and isinstance(known[name], dict) else value
+        for name, value in given.items()
+        if name in known
+    }
 
 
 def chunks(data: bytes) -> list[bytes]:

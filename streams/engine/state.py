@@ -7,18 +7,21 @@ closing one walks through memory in order, whatever their number.
 
 import math
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors.autoencoder import score as autoencoder
+from detectors.book import state as book_state
 from detectors.book.state import FIELDS as FLOW_FIELDS
 from detectors.ddqn.virtual import FIELDS as VIRTUAL_FIELDS
 from detectors.pumps.features import FIELDS as PUMP_FIELDS
+from detectors.scenarios import episode
 from detectors.scenarios.episode import FIELDS as EPISODE_FIELDS
 from detectors.scenarios.library import SCENARIOS as SCENARIO_NAMES
+from streams.engine.layout import ArrayLayout, Axis, copy, each, named, places, whole
 
 F8 = npt.NDArray[np.float64]
 F4 = npt.NDArray[np.float32]
@@ -33,6 +36,7 @@ so far.
 PRE, ACTIVE, HALTED, CLOSED, IN_AUCTION, UNWATCHED = 0, 1, 2, 3, 4, 5
 """Phases of an instrument; only an active one (auctions too) closes seconds."""
 
+TENS = 5
 # accumulators: float64[instrument, ACCUMULATORS]
 (
     BID, BID_QTY, ASK, ASK_QTY, LAST, CUM_VOLUME, HAS_QUOTE, HAS_TRADE, HAS_BOOK,
@@ -50,7 +54,6 @@ PRE, ACTIVE, HALTED, CLOSED, IN_AUCTION, UNWATCHED = 0, 1, 2, 3, 4, 5
 HIGH_TEN, LOW_TEN : of ln p in the running ten seconds; HIGH_BEFORE, LOW_BEFORE : in the five tens before, each of
 which keeps its own, highs from TEN_HIGHS on, lows from TEN_LOWS on. OPENED_AT, CLOSES_AT : seconds of the epoch.
 """
-TENS = 5
 TEN_LOWS = TEN_HIGHS + TENS
 (
     HAS_ORDER, HIGH, LOW, BUYS, LARGEST, SMALL, SIZES, LN_SUM, LN_SQUARES, SWEPT, SWEPT_SIDE,
@@ -61,6 +64,8 @@ TEN_LOWS = TEN_HIGHS + TENS
 """What only instruments with trade or order rows need; the second's HIGH and LOW are 0 without a trade."""
 BAR_BUYS, BAR_SELLS = SHORT60 + 1, SHORT60 + 2
 """Of the minute: trades by aggressor side; those of unknown side are in neither."""
+SPARE = BAR_SELLS + 1
+"""The first that nothing uses."""
 ACCUMULATORS = 128
 
 RING_PRICE, RING_MINUTE, RING_AMIHUD, RING_RUSH, RING_DEPTH = 901, 61, 301, 26, 11
@@ -160,8 +165,20 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "virtual": (TERMS + 1, VIRTUAL_FIELDS),
 }
 """What an instrument has in each array but the rings, in the order of a dump."""
-_DTYPES: dict[str, type] = {"live": np.int64, "codes": np.float32}
-"""Of the arrays in a dump that are not of float64."""
+LAYOUT: dict[str, ArrayLayout] = {
+    "acc": ArrayLayout("float64", (named(globals(), "BID", "SPARE", ACCUMULATORS),)),
+    "book": ArrayLayout("float64", (whole("levels", 40),)),
+    "episodes": ArrayLayout("float64", (each(SCENARIO_NAMES), named(vars(episode), "OPEN", "SHOWN", EPISODE_FIELDS))),
+    "live": ArrayLayout("int64"),
+    "pumps": ArrayLayout("float64", (whole("fields", PUMP_FIELDS),)),
+    "flow": ArrayLayout("float64", (named(vars(book_state), "ROWS", "ORDERS", FLOW_FIELDS),)),
+    "tape": ArrayLayout("float64", (whole("trades", TAPE), whole("fields", TAPE_FIELDS))),
+    "resting": ArrayLayout("float64", (whole("orders", RESTING), whole("fields", RESTING_FIELDS))),
+    "virtual": ArrayLayout("float64", (each(("policy", "shadow", "terms")), whole("fields", VIRTUAL_FIELDS))),
+    "rings": ArrayLayout("float64", (named(globals(), "PRICE", "SHORT", RING_ROWS),)),
+    "codes": ArrayLayout("float32", (whole("rows", autoencoder.STATE_ROWS),)),
+}
+"""The arrays of a dump, in its order behind the clock, and what their numbers are called."""
 _SPARSE = ("episodes", "pumps", "flow", "tape", "resting", "virtual")
 """Arrays whose rows stay untouched where they are zeros."""
 
@@ -230,18 +247,20 @@ def _room(needed: int) -> int:
 
 
 def _embed(target: State, arrays: dict[str, Any], count: int) -> State:
-    """Copy the first `count` instruments of `arrays` into `target`."""
+    """Copy the first `count` instruments of `arrays` into `target`; what is not among them stays as at birth."""
     target.clock[:] = arrays["clock"]
-    for name in _SHAPES:
+    for name in _SHAPES.keys() & arrays.keys():
         source = arrays[name][:count]
         if name in _SPARSE:
             used = np.flatnonzero(source.reshape(count, math.prod(source.shape[1:])).any(axis=1))
             getattr(target, name)[used] = source[used]
         else:
             getattr(target, name)[:count] = source
-    target.rings[:, :count] = arrays["rings"][:, :count]
-    full = autoencoder.blocks(count)
-    target.codes[:full] = arrays["codes"][:full]
+    if "rings" in arrays:
+        target.rings[:, :count] = arrays["rings"][:, :count]
+    if "codes" in arrays:
+        full = autoencoder.blocks(count)
+        target.codes[:full] = arrays["codes"][:full]
     return target
 
 
@@ -262,7 +281,7 @@ def gathered(places: Sequence[tuple[State, int]], clock: I8) -> State:
 
 
 def dump(state: State) -> bytes:
-    """The instruments in use as bytes, in a fixed order of arrays."""
+    """The instruments in use as bytes: the clock, then the arrays of LAYOUT."""
     count = int(state.clock[COUNT])
     parts = [state.clock.tobytes()]
     parts += [np.ascontiguousarray(getattr(state, name)[:count]).tobytes() for name in _SHAPES]
@@ -271,35 +290,59 @@ def dump(state: State) -> bytes:
     return b"".join(parts)
 
 
-def _dumped_shapes(count: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each array in a dump of so many instruments, in order, behind the clock."""
-    return {
-        **{name: (count, *shape) for name, shape in _SHAPES.items()},
-        "rings": (RING_ROWS, count),
-        "codes": (autoencoder.blocks(count), autoencoder.STATE_ROWS, autoencoder.BLOCK),
-    }
+def _dumped_shape(name: str, array: ArrayLayout, count: int) -> tuple[int, ...]:
+    """The shape of an array in a dump of so many instruments."""
+    if name == "rings":
+        return (*array.shape, count)
+    if name == "codes":
+        return (autoencoder.blocks(count), *array.shape, autoencoder.BLOCK)
+    return (count, *array.shape)
 
 
-def dumped_bytes(count: int) -> int:
-    """How long a dump of so many instruments is."""
-    shapes = _dumped_shapes(count).items()
-    return 64 + sum(math.prod(shape) * np.dtype(_DTYPES.get(name, np.float64)).itemsize for name, shape in shapes)
+def dumped_bytes(count: int, layout: Mapping[str, ArrayLayout] = LAYOUT) -> int:
+    """How long a dump of so many instruments is; ValueError where its layout is none."""
+    sizes = (
+        math.prod(_dumped_shape(name, array, count)) * np.dtype(array.dtype).itemsize for name, array in layout.items()
+    )
+    return 64 + sum(sizes)
 
 
-def load(data: bytes) -> State:
-    """The state that `dump` wrote; ValueError where the bytes do not fit."""
+def load(data: bytes, layout: Mapping[str, ArrayLayout] = LAYOUT) -> State:
+    """The state that `dump` wrote, by this build or by one whose state is laid out otherwise; ValueError where the
+    bytes do not fit.
+    """
+    if len(data) < 64:
+        raise ValueError(f"a state has no clock: {len(data)} bytes")
     clock = np.frombuffer(data, dtype=np.int64, count=8)
     count = int(clock[COUNT])
+    if count < 0 or len(data) != dumped_bytes(count, layout):
+        raise ValueError(f"{len(data)} bytes are no state of {count} instruments")
     arrays: dict[str, Any] = {"clock": clock}
     position = clock.nbytes
-    for name, shape in _dumped_shapes(count).items():
-        dtype = np.dtype(_DTYPES.get(name, np.float64))
-        size = math.prod(shape)
-        arrays[name] = np.frombuffer(data, dtype=dtype, count=size, offset=position).reshape(shape)
-        position += size * dtype.itemsize
-    if position != len(data):
-        raise ValueError(f"a state of {count} instruments has {position} bytes, not {len(data)}")
-    return _embed(create(_room(count)), arrays, count)
+    for name, array in layout.items():
+        shape = _dumped_shape(name, array, count)
+        dtype = np.dtype(array.dtype)
+        arrays[name] = np.frombuffer(data, dtype=dtype, count=math.prod(shape), offset=position).reshape(shape)
+        position += math.prod(shape) * dtype.itemsize
+    alike = {name: arrays[name] for name, array in layout.items() if LAYOUT.get(name) == array}
+    if layout.get("episodes") != LAYOUT["episodes"]:
+        alike.pop("live", None)
+    state = _embed(create(_room(count)), {"clock": clock, **alike}, count)
+    for name in LAYOUT.keys() & arrays.keys() - alike.keys() - {"live"}:
+        target = getattr(state, name)
+        target = target[:, :count] if name == "rings" else target[: len(arrays[name])]
+        copy(arrays[name], layout[name], target, LAYOUT[name], 0 if name == "rings" else 1)
+    if "live" in arrays and "live" not in alike:
+        state.live[:count] = _moved_bits(arrays["live"], layout["episodes"].axes[0])
+    return state
+
+
+def _moved_bits(live: I8, scenarios: Axis) -> I8:
+    """`State.live` of a build with these scenarios, as this build numbers them."""
+    moved = np.zeros_like(live)
+    for there, here in zip(*places(scenarios, LAYOUT["episodes"].axes[0]), strict=True):
+        moved |= (live >> there & 1) << here
+    return moved
 
 
 def tiers(state: State, slot: int) -> tuple[str, ...]:

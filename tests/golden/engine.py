@@ -2,6 +2,7 @@
 in the middle.
 """
 
+import hashlib
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import pyarrow as pa
 from streams.engine import snapshots
 from streams.engine.models import EVER, InForce, ModelShelf
 from streams.engine.process import commit_record
-from streams.engine.snapshots import Head
+from streams.engine.rules import DetectorConfig
 from streams.engine.task import Outgoing, Task
 from tapewatch import frames, messages, topics
 from tapewatch.registry import FixedRegistry
@@ -129,7 +130,9 @@ def single(value: float) -> float:
 def _head(dumped: bytes) -> Row:
     """What a snapshot says of itself, without the state's bytes: that they are whole, the recovery shows."""
     length = int.from_bytes(dumped[32:36], "little")
-    head = msgspec.json.decode(dumped[36 : 36 + length], type=Head)
-    told: Row = msgspec.to_builtins(head) | {"config": head.config.hash}
+    told: Row = msgspec.json.decode(dumped[36 : 36 + length])
+    config = msgspec.convert(told["config"], DetectorConfig)
+    layout = hashlib.sha256(msgspec.json.encode(told["layout"])).hexdigest()
+    told |= {"config": config.hash, "layout": layout}
     del told["digest"]
     return told

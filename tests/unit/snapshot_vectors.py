@@ -7,12 +7,20 @@ AT is; the first call makes that log, of this tree's split_log. Done once for ea
 import lzma
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from benchmarks import builds
+from streams.driver import FOREVER_NS
+from streams.engine.build import build_hash
+from streams.engine.models import InForce, ModelShelf
+from streams.engine.rules import DetectorConfig
+from streams.engine.task import Task
+from tapewatch.instruments import Instrument
+from tapewatch.registry import FixedRegistry
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors" / "snapshots"
 TOPIC, PARTITION = "market.splits", 0
@@ -69,6 +77,7 @@ class Vector(msgspec.Struct, frozen=True):
     commit: str = ""
 
 
+@cache
 def log() -> Log:
     """The log that every vector is over."""
     return msgspec.msgpack.decode(lzma.decompress((FOLDER / "log.xz").read_bytes()), type=Log)
@@ -80,6 +89,26 @@ def vectors() -> list[Vector]:
         msgspec.msgpack.decode(lzma.decompress(path.read_bytes()), type=Vector) for path in FOLDER.glob("format-*.xz")
     ]
     return sorted(found, key=lambda each: each.format)
+
+
+def shelf_of(vector: Vector) -> ModelShelf:
+    """The models that the release's task had."""
+    return ModelShelf(vector.models)
+
+
+def fresh(vector: Vector) -> Task:
+    """A task that has seen nothing, with what was in force when the release's task began."""
+    given = log()
+    registry = FixedRegistry([Instrument(name) for name in given.names])
+    first = InForce(shelf_of(vector), vector.first["models"], msgspec.convert(vector.first["config"], DetectorConfig))
+    return Task(given.topic, given.partition, registry, first, build_hash())
+
+
+def fed(task: Task, given: Log, start: int, stop: int | None = None) -> list[tuple[str, bytes]]:
+    """Topic and content of what a task makes of records of the log."""
+    for offset, (value, headers) in enumerate(given.records[start:stop], start):
+        task.feed(offset, value, headers, FOREVER_NS)
+    return [(record.topic, record.value) for record in task.take()]
 
 
 def _make_log() -> None:

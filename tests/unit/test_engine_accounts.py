@@ -14,6 +14,7 @@ from benchmarks.account_controls import TRUE, Trade, crowd, trade_rows
 from detectors.scenarios.accounts.wash_trades import Parameters as Wash
 from streams.driver import Driver
 from streams.engine import snapshots
+from streams.engine.accounts import ACCOUNT_SCENARIOS
 from streams.engine.models import Control, InForce, ModelShelf
 from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
@@ -138,6 +139,26 @@ def test_one_frame_over_many_seconds_gives_the_same_alerts() -> None:
         driver.heartbeat(START + second)
     wanted = [alert for alert in content(run(washed(), 340, new_driver(brief()))) if alert.data_tier == "accounts"]
     assert [alert for alert in content(driver) if alert.data_tier == "accounts"] == wanted
+
+
+def test_state_of_a_build_with_other_scenarios_in_another_order_is_taken_up_by_name() -> None:
+    driver = run(washed(), 125, new_driver(brief()))
+    there = [*reversed(ACCOUNT_SCENARIOS), "later_parties"]
+    instruments = msgspec.msgpack.decode(driver.task.accounts.dump())
+    assert any(np.frombuffer(one[3]).any() for one in instruments)
+    for one in instruments:
+        for place in (3, 6, 7):
+            each = np.frombuffer(one[place]).reshape(len(ACCOUNT_SCENARIOS), -1)
+            one[place] = np.concatenate([each[::-1], each[:1]]).tobytes()
+        one[8] = [*reversed(one[8]), "somebody"]
+    task = Task("market.driver", 0, FixedRegistry([Instrument(name) for name in NAMES]), brief(), "a build")
+    snapshots.restore(task, snapshots.dump(driver.task), ModelShelf())
+    encoded = msgspec.msgpack.encode(instruments)
+    task.accounts.load(encoded, there)
+    assert task.accounts.dump() == driver.task.accounts.dump()
+    assert task.accounts.live == driver.task.accounts.live
+    with pytest.raises(ValueError):
+        task.accounts.load(encoded, there[1:])
 
 
 @pytest.mark.slow

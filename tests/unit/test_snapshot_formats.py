@@ -5,38 +5,14 @@ import hashlib
 import msgspec
 import pytest
 
-from streams.driver import FOREVER_NS
 from streams.engine import snapshots
 from streams.engine.build import build_hash
-from streams.engine.models import InForce, ModelShelf
-from streams.engine.rules import DetectorConfig
 from streams.engine.snapshots import FORMAT, DamagedError
-from streams.engine.task import Task
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tests.unit.snapshot_vectors import Log, Vector, log, vectors
+from tests.unit.snapshot_vectors import Vector, fed, fresh, log, shelf_of, vectors
 
 LOG, VECTORS = log(), vectors()
 OURS = [each for each in VECTORS if each.format == FORMAT]
 OTHERS = [each for each in VECTORS if each.format != FORMAT]
-
-
-def shelf_of(vector: Vector) -> ModelShelf:
-    return ModelShelf(vector.models)
-
-
-def fresh(vector: Vector) -> Task:
-    """A task that has seen nothing, with what was in force when the release's task began."""
-    registry = FixedRegistry([Instrument(name) for name in LOG.names])
-    first = InForce(shelf_of(vector), vector.first["models"], msgspec.convert(vector.first["config"], DetectorConfig))
-    return Task(LOG.topic, LOG.partition, registry, first, build_hash())
-
-
-def fed(task: Task, given: Log, start: int, stop: int | None = None) -> list[tuple[str, bytes]]:
-    """Topic and content of what a task makes of records of the log."""
-    for offset, (value, headers) in enumerate(given.records[start:stop], start):
-        task.feed(offset, value, headers, FOREVER_NS)
-    return [(record.topic, record.value) for record in task.take()]
 
 
 def test_there_is_a_snapshot_of_this_builds_format_by_an_earlier_release() -> None:
