@@ -13,7 +13,8 @@ from aiohttp import web
 
 from console import files, gate, watching
 from console.identity import Account, Identify
-from console.routing import Call, Nothing, RefusedError, Route, answered
+from console.refusal import RefusedError
+from console.routing import Call, Nothing, Route, answered
 from console.services import HangsUp, Part, Services
 from tapewatch import audit, logs
 from tapewatch.errors import TapewatchError

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from console.identity import Account
-from console.routing import RefusedError
+from console.refusal import RefusedError
 from tapewatch.rfc3339 import PATTERN, from_rfc3339
 from tapewatch.settings import Settings
 

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from console.accounts.enter import address_of, secure
-from console.routing import RefusedError, answered
+from console.refusal import RefusedError
+from console.routing import answered
 from console.services import Services
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

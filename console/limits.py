@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from console.routing import RefusedError
+from console.refusal import RefusedError
 from tapewatch.clock import NANOS, WALL, Clock
 
 MOST_CALLERS = 10_000

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from console.routing import RefusedError
+from console.refusal import RefusedError
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 from tapewatch.settings_environment import environment_of

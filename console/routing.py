@@ -2,15 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
 
 from console.identity import Account, Role
-
-if TYPE_CHECKING:
-    from console.services import Services
+from console.refusal import RefusedError
+from console.services import Services
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -25,14 +24,6 @@ class Done(msgspec.Struct, frozen=True):
     done: bool = True
 
 
-class RefusedError(Exception):
-    """A call that is not done. status : HTTP status; reason : in words, for people; hint : what to do next."""
-
-    def __init__(self, status: int, reason: str, hint: str = "") -> None:
-        super().__init__(reason)
-        self.status, self.reason, self.hint = status, reason, hint
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of a route.
@@ -40,7 +31,7 @@ class Call:
     path : the path's parameters as text; query, body : of the route's types
     """
 
-    services: "Services"
+    services: Services
     account: Account
     path: dict[str, str]
     query: Any

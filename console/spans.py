@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from console.filters import When, nanoseconds
-from console.routing import Call, RefusedError
+from console.refusal import RefusedError
+from console.routing import Call
 from tapewatch.clock import NANOS
 from tapewatch.instruments import is_instrument_id
 

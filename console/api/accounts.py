@@ -8,7 +8,8 @@ from msgspec import Meta
 from console.accounts import passwords, sessions, store
 from console.app import record
 from console.identity import Role
-from console.routing import Call, Done, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Done, Route
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 

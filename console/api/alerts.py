@@ -20,7 +20,8 @@ from console.filters import (
     place,
     seen_by,
 )
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from tapewatch.desk_messages import CaseState
 from tapewatch.messages import Alert, AlertState, Severity
 from tapewatch.rfc3339 import to_rfc3339

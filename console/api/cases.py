@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from console.filters import Cursor, Glob, MessageId, Word, cursor, facets, identity, like, place, seen_by
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from console.services import Services
 from tapewatch.case_client import CaseClient, command
 from tapewatch.desk_messages import CaseState, Disposition

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from msgspec import Meta
 
 from console.filters import Glob
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from tapewatch import coverage
 from tapewatch.coverage import Day
 from tapewatch.errors import TapewatchError

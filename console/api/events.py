@@ -12,7 +12,8 @@ from msgspec import Meta
 from console.live.hub import Hub, hub_of
 from console.live.position import MAX_ID, TOPICS
 from console.live.subscriber import PAGES, Note, Subscriber
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from tapewatch.clock import NANOS, WALL
 
 HEARTBEAT_S = 15.0

@@ -9,11 +9,12 @@ from aiohttp import web
 
 from console.api import moments
 from console.filters import identity
+from console.refusal import RefusedError
 from console.reports import evidence_report as report
 from console.reports.page import POLICY, page
 from console.reports.pdf import pdf
 from console.reports.proofs import Proved
-from console.routing import Call, RefusedError, Route
+from console.routing import Call, Route
 from console.services import Services
 from console.verifying import Verifier
 from tapewatch import audit, evidence

@@ -15,7 +15,8 @@ from console.app import record
 from console.csv_text import cell
 from console.filters import Glob, MessageId, Word, canaries, seen_by
 from console.label_log import LabelLog, newest
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from console.services import Services
 from tapewatch.messages import Label, stable_id
 from tapewatch.rfc3339 import to_rfc3339

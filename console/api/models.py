@@ -10,7 +10,8 @@ from msgspec import Meta
 from console.filters import canaries
 from console.model_commands import Models
 from console.recent import Ms
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from console.score_drift import Drift, ScoreDrift
 from console.services import Services
 

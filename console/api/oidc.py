@@ -17,7 +17,8 @@ from console.accounts.enter import give_cookie, secure
 from console.api.session import opened
 from console.app import record
 from console.identity import Account
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from console.services import Services
 from tapewatch import logs
 from tapewatch.clock import NANOS

@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from console import applying
 from console.app import record
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from console.services import Services
 from tapewatch import proposals
 from tapewatch.clock import NANOS

@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from console.filters import Glob, Word
 from console.recent import NS_PER_MS, NS_PER_S, Ms
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

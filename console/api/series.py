@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from console.spans import Numbers, Points, Span, columns, stretch
 from tapewatch.clock import NANOS
 

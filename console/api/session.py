@@ -11,7 +11,8 @@ from console.accounts import attempts, passwords, sessions, store
 from console.accounts.enter import address_of, cookie_name, give_cookie
 from console.app import record
 from console.identity import Account
-from console.routing import Call, Done, RefusedError, Route, answered
+from console.refusal import RefusedError
+from console.routing import Call, Done, Route, answered
 from console.services import Services
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339

@@ -10,11 +10,12 @@ from msgspec import Meta
 
 from console.api.evidence import around, attachment, bundles_of, case_of, known
 from console.filters import identity, seen_by
+from console.refusal import RefusedError
 from console.reports.evidence_report import when
 from console.reports.pdf import pdf
 from console.reports.stor import Stor, draft, missing
 from console.reports.stor_text import as_xml, blocks
-from console.routing import Call, RefusedError, Route
+from console.routing import Call, Route
 from tapewatch.rfc3339 import to_rfc3339
 
 State = Literal["draft", "final"]

@@ -10,7 +10,8 @@ from msgspec import Meta
 from console.app import record
 from console.filters import When, nanoseconds
 from console.identity import Role
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from tapewatch import delivery_store as outbox
 from tapewatch import subscription_store as store
 from tapewatch.clock import NANOS

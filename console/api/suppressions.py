@@ -7,7 +7,8 @@ from msgspec import Meta
 
 from console.api.cases import send
 from console.filters import When, Word, canaries, identity, nanoseconds, seen_by
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from tapewatch.case_client import command, suppression
 from tapewatch.clock import NANOS
 from tapewatch.messages import CaseAnswer, Severity, Suppression

@@ -13,7 +13,8 @@ from console.live.market import ACTIONS, MILLI, SEVERITIES
 from console.live.tape import Tape, tape_of
 from console.live.tape_wire import values
 from console.live.viewers import Group, Viewer
-from console.routing import Call, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Route
 from tapewatch.clock import NANOS, WALL
 
 _SEND_S = 20.0

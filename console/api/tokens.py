@@ -7,7 +7,8 @@ from msgspec import Meta
 
 from console.accounts import tokens
 from console.app import record
-from console.routing import Call, Done, RefusedError, Route
+from console.refusal import RefusedError
+from console.routing import Call, Done, Route
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339

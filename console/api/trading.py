@@ -11,8 +11,9 @@ from msgspec import Meta
 
 from console.filters import Glob, seen_by
 from console.recent import NS_PER_MS, NS_PER_S, Ms, Stretch
+from console.refusal import RefusedError
 from console.round_trips import Execution, RoundTrip, round_trips
-from console.routing import Call, RefusedError, Route
+from console.routing import Call, Route
 from tapewatch import paper_commands
 from tapewatch.instruments import is_instrument_id
 from tapewatch.messages import PaperCommit

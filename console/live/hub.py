@@ -11,7 +11,7 @@ from console.live.event import Event, read
 from console.live.log_reader import Follower, Record, read_again, record
 from console.live.position import Position
 from console.live.subscriber import Form, Note, Subscriber
-from console.routing import RefusedError
+from console.refusal import RefusedError
 from console.services import Services
 from tapewatch.canaries import is_canary
 from tapewatch.settings import Settings

@@ -5,7 +5,7 @@ import binascii
 import zlib
 from collections.abc import Iterator, Mapping
 
-from console.routing import RefusedError
+from console.refusal import RefusedError
 from tapewatch import topics
 
 TOPICS = (topics.ALERTS, topics.CASES, topics.SIGNALS, topics.RANKINGS)

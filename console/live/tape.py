@@ -18,7 +18,7 @@ from console.live.log_reader import Follower
 from console.live.market import DAY, MILLI, Market
 from console.live.tape_reader import TapeReader, is_wanted
 from console.live.viewers import Group, Viewer
-from console.routing import RefusedError
+from console.refusal import RefusedError
 from console.services import Services
 from tapewatch import logs
 from tapewatch.errors import TapewatchError

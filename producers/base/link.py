@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 
@@ -13,9 +13,7 @@ from producers.base.addresses import checked_address
 from producers.base.backoff import Backoff
 from producers.base.buckets import TokenBucket
 from producers.base.decoder import Decoder
-
-if TYPE_CHECKING:
-    from producers.base.station import Station
+from producers.base.station import Station
 
 STABLE_S = 30.0
 """A connection that held this long begins back-off anew."""

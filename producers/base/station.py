@@ -15,7 +15,6 @@ from producers.base.buckets import TokenBucket
 from producers.base.collector import Collector
 from producers.base.decoder import Decoder, Want
 from producers.base.http import Http
-from producers.base.link import Link
 from producers.base.offset import ClockOffset
 from producers.base.universe import Listing
 from tapewatch import logs
@@ -25,6 +24,19 @@ from tapewatch.settings import Settings
 
 ASKING = 8
 """Questions under way at a time."""
+
+
+class Websocket(Protocol):
+    """A connection that stays. connections : opened so far, renewals included; losses : of them, how many broke"""
+
+    name: str
+    connections: int
+    losses: int
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a connection stands."""
+        ...
 
 
 class Tape(Protocol):
@@ -88,7 +100,7 @@ class Station:
         self.wanted = asyncio.Event()
         self.offset = ClockOffset()
         self.failures: Counter[str] = Counter()
-        self.links: list[Link] = []
+        self.links: list[Websocket] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.tape_message = tape.message if tape is not None else None
         self._tape, self._register = tape, register
@@ -116,14 +128,6 @@ class Station:
         service = Http(self.produce, address, clock=self.clock, on_answer=self._answered, **options)
         self.services.append(service)
         return service
-
-    def link(
-        self, name: str, url: str, decoder: Decoder, symbols: Collection[str], subscribe: Sequence[str], **options: Any
-    ) -> Link:
-        """A websocket of the venue; `options` as of Link. To be run with `spawn(link.run(), ...)`."""
-        link = Link(self, name, url, decoder, symbols, subscribe, **options)
-        self.links.append(link)
-        return link
 
     def session(self) -> aiohttp.ClientSession:
         """The session of all websockets."""

@@ -150,7 +150,8 @@ class SpokenConnector:
                 station.tape_note(NEWER_LEFT if newer else OLDER_LEFT, at)
                 self._one_left(newer, at)
 
-        link = station.link(
+        link = Link(
+            station,
             name,
             self._addresses.stream,
             self.decoder,
@@ -163,6 +164,7 @@ class SpokenConnector:
             one_left=one_left,
         )
         self._links.append(link)
+        station.links.append(link)
         station.spawn(link.run(), name)
 
     async def _chase(self) -> None:

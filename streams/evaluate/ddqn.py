@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from detectors.commands.daily_files import Instrument, digest, read_folder
 from detectors.ddqn import daily_account, daily_training
-from detectors.ddqn.daily_account import CAPITAL, COST, FIRST, LONG, SHORT, Account
+from detectors.ddqn.daily_account import CAPITAL, COST, FIRST, LONG, SHORT
 from detectors.ddqn.model import Policy, decode
 from detectors.pytorch import require_torch
 from streams.evaluate.ddqn_figures import BLOCK, intervals, shuffled_skill
-from streams.evaluate.strategies import POLICY, RULES
+from streams.evaluate.strategies import POLICY, RULES, TestedInstrument
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -35,21 +35,6 @@ I8 = npt.NDArray[np.int64]
 BENCHMARK = RULES[0]
 PUBLISHED = {"buy_and_hold, 30 instruments": 0.369, "TDQN, 30 instruments": 0.404}
 _SHUFFLES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Traded:
-    """One instrument's accounts in the test.
-
-    rules : by name; policy : one a seed; actions : of the policies; wanted : actions of the rules
-    """
-
-    instrument: Instrument
-    rules: dict[str, Account]
-    windows: dict[str, tuple[int, int]]
-    policy: list[Account]
-    actions: list[I8]
-    wanted: dict[str, I8]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +107,7 @@ def _learnt(bars: dict[str, Any], recipe: Any, seed: int) -> bytes:
     return daily_training.train(bars, replace(recipe, seed=seed), report=say).encoded()
 
 
-def trade(one: Instrument, policies: Sequence[Policy]) -> Traded:
+def trade(one: Instrument, policies: Sequence[Policy]) -> TestedInstrument:
     """All strategies on the instrument's second file; the policy's features look back into the first one."""
     close, history = one.test.close, one.training.close
     windows = {
@@ -136,7 +121,7 @@ def trade(one: Instrument, policies: Sequence[Policy]) -> Traded:
         "mean_reversion": daily_account.averages_rule(close, *windows["mean_reversion"], trend=False),
     }
     actions = [daily_training.decide(policy, one.whole, one.begins + FIRST)[one.begins :] for policy in policies]
-    return Traded(
+    return TestedInstrument(
         one,
         {name: daily_account.account(close, found) for name, found in wanted.items()},
         windows,
@@ -146,7 +131,7 @@ def trade(one: Instrument, policies: Sequence[Policy]) -> Traded:
     )
 
 
-def figures(traded: Sequence[Traded], seed: int) -> dict[str, Any]:
+def figures(traded: Sequence[TestedInstrument], seed: int) -> dict[str, Any]:
     """Sharpe ratios by instrument and their means, and the paired difference to buy-and-hold, with intervals."""
     days = min(len(one.instrument.test) for one in traded)
     returns = {POLICY: np.array([[own.returns[:days] for own in one.policy] for one in traded])}
@@ -159,7 +144,7 @@ def figures(traded: Sequence[Traded], seed: int) -> dict[str, Any]:
     }
 
 
-def _instrument(one: Traded) -> dict[str, Any]:
+def _instrument(one: TestedInstrument) -> dict[str, Any]:
     """One instrument's Sharpe ratios: of the policy by seed and their mean, and of the rules."""
     by_seed = [daily_account.sharpe(own.returns) for own in one.policy]
     return {

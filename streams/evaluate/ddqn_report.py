@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from streams.evaluate import equity_page
 from streams.evaluate import pump_page as page
-from streams.evaluate.strategies import RULES, of_days
-
-if TYPE_CHECKING:
-    from streams.evaluate.ddqn import Traded
+from streams.evaluate.strategies import RULES, TestedInstrument, of_days
 
 
-def write_report(folder: Path, document: dict[str, Any], traded: Sequence["Traded"]) -> Path:
+def write_report(folder: Path, document: dict[str, Any], traded: Sequence[TestedInstrument]) -> Path:
     """Write ddqn.html; returns its path."""
     parts = [_ratios(document), _difference(document)]
     parts += [equity_page.picture(of_days(one)) for one in traded]

@@ -8,7 +8,7 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,7 @@ from detectors import univariate
 from detectors.univariate import UnivariateParameters
 from streams.evaluate import nab_baselines
 from streams.evaluate.nab_data import Profile, Series, development, read_profiles, read_series
-from streams.evaluate.nab_score import (
-    OUTSIDE,
-    Rows,
-    best_threshold,
-    counts,
-    interval,
-    normalised,
-    raw_score,
-    rows_of,
-)
+from streams.evaluate.nab_score import DetectorScores, best_threshold, rows_of
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 
@@ -45,43 +36,6 @@ BASELINES: dict[str, Callable[[F8, int], F8]] = {
     "windowed_gaussian": nab_baselines.windowed_gaussian,
 }
 """Scores of one series by its values and a seed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A detector's scores of every series, under one profile.
-
-    rows, scores : of every series; threshold : the best over all
-    """
-
-    series: Sequence[Series]
-    profile: Profile
-    rows: Sequence[Rows]
-    scores: Sequence[F8]
-    threshold: float
-
-    def score(self, members: Sequence[bool] | None = None, threshold: float | None = None) -> float:
-        """The normalised score over all series or some, at a threshold or the best one."""
-        take = np.flatnonzero(np.ones(len(self.series), dtype=bool) if members is None else members)
-        windows, scored = counts(self.series, self.rows)
-        return normalised(self.raw(threshold)[take], windows[take], scored[take], self.profile)
-
-    def raw(self, threshold: float | None = None) -> F8:
-        """Scores before normalisation, float64[series]."""
-        level = self.threshold if threshold is None else threshold
-        return np.array(
-            [raw_score(one, found, level, self.profile) for one, found in zip(self.rows, self.scores, strict=True)]
-        )
-
-    def interval(self, seed: int) -> dict[str, float]:
-        """The score with a 95 % bootstrap interval over series, the threshold held."""
-        low, high = interval(self.raw(), *counts(self.series, self.rows), self.profile, seed)
-        return {"mean": self.score(), "low": low, "high": high}
-
-    def alerts(self, number: int) -> tuple[int, int]:
-        """Windows hit and false rows of one series at the best threshold."""
-        window = self.rows[number].window[self.scores[number] >= self.threshold]
-        return len(np.unique(window[window >= 0])), int((window == OUTSIDE).sum())
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -141,13 +95,13 @@ def detect(series: Sequence[Series], parameters: UnivariateParameters) -> list[F
     return found
 
 
-def judge(series: Sequence[Series], scores: Sequence[F8], profile: Profile) -> Judged:
+def judge(series: Sequence[Series], scores: Sequence[F8], profile: Profile) -> DetectorScores:
     """Scores of every series, and the best threshold over all."""
     rows = [rows_of(one, profile) for one in series]
-    return Judged(series, profile, rows, scores, best_threshold(rows, scores, profile))
+    return DetectorScores(series, profile, rows, scores, best_threshold(rows, scores, profile))
 
 
-def figures(judged: dict[str, Judged], seed: int) -> dict[str, Any]:
+def figures(judged: dict[str, DetectorScores], seed: int) -> dict[str, Any]:
     """What the detector scores, by profile, category and development half."""
     standard = judged["standard"]
     series = standard.series
@@ -175,7 +129,7 @@ def figures(judged: dict[str, Judged], seed: int) -> dict[str, Any]:
     }
 
 
-def part(judged: Judged, members: Sequence[bool]) -> dict[str, Any]:
+def part(judged: DetectorScores, members: Sequence[bool]) -> dict[str, Any]:
     """Figures of some series. The score is null where none of them has a window."""
     numbers = [number for number, member in enumerate(members) if member]
     windows = sum(len(judged.series[number].windows) for number in numbers)

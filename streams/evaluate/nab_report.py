@@ -1,20 +1,17 @@
 """The report of `evaluate nab`: the figures, and every series with its windows, hits, misses and false alerts."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from streams.evaluate import pump_page as page
-from streams.evaluate.nab_score import OUTSIDE
-
-if TYPE_CHECKING:
-    from streams.evaluate.nab import Judged
+from streams.evaluate.nab_score import OUTSIDE, DetectorScores
 
 _HIT, _MISSED, _FALSE = "#2a9d55", "#d98c00", "#c0392b"
 
 
-def write_report(folder: Path, document: dict[str, Any], judged: "Judged") -> Path:
+def write_report(folder: Path, document: dict[str, Any], judged: DetectorScores) -> Path:
     """Write nab.html; returns its path. judged : under the standard profile"""
     parts = [_scores(document), _categories(document)]
     order = np.argsort(judged.raw() - np.array([len(one.windows) for one in judged.series]), kind="stable")
@@ -40,7 +37,7 @@ def _categories(document: dict[str, Any]) -> str:
     return page.table(["part", *keys, "score"], rows)
 
 
-def _series(judged: "Judged", number: int) -> str:
+def _series(judged: DetectorScores, number: int) -> str:
     """One series over its scores: windows found green, missed orange; alerts in windows green, false ones red."""
     series, window = judged.series[number], judged.rows[number].window
     alerts = judged.scores[number] >= judged.threshold

@@ -119,3 +119,40 @@ def interval(raw: F8, windows: I8, scored: I8, profile: Profile, seed: int, draw
         found.append(normalised(raw[take], windows[take], scored[take], profile))
     low, high = np.nanpercentile(found, [2.5, 97.5])
     return float(low), float(high)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorScores:
+    """A detector's scores of every series, under one profile.
+
+    rows, scores : of every series; threshold : the best over all
+    """
+
+    series: Sequence[Series]
+    profile: Profile
+    rows: Sequence[Rows]
+    scores: Sequence[F8]
+    threshold: float
+
+    def score(self, members: Sequence[bool] | None = None, threshold: float | None = None) -> float:
+        """The normalised score over all series or some, at a threshold or the best one."""
+        take = np.flatnonzero(np.ones(len(self.series), dtype=bool) if members is None else members)
+        windows, scored = counts(self.series, self.rows)
+        return normalised(self.raw(threshold)[take], windows[take], scored[take], self.profile)
+
+    def raw(self, threshold: float | None = None) -> F8:
+        """Scores before normalisation, float64[series]."""
+        level = self.threshold if threshold is None else threshold
+        return np.array(
+            [raw_score(one, found, level, self.profile) for one, found in zip(self.rows, self.scores, strict=True)]
+        )
+
+    def interval(self, seed: int) -> dict[str, float]:
+        """The score with a 95 % bootstrap interval over series, the threshold held."""
+        low, high = interval(self.raw(), *counts(self.series, self.rows), self.profile, seed)
+        return {"mean": self.score(), "low": low, "high": high}
+
+    def alerts(self, number: int) -> tuple[int, int]:
+        """Windows hit and false rows of one series at the best threshold."""
+        window = self.rows[number].window[self.scores[number] >= self.threshold]
+        return len(np.unique(window[window >= 0])), int((window == OUTSIDE).sum())

@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from detectors.commands.daily_files import Instrument
 from detectors.ddqn.daily_account import CAPITAL, FIRST, LONG, Account, averages_rule
 from detectors.ddqn.lanes import BUY, HOLD, PRIVATE, SELL
 from detectors.ddqn.played import Decide, Ran, run_sessions
 from detectors.ddqn.sessions import Session
 from detectors.ddqn.trading import Rules
 from streams.evaluate.ddqn_figures import ratios
-
-if TYPE_CHECKING:
-    from streams.evaluate.ddqn import Traded
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -27,6 +25,21 @@ SHORTER, LONGER = 60, 300
 """Rows of the two moving averages on a market of seconds, where there is no history to choose them on."""
 MARKET = Rules(order="market")
 """By which the rules trade seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestedInstrument:
+    """One instrument's accounts in the test.
+
+    rules : by name; policy : one a seed; actions : of the policies; wanted : actions of the rules
+    """
+
+    instrument: Instrument
+    rules: dict[str, Account]
+    windows: dict[str, tuple[int, int]]
+    policy: list[Account]
+    actions: list[I8]
+    wanted: dict[str, I8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,7 @@ class Tested:
         return self.policies if name == POLICY else [self.rules[name]]
 
 
-def of_days(traded: "Traded") -> Tested:
+def of_days(traded: TestedInstrument) -> Tested:
     """Accounts of daily bars."""
     bars = traded.instrument.test
     policies = [_daily(account, actions) for account, actions in zip(traded.policy, traded.actions, strict=True)]

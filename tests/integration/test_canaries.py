@@ -144,9 +144,10 @@ def test_canary_is_found_and_kept_from_people_and_an_engines_death_is_told_to_th
         await_engine(of_group(ours, feed), feed, 1, threading.Event())
         for run in (PostgresSink(ours).run, NotifySink(ours).run, CanarySink(ours).run, produce):
             stack.enter_context(at_work(run))
-        found = awaited(ours, feed, lambda each: each.state == "found", log)
+        # A starved machine may miss one by right: one that is found behind another found one.
+        found = awaited(ours, feed, lambda each: each.state == "found" and not each.in_a_row, log)
         assert found.decision_s is not None and 0.0 < found.decision_s < ours.canary.due_s
-        assert set(found.stages) == {"topic", "postgres"} and found.in_a_row == 0
+        assert set(found.stages) == {"topic", "postgres"}
         # A store that takes longer than an alert's time is told of, and gets it all the same.
         until(
             "the alert is kept",
@@ -154,13 +155,14 @@ def test_canary_is_found_and_kept_from_people_and_an_engines_death_is_told_to_th
         )
 
         engine.kill()
-        missed = awaited(ours, feed, lambda each: each.state == "missed", log)
+        missed = awaited(ours, feed, lambda each: each.state == "missed" and each.start > found.start, log)
         assert (missed.alert, missed.in_a_row) == ("", 1)
-        until("the miss is told", lambda: bool(told("canary.missed")))
-        assert told("canary.missed")[0]["id"] == missed.id
+        until("the miss is told", lambda: missed.id in [each["id"] for each in told("canary.missed")])
 
         engine.start()
-        again = awaited(ours, feed, lambda each: each.state == "found" and each.in_a_row > 0, log)
+        again = awaited(
+            ours, feed, lambda each: each.state == "found" and each.in_a_row > 0 and each.start > missed.start, log
+        )
         # A database that was slower than an alert's time is told of instead.
         kind = "canary.unstored" if again.absent else "canary.recovered"
         # Of this one: on a busy machine the database may have been too slow for another before.

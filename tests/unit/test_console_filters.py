@@ -3,7 +3,7 @@
 import pytest
 
 from console.filters import cursor, facets, identity, like, nanoseconds, place
-from console.routing import RefusedError
+from console.refusal import RefusedError
 
 
 def test_patterns_keep_what_like_takes_for_special():

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from console.limits import MOST_CALLERS, Rates, Streams
-from console.routing import RefusedError
+from console.refusal import RefusedError
 from tapewatch.clock import NANOS, ManualClock
 
 

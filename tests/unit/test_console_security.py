@@ -9,7 +9,7 @@ from console import api, files, openapi, serve
 from console.accounts import passwords
 from console.accounts.store import PAGES
 from console.limits import Rates
-from console.routing import RefusedError
+from console.refusal import RefusedError
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.errors import TapewatchError
 from tapewatch.reach_settings import ConsoleSettings

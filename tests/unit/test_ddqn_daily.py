@@ -17,8 +17,9 @@ from detectors.ddqn.daily_account import (
 from detectors.ddqn.daily_market import COLUMNS, INPUTS, WARM, Bars, DailyMarket, bars_of, features, joined
 from detectors.ddqn.daily_training import decide
 from detectors.ddqn.model import Described, Policy
-from streams.evaluate.ddqn import Traded, figures, text, trade
+from streams.evaluate.ddqn import figures, text, trade
 from streams.evaluate.ddqn_figures import intervals, shuffled_skill
+from streams.evaluate.strategies import TestedInstrument
 from tapewatch.errors import TapewatchError
 
 
@@ -205,8 +206,12 @@ def test_a_policy_that_is_the_benchmark_differs_from_it_by_nothing() -> None:
 
 
 def test_figures_have_every_strategy_with_an_interval() -> None:
-    traded: list[Traded] = [trade(split(market(500, seed=seed), 380), [follower(), follower(-1.0)]) for seed in (1, 2)]
-    traded[1] = Traded(split(market(500, seed=2), 380), *(getattr(traded[1], name) for name in Traded.__slots__[1:]))
+    traded: list[TestedInstrument] = [
+        trade(split(market(500, seed=seed), 380), [follower(), follower(-1.0)]) for seed in (1, 2)
+    ]
+    traded[1] = TestedInstrument(
+        split(market(500, seed=2), 380), *(getattr(traded[1], name) for name in type(traded[1]).__slots__[1:])
+    )
     document = figures([traded[0]], seed=1)
     assert set(document["mean"]) == {"policy", "buy_and_hold", "sell_and_hold", "trend_following", "mean_reversion"}
     assert len(document["instruments"]["X"]["policy"]["by_seed"]) == 2

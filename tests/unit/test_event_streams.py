@@ -16,7 +16,7 @@ from console.identity import Account
 from console.live import hub as hubs
 from console.live import log_reader, position, subscriber
 from console.live.hub import Hub
-from console.routing import RefusedError
+from console.refusal import RefusedError
 from console.services import Services
 from tapewatch.settings import Settings
 

@@ -130,7 +130,8 @@ class BinanceConnector:
             if route.carries_books or link.connections > 1:
                 self.decoder.opened(link.symbols)
 
-        link = station.link(
+        link = Link(
+            station,
             name,
             f"{self._addresses.stream}{route.path}",
             self.decoder,
@@ -142,6 +143,7 @@ class BinanceConnector:
             opened=opened,
         )
         route.links.append(link)
+        station.links.append(link)
         station.spawn(link.run(), name)
 
     async def _ask(self, station: Station, want: Want) -> Answer:
