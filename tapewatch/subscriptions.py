@@ -5,6 +5,7 @@ import fnmatch
 import secrets
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, unquote, unquote_plus
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -28,6 +29,13 @@ SCHEMES: dict[Kind, tuple[str, ...]] = {
     "teams": ("workflows", "workflow", "msteams"),
 }
 """What the addresses of each kind begin with; all but a webhook's are apprise URLs, which hold credentials."""
+PARAMETERS: dict[Kind, frozenset[str]] = {
+    "email": frozenset({"to", "cc", "bcc", "from", "name", "reply", "smtp", "mode", "user", "pass"}),
+    "slack": frozenset({"footer", "image"}),
+    "telegram": frozenset({"topic", "thread", "silent", "preview", "image"}),
+    "teams": frozenset({"id", "signature", "ver", "wrap", "image"}),
+}
+"""What an apprise URL may say behind its question mark: nothing that names a file or switches a proof off."""
 
 SECRET_BYTES = 32
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$(?!\n)"
@@ -183,8 +191,24 @@ def shown_target(kind: Kind, target: str) -> str:
 
 
 def check_target(kind: Kind, target: str) -> None:
-    """TapewatchError where the address is none of this kind."""
+    """TapewatchError where the address is none of this kind, or says more than where a message goes."""
     scheme = target.partition("://")[0].lower()
     if "://" not in target or scheme not in SCHEMES[kind] or len(target) > 2000:
         told = ", ".join(f"{each}://" for each in SCHEMES[kind])
         raise TapewatchError(f"no address for {kind}", f"Give one that begins with {told}.")
+    # Apprise decodes what it is given, some of it twice, and puts names into headers.
+    if not unquote(unquote_plus(target)).isprintable():
+        raise TapewatchError(f"an address for {kind} has control characters", "Leave them out.")
+    if kind == "webhook":
+        return
+    # Behind a question mark wherever it stands: apprise reads a channel's # as part of the path.
+    given = parse_qsl(target.partition("?")[2].replace("?", "&"), keep_blank_values=True)
+    refused = sorted({name.lower() for name, _ in given} - PARAMETERS[kind])
+    if any(name.lower() == "mode" and value.lower() not in ("starttls", "ssl") for name, value in given):
+        refused.append("mode")
+    if refused:
+        known = ", ".join(sorted(PARAMETERS[kind]))
+        raise TapewatchError(
+            f"an address for {kind} may not say {', '.join(refused)}",
+            f"Known are {known}" + ("; mode is starttls or ssl." if kind == "email" else "."),
+        )

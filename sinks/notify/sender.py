@@ -30,7 +30,7 @@ from tapewatch.outgoing import Outgoing
 from tapewatch.reach_settings import NotifySettings
 from tapewatch.secret_box import SecretBox
 from tapewatch.subscription_store import address, one, signing_secrets
-from tapewatch.subscriptions import Kind
+from tapewatch.subscriptions import Kind, check_target
 from tapewatch.tracing import Tracer
 
 PAUSE_S = 0.1
@@ -86,6 +86,11 @@ class GuardedTransports:
             more = header(body, message_id, now_ns) if self._traced else {}
             way = self._outgoing, target.address, target.secrets
             return await webhook.deliver(*way, message_id, body, now_ns, more)
+        try:
+            # One that was stored before addresses were looked at so closely.
+            check_target(target.kind, target.address)
+        except TapewatchError as error:
+            return Outcome(0, error.message)
         try:
             async with asyncio.timeout(CHAT_TIMEOUT_S):
                 return await self._chat.deliver(target.address, body)

@@ -13,6 +13,8 @@ from sinks.notify import chat, webhook
 from sinks.notify.guarded_thread import RefusedConnectionError, guarded
 from sinks.notify.outcome import Outcome, next_due
 from sinks.notify.planning import digest, placed
+from sinks.notify.sender import GuardedTransports
+from sinks.notify.sender import Target as To
 from tapewatch import messages
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.errors import TapewatchError
@@ -283,6 +285,43 @@ def test_an_address_is_shown_without_its_credentials(kind, target: str, shown: s
 def test_an_address_of_another_kind_is_refused(kind, target: str) -> None:
     with pytest.raises(TapewatchError):
         check_target(kind, target)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "why"),
+    [
+        ("email", "mailtos://u:p@x.example?to=a@x.example&verify=no", "verify"),
+        ("email", "mailtos://u:p@x.example?VERIFY=no", "verify"),
+        ("email", "mailtos://u:p@x.example?to=a@x.example&pgpkey=/etc/shadow", "pgpkey"),
+        ("email", "mailto://u:p@x.example?mode=insecure", "mode"),
+        ("email", "mailtos://u:p@x.example?+X-Header=a", "x-header"),
+        ("email", "mailtos://u:p@x.example?name=Ann%0d%0aBcc:%20b@x.example", "control"),
+        ("email", "mailtos://u:p@x.example?name=Ann%250d%250aBcc:%20b@x.example", "control"),
+        ("slack", "slack://A1/B2/C3/#general?verify=no", "verify"),
+        ("slack", "slack://A1/B2/C3/#general?footer=yes?verify=no", "verify"),
+        ("teams", "workflows://x.example/1/2?template=/etc/passwd", "template"),
+        ("webhook", "https://x.example/%0d%0aHost:%20y.example", "control"),
+    ],
+)
+def test_an_address_that_weakens_names_files_or_brings_headers_is_refused_and_not_sent_to(kind, target, why) -> None:
+    with pytest.raises(TapewatchError, match=why):
+        check_target(kind, target)
+    if kind != "webhook":
+        outcome = asyncio.run(GuardedTransports(NotifySettings()).deliver(To(kind, target, ()), "m", b"{}", NOON))
+        assert not outcome.delivered and why in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        ("email", "mailtos://u:p%40w@x.example?smtp=mail.x.example&to=a@x.example,b@x.example&name=Ann&mode=starttls"),
+        ("slack", "slack://Ann@A1/B2/C3/#general?footer=no"),
+        ("telegram", "tgram://123:abc/456?topic=7&silent=yes"),
+        ("teams", "workflows://prod-1.example:443/abc/def?ver=2016-06-01"),
+    ],
+)
+def test_usual_addresses_are_taken(kind, target: str) -> None:
+    check_target(kind, target)
 
 
 def test_secrets_open_with_their_key_alone_and_keys_can_be_changed(tmp_path) -> None:
