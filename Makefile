@@ -45,7 +45,7 @@ demo: $(KERNELS)
 	@$(BIN)/tapewatch demo $(ARGS)
 
 # Processes that share the tests: those of servers wait more than they compute (tests/conftest.py). One file needs none.
-JOBS ?= $(if $(findstring .py,$(ARGS)),0,3)
+JOBS ?= $(if $(findstring .py,$(ARGS)),0,4)
 # A process that died takes the run with it: the rest would wait for what it had begun.
 PYTEST := $(BIN)/python -m pytest --max-worker-restart 0
 test: $(KERNELS)
