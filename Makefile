@@ -74,6 +74,7 @@ lint: $(INSTALLED)
 	@$(BIN)/tapewatch contract --check
 	@$(BIN)/python -m streams.engine.features_page --check
 	@$(BIN)/python -m infra.rights_page --check
+	@$(BIN)/python -m benchmarks.house --check
 
 types: $(INSTALLED)
 	@$(BIN)/mypy

@@ -30,7 +30,7 @@ from detectors.model_file import content_hash
 from producers.synthetic import SyntheticMarket
 from streams.driver import FOREVER_NS
 from streams.engine.build import build_hash
-from streams.engine.models import InForce, ModelShelf, shipped
+from streams.engine.models import ActiveModels, ModelStore, shipped
 from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
 from streams.evaluate import budget, intervals, thresholds
@@ -80,7 +80,7 @@ class MarketPartition:
         self.name = market.fingerprint[:16]
         self.begin = f"without state, {WARMUP_S:.0f} s before the span"
 
-    def task(self, force: InForce) -> Task:
+    def task(self, force: ActiveModels) -> Task:
         """A new task."""
         return Task("market.synthetic", 0, FixedRegistry(self._market.instruments), force, build_hash())
 
@@ -102,7 +102,7 @@ def _record(rows: Rows, offset: int) -> Record:
 
 def measure(wanted: float, seconds: int, rate: float) -> dict[str, Any]:
     """Propose on some seeds, count on others."""
-    models = ModelShelf(), {name: content_hash(data) for name, data in shipped().items()}
+    models = ModelStore(), {name: content_hash(data) for name, data in shipped().items()}
     config = DetectorConfig()
     known = SyntheticHistory(SET_ON, seconds, rate)
     proposal = budget.proposed(known, known.span, config, models, wanted)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.ship_models import EVENTFUL, RATES, ROOT, Marked, markets
+from benchmarks.ship_models import EVENTFUL, RATES, ROOT, LabelledSample, markets
 from benchmarks.ship_peers import COLUMNS, KMEANS, PEERS, Peer, knots_of, rows_of, score_of
 from detectors import calibration, fusion
 from detectors.autoencoder import model as autoencoder
@@ -43,7 +43,7 @@ NAMES = (*PEERS, "fusion")
 _FALSE_POSITIVES = 0.01
 
 
-class Scored:
+class DetectorScores:
     """Scores and probabilities of every detector on one sample, and its alert limit."""
 
     def __init__(self, models: Sequence[Peer], fused: fusion.FusionModel, rows: Sample) -> None:
@@ -68,7 +68,7 @@ def limits_of(model: Peer) -> tuple[float, ...]:
     return by_feed(described.alerts, described.alert)
 
 
-def separation(name: str, scored: Scored, scenarios: npt.NDArray[np.object_]) -> dict[str, float]:
+def separation(name: str, scored: DetectorScores, scenarios: npt.NDArray[np.object_]) -> dict[str, float]:
     """AUROC over all manipulated and usual seconds and for each manipulation, and the share of events any of whose
     seconds lies beyond the score that 1 % of the usual seconds reach.
     """
@@ -107,7 +107,7 @@ def _events(on: npt.NDArray[np.bool_], rows: Sample) -> list[npt.NDArray[np.int6
     return list(np.split(at, np.flatnonzero((np.diff(at) != 1) | (np.diff(owner[at]) != 0)) + 1))
 
 
-def reliabilities(name: str, scored: Scored, prior: float) -> tuple[Reliability, Reliability, Reliability]:
+def reliabilities(name: str, scored: DetectorScores, prior: float) -> tuple[Reliability, Reliability, Reliability]:
     """At the usual share of manipulated seconds, in bins of equal width and of equal mass; and as if half of all
     seconds were manipulated, where probabilities spread over the whole range.
     """
@@ -123,7 +123,7 @@ def reliabilities(name: str, scored: Scored, prior: float) -> tuple[Reliability,
     )
 
 
-def false_alerts(name: str, scored: Scored, limit: float) -> tuple[int, float]:
+def false_alerts(name: str, scored: DetectorScores, limit: float) -> tuple[int, float]:
     """Episodes of usual rows at a limit (three seconds beyond it, one in ten minutes), and instrument-days watched."""
     return false_alerts_of(scored.scores[name], scored.rows, limit)
 
@@ -167,7 +167,7 @@ def interval(values: Sequence[float]) -> dict[str, float]:
 
 def measured(
     models: Sequence[Peer],
-    load: Callable[[Sequence[int], float], Marked],
+    load: Callable[[Sequence[int], float], LabelledSample],
     seeds_of: Mapping[str, Sequence[int]],
     recordings: Sequence[Path],
 ) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def measured(
     usual_rows = 0
     manipulated = 0
     for seed in seeds_of["usual"]:
-        scored = Scored(models, fused, load((seed,), 1.0).rows)
+        scored = DetectorScores(models, fused, load((seed,), 1.0).rows)
         manipulated += int(np.count_nonzero(labels_of(scored.rows) == 1))
         usual_rows += len(scored.rows)
         for name in NAMES:
@@ -194,7 +194,7 @@ def measured(
     prior = manipulated / usual_rows
     for seed in seeds_of["eventful"]:
         part = load((seed,), EVENTFUL)
-        scored = Scored(models, fused, part.rows)
+        scored = DetectorScores(models, fused, part.rows)
         for name in NAMES:
             one = separation(name, scored, part.scenarios)
             width, mass, even = reliabilities(name, scored, prior)
@@ -243,7 +243,7 @@ def _recorded(
     models: Sequence[Peer], fused: fusion.FusionModel, paths: Sequence[Path], shipped: Mapping[str, float]
 ) -> dict[str, Any]:
     """Alerts on real recordings, all of them taken to be false."""
-    scored = Scored(models, fused, recorded(paths))
+    scored = DetectorScores(models, fused, recorded(paths))
     found: dict[str, Any] = {"files": [path.name for path in paths], "seconds": len(scored.rows)}
     for name in NAMES:
         episodes, days = false_alerts(name, scored, shipped[name])
@@ -277,7 +277,7 @@ def main() -> int:
     args = parser.parse_args()
     models: list[Peer] = [kmeans.decode(KMEANS.read_bytes()), autoencoder.shipped("stock"), isolation.shipped()]
 
-    def load(seeds: Sequence[int], eventful: float) -> Marked:
+    def load(seeds: Sequence[int], eventful: float) -> LabelledSample:
         return markets(args.cache, seeds, eventful, rows_of)
 
     data = f"synthetic market at {', '.join(f'{rate:g}' for rate in RATES)} rows/s and instrument"

@@ -24,7 +24,7 @@ from detectors.book import training
 from detectors.book.card import markdown
 from detectors.book.features import NAMES
 from detectors.book.model import DETECTOR, SCENARIOS, BookModel, Booster, Card
-from detectors.book.training import Example, Fitted, Recipe
+from detectors.book.training import Example, Recipe, ScenarioBoosters
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 
 F8 = npt.NDArray[np.float64]
@@ -65,7 +65,7 @@ def _recorded(markets: Sequence[RecordedMarket], strengths: Sequence[float], see
     return found
 
 
-def _fit(fitting: Sequence[Example], synthetic: Sequence[Example], recipe: Recipe) -> list[Fitted]:
+def _fit(fitting: Sequence[Example], synthetic: Sequence[Example], recipe: Recipe) -> list[ScenarioBoosters]:
     """Trees of every scenario."""
     return [
         training.fit([*fitting, *synthetic] if name in ALSO_SYNTHETIC else fitting, scenario, recipe)
@@ -73,7 +73,9 @@ def _fit(fitting: Sequence[Example], synthetic: Sequence[Example], recipe: Recip
     ]
 
 
-def _folds(fitting: Sequence[Example], synthetic: Sequence[Example], recipe: Recipe) -> dict[str, list[Fitted]]:
+def _folds(
+    fitting: Sequence[Example], synthetic: Sequence[Example], recipe: Recipe
+) -> dict[str, list[ScenarioBoosters]]:
     """Recording -> the scenarios' trees trained on everything else."""
     return {
         name: _fit([one for one in fitting if one.source != name], synthetic, recipe)
@@ -81,12 +83,12 @@ def _folds(fitting: Sequence[Example], synthetic: Sequence[Example], recipe: Rec
     }
 
 
-def _unseen(folds: dict[str, list[Fitted]], examples: Sequence[Example], scenario: int) -> list[F8]:
+def _unseen(folds: dict[str, list[ScenarioBoosters]], examples: Sequence[Example], scenario: int) -> list[F8]:
     """Log odds by trees that have not seen the example's recording."""
     return [training.said(folds[one.source][scenario], one) for one in examples]
 
 
-class Chosen(msgspec.Struct, frozen=True):
+class CalibrationSet(msgspec.Struct, frozen=True):
     """What trees that have not seen them say of examples by which calibration and alert levels are chosen."""
 
     examples: list[Example]
@@ -130,7 +132,7 @@ def make(folder: Path, recipe: Recipe) -> BookModel:
         ]
         for scenario in range(len(SCENARIOS))
     ]
-    chosen = Chosen([*fitting, *plain, *other], scores, groups)
+    chosen = CalibrationSet([*fitting, *plain, *other], scores, groups)
     line = chosen.line()
     boosters = tuple(_finished(trees, scenario, line, chosen, recipe) for scenario, trees in enumerate(whole))
     judged = [one for strength in JUDGED_STRENGTHS for one in _recorded(markets, (strength,), JUDGED_SEEDS)]
@@ -167,7 +169,9 @@ def _listed(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
-def _finished(fitted: Fitted, scenario: int, line: tuple[float, float], chosen: Chosen, recipe: Recipe) -> Booster:
+def _finished(
+    fitted: ScenarioBoosters, scenario: int, line: tuple[float, float], chosen: CalibrationSet, recipe: Recipe
+) -> Booster:
     """The exported trees with calibration and alert probability."""
     slope, shift = line
     probability = 1.0 / (1.0 + np.exp(-(slope * chosen.level(scenario, recipe) + shift)))
@@ -177,8 +181,8 @@ def _finished(fitted: Fitted, scenario: int, line: tuple[float, float], chosen: 
 
 def _measured(
     boosters: Sequence[Booster],
-    folds: dict[str, list[Fitted]],
-    chosen: Chosen,
+    folds: dict[str, list[ScenarioBoosters]],
+    chosen: CalibrationSet,
     judged: Sequence[Example],
     seen: Sequence[Example],
     recipe: Recipe,
@@ -218,7 +222,7 @@ def _simple_scores(seen: Sequence[Example], judged: Sequence[Example], names: Se
 
 
 def _alerting(
-    chosen: Chosen, judged: Sequence[Example], odds: Sequence[F8], scenario: int, recipe: Recipe
+    chosen: CalibrationSet, judged: Sequence[Example], odds: Sequence[F8], scenario: int, recipe: Recipe
 ) -> dict[str, float]:
     """False alerts and event recall at levels chosen without the judged recording."""
     name = SCENARIOS[scenario]

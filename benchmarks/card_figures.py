@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from detectors import registry
-from detectors.figures import Figure, Measured, recorded, section
+from detectors.figures import Figure, ModelFigures, recorded, section
 from streams.evaluate import intervals
 from tapewatch import generated
 
@@ -34,7 +34,7 @@ _PEERS = {"autoencoder_crypto": "coins"}
 """Results that are not those of the market of shares."""
 
 
-def figures(detector: str, data: bytes) -> Measured:
+def figures(detector: str, data: bytes) -> ModelFigures:
     """All figures of a shipped model that have an interval."""
     known = registry.read(data)
     metrics: Mapping[str, float] = known.model.card.metrics
@@ -48,7 +48,7 @@ def figures(detector: str, data: bytes) -> Measured:
         found += _of_ranking(known.hash)
     if detector == "regime":
         found += _of_regimes(known.hash)
-    return Measured(known.hash, tuple(found))
+    return ModelFigures(known.hash, tuple(found))
 
 
 def _share(name: str, share: float, count: int, of: str) -> Figure:
@@ -194,7 +194,7 @@ def main(words: list[str] | None = None) -> int:
     return code if args.check else _write_cards(shipped, found)
 
 
-def _write_cards(shipped: Mapping[str, bytes], found: Mapping[str, Measured]) -> int:
+def _write_cards(shipped: Mapping[str, bytes], found: Mapping[str, ModelFigures]) -> int:
     recorded.cache_clear()
     for detector, data in shipped.items():
         (CARDS / f"{detector}.md").write_text(registry.read(data).markdown(), encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.ship_models import SECONDS, Marked, joined
+from benchmarks.ship_models import SECONDS, LabelledSample, joined
 from benchmarks.ship_peers import rows_of
 from benchmarks.training_data import START_NS, cached, market_config
 from producers.synthetic import CRYPTO, SyntheticConfig, SyntheticMarket
@@ -40,7 +40,7 @@ def configs(eventful: float) -> Iterator[SyntheticConfig]:
         )
 
 
-def rows(folder: Path, seeds: Sequence[int], eventful: float, rates: Sequence[float] = ()) -> Marked:
+def rows(folder: Path, seeds: Sequence[int], eventful: float, rates: Sequence[float] = ()) -> LabelledSample:
     """The feature rows of the seeds' markets, one behind the other. folder : keeps them; rates : of the markets, all by
     default
     """

@@ -17,7 +17,7 @@ from benchmarks import coin_market
 from benchmarks.anomaly_peers import auroc, false_alerts_of, labels_of, rate_of
 from benchmarks.document import give
 from benchmarks.sequence_networks import interval
-from benchmarks.ship_models import EVENTFUL, Marked
+from benchmarks.ship_models import EVENTFUL, LabelledSample
 from benchmarks.ship_peers import knots_of, score_of
 from detectors import calibration
 from detectors.autoencoder import model as autoencoder
@@ -32,7 +32,7 @@ TEST, USUAL = (6401,), (6501,)
 GROUPS = 5
 
 
-def separation(found: F8, part: Marked) -> dict[str, dict[str, float]]:
+def separation(found: F8, part: LabelledSample) -> dict[str, dict[str, float]]:
     """AUROC over all manipulated seconds and for each manipulation, over groups of coins."""
     rows, labels = part.rows, labels_of(part.rows)
     group = np.repeat(np.arange(len(rows.starts) - 1), np.diff(rows.starts)) % GROUPS
@@ -48,7 +48,7 @@ def separation(found: F8, part: Marked) -> dict[str, dict[str, float]]:
     return figures
 
 
-def judged(model: AutoencoderModel, eventful: Marked, usual: Marked) -> dict[str, Any]:
+def judged(model: AutoencoderModel, eventful: LabelledSample, usual: LabelledSample) -> dict[str, Any]:
     """Separation, calibration and false alerts at the limit of feeds with trades, quotes and books."""
     found = score_of(model)(eventful.rows)
     labels = labels_of(eventful.rows)

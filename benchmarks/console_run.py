@@ -27,7 +27,7 @@ SLICES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ConsoleProcess:
     """A running console. url : its address without a slash at the end"""
 
     url: str
@@ -36,7 +36,7 @@ class Served:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[Served]:
+def served(settings: Settings) -> Iterator[ConsoleProcess]:
     """The console as a process of its own, on a free port, with an analyst's account."""
     migrations.migrate(settings.postgres_url())
     specs = [*topics.shared_topics(settings.topics), *topics.case_topics(settings.topics)]
@@ -48,7 +48,7 @@ def served(settings: Settings) -> Iterator[Served]:
         if not line:
             raise TapewatchError("the console did not start", "Read its messages above.")
         told = json.loads(line)
-        yield Served(told["url"].rstrip("/"), told["accounts"][0]["password"], process.pid)
+        yield ConsoleProcess(told["url"].rstrip("/"), told["accounts"][0]["password"], process.pid)
     finally:
         process.terminate()
         process.wait(30)

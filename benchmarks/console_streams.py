@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 from confluent_kafka import Producer
 
-from benchmarks.console_run import ACCOUNT, Served, resident_mb
+from benchmarks.console_run import ACCOUNT, ConsoleProcess, resident_mb
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
@@ -33,12 +33,12 @@ class StreamsResult(msgspec.Struct, frozen=True):
     push_ms: dict[str, float]
 
 
-def measure(settings: Settings, served: Served) -> StreamsResult:
+def measure(settings: Settings, served: ConsoleProcess) -> StreamsResult:
     """Connect, write alerts in transactions, and look."""
     return asyncio.run(_measured(settings, served))
 
 
-async def _measured(settings: Settings, served: Served) -> StreamsResult:
+async def _measured(settings: Settings, served: ConsoleProcess) -> StreamsResult:
     sent: dict[int, int] = {}
     delays: list[float] = []
     connector = aiohttp.TCPConnector(limit=0)

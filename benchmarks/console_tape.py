@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.console_run import ACCOUNT, LiveQuotes, Served, resident_mb, served
+from benchmarks.console_run import ACCOUNT, ConsoleProcess, LiveQuotes, resident_mb, served
 from benchmarks.console_streams import StreamsResult, measure
 from benchmarks.figures import Machine, machine, versions
 from benchmarks.process_time import cpu_seconds
@@ -81,7 +81,7 @@ def bench(settings: Settings, seconds: float, say: Callable[[str], None]) -> Con
     return ConsoleResult(tape, streams, found, facts)
 
 
-def _tape(console: Served, quotes: LiveQuotes, seconds: float) -> TapeResult:
+def _tape(console: ConsoleProcess, quotes: LiveQuotes, seconds: float) -> TapeResult:
     """The page in a headless Chromium, and what it costs both sides."""
     try:
         import psutil
@@ -116,7 +116,7 @@ def _is_chromium(process: Any) -> bool:
     return "chrom" in process.name()
 
 
-def _watched(page: Any, console: Served, browser: list[Any], quotes: LiveQuotes, seconds: float) -> TapeResult:
+def _watched(page: Any, console: ConsoleProcess, browser: list[Any], quotes: LiveQuotes, seconds: float) -> TapeResult:
     """Let the page run, and take processor time before and after."""
     pages = [each.pid for each in browser if "--type=renderer" in each.cmdline()]
     pids = [each.pid for each in browser]

@@ -23,9 +23,9 @@ from benchmarks.document import give
 from benchmarks.injection import BOOK_SCENARIOS, Plan, RecordedMarket, inject, recorded_markets
 from benchmarks.injection.overlay import overlaid
 from benchmarks.second_features import second_features
-from streams.evaluate.scenario_figures import MARGIN_S, Said, Seconds, alerting, overlapping, separation
+from streams.evaluate.scenario_figures import MARGIN_S, ScenarioAlert, Seconds, alerting, overlapping, separation
 from streams.evaluate.scenario_labels import Event
-from streams.evaluate.scenario_market import Run, run_market
+from streams.evaluate.scenario_market import MarketRun, run_market
 from streams.evaluate.scenario_scores import STAND_IN, scored_seconds
 from tapewatch.clock import NANOS
 from tapewatch.messages import from_rfc3339
@@ -33,7 +33,7 @@ from tapewatch.messages import from_rfc3339
 F8 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-Detector = Callable[[Run, tuple[str, ...]], Seconds]
+Detector = Callable[[MarketRun, tuple[str, ...]], Seconds]
 """What the engine said of a market, and the scenarios asked for -> seconds scored, as `scored_seconds` gives them."""
 
 CENTRES = 8
@@ -48,7 +48,7 @@ class Example:
     recording: str
     begin: int
     strength: float
-    run: Run
+    run: MarketRun
     seconds: Seconds
     features: F8
     events: list[Event]
@@ -123,7 +123,7 @@ def _training(train: Sequence[Example], wanted: Callable[[Event], bool]) -> tupl
     return np.concatenate(rows), np.concatenate(flags)
 
 
-def engine(run: Run, names: tuple[str, ...]) -> Seconds:
+def engine(run: MarketRun, names: tuple[str, ...]) -> Seconds:
     """The highest of the engine's scores of these scenarios; K-means where it has none of them."""
     return scored_seconds(run, [name for name in names if name in run.scores] or [STAND_IN])
 
@@ -193,12 +193,12 @@ def _figures(
 
 def _alerting(examples: Sequence[Example], names: Sequence[str], every_alert: bool) -> dict[str, Any]:
     """What the shipped thresholds say."""
-    said: list[Said] = []
+    said: list[ScenarioAlert] = []
     every: list[Event] = []
     hours = 0.0
     for one in examples:
         said += [
-            Said(alert.scenario, one.name, from_rfc3339(alert.decided) / NANOS)
+            ScenarioAlert(alert.scenario, one.name, from_rfc3339(alert.decided) / NANOS)
             for alert in one.run.alerts
             if every_alert or alert.scenario in names
         ]

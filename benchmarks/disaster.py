@@ -33,7 +33,7 @@ IDLE_S = 3.0
 RATE = 2000
 
 
-class Restored(msgspec.Struct, frozen=True):
+class RestoreResult(msgspec.Struct, frozen=True):
     """One loss made good. what : was lost; how : it came back; seconds : that took, processes' starts included
     proved : what says that nothing is missing
     """
@@ -51,7 +51,7 @@ class DisasterResult(msgspec.Struct, frozen=True):
     rows: int
     alerts: int
     log_mib: float
-    restored: list[Restored]
+    restored: list[RestoreResult]
     machine: Machine
     versions: dict[str, str]
 
@@ -131,7 +131,7 @@ def fill(site: Drill, rows: int, say: Callable[[str], None]) -> int:
     return len(found)
 
 
-def lose_postgres(site: Drill) -> Restored:
+def lose_postgres(site: Drill) -> RestoreResult:
     """The database dropped, and filled from the topics."""
     url = sa.engine.make_url(site.settings().postgres_url())
     engine = sa.create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
@@ -142,10 +142,10 @@ def lose_postgres(site: Drill) -> Restored:
     took = site.timed("db", "migrate")
     took += site.timed("sink", "postgres", "--until-idle", str(IDLE_S), idle_s=IDLE_S)
     how = "`db migrate`, `sink postgres` from the topics"
-    return Restored("PostgreSQL", how, round(took, 1), site.proved("postgres"))
+    return RestoreResult("PostgreSQL", how, round(took, 1), site.proved("postgres"))
 
 
-def lose_elasticsearch(site: Drill) -> Restored:
+def lose_elasticsearch(site: Drill) -> RestoreResult:
     """Every index and template deleted, and made from the topics."""
     from sinks.elasticsearch.client import connect
 
@@ -157,16 +157,16 @@ def lose_elasticsearch(site: Drill) -> Restored:
     site.new_search_group()
     took = site.timed("sink", "elasticsearch", "--until-idle", str(IDLE_S), idle_s=IDLE_S)
     how = "a new `elasticsearch.group`, `sink elasticsearch` from the topics"
-    return Restored("Elasticsearch", how, took, site.proved("elasticsearch"))
+    return RestoreResult("Elasticsearch", how, took, site.proved("elasticsearch"))
 
 
-def restart_engine(site: Drill, what: str, how: str) -> Restored:
+def restart_engine(site: Drill, what: str, how: str) -> RestoreResult:
     """An engine that takes up every partition, to the end of the log."""
     took = site.timed("run", "engine", "--quiet", "--until-idle", str(IDLE_S), idle_s=IDLE_S)
-    return Restored(what, how, took, _verified(site))
+    return RestoreResult(what, how, took, _verified(site))
 
 
-def lose_snapshots(site: Drill) -> Restored:
+def lose_snapshots(site: Drill) -> RestoreResult:
     """Every snapshot deleted: states are computed from the whole log."""
     chosen = site.settings()
     client, reader = kafka.admin(chosen), kafka.consumer(chosen, isolation_level="read_uncommitted")
@@ -192,7 +192,7 @@ def _policy(chosen: Settings, policy: str) -> None:
     client.incremental_alter_configs([resource])[resource].result()
 
 
-def lose_kafka(site: Drill) -> tuple[Restored, Restored]:
+def lose_kafka(site: Drill) -> tuple[RestoreResult, RestoreResult]:
     """The data folder copied, lost, and put back."""
     copy = site.data.parent / "copy"
     begun = WALL.elapsed()
@@ -200,7 +200,7 @@ def lose_kafka(site: Drill) -> tuple[Restored, Restored]:
     shutil.copytree(site.data, copy, symlinks=True, ignore=_no_sockets)
     _owned_as(site.data, copy)
     site.tapewatch("up", "--with", "elasticsearch")
-    copied = Restored("(the copy)", "`down`, copy of the data folder, `up`", _since(begun), "")
+    copied = RestoreResult("(the copy)", "`down`, copy of the data folder, `up`", _since(begun), "")
     site.tapewatch("down")
     shutil.rmtree(site.data)
     begun = WALL.elapsed()
@@ -209,7 +209,7 @@ def lose_kafka(site: Drill) -> tuple[Restored, Restored]:
     site.tapewatch("up", "--with", "elasticsearch")
     took = _since(begun)
     how = "the copy of the data folder put back, `up`"
-    return copied, Restored("Kafka, and all stores with it", how, took, _verified(site))
+    return copied, RestoreResult("Kafka, and all stores with it", how, took, _verified(site))
 
 
 def _no_sockets(folder: str, names: list[str]) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from confluent_kafka.admin import AdminClient
 
-from benchmarks.engine_run import Run, run_engine
+from benchmarks.engine_run import EngineRun, run_engine
 from benchmarks.figures import Figure, Machine, machine, versions
 from benchmarks.fill import fill_market
 from benchmarks.memory import bytes_per_instrument
@@ -16,7 +16,7 @@ from benchmarks.stack import own_stack
 from detectors import registry
 from detectors.ddqn.model import Policy
 from streams.engine import control, state
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.policy import DDQN, PolicySettings
 from streams.engine.rules import DetectorConfig
 from tapewatch import kafka, topics
@@ -140,12 +140,12 @@ def bench(
     )
 
 
-def _in_force(config: DetectorConfig, policy: Policy | None) -> InForce:
+def _in_force(config: DetectorConfig, policy: Policy | None) -> ActiveModels:
     """The shipped models, that configuration and policy; TapewatchError where no K-means model is shipped."""
-    shelf, models = ModelShelf(), InForce.default(ModelShelf()).models
+    shelf, models = ModelStore(), ActiveModels.default(ModelStore()).models
     if policy:
         models = models | {DDQN: shelf.put(policy.encoded())}
-    force = InForce(shelf, models, config)
+    force = ActiveModels(shelf, models, config)
     if not force.judges.kmeans.centres.size:
         raise TapewatchError(
             "no K-means model is shipped with this build", "Run `tapewatch train kmeans`, then try again."
@@ -165,7 +165,7 @@ def _size(settings: Settings, shape: Shape, runs: int, say: Say, decided: bool, 
     if is_first:
         run_engine(settings, shape, f"bench-{shape.instruments}-first")
         say("  a first run, not counted")
-    done: list[Run] = []
+    done: list[EngineRun] = []
     for number in range(runs):
         run = run_engine(settings, shape, f"bench-{shape.instruments}-{number}")
         say(f"  run {number + 1}: {run.quotes_per_s:,.0f} quotes/s, {run.cpu_ns_per_quote:,.0f} ns of CPU a quote")

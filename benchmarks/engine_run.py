@@ -26,7 +26,7 @@ Places = dict[tuple[str, int], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class EngineRun:
     """What one run gave. rss_bytes : the engine process at its end; scored : score rows that are numbers."""
 
     quotes_per_s: float
@@ -41,7 +41,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class Counted:
+class RowCounts:
     """Rows read back. ts_sum : of the features' second ends, modulo 2^64."""
 
     features: int = 0
@@ -50,14 +50,14 @@ class Counted:
     ts_sum: int = 0
 
 
-def run_engine(settings: Settings, shape: Shape, group: str) -> Run:
+def run_engine(settings: Settings, shape: Shape, group: str) -> EngineRun:
     """Run the engine as a new consumer group over all that is in the broker; no row may be missing after it."""
     before = ends(settings)
     totals, rss = engine_process(settings, group)
     counted = count(settings, before)
     check(shape, totals, counted)
     quotes = int(totals["by_type"]["quote"])
-    return Run(
+    return EngineRun(
         quotes_per_s=quotes * NANOS / totals["work_ns"],
         cpu_ns_per_quote=totals["cpu_ns"] / quotes,
         rss_bytes=rss,
@@ -126,9 +126,9 @@ def ends(settings: Settings) -> Places:
     return found
 
 
-def count(settings: Settings, before: Places) -> Counted:
+def count(settings: Settings, before: Places) -> RowCounts:
     """Rows of features and K-means scores that are readable, read-committed, after the offsets of `before`."""
-    counted = Counted()
+    counted = RowCounts()
     reader = kafka.consumer(settings)
     for (topic, partition), end in ends(settings).items():
         for message in kafka.read_range(reader, topic, partition, before.get((topic, partition), 0), end):
@@ -139,7 +139,7 @@ def count(settings: Settings, before: Places) -> Counted:
     return counted
 
 
-def _count_frame(counted: Counted, kind: str | bytes | None, value: bytes) -> None:
+def _count_frame(counted: RowCounts, kind: str | bytes | None, value: bytes) -> None:
     """Add one frame."""
     if kind not in (b"features", b"scores"):
         return
@@ -154,7 +154,7 @@ def _count_frame(counted: Counted, kind: str | bytes | None, value: bytes) -> No
     counted.scored += int(np.isfinite(batch.column("raw").to_numpy()[ours]).sum())
 
 
-def check(shape: Shape, totals: dict[str, Any], counted: Counted) -> None:
+def check(shape: Shape, totals: dict[str, Any], counted: RowCounts) -> None:
     """TapewatchError unless every quote was taken and gave exactly one feature row of its second and one score row."""
     ends_sum = sum(START_NS + second * NANOS for second in range(1, shape.seconds + 1))
     expected = shape.instruments * ends_sum % 2**64

@@ -11,9 +11,9 @@ import msgspec
 from benchmarks.figures import Figure, Machine, machine, versions
 from benchmarks.stack import own_stack
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.metrics import FeedMetrics
-from producers.base.outlet import KafkaOutlet, KeptOutlet
+from producers.base.outlet import KafkaOutlet, MemoryOutlet
 from producers.base.runner import LiveRun
 from producers.base.universe import Choice, Listing
 from producers.commands.live import pointed_at
@@ -68,14 +68,14 @@ class MemoryTape:
     behind = False
 
     def __init__(self) -> None:
-        self.events: list[tuple[Want | None, bytes, int]] = []
+        self.events: list[tuple[DecoderRequest | None, bytes, int]] = []
         self.listings: list[Listing] = []
 
     def message(self, link: str, data: bytes | str, received: int) -> None:
         """A pushed message."""
         self.events.append((None, data.encode() if isinstance(data, str) else data, received))
 
-    def answer(self, want: Want, body: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, body: bytes, received: int) -> None:
         """The body of an answer."""
         self.events.append((want, body, received))
 
@@ -85,7 +85,7 @@ class MemoryTape:
     def opened(self, link: str, symbols: object, received: int) -> None:
         """Books are asked for: the answers are among the events."""
 
-    def note(self, name: str, received: int, want: Want | None = None, reason: str = "") -> None:
+    def note(self, name: str, received: int, want: DecoderRequest | None = None, reason: str = "") -> None:
         """Nothing that Binance's decoder has to know."""
 
     def follow(self, listings: Sequence[Listing], received: int) -> None:
@@ -134,7 +134,7 @@ async def _captured(settings: Settings) -> MemoryTape:
     return tape
 
 
-class _Nowhere(KeptOutlet):
+class _Nowhere(MemoryOutlet):
     """Keeps nothing."""
 
     def write(self, rows: Sequence[Rows]) -> None:
@@ -148,7 +148,7 @@ def _decoder(tape: MemoryTape) -> BinanceDecoder:
 
 
 def _play(
-    decoder: BinanceDecoder, events: Sequence[tuple[Want | None, bytes, int]], flush: Callable[[int], None]
+    decoder: BinanceDecoder, events: Sequence[tuple[DecoderRequest | None, bytes, int]], flush: Callable[[int], None]
 ) -> None:
     for place, (want, data, received) in enumerate(events):
         if want is None:

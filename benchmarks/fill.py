@@ -8,7 +8,7 @@ from confluent_kafka import Producer
 
 from benchmarks.pace import Pace
 from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
-from producers.feed import FeedWriter, Sent, feed_producer, open_feed
+from producers.feed import FeedWriter, WriterTotals, feed_producer, open_feed
 from tapewatch import kafka
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
@@ -24,7 +24,7 @@ def fill_market(settings: Settings, feed: str, shape: Shape) -> int:
     return fill_with(settings, feed_producer(settings, linger_ms=5), feed, shape).bytes
 
 
-def fill_with(settings: Settings, producer: Producer, feed: str, shape: Shape) -> Sent:
+def fill_with(settings: Settings, producer: Producer, feed: str, shape: Shape) -> WriterTotals:
     """The same through a producer of the caller's; returns what was sent."""
     open_feed(settings, feed, shape.reference_data(), shape.partitions)
     writer = FeedWriter(producer, feed, "bench", 0, shape.partitions, shape.names)

@@ -17,7 +17,7 @@ from benchmarks.training_data import START_NS, WARMUP_S, market_config
 from detectors.scenarios.fused_anomaly import NAME, Parameters
 from producers.synthetic import Label, SyntheticMarket
 from streams.driver import Driver
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
 from streams.evaluate import intervals
 from tapewatch import messages, topics
@@ -36,12 +36,12 @@ COMMAND = "python -m benchmarks.fused_alerts --out docs/results/fused-alerts.jso
 
 def opened(market: SyntheticMarket, ratios: Sequence[float]) -> dict[float, list[Alert]]:
     """First revisions of the scenario's alerts on one market, by the odds ratio asked for."""
-    shelf = ModelShelf()
-    models = InForce.default(shelf).models
+    shelf = ModelStore()
+    models = ActiveModels.default(shelf).models
     drivers = {}
     for ratio in ratios:
         config = DetectorConfig(fused_anomaly=Parameters(odds_ratio=ratio))
-        drivers[ratio] = Driver(FixedRegistry(market.instruments), force=InForce(shelf, models, config))
+        drivers[ratio] = Driver(FixedRegistry(market.instruments), force=ActiveModels(shelf, models, config))
     found: dict[float, list[Alert]] = {ratio: [] for ratio in ratios}
     for number, chunk in enumerate(market.chunks(), start=1):
         for ratio, driver in drivers.items():

@@ -19,7 +19,7 @@ from tapewatch.messages import Fill, Order, decode
 Key = tuple[str, int]
 
 
-class Published:
+class PublishedRecords:
     """The records of a file: each once, by order and revision or by fill id. troubles : what must not be there"""
 
     def __init__(self, file: Path) -> None:
@@ -51,7 +51,7 @@ class Published:
 
 
 def compare(
-    wanted: Iterable[str], forbidden: set[str], published: Published, journal: Path, books: dict[str, Any]
+    wanted: Iterable[str], forbidden: set[str], published: PublishedRecords, journal: Path, books: dict[str, Any]
 ) -> list[str]:
     """Every disagreement, in words; empty where the books agree.
 

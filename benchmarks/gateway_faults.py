@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gateway_books import Published, compare, moment, read_books
+from benchmarks.gateway_books import PublishedRecords, compare, moment, read_books
 from benchmarks.venues.setup import STEP, new_order
 from tapewatch.messages import encode
 
@@ -146,7 +146,7 @@ def _report(
     books: dict[str, Any],
 ) -> dict[str, Any]:
     """The figures of a run."""
-    published = Published(folder / "published.jsonl")
+    published = PublishedRecords(folder / "published.jsonl")
     last = published.last().values()
     states = Counter(order.state for order in last)
     reasons = Counter(re.sub(r"[\d.]+", "N", order.reason) for order in last if order.reason)

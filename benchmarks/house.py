@@ -24,6 +24,7 @@ NOUNS = frozenset(
     {
         "Feed", "Seed", "Speed", "Need", "Shed", "Bed", "Ring", "String", "Listing", "Recording", "Ranking", "Heading",
         "Finding", "Sighting", "Ceiling", "Mapping", "Setting", "Timing", "Warning", "Training", "Trading", "Reading",
+        "Rescaling",
     }
 )  # fmt: skip
 """Words that end as participles do and are nouns."""

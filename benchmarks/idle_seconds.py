@@ -23,7 +23,7 @@ from benchmarks.report import DOCS
 from benchmarks.stack import command, environment, own_stack
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed
 from streams.driver import table
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import kafka, topics
 from tapewatch import settings as configuration
 from tapewatch.clock import NANOS, WALL
@@ -129,7 +129,9 @@ def follow(settings: Settings, partitions: int, seconds: int) -> dict[int, dict[
             for message in reader.consume(500, timeout=0.02):
                 at, headers = WALL.now(), dict(message.headers() or ())
                 if headers.get("type") == b"sealed":
-                    rows = table([Outgoing(topics.FEATURES, message.value() or b"", None, message.headers())], "sealed")
+                    rows = table(
+                        [OutputRecord(topics.FEATURES, message.value() or b"", None, message.headers())], "sealed"
+                    )
                     for second in (rows["ts"] // NANOS - 1).tolist():
                         seen[int(headers["partition"])].setdefault(second, at)
             if not begun and all(seen.values()):

@@ -32,7 +32,7 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
-class Injected:
+class InjectedEpisode:
     """An episode: its legs follow one another; what they moved in all fades within a minute after the last."""
 
     scenario: str
@@ -57,7 +57,7 @@ class Injected:
         return found
 
 
-def ignition(rng: np.random.Generator, instrument: str, begin: float) -> Injected:
+def ignition(rng: np.random.Generator, instrument: str, begin: float) -> InjectedEpisode:
     """Up or down by 1 to 4 % in 5 to 20 s on 8 to 30 one-sided trades/s; half to all of it comes back in 10 to 40 s."""
     side, top = rng.choice((-1.0, 1.0)), 0.01 * 4.0 ** rng.random()
     up, down, rate = rng.uniform(5.0, 20.0), rng.uniform(10.0, 40.0), rng.uniform(8.0, 30.0)
@@ -65,15 +65,15 @@ def ignition(rng: np.random.Generator, instrument: str, begin: float) -> Injecte
         Leg(begin, begin + up, side * top, rate, 0.5 + 0.4 * side),
         Leg(begin + up, begin + up + down, -side * top * rng.uniform(0.5, 1.0), 0.6 * rate, 0.5 - 0.35 * side),
     )
-    return Injected(IGNITION, instrument, legs)
+    return InjectedEpisode(IGNITION, instrument, legs)
 
 
-def closing_push(rng: np.random.Generator, instrument: str, close: float) -> Injected:
+def closing_push(rng: np.random.Generator, instrument: str, close: float) -> InjectedEpisode:
     """Up or down by .5 to 3 % over the last 30 to 120 s on 3 to 12 one-sided trades/s."""
     side, lasts = rng.choice((-1.0, 1.0)), rng.uniform(30.0, 120.0)
     top = 0.005 * 6.0 ** rng.random()
     leg = Leg(close - lasts, close, side * top, rng.uniform(3.0, 12.0), 0.5 + 0.42 * side)
-    return Injected(CLOSE, instrument, (leg,))
+    return InjectedEpisode(CLOSE, instrument, (leg,))
 
 
 class InjectedMarket:
@@ -111,7 +111,7 @@ class InjectedMarket:
             active = [each for each in self.episodes if each.begin - 1.0 < second < each.end + 61.0]
             yield Chunk(chunk.end_ns, [self._changed(rows, second, active) for rows in chunk.rows])
 
-    def _changed(self, rows: Rows, second: float, active: Sequence[Injected]) -> Rows:
+    def _changed(self, rows: Rows, second: float, active: Sequence[InjectedEpisode]) -> Rows:
         if rows.type == RowType.STATUS:
             return self._with_close(rows)
         if rows.type in (RowType.TRADE, RowType.QUOTE):
@@ -143,7 +143,7 @@ class InjectedMarket:
             self._sizes[name] = self._sizes.get(name, qty) * 0.98 + 0.02 * qty
 
     def _with_prints(
-        self, columns: dict[str, Column], names: Sequence[str], episode: Injected, second: float
+        self, columns: dict[str, Column], names: Sequence[str], episode: InjectedEpisode, second: float
     ) -> dict[str, Column]:
         """The second's trades with those of an episode among them, at the touch as the path has it."""
         rng, name = self._rng, episode.instrument
@@ -175,16 +175,16 @@ class InjectedMarket:
         }
 
 
-def _apart(episodes: Sequence[Injected]) -> list[Injected]:
+def _apart(episodes: Sequence[InjectedEpisode]) -> list[InjectedEpisode]:
     """Those that begin at least 20 minutes after the one before on the same instrument."""
-    kept: list[Injected] = []
+    kept: list[InjectedEpisode] = []
     for each in sorted(episodes, key=lambda episode: episode.begin):
         if all(each.begin - other.end > 1200.0 for other in kept if other.instrument == each.instrument):
             kept.append(each)
     return kept
 
 
-def _shift(columns: dict[str, Column], code: int, episode: Injected, start_ns: int) -> None:
+def _shift(columns: dict[str, Column], code: int, episode: InjectedEpisode, start_ns: int) -> None:
     """Move the prices of one instrument's rows along an episode's path, in place of the columns."""
     mine = columns["instrument"] == code
     if not mine.any():

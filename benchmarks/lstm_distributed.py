@@ -21,7 +21,7 @@ from benchmarks.figures import Figure, machine, versions
 from detectors.commands.bar_folders import read_bars
 from detectors.forecast.lstm import distributed
 from detectors.forecast.lstm.forecasting import Rows, expected, rows_of
-from detectors.forecast.lstm.model import DAY, Described, Model, arranged
+from detectors.forecast.lstm.model import DAY, LstmMetadata, Model, arranged
 from detectors.forecast.lstm.training import Recipe
 from detectors.pytorch import require_torch
 
@@ -51,7 +51,7 @@ def one_run(rows: Rows, begin: int, recipe: Recipe) -> dict[str, Any]:
     fitted = distributed.fit(windows, targets, recipe)
     seconds, cpu_s = perf_counter() - began, process_time() - cpu
     actual = np.log(rows.close[later] / rows.reference[later])
-    error = expected(Model(Described(DAY), arranged(fitted.state)), rows, later) - actual
+    error = expected(Model(LstmMetadata(DAY), arranged(fitted.state)), rows, later) - actual
     return {
         "windows": len(windows),
         "steps": len(fitted.losses),

@@ -96,7 +96,7 @@ class Walk:
 
 
 @dataclass
-class Written:
+class LoggedFrame:
     """A frame in the log and what it caused."""
 
     offset: int
@@ -130,7 +130,7 @@ class PaperLog:
         self._frames = kafka.producer(self.settings, linger_ms=0)
         self._engine = member_producer(self.settings, f"engine-of-{self.feed}", linger_ms=0)
         self._engine.init_transactions(30)
-        self._waiting: list[list[Written]] = [[] for _ in self.walks]
+        self._waiting: list[list[LoggedFrame]] = [[] for _ in self.walks]
         self._begun = [0] * self.partitions
 
     @property
@@ -161,7 +161,7 @@ class PaperLog:
             raise RuntimeError("the broker did not take a frame in 30 s")
         for number, walk in enumerate(self.walks):
             cause = Cause(self.topic, number, offsets[number])
-            self._waiting[number].append(Written(offsets[number], walk.signals(cause)))
+            self._waiting[number].append(LoggedFrame(offsets[number], walk.signals(cause)))
         if self._rng.random() < 0.5:
             self.commit()
 

@@ -15,8 +15,8 @@ from benchmarks.pace import Pace
 from streams.driver import TOPICS
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaShelf
-from streams.engine.task import Outgoing
+from streams.engine.shelf import KafkaModelStore
+from streams.engine.task import OutputRecord
 from streams.evidence.replaying import feed_kept
 from streams.evidence.states import BrokerLog
 from streams.spark.backfill import STEP_RECORDS, folder
@@ -37,7 +37,7 @@ class _Cause(msgspec.Struct):
     partition: int
 
 
-class _Said(msgspec.Struct):
+class _MessageOrigin(msgspec.Struct):
     """Of an alert or a signal: which input it names."""
 
     provenance: _Cause | None = None
@@ -45,7 +45,7 @@ class _Said(msgspec.Struct):
 
 
 @dataclass(slots=True)
-class Told:
+class PartitionOutputs:
     """One input partition's outputs.
 
     Rows of frames are compared in their order; messages lie on their topics by instrument, and are compared as a set.
@@ -78,8 +78,8 @@ def driven(settings: Settings, feed: str, partition: int) -> Facts:
     """What the brokerless task makes of a partition's log, from the state that it began with."""
     registry, reader = Registry(settings), kafka.consumer(settings)
     registry.read_whole()
-    where, told = (topics.market(feed), partition), Told()
-    recovery = Recovery(settings, registry, KafkaShelf(settings), build_hash())
+    where, told = (topics.market(feed), partition), PartitionOutputs()
+    recovery = Recovery(settings, registry, KafkaModelStore(settings), build_hash())
     task = recovery.opened_task(*where) or recovery.empty_task(*where)
     log = BrokerLog(reader)
     low, high = log.bounds(where)
@@ -98,7 +98,7 @@ def driven(settings: Settings, feed: str, partition: int) -> Facts:
     return told.facts()
 
 
-def _take(told: Told, records: Iterable[Outgoing]) -> None:
+def _take(told: PartitionOutputs, records: Iterable[OutputRecord]) -> None:
     for record in records:
         if record.topic in TOPICS:
             told.record(record.topic, record.value, record.key, record.headers)
@@ -120,7 +120,7 @@ def joined(topics_facts: Sequence[Sequence[Facts]]) -> list[Facts]:
 
 def on_topic(settings: Settings, feed: str, partitions: int, topic: str) -> list[Facts]:
     """What lies on one of them."""
-    told = [Told() for _ in range(partitions)]
+    told = [PartitionOutputs() for _ in range(partitions)]
     pace, records, seen = Pace(f"reading {topic}", "records"), _records(settings, topic), 0
 
     def keep(message: Message) -> None:
@@ -151,7 +151,7 @@ def _origin(topic: str, feed: str, value: bytes, headers: Headers) -> int | None
     """The input partition of a record, if its input is this feed."""
     if topic in (topics.ALERTS, topics.SIGNALS):
         try:
-            said = msgspec.json.decode(value, type=_Said)
+            said = msgspec.json.decode(value, type=_MessageOrigin)
         except msgspec.MsgspecError:
             return None
         cause = said.provenance or said.cause
@@ -178,7 +178,7 @@ def in_partition(out: Path, sessions: Sequence[Session]) -> Facts:
         for path in sorted(out.glob(f"*/feed=*/partition=*/session={session.day}/*.parquet"))
         if path.parent == folder(out, session, path.relative_to(out).parts[0])
     ]
-    rows, seen, told = sum(pq.read_metadata(path).num_rows for _, path in places), 0, Told()
+    rows, seen, told = sum(pq.read_metadata(path).num_rows for _, path in places), 0, PartitionOutputs()
     pace = Pace(f"reading Parquet [{sessions[0].partition}]")
     for table, path in places:
         for batch in batches([path]):

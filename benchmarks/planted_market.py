@@ -17,7 +17,7 @@ import numpy as np
 
 from detectors.ddqn.planted import best_result, patternless, planted
 from detectors.ddqn.sessions import Session
-from detectors.ddqn.trading import Episode, Rules, Trading
+from detectors.ddqn.trading import Episode, Rules, TradingEnvironment
 from detectors.pytorch import require_torch
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ def learnt(make: Callable[[int], Session], wanted: "Recipe") -> "DoubleDQN":
     """A learner that has done its steps on the sessions to learn from."""
     from detectors.ddqn.learner import DoubleDQN
 
-    learner = DoubleDQN(wanted, Trading([make(seed) for seed in LEARNT_FROM], LANES, RULES), "cpu")
+    learner = DoubleDQN(wanted, TradingEnvironment([make(seed) for seed in LEARNT_FROM], LANES, RULES), "cpu")
     learner.learn()
     return learner
 
 
 def judged(learner: "DoubleDQN", sessions: list[Session]) -> list[Episode]:
     """What the greedy policy does from opening to close, one episode a session."""
-    env = Trading(sessions, len(sessions), replace(RULES, episode_rows=0, starts="opening"))
+    env = TradingEnvironment(sessions, len(sessions), replace(RULES, episode_rows=0, starts="opening"))
     states, masks = env.reset(0)
     while len(env.finished) < len(sessions):
         step = env.step(learner.act(states, masks))

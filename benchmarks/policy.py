@@ -3,7 +3,7 @@
 import numpy as np
 
 from detectors.ddqn.lanes import ACTIONS
-from detectors.ddqn.model import Card, Described, Policy
+from detectors.ddqn.model import Card, Policy, PolicyMetadata
 from detectors.ddqn.virtual import ENVIRONMENT, PRIVATE
 from streams.engine.features import NAMES
 
@@ -20,4 +20,4 @@ def stand_in(seed: int = 1) -> Policy:
     arrays = {name: (rng.normal(size=shape) / 6.0).astype(np.float32) for name, shape in shapes.items()}
     arrays |= {"center": np.zeros(FEATURES, dtype=np.float32), "scale": np.ones(FEATURES, dtype=np.float32)}
     card = Card(seed=seed, limits="Random weights: for measuring time alone.")
-    return Policy(Described(ENVIRONMENT, (*NAMES[:FEATURES], *PRIVATE), ACTIONS, card), arrays)
+    return Policy(PolicyMetadata(ENVIRONMENT, (*NAMES[:FEATURES], *PRIVATE), ACTIONS, card), arrays)

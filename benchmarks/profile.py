@@ -14,9 +14,9 @@ from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
 from benchmarks.stack import own_stack
 from producers.feed import FrameEncoder
 from streams.engine.build import build_hash
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
-from streams.engine.task import Outgoing, Task
+from streams.engine.task import OutputRecord, Task
 from tapewatch import kafka, topics
 from tapewatch.admission import Admission
 from tapewatch.errors import TapewatchError
@@ -145,12 +145,14 @@ def _admit(shape: Shape, records: Iterable[tuple[bytes, Headers]]) -> None:
         admission.admit(value, headers, _FOREVER)
 
 
-def _feed(shape: Shape, records: Iterable[tuple[bytes, Headers]], silent: bool, scored: bool = True) -> list[Outgoing]:
+def _feed(
+    shape: Shape, records: Iterable[tuple[bytes, Headers]], silent: bool, scored: bool = True
+) -> list[OutputRecord]:
     """The whole task, with the shipped models unless `scored` is false; what it wrote unless silent."""
-    force = InForce.default(ModelShelf()) if scored else InForce(ModelShelf(), {}, DetectorConfig())
+    force = ActiveModels.default(ModelStore()) if scored else ActiveModels(ModelStore(), {}, DetectorConfig())
     task = Task("market.bench", 0, FixedRegistry(shape.reference_data()), force, build_hash())
     task.silent = silent
-    taken: list[Outgoing] = []
+    taken: list[OutputRecord] = []
     for offset, (value, headers) in enumerate(records):
         task.feed(offset, value, headers, _FOREVER)
         if offset % BATCH_FRAMES == BATCH_FRAMES - 1:
@@ -168,7 +170,7 @@ def _fetch(settings: Settings, feed: str, partitions: int) -> None:
     reader.close()
 
 
-def _produce(settings: Settings, outgoing: list[Outgoing]) -> None:
+def _produce(settings: Settings, outgoing: list[OutputRecord]) -> None:
     """Write what the task wrote in transactions of the engine's size."""
     producer = kafka.producer(settings, transactional_id="bench-profile", linger_ms=0, batch_size=1_000_000)
     producer.init_transactions(30)

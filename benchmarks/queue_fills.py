@@ -33,7 +33,7 @@ UNITS = Units(4, 0)
 RULES = VenueRules("XNAS", "USD", (("0", "0.01"),), "1", 0, 0, shorting=True)
 
 
-class Followed(NamedTuple):
+class TrackedOrder(NamedTuple):
     """A real order: its message's row, the row of its end, side, price, size, and whether it was executed in full."""
 
     row: int
@@ -68,7 +68,7 @@ def tape_of(columns: dict[str, npt.NDArray[np.float64]]) -> tuple[Tape, I8]:
     return tape, last
 
 
-def orders_of(columns: dict[str, npt.NDArray[np.float64]]) -> Iterator[Followed]:
+def orders_of(columns: dict[str, npt.NDArray[np.float64]]) -> Iterator[TrackedOrder]:
     """Orders that came to rest at the best price and were executed in full or deleted untouched."""
     ints = {name: values.astype(np.int64) for name, values in columns.items() if name != "Secs"}
     rows: dict[int, list[int]] = {}
@@ -82,10 +82,10 @@ def orders_of(columns: dict[str, npt.NDArray[np.float64]]) -> Iterator[Followed]
         types, size = ints["Type"][later], int(ints["Size"][first])
         executed = bool(np.all(types == EXECUTE)) and int(ints["Size"][later].sum()) == size
         if executed or types.tolist() == [DELETE]:
-            yield Followed(first, later[-1], side, int(best), size, executed)
+            yield TrackedOrder(first, later[-1], side, int(best), size, executed)
 
 
-def without(order: Followed, tape: Tape, last: I8, columns: dict[str, npt.NDArray[np.float64]]) -> Tape:
+def without(order: TrackedOrder, tape: Tape, last: I8, columns: dict[str, npt.NDArray[np.float64]]) -> Tape:
     """The tape from the order's arrival to its end, its own quantity taken out of what is visible, as ours would be."""
     begin, end = int(last[order.row]), int(last[order.end]) + 1
     values, kind = tape.values[begin:end].copy(), tape.kind[begin:end]
@@ -99,7 +99,7 @@ def without(order: Followed, tape: Tape, last: I8, columns: dict[str, npt.NDArra
     return empty_tape()._replace(ts=tape.ts[begin:end], kind=kind, values=values)
 
 
-def filled(order: Followed, tape: Tape, queue: bool) -> bool:
+def filled(order: TrackedOrder, tape: Tape, queue: bool) -> bool:
     """Whether the model holds the order filled in full at its real end (before it, for one that was deleted).
 
     tape : as `without` gives it; queue : False lets it stand first from the beginning

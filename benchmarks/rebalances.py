@@ -61,7 +61,7 @@ class Rebalances(msgspec.Struct, frozen=True):
     versions: dict[str, str]
 
 
-class Done(msgspec.Struct, frozen=True):
+class MemberTransaction(msgspec.Struct, frozen=True):
     """A transaction of a member. partitions : it was over; why : it was refused, empty for none"""
 
     at: int
@@ -73,7 +73,9 @@ class Done(msgspec.Struct, frozen=True):
 class Member(threading.Thread):
     """Reads, and commits what it read while it reads on."""
 
-    def __init__(self, own: Settings, topic: str, name: str, protocol: str, static: bool, done: list[Done]) -> None:
+    def __init__(
+        self, own: Settings, topic: str, name: str, protocol: str, static: bool, done: list[MemberTransaction]
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self._own, self._topic, self._name, self._protocol, self._done = own, topic, name, protocol, done
         identity = {"group_instance_id": name} if static else {}
@@ -121,9 +123,9 @@ class Member(threading.Thread):
         (pending, partitions), self._pending = self._pending, None
         try:
             pending.result()
-            self._done.append(Done(WALL.now(), self._name, partitions))
+            self._done.append(MemberTransaction(WALL.now(), self._name, partitions))
         except KafkaException as error:
-            self._done.append(Done(WALL.now(), self._name, partitions, error.args[0].name()))
+            self._done.append(MemberTransaction(WALL.now(), self._name, partitions, error.args[0].name()))
             self._writer.abort(error, log)
             for place in self._committed(self.held):
                 self._consumer.seek(place)
@@ -161,7 +163,7 @@ def measure(own: Settings, protocol: str, name: str, times: int) -> Protocol:
     """A third member comes and goes so often."""
     topic = f"rebalances-{name}"
     kafka.create_topics(own, [TopicSpec(topic, PARTITIONS), TopicSpec(f"{topic}-out", PARTITIONS)])
-    done: list[Done] = []
+    done: list[MemberTransaction] = []
     end = threading.Event()
     feeder = threading.Thread(target=_feed, args=(own, topic, end))
     feeder.start()
@@ -196,7 +198,7 @@ def _holders(group: Iterable[Member]) -> dict[int, str]:
     return found
 
 
-def _judged(name: str, done: list[Done], moments: list[int], holders: list[dict[int, str]]) -> Protocol:
+def _judged(name: str, done: list[MemberTransaction], moments: list[int], holders: list[dict[int, str]]) -> Protocol:
     stayed, moved, interrupted = [], [], 0
     for number, (since, until) in enumerate(pairwise(moments)):
         before, after = holders[number], holders[number + 1]

@@ -14,7 +14,7 @@ from benchmarks.quotes import Shape
 from benchmarks.stack import own_stack
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaShelf
+from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import Pointers, dump, put
 from streams.engine.task import Task
 from streams.engine.warm import warm_up
@@ -117,7 +117,7 @@ class Market:
 
     def _recovery(self) -> Recovery:
         """One that has read nothing ahead."""
-        return Recovery(self._settings, self._registry, KafkaShelf(self._settings), build_hash())
+        return Recovery(self._settings, self._registry, KafkaModelStore(self._settings), build_hash())
 
     def _offset(self, partition: int, second: int) -> int:
         """The first record with a row of that second."""

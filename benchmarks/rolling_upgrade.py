@@ -21,7 +21,7 @@ from benchmarks.builds import ROOT, Build
 from benchmarks.document import give
 from benchmarks.upgrade_steps import ENGINES, Step, Upgrade
 from infra.chaos import database
-from infra.chaos.report import Where, where
+from infra.chaos.report import Machine, where
 from infra.chaos.run import Course, Wishes, own_folder, told
 from infra.chaos.site import OPTIONAL, Plan, Site
 from infra.chaos.stall import Meter, Span, longest, longest_by_kind
@@ -33,7 +33,7 @@ from tapewatch.errors import TapewatchError
 _RECOVERED = re.compile(r"partition recovered .*partition=(\d+) offset=(\d+) snapshot_offset=(\d+) seconds=([\d.]+)")
 
 
-class Recovered(msgspec.Struct, frozen=True):
+class PartitionRecovery(msgspec.Struct, frozen=True):
     """A partition that an engine took up. snapshot_offset : the snapshot's it began with, 0 for none; s : it took"""
 
     process: str
@@ -64,14 +64,14 @@ class UpgradeResult(msgspec.Struct, frozen=True):
     longest_stall_s: float
     longest_engine_stall_s: float
     commits: dict[str, int]
-    recovered: list[Recovered]
+    recovered: list[PartitionRecovery]
     unreadable_snapshots: int
     webhooks: Any
     verified: dict[str, dict[str, int]]
     problems: list[str]
     sound: bool
     plan: Plan
-    where: Where
+    where: Machine
 
 
 def rehearse(
@@ -136,7 +136,7 @@ def rehearse(
             site.stop()
 
 
-def _took_up(site: Site) -> tuple[list[Recovered], int]:
+def _took_up(site: Site) -> tuple[list[PartitionRecovery], int]:
     """What engines say they began with, beside empty partitions, and how many snapshots they could not read."""
     found, unreadable = [], 0
     for name in ENGINES:
@@ -144,7 +144,7 @@ def _took_up(site: Site) -> tuple[list[Recovered], int]:
         unreadable += text.count("snapshot cannot be used; trying")
         for match in _RECOVERED.finditer(text):
             partition, offset, snapshot = (int(match[each]) for each in (1, 2, 3))
-            found.append(Recovered(name, partition, offset, snapshot, float(match[4])))
+            found.append(PartitionRecovery(name, partition, offset, snapshot, float(match[4])))
     return found, unreadable
 
 

@@ -7,7 +7,7 @@ import msgspec
 from benchmarks.engine import ALL, STAGES, Say, drop_topic
 from benchmarks.figures import Figure, Machine, machine, versions
 from benchmarks.quotes import Shape
-from benchmarks.scale_run import Scaled, run_group
+from benchmarks.scale_run import GroupRun, run_group
 from benchmarks.stack import own_stack
 from streams.engine import control
 from streams.engine.policy import PolicySettings
@@ -93,7 +93,7 @@ def bench(
     begun, facts = WALL.elapsed(), machine()
     config = DetectorConfig(watch=stages == ALL, policy=PolicySettings(on=stages == ALL))
     shape = Shape.of(INSTRUMENTS, int(ROWS * share), PARTITIONS, seed)
-    done: dict[int, list[Scaled]] = {count: [] for count in processes}
+    done: dict[int, list[GroupRun]] = {count: [] for count in processes}
     warm_up()
     with own_stack(settings) as own:
         if config != DetectorConfig():
@@ -122,7 +122,7 @@ def bench(
     )
 
 
-def _run(settings: Settings, feed: str, shape: Shape, processes: int) -> Scaled:
+def _run(settings: Settings, feed: str, shape: Shape, processes: int) -> GroupRun:
     """One run; its feed goes with it."""
     try:
         return run_group(settings, feed, shape, processes)
@@ -130,7 +130,7 @@ def _run(settings: Settings, feed: str, shape: Shape, processes: int) -> Scaled:
         drop_topic(kafka.admin(settings), topics.market(feed))
 
 
-def _point(processes: int, done: list[Scaled], first: float, cores: int) -> Point:
+def _point(processes: int, done: list[GroupRun], first: float, cores: int) -> Point:
     """The figures of all runs with one number of processes."""
     rates = Figure.of((run.rows_per_s for run in done), 0)
     middle = min(done, key=lambda run: abs(run.rows_per_s - rates.median))
@@ -151,11 +151,11 @@ def _point(processes: int, done: list[Scaled], first: float, cores: int) -> Poin
     )
 
 
-def _busiest(run: Scaled) -> float:
+def _busiest(run: GroupRun) -> float:
     return max(each.main_s for each in run.shares) / run.seconds
 
 
-def _profile(run: Scaled) -> dict[str, float]:
+def _profile(run: GroupRun) -> dict[str, float]:
     """Processor seconds of a run by process; what is left over is the machine's other work."""
     found = {}
     for number, each in enumerate(run.shares, 1):
@@ -170,7 +170,7 @@ def _profile(run: Scaled) -> dict[str, float]:
     return found
 
 
-def bound(run: Scaled, cores: int) -> str:
+def bound(run: GroupRun, cores: int) -> str:
     """What bounds a run, by its profile."""
     given = cores - run.machine.stolen / run.seconds
     if run.machine.busy / run.seconds >= FULL * given:

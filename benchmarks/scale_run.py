@@ -43,7 +43,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled:
+class GroupRun:
     """What one run gave.
 
     seconds : from the gate to the last commit record; broker_s, broker_by_thread : processor time of the broker, s
@@ -68,7 +68,7 @@ class Scaled:
 
 
 @dataclass(slots=True)
-class _Looked:
+class _CpuSample:
     """Processor times at one moment."""
 
     engines: dict[str, tuple[float, float]]
@@ -121,12 +121,12 @@ class Group:
         finally:
             reader.close()
 
-    def look(self) -> _Looked:
+    def look(self) -> _CpuSample:
         """Processor times now."""
         engines = {}
         for instance, process in self._processes.items():
             engines[instance] = (cpu_seconds(process.pid), thread_seconds(process.pid)[process.pid][1])
-        return _Looked(engines, cpu_seconds(self._broker), thread_seconds(self._broker))
+        return _CpuSample(engines, cpu_seconds(self._broker), thread_seconds(self._broker))
 
     def end(self) -> dict[str, dict[str, Any]]:
         """Stop the processes; what each says it did."""
@@ -153,7 +153,7 @@ class Group:
             raise TapewatchError(f"{', '.join(dead)} ended by itself", "Its messages stand above.")
 
 
-def run_group(settings: Settings, feed: str, shape: Shape, processes: int) -> Scaled:
+def run_group(settings: Settings, feed: str, shape: Shape, processes: int) -> GroupRun:
     """Fill a new feed and let so many engine processes work it off; no row may be missing after it."""
     before, written = ends(settings), _on_disk(settings, *_WRITTEN)
     gate = _gate(settings, feed)
@@ -181,7 +181,7 @@ def run_group(settings: Settings, feed: str, shape: Shape, processes: int) -> Sc
         )
         for instance, (cpu, main) in after.engines.items()
     )
-    return Scaled(
+    return GroupRun(
         seconds=(last - opened) / NANOS,
         rows=shape.rows,
         bytes_in=sent.bytes,

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from detectors.ddqn.lanes import ACTIONS
-from detectors.ddqn.model import Card, Described, Policy
+from detectors.ddqn.model import Card, Policy, PolicyMetadata
 from detectors.ddqn.planted import NOISE, SECOND, patternless, planted
 from detectors.ddqn.played import policy_player, run_sessions
 from detectors.ddqn.promotion import NOBODY, Curve, Report, compared
 from detectors.ddqn.self_play import challenging
 from detectors.ddqn.sessions import Session
-from detectors.ddqn.trading import ENVIRONMENT, Rules, Trading, inputs_for
+from detectors.ddqn.trading import ENVIRONMENT, Rules, TradingEnvironment, inputs_for
 from detectors.pytorch import require_torch
 
 LANES, SECONDS, SLOT_S = 16, 600, 20
@@ -65,12 +65,12 @@ def learnt(make: Callable[..., Session], steps: int, seed: int, champion: Policy
     from detectors.ddqn.learner import DoubleDQN, Recipe, folded
 
     recipe = Recipe(steps=steps, hidden=(64, 64), gamma=0.97, n_step=3, batch=128, updates=2, every=2, seed=seed)
-    market = Trading([make(number, SECONDS) for number in LEARNT_FROM], LANES, RULES)
+    market = TradingEnvironment([make(number, SECONDS) for number in LEARNT_FROM], LANES, RULES)
     behaviour = policy_player(champion) if champion else None
     learner = DoubleDQN(challenging(recipe) if champion else recipe, market, "cpu", behaviour)
     learner.learn(report=lambda point: print(f"{point.steps:,} of {steps:,}", file=sys.stderr), each=steps // 4)
     card = Card(seed=seed, steps=steps, recipe={"champion": champion.hash} if champion else {})
-    return Policy(Described(ENVIRONMENT, inputs_for(FEATURES, 1), ACTIONS, card), folded(learner.online))
+    return Policy(PolicyMetadata(ENVIRONMENT, inputs_for(FEATURES, 1), ACTIONS, card), folded(learner.online))
 
 
 def judged(make: Callable[..., Session], champion: Policy | None, challenger: Policy) -> Report:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy.stats import t as student
 
 from benchmarks.anomaly_peers import auroc, labels_of
-from benchmarks.ship_models import EVENTFUL, FIT, Marked, markets
+from benchmarks.ship_models import EVENTFUL, FIT, LabelledSample, markets
 from benchmarks.ship_peers import KMEANS, Peer, rows_of, score_of
 from detectors.autoencoder import training
 from detectors.autoencoder.inputs import COUNT
@@ -45,7 +45,7 @@ _MEASURED = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedNetwork:
     """A network. told : windows, newest first -> the newest patch and the code; cost_s : CPU seconds of its training"""
 
     told: Callable[[Any], tuple[Any, Any]]
@@ -78,7 +78,7 @@ def _tcn(torch: Any, seed: int) -> tuple[list[Any], Callable[[Any], tuple[Any, A
     return list(parameters.values()), lambda given: training.reconstruct(torch, parameters, given)
 
 
-def trained(name: str, values: F4, ends: npt.NDArray[np.int64], steps: int, seed: int) -> Trained:
+def trained(name: str, values: F4, ends: npt.NDArray[np.int64], steps: int, seed: int) -> TrainedNetwork:
     """One network, as detectors.autoencoder.training fits it. name : of NETWORKS"""
     torch = require_torch()
     parameters, told = (_lstm if name == "lstm" else _tcn)(torch, seed)
@@ -97,10 +97,10 @@ def trained(name: str, values: F4, ends: npt.NDArray[np.int64], steps: int, seed
         schedule.step()
         smoothed = loss.item() if number == 0 else 0.99 * smoothed + 0.01 * loss.item()
     weights = sum(each.numel() for each in parameters)
-    return Trained(told, weights, smoothed, process_time() - begun)
+    return TrainedNetwork(told, weights, smoothed, process_time() - begun)
 
 
-def scores(network: Trained, usual: F4, values: F4, ends: npt.NDArray[np.int64]) -> F8:
+def scores(network: TrainedNetwork, usual: F4, values: F4, ends: npt.NDArray[np.int64]) -> F8:
     """Score of every row, NaN where no window ends: weighted squared error and energy of the white code, as shipped.
 
     usual : float32[windows, WINDOW, 16], from which weights and the code's spread are taken
@@ -121,14 +121,14 @@ def scores(network: Trained, usual: F4, values: F4, ends: npt.NDArray[np.int64])
     return found
 
 
-def _told(network: Trained, given: F4) -> tuple[F8, F8]:
+def _told(network: TrainedNetwork, given: F4) -> tuple[F8, F8]:
     torch = require_torch()
     with torch.no_grad():
         patch, code = network.told(torch.from_numpy(np.nan_to_num(given)))
     return patch.numpy().astype(np.float64), code.numpy().astype(np.float64)
 
 
-def judged(found: Mapping[str, F8], part: Marked) -> dict[str, dict[str, float]]:
+def judged(found: Mapping[str, F8], part: LabelledSample) -> dict[str, dict[str, float]]:
     """AUROC by detector, over all manipulated seconds and for each manipulation, of the rows that all of them score."""
     labels = labels_of(part.rows)
     there = ~np.isnan(np.column_stack(list(found.values()))).any(axis=1)
@@ -155,7 +155,7 @@ def measure(cache: Path, seeds: int, steps: int) -> dict[str, Any]:
     tests = [markets(cache, (seed,), EVENTFUL, rows_of) for seed in TEST]
     windows = [training.windows(replace(part.rows, labels=None), scaling) for part in tests]
     windows = [(rows, at[::EVERY]) for rows, at in windows]
-    nets: dict[str, list[Trained]] = {name: [] for name in NETWORKS}
+    nets: dict[str, list[TrainedNetwork]] = {name: [] for name in NETWORKS}
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in (*NETWORKS, "kmeans", "isolation")}
     fixed: dict[str, Peer] = {"kmeans": kmeans.decode(KMEANS.read_bytes()), "isolation": isolation.shipped()}
     others = [{name: score_of(model)(part.rows) for name, model in fixed.items()} for part in tests]

@@ -57,21 +57,21 @@ _LIMITS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class LabelledSample:
     """A sample and what goes on at each of its rows. scenarios : object[rows]."""
 
     rows: Sample
     scenarios: npt.NDArray[np.object_]
 
 
-def features_of(features: pa.Table, _: pa.Table) -> Marked:
+def features_of(features: pa.Table, _: pa.Table) -> LabelledSample:
     """Rows of the many-feature model, from the end of the warm-up on."""
     warm = features.filter(pa.array(features["ts"].to_numpy() > START_NS + int(WARMUP_S) * NANOS))
     values = np.column_stack([warm[name].to_numpy() for name in INPUTS])
     return _marked(warm, INPUTS, values, 1)
 
 
-def pairs_of(_: pa.Table, bars: pa.Table) -> Marked:
+def pairs_of(_: pa.Table, bars: pa.Table) -> LabelledSample:
     """Rows of the classic model, as the engine scores them: NaN after a minute without volume."""
     ts, close, volume = (bars[name].to_numpy() for name in ("ts", "close", "volume"))
     names = np.array(bars["instrument"].to_pylist(), dtype=str)
@@ -86,19 +86,21 @@ def pairs_of(_: pa.Table, bars: pa.Table) -> Marked:
     return _marked(bars, PAIR, values, MINUTE_S)
 
 
-def _marked(table: pa.Table, names: Sequence[str], values: npt.NDArray[Any], step_s: int) -> Marked:
+def _marked(table: pa.Table, names: Sequence[str], values: npt.NDArray[Any], step_s: int) -> LabelledSample:
     instruments = np.array(table["instrument"].to_pylist(), dtype=object)
     steps = table["ts"].to_numpy() // (step_s * NANOS) - 1
     rows = build(instruments, steps, names, values, step_s, table["label"].to_numpy())
     numbers = np.arange(len(steps), dtype=np.float64)[:, None]
     order = build(instruments, steps, ("row",), numbers).values[:, 0].astype(np.int64)
-    return Marked(rows, np.array(table["scenario"].to_pylist(), dtype=object)[order])
+    return LabelledSample(rows, np.array(table["scenario"].to_pylist(), dtype=object)[order])
 
 
-Take = Callable[[pa.Table, pa.Table], Marked]
+Take = Callable[[pa.Table, pa.Table], LabelledSample]
 
 
-def markets(folder: Path, seeds: Sequence[int], eventful: float, take: Take, rates: Sequence[float] = RATES) -> Marked:
+def markets(
+    folder: Path, seeds: Sequence[int], eventful: float, take: Take, rates: Sequence[float] = RATES
+) -> LabelledSample:
     """The rows of several markets one behind the other."""
     return joined(
         [
@@ -109,9 +111,11 @@ def markets(folder: Path, seeds: Sequence[int], eventful: float, take: Take, rat
     )
 
 
-def joined(parts: Sequence[Marked]) -> Marked:
+def joined(parts: Sequence[LabelledSample]) -> LabelledSample:
     """Samples one behind the other; an instrument of one is not that of another."""
-    return Marked(concatenated([part.rows for part in parts]), np.concatenate([part.scenarios for part in parts]))
+    return LabelledSample(
+        concatenated([part.rows for part in parts]), np.concatenate([part.scenarios for part in parts])
+    )
 
 
 def data_hash() -> str:

@@ -27,7 +27,7 @@ from benchmarks.ship_models import (
     RATES,
     ROOT,
     SECONDS,
-    Marked,
+    LabelledSample,
     markets,
 )
 from benchmarks.ship_models import _marked as marked
@@ -83,7 +83,7 @@ _LIMITS = {
 }
 
 
-def rows_of(features: pa.Table, _: pa.Table) -> Marked:
+def rows_of(features: pa.Table, _: pa.Table) -> LabelledSample:
     """Rows with every detector's inputs, from a window before the end of the warm-up on."""
     warm = features.filter(pa.array(features["ts"].to_numpy() > START_NS + (int(WARMUP_S) - WINDOW) * NANOS))
     return marked(warm, COLUMNS, np.column_stack([warm[name].to_numpy() for name in COLUMNS]), 1)

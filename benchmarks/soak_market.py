@@ -67,7 +67,7 @@ class MarketResult(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Watched:
+class MemorySampler:
     """The processes of the job, and their memory so far, MiB."""
 
     processes: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Watched:
 
 def run(settings: Settings, minutes: float) -> MarketResult:
     """Send the market for that long; TapewatchError where a process ends before its time."""
-    facts, watched = machine(), Watched()
+    facts, watched = machine(), MemorySampler()
     folder = Path(settings.data)
     words = {
         "engine": ["run", "engine", "--instance", "soak", "--quiet", "--json"],
@@ -112,7 +112,7 @@ def run(settings: Settings, minutes: float) -> MarketResult:
 
 
 def result(
-    minutes: float, watched: Watched, sent: dict[str, Any], totals: dict[str, Any], facts: Machine
+    minutes: float, watched: MemorySampler, sent: dict[str, Any], totals: dict[str, Any], facts: Machine
 ) -> MarketResult:
     """What the samples and the processes' own summaries say."""
     memory = {name: judged(watched.times, values) for name, values in watched.samples.items()}
@@ -182,7 +182,7 @@ def _started(settings: Settings, folder: Path, name: str, line: list[str]) -> "s
         return subprocess.Popen(command(*line), env=environment(settings), cwd=folder, stdout=out, stderr=log)  # noqa: S603
 
 
-def _watch(settings: Settings, folder: Path, watched: Watched, minutes: float) -> None:
+def _watch(settings: Settings, folder: Path, watched: MemorySampler, minutes: float) -> None:
     """Sample until the producer has come to its end."""
     servers = {name: pid for name, pid in Addresses.running(folder).pids.items() if name != "supervisor"}
     begun, last = WALL.elapsed(), -SAMPLE_S
@@ -205,7 +205,7 @@ def _watch(settings: Settings, folder: Path, watched: Watched, minutes: float) -
         raise TapewatchError(f"the producer ended with {code}", _tail(folder, "producer"))
 
 
-def _await_idle(watched: Watched) -> None:
+def _await_idle(watched: MemorySampler) -> None:
     """Give engine and sink the time to take in what lies in the log."""
     before, quiet, deadline = -1.0, 0, WALL.elapsed() + DRAIN_S * NANOS
     while quiet < 3 and WALL.elapsed() < deadline:
@@ -215,7 +215,7 @@ def _await_idle(watched: Watched) -> None:
         before = now
 
 
-def _stopped(folder: Path, watched: Watched) -> dict[str, Any]:
+def _stopped(folder: Path, watched: MemorySampler) -> dict[str, Any]:
     """Ask engine and sink to end; the engine's totals."""
     for name in ("engine", "sink"):
         watched.processes[name].send_signal(signal.SIGINT)

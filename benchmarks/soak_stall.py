@@ -48,7 +48,7 @@ BOUND_MIB = {
 """What a process may take beyond what it had before a stall, when the market came row by row: docs/back-pressure.md."""
 
 
-class Held(msgspec.Struct, frozen=True):
+class StallMemory(msgspec.Struct, frozen=True):
     """Resident memory of a process, MiB: most before the stalls, while the database stood still, while the broker did,
     after both; bound : before and what its queues may hold.
     """
@@ -79,7 +79,7 @@ class StallResult(msgspec.Struct, frozen=True):
     missing: int
     features_missing: int
     caught_up_s: float
-    memory: dict[str, Held]
+    memory: dict[str, StallMemory]
     samples: dict[str, list[float]]
     versions: dict[str, str]
     machine: Machine
@@ -258,7 +258,7 @@ def _result(
     for name, bound in BOUND_MIB.items():
         before = site.most(name, "before")
         after = max(site.most(name, phase) for phase in ("between", "catching", "after"))
-        memory[name] = Held(
+        memory[name] = StallMemory(
             before, site.most(name, "database"), site.most(name, "broker"), after, round(before + bound, 1)
         )
     bounded = all(max(each.database, each.broker, each.after) <= each.bound for each in memory.values())

@@ -77,7 +77,7 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Killed:
+class KilledProcess:
     """A process that is killed now and then and started again."""
 
     start: Callable[[], "subprocess.Popen[bytes]"]
@@ -121,8 +121,8 @@ def run(settings: Settings, minutes: float) -> WebhookResult:
     port = _free_port()
     _subscribe(settings, port, folder / "secret")
     log = folder / "receipts.jsonl"
-    sink = Killed(lambda: _sink(settings, folder), SINK_LIVES_S, 0.5)
-    receiver = Killed(lambda: _receiver(folder, log, port, receiver.kills), RECEIVER_LIVES_S, RECEIVER_DOWN_S)
+    sink = KilledProcess(lambda: _sink(settings, folder), SINK_LIVES_S, 0.5)
+    receiver = KilledProcess(lambda: _receiver(folder, log, port, receiver.kills), RECEIVER_LIVES_S, RECEIVER_DOWN_S)
     try:
         sent = _publish(settings, minutes, (sink, receiver))
         began = WALL.elapsed()
@@ -160,7 +160,7 @@ def _receiver(folder: Path, log: Path, port: int, seed: int) -> "subprocess.Pope
         return subprocess.Popen(line, stdout=out, stderr=out)  # noqa: S603
 
 
-def _publish(settings: Settings, minutes: float, killed: tuple[Killed, ...]) -> set[tuple[str, int]]:
+def _publish(settings: Settings, minutes: float, killed: tuple[KilledProcess, ...]) -> set[tuple[str, int]]:
     """Alerts at a steady rate, each instrument's revisions in order; what was sent."""
     producer = kafka.producer(settings, linger_ms=5)
     sent: set[tuple[str, int]] = set()
@@ -200,7 +200,7 @@ def made(number: int, revision: int) -> Alert:
     )
 
 
-def _drain(settings: Settings, killed: tuple[Killed, ...], sent: int) -> None:
+def _drain(settings: Settings, killed: tuple[KilledProcess, ...], sent: int) -> None:
     """Let both ends run until nothing waits; TapewatchError where that takes too long."""
     engine = sa.create_engine(settings.postgres_url(), poolclass=sa.NullPool)
     query = sa.text("SELECT count(*), count(*) FILTER (WHERE state IN ('queued', 'waiting')) FROM deliveries")
@@ -233,7 +233,7 @@ def _counted(
     minutes: float,
     sent: set[tuple[str, int]],
     found: list[Receipt],
-    killed: tuple[Killed, Killed],
+    killed: tuple[KilledProcess, KilledProcess],
     drained_s: float,
     facts: Machine,
 ) -> WebhookResult:

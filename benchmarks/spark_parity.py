@@ -115,7 +115,7 @@ def _live(own: Settings, feed: str, partitions: int) -> tuple[dict[str, Any], in
         group.close()
 
 
-def _on_spark(spark: Any, job: Job, sessions: Sequence[Session]) -> list[backfill.Done]:
+def _on_spark(spark: Any, job: Job, sessions: Sequence[Session]) -> list[backfill.CompletedSession]:
     """A backfill, its Parquet watched as it grows."""
     share = 0.0
 

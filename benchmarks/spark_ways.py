@@ -24,9 +24,20 @@ import pyarrow.parquet as pq
 
 from benchmarks.document import give
 from benchmarks.figures import Figure, machine, versions
-from benchmarks.parity_told import Facts, Told
+from benchmarks.parity_told import Facts, PartitionOutputs
 from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
-from benchmarks.spark_ways_tasks import IN, OUT, InStore, Run, Share, computed, fresh, in_arrow, rows, stored
+from benchmarks.spark_ways_tasks import (
+    IN,
+    OUT,
+    Share,
+    SparkRun,
+    StateStoreProcessor,
+    computed,
+    fresh,
+    in_arrow,
+    rows,
+    stored,
+)
 from producers.feed import FrameEncoder
 from streams.engine.snapshots import dump
 from streams.spark import session
@@ -38,7 +49,7 @@ _PACKAGES = ("tapewatch", "pyspark", "pandas", "pyarrow", "protobuf", "numba", "
 _ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
 _WHOLE_FILE = str(1 << 30)
 
-Query = Callable[[Any, Run], Any]
+Query = Callable[[Any, SparkRun], Any]
 
 
 def fill(folder: Path, shape: Shape, batches: int) -> int:
@@ -76,7 +87,7 @@ def driven(folder: Path, shape: Shape) -> tuple[list[Facts], int, float]:
     """What the brokerless task makes of the log, by partition; bytes of all states at the end, and s."""
     begun, found, size = perf_counter(), [], 0
     for partition in range(shape.partitions):
-        task, told = fresh(shape, partition), Told()
+        task, told = fresh(shape, partition), PartitionOutputs()
         for path in stored(str(folder), partition):
             for batch in pq.ParquetFile(path).iter_batches():
                 _add(told, computed(task, rows(batch)))
@@ -85,17 +96,17 @@ def driven(folder: Path, shape: Shape) -> tuple[list[Facts], int, float]:
     return found, size, perf_counter() - begun
 
 
-def _add(told: Told, batch: pa.RecordBatch) -> None:
+def _add(told: PartitionOutputs, batch: pa.RecordBatch) -> None:
     for topic, key, value in zip(*(batch.column(name).to_pylist() for name in ("topic", "key", "value")), strict=True):
         told.record(topic, value, key, [])
 
 
-def written(run: Run) -> list[Facts]:
+def written(run: SparkRun) -> list[Facts]:
     """What a run has written, by partition."""
     table = pa.concat_tables(pq.read_table(path, partitioning=None) for path in (run.own / "out").glob("*.parquet"))
     found = []
     for partition in range(run.shape.partitions):
-        told = Told()
+        told = PartitionOutputs()
         mine = table.filter(pa.compute.equal(table["partition"], partition))
         for batch in mine.sort_by([("offset", "ascending"), ("place", "ascending")]).to_batches():
             _add(told, batch)
@@ -103,18 +114,18 @@ def written(run: Run) -> list[Facts]:
     return found
 
 
-def _by_arrow(frame: Any, run: Run) -> Any:
+def _by_arrow(frame: Any, run: SparkRun) -> Any:
     return frame.mapInArrow(in_arrow(run), OUT)
 
 
-def _by_store(frame: Any, run: Run) -> Any:
-    return frame.groupBy("partition").transformWithStateInPandas(InStore(run), OUT, "append", "none")
+def _by_store(frame: Any, run: SparkRun) -> Any:
+    return frame.groupBy("partition").transformWithStateInPandas(StateStoreProcessor(run), OUT, "append", "none")
 
 
 WAYS: dict[str, Query] = {ARROW: _by_arrow, STORE: _by_store}
 
 
-def spark_run(spark: Any, way: str, run: Run) -> dict[str, Any]:
+def spark_run(spark: Any, way: str, run: SparkRun) -> dict[str, Any]:
     """One query over the whole log. The first micro-batch, in which workers start, is not in the rates."""
     log = spark.readStream.schema(IN).option("maxFilesPerTrigger", run.shape.partitions).parquet(f"{run.folder}/input")
     query = (
@@ -161,7 +172,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     try:
         for number in range(args.runs):
             for way in WAYS:
-                run = Run(str(folder), f"{way}-{number}", shape)
+                run = SparkRun(str(folder), f"{way}-{number}", shape)
                 found = spark_run(spark, way, run) | {"equal": written(run) == truth}
                 print(f"{way}: {found['records_per_s']:,.0f} records/s", file=sys.stderr, flush=True)
                 runs[way].append(found)

@@ -17,7 +17,7 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor, Stateful
 from benchmarks.quotes import Shape
 from streams.driver import FOREVER_NS
 from streams.engine.cadence import Cadence
-from streams.engine.models import ModelShelf
+from streams.engine.models import ModelStore
 from streams.engine.snapshots import dump, restore
 from streams.engine.task import Task
 from streams.evidence.replaying import new_task
@@ -47,7 +47,7 @@ Row = tuple[int, bytes, bytes]
 _HEADERS = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 
 
-class Run(msgspec.Struct, frozen=True):
+class SparkRun(msgspec.Struct, frozen=True):
     """One run. folder : `input/` is its log; `shares/`, `snapshots/` are written by tasks"""
 
     folder: str
@@ -75,7 +75,7 @@ class Share(msgspec.Struct):
     state_written: int = 0
 
 
-class Held:
+class PartitionState:
     """A partition's state in this worker."""
 
     def __init__(self, task: Task) -> None:
@@ -84,13 +84,13 @@ class Held:
         self.cadence = Cadence(chosen.snapshot_seconds, chosen.replay_seconds, WALL.now())
 
 
-_HELD: dict[tuple[str, str, int], Held] = {}
+_HELD: dict[tuple[str, str, int], PartitionState] = {}
 """By run and partition: Spark gives a partition to whichever worker is free, and may give it back later."""
 
 
 def fresh(shape: Shape, partition: int) -> Task:
     """A task that has seen nothing."""
-    return new_task((TOPIC, partition), FixedRegistry(shape.reference_data()), ModelShelf())
+    return new_task((TOPIC, partition), FixedRegistry(shape.reference_data()), ModelStore())
 
 
 def computed(task: Task, records: Iterable[Row]) -> pa.RecordBatch:
@@ -125,7 +125,7 @@ def rows(batch: pa.RecordBatch) -> list[Row]:
     return list(zip(*(batch.column(name).to_pylist() for name in ("offset", "headers", "value")), strict=True))
 
 
-def in_arrow(run: Run) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def in_arrow(run: SparkRun) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For mapInArrow, a task a partition: state in the worker; a snapshot when a replay of the log behind the last one
     would take too long, as the engine and `tapewatch run spark` write them.
     """
@@ -137,9 +137,9 @@ def in_arrow(run: Run) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
     return work
 
 
-def _of_partition(run: Run, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _of_partition(run: SparkRun, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """One partition's records of a micro-batch."""
-    held: Held | None = None
+    held: PartitionState | None = None
     share = Share(-1, -1)
     for batch in batches:
         if not batch.num_rows:
@@ -162,7 +162,7 @@ def _of_partition(run: Run, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Re
         _tell(run, share)
 
 
-def _taken_up(run: Run, share: Share) -> Held:
+def _taken_up(run: SparkRun, share: Share) -> PartitionState:
     """The state before the share's first record: as this worker has it, or it and what other workers did since, or from
     the newest snapshot and the log.
     """
@@ -173,10 +173,10 @@ def _taken_up(run: Run, share: Share) -> Held:
     snapshots = sorted((run.own / "snapshots" / str(share.partition)).glob("*"), key=lambda path: int(path.name))
     newest = snapshots[-1] if snapshots else None
     if held is None or (newest is not None and int(newest.name) > held.task.next_offset):
-        held = Held(fresh(run.shape, share.partition))
+        held = PartitionState(fresh(run.shape, share.partition))
         if newest is not None:
             data = newest.read_bytes()
-            restore(held.task, data, ModelShelf())
+            restore(held.task, data, ModelStore())
             share.state_read = len(data)
     begun, task = perf_counter_ns(), held.task
     task.silent = True
@@ -191,7 +191,7 @@ def _taken_up(run: Run, share: Share) -> Held:
     return held
 
 
-def _snapshot_if_due(run: Run, held: Held, share: Share) -> None:
+def _snapshot_if_due(run: SparkRun, held: PartitionState, share: Share) -> None:
     if held.cadence.overdue_ns(WALL.now(), 1) < 0:
         return
     begun, data = perf_counter_ns(), dump(held.task)
@@ -200,17 +200,17 @@ def _snapshot_if_due(run: Run, held: Held, share: Share) -> None:
     held.cadence.written(WALL.now(), perf_counter_ns() - begun)
 
 
-def _tell(run: Run, share: Share) -> None:
+def _tell(run: SparkRun, share: Share) -> None:
     place(run.own / "shares" / f"{share.partition}-{share.first}.json", msgspec.json.encode(share))
 
 
-class InStore(StatefulProcessor):
+class StateStoreProcessor(StatefulProcessor):
     """For transformWithStateInPandas by partition: the state is Spark's, and goes into its store with every batch.
 
     The worker keeps the task too, and reads the state only where the place in the store is another's.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: SparkRun) -> None:
         self._run = run
 
     def init(self, handle: StatefulProcessorHandle) -> None:
@@ -234,7 +234,7 @@ class InStore(StatefulProcessor):
         share.state_written = len(data)
         self._state.update((data,))
         self._place.update((task.next_offset,))
-        _HELD[self._run.folder, self._run.name, share.partition] = Held(task)
+        _HELD[self._run.folder, self._run.name, share.partition] = PartitionState(task)
         _tell(self._run, share)
         yield out.to_pandas()
 
@@ -247,7 +247,7 @@ class InStore(StatefulProcessor):
         task = fresh(self._run.shape, share.partition)
         if (stored_state := self._state.get()) is not None:
             data = bytes(stored_state[0])
-            restore(task, data, ModelShelf())
+            restore(task, data, ModelStore())
             share.state_read = len(data)
         return task
 

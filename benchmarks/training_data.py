@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from producers.synthetic import SHARES, Label, Listing, SyntheticConfig, SyntheticMarket
+from producers.synthetic import SHARES, AssetClass, Label, SyntheticConfig, SyntheticMarket
 from streams.driver import Driver, run_source, table
 from streams.engine.features import NAMES
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
 from tapewatch.clock import NANOS
 from tapewatch.kernels import source_hash
@@ -48,13 +48,13 @@ def market_config(instruments: int, seconds: int, eventful: float = 1.0, rate: f
     return msgspec.structs.replace(usual, warmup_s=WARMUP_S, **changes, **rates)
 
 
-def generate(config: SyntheticConfig, seed: int, listing: Listing = SHARES) -> tuple[pa.Table, pa.Table]:
+def generate(config: SyntheticConfig, seed: int, listing: AssetClass = SHARES) -> tuple[pa.Table, pa.Table]:
     """Feature rows with their labels, and minute bars, of one market. Features depend on no model: none is run.
 
     Both have instrument, ts (close of the second or minute), label (see `label_rows`) and scenario (empty for none).
     """
     market = SyntheticMarket(config, seed, START_NS, listing)
-    nobody = InForce(ModelShelf(), {}, DetectorConfig(watch=False))
+    nobody = ActiveModels(ModelStore(), {}, DetectorConfig(watch=False))
     parts: dict[str, list[dict[str, Any]]] = {"features": [], "bars": []}
     last = None
     for count, (driver, _) in enumerate(
@@ -110,7 +110,7 @@ def label_rows(
     return marks, scenarios
 
 
-def cached(folder: Path, config: SyntheticConfig, seed: int, listing: Listing = SHARES) -> tuple[pa.Table, pa.Table]:
+def cached(folder: Path, config: SyntheticConfig, seed: int, listing: AssetClass = SHARES) -> tuple[pa.Table, pa.Table]:
     """`generate`, kept in `folder` under the market's fingerprint and that of the programs that make market and
     features: what an earlier build kept is made anew.
     """

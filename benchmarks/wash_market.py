@@ -8,7 +8,7 @@ from benchmarks.account_controls import Trade, crowd, seconds_of, trade_rows
 from detectors.scenarios.accounts import wash_trades
 from detectors.scenarios.accounts.ring import hashed
 from streams.driver import Driver
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS
@@ -62,7 +62,7 @@ class WashMarket:
             ((name, each) for name, found in self._trades.items() for each in found), key=lambda one: one[1]
         )
         registry = FixedRegistry([Instrument(name) for name in self._trades])
-        driver = Driver(registry, force=InForce(ModelShelf(), {}, DetectorConfig()))
+        driver = Driver(registry, force=ActiveModels(ModelStore(), {}, DetectorConfig()))
         second = START
         for rows in seconds_of(trade_rows(trades, START * NANOS)):
             until = int(rows.ts_recv[0]) // NANOS

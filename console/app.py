@@ -14,8 +14,8 @@ from aiohttp import web
 from console import files, gate, watching
 from console.identity import Account, Identify
 from console.refusal import RefusedError
-from console.routing import Call, Nothing, Route, answered
-from console.services import HangsUp, Part, Services
+from console.routing import Call, EmptyQuery, Route, answered
+from console.services import Part, Services, StreamingPart
 from tapewatch import audit, logs
 from tapewatch.errors import TapewatchError
 
@@ -56,7 +56,7 @@ async def _parts(app: web.Application, services: Services, parts: Mapping[str, P
 async def _hang_up(services: Services, _: web.Application) -> None:
     """End the open streams, so that the server need not wait for them."""
     for part in services.parts.values():
-        if isinstance(part, HangsUp):
+        if isinstance(part, StreamingPart):
             part.hang_up()
 
 
@@ -153,7 +153,9 @@ def _query(route: Route, request: web.Request) -> Any:
             raise RefusedError(422, "parameters: no text holds NUL")
         tree[name] = request.query.getall(name) if name in many else request.query[name]
     try:
-        return msgspec.convert(tree, route.query, strict=False) if route.query is not Nothing or tree else Nothing()
+        return (
+            msgspec.convert(tree, route.query, strict=False) if route.query is not EmptyQuery or tree else EmptyQuery()
+        )
     except msgspec.ValidationError as error:
         raise RefusedError(422, f"parameters: {error}") from error
 

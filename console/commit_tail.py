@@ -38,7 +38,7 @@ class Work:
 
 
 @dataclass(slots=True)
-class Newest:
+class NewestCommit:
     """A market partition's newest engine commit. at_ms : when it was written, by the broker's clock"""
 
     commit: Commit
@@ -52,7 +52,7 @@ class CommitTail:
         self._settings = settings
         self._reader: Consumer | None = None
         self._assigned: set[Log] = set()
-        self.engine: dict[Log, Newest] = {}
+        self.engine: dict[Log, NewestCommit] = {}
         self.paper_commits: dict[Log, PaperCommit] = {}
         self.steps: dict[int, Work] = {}
         self.canaries: dict[str, Canary] = {}
@@ -110,7 +110,7 @@ class CommitTail:
             commit = messages.decode(Commit, message.value() or b"")
         except ContractError:
             return
-        self.engine[commit.topic, commit.partition] = Newest(commit, at_ms)
+        self.engine[commit.topic, commit.partition] = NewestCommit(commit, at_ms)
         work = self.steps.setdefault(at_ms // 1000 // STEP_S, Work())
         work.rows += sum(commit.rows.values())
         work.refused.update(commit.refused)

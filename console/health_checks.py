@@ -27,7 +27,7 @@ class Check(msgspec.Struct, frozen=True):
     next: str = ""
 
 
-class CanariesSeen(NamedTuple):
+class CanarySnapshot(NamedTuple):
     """found, judged : canaries of the last hour; in_a_row : missed up to the newest verdict
 
     absent : stores that the newest found one did not reach; overdue_s : since the next one ought to have been injected
@@ -42,7 +42,7 @@ class CanariesSeen(NamedTuple):
     unjudged: int = 0
 
 
-class Seen(NamedTuple):
+class HealthSnapshot(NamedTuple):
     """What the checks rest on.
 
     lag : records behind, by reader; moved_s : seconds since a reader moved, None for never; silent : feeds without a
@@ -65,10 +65,10 @@ class Seen(NamedTuple):
     unwatched_s: int = 0
     running: str = ""
     idle_groups: tuple[str, ...] = ()
-    canaries: CanariesSeen | None = None
+    canaries: CanarySnapshot | None = None
 
 
-def judged(seen: Seen) -> list[Check]:
+def judged(seen: HealthSnapshot) -> list[Check]:
     """All checks, in the order of the page."""
     return [
         *_servers(seen),
@@ -82,7 +82,7 @@ def judged(seen: Seen) -> list[Check]:
     ]
 
 
-def _servers(seen: Seen) -> Iterator[Check]:
+def _servers(seen: HealthSnapshot) -> Iterator[Check]:
     start = "Run `tapewatch status`; start the server, everything goes on by itself."
     for name, problem in (("Kafka", seen.kafka_problem), ("PostgreSQL", seen.database_problem)):
         if problem:
@@ -94,7 +94,7 @@ def _servers(seen: Seen) -> Iterator[Check]:
 START = {"engine": "tapewatch run engine", "paper broker": "tapewatch run paper", "sink": "tapewatch sink postgres"}
 
 
-def _readers(seen: Seen) -> Iterator[Check]:
+def _readers(seen: HealthSnapshot) -> Iterator[Check]:
     for name, command in START.items():
         lag, moved = seen.lag.get(name), seen.moved_s.get(name)
         if lag is None:
@@ -114,7 +114,7 @@ def _readers(seen: Seen) -> Iterator[Check]:
             yield Check(name, "good", "is up to date: {lag} records to do", {"lag": lag})
 
 
-def _feeds(seen: Seen) -> Check:
+def _feeds(seen: HealthSnapshot) -> Check:
     if not seen.silent:
         return Check("feeds", "good", "{count} partitions of feeds are written to", {"count": seen.feeds})
     worst = max(seen.silent, key=lambda name: seen.silent[name])
@@ -123,7 +123,7 @@ def _feeds(seen: Seen) -> Check:
     return Check("feeds", "warn", said, values, "Look at the producer's log. A closed market is silent too.")
 
 
-def _refusals(seen: Seen) -> Check:
+def _refusals(seen: HealthSnapshot) -> Check:
     share = seen.refused / max(seen.rows + seen.refused, 1)
     state: State = "bad" if share > REFUSED_BAD else "warn" if share > REFUSED_WARN else "good"
     values: dict[str, str | float] = {"count": seen.refused, "rows": seen.rows}
@@ -131,7 +131,7 @@ def _refusals(seen: Seen) -> Check:
     return Check("refusals", state, "{count} of {rows} rows refused in five minutes", values, hint)
 
 
-def _letters(seen: Seen) -> Check:
+def _letters(seen: HealthSnapshot) -> Check:
     values: dict[str, str | float] = {"count": seen.dead, "fresh": seen.dead_fresh}
     said = "{count} dead letters, {fresh} of them in the last half hour"
     if not seen.dead_fresh:
@@ -145,7 +145,7 @@ def _letters(seen: Seen) -> Check:
     )
 
 
-def _coverage(seen: Seen) -> Check:
+def _coverage(seen: HealthSnapshot) -> Check:
     values: dict[str, str | float] = {"seconds": seen.unwatched_s}
     said = "{seconds} instrument-seconds of the last day were not watched"
     if not seen.unwatched_s:
@@ -153,7 +153,7 @@ def _coverage(seen: Seen) -> Check:
     return Check("coverage", "warn", said, values, "The page Coverage says which instruments, and why.")
 
 
-def _canaries(seen: Seen) -> Iterator[Check]:
+def _canaries(seen: HealthSnapshot) -> Iterator[Check]:
     found = seen.canaries
     if found is None:
         return
@@ -180,7 +180,7 @@ def _canaries(seen: Seen) -> Iterator[Check]:
         yield Check(name, "good", said, values)
 
 
-def _rest(seen: Seen) -> Iterator[Check]:
+def _rest(seen: HealthSnapshot) -> Iterator[Check]:
     if seen.running == "kill":
         yield Check("paper trading", "warn", "the kill switch is on", {}, "Start it again on the page Signals.")
     for name in seen.idle_groups:

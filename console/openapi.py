@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from console.routing import Nothing, Route
+from console.routing import EmptyQuery, Route
 
 PAGE = "docs/openapi.json"
 PATH = "/api/v1/openapi.json"
@@ -133,7 +133,7 @@ def _queries(found: dict[str, Any]) -> list[dict[str, Any]]:
 def _properties(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     """A query struct's schema."""
     found: dict[str, Any] = components[schema["$ref"].rpartition("/")[2]]
-    return {} if found.get("title") == Nothing.__name__ else found
+    return {} if found.get("title") == EmptyQuery.__name__ else found
 
 
 def _name(route: Route) -> str:

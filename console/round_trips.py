@@ -34,7 +34,7 @@ class RoundTrip(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenPosition:
     opened_ns: int = 0
     held: float = 0.0
     largest: float = 0.0
@@ -46,21 +46,21 @@ def round_trips(fills: Iterable[Execution]) -> Iterator[RoundTrip]:
 
     A fill that turns a position around closes one and opens the next; its costs are shared by quantity.
     """
-    books: dict[str, _Open] = {}
+    books: dict[str, _OpenPosition] = {}
     for fill in fills:
-        book = books.setdefault(fill.instrument, _Open(fill.at_ns))
+        book = books.setdefault(fill.instrument, _OpenPosition(fill.at_ns))
         signed = fill.qty if fill.side == "buy" else -fill.qty
         closing = min(abs(signed), abs(book.held)) if book.held * signed < 0 else abs(signed)
         share = closing / fill.qty
         _add(book, signed * share, fill, share)
         if abs(book.held) <= FLAT * book.largest:
             yield RoundTrip(fill.instrument, fill.currency, book.opened_ns, fill.at_ns, book.cash)
-            books[fill.instrument] = book = _Open(fill.at_ns)
+            books[fill.instrument] = book = _OpenPosition(fill.at_ns)
             if share < 1.0:
                 _add(book, signed * (1.0 - share), fill, 1.0 - share)
 
 
-def _add(book: _Open, signed: float, fill: Execution, share: float) -> None:
+def _add(book: _OpenPosition, signed: float, fill: Execution, share: float) -> None:
     if book.largest == 0.0:
         book.opened_ns = fill.at_ns
     book.held += signed

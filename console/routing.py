@@ -14,11 +14,11 @@ from console.services import Services
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EmptyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
 
-class Done(msgspec.Struct, frozen=True):
+class Acknowledgement(msgspec.Struct, frozen=True):
     """The answer of an act that has nothing else to tell."""
 
     done: bool = True
@@ -74,9 +74,9 @@ class Route:
     summary: str
     role: Role | None = "viewer"
     page: str = ""
-    query: type[msgspec.Struct] = Nothing
+    query: type[msgspec.Struct] = EmptyQuery
     body: Any = None
-    answer: Any = Done
+    answer: Any = Acknowledgement
     media: str = "application/json"
     audit: str = ""
     scope: str = ""

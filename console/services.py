@@ -21,7 +21,7 @@ HASHED_AT_ONCE = 2
 
 
 @runtime_checkable
-class HangsUp(Protocol):
+class StreamingPart(Protocol):
     """A part that holds streams open, which the server would wait for when it stops."""
 
     def hang_up(self) -> None:

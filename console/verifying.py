@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from console.database import Database
-from console.reports.proofs import Proved
+from console.reports.proofs import VerificationResult
 from tapewatch.clock import Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
@@ -34,9 +34,9 @@ class Verifier:
     database: Database
     clock: Clock
     turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    waiting: dict[str, asyncio.Task[Proved]] = field(default_factory=dict)
+    waiting: dict[str, asyncio.Task[VerificationResult]] = field(default_factory=dict)
 
-    async def verified(self, alert: str, who: str) -> Proved:
+    async def verified(self, alert: str, who: str) -> VerificationResult:
         """The result of a verification; who asks while one runs gets the same. TapewatchError where too many wait."""
         task = self.waiting.get(alert)
         if task is None:
@@ -47,10 +47,10 @@ class Verifier:
             task.add_done_callback(lambda _: self.waiting.pop(alert, None))
         return await asyncio.shield(task)
 
-    async def last(self, alert: str) -> Proved | None:
+    async def last(self, alert: str) -> VerificationResult | None:
         """The newest kept result."""
         rows = await self.database.rows(_LAST, {"alert": alert})
-        return msgspec.convert(rows[0][0], Proved) if rows else None
+        return msgspec.convert(rows[0][0], VerificationResult) if rows else None
 
     async def end(self) -> None:
         """Stop what is running."""
@@ -59,7 +59,7 @@ class Verifier:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _verify(self, alert: str, who: str) -> Proved:
+    async def _verify(self, alert: str, who: str) -> VerificationResult:
         async with self.turn:
             proof = await self._run(alert)
         now = self.clock.now()
@@ -70,7 +70,7 @@ class Verifier:
             await self.database.execute(_KEEP, kept | {"proof": text})
         return proof
 
-    async def _run(self, alert: str) -> Proved:
+    async def _run(self, alert: str) -> VerificationResult:
         """Run the command; what it says, or why it says nothing."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tapewatch", "verify", alert, "--json",
@@ -80,14 +80,16 @@ class Verifier:
         try:
             said, complained = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
         except TimeoutError:
-            return Proved(alert, False, problem=f"no result within {TIMEOUT_S:g} s")
+            return VerificationResult(alert, False, problem=f"no result within {TIMEOUT_S:g} s")
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         try:
-            return msgspec.json.decode(said, type=Proved)
+            return msgspec.json.decode(said, type=VerificationResult)
         except msgspec.DecodeError:
             lines = complained.decode(errors="replace").strip().splitlines()
             problem = next((line for line in lines if line.startswith("tapewatch: ")), lines[-1] if lines else "")
-            return Proved(alert, False, problem=problem.removeprefix("tapewatch: ")[:500] or "the command failed")
+            return VerificationResult(
+                alert, False, problem=problem.removeprefix("tapewatch: ")[:500] or "the command failed"
+            )

@@ -21,7 +21,7 @@ class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ModelFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was measured of one model. model : content hash"""
 
     model: str
@@ -29,10 +29,10 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @cache
-def recorded() -> dict[str, Measured]:
+def recorded() -> dict[str, ModelFigures]:
     """By detector, as shipped."""
     data = (resources.files("detectors") / "figures.json").read_bytes()
-    return msgspec.json.decode(data, type=dict[str, Measured])
+    return msgspec.json.decode(data, type=dict[str, ModelFigures])
 
 
 def section(detector: str, model: str) -> str:

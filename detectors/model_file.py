@@ -21,7 +21,7 @@ _KEY = "model"
 """Of the description in the metadata of a file of tensors."""
 
 
-class Encoded(Protocol):
+class ModelArtifact(Protocol):
     """A model that is one file."""
 
     @property
@@ -34,7 +34,7 @@ class Encoded(Protocol):
         ...
 
 
-class Checked(Protocol):
+class ValidatableModel(Protocol):
     """A model that knows what is wrong with it."""
 
     def problem(self) -> str:
@@ -42,7 +42,7 @@ class Checked(Protocol):
         ...
 
 
-class Named(Protocol):
+class ModelMetadata(Protocol):
     """A description that says what it is a model of."""
 
     @property
@@ -51,8 +51,8 @@ class Named(Protocol):
         ...
 
 
-M = TypeVar("M", bound=Checked)
-D = TypeVar("D", bound=Named)
+M = TypeVar("M", bound=ValidatableModel)
+D = TypeVar("D", bound=ModelMetadata)
 
 
 def content_hash(data: bytes) -> str:
@@ -85,7 +85,7 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return content_hash(self.encoded())
 
 
-def kept(registry: Path, model: Encoded) -> Path:
+def kept(registry: Path, model: ModelArtifact) -> Path:
     """The model's file in a registry of models, under its hash; it is there whole or not at all."""
     data = model.encoded()
     path = registry / f"{model.hash}.{'json' if data[:1] == b'{' else 'safetensors'}"

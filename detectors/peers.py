@@ -25,7 +25,7 @@ __all__ = [
     "DETECTORS",
     "FUSION",
     "ISOLATION",
-    "Peers",
+    "Ensemble",
     "fused",
     "longest_path",
     "no_models",
@@ -55,7 +55,7 @@ _SLACK = 1e-9
 """Of log odds added in another order."""
 
 
-class Peers(NamedTuple):
+class Ensemble(NamedTuple):
     """The models in force.
 
     network, crypto : autoencoders of shares and other instruments, and of coins
@@ -81,12 +81,12 @@ class Peers(NamedTuple):
     limits: F8
 
 
-def no_models() -> Peers:
+def no_models() -> Ensemble:
     """Nothing in force."""
     none, nothing = np.zeros(0, dtype=np.int64), np.zeros((2, 0))
     limits = np.array([np.inf, 0.0, 0.0])
     network = autoencoder.no_model()
-    return Peers(
+    return Ensemble(
         network, nothing, network, nothing, isolation.no_model(), nothing, none, nothing, nothing, nothing, limits
     )
 
@@ -102,7 +102,7 @@ def problem(model: Model, names: tuple[str, ...]) -> str:
     return f"no such input: {', '.join(missing)}" if missing else ""
 
 
-def with_model(peers: Peers, model: Model, names: tuple[str, ...]) -> Peers:
+def with_model(peers: Ensemble, model: Model, names: tuple[str, ...]) -> Ensemble:
     """With one of the models replaced. names : of the features, in their order"""
     if isinstance(model, AutoencoderModel):
         network, knots = model.network(names), _table(model.described.knots)
@@ -127,7 +127,7 @@ def _table(knots: tuple[tuple[float, float], ...]) -> F8:
 
 
 @inlined
-def fused(kmeans: float, network: float, forest: float, peers: Peers, chances: F8) -> float:
+def fused(kmeans: float, network: float, forest: float, peers: Ensemble, chances: F8) -> float:
     """Log odds of the three probabilities together, each NaN where its detector says nothing (detectors.fusion.fuse).
 
     chances : float64[3], scratch
@@ -139,7 +139,7 @@ def fused(kmeans: float, network: float, forest: float, peers: Peers, chances: F
 
 
 @inlined
-def longest_path(kmeans: float, network: float, floor: float, peers: Peers) -> float:
+def longest_path(kmeans: float, network: float, floor: float, peers: Ensemble) -> float:
     """The forest's path length beyond which it cannot lift the fused log odds to `floor`: infinite where it need not,
     negative where it cannot.
 

@@ -104,7 +104,7 @@ KINDS: dict[str, Kind] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LoadedModel:
     """A model file that was read. hash : of its content; model : as its kind's decode gives it"""
 
     detector: str
@@ -125,12 +125,12 @@ class Known:
         return str(self.model.card.command)
 
 
-def read(data: bytes) -> Known:
+def read(data: bytes) -> LoadedModel:
     """A model file of any kind; ValueError says what is wrong with it."""
     detector = detector_of(data)
     if detector not in KINDS:
         raise ValueError(f"there is no detector {detector!r}")
-    return Known(detector, content_hash(data), KINDS[detector].decode(data))
+    return LoadedModel(detector, content_hash(data), KINDS[detector].decode(data))
 
 
 @cache

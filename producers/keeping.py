@@ -11,11 +11,11 @@ from producers.feed.splitter import Splitter
 from tapewatch import sent_record
 from tapewatch.errors import TapewatchError
 from tapewatch.rows import EVERY_INSTRUMENT, Column, Rows, RowType, StatusKind
-from tapewatch.sent_record import RunRead, SentRecord
+from tapewatch.sent_record import RecordedRun, SentRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class ResumePoint:
     """What earlier runs of a market have done, by their record.
 
     started_ns : the market's start; done_ns : rows up to that receipt time are theirs; begun_ns : where their last
@@ -30,7 +30,7 @@ class Before:
     epoch: int
 
 
-def before(path: Path, feed: str, market: dict[str, Any], resume: bool) -> Before | None:
+def before(path: Path, feed: str, market: dict[str, Any], resume: bool) -> ResumePoint | None:
     """What a record tells; None where there is none yet. TapewatchError where it is another market's."""
     runs = sent_record.read(path)
     if not runs:
@@ -45,12 +45,12 @@ def before(path: Path, feed: str, market: dict[str, Any], resume: bool) -> Befor
     return _told(last)
 
 
-def _told(last: RunRead) -> Before:
+def _told(last: RecordedRun) -> ResumePoint:
     begun, done = (max(each, last.run.started_ns - 1) for each in last.flushes)
-    return Before(last.run.started_ns, begun, done, dict(last.since_flush), last.run.epoch)
+    return ResumePoint(last.run.started_ns, begun, done, dict(last.since_flush), last.run.epoch)
 
 
-def note_left_out(record: SentRecord, before: Before, chunk: Sequence[Rows], splitter: Splitter) -> None:
+def note_left_out(record: SentRecord, before: ResumePoint, chunk: Sequence[Rows], splitter: Splitter) -> None:
     """Write down which rows of a second the last flush of the run before did not come to: nobody sends them."""
     for rows in chunk:
         inside = (rows.ts_recv > before.begun_ns) & (rows.ts_recv <= before.done_ns)

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail, watching
-from producers.feed.mischief import Mischief
-from producers.keeping import Before, before, gap_row, note_left_out
+from producers.feed.mischief import FaultInjector
+from producers.keeping import ResumePoint, before, gap_row, note_left_out
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch import generations
 from tapewatch.clock import NANOS, WALL, Clock, SteadyClock
@@ -21,7 +21,7 @@ from tapewatch.instruments import Instrument
 from tapewatch.monitoring import Monitor
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.rows import Chunk
-from tapewatch.sent_record import Run, SentRecord
+from tapewatch.sent_record import RunHeader, SentRecord
 from tapewatch.settings import Settings
 
 FLUSH_S = 0.01
@@ -135,8 +135,8 @@ def run_synthetic(
     record = SentRecord(show.record) if show.record else None
     if record is not None:
         done_ns = told.done_ns if told else 0
-        record.begin(Run(show.feed, _SOURCE, epoch, partitions, _described(show), start_ns, done_ns))
-    mischief = Mischief(producer, show.mischief, clock) if show.mischief else None
+        record.begin(RunHeader(show.feed, _SOURCE, epoch, partitions, _described(show), start_ns, done_ns))
+    mischief = FaultInjector(producer, show.mischief, clock) if show.mischief else None
     writer = FeedWriter(mischief or producer, show.feed, _SOURCE, epoch, partitions, ids, clock, record=record)
     live = LiveWriter(writer, tail.newest_ns)
     said = Rate(writer, clock) if rate else None
@@ -196,7 +196,7 @@ class Runner:
         say: Callable[[str], None] = lambda text: None,
         told: Callable[[list[Label]], None] = lambda labels: None,
         beat: Callable[[], None] = lambda: None,
-        mischief: Mischief | None = None,
+        mischief: FaultInjector | None = None,
     ) -> None:
         self._told, self._beat = told, beat
         self._show, self._market, self._live, self._clock = show, market, live, SteadyClock(clock)
@@ -208,9 +208,9 @@ class Runner:
         self._worst_behind = self._say_behind_at = 0
         self._labels: list[Label] = []
         self._record: SentRecord | None = None
-        self._before: Before | None = None
+        self._before: ResumePoint | None = None
 
-    def keep(self, record: SentRecord, told: Before | None) -> None:
+    def keep(self, record: SentRecord, told: ResumePoint | None) -> None:
         """Write down what is sent. told : what earlier runs have done, which is not sent again"""
         self._record, self._before = record, told
         if told is not None:
@@ -219,7 +219,7 @@ class Runner:
 
     def run(self, stop: threading.Event) -> None:
         """Send until the end or `stop`; what was begun is flushed, and the label files are whole."""
-        ahead = Ahead(self._market)
+        ahead = ChunkPrefetcher(self._market)
         try:
             for chunk, self._labels in ahead:
                 if stop.is_set() or self._over(chunk):
@@ -341,7 +341,7 @@ class Runner:
         )
 
 
-class Ahead:
+class ChunkPrefetcher:
     """A market's chunks, each with the labels of its time.
 
     They are simulated in a thread, a little ahead of their use, so that flushes need not wait.

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from producers.feed import (
-    Due,
     FeedWriter,
     LogTail,
     RecordedFrames,
+    ScheduledFrame,
     feed_producer,
     open_feed,
     read_tail,
@@ -158,7 +158,7 @@ class Replay:
                 return False
         return all(self._send(frame) for frame in frames.end())
 
-    def _send(self, frame: Due) -> bool:
+    def _send(self, frame: ScheduledFrame) -> bool:
         """Send one frame when it is due; False where the replay was stopped."""
         self._beat()
         if not self.first_ns:

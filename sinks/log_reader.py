@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapewatch import group_offsets, kafka, logs, topic_ids
-from tapewatch.dlq.retry import Retried
+from tapewatch.dlq.retry import RetryRecord
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
 from tapewatch.idling import Ends
@@ -21,12 +21,12 @@ Log = tuple[str, int]
 """Topic and partition."""
 
 
-def place(message: Message | Retried) -> tuple[Log, int]:
+def place(message: Message | RetryRecord) -> tuple[Log, int]:
     """Partition and offset of a record that was received."""
     return (message.topic() or "", message.partition() or 0), message.offset() or 0
 
 
-def headers_of(message: Message | Retried) -> Headers:
+def headers_of(message: Message | RetryRecord) -> Headers:
     """A record's headers; a null value as empty."""
     found: Any = message.headers() or ()
     return [(name, value if value is not None else b"") for name, value in found]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from tapewatch.clock import WALL
-from tapewatch.tracing import Named, Step, Tracer
+from tapewatch.tracing import AlertIdentity, Step, Tracer
 
 
 def stored(tracer: Tracer, name: str, alerts: Iterable[bytes], took_ns: int) -> None:
@@ -13,7 +13,7 @@ def stored(tracer: Tracer, name: str, alerts: Iterable[bytes], took_ns: int) -> 
     done = WALL.now()
     for value in alerts:
         try:
-            alert = msgspec.json.decode(value, type=Named)
+            alert = msgspec.json.decode(value, type=AlertIdentity)
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
         tracer.send(Step(name, alert.id, alert.revision, done - took_ns, done, "CONSUMER", alert.attributes))

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from streams.engine.build import build_hash
-from streams.engine.models import FindsModels, InForce, ModelShelf
-from streams.engine.task import Outgoing, ReferenceData, Task
+from streams.engine.models import ActiveModels, ModelSource, ModelStore
+from streams.engine.task import OutputRecord, ReferenceData, Task
 from tapewatch import frames, topics
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
@@ -30,12 +30,12 @@ class Driver:
         registry: ReferenceData,
         topic: str = "market.driver",
         partition: int = 0,
-        shelf: FindsModels | None = None,
-        force: InForce | None = None,
+        shelf: ModelSource | None = None,
+        force: ActiveModels | None = None,
     ) -> None:
-        self.task = Task(topic, partition, registry, force or InForce.default(shelf or ModelShelf()), build_hash())
+        self.task = Task(topic, partition, registry, force or ActiveModels.default(shelf or ModelStore()), build_hash())
         self._sequence = 0
-        self._outgoing: list[Outgoing] = []
+        self._outgoing: list[OutputRecord] = []
 
     def send(self, rows: Rows, source: str = "driver") -> None:
         """Append rows to the log as one frame."""
@@ -50,14 +50,14 @@ class Driver:
         self.task.feed(self._sequence, value, headers, FOREVER_NS)
         self._sequence += 1
 
-    def outgoing(self) -> list[Outgoing]:
+    def outgoing(self) -> list[OutputRecord]:
         """All records written so far."""
         self._outgoing += self.task.take()
         return self._outgoing
 
-    def collect(self) -> dict[str, list[Outgoing]]:
+    def collect(self) -> dict[str, list[OutputRecord]]:
         """Records written so far, by topic."""
-        found: dict[str, list[Outgoing]] = {}
+        found: dict[str, list[OutputRecord]] = {}
         for record in self.outgoing():
             found.setdefault(record.topic, []).append(record)
         return found
@@ -78,7 +78,7 @@ def run_source(source: RowSource, driver: Driver | None = None) -> Iterator[tupl
         yield used, chunk.end_ns
 
 
-def table(records: Iterable[Outgoing], kind: str) -> dict[str, Any]:
+def table(records: Iterable[OutputRecord], kind: str) -> dict[str, Any]:
     """Rows of all frames of one type, as one array a column; `instrument` as an array of texts."""
     parts: dict[str, list[Any]] = {}
     for record in records:

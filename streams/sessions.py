@@ -11,7 +11,7 @@ from detectors.trading.state import LEVELS
 from detectors.trading.tape import BOOK, TRADE, Tape, merged
 from detectors.trading.units import LOT
 from streams.driver import run_source, table
-from streams.paper.lanes import Lanes
+from streams.paper.lanes import InstrumentTable
 from tapewatch import topics
 from tapewatch.instruments import Instrument
 from tapewatch.rows import RowSource, RowType
@@ -47,9 +47,9 @@ def sessions_with(
     return [session for session in found if session is not None]
 
 
-def tapes_of(source: RowSource, reference: Mapping[str, Instrument]) -> tuple[Lanes, list[Tape]]:
+def tapes_of(source: RowSource, reference: Mapping[str, Instrument]) -> tuple[InstrumentTable, list[Tape]]:
     """The source's trades, quotes and books: lanes with units and rules of each instrument, and each one's tape."""
-    lanes = Lanes()
+    lanes = InstrumentTable()
     parts: list[list[Tape]] = []
     for chunk in source.chunks():
         for rows in chunk.rows:
@@ -72,7 +72,7 @@ def taken(tape: Tape, which: npt.NDArray[np.bool_]) -> Tape:
 
 
 def _session(
-    lanes: Lanes,
+    lanes: InstrumentTable,
     lane: int,
     tape: Tape,
     features: Mapping[str, Any],

@@ -27,7 +27,7 @@ _PPM = 1e-6
 WITHOUT: Quoted = (np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
 
 
-class _Watched:
+class _RecordingSource:
     """A source whose quotes are kept while it is read, cut into chunks of a second."""
 
     def __init__(self, source: RowSource) -> None:
@@ -84,7 +84,7 @@ def seconds_of(source: RowSource, names: Sequence[str] = NAMES, hours: bool = Fa
     names : features to keep; hours : every second session counts as one whose end is known
     warm_s : seconds of each session in which nothing may be placed
     """
-    watched, last = _Watched(source), None
+    watched, last = _RecordingSource(source), None
     parts: list[dict[str, npt.NDArray[Any]]] = []
     for count, (driver, _) in enumerate(run_source(watched), start=1):
         last = driver

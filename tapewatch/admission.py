@@ -33,7 +33,7 @@ WINDOW = 63
 """A frame is still awaited while at most so many later ones of its source have come; then it counts as seen."""
 
 
-class KnowsInstruments(Protocol):
+class InstrumentProvider(Protocol):
     """Where it is known which instruments are registered."""
 
     def kind(self, instrument: str, appended_ns: int) -> str | None:
@@ -49,7 +49,7 @@ class KnowsInstruments(Protocol):
 
 
 @dataclass(slots=True)
-class Admitted:
+class AdmittedFrame:
     """An accepted frame.
 
     slots : int32[dictionary], slot of each dictionary entry (negative: see tapewatch.checks)
@@ -79,7 +79,7 @@ class Admission:
     topic, partition : whose rows count are those of the instruments that lie there; of all where no topic is named
     """
 
-    def __init__(self, registry: KnowsInstruments, topic: str = "", partition: int = 0) -> None:
+    def __init__(self, registry: InstrumentProvider, topic: str = "", partition: int = 0) -> None:
         self._registry, self._topic, self._partition = registry, topic, partition
         self._decoder = Decoder()
         self._cache: dict[bytes, npt.NDArray[np.int32]] = {}
@@ -90,7 +90,7 @@ class Admission:
         self.missing: dict[str, int] = {}
         self.clock = np.full(1, -1, dtype=np.int64)
 
-    def admit(self, value: bytes | None, headers: Headers | None, appended_ns: int) -> Admitted | None:
+    def admit(self, value: bytes | None, headers: Headers | None, appended_ns: int) -> AdmittedFrame | None:
         """Open a record: an accepted frame, or None for a repeat.
 
         appended_ns : when the broker appended the record, UTC nanoseconds
@@ -118,7 +118,7 @@ class Admission:
             int(view.type), view.buffer, view.offsets, view.rows, slots, writer, latest, self.clock, reasons
         )
         self._note(known)
-        return Admitted(view, known, slots, reasons, refused)
+        return AdmittedFrame(view, known, slots, reasons, refused)
 
     def _is_repeat(self, known: FrameHeaders) -> bool:
         """Whether a frame's epoch is over, or its sequence was seen (or is older than the window)."""

@@ -22,7 +22,7 @@ from tapewatch import group_offsets, kafka, logs
 from tapewatch import settings as configuration
 from tapewatch.canaries import Canary, is_canary
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.idling import Idling
+from tapewatch.idling import IdleDetector
 from tapewatch.messages import BY_TOPIC, Alert, Message, Severity, Signal, decode
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.settings import Settings
@@ -129,7 +129,7 @@ class Stream(Generic[M]):
         until_idle: float | None,
     ) -> None:
         self._kind, self._wanted, self._group, self._begin = kind, wanted, group, start
-        self._idling = Idling(until_idle)
+        self._idling = IdleDetector(until_idle)
         self._closed = threading.Event()
         self._ahead: deque[Record] = deque()
         self._current: Record | None = None

@@ -21,7 +21,7 @@ AGREES = 1e-6
 """Relative difference of volumes up to which they are the same: sums of float64."""
 
 
-class Reconciled(msgspec.Struct, frozen=True):
+class VolumeReconciliation(msgspec.Struct, frozen=True):
     """A venue's own total against the trades seen over the same stretch.
 
     source : quotes (the session's running volume) or bars (the venue's own)
@@ -38,7 +38,7 @@ class Reconciled(msgspec.Struct, frozen=True):
     agrees: bool
 
 
-class Covered(msgspec.Struct, frozen=True):
+class InstrumentCoverage(msgspec.Struct, frozen=True):
     """An instrument's day on one feed.
 
     watched : seconds closed with a feature row; missed : seconds not watched, by reason (silent, halt, gap)
@@ -54,14 +54,14 @@ class Covered(msgspec.Struct, frozen=True):
     trades: int = 0
     volume: float = 0.0
     other: float = 0.0
-    totals: tuple[Reconciled, ...] = ()
+    totals: tuple[VolumeReconciliation, ...] = ()
 
 
 class Day(msgspec.Struct, frozen=True):
     """The coverage record of a day (YYYY-MM-DD, UTC)."""
 
     day: str
-    instruments: tuple[Covered, ...]
+    instruments: tuple[InstrumentCoverage, ...]
 
 
 def day_ns(day: str) -> int:
@@ -174,7 +174,7 @@ def record(session: sa.Connection, day: str, instrument: str = "", venue: bool =
     for row in _rows(session, _MISSED, given):
         missed.setdefault(_key(row), {})[str(row.reason)] = int(row.seconds)
     traded = {_key(row): row for row in _rows(session, _TRADES, given)}
-    totals: dict[_Key, list[Reconciled]] = {}
+    totals: dict[_Key, list[VolumeReconciliation]] = {}
     for source, statement in (("quotes", _QUOTED), ("bars", _BARRED)) if venue else ():
         for row in _rows(session, statement, given):
             totals.setdefault(_key(row), []).append(_reconciled(source, row))
@@ -187,7 +187,7 @@ def record(session: sa.Connection, day: str, instrument: str = "", venue: bool =
         whole = seconds + sum(not_watched.values())
         trade = traded.get(key)
         found.append(
-            Covered(
+            InstrumentCoverage(
                 instrument=names.get(key[0], str(key[0])),
                 topic=logs.get(key[1], ""),
                 watched=seconds,
@@ -214,9 +214,9 @@ def _key(row: sa.Row[Any]) -> _Key:
     return int(row.instrument_id), int(row.log_id)
 
 
-def _reconciled(source: str, row: sa.Row[Any]) -> Reconciled:
+def _reconciled(source: str, row: sa.Row[Any]) -> VolumeReconciliation:
     venue, seen, trades = float(row.volume), float(row.seen), int(row.trades)
     told = None if row.venue_trades is None else int(row.venue_trades)
     difference = (seen - venue) / venue if venue else float(seen != venue)
     agrees = told in (None, trades) and abs(difference) <= AGREES
-    return Reconciled(source, venue, seen, told, trades, difference, agrees)
+    return VolumeReconciliation(source, venue, seen, told, trades, difference, agrees)

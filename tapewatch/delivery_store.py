@@ -55,7 +55,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 _DELIVERY = ", ".join(field.name for field in msgspec.structs.fields(Delivery))
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which deliveries to show: newest first, `before` this number (0: from the newest), `limit` at most.
 
     subscriptions : ids of those whose deliveries to show
@@ -80,7 +80,7 @@ def message_id(*parts: str | int) -> str:
     return "msg_" + stable_id(*parts)
 
 
-def deliveries(session: sa.Connection, wanted: Wanted) -> list[Delivery]:
+def deliveries(session: sa.Connection, wanted: DeliveryFilter) -> list[Delivery]:
     """Deliveries, newest first."""
     conditions = ["(:before = 0 OR seq < :before)", "subscription_id = ANY(:subscriptions)"]
     conditions += ["state = :state"] if wanted.state else []

@@ -66,7 +66,7 @@ class CaseEvent(msgspec.Struct, frozen=True):
     subject: Annotated[str, Meta(description="alert, owner or disposition that the step is about")] = ""
 
 
-class Closing(msgspec.Struct, frozen=True):
+class PendingClose(msgspec.Struct, frozen=True):
     """A close that waits for a second pair of eyes."""
 
     who: Annotated[str, Meta(description="account that wants to close")]
@@ -90,7 +90,7 @@ class Case(Message, frozen=True, kw_only=True):
         str, Meta(description="outcome when closed, `suppressed` where no alert ever raised anybody; empty before")
     ] = ""
     closed: Annotated[str, Meta(description="when it was last closed, RFC 3339; empty while it never was")] = ""
-    closing: Annotated[Closing | None, Meta(description="a close that waits for approval; null for none")] = None
+    closing: Annotated[PendingClose | None, Meta(description="a close that waits for approval; null for none")] = None
     owner: Annotated[str, Meta(description="account it is assigned to; empty for none")] = ""
     risk: Annotated[float, Meta(ge=0, le=100, description="risk that orders the queue, 0 to 100")]
     priority: Annotated[int, Meta(ge=1, le=4, description="1 first to 4 last")] = 4

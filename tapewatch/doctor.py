@@ -42,7 +42,7 @@ class Check(msgspec.Struct, frozen=True):
         return OK if self.ok else FAIL if self.required else WARN
 
 
-class Asked(msgspec.Struct, frozen=True):
+class CheckContext(msgspec.Struct, frozen=True):
     """What is looked at. file : the settings file, None where there is none"""
 
     settings: Settings
@@ -77,7 +77,7 @@ def look(name: str, at: Callable[[], str]) -> Check:
         return Check(name, False, True, error.message, error.hint)
 
 
-def examined(asked: Asked, part: str) -> Iterator[Check]:
+def examined(asked: CheckContext, part: str) -> Iterator[Check]:
     """A part's findings, each as soon as it is there. Whatever its module raises becomes a finding too."""
     try:
         yield from importlib.import_module(PARTS[part]).checks(asked)

@@ -251,7 +251,7 @@ _LAYOUTS = {row_type: _layout(row_type) for row_type in RowType}
 
 
 @dataclass(frozen=True, slots=True)
-class _Opening:
+class _FramePrefix:
     """What a frame begins with, schema and dictionary, and what it says: most frames begin as another one did.
 
     names : how many texts the dictionary holds
@@ -263,7 +263,7 @@ class _Opening:
     names: int
 
     @classmethod
-    def of(cls, value: bytes, layout: _Layout, start: int) -> "_Opening | None":
+    def of(cls, value: bytes, layout: _Layout, start: int) -> "_FramePrefix | None":
         """The opening of a frame whose schema message ends at `start`; None where it is not as our writers make it."""
         info = np.empty(6, dtype=np.int64)
         if ipc.scan_dictionary(np.frombuffer(value, dtype=np.uint8), start, info) != 0:
@@ -289,7 +289,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._known: dict[bytes, _Layout] = {}
-        self._openings: list[_Opening] = []
+        self._openings: list[_FramePrefix] = []
 
     def open(self, value: bytes) -> View:
         """Open a frame; ContractError with a dead-letter reason (unreadable, oversized, unsupported_version,
@@ -300,7 +300,7 @@ class Decoder:
                 return opening.view(value) or _read(value)
         end = 8 + int.from_bytes(value[4:8], "little") if len(value) >= 8 else 0
         layout = self._known.get(value[:end]) or self._meet(value[:end])
-        met = _Opening.of(value, layout, end) if layout else None
+        met = _FramePrefix.of(value, layout, end) if layout else None
         if met is None:
             return _read(value)
         if len(met.head) <= _OPENING_BYTES:
@@ -339,7 +339,7 @@ def _scan_checked(batch: pa.RecordBatch, size: int) -> View:
     """Open a batch by writing it the contract's way. size : bytes of the frame that it came in"""
     value = write_stream(batch)
     row_type = _TYPES[batch.schema.metadata[b"tapewatch.type"].decode()]
-    opening = _Opening.of(value, _LAYOUTS[row_type], 8 + int.from_bytes(value[4:8], "little"))
+    opening = _FramePrefix.of(value, _LAYOUTS[row_type], 8 + int.from_bytes(value[4:8], "little"))
     view = opening.view(value) if opening else None
     if view is None:
         raise ContractError("unreadable", "the frame's buffers do not hold its columns")

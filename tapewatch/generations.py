@@ -23,7 +23,7 @@ CLOSING, OPENING, OPEN = "closing", "opening", "open"
 _NAMED = re.compile(r"(?P<feed>[a-z0-9][a-z0-9-]*)-g(?P<number>[2-9]|[1-9][0-9]+)")
 
 
-class Opening(msgspec.Struct, frozen=True):
+class InitialSnapshot(msgspec.Struct, frozen=True):
     """The state that a partition begins with, a snapshot.
 
     partition, offset, chunks : where it lies on `engine.snapshots`; digest : SHA-256 of its bytes
@@ -52,7 +52,7 @@ class Generation(msgspec.Struct, frozen=True):
     before: str
     at: int = 0
     cut: list[int] = []
-    openings: list[Opening] = []
+    openings: list[InitialSnapshot] = []
 
     @property
     def name(self) -> str:
@@ -89,7 +89,7 @@ class Generations:
         """The generation behind a market topic, once its partitions' states lie ready."""
         return next((each for each in self.by_topic.values() if each.before == topic and each.state != CLOSING), None)
 
-    def opening(self, topic: str, partition: int) -> Opening | None:
+    def opening(self, topic: str, partition: int) -> InitialSnapshot | None:
         """What a partition begins with; None where it begins with nothing."""
         found = self.by_topic.get(topic)
         return found.openings[partition] if found and partition < len(found.openings) else None

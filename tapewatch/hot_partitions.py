@@ -28,7 +28,7 @@ EVEN = 1.25
 """A partition with no more than this many times the mean is no hot one."""
 
 
-class Hot(msgspec.Struct, frozen=True):
+class HotInstrument(msgspec.Struct, frozen=True):
     """An instrument. share : of the feed's sampled rows"""
 
     instrument: str
@@ -56,7 +56,7 @@ class PartitionLoad(msgspec.Struct, frozen=True):
     instance: str
 
 
-class WithPartitions(msgspec.Struct, frozen=True):
+class RepartitionEstimate(msgspec.Struct, frozen=True):
     """What another number of partitions would give. skew : heaviest partition over the mean"""
 
     partitions: int
@@ -72,8 +72,8 @@ class FeedLoad(msgspec.Struct, frozen=True):
     rows_per_s: float
     skew: float
     partitions: list[PartitionLoad]
-    hottest: list[Hot]
-    others: list[WithPartitions]
+    hottest: list[HotInstrument]
+    others: list[RepartitionEstimate]
     advice: list[str]
 
 
@@ -88,7 +88,7 @@ class _Sample:
 
 
 @dataclass(slots=True)
-class _Worked:
+class _CommitTotals:
     """Of one partition's commit records."""
 
     us: int = 0
@@ -162,9 +162,9 @@ def _sampled(reader: Consumer, topic: str, partition: int, start: int, high: int
     return sample
 
 
-def _worked(reader: Consumer, settings: Settings, topic: str, count: int, since_ms: int) -> list[_Worked]:
+def _worked(reader: Consumer, settings: Settings, topic: str, count: int, since_ms: int) -> list[_CommitTotals]:
     """What the engine's commit records say of each partition."""
-    found = [_Worked() for _ in range(count)]
+    found = [_CommitTotals() for _ in range(count)]
     for message in _commits(reader, settings, since_ms):
         if message.key() != topic.encode():
             continue
@@ -195,7 +195,7 @@ def skew_with(rows: Mapping[str, int], partitions: int) -> float:
     return max(loads) * partitions / max(sum(loads), 1)
 
 
-def _report(feed: str, samples: list[_Sample], worked: list[_Worked], ends: list[int], top: int) -> FeedLoad:
+def _report(feed: str, samples: list[_Sample], worked: list[_CommitTotals], ends: list[int], top: int) -> FeedLoad:
     rates = [_rates(sample) for sample in samples]
     rows_per_s = sum(rows for rows, _ in rates)
     told = sum(one.us for one in worked)
@@ -220,12 +220,15 @@ def _report(feed: str, samples: list[_Sample], worked: list[_Worked], ends: list
         for instrument, number in sample.rows.items():
             weights[instrument] = round(1e6 * rows * number / whole)
     hottest = [
-        Hot(name, partition_for(name, len(samples)), round(weight / 1e6, 2), round(weight / max(weights.total(), 1), 4))
+        HotInstrument(
+            name, partition_for(name, len(samples)), round(weight / 1e6, 2), round(weight / max(weights.total(), 1), 4)
+        )
         for name, weight in weights.most_common(top)
     ]
     skew = max(rows for rows, _ in rates) * len(rates) / rows_per_s if rows_per_s else 1.0
     others = [
-        WithPartitions(len(samples) * times, round(skew_with(weights, len(samples) * times), 3)) for times in CANDIDATES
+        RepartitionEstimate(len(samples) * times, round(skew_with(weights, len(samples) * times), 3))
+        for times in CANDIDATES
     ]
     return FeedLoad(
         feed=feed,
@@ -247,7 +250,11 @@ def _rates(sample: _Sample) -> tuple[float, float]:
 
 
 def advice(
-    feed: str, partitions: list[PartitionLoad], hottest: list[Hot], skew: float, others: list[WithPartitions]
+    feed: str,
+    partitions: list[PartitionLoad],
+    hottest: list[HotInstrument],
+    skew: float,
+    others: list[RepartitionEstimate],
 ) -> list[str]:
     """What to do about it, a sentence each."""
     said = []

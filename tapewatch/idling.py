@@ -38,7 +38,7 @@ class Ends:
         self._ended.clear()
 
 
-class Idling:
+class IdleDetector:
     """Knows which partitions were read to their ends (of what is committed), and since when nothing has come.
 
     Silence alone tells nothing: a broker with much to do may take seconds to answer the first fetch.

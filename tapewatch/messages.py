@@ -16,8 +16,8 @@ from tapewatch.desk_messages import CaseAlert as CaseAlert
 from tapewatch.desk_messages import CaseAnswer as CaseAnswer
 from tapewatch.desk_messages import CaseCommand as CaseCommand
 from tapewatch.desk_messages import CaseEvent as CaseEvent
-from tapewatch.desk_messages import Closing as Closing
 from tapewatch.desk_messages import Label as Label
+from tapewatch.desk_messages import PendingClose as PendingClose
 from tapewatch.desk_messages import Proposal as Proposal
 from tapewatch.desk_messages import Suppression as Suppression
 from tapewatch.message import MESSAGE_MAJOR as MESSAGE_MAJOR
@@ -192,7 +192,7 @@ class Prediction(Message, frozen=True, kw_only=True):
     build: Annotated[str, Meta(description="fingerprint of the program")] = ""
 
 
-class Ranked(msgspec.Struct, frozen=True):
+class RankingEntry(msgspec.Struct, frozen=True):
     """One place of a ranking."""
 
     instrument: Annotated[str, Meta(description="instrument id")]
@@ -238,7 +238,7 @@ class Ranking(Message, frozen=True, kw_only=True):
     target_return: Annotated[float, Meta(description="target return, fraction")]
     stop_return: Annotated[float, Meta(description="stop return, fraction, negative")]
     model: Annotated[str, Meta(description="content hash of the model")]
-    ranked: Annotated[tuple[Ranked, ...], Meta(description="best first")]
+    ranked: Annotated[tuple[RankingEntry, ...], Meta(description="best first")]
     excluded: Annotated[dict[str, str], Meta(description="instruments left out, with the reason")] = msgspec.field(
         default_factory=dict
     )
@@ -330,7 +330,7 @@ class PaperCommand(Message, frozen=True, kw_only=True):
     at: Annotated[Time, Meta(description="when it was given")]
 
 
-class Taken(msgspec.Struct, frozen=True):
+class AppliedChange(msgspec.Struct, frozen=True):
     """A command or a change of settings, and where it took effect: before any market record from there on."""
 
     before: Annotated[Count, Meta(description="offset of the market partition")]
@@ -350,7 +350,7 @@ class PaperCommit(Message, frozen=True, kw_only=True):
     topic: Annotated[str, Meta(description="market topic")]
     partition: Annotated[Count, Meta(description="partition of the market topic")]
     next_offset: Annotated[Count, Meta(description="first market offset that is not worked on yet")]
-    taken: Annotated[tuple[Taken, ...], Meta(description="what took effect in this transaction, in order")] = ()
+    taken: Annotated[tuple[AppliedChange, ...], Meta(description="what took effect in this transaction, in order")] = ()
     running: Annotated[Literal["start", "stop", "kill"], Meta(description="the last of these commands")]
     switched: Annotated[dict[str, bool], Meta(description="instruments that were switched on or off")] = msgspec.field(
         default_factory=dict

@@ -38,7 +38,7 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Host name and port to IP addresses; OSError where the name is not known."""
 
 
-class OutgoingError(TapewatchError):
+class HttpRequestError(TapewatchError):
     """A request that brought no usable answer.
 
     reason : refused (address, scheme, redirect or header that is not allowed), unknown_host, timeout, tls,
@@ -55,7 +55,7 @@ class OutgoingError(TapewatchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """A whole answer. headers : any case finds them; url : where it came from, after redirects"""
 
     status: int
@@ -70,7 +70,7 @@ async def system_resolve(host: str, port: int) -> list[str]:
     return [str(entry[4][0]) for entry in found]
 
 
-class Outgoing:
+class GuardedHttpClient:
     """Guarded requests; an asynchronous context manager.
 
     allowed : networks (CIDR) inside the operator's that may be reached
@@ -96,7 +96,7 @@ class Outgoing:
         self._resolve, self._tls = resolve, tls
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> "Outgoing":
+    async def __aenter__(self) -> "GuardedHttpClient":
         return self
 
     async def __aexit__(
@@ -113,22 +113,24 @@ class Outgoing:
     def check(self, address: str) -> URL:
         """The address as a URL, where nothing speaks against it before its host is resolved; OutgoingError."""
         if _NOT_IN_URLS.search(address):
-            raise OutgoingError("refused", "the address holds a space, a backslash or a control character")
+            raise HttpRequestError("refused", "the address holds a space, a backslash or a control character")
         try:
             url = URL(address)
             host, port = url.host, url.port
         except ValueError as error:
-            raise OutgoingError("refused", "this is no address") from error
+            raise HttpRequestError("refused", "this is no address") from error
         if url.scheme not in self._schemes:
-            raise OutgoingError("refused", f"{url.scheme or 'no scheme'}: only {' and '.join(sorted(self._schemes))}")
+            raise HttpRequestError(
+                "refused", f"{url.scheme or 'no scheme'}: only {' and '.join(sorted(self._schemes))}"
+            )
         if not host or not port:
-            raise OutgoingError("refused", "the address names no host or no port")
+            raise HttpRequestError("refused", "the address names no host or no port")
         if url.user is not None or url.password is not None:
-            raise OutgoingError("refused", "the address holds a user name or password")
+            raise HttpRequestError("refused", "the address holds a user name or password")
         if "%" in host:
-            raise OutgoingError("refused", "the address names a network interface")
+            raise HttpRequestError("refused", "the address names a network interface")
         if _is_ip(host) and (why := self._reach.refusal(host)):
-            raise OutgoingError("refused", why)
+            raise HttpRequestError("refused", why)
         return url
 
     async def judge(self, address: str) -> None:
@@ -138,15 +140,15 @@ class Outgoing:
             async with asyncio.timeout(self._timeout_s):
                 await _Resolver(self._reach, self._resolve).resolve(str(url.host), int(url.port or 0))
         except TimeoutError:
-            raise OutgoingError("timeout", "the name server does not answer") from None
+            raise HttpRequestError("timeout", "the name server does not answer") from None
         except _RefusedAddressError as error:
-            raise OutgoingError("refused", str(error)) from None
+            raise HttpRequestError("refused", str(error)) from None
         except OSError:
-            raise OutgoingError("unknown_host", "the host name is not known") from None
+            raise HttpRequestError("unknown_host", "the host name is not known") from None
 
     async def request(
         self, method: str, address: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> Answer:
+    ) -> HttpResponse:
         """Send a request and read its whole answer, whatever its status; OutgoingError where none came.
 
         GET and HEAD follow redirects anywhere allowed, with no header but Accept and User-Agent to another origin.
@@ -157,9 +159,9 @@ class Outgoing:
             async with asyncio.timeout(self._timeout_s):
                 return await self._follow(method.upper(), self.check(address), sent, body)
         except TimeoutError:
-            raise OutgoingError("timeout", f"no answer within {self._timeout_s:g} s") from None
+            raise HttpRequestError("timeout", f"no answer within {self._timeout_s:g} s") from None
 
-    async def _follow(self, method: str, url: URL, headers: dict[str, str], body: bytes | None) -> Answer:
+    async def _follow(self, method: str, url: URL, headers: dict[str, str], body: bytes | None) -> HttpResponse:
         """One request after the other, as redirects lead."""
         for _ in range(self._redirects + 1):
             answer = await self._once(method, url, headers, body)
@@ -168,43 +170,43 @@ class Outgoing:
             onward = self._onward(url, place, answer.status)
             if onward.origin() != url.origin():
                 if method not in _SAFE:
-                    raise OutgoingError("refused", "a redirect to another origin", answer.status)
+                    raise HttpRequestError("refused", "a redirect to another origin", answer.status)
                 headers = {name: value for name, value in headers.items() if name.lower() in _KEPT_ELSEWHERE}
             if method not in _SAFE and answer.status not in _SAME_REQUEST:
                 return answer
             url = onward
-        raise OutgoingError("refused", f"more than {self._redirects} redirects")
+        raise HttpRequestError("refused", f"more than {self._redirects} redirects")
 
     def _onward(self, url: URL, place: str, status: int) -> URL:
         """Where a redirect leads, judged; OutgoingError where it must not."""
         try:
             onward = url.join(URL(place))
         except ValueError as error:
-            raise OutgoingError("refused", "a redirect to what is no address", status) from error
+            raise HttpRequestError("refused", "a redirect to what is no address", status) from error
         if url.scheme == "https" and onward.scheme != "https":
-            raise OutgoingError("refused", "a redirect from https to an unencrypted address", status)
+            raise HttpRequestError("refused", "a redirect from https to an unencrypted address", status)
         return self.check(str(onward))
 
-    async def _once(self, method: str, url: URL, headers: dict[str, str], body: bytes | None) -> Answer:
+    async def _once(self, method: str, url: URL, headers: dict[str, str], body: bytes | None) -> HttpResponse:
         """Send one request and read its answer."""
         try:
             async with self._opened().request(method, url, headers=headers, data=body, allow_redirects=False) as found:
-                return Answer(found.status, found.headers, await self._read(found), str(found.url))
+                return HttpResponse(found.status, found.headers, await self._read(found), str(found.url))
         except TimeoutError:
             raise
         except aiohttp.ClientConnectorDNSError as error:
             if isinstance(error.os_error, _RefusedAddressError):
-                raise OutgoingError("refused", str(error.os_error)) from None
-            raise OutgoingError("unknown_host", "the host name is not known") from None
+                raise HttpRequestError("refused", str(error.os_error)) from None
+            raise HttpRequestError("unknown_host", "the host name is not known") from None
         except aiohttp.ClientConnectorError as error:
             kind = "tls" if isinstance(error, aiohttp.ClientSSLError) else "no_connection"
-            raise OutgoingError(kind, error.os_error.strerror or type(error.os_error).__name__) from None
+            raise HttpRequestError(kind, error.os_error.strerror or type(error.os_error).__name__) from None
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
-            raise OutgoingError("tls", type(error).__name__) from None
+            raise HttpRequestError("tls", type(error).__name__) from None
         except aiohttp.InvalidURL as error:
-            raise OutgoingError("refused", "this is no address") from error
+            raise HttpRequestError("refused", "this is no address") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise OutgoingError("no_connection", type(error).__name__) from None
+            raise HttpRequestError("no_connection", type(error).__name__) from None
 
     async def _read(self, found: aiohttp.ClientResponse) -> bytes:
         """The body as sent, up to the limit."""
@@ -212,7 +214,7 @@ class Outgoing:
         async for part in found.content.iter_chunked(_READ_BYTES):
             body += part
             if len(body) > self._answer_limit:
-                raise OutgoingError("too_large", f"an answer of more than {self._answer_limit} bytes", found.status)
+                raise HttpRequestError("too_large", f"an answer of more than {self._answer_limit} bytes", found.status)
         return bytes(body)
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -239,9 +241,9 @@ def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers, where no name or value could add another one; OutgoingError."""
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name) or _NOT_IN_VALUES.search(value):
-            raise OutgoingError("refused", f"the header {name[:40]!r} holds a character that headers must not")
+            raise HttpRequestError("refused", f"the header {name[:40]!r} holds a character that headers must not")
         if name.lower() in ("host", "content-length", "transfer-encoding", "connection"):
-            raise OutgoingError("refused", f"the header {name!r} is not the caller's to set")
+            raise HttpRequestError("refused", f"the header {name!r} is not the caller's to set")
     return dict(headers)
 
 

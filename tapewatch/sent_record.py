@@ -22,7 +22,7 @@ import msgspec
 from tapewatch.errors import TapewatchError
 
 
-class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RunHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One writer's life.
 
     market : whatever the rows are a function of (seed, settings and the like), the same in every run of a record
@@ -59,7 +59,7 @@ class SentRecord:
         self._ahead: list[set[int]] = []
         self._said: list[int] = []
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: RunHeader) -> None:
         """A run begins."""
         self._next, self._said = [0] * run.partitions, []
         self._ahead = [set() for _ in range(run.partitions)]
@@ -113,7 +113,7 @@ class SentRecord:
 
 
 @dataclass(slots=True)
-class Sent:
+class SentFrames:
     """Frames of one run to one partition, by sequence, 20 bytes each. acknowledged : the first so many"""
 
     labels: list[str] = field(default_factory=list)
@@ -123,7 +123,7 @@ class Sent:
 
 
 @dataclass(slots=True)
-class RunRead:
+class RecordedRun:
     """A run as its record tells it.
 
     sent : by partition; left_out : rows by partition and type; ended : whether it ended in order
@@ -131,17 +131,17 @@ class RunRead:
     last of them, by partition and type
     """
 
-    run: Run
-    sent: list[Sent]
+    run: RunHeader
+    sent: list[SentFrames]
     left_out: dict[tuple[int, str], int] = field(default_factory=dict)
     ended: bool = False
     flushes: tuple[int, int] = (0, 0)
     since_flush: dict[tuple[int, str], int] = field(default_factory=dict)
 
 
-def read(path: Path) -> list[RunRead]:
+def read(path: Path) -> list[RecordedRun]:
     """The runs of a record, in order; none where there is no file. A line that was cut short is passed over."""
-    runs: list[RunRead] = []
+    runs: list[RecordedRun] = []
     for line in _lines(path):
         if isinstance(line, dict):
             _take_object(line, runs)
@@ -150,7 +150,7 @@ def read(path: Path) -> list[RunRead]:
     return runs
 
 
-def as_answered(runs: list[RunRead], before: list[RunRead]) -> list[RunRead]:
+def as_answered(runs: list[RecordedRun], before: list[RecordedRun]) -> list[RecordedRun]:
     """A record with the answers that an earlier reading of it knew of, and no later ones."""
     for place, each in enumerate(runs):
         known = before[place] if place < len(before) else None
@@ -177,20 +177,22 @@ def _lines(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _take_object(line: dict[str, Any], runs: list[RunRead]) -> None:
+def _take_object(line: dict[str, Any], runs: list[RecordedRun]) -> None:
     if "ended_ns" in line and runs:
         runs[-1].ended = True
         return
     try:
-        run = msgspec.convert(line, Run)
+        run = msgspec.convert(line, RunHeader)
     except msgspec.ValidationError as error:
         raise TapewatchError(
             f"not a record of what was sent: {error}", "Name a record of `produce synthetic`."
         ) from error
-    runs.append(RunRead(run, [Sent() for _ in range(run.partitions)], flushes=(run.resumed_ns, run.resumed_ns)))
+    runs.append(
+        RecordedRun(run, [SentFrames() for _ in range(run.partitions)], flushes=(run.resumed_ns, run.resumed_ns))
+    )
 
 
-def _take(line: Iterable[Any], into: RunRead) -> None:
+def _take(line: Iterable[Any], into: RecordedRun) -> None:
     match line:
         case ["f", int(partition), int(sequence), str(label), int(rows), str(digits)]:
             sent = into.sent[partition]

@@ -61,7 +61,7 @@ class Step(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-class Named(msgspec.Struct, frozen=True):
+class AlertIdentity(msgspec.Struct, frozen=True):
     """What a span needs of an alert's JSON."""
 
     id: str

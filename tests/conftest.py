@@ -116,12 +116,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class Grouped(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
             return _group(nodeid.partition("::")[0])
 
     config.option.loadscopereorder = False
-    return Grouped(config, log)
+    return GroupScheduling(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -189,7 +189,7 @@ def _logs_as_before() -> Iterator[None]:
     root.setLevel(level)
 
 
-class _Unheard(logging.Handler):
+class _UnretrievedExceptions(logging.Handler):
     """What asyncio says of exceptions that nobody asked their tasks for."""
 
     def __init__(self) -> None:
@@ -205,7 +205,7 @@ class _Unheard(logging.Handler):
 @pytest.fixture(autouse=True)
 def _every_task_is_asked() -> Iterator[None]:
     """An exception in a task that nobody awaits fails the test in whose time the task is forgotten."""
-    unheard = _Unheard()
+    unheard = _UnretrievedExceptions()
     logging.getLogger("asyncio").addHandler(unheard)
     yield
     logging.getLogger("asyncio").removeHandler(unheard)

@@ -14,7 +14,7 @@ from benchmarks.document import give
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 
 
-class Predicted(msgspec.Struct, frozen=True):
+class ThroughputPrediction(msgspec.Struct, frozen=True):
     """One number of processes on this machine. off : predicted over measured, less 1"""
 
     processes: int
@@ -28,11 +28,11 @@ class Capacity(msgspec.Struct, frozen=True):
 
     times: ServiceTimes
     assumptions: Assumptions
-    predicted: list[Predicted]
+    predicted: list[ThroughputPrediction]
     plans: list[Plan]
 
 
-def predictions(times: ServiceTimes, results: Path) -> list[Predicted]:
+def predictions(times: ServiceTimes, results: Path) -> list[ThroughputPrediction]:
     """The simulation beside what `bench scale` measured."""
     document = msgspec.json.decode((results / "bench-scale.json").read_bytes())
     found = []
@@ -41,7 +41,7 @@ def predictions(times: ServiceTimes, results: Path) -> list[Predicted]:
         # What other programs and other guests of the host took meanwhile was not there for anybody.
         taken = (point["profile"]["others"] + point["profile"]["stolen"]) * measured / document["input"]["rows"]
         rate = Backlog(times, count, document["machine"]["cores"] - taken, document["input"]["rows"]).rate()
-        found.append(Predicted(count, round(rate), measured, round(rate / measured - 1, 3)))
+        found.append(ThroughputPrediction(count, round(rate), measured, round(rate / measured - 1, 3)))
     return found
 
 

@@ -99,7 +99,7 @@ def _spent(rows_per_second: float) -> tuple[int, int]:
         instruments=_INSTRUMENTS, rows_per_second=_INSTRUMENTS * rows_per_second, seconds=_SECONDS, warmup_s=0.0
     )
     market = SyntheticMarket(config, 1, _START_NS)
-    records = _Kept()
+    records = _MockProducer()
     live = LiveWriter(records.writer(market))
     for chunk in market.chunks():
         for rows in chunk.rows:
@@ -109,7 +109,7 @@ def _spent(rows_per_second: float) -> tuple[int, int]:
     return min(_fed(records, market) for _ in range(3))
 
 
-def _fed(records: "_Kept", market: SyntheticMarket) -> tuple[int, int]:
+def _fed(records: "_MockProducer", market: SyntheticMarket) -> tuple[int, int]:
     driver = Driver(FixedRegistry(market.instruments))
     begun = time.process_time_ns()
     for number, (value, headers) in enumerate(records.kept, 1):
@@ -120,7 +120,7 @@ def _fed(records: "_Kept", market: SyntheticMarket) -> tuple[int, int]:
     return time.process_time_ns() - begun, sum(driver.task.tally.rows.values())
 
 
-class _Kept:
+class _MockProducer:
     """Takes frames where a Kafka producer would."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.fuzz import market
 from streams.driver import Driver, table
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import frames, ipc
 from tapewatch.admission import Admission
 from tapewatch.checks import MAX_SKEW_NS
@@ -222,11 +222,11 @@ class Neighbours:
         return found
 
 
-def _is_good_alert(record: Outgoing) -> bool:
+def _is_good_alert(record: OutputRecord) -> bool:
     return record.topic == "alerts" and record.instrument == market.GOOD
 
 
-def _without_place(record: Outgoing) -> bytes | None:
+def _without_place(record: OutputRecord) -> bytes | None:
     return record.key
 
 

@@ -32,7 +32,7 @@ FOUND = "tapewatch-fuzz-found"
 """Folder, among the temporary files, of inputs that broke a promise."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True):
     """A promise that was broken. where : what was raised and where; input : file of it in the folder of findings"""
 
     target: str
@@ -40,7 +40,7 @@ class Found(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Tried(msgspec.Struct, frozen=True):
+class TargetResult(msgspec.Struct, frozen=True):
     """One target. inputs_per_s : of processor time; slowest_ms : processor time of the dearest input"""
 
     target: str
@@ -53,7 +53,7 @@ class Tried(msgspec.Struct, frozen=True):
     findings: int
 
 
-class Fuzzed(msgspec.Struct, frozen=True):
+class FuzzResult(msgspec.Struct, frozen=True):
     """What a soak gave. passed : all inputs were taken, without a finding"""
 
     passed: bool
@@ -63,8 +63,8 @@ class Fuzzed(msgspec.Struct, frozen=True):
     crashes: int
     hangs: int
     seed: int
-    targets: list[Tried]
-    found: list[Found]
+    targets: list[TargetResult]
+    found: list[Finding]
 
 
 @dataclass(slots=True)
@@ -179,7 +179,7 @@ class Soak:
         )
 
 
-def run(_settings: Settings, minutes: float) -> Fuzzed:
+def run(_settings: Settings, minutes: float) -> FuzzResult:
     """All targets; what is not done when the time is over is left."""
     begun = time.monotonic()
     found = Path(tempfile.gettempdir()) / FOUND
@@ -190,9 +190,9 @@ def run(_settings: Settings, minutes: float) -> Fuzzed:
     return _result(soak.tried, soak.ended, time.monotonic() - begun)
 
 
-def _result(tried: dict[str, Progress], crashes: dict[str, int], seconds: float) -> Fuzzed:
+def _result(tried: dict[str, Progress], crashes: dict[str, int], seconds: float) -> FuzzResult:
     targets = [
-        Tried(
+        TargetResult(
             name,
             TARGETS[name].promise,
             each.done,
@@ -204,9 +204,9 @@ def _result(tried: dict[str, Progress], crashes: dict[str, int], seconds: float)
         )
         for name, each in tried.items()
     ]
-    found = [Found(name, where, text) for name, each in tried.items() for where, text in each.findings.items()]
+    found = [Finding(name, where, text) for name, each in tried.items() for where, text in each.findings.items()]
     inputs = sum(each.done for each in tried.values())
-    return Fuzzed(
+    return FuzzResult(
         passed=inputs >= INPUTS and not found and not any(crashes.values()),
         inputs=inputs,
         seconds=round(seconds, 1),
@@ -219,7 +219,7 @@ def _result(tried: dict[str, Progress], crashes: dict[str, int], seconds: float)
     )
 
 
-def markdown(result: Fuzzed) -> str:
+def markdown(result: FuzzResult) -> str:
     """A line a target."""
     lines = [
         f"{result.inputs:,} inputs in {result.seconds:,.0f} s: {result.crashes} crashes, {result.hangs} hangs, "

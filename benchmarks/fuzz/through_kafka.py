@@ -31,7 +31,7 @@ from infra.chaos.faults import stranger
 from producers.feed import open_feed
 from sinks.postgres.database import connect
 from streams.driver import table
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import frames, kafka, settings, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import ContractError
@@ -52,7 +52,7 @@ LONGEST_S = 3600.0
 _KINDS = ("features", "scores", "bars", "sealed")
 
 
-class Fuzzed(msgspec.Struct, frozen=True):
+class KafkaFuzzResult(msgspec.Struct, frozen=True):
     """What a run gave. passed : all was read, within its memory, and the good instrument's rows are what they are alone
 
     records : in the log; taken, repeats : frames; refused : rows and records by reason; peak_mib : the engine's memory
@@ -155,7 +155,7 @@ def _bombs(own: Settings, topic: str, second: int) -> None:
         stranger.append_bomb_batch(own, topic)
 
 
-def rows_of(records: list[Outgoing]) -> dict[str, dict[str, bytes]]:
+def rows_of(records: list[OutputRecord]) -> dict[str, dict[str, bytes]]:
     """The good instrument's rows and the markers by kind and column, places in the log aside."""
     found: dict[str, dict[str, bytes]] = {}
     for kind in _KINDS:
@@ -169,7 +169,7 @@ def rows_of(records: list[Outgoing]) -> dict[str, dict[str, bytes]]:
     return found
 
 
-def alone() -> list[Outgoing]:
+def alone() -> list[OutputRecord]:
     """What the engine makes of the good instrument's rows."""
     driver = market.driver()
     for second in range(SECONDS):
@@ -197,16 +197,16 @@ def store(own: Settings) -> tuple[dict[str, int], int, int]:
     return stored, reached, peak
 
 
-def run(own: Settings, count: int, seed: int) -> Fuzzed:
+def run(own: Settings, count: int, seed: int) -> KafkaFuzzResult:
     """Write, let an engine read, and compare."""
     mine = msgspec.structs.replace(own, engine=msgspec.structs.replace(own.engine, feeds=(FEED,), group=GROUP))
     instruments = [Instrument(market.GOOD, kind="share"), Instrument(market.BAD, kind="spot")]
     open_feed(mine, FEED, instruments, 1)
     write(mine, count, seed)
     _, peak = engine_process(mine, GROUP, LONGEST_S, "VmHWM")
-    records, commits = list[Outgoing](), list[dict[str, Any]]()
+    records, commits = list[OutputRecord](), list[dict[str, Any]]()
     for topic in (topics.FEATURES, topics.SCORES, topics.BARS):
-        kafka.read_all(mine, topic, lambda each: records.append(Outgoing("", each.value(), None, each.headers())))
+        kafka.read_all(mine, topic, lambda each: records.append(OutputRecord("", each.value(), None, each.headers())))
     kafka.read_all(mine, topics.COMMITS, lambda each: commits.append(msgspec.json.decode(each.value())))
     wanted, there = rows_of(alone()), rows_of(records)
     different = [
@@ -223,7 +223,7 @@ def run(own: Settings, count: int, seed: int) -> Fuzzed:
     stored, stored_to, sink_peak = store(mine)
     rows = {kind: len(wanted[kind]["ts"]) // 8 for kind in _KINDS}
     whole = {"trades": SECONDS, "quotes": SECONDS, **{name: rows[name] for name in ("features", "scores")}}
-    return Fuzzed(
+    return KafkaFuzzResult(
         passed=read == stored_to == end and max(peak, sink_peak) <= MEMORY_BYTES and not different and stored == whole,
         records=end,
         seed=seed,

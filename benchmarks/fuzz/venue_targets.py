@@ -7,7 +7,7 @@ digit the answer to a question of that kind, `l` a broken connection, `o` one th
 from collections.abc import Callable
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.universe import Listing
 from producers.venues.decoders import make_decoder
 from tapewatch import frames
@@ -63,9 +63,9 @@ def play(venue: str, data: bytes) -> None:
     collector.take_refused()
 
 
-def asked(wants: object, kind: str, symbol: str) -> Want:
+def asked(wants: object, kind: str, symbol: str) -> DecoderRequest:
     """The question that stands, else one of that kind."""
     for want in list(wants):  # type: ignore[call-overload]
         if want.kind == kind:
             return want  # type: ignore[no-any-return]
-    return Want(kind, symbol, 0)
+    return DecoderRequest(kind, symbol, 0)

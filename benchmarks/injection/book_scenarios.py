@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.injection.market import RecordedMarket
 from benchmarks.injection.placing import Rng, between, drawn_habit, drawn_side, fills, ns, other_side, rest
-from benchmarks.injection.script import Label, Resting, Script
+from benchmarks.injection.script import Label, RestingOrder, Script
 
 FILLED_SHARE = 0.02
 FULL_STRENGTH = 10.0
@@ -49,7 +49,7 @@ def layering(market: RecordedMarket, rng: Rng, begin: int, strength: float) -> S
     build, unwind = min(0.3 * hold, between(rng, 0.05, 1.5)), min(0.3 * hold, between(rng, 0.02, 0.6))
     end = begin + ns(hold)
     habit = drawn_habit(rng, hold)
-    resting: list[Resting] = []
+    resting: list[RestingOrder] = []
     for place, level in enumerate(levels.tolist()):
         start = begin + ns(build * place / max(1, count - 1))
         stop = end - ns(unwind * rng.random())
@@ -71,7 +71,9 @@ def quote_stuffing(market: RecordedMarket, rng: Rng, begin: int, strength: float
     return Script(_label("quote_stuffing", begin, end, strength), resting)
 
 
-def cycles(market: RecordedMarket, rng: Rng, begin: int, end: int, entries: int, touch_share: float) -> list[Resting]:
+def cycles(
+    market: RecordedMarket, rng: Rng, begin: int, end: int, entries: int, touch_share: float
+) -> list[RestingOrder]:
     """Short-lived orders at the touch and at up to three more levels, entered at random times in [begin, end)."""
     sides = (0, 1) if rng.random() < 0.4 else (drawn_side(rng),)
     behind = rng.choice(market.levels, min(3, market.levels), replace=False)
@@ -85,7 +87,7 @@ def cycles(market: RecordedMarket, rng: Rng, begin: int, end: int, entries: int,
         qty = round(size * rng.uniform(0.7, 1.3), market.decimals)
         until = min(end, when + ns(life * rng.uniform(0.5, 1.5)))
         if qty > 0 and market.run_over(side, price, when, until) == until:
-            resting.append(Resting(side, price, qty, when, until))
+            resting.append(RestingOrder(side, price, qty, when, until))
     return resting
 
 
@@ -93,6 +95,6 @@ def _label(name: str, begin: int, end: int, strength: float) -> Label:
     return Label(name, begin, max(end, begin + ns(0.2)), strength, True)
 
 
-def _last(resting: list[Resting], end: int) -> int:
+def _last(resting: list[RestingOrder], end: int) -> int:
     """When the last order was gone: one that had to flee early ends the event early."""
     return max((order.end for order in resting), default=end)

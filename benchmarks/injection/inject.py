@@ -61,7 +61,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Injected:
+class LabelledMarket:
     """A market with manipulation in it. rows : trades, quotes, books; labels : manipulations, then look-alikes."""
 
     instrument: str
@@ -79,7 +79,7 @@ class Injected:
         return [label for label in self.labels if not label.manipulation]
 
 
-def inject(market: RecordedMarket, plan: Plan, seed: int) -> Injected:
+def inject(market: RecordedMarket, plan: Plan, seed: int) -> LabelledMarket:
     """The market with manipulations and look-alikes drawn from `seed`; the same seed gives the same rows."""
     rng = np.random.default_rng([seed, *market.name.encode()])
     wanted = [name for name in plan.scenarios if market.levels >= 3 or name not in ("layering",)]
@@ -87,7 +87,7 @@ def inject(market: RecordedMarket, plan: Plan, seed: int) -> Injected:
     extra = bool(rng.random() < 0.5) if plan.extra_books is None else plan.extra_books
     rows = overlaid(market, scripts, extra)
     labels = sorted((script.label for script in scripts), key=lambda label: (not label.manipulation, label.begin))
-    return Injected(market.instrument, rows, labels)
+    return LabelledMarket(market.instrument, rows, labels)
 
 
 def _manipulations(market: RecordedMarket, rng: Rng, plan: Plan, names: list[str]) -> list[Script]:

@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.injection.book_scenarios import cycles, deceptive_qty
 from benchmarks.injection.market import RecordedMarket
 from benchmarks.injection.placing import Habit, Rng, between, drawn_side, fills, ns, rest
-from benchmarks.injection.script import Label, Print, Resting, Script
+from benchmarks.injection.script import Label, Print, RestingOrder, Script
 
 FILLED_SHARE = 0.89
 STILL = Habit(0.0, 1, 0.0, 1, 0.0, 0.01)
@@ -20,7 +20,7 @@ def large_order(market: RecordedMarket, rng: Rng, begin: int, strength: float) -
     levels = np.sort(rng.choice(min(8, market.levels), parts, replace=False))
     stays = rng.random() < FILLED_SHARE
     end = market.end if stays else min(market.end, begin + ns(between(rng, 1.0, 60.0)))
-    resting: list[Resting] = []
+    resting: list[RestingOrder] = []
     prints: list[Print] = []
     for level in levels.tolist():
         start = begin + ns(rng.uniform(0.0, 0.8)) if parts > 1 else begin
@@ -36,15 +36,15 @@ def large_order(market: RecordedMarket, rng: Rng, begin: int, strength: float) -
 
 def _until_traded(
     market: RecordedMarket, rng: Rng, side: int, level: int, qty: float, begin: int
-) -> tuple[list[Resting], list[Print]]:
+) -> tuple[list[RestingOrder], list[Print]]:
     """An order that waits for the market to come to its price, and is eaten before the price goes through it."""
     price = float(market.side_at(side, begin)[level])
     through = market.run_over(side, price, begin, market.end)
     if through == market.end:
-        return [Resting(side, price, qty, begin, market.end)], []
+        return [RestingOrder(side, price, qty, begin, market.end)], []
     first = max(begin, through - ns(between(rng, 0.2, 5.0)))
     resting, prints = fills(market, rng, side, price, qty, first, through)
-    waiting = [Resting(side, price, qty, begin, first)] if first > begin else []
+    waiting = [RestingOrder(side, price, qty, begin, first)] if first > begin else []
     return waiting + resting, prints
 
 
@@ -56,7 +56,7 @@ def market_maker(market: RecordedMarket, rng: Rng, begin: int, strength: float) 
     count = min(int(rng.integers(2, 8)), market.levels)
     each = deceptive_qty(market, rng, strength) / count * rng.uniform(0.3, 1.0)
     pause, pace = between(rng, 0.03, 0.4), between(rng, 0.3, 4.0)
-    resting: list[Resting] = []
+    resting: list[RestingOrder] = []
     when = begin
     while when < end:
         until = min(end, when + ns(pace * rng.uniform(0.5, 1.5)))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from benchmarks.injection.market import F8, SIDES, RecordedMarket
-from benchmarks.injection.script import ASK, BID, Print, Resting, Script
+from benchmarks.injection.script import ASK, BID, Print, RestingOrder, Script
 from tapewatch.rows import BOOK_LEVELS, Column, Condition, Rows, RowType
 
 Active = tuple[dict[float, float], dict[float, float]]
@@ -49,7 +49,7 @@ def _extended(columns: dict[str, Column], times: Column) -> dict[str, Column]:
     return found
 
 
-def _sweep(times: Column, resting: Sequence[Resting]) -> Iterator[tuple[int, Active]]:
+def _sweep(times: Column, resting: Sequence[RestingOrder]) -> Iterator[tuple[int, Active]]:
     """Row by row of those during which something rests: (row, what rests)."""
     events = sorted(
         [(order.begin, index, order.qty) for index, order in enumerate(resting) if order.end > order.begin]
@@ -70,7 +70,7 @@ def _sweep(times: Column, resting: Sequence[Resting]) -> Iterator[tuple[int, Act
             yield row, active
 
 
-def _books(market: RecordedMarket, resting: Sequence[Resting], times: Column) -> dict[str, Column]:
+def _books(market: RecordedMarket, resting: Sequence[RestingOrder], times: Column) -> dict[str, Column]:
     books = _extended(market.books, times)
     for name in (name for side in SIDES for name in side):
         books[name] = books[name].copy()
@@ -107,7 +107,7 @@ def _with_orders(
     return new_prices, new_sizes
 
 
-def _quotes(market: RecordedMarket, resting: Sequence[Resting], times: Column) -> dict[str, Column]:
+def _quotes(market: RecordedMarket, resting: Sequence[RestingOrder], times: Column) -> dict[str, Column]:
     quotes = _extended(market.quotes, times)
     added = np.zeros(len(quotes["ts_recv"]), dtype=bool)
     added[np.searchsorted(quotes["ts_recv"], times, side="right") - 1] = True

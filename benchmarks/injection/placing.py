@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from benchmarks.injection.market import RecordedMarket
-from benchmarks.injection.script import ASK, BID, Print, Resting
+from benchmarks.injection.script import ASK, BID, Print, RestingOrder
 from tapewatch.clock import NANOS
 
 Rng = np.random.Generator
@@ -54,19 +54,19 @@ def drawn_habit(rng: Rng, hold: float) -> Habit:
 
 def rest(
     market: RecordedMarket, rng: Rng, side: int, level: int, qty: float, begin: int, end: int, habit: Habit
-) -> list[Resting]:
+) -> list[RestingOrder]:
     """An order at an existing level from `begin` to `end`, handled by habit; it never trades."""
     placed = sorted(begin + ns(habit.stagger_s * share) for share in _shares(rng, habit.slices))
     gone = sorted(end - ns(habit.withdraw_s * share) for share in _shares(rng, habit.withdrawals))
     steps = [(when, 1.0 / len(placed)) for when in placed] + [(when, -1.0 / len(gone)) for when in gone]
-    pieces: list[Resting] = []
+    pieces: list[RestingOrder] = []
     for start, stop, price in _prices(market, side, level, begin, end, habit):
         cuts = sorted({start, stop, *(when for when, _ in steps if start < when < stop)})
         for low, high in pairwise(cuts):
             share = sum(change for when, change in steps if when <= low)
             size = round(qty * share, market.decimals)
             if size > 0:
-                pieces.append(Resting(side, price, size, low, high))
+                pieces.append(RestingOrder(side, price, size, low, high))
     return pieces
 
 
@@ -112,7 +112,7 @@ def other_side(market: RecordedMarket, rng: Rng, side: int, begin: int, end: int
 
 def fills(
     market: RecordedMarket, rng: Rng, side: int, price: float, qty: float, begin: int, end: int
-) -> tuple[list[Resting], list[Print]]:
+) -> tuple[list[RestingOrder], list[Print]]:
     """An order at a price that is eaten between `begin` and `end` in 3 to 9 trades: what rests, and the trades."""
     count = int(rng.integers(3, 10))
     times = sorted(int(when) for when in rng.integers(begin, max(begin + 1, end), count))
@@ -121,7 +121,7 @@ def fills(
     since = begin
     for when, part in zip(times, parts.tolist(), strict=True):
         if left > 0 and when > since:
-            resting.append(Resting(side, price, left, since, when))
+            resting.append(RestingOrder(side, price, left, since, when))
         left, since = round(left - part, market.decimals), when
         if part > 0:
             prints.append(Print(when, price, part, -1 if side == BID else 1))

@@ -7,7 +7,7 @@ BID, ASK = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Resting:
+class RestingOrder:
     """An order that rests at a price from `begin` to `end` (UTC ns); a partial cancel is two of them.
 
     side : BID or ASK; price, qty : venue units
@@ -49,6 +49,6 @@ class Script:
     """
 
     label: Label
-    resting: list[Resting] = field(default_factory=list)
+    resting: list[RestingOrder] = field(default_factory=list)
     prints: list[Print] = field(default_factory=list)
     drift: Callable[[int], float] | None = None

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.injection.inject import Injected
+from benchmarks.injection.inject import LabelledMarket
 from benchmarks.injection.script import Label
 from tapewatch.frames import arrow_array
 from tapewatch.messages import to_rfc3339
@@ -18,7 +18,7 @@ Labelled = tuple[str, Label]
 """An instrument and a label of it."""
 
 
-def write_markets(markets: Sequence[Injected], folder: Path) -> None:
+def write_markets(markets: Sequence[LabelledMarket], folder: Path) -> None:
     """`quotes.parquet`, `trades.parquet`, `books.parquet`, `labels.csv` and `look_alikes.csv` of all markets together,
     in receipt order.
     """

@@ -22,7 +22,7 @@ class Outcome(msgspec.Struct, frozen=True):
     by: str = ""
 
 
-class Tried(msgspec.Struct, frozen=True):
+class TrialResult(msgspec.Struct, frozen=True):
     """How a run of the tests ended. code : pytest's; imported : modules that were imported, in their order"""
 
     code: int

@@ -20,7 +20,7 @@ KILLED = ("killed", "timeout")
 NOT_EXPLAINED = "no test notices it"
 
 
-class Left(msgspec.Struct, frozen=True):
+class SurvivingMutant(msgspec.Struct, frozen=True):
     """A mutant that no test killed. why : the reason where it is equivalent, else empty"""
 
     mutant: Mutant
@@ -38,7 +38,7 @@ class Result(msgspec.Struct, frozen=True):
     killed: int
     share: float
     counts: dict[str, dict[str, int]]
-    left: list[Left]
+    left: list[SurvivingMutant]
     outcomes: list[Outcome]
     seconds: float
     machine: Machine
@@ -63,7 +63,7 @@ def result(
         share=round(killed / max(killed + survived, 1), 4),
         counts={file: each for file, each in counts.items() if each},
         left=[
-            Left(mutant, reasons[mutant] if found == "equivalent" else "")
+            SurvivingMutant(mutant, reasons[mutant] if found == "equivalent" else "")
             for mutant, found in status.items()
             if found in ("survived", "equivalent")
         ],

@@ -22,7 +22,7 @@ import msgspec
 import pytest
 
 from benchmarks.mutants.hook import Hook
-from benchmarks.mutants.job import Job, Outcome, Tried
+from benchmarks.mutants.job import Job, Outcome, TrialResult
 from benchmarks.mutants.listing import ROOT, Mutant, applied
 from benchmarks.mutants.targets import BY_FILE, Target
 from tapewatch.errors import TapewatchError
@@ -39,7 +39,7 @@ ANYWHERE = "*"
 """Stands for the modules that a file may import by names that are no words of its text."""
 
 
-class _Noticing:
+class _FirstFailure:
     """A plugin that keeps the first test that failed."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class _Trial:
     def __init__(self, target: Target, stack: Addresses | None, folder: Path) -> None:
         self._target, self._stack, self._folder = target, stack, folder
 
-    def run(self, source: str, limit_s: float) -> Tried | None:
+    def run(self, source: str, limit_s: float) -> TrialResult | None:
         """The tests with the module's text replaced; None where they do not end in time."""
         reads, writes = os.pipe()
         child = os.fork()
@@ -112,7 +112,7 @@ class _Trial:
         if said is None:
             return None
         # A process that dies without a word has noticed too.
-        return msgspec.json.decode(said, type=Tried) if said else Tried(-1, "", [])
+        return msgspec.json.decode(said, type=TrialResult) if said else TrialResult(-1, "", [])
 
     def _be_the_child(self, source: str, writes: int) -> None:
         """Run the tests, say how they ended, and leave without another word."""
@@ -125,11 +125,11 @@ class _Trial:
             sys.meta_path.insert(0, Hook(self._target.module, ROOT / self._target.file, source))
             if self._stack:
                 _share(self._stack)
-            noticing = _Noticing()
+            noticing = _FirstFailure()
             words = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", f"--rootdir={ROOT}",
                      f"--basetemp={self._folder / 'work'}", *self._target.tests]  # fmt: skip
             code = int(pytest.main(words, plugins=[noticing]))
-            os.write(writes, msgspec.json.encode(Tried(code, noticing.by, list(sys.modules))) + b"\n")
+            os.write(writes, msgspec.json.encode(TrialResult(code, noticing.by, list(sys.modules))) + b"\n")
         finally:
             os._exit(0)
 

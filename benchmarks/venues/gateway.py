@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.venues.setup import INSTRUMENTS, REFERENCE, client, limits
-from sinks.orders import Arrived, Gateway, Intake, Journal, serve
-from sinks.orders.journal import Log, Outgoing
+from sinks.orders import Gateway, Journal, OrderReceiver, OrderRecord, serve
+from sinks.orders.journal import Log, OutboxRecord
 from tapewatch import logs, topics
 from tapewatch.monitoring import Monitor
 from tapewatch.settings import LogSettings, Settings
@@ -30,7 +30,7 @@ class FileOrderLog:
         with self._sink.open("ab") as file:
             file.write(b"\n")  # parts a record that a kill has cut off from the next one
 
-    def backlog(self) -> list[Arrived]:
+    def backlog(self) -> list[OrderRecord]:
         """All lines."""
         return self._lines_from_here()
 
@@ -42,7 +42,7 @@ class FileOrderLog:
             self._position = data.index(b"\n", self._position) + 1
             self._lines += 1
 
-    async def read(self, wait_s: float) -> list[Arrived]:
+    async def read(self, wait_s: float) -> list[OrderRecord]:
         """Lines that are new."""
         found = self._lines_from_here()
         await asyncio.sleep(0 if found else wait_s)
@@ -53,7 +53,7 @@ class FileOrderLog:
         """A file is read at once."""
         return True
 
-    def _lines_from_here(self) -> list[Arrived]:
+    def _lines_from_here(self) -> list[OrderRecord]:
         with self._source.open("rb") as file:
             file.seek(self._position)
             data = file.read()
@@ -62,10 +62,10 @@ class FileOrderLog:
         found = []
         for line in whole.splitlines():
             self._lines += 1
-            found.append(Arrived(LOG, self._lines, line))
+            found.append(OrderRecord(LOG, self._lines, line))
         return found
 
-    async def publish(self, records: list[Outgoing]) -> None:
+    async def publish(self, records: list[OutboxRecord]) -> None:
         """Append and synchronise."""
         with self._sink.open("ab") as file:
             for record in records:
@@ -83,7 +83,7 @@ async def work(name: str, address: str, folder: Path, until_idle: float | None) 
     venue = client(name, address, folder=folder / "fix")
     bounds = limits(instruments=(INSTRUMENTS[name],))
     gateway = Gateway(venue, journal, bounds, poll_s=0.1)
-    intake = Intake(journal, bounds, REFERENCE, gateway.active)
+    intake = OrderReceiver(journal, bounds, REFERENCE, gateway.active)
     print("ready", flush=True)
     monitor = Monitor("sink_orders", Settings())
     await serve(gateway, intake, journal, venue, FileOrderLog(folder), asyncio.Event(), monitor, until_idle)

@@ -21,7 +21,7 @@ from joserfc.jwk import KeySet
 from console.identity import RANK
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
-from tapewatch.outgoing import Outgoing
+from tapewatch.outgoing import GuardedHttpClient
 from tapewatch.reach_settings import OidcSettings
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
@@ -44,12 +44,12 @@ class Discovery(msgspec.Struct, frozen=True):
     jwks_uri: str
 
 
-class _Granted(msgspec.Struct, frozen=True):
+class _OidcTokenResponse(msgspec.Struct, frozen=True):
     id_token: str
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class AuthorizationRequest:
     """A login on its way. url : where the browser goes; state comes back with it"""
 
     url: str
@@ -70,7 +70,7 @@ class Identity:
 class Provider:
     """The operator's provider. now : UTC ns"""
 
-    def __init__(self, settings: OidcSettings, outgoing: Outgoing, now: Callable[[], int]) -> None:
+    def __init__(self, settings: OidcSettings, outgoing: GuardedHttpClient, now: Callable[[], int]) -> None:
         self._settings, self._outgoing, self._now = settings, outgoing, now
         self._discovery: tuple[Discovery, int] | None = None
         self._keys: tuple[KeySet, int] | None = None
@@ -80,7 +80,7 @@ class Provider:
         """Where the provider sends browsers back to."""
         return self._settings.public_url.rstrip("/") + "/api/v1/oidc/callback"
 
-    async def begin(self) -> Begun:
+    async def begin(self) -> AuthorizationRequest:
         """A login to send a browser to."""
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
@@ -95,7 +95,7 @@ class Provider:
             "code_challenge_method": "S256",
         }
         place = (await self._discovered()).authorization_endpoint
-        return Begun(f"{place}{'&' if '?' in place else '?'}{urlencode(words)}", state, nonce, verifier)
+        return AuthorizationRequest(f"{place}{'&' if '?' in place else '?'}{urlencode(words)}", state, nonce, verifier)
 
     async def finish(self, code: str, nonce: str, verifier: str) -> Identity:
         """Who came back with this code; OidcError where nothing proves it."""
@@ -114,7 +114,7 @@ class Provider:
         answer = await self._outgoing.request("POST", place, headers=headers, body=urlencode(words).encode())
         if answer.status != 200:
             raise OidcError(f"the provider refused the code (HTTP {answer.status})")
-        return self.identity(await self.claims(_decoded(answer.body, _Granted).id_token, nonce))
+        return self.identity(await self.claims(_decoded(answer.body, _OidcTokenResponse).id_token, nonce))
 
     async def claims(self, token: str, nonce: str) -> dict[str, Any]:
         """What an ID token claims, where its signature and its claims hold; OidcError."""

@@ -9,7 +9,7 @@ from console.accounts import passwords, sessions, store
 from console.app import record
 from console.identity import Role
 from console.refusal import RefusedError
-from console.routing import Call, Done, Route
+from console.routing import Acknowledgement, Call, Route
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 
@@ -18,7 +18,7 @@ Pages = Annotated[tuple[store.Page, ...], Meta(max_length=20)]
 Patterns = Annotated[tuple[Pattern, ...], Meta(max_length=200)]
 
 
-class Shown(msgspec.Struct, frozen=True):
+class AccountResponse(msgspec.Struct, frozen=True):
     """An account.
 
     pages, instruments : its own entitlements, null where its role's seat holds
@@ -35,7 +35,7 @@ class Shown(msgspec.Struct, frozen=True):
     seen: str
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CreateAccountRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An account to make; its password is generated and told once."""
 
     name: Annotated[str, Meta(pattern=store.NAME)]
@@ -44,14 +44,14 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instruments: Patterns | None = None
 
 
-class Made(msgspec.Struct, frozen=True):
+class AccountCredentials(msgspec.Struct, frozen=True):
     """An account with the password that was generated, told this once."""
 
     name: str
     password: str
 
 
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class UpdateAccountRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to change; what is left out stays. null for pages or instruments: as the role's seat."""
 
     role: Role | msgspec.UnsetType = msgspec.UNSET
@@ -75,11 +75,11 @@ class SeatChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instruments: Patterns
 
 
-async def listed(call: Call) -> list[Shown]:
+async def listed(call: Call) -> list[AccountResponse]:
     """Every account by name."""
     found = await call.services.database.run(store.entries)
     return [
-        Shown(
+        AccountResponse(
             each.name,
             each.role,  # type: ignore[arg-type]
             each.disabled,
@@ -93,9 +93,9 @@ async def listed(call: Call) -> list[Shown]:
     ]
 
 
-async def made(call: Call) -> Made:
+async def made(call: Call) -> AccountCredentials:
     """Make an account with a generated password."""
-    wanted: Wanted = call.body
+    wanted: CreateAccountRequest = call.body
     password, now = passwords.generated(), call.services.clock.now()
     entitled = {"pages": wanted.pages, "instruments": wanted.instruments}
 
@@ -105,31 +105,31 @@ async def made(call: Call) -> Made:
 
     await _done(call, work)
     await record(call.services, call.account, "account.add", wanted.name, details={"role": wanted.role, **entitled})
-    return Made(wanted.name, password)
+    return AccountCredentials(wanted.name, password)
 
 
-async def changed(call: Call) -> Done:
+async def changed(call: Call) -> Acknowledgement:
     """Change role, entitlements, or whether it may enter; its open sessions feel it with the next call."""
     name, now = call.path["name"], call.services.clock.now()
     values = {key: value for key, value in msgspec.structs.asdict(call.body).items() if value is not msgspec.UNSET}
     await _done(call, lambda session: store.change(session, name, values, now))
     await record(call.services, call.account, "account.change", name, details=values)
-    return Done()
+    return Acknowledgement()
 
 
-async def password_set(call: Call) -> Made:
+async def password_set(call: Call) -> AccountCredentials:
     """Give an account a new, generated password; all its sessions end."""
     name, now, password = call.path["name"], call.services.clock.now(), passwords.generated()
     await _done(call, lambda session: store.set_password(session, name, passwords.hashed(password), now))
     await record(call.services, call.account, "account.password", name)
-    return Made(name, password)
+    return AccountCredentials(name, password)
 
 
-async def thrown_out(call: Call) -> Done:
+async def thrown_out(call: Call) -> Acknowledgement:
     """End all sessions of an account."""
     name = call.path["name"]
     await call.services.database.run(lambda session: sessions.end(session, name))
-    return Done()
+    return Acknowledgement()
 
 
 async def seats(call: Call) -> list[Seat]:
@@ -141,7 +141,7 @@ async def seats(call: Call) -> list[Seat]:
 _SET_SEAT = "UPDATE seats SET pages = :pages, instruments = :instruments WHERE role = :role"
 
 
-async def seat_changed(call: Call) -> Done:
+async def seat_changed(call: Call) -> Acknowledgement:
     """Change what a role sees by default; the admin's seat stays whole."""
     wanted: SeatChange = call.body
     role = call.path["role"]
@@ -150,7 +150,7 @@ async def seat_changed(call: Call) -> Done:
     values = {"role": role, "pages": list(wanted.pages), "instruments": list(wanted.instruments)}
     await call.services.database.execute(_SET_SEAT, values)
     await record(call.services, call.account, "seat.change", role, details=values)
-    return Done()
+    return Acknowledgement()
 
 
 async def _done(call: Call, work: Any) -> None:
@@ -167,10 +167,10 @@ def _admin(method: Any, path: str, handler: Any, summary: str, **more: Any) -> R
 
 
 ROUTES = [
-    _admin("GET", "/accounts", listed, "Accounts by name", answer=list[Shown]),
-    _admin("POST", "/accounts", made, "Make an account", body=Wanted, answer=Made),
-    _admin("PATCH", "/accounts/{name}", changed, "Change an account", body=Change),
-    _admin("POST", "/accounts/{name}/password", password_set, "Generate a new password", answer=Made),
+    _admin("GET", "/accounts", listed, "Accounts by name", answer=list[AccountResponse]),
+    _admin("POST", "/accounts", made, "Make an account", body=CreateAccountRequest, answer=AccountCredentials),
+    _admin("PATCH", "/accounts/{name}", changed, "Change an account", body=UpdateAccountRequest),
+    _admin("POST", "/accounts/{name}/password", password_set, "Generate a new password", answer=AccountCredentials),
     _admin("DELETE", "/accounts/{name}/sessions", thrown_out, "End an account's sessions", audit="account.sessions"),
     _admin("GET", "/seats", seats, "What each role sees by default", answer=list[Seat]),
     _admin("PUT", "/seats/{role}", seat_changed, "Change what a role sees by default", body=SeatChange),

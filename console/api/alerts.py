@@ -29,7 +29,7 @@ from tapewatch.rfc3339 import to_rfc3339
 _END = 2**63 - 1
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AlertQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which alerts. A list allows several.
 
     case_state : of the alert's case; "none" for an alert without one. owner : of its case; nobody : nobody has it
@@ -64,7 +64,7 @@ class CaseBrief(msgspec.Struct, frozen=True):
     revision: int
 
 
-class Queued(msgspec.Struct, frozen=True):
+class QueuedAlert(msgspec.Struct, frozen=True):
     """An alert in the queue. name : the instrument's, where it has one"""
 
     id: str
@@ -83,10 +83,10 @@ class Queued(msgspec.Struct, frozen=True):
     case: CaseBrief | None
 
 
-class Queue(msgspec.Struct, frozen=True):
+class AlertQueue(msgspec.Struct, frozen=True):
     """A page of the queue. total, counts : of everything that fits; next : of the next page, empty at the end."""
 
-    alerts: list[Queued]
+    alerts: list[QueuedAlert]
     total: int
     counts: dict[str, dict[str, int]]
     next: str
@@ -147,7 +147,7 @@ SELECT h.message, i.name, coalesce(i.long_name, ''), (SELECT count(*) FROM alert
 
 def _conditions(call: Call) -> dict[str, Any]:
     """The parameters of the condition."""
-    wanted: Wanted = call.query
+    wanted: AlertQuery = call.query
     return {
         "seen": seen_by(call.account),
         "canaries": canaries(call.services.settings),
@@ -165,9 +165,9 @@ def _conditions(call: Call) -> dict[str, Any]:
     }
 
 
-async def listed(call: Call) -> Queue:
+async def listed(call: Call) -> AlertQueue:
     """The queue, what to look at first on top."""
-    wanted: Wanted = call.query
+    wanted: AlertQuery = call.query
     conditions = _conditions(call)
     keys, after = _PLACE[wanted.order], place(wanted.cursor, *_KINDS[wanted.order])
     bound, condition = dict(conditions, limit=wanted.limit), ""
@@ -182,7 +182,7 @@ async def listed(call: Call) -> Queue:
     total, counts = facets(await database.rows(_COUNTS, conditions), _SORTS)
     alerts = [_queued(row) for row in rows if call.account.sees(row[2])]
     more = cursor(rows[-1][-len(keys) :]) if len(rows) == wanted.limit else ""
-    return Queue(alerts, total, counts, more)
+    return AlertQueue(alerts, total, counts, more)
 
 
 async def shown(call: Call) -> AlertView:
@@ -227,12 +227,12 @@ def _brief(columns: Any) -> CaseBrief | None:
     return None if columns[0] is None else CaseBrief(*columns)
 
 
-def _queued(row: Any) -> Queued:
+def _queued(row: Any) -> QueuedAlert:
     """A row of the queue."""
     id_, scenario, instrument, name, onset, decided, updated, state, revision, severity, score, chance, sentence = row[
         :13
     ]
-    return Queued(
+    return QueuedAlert(
         id=id_,
         scenario=scenario,
         instrument=instrument,
@@ -251,7 +251,8 @@ def _queued(row: Any) -> Queued:
 
 
 ROUTES = [
-    Route("GET", "/api/v1/alerts", listed, "The ranked queue of alerts", page="alerts", query=Wanted, answer=Queue),
+    Route("GET", "/api/v1/alerts", listed, "The ranked queue of alerts", page="alerts", query=AlertQuery,
+          answer=AlertQueue),
     Route(
         "GET", "/api/v1/alerts/{id}", shown, "An alert with evidence, provenance and case", page="alerts",
         answer=AlertView, audit="alert.view",

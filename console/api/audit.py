@@ -12,7 +12,7 @@ from tapewatch import audit
 Words = Annotated[str, Meta(max_length=200)]
 
 
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which entries. who, subject : exactly; action : its beginning; before : only entries below this number"""
 
     who: Words = ""
@@ -22,19 +22,19 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
-class Page(msgspec.Struct, frozen=True):
+class AuditPage(msgspec.Struct, frozen=True):
     """Entries, newest first. more : whether there are older ones that fit"""
 
     entries: list[audit.AuditEntry]
     more: bool
 
 
-async def listed(call: Call) -> Page:
+async def listed(call: Call) -> AuditPage:
     """Entries, newest first."""
     return await asyncio.to_thread(_page, call, call.query)
 
 
-def _page(call: Call, asked: Asked) -> Page:
+def _page(call: Call, asked: AuditQuery) -> AuditPage:
     found: list[audit.AuditEntry] = []
     for entry in reversed(audit.entries(audit.folder(call.services.settings.data_path))):
         fits = (
@@ -44,10 +44,10 @@ def _page(call: Call, asked: Asked) -> Page:
             and asked.subject in ("", entry.subject)
         )
         if fits and len(found) == asked.limit:
-            return Page(found, True)
+            return AuditPage(found, True)
         if fits:
             found.append(entry)
-    return Page(found, False)
+    return AuditPage(found, False)
 
 
 async def verified(call: Call) -> audit.AuditReport:
@@ -60,6 +60,6 @@ def _route(path: str, handler: Any, summary: str, **more: Any) -> Route:
 
 
 ROUTES = [
-    _route("/audit", listed, "Entries of the audit log", query=Asked, answer=Page),
+    _route("/audit", listed, "Entries of the audit log", query=AuditQuery, answer=AuditPage),
     _route("/audit/verify", verified, "Whether the log's chain holds", answer=audit.AuditReport),
 ]

@@ -18,7 +18,7 @@ _USUAL_S, _LONGEST_S = 900, 6 * 3600
 _SIDES = ("bid_price", "bid_qty", "ask_price", "ask_qty")
 
 
-class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BookQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """at : the book that was in force then; without it the newest"""
 
     at: When = ""
@@ -34,13 +34,13 @@ class Book(msgspec.Struct, frozen=True):
     ask_qty: list[float]
 
 
-class BooksWanted(Span, frozen=True, forbid_unknown_fields=True):
+class BookSeriesQuery(Span, frozen=True, forbid_unknown_fields=True):
     """points : at most so many"""
 
     points: Annotated[int, Meta(ge=10, le=2000)] = 600
 
 
-class Books(msgspec.Struct, frozen=True):
+class BookSeries(msgspec.Struct, frozen=True):
     """Books moment by moment: the last one of each step. null where a level is empty"""
 
     t: list[float]
@@ -51,7 +51,7 @@ class Books(msgspec.Struct, frozen=True):
     step_s: float
 
 
-class HeatWanted(Span, frozen=True, forbid_unknown_fields=True):
+class HeatmapQuery(Span, frozen=True, forbid_unknown_fields=True):
     """columns, rows : of the grid, at most"""
 
     columns: Annotated[int, Meta(ge=10, le=600)] = 240
@@ -94,9 +94,9 @@ async def book(call: Call) -> Book:
     return Book(None, [], [], [], [])
 
 
-async def books(call: Call) -> Books:
+async def books(call: Call) -> BookSeries:
     """Books moment by moment."""
-    wanted: BooksWanted = call.query
+    wanted: BookSeriesQuery = call.query
     span = await stretch(call, _USUAL_S, _LONGEST_S, of="books")
     step = span.step(wanted.points, 0.001)
     rows = await _many(call, span, step)
@@ -105,12 +105,12 @@ async def books(call: Call) -> Books:
         name: [[_null(value) for value in level] for level in sides[:, side].tolist()]
         for side, name in enumerate(_SIDES)
     }
-    return Books(millis([row[0] for row in rows]), **filled, step_s=step / NANOS)
+    return BookSeries(millis([row[0] for row in rows]), **filled, step_s=step / NANOS)
 
 
 async def heatmap(call: Call) -> Heat:
     """Quantity by price and time."""
-    wanted: HeatWanted = call.query
+    wanted: HeatmapQuery = call.query
     span = await stretch(call, _USUAL_S, _LONGEST_S, of="books")
     step = span.step(wanted.columns, 0.001)
     rows = await _many(call, span, step)
@@ -145,7 +145,7 @@ def _route(name: str, handler: Any, summary: str, query: type[msgspec.Struct], a
 
 
 ROUTES = [
-    _route("book", book, "The order book as it stands, or stood", At, Book),
-    _route("books", books, "Order books moment by moment", BooksWanted, Books),
-    _route("heatmap", heatmap, "The order book as a grid of price and time", HeatWanted, Heat),
+    _route("book", book, "The order book as it stands, or stood", BookQuery, Book),
+    _route("books", books, "Order books moment by moment", BookSeriesQuery, BookSeries),
+    _route("heatmap", heatmap, "The order book as a grid of price and time", HeatmapQuery, Heat),
 ]

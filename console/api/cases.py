@@ -23,7 +23,7 @@ AT_ONCE = 8
 _NEEDS_WHY = frozenset({"escalate", "note", "close", "reject", "reopen"})
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CaseQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which cases. A list allows several.
 
     owner : account; nobody : nobody has it; closing : a close waits for approval
@@ -77,7 +77,7 @@ class CaseView(msgspec.Struct, frozen=True):
     sentences: dict[str, str]
 
 
-class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CaseCommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to do with a case.
 
     why : note or reason; owner : of `assign`, empty for nobody; disposition : of `close`
@@ -93,7 +93,7 @@ class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
 
 
-class ToldMany(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BulkCaseCommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The same for many cases."""
 
     cases: Annotated[list[MessageId], Meta(min_length=1, max_length=100)]
@@ -136,7 +136,7 @@ GROUP BY GROUPING SETS ((c.state), (c.owner), (c.priority), ())
 
 async def listed(call: Call) -> CaseQueue:
     """The queue: open cases by priority and risk, closed ones last."""
-    wanted: Wanted = call.query
+    wanted: CaseQuery = call.query
     bound = {
         "seen": seen_by(call.account),
         "states": list(wanted.state),
@@ -201,7 +201,7 @@ async def seen(call: Call, id_: str) -> Case:
 
 async def told(call: Call) -> Outcome:
     """Tell one case something; RefusedError 409 where the case stage refuses it, in its words."""
-    body: Told = call.body
+    body: CaseCommandRequest = call.body
     _check(call, body.action, body.why, body.disposition)
     case = await seen(call, identity(call.path["id"]))
     fields = {"expected": body.expected} | ({"id": body.id} if body.id else {})
@@ -213,7 +213,7 @@ async def told(call: Call) -> Outcome:
 
 async def told_many(call: Call) -> list[Outcome]:
     """Tell many cases the same; each has its own answer."""
-    body: ToldMany = call.body
+    body: BulkCaseCommandRequest = call.body
     _check(call, body.action, body.why, body.disposition)
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -240,7 +240,7 @@ def _check(call: Call, action: str, why: str, disposition: str | None) -> None:
         raise RefusedError(422, "close needs a disposition")
 
 
-def order(call: Call, case: str, body: Told | ToldMany, **fields: Any) -> CaseCommand:
+def order(call: Call, case: str, body: CaseCommandRequest | BulkCaseCommandRequest, **fields: Any) -> CaseCommand:
     """The command as the stage takes it."""
     return command(
         body.action, call.account.name, clock=call.services.clock, case=case, why=body.why, owner=body.owner,
@@ -271,14 +271,14 @@ async def client_of(services: Services) -> AsyncIterator[CaseClient]:
 PARTS = {"cases": client_of}
 
 ROUTES = [
-    Route("GET", "/api/v1/cases", listed, "The queue of cases", page="cases", query=Wanted, answer=CaseQueue),
+    Route("GET", "/api/v1/cases", listed, "The queue of cases", page="cases", query=CaseQuery, answer=CaseQueue),
     Route(
         "POST", "/api/v1/cases/commands", told_many, "Tell many cases the same", role="analyst", page="cases",
-        body=ToldMany, answer=list[Outcome],
+        body=BulkCaseCommandRequest, answer=list[Outcome],
     ),
     Route("GET", "/api/v1/cases/{id}", shown, "A case", page="cases", answer=CaseView),
     Route(
         "POST", "/api/v1/cases/{id}/commands", told, "Assign, review, escalate, note, close, approve, reject, reopen",
-        role="analyst", page="cases", body=Told, answer=Outcome,
+        role="analyst", page="cases", body=CaseCommandRequest, answer=Outcome,
     ),
 ]  # fmt: skip

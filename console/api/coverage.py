@@ -15,7 +15,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CoverageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which record. day : UTC, empty for today; instrument : one id, empty for all; totals : the venues' totals too"""
 
     day: Annotated[str, Meta(pattern="^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")] = ""
@@ -25,7 +25,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def shown(call: Call) -> Day:
     """The record of a day, of the instruments that the account may see."""
-    wanted: Wanted = call.query
+    wanted: CoverageQuery = call.query
     day = wanted.day or to_rfc3339(call.services.clock.now())[:10]
     if wanted.instrument:
         call.see(wanted.instrument)
@@ -54,6 +54,6 @@ _CANCELLED = "57014"
 ROUTES = [
     Route(
         "GET", "/api/v1/coverage", shown, "What of a day was watched, and trades against venue totals",
-        page="coverage", query=Wanted, answer=Day,
+        page="coverage", query=CoverageQuery, answer=Day,
     ),
 ]  # fmt: skip

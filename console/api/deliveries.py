@@ -12,7 +12,7 @@ from tapewatch import delivery_store as outbox
 from tapewatch.delivery_store import Delivery, DeliveryState
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeliveryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which deliveries, newest first. before : number of the last one that was seen, 0 for the newest"""
 
     subscription: Annotated[str, Meta(max_length=32, pattern="^[0-9a-f]*$")] = ""
@@ -23,16 +23,24 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def listed(call: Call) -> list[Delivery]:
     """Deliveries of the account's subscriptions, newest first."""
-    wanted: Wanted = call.query
+    wanted: DeliveryQuery = call.query
 
     def work(session: sa.Connection) -> list[Delivery]:
         keys = tuple(each.id for each in own(call, session) if wanted.subscription in ("", each.id))
-        query = outbox.Wanted(subscriptions=keys, state=wanted.state, before=wanted.before, limit=wanted.limit)
+        query = outbox.DeliveryFilter(subscriptions=keys, state=wanted.state, before=wanted.before, limit=wanted.limit)
         return outbox.deliveries(session, query)
 
     return await call.services.database.run(work)
 
 
 ROUTES = [
-    Route("GET", "/api/v1/deliveries", listed, "Deliveries, newest first", query=Wanted, answer=list[Delivery], **OF)
+    Route(
+        "GET",
+        "/api/v1/deliveries",
+        listed,
+        "Deliveries, newest first",
+        query=DeliveryQuery,
+        answer=list[Delivery],
+        **OF,
+    )
 ]

@@ -29,7 +29,7 @@ Send = Callable[[bytes], Awaitable[None]]
 _RENEW = "the stream is renewed; resume by the last id"
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EventStreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to stream. topics : names with commas between; instrument : of this one alone
 
     last : id to resume after, for clients that cannot send Last-Event-ID
@@ -40,7 +40,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last: Annotated[str, Meta(max_length=MAX_ID)] = ""
 
 
-class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EventStreamRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The first message of a WebSocket."""
 
     topics: Annotated[tuple[str, ...], Meta(min_length=1, max_length=8)]
@@ -50,7 +50,7 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def stream(call: Call) -> web.StreamResponse:
     """Server-sent events; ends with the client, after five minutes, or when the client reads too slowly."""
-    wanted: Wanted = call.query
+    wanted: EventStreamQuery = call.query
     last = call.request.headers.get("Last-Event-ID", "") or wanted.last
     topics = _topics(call, wanted.topics.split(","))
     hub: Hub = call.services.parts["events"]
@@ -81,7 +81,7 @@ async def socket(call: Call) -> web.StreamResponse:
         raise RefusedError(426, "this is a WebSocket", "Connect with a WebSocket client.")
     await answer.prepare(call.request)
     try:
-        opening = msgspec.json.decode(await answer.receive_str(timeout=_FIRST_S), type=Opening)
+        opening = msgspec.json.decode(await answer.receive_str(timeout=_FIRST_S), type=EventStreamRequest)
         topics = _topics(call, opening.topics)
         hub: Hub = call.services.parts["events"]
         seen = _seen(call, opening.instrument)
@@ -176,7 +176,7 @@ ROUTES = [
         "/api/v1/events",
         stream,
         "Events as they are committed, as server-sent events; resume with Last-Event-ID",
-        query=Wanted,
+        query=EventStreamQuery,
         media="text/event-stream",
     ),
     Route("GET", "/api/v1/events/ws", socket, "The same over a WebSocket", media="websocket"),

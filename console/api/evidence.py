@@ -13,7 +13,7 @@ from console.refusal import RefusedError
 from console.reports import evidence_report as report
 from console.reports.page import POLICY, page
 from console.reports.pdf import pdf
-from console.reports.proofs import Proved
+from console.reports.proofs import VerificationResult
 from console.routing import Call, Route
 from console.services import Services
 from console.verifying import Verifier
@@ -23,7 +23,7 @@ from tapewatch.messages import Alert, Case
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 
 
-class Verified(msgspec.Struct, frozen=True):
+class VerificationResponse(msgspec.Struct, frozen=True):
     """Whether an alert is what its log or bundle gives; null before anybody asked, or where it cannot be told.
 
     text : in words; at, who : RFC 3339 and account; proof : record by record
@@ -33,10 +33,10 @@ class Verified(msgspec.Struct, frozen=True):
     text: str
     at: str = ""
     who: str = ""
-    proof: Proved | None = None
+    proof: VerificationResult | None = None
 
 
-class Known(msgspec.Struct, frozen=True):
+class AlertRow(msgspec.Struct, frozen=True):
     """What the console has of an alert. number, name : of the instrument"""
 
     alert: Alert
@@ -56,12 +56,12 @@ JOIN case_history h ON h.id = c.id AND h.revision = c.revision WHERE ca.alert_id
 """
 
 
-async def known(call: Call) -> Known:
+async def known(call: Call) -> AlertRow:
     """The alert of the path; RefusedError 404 where there is none that the account may see."""
     rows = await call.services.database.rows(_ALERT, {"id": identity(call.path["id"])})
     if not rows or not call.account.sees(rows[0][1]):
         raise RefusedError(404, "there is no such alert")
-    return Known(msgspec.convert(rows[0][0], Alert), int(rows[0][3]), str(rows[0][2]))
+    return AlertRow(msgspec.convert(rows[0][0], Alert), int(rows[0][3]), str(rows[0][2]))
 
 
 async def case_of(call: Call, alert: str) -> Case | None:
@@ -73,7 +73,7 @@ async def case_of(call: Call, alert: str) -> Case | None:
     return case
 
 
-async def around(call: Call, found: Known) -> moments.Context:
+async def around(call: Call, found: AlertRow) -> moments.Context:
     """The minutes around an alert."""
     alert = found.alert
     features = [each.feature for each in alert.evidence]
@@ -89,30 +89,30 @@ async def bundles_of(call: Call, alert: str) -> list[Entry]:
     return await asyncio.to_thread(lambda: Archive(call.services.settings).of_alert(alert))
 
 
-async def verify(call: Call) -> Verified:
+async def verify(call: Call) -> VerificationResponse:
     """Recompute the alert, from the log or from its bundle."""
     found = await known(call)
     verifier: Verifier = call.services.parts["verifier"]
     return told(await verifier.verified(found.alert.id, call.account.name))
 
 
-async def last_verified(call: Call) -> Verified:
+async def last_verified(call: Call) -> VerificationResponse:
     """The newest result."""
     found = await known(call)
     verifier: Verifier = call.services.parts["verifier"]
     return told(await verifier.last(found.alert.id))
 
 
-def told(proof: Proved | None) -> Verified:
+def told(proof: VerificationResult | None) -> VerificationResponse:
     """A result in words."""
     if proof is None:
-        return Verified(None, "Nobody has verified this alert yet.")
+        return VerificationResponse(None, "Nobody has verified this alert yet.")
     if proof.problem:
-        return Verified(None, f"It could not be verified: {proof.problem}", proof.at, proof.who, proof)
+        return VerificationResponse(None, f"It could not be verified: {proof.problem}", proof.at, proof.who, proof)
     lines = [*proof.damage, *(line for finding in proof.findings for line in finding.differences)]
     source = "the market log" if proof.source == "log" else "its evidence bundle"
     text = f"From {source}. {'; '.join(lines)[:1000]}".strip()
-    return Verified(proof.identical, text, proof.at, proof.who, proof)
+    return VerificationResponse(proof.identical, text, proof.at, proof.who, proof)
 
 
 async def _report(call: Call) -> report.Report:
@@ -192,9 +192,12 @@ _OF = "/api/v1/alerts/{id}"
 ROUTES = [
     Route(
         "POST", f"{_OF}/verify", verify, "Recompute an alert from log or bundle, and compare", role="analyst",
-        page="alerts", answer=Verified, audit="evidence.verify",
+        page="alerts", answer=VerificationResponse, audit="evidence.verify",
     ),
-    Route("GET", f"{_OF}/verify", last_verified, "The newest result of doing so", page="alerts", answer=Verified),
+    Route(
+        "GET", f"{_OF}/verify", last_verified, "The newest result of doing so", page="alerts",
+        answer=VerificationResponse,
+    ),
     Route(
         "GET", f"{_OF}/report.html", as_html, "The evidence report as a page", page="alerts", media="text/html",
         audit="evidence.report",

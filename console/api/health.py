@@ -6,7 +6,7 @@ from itertools import pairwise
 import msgspec
 
 from console.commit_tail import STEP_S, Work
-from console.health_checks import SILENT_S, CanariesSeen, Check, Seen, judged
+from console.health_checks import SILENT_S, CanarySnapshot, Check, HealthSnapshot, judged
 from console.health_watch import HealthWatch, Sample, behind, watching
 from console.log_ends import is_market
 from console.recent import Ms
@@ -80,7 +80,7 @@ class StageSeconds(msgspec.Struct, frozen=True):
     most: float
 
 
-class Watched(msgspec.Struct, frozen=True):
+class CanarySummary(msgspec.Struct, frozen=True):
     """How canaries of a scenario and stretch fared. hours : of the stretch; stages : seconds from decision to readable
 
     recall : found in time, of those judged; decision_s : median from the first injected row, market time
@@ -123,7 +123,7 @@ class Health(msgspec.Struct, frozen=True):
     coverage: dict[str, int]
     consumers: list[Consumers]
     dead_letters: list[Letters]
-    canaries: list[Watched] = []
+    canaries: list[CanarySummary] = []
     last_canaries: list[LastCanary] = []
 
 
@@ -155,7 +155,7 @@ async def health(call: Call) -> Health:
     )  # fmt: skip
 
 
-def _canaries(watch: HealthWatch) -> list[Watched]:
+def _canaries(watch: HealthWatch) -> list[CanarySummary]:
     """By scenario, over the last hour and the last day."""
     known = list(watch.tail.canaries.values())
     found = []
@@ -166,7 +166,7 @@ def _canaries(watch: HealthWatch) -> list[Watched]:
             if made.injected:
                 stages = {stage: StageSeconds(*seconds) for stage, seconds in made.stages.items()}
                 counts = (made.injected, made.found, made.late, made.missed)
-                found.append(Watched(scenario, hours, *counts, made.recall, made.decision_s, stages))
+                found.append(CanarySummary(scenario, hours, *counts, made.recall, made.decision_s, stages))
     return found
 
 
@@ -182,7 +182,7 @@ def _last(watch: HealthWatch) -> list[LastCanary]:
     ]  # fmt: skip
 
 
-def _canaries_seen(watch: HealthWatch) -> CanariesSeen | None:
+def _canaries_seen(watch: HealthWatch) -> CanarySnapshot | None:
     """What the check of the canaries rests on; None where there were none in a day."""
     known = sorted(watch.tail.canaries.values(), key=lambda each: each.start)
     if not known:
@@ -192,7 +192,7 @@ def _canaries_seen(watch: HealthWatch) -> CanariesSeen | None:
     judged_ones = [each for each in known if each.state != "injected"]
     newest = judged_ones[-1] if judged_ones else None
     unjudged = [each for each in known if each.state == "injected" and from_rfc3339(each.due) < now_ns - UNJUDGED_NS]
-    return CanariesSeen(
+    return CanarySnapshot(
         made.found, made.found + made.late + made.missed,
         newest.in_a_row if newest is not None and newest.state in ("missed", "late") else 0,
         newest.absent if newest is not None and newest.state == "found" else (),
@@ -231,7 +231,7 @@ def _lags(samples: list[Sample]) -> Lags:
     return Lags(*(list(column) for column in columns))
 
 
-def _seen(watch: HealthWatch, coverage: dict[str, int]) -> Seen:
+def _seen(watch: HealthWatch, coverage: dict[str, int]) -> HealthSnapshot:
     """What the checks rest on."""
     now, tail = watch.now_ms(), watch.tail
     recent = [work for step, work in list(tail.steps.items()) if step * STEP_S > now / 1000 - FIVE_MINUTES_S]
@@ -250,7 +250,7 @@ def _seen(watch: HealthWatch, coverage: dict[str, int]) -> Seen:
             silent[topic] = max(silent.get(topic, 0.0), age)
     running = {commit.running for commit in commits}
     letters = list(watch.dead_before)
-    return Seen(
+    return HealthSnapshot(
         watch.kafka_problem, watch.database_problem,
         {name: behind(ends, found) for name, found in positions.items() if found}, _moved(watch), silent, len(engine),
         sum(work.refused.total() for work in recent), sum(work.rows for work in recent),

@@ -10,7 +10,7 @@ from console.routing import Call, Route
 from console.spans import numbered
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class InstrumentQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which instruments. search : part of id or name; limit : at most so many"""
 
     search: Word = ""
@@ -26,7 +26,7 @@ class Instrument(msgspec.Struct, frozen=True):
     kind: str
 
 
-class Known(msgspec.Struct, frozen=True):
+class InstrumentView(msgspec.Struct, frozen=True):
     """One instrument, and what can be drawn of it. features : names; detectors : that have given scores lately"""
 
     instrument: Instrument
@@ -50,23 +50,23 @@ _DETECTORS = "SELECT DISTINCT detector FROM score_models ORDER BY detector"
 
 async def listed(call: Call) -> list[Instrument]:
     """Instruments that the account may see, by id."""
-    wanted: Wanted = call.query
+    wanted: InstrumentQuery = call.query
     rows = await call.services.database.rows(
         _LIST, {"search": wanted.search, "limit": wanted.limit, "seen": seen_by(call.account)}
     )
     return [Instrument(*map(str, row)) for row in rows if call.account.sees(row[0])]
 
 
-async def shown(call: Call) -> Known:
+async def shown(call: Call) -> InstrumentView:
     """One instrument."""
     number = await numbered(call)
     database = call.services.database
     rows = await database.rows(_ONE, {"number": number})
     features = [row[0] for row in await database.rows(_FEATURES)]
-    return Known(Instrument(*map(str, rows[0])), features, [row[0] for row in await database.rows(_DETECTORS)])
+    return InstrumentView(Instrument(*map(str, rows[0])), features, [row[0] for row in await database.rows(_DETECTORS)])
 
 
 ROUTES = [
-    Route("GET", "/api/v1/instruments", listed, "Instruments by id", query=Wanted, answer=list[Instrument]),
-    Route("GET", "/api/v1/instruments/{id}", shown, "One instrument", answer=Known),
+    Route("GET", "/api/v1/instruments", listed, "Instruments by id", query=InstrumentQuery, answer=list[Instrument]),
+    Route("GET", "/api/v1/instruments/{id}", shown, "One instrument", answer=InstrumentView),
 ]

@@ -26,7 +26,7 @@ Said = Literal["manipulation", "genuine", "unclear", "positive", "neutral", "neg
 _ALLOWED = {"alert": ("manipulation", "genuine", "unclear"), "news": ("positive", "neutral", "negative")}
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LabelQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which labels. subject : alert or news id; who : account"""
 
     kind: Kind = "alert"
@@ -35,7 +35,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=5000)] = 500
 
 
-class ItemsWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LabelItemQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which items to label: the newest, those without a label of anybody's by default."""
 
     kind: Kind = "alert"
@@ -43,7 +43,7 @@ class ItemsWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
-class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CreateLabelRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A label. instrument : not needed for alerts, which know theirs"""
 
     kind: Kind
@@ -53,13 +53,13 @@ class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instrument: Glob = ""
 
 
-class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LabelExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Training data of one kind."""
 
     kind: Kind = "alert"
 
 
-class Item(msgspec.Struct, frozen=True):
+class LabelItem(msgspec.Struct, frozen=True):
     """Something to label. text : sentence or headline; detail : scenario and severity, or the source"""
 
     kind: Kind
@@ -120,7 +120,7 @@ async def _all(call: Call) -> list[Label]:
 
 async def listed(call: Call) -> list[Label]:
     """Labels, newest first."""
-    wanted: Wanted = call.query
+    wanted: LabelQuery = call.query
     found = [
         label
         for label in await _all(call)
@@ -131,9 +131,9 @@ async def listed(call: Call) -> list[Label]:
     return found[::-1][: wanted.limit]
 
 
-async def items(call: Call) -> list[Item]:
+async def items(call: Call) -> list[LabelItem]:
     """What there is to label, newest first."""
-    wanted: ItemsWanted = call.query
+    wanted: LabelItemQuery = call.query
     given: dict[str, list[Label]] = {}
     for label in newest(await _all(call)):
         if label.kind == wanted.kind:
@@ -144,7 +144,7 @@ async def items(call: Call) -> list[Item]:
     bound = {"seen": seen_by(call.account), "without": without, "limit": wanted.limit, **hidden}
     rows = await call.services.database.rows(statement, bound)
     return [
-        Item(wanted.kind, row[0], row[1], to_rfc3339(row[2]), row[3], row[4], row[5], given.get(row[0], []))
+        LabelItem(wanted.kind, row[0], row[1], to_rfc3339(row[2]), row[3], row[4], row[5], given.get(row[0], []))
         for row in rows
         if not row[1] or call.account.sees(row[1])
     ]
@@ -152,7 +152,7 @@ async def items(call: Call) -> list[Item]:
 
 async def give(call: Call) -> Label:
     """Label an alert or a news item."""
-    body: Given = call.body
+    body: CreateLabelRequest = call.body
     if body.label not in _ALLOWED[body.kind]:
         raise RefusedError(422, f"{body.label} is no label of {body.kind}", f"Use {', '.join(_ALLOWED[body.kind])}.")
     rows = await call.services.database.rows(_ALERTS_OF if body.kind == "alert" else _NEWS_OF, {"ids": [body.subject]})
@@ -172,7 +172,7 @@ async def give(call: Call) -> Label:
 
 async def exported(call: Call) -> list[Row]:
     """Each account's newest label of each item, with what it is about."""
-    wanted: Export = call.query
+    wanted: LabelExportQuery = call.query
     labels = [label for label in newest(await _all(call)) if label.kind == wanted.kind]
     statement = _ALERTS_OF if wanted.kind == "alert" else _NEWS_OF
     found = await call.services.database.rows(statement, {"ids": sorted({label.subject for label in labels})})
@@ -182,7 +182,7 @@ async def exported(call: Call) -> list[Row]:
 
 async def as_csv(call: Call) -> web.Response:
     """The same as a table."""
-    wanted: Export = call.query
+    wanted: LabelExportQuery = call.query
     headers = {"Content-Disposition": f'attachment; filename="labels-{wanted.kind}.csv"'}
     return web.Response(body=_csv(await exported(call)), content_type="text/csv", headers=headers)
 
@@ -220,13 +220,13 @@ async def _labels(services: Services) -> AsyncIterator[LabelLog]:
 PARTS = {"labels": _labels}
 
 ROUTES = [
-    Route("GET", "/api/v1/labels", listed, "Labels, newest first", page="labels", query=Wanted, answer=list[Label]),
-    Route("GET", "/api/v1/labels/items", items, "What there is to label", page="labels", query=ItemsWanted,
-          answer=list[Item]),
-    Route("POST", "/api/v1/labels", give, "Label an alert or a news item", role="analyst", page="labels", body=Given,
-          answer=Label),
+    Route("GET", "/api/v1/labels", listed, "Labels, newest first", page="labels", query=LabelQuery, answer=list[Label]),
+    Route("GET", "/api/v1/labels/items", items, "What there is to label", page="labels", query=LabelItemQuery,
+          answer=list[LabelItem]),
+    Route("POST", "/api/v1/labels", give, "Label an alert or a news item", role="analyst", page="labels",
+          body=CreateLabelRequest, answer=Label),
     Route("GET", "/api/v1/labels/export.json", exported, "Labels with what they are about, as training data",
-          role="analyst", page="labels", query=Export, answer=list[Row], audit="label.export"),
+          role="analyst", page="labels", query=LabelExportQuery, answer=list[Row], audit="label.export"),
     Route("GET", "/api/v1/labels/export.csv", as_csv, "The same as a table", role="analyst", page="labels",
-          query=Export, media="text/csv", audit="label.export"),
+          query=LabelExportQuery, media="text/csv", audit="label.export"),
 ]  # fmt: skip

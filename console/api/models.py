@@ -45,7 +45,7 @@ class Card(msgspec.Struct, frozen=True):
     markdown: str
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _ListedModel(msgspec.Struct, frozen=True):
     """A line of `tapewatch models list`."""
 
     hash: str
@@ -65,10 +65,10 @@ class _Told(msgspec.Struct, frozen=True):
 
 
 class _List(msgspec.Struct, frozen=True):
-    models: list[_Told]
+    models: list[_ListedModel]
 
 
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DriftQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the time is cut. step_s : seconds of a block, 0 for the coarsest that gives ten; blocks : at most"""
 
     step_s: Annotated[int, Meta(ge=0, le=86_400 * 7)] = 0
@@ -111,7 +111,7 @@ async def listed(call: Call) -> list[Model]:
     return sorted(told, key=lambda model: (model.detector, model.role))
 
 
-def _model(told: _Told, champion: bool) -> Model:
+def _model(told: _ListedModel, champion: bool) -> Model:
     sizes = {"clusters": told.clusters, "trees": told.trees, "weights": told.weights}
     return Model(
         told.hash, told.detector, "champion" if champion else "shadow" if told.shadow else "challenger",
@@ -132,7 +132,7 @@ async def card(call: Call) -> Card:
 
 async def drift(call: Call) -> Shifts:
     """How far each detector's scores have moved, from a drawn sample of the kept ones."""
-    asked: Asked = call.query
+    asked: DriftQuery = call.query
     scores: ScoreDrift = call.services.parts["score drift"]
     found: Drift = await scores.measured(asked.step_s, asked.blocks)
     shifts = [Shift(*each) for each in found.detectors]
@@ -153,5 +153,5 @@ PARTS = {"models": _models, "score drift": _drift}
 ROUTES = [
     Route("GET", "/api/v1/models", listed, "Models, those in force marked", page="models", answer=list[Model]),
     Route("GET", "/api/v1/models/{id:[0-9a-f]{8,64}}", card, "A model's card", page="models", answer=Card),
-    Route("GET", "/api/v1/drift", drift, "Drift of scores by detector", page="models", query=Asked, answer=Shifts),
+    Route("GET", "/api/v1/drift", drift, "Drift of scores by detector", page="models", query=DriftQuery, answer=Shifts),
 ]

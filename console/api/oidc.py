@@ -23,7 +23,7 @@ from console.services import Services
 from tapewatch import logs
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
-from tapewatch.outgoing import Outgoing
+from tapewatch.outgoing import GuardedHttpClient
 
 COOKIE = "tapewatch-oidc"
 LONGEST_NS = 600 * NANOS
@@ -164,7 +164,7 @@ async def _part(services: Services) -> AsyncIterator[oidc.Provider | None]:
         return
     if not settings.client_id or not settings.public_url:
         raise TapewatchError("console.oidc lacks client_id or public_url", "Set both, or leave issuer empty.")
-    async with Outgoing(settings.networks, plain=settings.issuer.startswith(_PLAIN)) as outgoing:
+    async with GuardedHttpClient(settings.networks, plain=settings.issuer.startswith(_PLAIN)) as outgoing:
         yield oidc.Provider(settings, outgoing, services.clock.now)
 
 

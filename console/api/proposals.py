@@ -24,14 +24,14 @@ KEPT_NS = 10 * NANOS
 Why = Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ProposalQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which proposals. state : empty for all"""
 
     state: Literal["", "proposed", "approved", "rejected", "applied", "failed"] = ""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 200
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CreateProposalRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A change to propose. content : a configuration as TOML, or a model's hash or its beginning"""
 
     kind: Literal["configuration", "promotion"]
@@ -55,7 +55,7 @@ class Configuration(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Desk:
+class ProposalState:
     """What the commands that are run share. shown : the configuration in force, kept for a few seconds"""
 
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -65,7 +65,7 @@ class Desk:
 
 async def listed(call: Call) -> list[Proposal]:
     """Proposals, newest first."""
-    asked: Asked = call.query
+    asked: ProposalQuery = call.query
     found = await asyncio.to_thread(proposals.newest, call.services.settings)
     wanted = [each for each in reversed(found.values()) if asked.state in ("", each.state)]
     return wanted[: asked.limit]
@@ -81,7 +81,7 @@ async def shown(call: Call) -> Proposal:
 
 async def made(call: Call) -> Proposal:
     """Propose a change; what could not be applied is refused now."""
-    wanted: Wanted = call.body
+    wanted: CreateProposalRequest = call.body
     settings = call.services.settings
     async with call.services.parts["proposals"].one_at_a_time:
         if wanted.kind == "configuration":
@@ -154,7 +154,7 @@ async def _applied(call: Call, proposal: Proposal) -> applying.Outcome:
 
 async def configuration(call: Call) -> Configuration:
     """The detector configuration in force."""
-    desk: Desk = call.services.parts["proposals"]
+    desk: ProposalState = call.services.parts["proposals"]
     async with desk.one_at_a_time:
         elapsed = call.services.clock.elapsed()
         if desk.shown is None or elapsed - desk.shown_ns > KEPT_NS:
@@ -168,8 +168,8 @@ async def configuration(call: Call) -> Configuration:
 
 
 @asynccontextmanager
-async def _desk(services: Services) -> AsyncIterator[Desk]:
-    yield Desk()
+async def _desk(services: Services) -> AsyncIterator[ProposalState]:
+    yield ProposalState()
 
 
 def _route(method: Any, path: str, handler: Any, summary: str, **more: Any) -> Route:
@@ -177,9 +177,9 @@ def _route(method: Any, path: str, handler: Any, summary: str, **more: Any) -> R
 
 
 ROUTES = [
-    _route("GET", "/proposals", listed, "Proposals, newest first", query=Asked, answer=list[Proposal]),
+    _route("GET", "/proposals", listed, "Proposals, newest first", query=ProposalQuery, answer=list[Proposal]),
     _route("GET", "/proposals/{id}", shown, "One proposal", answer=Proposal),
-    _route("POST", "/proposals", made, "Propose a change", body=Wanted, answer=Proposal),
+    _route("POST", "/proposals", made, "Propose a change", body=CreateProposalRequest, answer=Proposal),
     _route(
         "POST",
         "/proposals/{id}/decision",

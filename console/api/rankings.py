@@ -12,7 +12,7 @@ from console.refusal import RefusedError
 from console.routing import Call, Route
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RankingQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which ranking. name : empty for the one made last"""
 
     name: Word = ""
@@ -53,7 +53,7 @@ class Ranking(msgspec.Struct, frozen=True):
     left_out: dict[str, str]
 
 
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RegimeQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which history. hours : back from the newest ranking; name : of the ranking, empty for all"""
 
     instrument: Glob
@@ -112,7 +112,7 @@ async def ranking(call: Call) -> Ranking:
 
 async def regimes(call: Call) -> Regimes:
     """What each ranking said of one coin."""
-    asked: Asked = call.query
+    asked: RegimeQuery = call.query
     call.see(asked.instrument)
     database = call.services.database
     found = await database.rows(_NEWEST, {"name": asked.name})
@@ -135,7 +135,7 @@ def charted(rows: Sequence[Any]) -> Regimes:
 
 
 ROUTES = [
-    Route("GET", "/api/v1/rankings", ranking, "The newest ranking", page="signals", query=Wanted, answer=Ranking),
-    Route("GET", "/api/v1/regimes", regimes, "A coin's regime and probability over time", page="signals", query=Asked,
-          answer=Regimes),
+    Route("GET", "/api/v1/rankings", ranking, "The newest ranking", page="signals", query=RankingQuery, answer=Ranking),
+    Route("GET", "/api/v1/regimes", regimes, "A coin's regime and probability over time", page="signals",
+          query=RegimeQuery, answer=Regimes),
 ]  # fmt: skip

@@ -20,7 +20,7 @@ _DAY = 86_400
 _YEAR = 366 * _DAY
 
 
-class BarsWanted(Span, frozen=True, forbid_unknown_fields=True):
+class BarQuery(Span, frozen=True, forbid_unknown_fields=True):
     """Which bars. limit : at most so many, the newest"""
 
     interval: Literal["1m", "5m", "15m", "1h", "1d"] = "1m"
@@ -44,14 +44,14 @@ class Bars(msgspec.Struct, frozen=True):
     origin: Origin
 
 
-class FeaturesWanted(Span, frozen=True, forbid_unknown_fields=True):
+class FeatureQuery(Span, frozen=True, forbid_unknown_fields=True):
     """Which features. names : with commas between, eight at most; points : at most so many"""
 
     names: Annotated[str, Meta(max_length=300, pattern="^[a-z0-9_]+(,[a-z0-9_]+){0,7}$")] = "volume_z"
     points: Points = 1000
 
 
-class Features(msgspec.Struct, frozen=True):
+class FeatureSeries(msgspec.Struct, frozen=True):
     """Means over each step; null where a feature was not warm. step_s : seconds between points"""
 
     t: list[float]
@@ -59,13 +59,13 @@ class Features(msgspec.Struct, frozen=True):
     step_s: float
 
 
-class PointsWanted(Span, frozen=True, forbid_unknown_fields=True):
+class ScoreQuery(Span, frozen=True, forbid_unknown_fields=True):
     """points : at most so many"""
 
     points: Points = 1000
 
 
-class Scored(msgspec.Struct, frozen=True):
+class ScoreSeries(msgspec.Struct, frozen=True):
     """The highest score of each step. raw : in the detector's own unit; probability : calibrated"""
 
     t: list[float]
@@ -76,11 +76,11 @@ class Scored(msgspec.Struct, frozen=True):
 class Scores(msgspec.Struct, frozen=True):
     """Scores by detector. step_s : seconds between points"""
 
-    detectors: dict[str, Scored]
+    detectors: dict[str, ScoreSeries]
     step_s: float
 
 
-class SignalsWanted(Span, frozen=True, forbid_unknown_fields=True):
+class SignalSeriesQuery(Span, frozen=True, forbid_unknown_fields=True):
     """holds : whether signals to do nothing are wanted too; limit : at most so many, the newest"""
 
     holds: bool = False
@@ -101,13 +101,13 @@ class Signals(msgspec.Struct, frozen=True):
     more: bool
 
 
-class Limited(Span, frozen=True, forbid_unknown_fields=True):
+class LimitedSpanQuery(Span, frozen=True, forbid_unknown_fields=True):
     """limit : at most so many, the newest"""
 
     limit: Points = 500
 
 
-class Trades(msgspec.Struct, frozen=True):
+class TradeSeries(msgspec.Struct, frozen=True):
     """Trades. side : 1 buyer aggressed, -1 seller, 0 unknown; more : whether there are earlier ones"""
 
     t: list[float]
@@ -172,7 +172,7 @@ AND atttypid = cast('real' AS regtype) AND attname = ANY(:names)
 
 async def bars(call: Call) -> Bars:
     """Bars of an interval, made of the engine's one-minute bars; the venue's own where there are none."""
-    wanted: BarsWanted = call.query
+    wanted: BarQuery = call.query
     interval = INTERVALS[wanted.interval]
     usual = float(min(interval * wanted.limit, 10 * _YEAR))
     span = await stretch(call, usual, usual)
@@ -195,9 +195,9 @@ async def _bars(call: Call, bound: dict[str, Any]) -> tuple[Sequence[Any], Origi
     return rows, "trades" if rows else "engine"
 
 
-async def features(call: Call) -> Features:
+async def features(call: Call) -> FeatureSeries:
     """Features by name, averaged over steps where the stretch is long."""
-    wanted: FeaturesWanted = call.query
+    wanted: FeatureQuery = call.query
     span = await stretch(call, 3600, 7 * _DAY)
     names = list(dict.fromkeys(wanted.names.split(",")))
     known = {row[0] for row in await call.services.database.rows(_KNOWN, {"names": names})}
@@ -211,41 +211,41 @@ async def features(call: Call) -> Features:
         span.bound | {"step": step},
     )
     found = columns(" ".join(("t", *(f"f_{name}" for name in names))), rows)
-    return Features(found["t"], {name: found[f"f_{name}"] for name in names}, step / NANOS)
+    return FeatureSeries(found["t"], {name: found[f"f_{name}"] for name in names}, step / NANOS)
 
 
 async def scores(call: Call) -> Scores:
     """Scores of every detector; the highest of each step where the stretch is long."""
-    wanted: PointsWanted = call.query
+    wanted: ScoreQuery = call.query
     span = await stretch(call, 3600, 7 * _DAY)
     step = span.step(wanted.points)
     rows = await call.services.database.rows(_SCORES, span.bound | {"step": step})
     by_name: dict[str, list[Any]] = {}
     for row in rows:
         by_name.setdefault(row[0], []).append(row[1:])
-    found = {name: Scored(**columns("t raw probability", points)) for name, points in by_name.items()}
+    found = {name: ScoreSeries(**columns("t raw probability", points)) for name, points in by_name.items()}
     return Scores(found, step / NANOS)
 
 
 async def signals(call: Call) -> Signals:
     """Actions of policies."""
-    wanted: SignalsWanted = call.query
+    wanted: SignalSeriesQuery = call.query
     span = await stretch(call, _DAY, 31 * _DAY)
     bound = span.bound | {"holds": wanted.holds, "limit": wanted.limit + 1}
     return Signals(**await _newest(call, _SIGNALS, bound, "t id policy action price size advantage position"))
 
 
-async def trades(call: Call) -> Trades:
+async def trades(call: Call) -> TradeSeries:
     """Single trades."""
-    wanted: Limited = call.query
+    wanted: LimitedSpanQuery = call.query
     span = await stretch(call, 3600, _DAY, of="books")
     bound = span.bound | {"limit": wanted.limit + 1}
-    return Trades(**await _newest(call, _TRADES, bound, "t price qty side"))
+    return TradeSeries(**await _newest(call, _TRADES, bound, "t price qty side"))
 
 
 async def alerts(call: Call) -> Alerts:
     """Alerts of the instrument."""
-    wanted: Limited = call.query
+    wanted: LimitedSpanQuery = call.query
     span = await stretch(call, 31 * _DAY, 10 * _YEAR, of="alerts")
     bound = span.bound | {"limit": wanted.limit + 1}
     return Alerts(**await _newest(call, _ALERTS, bound, "t id scenario severity state score sentence decided"))
@@ -265,10 +265,10 @@ def _route(name: str, handler: Any, summary: str, query: type[msgspec.Struct], a
 
 
 ROUTES = [
-    _route("bars", bars, "Bars of an instrument", BarsWanted, Bars),
-    _route("features", features, "Features of an instrument", FeaturesWanted, Features),
-    _route("scores", scores, "Scores of an instrument by detector", PointsWanted, Scores),
-    _route("signals", signals, "Actions of policies for an instrument", SignalsWanted, Signals),
-    _route("trades", trades, "Trades of an instrument", Limited, Trades),
-    _route("alerts", alerts, "Alerts of an instrument", Limited, Alerts),
+    _route("bars", bars, "Bars of an instrument", BarQuery, Bars),
+    _route("features", features, "Features of an instrument", FeatureQuery, FeatureSeries),
+    _route("scores", scores, "Scores of an instrument by detector", ScoreQuery, Scores),
+    _route("signals", signals, "Actions of policies for an instrument", SignalSeriesQuery, Signals),
+    _route("trades", trades, "Trades of an instrument", LimitedSpanQuery, TradeSeries),
+    _route("alerts", alerts, "Alerts of an instrument", LimitedSpanQuery, Alerts),
 ]

@@ -12,7 +12,7 @@ from console.accounts.enter import address_of, cookie_name, give_cookie
 from console.app import record
 from console.identity import Account
 from console.refusal import RefusedError
-from console.routing import Call, Done, Route, answered
+from console.routing import Acknowledgement, Call, Route, answered
 from console.services import Services
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
@@ -133,7 +133,7 @@ async def ended(call: Call) -> web.Response:
     start, name = call.account.session, call.account.name
     await call.services.database.run(lambda session: sessions.end(session, name, start))
     await record(call.services, call.account, "session.end", name)
-    response = answered(200, Done())
+    response = answered(200, Acknowledgement())
     give_cookie(response, call.services.settings.console, "")
     return response
 
@@ -156,23 +156,23 @@ async def listed(call: Call) -> list[OpenSession]:
     ]
 
 
-async def one_ended(call: Call) -> Done:
+async def one_ended(call: Call) -> Acknowledgement:
     """End one of one's own sessions."""
     start, name = call.path["id"], call.account.name
     if len(start) != 16 or not await call.services.database.run(lambda session: sessions.end(session, name, start)):
         raise RefusedError(404, "there is no such session")
-    return Done()
+    return Acknowledgement()
 
 
-async def preferred(call: Call) -> Done:
+async def preferred(call: Call) -> Acknowledgement:
     """Set one's language."""
     name, now = call.account.name, call.services.clock.now()
     wanted: Preferences = call.body
     await call.services.database.run(lambda session: store.change(session, name, {"language": wanted.language}, now))
-    return Done()
+    return Acknowledgement()
 
 
-async def password_changed(call: Call) -> Done:
+async def password_changed(call: Call) -> Acknowledgement:
     """Change one's password; every session of the account ends, this one too."""
     wanted: PasswordChange = call.body
     name, now = call.account.name, call.services.clock.now()
@@ -194,7 +194,7 @@ async def password_changed(call: Call) -> Done:
         store.set_password(session, name, fresh, now)
 
     await call.services.database.run(work)
-    return Done()
+    return Acknowledgement()
 
 
 async def providers(call: Call) -> Providers:

@@ -15,7 +15,7 @@ from console.routing import Call, Route
 from tapewatch.messages import PaperCommit
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SignalQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which signals. instrument, action : empty for all; limit : at most so many, newest first"""
 
     instrument: Glob = ""
@@ -129,7 +129,7 @@ def _seen(call: Call) -> dict[str, list[str]]:
 
 async def listed(call: Call) -> list[Signal]:
     """Signals, newest first."""
-    wanted: Wanted = call.query
+    wanted: SignalQuery = call.query
     rows = await call.services.database.rows(_NEWEST, {**msgspec.structs.asdict(wanted), **_seen(call)})
     return [Signal(row[0], row[1], int(ms(row[2]) or 0), *row[3:]) for row in rows]
 
@@ -189,7 +189,8 @@ def _forecast(row: sa.Row[*tuple[Any, ...]]) -> Forecast:
 
 
 ROUTES = [
-    Route("GET", "/api/v1/signals", listed, "Signals, newest first", page="signals", query=Wanted, answer=list[Signal]),
+    Route("GET", "/api/v1/signals", listed, "Signals, newest first", page="signals", query=SignalQuery,
+          answer=list[Signal]),
     Route("GET", "/api/v1/signals/table", table, "Action, prediction and yesterday's close of each instrument",
           page="signals", answer=list[Line]),
 ]  # fmt: skip

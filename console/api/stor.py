@@ -40,13 +40,13 @@ class Draft(Brief, frozen=True):
     content: Stor
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StorQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many."""
 
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
-class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WriteStorRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A new revision. expected : revision that was edited; final : nothing is changed after it (role approver)"""
 
     expected: Annotated[int, Meta(ge=0, le=2**31 - 2)]
@@ -94,7 +94,7 @@ async def of_alert(call: Call) -> list[Brief]:
 
 
 async def _listed(call: Call, alert: str) -> list[Brief]:
-    limit = call.query.limit if isinstance(call.query, Wanted) else 100
+    limit = call.query.limit if isinstance(call.query, StorQuery) else 100
     bound = {"seen": seen_by(call.account), "alert": alert, "limit": limit}
     rows = await call.services.database.rows(_LIST, bound)
     return [_brief(row) for row in rows if call.account.sees(row[3])]
@@ -117,7 +117,7 @@ async def history(call: Call) -> list[Brief]:
 
 async def write(call: Call) -> Draft:
     """A new revision; RefusedError 409 where somebody else has written meanwhile, or where the report is final."""
-    body: Written = call.body
+    body: WriteStorRequest = call.body
     before = await shown(call)
     if body.final and not call.account.is_at_least("approver"):
         raise RefusedError(403, "this takes the role approver", "Ask an approver to make it final.")
@@ -185,12 +185,12 @@ ROUTES = [
     ),
     Route("GET", "/api/v1/alerts/{id}/stor", of_alert, "Reports of an alert", role="analyst", page="cases",
           answer=list[Brief]),
-    Route("GET", "/api/v1/stor", listed, "Reports, newest first", role="analyst", page="cases", query=Wanted,
+    Route("GET", "/api/v1/stor", listed, "Reports, newest first", role="analyst", page="cases", query=StorQuery,
           answer=list[Brief]),
     Route("GET", _OF, shown, "A report at its newest revision", role="analyst", page="cases", answer=Draft,
           audit="stor.view"),
     Route("GET", f"{_OF}/history", history, "Its revisions", role="analyst", page="cases", answer=list[Brief]),
-    Route("PUT", _OF, write, "Write a new revision", role="analyst", page="cases", body=Written, answer=Draft,
+    Route("PUT", _OF, write, "Write a new revision", role="analyst", page="cases", body=WriteStorRequest, answer=Draft,
           audit="stor.write"),
     Route("GET", f"{_OF}/report.xml", xml, "The newest revision as XML", role="analyst", page="cases",
           media="application/xml", audit="stor.export"),

@@ -26,7 +26,7 @@ RESOLVE_S = 5.0
 T = TypeVar("T")
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class SubscriptionResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A subscription as it stands, without its secrets. Times are RFC 3339, empty where there is none.
 
     target : its address, shortened; deliveries : how many in each state
@@ -48,14 +48,14 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: dict[str, int]
 
 
-class Made(msgspec.Struct, frozen=True):
+class CreateSubscriptionResponse(msgspec.Struct, frozen=True):
     """A new subscription. secret : of its webhooks, shown this once; empty for other kinds."""
 
-    subscription: Shown
+    subscription: SubscriptionResponse
     secret: str
 
 
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class UpdateSubscriptionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What changes; what is left out stays. target : the whole address"""
 
     name: Name | None = None
@@ -64,7 +64,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pace: Pace | None = None
 
 
-class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SubscriptionActionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The reason given."""
 
     why: Annotated[str, Meta(max_length=1000, pattern="^[^\\x00]*$")] = ""
@@ -90,37 +90,37 @@ class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dead: bool = False
 
 
-class Replayed(msgspec.Struct, frozen=True):
+class ReplayResponse(msgspec.Struct, frozen=True):
     """How many messages go out again."""
 
     messages: int
 
 
-class Sent(msgspec.Struct, frozen=True):
+class MessageResponse(msgspec.Struct, frozen=True):
     """The id of a message that waits to be sent."""
 
     message_id: str
 
 
-async def listed(call: Call) -> list[Shown]:
+async def listed(call: Call) -> list[SubscriptionResponse]:
     """The account's subscriptions, by name."""
 
-    def work(session: sa.Connection) -> list[Shown]:
+    def work(session: sa.Connection) -> list[SubscriptionResponse]:
         counted = outbox.counts(session)
         return [_shown(each, counted) for each in own(call, session)]
 
     return await call.services.database.run(work)
 
 
-async def made(call: Call) -> Made:
+async def made(call: Call) -> CreateSubscriptionResponse:
     """Make a subscription, for what the account may see."""
     new: NewSubscription = call.body
     await _reachable(call, new.kind, new.target)
 
-    def work(session: sa.Connection) -> Made:
+    def work(session: sa.Connection) -> CreateSubscriptionResponse:
         box, now = _box(call), call.services.clock.now()
         found, secret = store.add(session, box, new, call.account.name, now, call.account.instruments)
-        return Made(_shown(found, {}), secret)
+        return CreateSubscriptionResponse(_shown(found, {}), secret)
 
     answer = await _refusing(call, work)
     shown = answer.subscription
@@ -128,19 +128,19 @@ async def made(call: Call) -> Made:
     return answer
 
 
-async def one(call: Call) -> Shown:
+async def one(call: Call) -> SubscriptionResponse:
     """One subscription."""
     return await call.services.database.run(lambda session: _shown(_mine(call, session), outbox.counts(session)))
 
 
-async def changed(call: Call) -> Shown:
+async def changed(call: Call) -> SubscriptionResponse:
     """Change a subscription. Its messages that wait go to the new address."""
-    change: Change = call.body
+    change: UpdateSubscriptionRequest = call.body
     before = await call.services.database.run(lambda session: _mine(call, session))
     if change.target is not None:
         await _reachable(call, before.kind, change.target)
 
-    def work(session: sa.Connection) -> Shown:
+    def work(session: sa.Connection) -> SubscriptionResponse:
         fields = msgspec.structs.asdict(change)
         key, now = _mine(call, session).id, call.services.clock.now()
         return _shown(store.edit(session, _box(call), key, now, **fields), outbox.counts(session))
@@ -151,22 +151,24 @@ async def changed(call: Call) -> Shown:
     return answer
 
 
-async def disabled(call: Call) -> Shown:
+async def disabled(call: Call) -> SubscriptionResponse:
     """Send nothing more; what waits is kept."""
-    why: Why = call.body
+    why: SubscriptionActionRequest = call.body
     reason = why.why or f"disabled by {call.account.name}"
     return await _switched(call, "disable", lambda session, key, now: store.disable(session, key, reason, now))
 
 
-async def enabled(call: Call) -> Shown:
+async def enabled(call: Call) -> SubscriptionResponse:
     """Send again, what waits first."""
     return await _switched(call, "enable", store.enable)
 
 
-async def _switched(call: Call, act: str, switch: Callable[[sa.Connection, str, int], Subscription]) -> Shown:
+async def _switched(
+    call: Call, act: str, switch: Callable[[sa.Connection, str, int], Subscription]
+) -> SubscriptionResponse:
     """Disable or enable."""
 
-    def work(session: sa.Connection) -> Shown:
+    def work(session: sa.Connection) -> SubscriptionResponse:
         found = switch(session, _mine(call, session).id, call.services.clock.now())
         return _shown(found, outbox.counts(session))
 
@@ -189,7 +191,7 @@ async def rotated(call: Call) -> Secret:
     return Secret(secret)
 
 
-async def replayed(call: Call) -> Replayed:
+async def replayed(call: Call) -> ReplayResponse:
     """Send a range again, under the same message ids."""
     body: Range = call.body
     now = call.services.clock.now()
@@ -202,10 +204,10 @@ async def replayed(call: Call) -> Replayed:
 
     key, count = await _refusing(call, work)
     await _record(call, "replay", key, since=body.since, until=body.until, dead=body.dead, messages=count)
-    return Replayed(count)
+    return ReplayResponse(count)
 
 
-async def tested(call: Call) -> Sent:
+async def tested(call: Call) -> MessageResponse:
     """Send a test message."""
 
     def work(session: sa.Connection) -> tuple[str, str]:
@@ -214,7 +216,7 @@ async def tested(call: Call) -> Sent:
 
     key, message = await _refusing(call, work)
     await _record(call, "test", key, message=message)
-    return Sent(message)
+    return MessageResponse(message)
 
 
 def own(call: Call, session: sa.Connection) -> list[Subscription]:
@@ -245,7 +247,7 @@ async def _refusing(call: Call, work: Callable[[sa.Connection], T]) -> T:
 
 async def _reachable(call: Call, kind: Kind, target: str) -> None:
     """RefusedError where the address is none of its kind, or leads into the operator's network."""
-    from tapewatch.outgoing import Outgoing, OutgoingError
+    from tapewatch.outgoing import GuardedHttpClient, HttpRequestError
 
     try:
         check_target(kind, target)
@@ -255,8 +257,8 @@ async def _reachable(call: Call, kind: Kind, target: str) -> None:
         return
     notify = call.services.settings.notify
     try:
-        await Outgoing(notify.allow_networks, plain=notify.allow_http, timeout_s=RESOLVE_S).judge(target)
-    except OutgoingError as error:
+        await GuardedHttpClient(notify.allow_networks, plain=notify.allow_http, timeout_s=RESOLVE_S).judge(target)
+    except HttpRequestError as error:
         # A name that nobody knows yet may come; where it leads is judged again at every delivery.
         if error.reason == "refused":
             raise RefusedError(422, f"the address is refused: {error.detail}", error.hint) from error
@@ -271,8 +273,8 @@ async def _record(call: Call, act: str, key: str, why: str = "", **details: obje
     await record(call.services, call.account, f"subscriptions.{act}", key, why, details)
 
 
-def _shown(found: Subscription, counted: dict[str, dict[str, int]]) -> Shown:
-    return Shown(
+def _shown(found: Subscription, counted: dict[str, dict[str, int]]) -> SubscriptionResponse:
+    return SubscriptionResponse(
         id=found.id,
         name=found.name,
         kind=found.kind,
@@ -303,15 +305,61 @@ class Seat(TypedDict):
 OF: Seat = {"role": "analyst", "page": "subscriptions"}
 
 ROUTES = [
-    Route("GET", "/api/v1/subscriptions", listed, "Your subscriptions", answer=list[Shown], **OF),
-    Route("POST", "/api/v1/subscriptions", made, "Make a subscription", body=NewSubscription, answer=Made, **OF),
-    Route("GET", "/api/v1/subscriptions/{id}", one, "One subscription", answer=Shown, **OF),
-    Route("PATCH", "/api/v1/subscriptions/{id}", changed, "Change a subscription", body=Change, answer=Shown, **OF),
-    Route("POST", "/api/v1/subscriptions/{id}/disable", disabled, "Send nothing more", body=Why, answer=Shown, **OF),
-    Route("POST", "/api/v1/subscriptions/{id}/enable", enabled, "Send again", body=Why, answer=Shown, **OF),
+    Route("GET", "/api/v1/subscriptions", listed, "Your subscriptions", answer=list[SubscriptionResponse], **OF),
+    Route(
+        "POST",
+        "/api/v1/subscriptions",
+        made,
+        "Make a subscription",
+        body=NewSubscription,
+        answer=CreateSubscriptionResponse,
+        **OF,
+    ),
+    Route("GET", "/api/v1/subscriptions/{id}", one, "One subscription", answer=SubscriptionResponse, **OF),
+    Route(
+        "PATCH",
+        "/api/v1/subscriptions/{id}",
+        changed,
+        "Change a subscription",
+        body=UpdateSubscriptionRequest,
+        answer=SubscriptionResponse,
+        **OF,
+    ),
+    Route(
+        "POST",
+        "/api/v1/subscriptions/{id}/disable",
+        disabled,
+        "Send nothing more",
+        body=SubscriptionActionRequest,
+        answer=SubscriptionResponse,
+        **OF,
+    ),
+    Route(
+        "POST",
+        "/api/v1/subscriptions/{id}/enable",
+        enabled,
+        "Send again",
+        body=SubscriptionActionRequest,
+        answer=SubscriptionResponse,
+        **OF,
+    ),
     Route("POST", "/api/v1/subscriptions/{id}/rotate", rotated, "A new secret", body=Rotation, answer=Secret, **OF),
     Route(
-        "POST", "/api/v1/subscriptions/{id}/replay", replayed, "Send a range again", body=Range, answer=Replayed, **OF
+        "POST",
+        "/api/v1/subscriptions/{id}/replay",
+        replayed,
+        "Send a range again",
+        body=Range,
+        answer=ReplayResponse,
+        **OF,
     ),
-    Route("POST", "/api/v1/subscriptions/{id}/test", tested, "Send a test", body=Why, answer=Sent, **OF),
+    Route(
+        "POST",
+        "/api/v1/subscriptions/{id}/test",
+        tested,
+        "Send a test",
+        body=SubscriptionActionRequest,
+        answer=MessageResponse,
+        **OF,
+    ),
 ]

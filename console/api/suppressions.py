@@ -18,7 +18,7 @@ _DAY = 86_400 * NANOS
 _LAST_DAYS = 7
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SuppressionQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which rules. state : none for all"""
 
     state: tuple[Literal["proposed", "in_force", "rejected", "ended"], ...] = ()
@@ -34,7 +34,7 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     below: Severity | Literal[""] = ""
 
 
-class Proposed(Scope, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ProposeSuppressionRequest(Scope, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A rule as it is proposed. starts : empty for now; expires : exclusive, at most a year away"""
 
     reason: Annotated[str, Meta(min_length=1, max_length=2000)]
@@ -42,13 +42,13 @@ class Proposed(Scope, frozen=True, forbid_unknown_fields=True, kw_only=True):
     starts: When = ""
 
 
-class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SuppressionActionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why it is approved or ended."""
 
     why: Annotated[str, Meta(max_length=2000)] = ""
 
 
-class Ruled(msgspec.Struct, frozen=True):
+class SuppressionResponse(msgspec.Struct, frozen=True):
     """What became of it. id : of the rule"""
 
     id: str
@@ -80,7 +80,7 @@ AND NOT i.name LIKE ANY(:canaries)
 
 async def listed(call: Call) -> list[Suppression]:
     """Rules: those that wait for approval first, then those in force."""
-    wanted: Wanted = call.query
+    wanted: SuppressionQuery = call.query
     rows = await call.services.database.rows(_LIST, {"states": list(wanted.state), "limit": wanted.limit})
     rules = [msgspec.convert(row[0], Suppression) for row in rows]
     return [rule for rule in rules if not rule.instrument or call.account.sees(rule.instrument)]
@@ -99,9 +99,9 @@ async def effect(call: Call) -> Effect:
     return Effect(rows[0][0], rows[0][1], _LAST_DAYS)
 
 
-async def proposed(call: Call) -> Ruled:
+async def proposed(call: Call) -> SuppressionResponse:
     """Propose a rule; another account has to approve it."""
-    body: Proposed = call.body
+    body: ProposeSuppressionRequest = call.body
     now = call.services.clock.now()
     starts, expires = nanoseconds(body.starts, now), nanoseconds(body.expires, 0)
     _check(call, body, starts, expires, now)
@@ -111,7 +111,7 @@ async def proposed(call: Call) -> Ruled:
     return _ruled(await send(call, given), rule.id)
 
 
-def _check(call: Call, body: Proposed, starts: int, expires: int, now: int) -> None:
+def _check(call: Call, body: ProposeSuppressionRequest, starts: int, expires: int, now: int) -> None:
     """RefusedError for a rule that silences too much, too long, or what the account does not see."""
     if not any((body.scenario, body.instrument, body.venue)):
         raise RefusedError(422, "a rule for everything would blind the desk", "Name a scenario, instrument or venue.")
@@ -127,41 +127,43 @@ def _check(call: Call, body: Proposed, starts: int, expires: int, now: int) -> N
         raise RefusedError(422, f"a rule may last {LONGEST_DAYS} days", "Choose an earlier end.")
 
 
-async def approved(call: Call) -> Ruled:
+async def approved(call: Call) -> SuppressionResponse:
     """Approve a rule that somebody else proposed."""
     return await _act(call, "approve_suppression")
 
 
-async def ended(call: Call) -> Ruled:
+async def ended(call: Call) -> SuppressionResponse:
     """End a rule before its time, or take a proposal back."""
     return await _act(call, "end_suppression")
 
 
-async def _act(call: Call, action: str) -> Ruled:
+async def _act(call: Call, action: str) -> SuppressionResponse:
     id_ = identity(call.path["id"])
     rows = await call.services.database.rows(f"SELECT m.message {_FROM} WHERE s.id = :id", {"id": id_})
     rule = msgspec.convert(rows[0][0], Suppression) if rows else None
     if rule is None or (rule.instrument and not call.account.sees(rule.instrument)):
         raise RefusedError(404, "there is no such rule")
-    body: Ended = call.body
+    body: SuppressionActionRequest = call.body
     given = command(action, call.account.name, call.services.clock, subject=id_, why=body.why)
     return _ruled(await send(call, given), id_)
 
 
-def _ruled(answer: CaseAnswer, id_: str) -> Ruled:
+def _ruled(answer: CaseAnswer, id_: str) -> SuppressionResponse:
     """The answer; RefusedError 409 where the stage refused, in its words."""
     if not answer.accepted:
         raise RefusedError(409, answer.reason, "Look at the rules again.")
-    return Ruled(id_, answer.revision)
+    return SuppressionResponse(id_, answer.revision)
 
 
 _BASE = "/api/v1/suppressions"
 ROUTES = [
-    Route("GET", _BASE, listed, "Rules of suppression", page="cases", query=Wanted, answer=list[Suppression]),
+    Route("GET", _BASE, listed, "Rules of suppression", page="cases", query=SuppressionQuery, answer=list[Suppression]),
     Route("GET", f"{_BASE}/effect", effect, "What a rule would have kept from people", page="cases", query=Scope,
           answer=Effect),
-    Route("POST", _BASE, proposed, "Propose a rule", role="analyst", page="cases", body=Proposed, answer=Ruled),
+    Route("POST", _BASE, proposed, "Propose a rule", role="analyst", page="cases",
+          body=ProposeSuppressionRequest, answer=SuppressionResponse),
     Route("POST", f"{_BASE}/{{id}}/approve", approved, "Approve another's rule", role="approver", page="cases",
-          body=Ended, answer=Ruled),
-    Route("POST", f"{_BASE}/{{id}}/end", ended, "End a rule", role="analyst", page="cases", body=Ended, answer=Ruled),
+          body=SuppressionActionRequest, answer=SuppressionResponse),
+    Route("POST", f"{_BASE}/{{id}}/end", ended, "End a rule", role="analyst", page="cases",
+          body=SuppressionActionRequest, answer=SuppressionResponse),
 ]  # fmt: skip

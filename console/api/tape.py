@@ -20,7 +20,7 @@ from tapewatch.clock import NANOS, WALL
 _SEND_S = 20.0
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TapeQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """search : part of the id; limit : at most so many"""
 
     search: Word = ""
@@ -49,22 +49,22 @@ class Tick(msgspec.Struct, frozen=True):
     time: float | None
 
 
-class TapeNow(msgspec.Struct, frozen=True):
+class TapeSnapshot(msgspec.Struct, frozen=True):
     """The tape at a moment. t : ms"""
 
     t: float
     instruments: list[Tick]
 
 
-class Watched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LiveTapeQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """instrument : this one alone"""
 
     instrument: Annotated[str, Meta(max_length=64)] = ""
 
 
-async def shown(call: Call) -> TapeNow:
+async def shown(call: Call) -> TapeSnapshot:
     """Everything once."""
-    wanted: Wanted = call.query
+    wanted: TapeQuery = call.query
     tape: Tape = call.services.parts["tape"]
     async with tape.used():
         with tape.lock:
@@ -79,7 +79,7 @@ async def shown(call: Call) -> TapeNow:
     ticks = [
         Tick(instrument=name, **{column: _known(each[row]) for column, each in columns.items()}) for name, row in picked
     ]
-    return TapeNow(call.services.clock.now() / MILLI, ticks)
+    return TapeSnapshot(call.services.clock.now() / MILLI, ticks)
 
 
 def _known(value: Any) -> Any:
@@ -131,9 +131,10 @@ async def _read(answer: web.WebSocketResponse) -> None:
 PARTS = {"tape": tape_of}
 
 ROUTES = [
-    Route("GET", "/api/v1/tape", shown, "All instruments as they stand", page="tape", query=Wanted, answer=TapeNow),
+    Route("GET", "/api/v1/tape", shown, "All instruments as they stand", page="tape", query=TapeQuery,
+          answer=TapeSnapshot),
     Route(
-        "GET", "/api/v1/live/tape", live, "All instruments as they move, over a WebSocket", query=Watched,
+        "GET", "/api/v1/live/tape", live, "All instruments as they move, over a WebSocket", query=LiveTapeQuery,
         media="websocket",
     ),
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from msgspec import Meta
 from console.accounts import tokens
 from console.app import record
 from console.refusal import RefusedError
-from console.routing import Call, Done, Route
+from console.routing import Acknowledgement, Call, Route
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
@@ -16,7 +16,7 @@ from tapewatch.rfc3339 import to_rfc3339
 DAY_NS = 24 * 3600 * NANOS
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CreateTokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A token to make. name : what it is for; days : it ends after so many"""
 
     name: Annotated[str, Meta(min_length=1, max_length=80)]
@@ -24,14 +24,14 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days: Annotated[int, Meta(ge=1, le=366)] = 90
 
 
-class Made(msgspec.Struct, frozen=True):
+class NewToken(msgspec.Struct, frozen=True):
     """A token that was made. token : shown this once"""
 
     id: str
     token: str
 
 
-class Shown(msgspec.Struct, frozen=True):
+class TokenResponse(msgspec.Struct, frozen=True):
     """A token without its secret. used : when it was last used, to the minute; empty: never"""
 
     id: str
@@ -43,12 +43,12 @@ class Shown(msgspec.Struct, frozen=True):
     ended: bool
 
 
-async def listed(call: Call) -> list[Shown]:
+async def listed(call: Call) -> list[TokenResponse]:
     """One's tokens, newest first."""
     name, now = call.account.name, call.services.clock.now()
     found = await call.services.database.run(lambda session: tokens.of(session, name))
     return [
-        Shown(
+        TokenResponse(
             each.id,
             each.name,
             each.scopes,
@@ -61,9 +61,9 @@ async def listed(call: Call) -> list[Shown]:
     ]
 
 
-async def made(call: Call) -> Made:
+async def made(call: Call) -> NewToken:
     """Make a token; the scope admin is for administrators."""
-    wanted: Wanted = call.body
+    wanted: CreateTokenRequest = call.body
     if "admin" in wanted.scopes and not call.account.is_at_least("admin"):
         raise RefusedError(403, "the scope admin takes the role admin", "Leave it out.")
     name, now = call.account.name, call.services.clock.now()
@@ -74,21 +74,21 @@ async def made(call: Call) -> Made:
     except TapewatchError as error:
         raise RefusedError(409, error.message, error.hint) from error
     await record(call.services, call.account, "token.make", number, name=wanted.name, scopes=list(wanted.scopes))
-    return Made(number, secret)
+    return NewToken(number, secret)
 
 
-async def revoked(call: Call) -> Done:
+async def revoked(call: Call) -> Acknowledgement:
     """End one of one's tokens at once."""
     name, number = call.account.name, call.path["id"]
     try:
         await call.services.database.run(lambda session: tokens.revoke(session, name, number))
     except TapewatchError as error:
         raise RefusedError(404, error.message, error.hint) from error
-    return Done()
+    return Acknowledgement()
 
 
 ROUTES = [
-    Route("GET", "/api/v1/tokens", listed, "One's API tokens", answer=list[Shown], person=True),
-    Route("POST", "/api/v1/tokens", made, "Make an API token", body=Wanted, answer=Made, person=True),
+    Route("GET", "/api/v1/tokens", listed, "One's API tokens", answer=list[TokenResponse], person=True),
+    Route("POST", "/api/v1/tokens", made, "Make an API token", body=CreateTokenRequest, answer=NewToken, person=True),
     Route("DELETE", "/api/v1/tokens/{id}", revoked, "Revoke an API token", person=True, audit="token.revoke"),
 ]

@@ -26,7 +26,7 @@ LEAST_DAYS = 5
 """Days below which no interval is given."""
 
 
-class RecordChosen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TrackRecordQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which predictions; empty for all. model : name, such as lstm; instrument : pattern; since, until : of as_of"""
 
     model: Word = ""
@@ -37,7 +37,7 @@ class RecordChosen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: When = ""
 
 
-class RecordWanted(RecordChosen, frozen=True, forbid_unknown_fields=True):
+class TrackRecordPageQuery(TrackRecordQuery, frozen=True, forbid_unknown_fields=True):
     """A page of them, newest first. cursor : where the last answer ended"""
 
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
@@ -107,7 +107,7 @@ class ModelRecord(msgspec.Struct, frozen=True):
 
 def _asked(call: Call, limit: int, at: str = "") -> dict[str, Any]:
     """The statement's parameters."""
-    chosen: RecordChosen = call.query
+    chosen: TrackRecordQuery = call.query
     after = place(at, int, str)
     return {
         "model": chosen.model,
@@ -142,7 +142,7 @@ def _past(row: Any) -> PastPrediction:
 
 async def listed(call: Call) -> RecordPage:
     """Predictions with their outcomes, newest first."""
-    wanted: RecordWanted = call.query
+    wanted: TrackRecordPageQuery = call.query
     rows = await _found(call, LISTED_BOUNDS, LISTED, wanted.limit, wanted.cursor)
     more = cursor((rows[-1].as_of_ns, rows[-1].id)) if len(rows) == wanted.limit else ""
     return RecordPage([_past(row) for row in rows], more)
@@ -215,9 +215,9 @@ def _rmse_ratio(total: F8) -> float:
 
 ROUTES = [
     Route("GET", "/api/v1/track-record", listed, "Past predictions with what happened, newest first", page="signals",
-          query=RecordWanted, answer=RecordPage),
-    Route("GET", "/api/v1/track-record/models", models, "How each model has done", page="signals", query=RecordChosen,
-          answer=list[ModelRecord]),
+          query=TrackRecordPageQuery, answer=RecordPage),
+    Route("GET", "/api/v1/track-record/models", models, "How each model has done", page="signals",
+          query=TrackRecordQuery, answer=list[ModelRecord]),
     Route("GET", "/api/v1/track-record/export.csv", as_csv, "Past predictions with what happened as a table",
-          page="signals", query=RecordChosen, media="text/csv"),
+          page="signals", query=TrackRecordQuery, media="text/csv"),
 ]  # fmt: skip

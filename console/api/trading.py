@@ -22,7 +22,7 @@ MAX_FILLS = 200_000
 """Fills that round trips are made of: the newest."""
 
 
-class Limited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LimitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many at most, newest first."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
@@ -96,7 +96,7 @@ class Fill(msgspec.Struct, frozen=True):
     at: Ms
 
 
-class Desk(msgspec.Struct, frozen=True):
+class PaperPartition(msgspec.Struct, frozen=True):
     """A partition of the paper broker as its last transaction left it."""
 
     topic: str
@@ -118,10 +118,10 @@ class Paper(msgspec.Struct, frozen=True):
     auto: bool
     switched: dict[str, bool]
     skipped: dict[str, int]
-    partitions: list[Desk]
+    partitions: list[PaperPartition]
 
 
-class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PaperCommandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is told to the broker. instrument : for on and off, else empty; why : the reason, kept in the audit log"""
 
     action: Literal["start", "stop", "kill", "on", "off"]
@@ -129,7 +129,7 @@ class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instrument: Glob = ""
 
 
-class Given(msgspec.Struct, frozen=True):
+class PaperCommandResponse(msgspec.Struct, frozen=True):
     """A command that was written; the broker takes it between two of its transactions."""
 
     id: str
@@ -263,13 +263,13 @@ async def paper(call: Call) -> Paper:
     switched = {name: on for commit in commits for name, on in commit.switched.items() if call.account.sees(name)}
     return Paper(
         "mixed" if len(running) > 1 else next(iter(running), ""), call.services.settings.paper.auto, switched, skipped,
-        [Desk(c.topic, c.partition, c.running, c.standing, c.orders, c.fills, c.clock) for c in commits],
+        [PaperPartition(c.topic, c.partition, c.running, c.standing, c.orders, c.fills, c.clock) for c in commits],
     )  # fmt: skip
 
 
-async def tell(call: Call) -> Given:
+async def tell(call: Call) -> PaperCommandResponse:
     """Give the broker a command; the audit log has it first."""
-    told: Told = call.body
+    told: PaperCommandRequest = call.body
     if told.action in ("on", "off"):
         if not is_instrument_id(told.instrument):
             raise RefusedError(422, "on and off need the id of an instrument", "Ids are SYMBOL.VENUE in capitals.")
@@ -280,16 +280,16 @@ async def tell(call: Call) -> Given:
         paper_commands.give, call.services.settings, told.action, told.instrument, told.why, call.account.name
     )
     command, _ = await asyncio.to_thread(give)
-    return Given(command.id, command.action, command.instrument, command.at)
+    return PaperCommandResponse(command.id, command.action, command.instrument, command.at)
 
 
 ROUTES = [
     Route("GET", "/api/v1/positions", positions, "Paper accounts by instrument", page="signals", answer=list[Account]),
     Route("GET", "/api/v1/equity", equity, "Paper result over time", page="signals", query=Stretch, answer=Equity),
     Route("GET", "/api/v1/round-trips", trips, "Win rate of closed round trips", page="signals", answer=list[Trips]),
-    Route("GET", "/api/v1/orders", orders, "Own orders", page="signals", query=Limited, answer=list[Order]),
-    Route("GET", "/api/v1/fills", fills, "Own executions", page="signals", query=Limited, answer=list[Fill]),
+    Route("GET", "/api/v1/orders", orders, "Own orders", page="signals", query=LimitQuery, answer=list[Order]),
+    Route("GET", "/api/v1/fills", fills, "Own executions", page="signals", query=LimitQuery, answer=list[Fill]),
     Route("GET", "/api/v1/paper", paper, "The paper broker's state", page="signals", answer=Paper),
     Route("POST", "/api/v1/paper/commands", tell, "Start, stop, kill; switch an instrument on or off", "analyst",
-          "signals", body=Told, answer=Given),
+          "signals", body=PaperCommandRequest, answer=PaperCommandResponse),
 ]  # fmt: skip

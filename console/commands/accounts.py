@@ -107,12 +107,12 @@ def _words(text: str | None) -> Any:
 
 def _entitled(args: argparse.Namespace) -> dict[str, Any]:
     """What to change, checked as the API checks it."""
-    from console.api.accounts import Change
+    from console.api.accounts import UpdateAccountRequest
 
     wanted = {"pages": _words(args.pages), "instruments": _words(args.instruments), "role": args.role or msgspec.UNSET}
     given = {key: value for key, value in wanted.items() if value is not msgspec.UNSET}
     try:
-        msgspec.convert(given, Change)
+        msgspec.convert(given, UpdateAccountRequest)
     except msgspec.ValidationError as error:
         raise TapewatchError(f"account: {error}", "See docs/console.md for pages and patterns.") from error
     return given

@@ -19,12 +19,12 @@ class _Head(msgspec.Struct):
     instruments: tuple[str, ...] = ()
 
 
-class _Ranked(msgspec.Struct):
+class _RankedInstrument(msgspec.Struct):
     instrument: str = ""
 
 
 class _Ranking(msgspec.Struct):
-    ranked: tuple[_Ranked, ...] = ()
+    ranked: tuple[_RankedInstrument, ...] = ()
     excluded: dict[str, Any] = {}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from console.api.moments import Context
 from console.reports.blocks import Block, Fields, Heading, Table, Text
 from console.reports.charts import pictures, shown
-from console.reports.proofs import Proved
+from console.reports.proofs import VerificationResult
 from tapewatch.evidence import Entry
 from tapewatch.messages import Alert, Case
 
@@ -24,7 +24,7 @@ class Report:
     revisions: Sequence[Alert]
     case: Case | None
     context: Context
-    proof: Proved | None
+    proof: VerificationResult | None
     bundles: Sequence[Entry] = ()
     audit_head: str = ""
     audit_entries: int = 0

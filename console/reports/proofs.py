@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Compared(msgspec.Struct, frozen=True):
+class RecordComparison(msgspec.Struct, frozen=True):
     """What was found for one record of the alert. same_build : this build decided it"""
 
     revision: int
@@ -12,7 +12,7 @@ class Compared(msgspec.Struct, frozen=True):
     differences: list[str] = []
 
 
-class Proved(msgspec.Struct, frozen=True):
+class VerificationResult(msgspec.Struct, frozen=True):
     """A verification: recomputed from what, by which build, with which result; when and by whom.
 
     problem : why it could not be done at all; empty where it was
@@ -26,7 +26,7 @@ class Proved(msgspec.Struct, frozen=True):
     replayed: int = 0
     bundles: list[str] = []
     damage: list[str] = []
-    findings: list[Compared] = []
+    findings: list[RecordComparison] = []
     problem: str = ""
     at: str = ""
     who: str = ""

@@ -53,7 +53,7 @@ class Card(Origin, frozen=True, forbid_unknown_fields=True):
     limits: str = ""
 
 
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AutoencoderMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of a model but its weights.
 
     instrument_class : whose usual trading it has learnt; inputs, sources : as in `inputs`
@@ -94,7 +94,7 @@ def _inputs(instrument_class: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (DAILY_INPUTS, ()) if instrument_class == DAILY else (i.INPUTS, i.SOURCES)
 
 
-class AutoencoderModel(TensorFile[Described], frozen=True):
+class AutoencoderModel(TensorFile[AutoencoderMetadata], frozen=True):
     """A model: its description, and its arrays by name (`scaling`, `weight`, and SHAPES' ones), float32."""
 
     @property
@@ -119,13 +119,15 @@ class AutoencoderModel(TensorFile[Described], frozen=True):
 
 def decode(data: bytes) -> AutoencoderModel:
     """Read a model file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
-    return decode_model(data, AutoencoderModel, Described)
+    return decode_model(data, AutoencoderModel, AutoencoderMetadata)
 
 
-def described(instrument_class: str) -> Described:
+def described(instrument_class: str) -> AutoencoderMetadata:
     """The description of a model of this build that is not calibrated yet."""
     inputs, sources = _inputs(instrument_class)
-    return Described(instrument_class, inputs, sources, ((0.0, 0.0),), 0.0, detector=DETECTORS[instrument_class])
+    return AutoencoderMetadata(
+        instrument_class, inputs, sources, ((0.0, 0.0),), 0.0, detector=DETECTORS[instrument_class]
+    )
 
 
 @cache

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from detectors.book import features as f
 from detectors.book.model import SCENARIOS, Booster
-from detectors.boosted.training import Flat, baseline, first_within, trees_of
+from detectors.boosted.training import TreeBuilder, baseline, first_within, trees_of
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -147,7 +147,7 @@ def _withdrawing(x: F8) -> Flags:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class ScenarioBoosters:
     """The boosters of one scenario. during : judges any second; proof : adds to it where something was withdrawn"""
 
     scenario: int
@@ -195,17 +195,17 @@ def proof_classifier(recipe: Recipe) -> HistGradientBoostingClassifier:
     return _classifier(WITHDRAWN, RISING, FALLING, recipe.proof_trees, recipe.proof_leaves, recipe.proof_rows, recipe)
 
 
-def fit(examples: Sequence[Example], scenario: int, recipe: Recipe) -> Fitted:
+def fit(examples: Sequence[Example], scenario: int, recipe: Recipe) -> ScenarioBoosters:
     """Train one scenario on its seconds against ordinary ones; seconds of other scenarios are left out."""
     name = SCENARIOS[scenario]
     during = [one.during((name,)) & one.warm for one in examples]
     ordinary = [one.ordinary() for one in examples]
     first = _trained(classifier(scenario, recipe), inputs_of(scenario), examples, during, ordinary)
     if scenario == STUFFING:
-        return Fitted(scenario, first, None)
+        return ScenarioBoosters(scenario, first, None)
     shown = [one.shown(name) for one in examples]
     gone = [flags & _withdrawing(one.x) for one, flags in zip(examples, ordinary, strict=True)]
-    return Fitted(scenario, first, _trained(proof_classifier(recipe), WITHDRAWN, examples, shown, gone))
+    return ScenarioBoosters(scenario, first, _trained(proof_classifier(recipe), WITHDRAWN, examples, shown, gone))
 
 
 def _trained(
@@ -225,7 +225,7 @@ def _trained(
         return booster.fit(np.concatenate(rows), np.concatenate(labels), sample_weight=np.concatenate(weights))
 
 
-def said(fitted: Fitted, one: Example) -> F8:
+def said(fitted: ScenarioBoosters, one: Example) -> F8:
     """Log odds of each second, float64[n]; NaN where not warm."""
     found = np.full(len(one.second), np.nan)
     if one.warm.any():
@@ -233,12 +233,12 @@ def said(fitted: Fitted, one: Example) -> F8:
     return found
 
 
-def export(fitted: Fitted) -> Booster:
+def export(fitted: ScenarioBoosters) -> Booster:
     """The trees as flat arrays, uncalibrated and silent.
 
     A tree that judges withdrawals hangs below a node that asks for one, with nothing on its other side.
     """
-    flat = Flat()
+    flat = TreeBuilder()
     flat.add(fitted.during, inputs_of(fitted.scenario))
     if fitted.proof is not None:
         _gate(flat)
@@ -251,7 +251,7 @@ def export(fitted: Fitted) -> Booster:
     )
 
 
-def _gate(flat: Flat) -> None:
+def _gate(flat: TreeBuilder) -> None:
     """A root that leads to nothing up to GATE, and beyond to what is added next."""
     root = flat.root()
     flat.node(f.GONE_LARGEST, GATE, root + 1, root + 2)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # A second of every engine's start otherwise, and none of it 
 F8 = npt.NDArray[np.float64]
 
 
-class Exported(TypedDict):
+class TreeArrays(TypedDict):
     """Fields of `model.Nodes`, and the log odds before any tree."""
 
     base: float
@@ -25,7 +25,7 @@ class Exported(TypedDict):
     value: tuple[float, ...]
 
 
-class Flat:
+class TreeBuilder:
     """Trees as flat arrays in the making. Values are cut to nine digits; thresholds are not, since training rows lie on
     them.
     """
@@ -59,10 +59,10 @@ class Flat:
             self.root()
             self.tree(nodes, places)
 
-    def exported(self, base: float) -> Exported:
+    def exported(self, base: float) -> TreeArrays:
         """The arrays. base : log odds before any tree"""
         feature, threshold, left, right, value = (tuple(column) for column in zip(*self._nodes, strict=True))
-        return Exported(
+        return TreeArrays(
             base=_short(base),
             roots=tuple(self._roots),
             feature=feature,
@@ -73,9 +73,9 @@ class Flat:
         )
 
 
-def exported(fitted: "HistGradientBoostingClassifier", places: Sequence[int]) -> Exported:
+def exported(fitted: "HistGradientBoostingClassifier", places: Sequence[int]) -> TreeArrays:
     """A classifier's trees. places : where each of the features it was fitted to stands in the model's inputs"""
-    flat = Flat()
+    flat = TreeBuilder()
     flat.add(fitted, places)
     return flat.exported(baseline(fitted))
 

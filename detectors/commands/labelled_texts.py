@@ -17,7 +17,7 @@ _SHAPES = (("labels", _PHRASEBANK), ("label", {"zh": "text"}))
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledTexts:
     """Labelled texts. labels : int64[rows], places in CLASSES; columns : the texts, and their translations if any
 
     language : one of text.LANGUAGES; name, hash : of the file
@@ -31,7 +31,7 @@ class Labelled:
     hash: str
 
 
-def read(path: Path, text: str = "", labels: str = "", language: str = "") -> Labelled:
+def read(path: Path, text: str = "", labels: str = "", language: str = "") -> LabelledTexts:
     """The file's texts; TapewatchError says which column or label is amiss.
 
     text, labels : columns, found by themselves in known shapes; language : en, ko, zh-TW, zh, ...; by script if empty
@@ -62,7 +62,7 @@ def read(path: Path, text: str = "", labels: str = "", language: str = "") -> La
         raise TapewatchError(f"{path} has no labelled rows", "Give a file with a header and a row a text.")
     texts = columns[text]
     others = [columns[name] for name in sorted(translations - {text})]
-    return Labelled(
+    return LabelledTexts(
         texts, found, [texts, *others], _language(texts, language), path.name, hashlib.sha256(data).hexdigest()
     )
 

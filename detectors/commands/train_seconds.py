@@ -24,7 +24,7 @@ _LIMITS = (
 )
 
 
-class Prepared(NamedTuple):
+class TrainingSetup(NamedTuple):
     """What is learnt from, and what is kept for the figures. scaling : of the older part alone"""
 
     learner: "DoubleDQN"
@@ -46,7 +46,7 @@ def configure(parser: Any) -> None:
     )
 
 
-def prepared(args: argparse.Namespace) -> Prepared:
+def prepared(args: argparse.Namespace) -> TrainingSetup:
     """A learner of the older seconds, new or one that goes on."""
     from detectors.ddqn.learner import DoubleDQN
 
@@ -61,9 +61,11 @@ def prepared(args: argparse.Namespace) -> Prepared:
             chosen, behaviour = self_play.challenging(chosen), policy_player(champion)
         market = virtual_training.market(older, scaling)
         if args.resume:
-            return Prepared(DoubleDQN.resume(args.resume.read_bytes(), market, args.device, behaviour), newer, scaling)
+            return TrainingSetup(
+                DoubleDQN.resume(args.resume.read_bytes(), market, args.device, behaviour), newer, scaling
+            )
         recipe = replace(chosen, seed=args.seed, steps=args.steps or chosen.steps)
-        return Prepared(DoubleDQN(recipe, market, args.device, behaviour), newer, scaling)
+        return TrainingSetup(DoubleDQN(recipe, market, args.device, behaviour), newer, scaling)
     except KeyError as error:
         raise TapewatchError(f"features are missing: {error}", "Write the seconds with all features.") from error
     except (OSError, ValueError) as error:
@@ -78,7 +80,7 @@ def champion_of(args: argparse.Namespace) -> Policy | None:
     return self_play.named(args.champion, virtual.ENVIRONMENT, inputs, ACTIONS) if args.champion else None
 
 
-def policy_of(given: Prepared, args: argparse.Namespace) -> Policy:
+def policy_of(given: TrainingSetup, args: argparse.Namespace) -> Policy:
     """The learnt policy, with its figures on the newer seconds."""
     card = Card(
         data=", ".join(path.name for path in args.market),

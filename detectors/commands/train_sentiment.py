@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from detectors.commands import encoder_recipe, labelled_texts
-from detectors.commands.labelled_texts import Labelled
+from detectors.commands.labelled_texts import LabelledTexts
 from detectors.model_file import kept
 from detectors.sentiment.encoder import base as bases
 from detectors.sentiment.encoder import model as encoder
@@ -61,13 +61,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _linear(args: argparse.Namespace, rows: Labelled) -> LinearModel:
+def _linear(args: argparse.Namespace, rows: LabelledTexts) -> LinearModel:
     model = linear_training.trained(rows.texts, rows.labels, groups(rows.columns), rows.language, args.seed)
     described = msgspec.structs.replace(model.described, card=_told(model.described.card, args, rows))
     return LinearModel(described, model.arrays)
 
 
-def _encoder(args: argparse.Namespace, rows: Labelled) -> EncoderModel:
+def _encoder(args: argparse.Namespace, rows: LabelledTexts) -> EncoderModel:
     recipe = encoder_recipe.recipe_of(args)
     model = encoder_training.trained(
         bases.read(args.encoder),
@@ -82,7 +82,7 @@ def _encoder(args: argparse.Namespace, rows: Labelled) -> EncoderModel:
     return EncoderModel(described, model.arrays)
 
 
-def _told(card: Any, args: argparse.Namespace, rows: Labelled) -> Any:
+def _told(card: Any, args: argparse.Namespace, rows: LabelledTexts) -> Any:
     """The card with data and command. card : of either kind"""
     columns = "".join(f" --{name} {value}" for name, value in (("text", args.text), ("labels", args.labels)) if value)
     command = (

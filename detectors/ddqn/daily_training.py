@@ -10,7 +10,7 @@ import numpy as np
 from detectors.ddqn.daily_account import LONG
 from detectors.ddqn.daily_market import ACTIONS, INPUTS, Bars, DailyMarket, features
 from detectors.ddqn.environment import I8
-from detectors.ddqn.model import Card, Described, Policy
+from detectors.ddqn.model import Card, Policy, PolicyMetadata
 from detectors.ddqn.score import choose
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def policy_of(learner: "DoubleDQN", card: Card) -> Policy:
 
     recipe = learner.recipe
     full = msgspec.structs.replace(card, seed=recipe.seed, steps=learner.steps, recipe=card.recipe | asdict(recipe))
-    return Policy(Described(ENVIRONMENT, INPUTS, ACTIONS, full), folded(learner.online))
+    return Policy(PolicyMetadata(ENVIRONMENT, INPUTS, ACTIONS, full), folded(learner.online))
 
 
 def train(

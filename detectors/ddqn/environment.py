@@ -46,7 +46,7 @@ class Environment(Protocol):
 
 
 @runtime_checkable
-class Resumable(Environment, Protocol):
+class ResumableEnvironment(Environment, Protocol):
     """An environment whose state can be kept, so that learning in it can stop and go on."""
 
     def state(self) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from detectors.ddqn.environment import I8
-from detectors.ddqn.trading import Trading
+from detectors.ddqn.trading import TradingEnvironment
 from tapewatch.errors import TapewatchError
 
 
-def vector_env(trading: Trading) -> Any:
+def vector_env(trading: TradingEnvironment) -> Any:
     """A `gymnasium.vector.VectorEnv` over the lanes. TapewatchError where gymnasium is not installed.
 
     `info["action_mask"]` holds what may be done next. Lanes whose episode ended begin a new one in the same step

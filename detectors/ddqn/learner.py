@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load, save
 
-from detectors.ddqn.environment import F4, I8, Bools, Environment, Resumable
+from detectors.ddqn.environment import F4, I8, Bools, Environment, ResumableEnvironment
 from detectors.ddqn.replay import Batch, Replay
 
 Parameters = dict[str, Any]
@@ -316,9 +316,9 @@ class DoubleDQN:
         restore_random(self.random, kept["random"])
 
 
-def resumable(environment: Environment) -> Resumable:
+def resumable(environment: Environment) -> ResumableEnvironment:
     """The environment as one whose state is kept; TypeError where it is not."""
-    if not isinstance(environment, Resumable):
+    if not isinstance(environment, ResumableEnvironment):
         name = type(environment).__name__
         raise TypeError(f"{name} keeps no state: learning in it cannot be written to a checkpoint nor resumed")
     return environment

@@ -29,7 +29,7 @@ class Card(Origin, frozen=True, forbid_unknown_fields=True):
     limits: str = ""
 
 
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PolicyMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of a policy but its weights.
 
     environment : whose states these are; inputs, actions : names, in the order of the network's columns and rows
@@ -51,7 +51,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return first_problem(foreign(self.detector, self.version, DETECTOR) | found)
 
 
-class Policy(TensorFile[Described], frozen=True):
+class Policy(TensorFile[PolicyMetadata], frozen=True):
     """A policy: its description, and its arrays by name (LAYERS, perhaps SCALING), float32."""
 
     @property
@@ -81,7 +81,7 @@ class Policy(TensorFile[Described], frozen=True):
 
 def decode(data: bytes) -> Policy:
     """Read a policy file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
-    return decode_model(data, Policy, Described)
+    return decode_model(data, Policy, PolicyMetadata)
 
 
 def summary(policy: Policy) -> dict[str, Any]:

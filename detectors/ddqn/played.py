@@ -12,7 +12,7 @@ from detectors.ddqn.model import Policy
 from detectors.ddqn.promotion import Curve
 from detectors.ddqn.score import choose
 from detectors.ddqn.sessions import Session
-from detectors.ddqn.trading import Episode, Rules, Trading
+from detectors.ddqn.trading import Episode, Rules, TradingEnvironment
 from detectors.trading import state as s
 
 F8 = npt.NDArray[np.float64]
@@ -20,7 +20,7 @@ Decide = Callable[[F4, Bools], I8]
 """Actions, int64[lanes], for states, float32[lanes, inputs], and masks, bool[lanes, actions]."""
 
 
-class Played(NamedTuple):
+class Rollouts(NamedTuple):
     """First episodes. rewards : float64[lanes, steps] and actions : int64[lanes, steps], 0 after the episode's end
 
     steps : int64[lanes], of each episode
@@ -33,7 +33,7 @@ class Played(NamedTuple):
 
 def play(
     environment: Environment, decide: Decide, seed: int = 0, watch: Callable[[Bools], None] | None = None
-) -> Played:
+) -> Rollouts:
     """Every lane's first episode. watch : told after each step which lanes are still in it, bool[lanes]"""
     states, masks = environment.reset(seed)
     going = np.ones(environment.lanes, dtype=np.bool_)
@@ -50,7 +50,7 @@ def play(
         if watch is not None:
             watch(going)
         states, masks = step.states, step.masks
-    return Played(np.stack(rewards, axis=1), np.stack(actions, axis=1), steps)
+    return Rollouts(np.stack(rewards, axis=1), np.stack(actions, axis=1), steps)
 
 
 def policy_player(policy: Policy) -> Decide:
@@ -64,16 +64,16 @@ def holder(states: F4, masks: Bools) -> I8:
     return np.zeros(len(states), dtype=np.int64)
 
 
-def openings(sessions: Sequence[Session], rules: Rules) -> Trading:
+def openings(sessions: Sequence[Session], rules: Rules) -> TradingEnvironment:
     """The sessions side by side, each from its opening to its end, rewarded by change of equity alone."""
-    return Trading(
+    return TradingEnvironment(
         sessions,
         len(sessions),
         replace(rules, starts="opening", episode_rows=0, reward="equity", drawdown_penalty=0.0),
     )
 
 
-class Ran(NamedTuple):
+class SessionResult(NamedTuple):
     """A player in one session. curve : what it earned; held : float64[rows], position after each row, in units
 
     middle : float64[rows], middle price at each row, in currency; episode : its accounts, in money steps
@@ -85,7 +85,7 @@ class Ran(NamedTuple):
     episode: Episode
 
 
-def run_sessions(sessions: Sequence[Session], rules: Rules, decide: Decide | None = None) -> list[Ran]:
+def run_sessions(sessions: Sequence[Session], rules: Rules, decide: Decide | None = None) -> list[SessionResult]:
     """Every session from its opening to its end, in the order given. decide : the player; by default nothing is done"""
     environment = openings(sessions, rules)
     environment.reset(0)
@@ -106,5 +106,5 @@ def run_sessions(sessions: Sequence[Session], rules: Rules, decide: Decide | Non
         look = looks[number, :steps]
         middle = session.units.price(1) * (look[:, 1] + look[:, 2]) / 2.0
         curve = Curve(session.ts[1 : steps + 1], played.rewards[number, :steps] * shares[number])
-        found.append(Ran(curve, look[:, 0] / session.unit, middle, first[number]))
+        found.append(SessionResult(curve, look[:, 0] / session.unit, middle, first[number]))
     return found

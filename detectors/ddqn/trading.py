@@ -68,7 +68,7 @@ class Episode(NamedTuple):
     unit_value: int
 
 
-class Trading:
+class TradingEnvironment:
     """Lanes that trade sessions. See `detectors.ddqn.environment.Environment` for the contract.
 
     An episode that reaches its session's end is closed flat and has terminated; one cut off by `episode_rows` is

@@ -45,7 +45,7 @@ class Episode(NamedTuple):
 
 
 class VirtualMarket:
-    """See `detectors.ddqn.environment.Resumable` for the contract.
+    """See `detectors.ddqn.environment.ResumableEnvironment` for the contract.
 
     A session with hours ends flat and has terminated; one without is cut off at its last row, and what it holds is
     closed there as well, so that gains of baselines and policies are what they could be sold for. `finished` holds the

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from detectors.ddqn.environment import F4, I8, Bools
 from detectors.ddqn.lanes import ACTIONS, BUY, HOLD, SELL
-from detectors.ddqn.model import Card, Described, Policy
+from detectors.ddqn.model import Card, Policy, PolicyMetadata
 from detectors.ddqn.score import choose
 from detectors.ddqn.seconds import Seconds
 from detectors.ddqn.virtual import ENVIRONMENT, PRIVATE
@@ -70,7 +70,7 @@ def policy_of(learner: "DoubleDQN", names: tuple[str, ...], scaling: tuple[F4, F
     recipe = learner.recipe
     full = msgspec.structs.replace(card, seed=recipe.seed, steps=learner.steps, recipe=card.recipe | asdict(recipe))
     arrays = folded(learner.online) | {"center": scaling[0], "scale": scaling[1]}
-    return Policy(Described(ENVIRONMENT, (*names, *PRIVATE), ACTIONS, full), arrays)
+    return Policy(PolicyMetadata(ENVIRONMENT, (*names, *PRIVATE), ACTIONS, full), arrays)
 
 
 def train(seconds: Seconds, recipe: "Recipe", card: Card, report: Callable[["Progress"], None] | None = None) -> Policy:

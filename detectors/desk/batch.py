@@ -40,7 +40,7 @@ class History(NamedTuple):
         return (-(-int(self.minutes[0]) // DAY) + days) * DAY
 
 
-class Watched(NamedTuple):
+class MinuteFeatures(NamedTuple):
     """What was seen at each minute, as `state.steps` gives it."""
 
     inputs: F8
@@ -57,10 +57,10 @@ def history(name: str, minutes: I8, columns: dict[str, F8]) -> History:
     return History(name, minutes, bars)
 
 
-def watched(seen: History, asked: Barriers, regimes: Regimes) -> Watched:
+def watched(seen: History, asked: Barriers, regimes: Regimes) -> MinuteFeatures:
     """A history as a coin that is born with it lives through it."""
     coin = state.new_coin(asked.horizon)
-    return Watched(*state.steps(coin, seen.minutes, seen.bars, asked, regimes, state.new_seen()))
+    return MinuteFeatures(*state.steps(coin, seen.minutes, seen.bars, asked, regimes, state.new_seen()))
 
 
 def outcome(seen: History, asked: Barriers) -> F8:

@@ -32,7 +32,7 @@ class Coin(NamedTuple):
     regime: F8
 
 
-class Seen(NamedTuple):
+class MinuteOutput(NamedTuple):
     """What one minute's close gives: a summary of each window, the ranking model's inputs, and each rule's calls."""
 
     windows: F8
@@ -64,9 +64,9 @@ def coin_bytes(horizon: int) -> int:
     return sum(part.nbytes for part in new_coin(horizon))
 
 
-def new_seen() -> Seen:
+def new_seen() -> MinuteOutput:
     """Room for what a minute gives."""
-    return Seen(
+    return MinuteOutput(
         np.zeros((COUNT_OF_WINDOWS, windows.SUMMARY)),
         np.zeros(features.COUNT),
         np.zeros((len(rules.HORIZONS), len(rules.RULES))),
@@ -75,7 +75,7 @@ def new_seen() -> Seen:
 
 
 @kernel
-def step(coin: Coin, minute: int, bar: F8, asked: Barriers, regimes: Regimes, out: Seen) -> None:
+def step(coin: Coin, minute: int, bar: F8, asked: Barriers, regimes: Regimes, out: MinuteOutput) -> None:
     """Add a minute that is later than any before. minute : since the epoch; bar : float64[BAR]"""
     close = bar[CLOSE]
     change = math.log(close / coin.head[1]) if coin.head[1] > 0.0 else 0.0
@@ -91,7 +91,7 @@ def step(coin: Coin, minute: int, bar: F8, asked: Barriers, regimes: Regimes, ou
 
 
 @allocating_kernel
-def steps(coin: Coin, minutes: I8, bars: F8, asked: Barriers, regimes: Regimes, out: Seen) -> tuple[F8, F8, F8]:
+def steps(coin: Coin, minutes: I8, bars: F8, asked: Barriers, regimes: Regimes, out: MinuteOutput) -> tuple[F8, F8, F8]:
     """Add a history. minutes : int64[rows], increasing; bars : float64[rows, BAR]
 
     Returns inputs float64[rows, inputs], calls float64[rows, 4, 3] and summaries float64[rows, windows, SUMMARY].

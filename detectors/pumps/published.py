@@ -15,7 +15,7 @@ F8 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class FeatureRows:
     """Rows of one chunk length.
 
     x : float64[rows, 8]; symbol : object[rows], the coin; event : int64[rows], which rows belong together
@@ -28,17 +28,17 @@ class Published:
     def __len__(self) -> int:
         return len(self.x)
 
-    def take(self, index: Any) -> "Published":
+    def take(self, index: Any) -> "FeatureRows":
         """The rows at `index`."""
-        return Published(self.x[index], self.symbol[index], self.event[index])
+        return FeatureRows(self.x[index], self.symbol[index], self.event[index])
 
 
-def read(path: Path) -> Published:
+def read(path: Path) -> FeatureRows:
     """A file's rows; the label and the clock columns are left out."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        return Published(
+        return FeatureRows(
             np.array([[float(row[name]) for name in f.NAMES] for row in rows]).reshape(-1, f.COUNT),
             np.array([row["symbol"] for row in rows], dtype=object),
             np.array([int(row["pump_index"]) for row in rows], dtype=np.int64),
@@ -49,6 +49,6 @@ def read(path: Path) -> Published:
         ) from error
 
 
-def read_all(folder: Path, kind: str) -> list[Published]:
+def read_all(folder: Path, kind: str) -> list[FeatureRows]:
     """`positives` or `natural_spikes` of every chunk length, in the order of features.WINDOWS."""
     return [read(folder / f"{kind}_{window}S.csv") for window in f.WINDOWS]

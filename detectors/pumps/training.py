@@ -14,7 +14,7 @@ from detectors.boosted.training import exported, first_within
 from detectors.pumps import features as f
 from detectors.pumps.batch import alerts
 from detectors.pumps.model import Booster, Card, PumpModel
-from detectors.pumps.published import Published
+from detectors.pumps.published import FeatureRows
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -58,8 +58,8 @@ class Material:
     window was not warm
     """
 
-    positives: Sequence[Published]
-    spikes: Sequence[Published]
+    positives: Sequence[FeatureRows]
+    spikes: Sequence[FeatureRows]
     ordinary: Sequence[F8]
 
     def without(self, symbols: Sequence[str]) -> "Material":

@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.desk import windows as w
-from detectors.desk.batch import History, Watched
+from detectors.desk.batch import History, MinuteFeatures
 from detectors.regime.rules import HORIZONS, RULES
 
 F8 = npt.NDArray[np.float64]
 _WEEK = w.NAMES.index("7d")
 
 
-class After(NamedTuple):
+class CallOutcomes(NamedTuple):
     """Of each minute, for one horizon. calls : float64[rows, rules]; moved : float64[rows], return of the next horizon
     in units of its usual deviation; stirred : float64[rows], log of its volatility over the usual; NaN where the
     history ends before it
@@ -25,12 +25,12 @@ class After(NamedTuple):
     moved: F8
     stirred: F8
 
-    def take(self, kept: npt.NDArray[np.bool_]) -> "After":
+    def take(self, kept: npt.NDArray[np.bool_]) -> "CallOutcomes":
         """Those minutes alone."""
-        return After(self.minutes[kept], self.calls[kept], self.moved[kept], self.stirred[kept])
+        return CallOutcomes(self.minutes[kept], self.calls[kept], self.moved[kept], self.stirred[kept])
 
 
-def after(seen: History, known: Watched, horizon: int) -> After:
+def after(seen: History, known: MinuteFeatures, horizon: int) -> CallOutcomes:
     """What followed each minute. horizon : place in HORIZONS; the usual deviation is the last week's, as then known."""
     wide = HORIZONS[horizon]
     logs = np.log(seen.bars[:, 2])
@@ -44,12 +44,12 @@ def after(seen: History, known: Watched, horizon: int) -> After:
         moved = (logs[ends] - logs) / (usual * np.sqrt(wide))
         stirred = 0.5 * np.log((squares[ends + 1] - squares[rows + 1]) / (ends - rows)) - np.log(usual)
     there &= np.isfinite(stirred)
-    return After(
+    return CallOutcomes(
         seen.minutes, known.calls[:, horizon], np.where(there, moved, np.nan), np.where(there, stirred, np.nan)
     )
 
 
-def separations(found: After) -> dict[str, F8]:
+def separations(found: CallOutcomes) -> dict[str, F8]:
     """By rule: bull less bear, of the mean next return and of the mean next log volatility; float64[2]."""
     return {
         rule: np.array([_difference(found.calls[:, place], each) for each in (found.moved, found.stirred)])
@@ -63,14 +63,14 @@ def _difference(calls: F8, values: F8) -> float:
     return float(bull.mean() - bear.mean()) if len(bull) and len(bear) else 0.0
 
 
-class Learnt(NamedTuple):
+class ReturnMoments(NamedTuple):
     """The next return's mean and deviation by call: bull, bear, and whatever the call. float64[3]"""
 
     mean: F8
     deviation: F8
 
 
-def learnt(found: Sequence[After], rule: int) -> Learnt:
+def learnt(found: Sequence[CallOutcomes], rule: int) -> ReturnMoments:
     """From training days. rule : place in RULES"""
     calls = np.concatenate([one.calls[:, rule] for one in found])
     moved = np.concatenate([one.moved for one in found])
@@ -78,10 +78,10 @@ def learnt(found: Sequence[After], rule: int) -> Learnt:
     parts = [moved[known & (calls > 0.0)], moved[known & (calls < 0.0)], moved[known]]
     # A side that never was called says no more than all of them.
     parts = [part if len(part) > 1 else parts[2] for part in parts]
-    return Learnt(np.array([part.mean() for part in parts]), np.array([part.std() for part in parts]))
+    return ReturnMoments(np.array([part.mean() for part in parts]), np.array([part.std() for part in parts]))
 
 
-def gain(found: After, before: Learnt, rule: int) -> F8:
+def gain(found: CallOutcomes, before: ReturnMoments, rule: int) -> F8:
     """Log density of the next return under the call's normal law less that without a call, float64[rows], nats.
 
     A proper score of return and volatility at once: above 0 a call tells something of what comes. NaN where there is no

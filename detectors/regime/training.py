@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from detectors.calibration import rounded
 from detectors.desk import windows as w
-from detectors.desk.batch import History, Watched, watched
+from detectors.desk.batch import History, MinuteFeatures, watched
 from detectors.desk.state import Barriers
 from detectors.regime import judged
 from detectors.regime.model import Card, Pair, RegimeModel
@@ -29,7 +29,7 @@ _START = RegimeModel(((0.1, -0.1),) * 4, ((0.7, 1.5),) * 4, ((LEAST_STAY, LEAST_
 _WEEK = w.NAMES.index("7d")
 
 
-def observations(seen: History, known: Watched, horizon: int) -> F8:
+def observations(seen: History, known: MinuteFeatures, horizon: int) -> F8:
     """Returns of a horizon's steps in units of their usual deviation, float64[steps], as the filter takes them."""
     length = HORIZONS[horizon] // STEPS
     step = (seen.minutes + 1) // length

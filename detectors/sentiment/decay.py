@@ -11,7 +11,7 @@ FORGOTTEN = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredHeadline:
     """A headline that counts, scored. published, known : UTC nanoseconds; known is when it was public and received
 
     score : -1 to 1; instruments : ids, each once
@@ -44,7 +44,7 @@ def faded(value: float, since: int, to: int, half_life_h: float) -> float:
     return value * 2.0**-age if age <= FORGOTTEN else 0.0
 
 
-def stepped(before: State | None, item: Scored, half_life_h: float) -> State:
+def stepped(before: State | None, item: ScoredHeadline, half_life_h: float) -> State:
     """An instrument's state after a headline. One that was published long before it was known has faded since."""
     at = max(item.known, item.published, before.at if before else 0)
     value = faded(item.score, item.published, at, half_life_h)
@@ -65,7 +65,7 @@ class Decay:
     half_life_h: float
     states: dict[str, State] = field(default_factory=dict)
 
-    def take(self, item: Scored) -> list[tuple[str, State]]:
+    def take(self, item: ScoredHeadline) -> list[tuple[str, State]]:
         """The states that a headline changes, in the order in which it names the instruments."""
         changed = [(name, stepped(self.states.get(name), item, self.half_life_h)) for name in item.instruments]
         for name, state in changed:
@@ -82,7 +82,7 @@ class Decay:
             del self.states[oldest]
 
 
-def over(items: Iterable[Scored], half_life_h: float) -> list[tuple[str, State]]:
+def over(items: Iterable[ScoredHeadline], half_life_h: float) -> list[tuple[str, State]]:
     """All changes that these headlines bring, in their order."""
     decay = Decay(half_life_h)
     return [change for item in items for change in decay.take(item)]

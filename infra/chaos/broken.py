@@ -7,7 +7,7 @@ import msgspec
 _FILE = "broken.jsonl"
 
 
-class Broken(msgspec.Struct, frozen=True):
+class BrokenAlerts(msgspec.Struct, frozen=True):
     """Alerts of one store that a fault took away or changed."""
 
     store: str
@@ -17,7 +17,7 @@ class Broken(msgspec.Struct, frozen=True):
 def note_broken(folder: Path, store: str, ids: list[str]) -> None:
     """Write down, before it is done, what a fault is going to break. folder : the kit's"""
     with (folder / _FILE).open("ab") as file:
-        file.write(msgspec.json.encode(Broken(store, tuple(ids))) + b"\n")
+        file.write(msgspec.json.encode(BrokenAlerts(store, tuple(ids))) + b"\n")
 
 
 def broken(folder: Path) -> dict[str, set[str]]:
@@ -25,7 +25,7 @@ def broken(folder: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     path = folder / _FILE
     for line in path.read_bytes().splitlines() if path.exists() else ():
-        each = msgspec.json.decode(line, type=Broken)
+        each = msgspec.json.decode(line, type=BrokenAlerts)
         found.setdefault(each.store, set()).update(each.ids)
     return found
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from infra.chaos.server import Kept
+from infra.chaos.server import SupervisedProcess
 from infra.embedded import launch, postgres
 from infra.embedded.layout import SOCKET_NAME, Layout
 from tapewatch.errors import TapewatchError
@@ -92,7 +92,7 @@ def prepare(folder: Path, size_mb: int, no_mounts: str) -> Database:
     return database
 
 
-def kept(database: Database, environment: dict[str, str]) -> Kept:
+def kept(database: Database, environment: dict[str, str]) -> SupervisedProcess:
     """The server as a process that is started again when it dies."""
     layout = database.layout
     options = OPTIONS | {"unix_socket_directories": str(database.socket)}
@@ -106,7 +106,7 @@ def kept(database: Database, environment: dict[str, str]) -> Kept:
 
     log = layout.logs / "postgres.log"
     uid = postgres.user(layout)
-    return Kept("postgres", "postgres", command, layout.postgres, log, environment, signal.SIGQUIT, uid)
+    return SupervisedProcess("postgres", "postgres", command, layout.postgres, log, environment, signal.SIGQUIT, uid)
 
 
 def create(database: Database) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 
-class ByFault(msgspec.Struct, frozen=True):
+class FaultSummary(msgspec.Struct, frozen=True):
     """One kind of fault. times : injected; longest_stall_s : of gaps in committed output that it may have to do with
 
     lost, duplicated : rows whose second lies in such a fault
@@ -30,7 +30,7 @@ class Webhooks(msgspec.Struct, frozen=True):
     repeats: int
 
 
-class Where(msgspec.Struct, frozen=True):
+class Machine(msgspec.Struct, frozen=True):
     """Machine it ran on. load_before : one-minute load average when it began"""
 
     cpu: str
@@ -63,7 +63,7 @@ class Result(msgspec.Struct, frozen=True):
     different: int
     late: int
     longest_stall_s: float
-    by_fault: list[ByFault]
+    by_fault: list[FaultSummary]
     sound: bool
     problems: list[str]
     faults_in_all: int
@@ -75,7 +75,7 @@ class Result(msgspec.Struct, frozen=True):
     verified: dict[str, dict[str, int]]
     ended_by_themselves: dict[str, int]
     restarts: dict[str, int]
-    where: Where
+    where: Machine
     counted_again: int | None = None
 
     def lines(self) -> list[str]:
@@ -101,13 +101,13 @@ class Result(msgspec.Struct, frozen=True):
         ]
 
 
-def where() -> Where:
+def where() -> Machine:
     """The machine as it is now."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return Where(
+    return Machine(
         cpu=next(names, platform.processor() or platform.machine()),
         cores=len(os.sched_getaffinity(0)),
         memory_gib=round(memory / 2**30, 1),

@@ -16,7 +16,7 @@ from infra.chaos import database
 from infra.chaos.faults import KINDS, Outcome, inject
 from infra.chaos.faults.kind import ELASTICSEARCH, POSTGRES, SINKS, Fault, Kind
 from infra.chaos.levels import Levels
-from infra.chaos.report import ByFault, Result, Where, where
+from infra.chaos.report import FaultSummary, Machine, Result, where
 from infra.chaos.schedule import schedule
 from infra.chaos.site import Plan, Site, end_all
 from infra.chaos.stall import Gap, Meter, Span, longest, longest_by_kind
@@ -49,7 +49,7 @@ class Wishes(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Injected:
+class InjectedFault:
     """What came of one fault. late_s : how far its beginning lay behind its time"""
 
     outcome: Outcome
@@ -63,7 +63,7 @@ class Course:
         self._site, self._wishes, self._say = site, wishes, say
         self._ended = threading.Event()
         self._lock = threading.Lock()
-        self._injected: list[Injected] = []
+        self._injected: list[InjectedFault] = []
         self._open: Counter[str] = Counter()
         self.problems: list[str] = []
 
@@ -132,7 +132,7 @@ class Course:
         """End every process of ours: the verifiers get the machine."""
         end_all([kept for kept in self._site.processes.values() if kept.kind not in _SERVERS], REST_S)
 
-    def result(self, verdict: Verdict, gaps: list[Gap], drained_s: float, machine: Where) -> Result:
+    def result(self, verdict: Verdict, gaps: list[Gap], drained_s: float, machine: Machine) -> Result:
         """Everything together."""
         done = [each for each in self._injected if not each.outcome.problem]
         spans = [
@@ -160,7 +160,7 @@ class Course:
             late=verdict.late,
             longest_stall_s=longest(gaps),
             by_fault=[
-                ByFault(
+                FaultSummary(
                     kind,
                     times[kind],
                     _within(verdict, spans, kind, "lost"),
@@ -193,7 +193,7 @@ class Course:
         outcome = inject(self._site, fault, lambda seconds: not self._ended.wait(seconds))
         with self._lock:
             self._open[fault.kind] -= 1
-            self._injected.append(Injected(outcome, late))
+            self._injected.append(InjectedFault(outcome, late))
         said = outcome.problem or outcome.broken or outcome.target
         self._say(f"{fault.at_s:7.1f} s  {fault.kind}: {said}{f', {late:.1f} s late' if late > LATE_S else ''}")
 

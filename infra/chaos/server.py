@@ -22,7 +22,7 @@ SLOW_PAUSE_S = 5.0
 QUOTED = 300
 
 
-class Kept:
+class SupervisedProcess:
     """One process of the site.
 
     name, kind : of the process; several may be of one kind

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from infra import migrations
 from infra.chaos import cluster, database, own_clock
 from infra.chaos.proxy import Proxy
-from infra.chaos.server import Kept
+from infra.chaos.server import SupervisedProcess
 from infra.embedded import elasticsearch, elasticsearch_home, jars, java
 from infra.embedded.kafka import FREE_PORTS, HOST, free_port, is_healthy
 from infra.embedded.layout import SOCKET_NAME, Layout, write_private
@@ -77,7 +77,7 @@ class Site:
         self.engines_clock = folder / "engines.clock"
         self.labels, self.webhooks = folder / "labels.csv", folder / "webhooks.jsonl"
         self.settings_file, self.direct_file = folder / "tapewatch.toml", folder / "direct.toml"
-        self.processes: dict[str, Kept] = {}
+        self.processes: dict[str, SupervisedProcess] = {}
         self.proxies: dict[str, Proxy] = {}
         self.ports: dict[str, int] = {}
         self._no_mounts = no_mounts
@@ -128,7 +128,7 @@ class Site:
         """Whether Elasticsearch runs."""
         return "elasticsearch" not in self.plan.without
 
-    def of(self, kind: str) -> list[Kept]:
+    def of(self, kind: str) -> list[SupervisedProcess]:
         """Processes of one kind."""
         return [kept for kept in self.processes.values() if kept.kind == kind]
 
@@ -414,7 +414,7 @@ class Site:
                 "the kit's webhook was not subscribed", f"See {self.logs / 'command-subscriptions.log'}."
             )
 
-    def _ours(self, name: str, kind: str, words: Sequence[str]) -> Kept:
+    def _ours(self, name: str, kind: str, words: Sequence[str]) -> SupervisedProcess:
         self.ports[name] = self._port()
         yielding = [shutil.which("nice") or "/usr/bin/nice", "-n", "5"] if kind in _READERS else []
         run = (*PROGRAM[:2], own_clock.__file__, str(self.engines_clock)) if kind in _ENGINES else PROGRAM
@@ -422,12 +422,12 @@ class Site:
         program += ["--metrics", str(self.ports[name])]
         return self._kept(name, kind, program, self.folder)
 
-    def _kept(self, name: str, kind: str, words: Sequence[str], folder: Path) -> Kept:
+    def _kept(self, name: str, kind: str, words: Sequence[str], folder: Path) -> SupervisedProcess:
         environment = self._environments[name] = dict(self._environment)
-        return Kept(name, kind, lambda: words, folder, self.logs / f"{name}.log", environment)
+        return SupervisedProcess(name, kind, lambda: words, folder, self.logs / f"{name}.log", environment)
 
 
-def end_all(group: Sequence[Kept], patience_s: float) -> None:
+def end_all(group: Sequence[SupervisedProcess], patience_s: float) -> None:
     """Ask all of them to end for good, wait, and force what is left after `patience_s`."""
     for kept in group:
         kept.hold()

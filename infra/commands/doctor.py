@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tapewatch import doctor
-from tapewatch.doctor import FAIL, PARTS, WARN, Asked, Check
+from tapewatch.doctor import FAIL, PARTS, WARN, Check, CheckContext
 from tapewatch.settings import Settings
 
 _MARKS = {WARN: "warn", FAIL: "FAIL"}
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print every check; 1 where one fails."""
     file = args.settings or USUAL_FILE
-    asked = Asked(settings, file if file.exists() else None)
+    asked = CheckContext(settings, file if file.exists() else None)
     found: list[tuple[str, Check]] = []
     for part in args.part or PARTS:
         for check in doctor.examined(asked, part):

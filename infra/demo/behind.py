@@ -9,7 +9,7 @@ from tapewatch import kafka
 from tapewatch.settings import Settings
 
 
-class Behind:
+class TailReader:
     """Hands every committed record of the topics to `take`, in a thread of its own, until `close`.
 
     error : what ended it before that

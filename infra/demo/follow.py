@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from confluent_kafka import Message
 
-from infra.demo.behind import Behind
+from infra.demo.behind import TailReader
 from tapewatch import frames, messages, topics
 from tapewatch.clock import WALL
 from tapewatch.errors import ContractError
@@ -47,7 +47,7 @@ class Follower:
         self._topic, self._feed = topic, topics.feed_of(topic).encode()
         self._clocks: dict[int, int] = {}
         self._newest_scores: dict[bytes, bytes] = {}
-        self._reader = Behind(settings, FOLLOWED, self._take)
+        self._reader = TailReader(settings, FOLLOWED, self._take)
 
     @property
     def error(self) -> BaseException | None:

@@ -18,7 +18,7 @@ PASSWORDS = "console.json"
 """In the demo's folder: the passwords of the first demo there, since each is told only once."""
 
 
-class Opened(msgspec.Struct, frozen=True):
+class ConsoleAccess(msgspec.Struct, frozen=True):
     """What the console says when it is open. accounts : those it made, with name, role and password"""
 
     url: str
@@ -70,10 +70,10 @@ class Front:
         return f"console {self.url}  log in as {accounts}"
 
 
-def _told(console: Child) -> Opened | None:
+def _told(console: Child) -> ConsoleAccess | None:
     """What the console has said so far."""
     with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode(console.answer(), type=Opened)
+        return msgspec.json.decode(console.answer(), type=ConsoleAccess)
     return None
 
 

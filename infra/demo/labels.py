@@ -39,7 +39,7 @@ class Episode(msgspec.Struct, frozen=True):
         )
 
 
-class Found(msgspec.Struct):
+class DetectionCounts(msgspec.Struct):
     """How one injected scenario fared.
 
     injected : begun so far; running : of these, not yet over when last looked
@@ -64,7 +64,7 @@ class LookAlike(msgspec.Struct):
 class Verdict(msgspec.Struct, frozen=True):
     """Alerts and labels compared. false_alerts : alerts that no injected manipulation explains, by their scenario."""
 
-    episodes: dict[str, Found]
+    episodes: dict[str, DetectionCounts]
     look_alikes: dict[str, LookAlike]
     false_alerts: dict[str, int]
 
@@ -82,9 +82,9 @@ def read(path: Path) -> list[Episode]:
 
 def judge(alerts: Sequence[Alert], injected: Sequence[Episode], look_alikes: Sequence[Episode], now_ns: int) -> Verdict:
     """Compare. now_ns : UTC nanoseconds up to which the market has come."""
-    episodes: dict[str, Found] = {}
+    episodes: dict[str, DetectionCounts] = {}
     for episode in injected:
-        found = episodes.setdefault(episode.scenario, Found())
+        found = episodes.setdefault(episode.scenario, DetectionCounts())
         found.injected += 1
         found.running += episode.end_ns > now_ns
         found.anomalies += _alerted(episode, alerts, ANY_MANIPULATION)

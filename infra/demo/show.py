@@ -12,15 +12,15 @@ from types import FrameType
 import msgspec
 
 from infra import embedded
-from infra.demo.behind import Behind
+from infra.demo.behind import TailReader
 from infra.demo.children import Child, Family
 from infra.demo.follow import Follower
 from infra.demo.front import Front
 from infra.demo.gauges import Gauges
 from infra.demo.plan import PARTITIONS, Plan, Wishes, plan
 from infra.demo.sources import LiveSources
-from infra.demo.summary import Ending, Produced, Summary, summarise, told_of
-from infra.demo.trading import FOLLOWED, Trading
+from infra.demo.summary import DemoOutcome, ProducerSummary, Summary, summarise, told_of
+from infra.demo.trading import FOLLOWED, TradingState
 from infra.demo.view import Screen, State
 from infra.embedded.layout import Layout, locked
 from tapewatch import kafka, topics
@@ -143,7 +143,7 @@ class _Demo:
                 drained = self._drain(family, producer, screen)
             produced = _told(producer)
             first = round((seen.first_score_ns - self._begun_ns) / NANOS, 3) if seen.first_score_ns else None
-            ending = Ending(
+            ending = DemoOutcome(
                 produced=produced,
                 verdict=None if self._wishes.recording else state.judge(),
                 drained=drained,
@@ -172,8 +172,8 @@ class _Demo:
         self._until(lambda: screen.state.seen.first_score_ns > 0 or WALL.elapsed() > until, family, screen)
         if not self._stop.is_set():
             kafka.create_topics(self._settings, topics.paper_topics(self._settings.topics))
-            screen.state.trading = Trading(course.topic)
-            screen.state.behind = Behind(self._settings, FOLLOWED, screen.state.trading.take)
+            screen.state.trading = TradingState(course.topic)
+            screen.state.behind = TailReader(self._settings, FOLLOWED, screen.state.trading.take)
             family.launch("paper", ["run", "paper", "--instance", INSTANCE, "--feed", course.feed, "--quiet", "--json"])
             migration = family.launch("migrate", ["db", "migrate"])
             self._until(lambda: migration.has_ended, family, screen)
@@ -255,12 +255,12 @@ def _check(family: Family, state: State) -> None:
             raise error
 
 
-def _told(producer: Child) -> Produced:
+def _told(producer: Child) -> ProducerSummary:
     """The producer's own summary; an empty one where it had to be killed."""
     try:
-        return msgspec.json.decode(producer.answer(), type=Produced)
+        return msgspec.json.decode(producer.answer(), type=ProducerSummary)
     except msgspec.DecodeError:
-        return Produced()
+        return ProducerSummary()
 
 
 @contextmanager

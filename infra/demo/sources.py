@@ -73,7 +73,7 @@ volume = "volume"
 """
 
 
-class Fed(msgspec.Struct, frozen=True):
+class SourceSummary(msgspec.Struct, frozen=True):
     """What a live source came to. counts : rows by type, or what else it sent; ended : in order, with a summary"""
 
     counts: dict[str, int] = {}
@@ -96,7 +96,7 @@ class LiveSources:
         for source in known:
             if source["simulated"] and not pause():
                 self._children[source["name"]] = family.launch(f"produce-{source['name']}", _words(source["name"]))
-        self._others = Others(settings)
+        self._others = ExternalWriter(settings)
         url = {"TAPEWATCH_SQL_URL": settings.postgres_url()}
         for name, words in _maps(folder).items():
             self._children[name] = family.launch(f"produce-{name}", words, url)
@@ -115,7 +115,7 @@ class LiveSources:
             child.end(max(0.1, (deadline - WALL.elapsed()) / NANOS))
         self._others.close()
 
-    def told(self) -> dict[str, Fed]:
+    def told(self) -> dict[str, SourceSummary]:
         """What each came to, by its own summary."""
         return {name: _told(child) for name, child in self._children.items()}
 
@@ -138,7 +138,7 @@ def _maps(folder: Path) -> dict[str, list[str]]:
     }
 
 
-class Others:
+class ExternalWriter:
     """Stands for programs of others: writes a bar of two shares every second into a table and into a topic."""
 
     def __init__(self, settings: Settings) -> None:
@@ -190,15 +190,15 @@ def _steps(stop: threading.Event) -> Iterator[int]:
         step += 1
 
 
-def _told(child: Child) -> Fed:
+def _told(child: Child) -> SourceSummary:
     """The source's summary; an empty one where it was killed or never came so far."""
     try:
         found = msgspec.json.decode(child.answer(), type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, OSError):
-        return Fed()
+        return SourceSummary()
     rows = found.get("rows", {})
     counts = dict(rows) if isinstance(rows, dict) else {"rows": rows}
     counts |= {name: found[name] for name in ("factors", "sent", "new", "news") if isinstance(found.get(name), int)}
     refused = sum(found.get("refused", {}).values())
     # The summary is printed when everything has been sent and acknowledged, whatever becomes of the process then.
-    return Fed(counts, found.get("gaps", 0), refused, ended=True)
+    return SourceSummary(counts, found.get("gaps", 0), refused, ended=True)

@@ -10,10 +10,10 @@ from confluent_kafka import Consumer, Message
 
 from infra.demo.follow import Follower
 from infra.demo.gauges import TABLES, connect
-from infra.demo.labels import Found, LookAlike, Verdict
+from infra.demo.labels import DetectionCounts, LookAlike, Verdict
 from infra.demo.plan import Plan
-from infra.demo.sources import Fed
-from infra.demo.trading import Trading
+from infra.demo.sources import SourceSummary
+from infra.demo.trading import TradingState
 from tapewatch import kafka, messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.frames import FrameHeaders
@@ -21,7 +21,7 @@ from tapewatch.messages import Alert
 from tapewatch.settings import Settings
 
 
-class Produced(msgspec.Struct, frozen=True):
+class ProducerSummary(msgspec.Struct, frozen=True):
     """What the producer says at its end, as far as the summary needs it. refused : lines of a recording, by reason."""
 
     rows: dict[str, int] = {}
@@ -31,7 +31,7 @@ class Produced(msgspec.Struct, frozen=True):
     refused: dict[str, int] = {}
 
 
-class Traded(msgspec.Struct, frozen=True):
+class TradingSummary(msgspec.Struct, frozen=True):
     """Paper trading of this run. signals : actions of policies; result : by currency"""
 
     signals: int
@@ -40,11 +40,11 @@ class Traded(msgspec.Struct, frozen=True):
     result: dict[str, float]
 
 
-def told_of(signals: int, trading: Trading | None) -> Traded:
+def told_of(signals: int, trading: TradingState | None) -> TradingSummary:
     """What was traded; nothing where the paper broker was never started."""
     if trading is None:
-        return Traded(signals, 0, 0, {})
-    return Traded(signals, len(trading.orders), trading.fills, trading.result)
+        return TradingSummary(signals, 0, 0, {})
+    return TradingSummary(signals, len(trading.orders), trading.fills, trading.result)
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class Latency(msgspec.Struct, frozen=True):
     max: float
 
 
-class Listed(msgspec.Struct, frozen=True):
+class AlertSummary(msgspec.Struct, frozen=True):
     """An alert of this demo."""
 
     id: str
@@ -108,8 +108,8 @@ class Summary(msgspec.Struct, frozen=True):
     alerts_in_postgres: int
     alert_ids_equal: bool | None
     differing: list[str]
-    alerts: list[Listed]
-    episodes: dict[str, Found]
+    alerts: list[AlertSummary]
+    episodes: dict[str, DetectionCounts]
     look_alikes: dict[str, LookAlike]
     false_alerts: int | None
     false_alerts_by_scenario: dict[str, int]
@@ -121,21 +121,21 @@ class Summary(msgspec.Struct, frozen=True):
     drained: bool
     data: str
     verify: str
-    live_sources: dict[str, Fed] = {}
+    live_sources: dict[str, SourceSummary] = {}
     live_alerts: dict[str, int] = {}
     console: str = ""
 
 
-class Kept(msgspec.Struct):
+class TopicAlerts(msgspec.Struct):
     """Alerts of one feed as they lie in the topic. newest : by id; opened_ms : CreateTime of revision 0, ms."""
 
     newest: dict[str, Alert] = {}
     opened_ms: dict[str, int] = {}
 
 
-def alerts_in_topic(settings: Settings, topic: str) -> Kept:
+def alerts_in_topic(settings: Settings, topic: str) -> TopicAlerts:
     """Read the alerts that a market topic gave rise to."""
-    kept = Kept({}, {})
+    kept = TopicAlerts({}, {})
 
     def take(message: Message) -> None:
         try:
@@ -166,16 +166,16 @@ def alerts_elsewhere(settings: Settings, topic: str) -> dict[str, int]:
     return {name: len(ids) for name, ids in sorted(found.items())}
 
 
-class Stored(msgspec.Struct):
+class StoredFeed(msgspec.Struct):
     """A feed in PostgreSQL. tables : rows by table; revisions : of its alerts, by id."""
 
     tables: dict[str, int]
     revisions: dict[str, int]
 
 
-def in_postgres(settings: Settings, topic: str) -> Stored:
+def in_postgres(settings: Settings, topic: str) -> StoredFeed:
     """Count this feed's rows."""
-    stored = Stored({}, {})
+    stored = StoredFeed({}, {})
     with closing(connect(settings)) as session, session.cursor() as cursor:
         cursor.execute("SELECT id, revision FROM alerts WHERE provenance->>'topic' = %s", (topic,))
         stored.revisions = {str(name): int(revision) for name, revision in cursor.fetchall()}
@@ -191,7 +191,7 @@ def in_postgres(settings: Settings, topic: str) -> Stored:
     return stored
 
 
-def latencies(settings: Settings, kept: Kept, ids: list[str]) -> Latency | None:
+def latencies(settings: Settings, kept: TopicAlerts, ids: list[str]) -> Latency | None:
     """Of these alerts; None for none."""
     if not ids:
         return None
@@ -215,7 +215,7 @@ def _produced_at_ns(reader: Consumer, alert: Alert) -> int:
     return 0
 
 
-class Ending(msgspec.Struct, frozen=True):
+class DemoOutcome(msgspec.Struct, frozen=True):
     """What the show knows at its end.
 
     drained : whether engine, paper broker and sink had taken everything
@@ -224,23 +224,23 @@ class Ending(msgspec.Struct, frozen=True):
     live : what live sources came to, by name; console : its address
     """
 
-    produced: Produced
+    produced: ProducerSummary
     verdict: Verdict | None
     drained: bool
     inserted: dict[str, int]
     first_score_s: float | None
     stack_s: float
     seconds: float
-    traded: Traded
+    traded: TradingSummary
     caught_up_ns: int
-    live: dict[str, Fed] = {}
+    live: dict[str, SourceSummary] = {}
     console: str = ""
 
 
-def summarise(settings: Settings, plan: Plan, seen: Follower, ending: Ending) -> Summary:
+def summarise(settings: Settings, plan: Plan, seen: Follower, ending: DemoOutcome) -> Summary:
     """Add it all up. Who interrupts does not want to wait: then nothing is counted, and no alerts are compared."""
     kept = alerts_in_topic(settings, plan.topic)
-    stored = in_postgres(settings, plan.topic) if ending.drained else Stored(ending.inserted, {})
+    stored = in_postgres(settings, plan.topic) if ending.drained else StoredFeed(ending.inserted, {})
     revisions = {name: alert.revision for name, alert in kept.newest.items()}
     differing = sorted(name for name, _ in revisions.items() ^ stored.revisions.items())
     ours = [name for name in kept.newest if name in seen.alerts]
@@ -289,8 +289,8 @@ def summarise(settings: Settings, plan: Plan, seen: Follower, ending: Ending) ->
     )
 
 
-def _listed(alert: Alert) -> Listed:
-    return Listed(
+def _listed(alert: Alert) -> AlertSummary:
+    return AlertSummary(
         id=alert.id,
         scenario=alert.scenario,
         instrument=alert.instrument,

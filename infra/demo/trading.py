@@ -13,7 +13,7 @@ STANDING = ("pending", "open", "unknown")
 NEWEST = 12
 
 
-class Trading:
+class TradingState:
     """What is known after the records that were taken. topic : the market topic whose trading it is
 
     orders : ids; standing : those that may still trade; fills : how many; actions : the newest signals that ask for

@@ -6,7 +6,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from infra.demo.trading import Trading
+from infra.demo.trading import TradingState
 from tapewatch.logs import printable
 from tapewatch.rfc3339 import from_rfc3339
 
@@ -18,7 +18,7 @@ def panel(content: RenderableType, title: str) -> Panel:
     return Panel(content, title=title, title_align="left", border_style="bright_black", box=box.ROUNDED, padding=(0, 1))
 
 
-def result_of(trading: Trading) -> Text:
+def result_of(trading: TradingState) -> Text:
     """Profit and loss by currency."""
     told = Text()
     for currency, amount in trading.result.items():
@@ -26,7 +26,7 @@ def result_of(trading: Trading) -> Text:
     return told if told.plain else Text("none", style="dim")
 
 
-def trading_panel(signals: int, trading: Trading | None, lag: int) -> Panel:
+def trading_panel(signals: int, trading: TradingState | None, lag: int) -> Panel:
     """Counts, then the newest actions and fills, by time. lag : market frames that the broker has not used yet"""
     if trading is None:
         return panel(Text("not started yet", style="dim"), "paper trading")
@@ -37,7 +37,7 @@ def trading_panel(signals: int, trading: Trading | None, lag: int) -> Panel:
     return panel(lines, "paper trading")
 
 
-def _newest(trading: Trading) -> Table:
+def _newest(trading: TradingState) -> Table:
     """The newest actions and fills."""
     table = Table(box=None, expand=True, padding=(0, 1, 0, 0), show_edge=False, show_header=False)
     for _ in range(3):

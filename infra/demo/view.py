@@ -11,13 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.demo import labels
-from infra.demo.behind import Behind
+from infra.demo.behind import TailReader
 from infra.demo.follow import Follower
 from infra.demo.front import Front
 from infra.demo.gauges import Gauges
 from infra.demo.labels import Verdict
 from infra.demo.plan import Plan
-from infra.demo.trading import Trading
+from infra.demo.trading import TradingState
 from infra.demo.trading_view import panel, result_of, trading_panel
 from tapewatch.clock import NANOS, WALL
 from tapewatch.logs import printable
@@ -58,8 +58,8 @@ class State:
     ) -> None:
         self.plan, self.is_recording, self.seconds = plan, is_recording, seconds
         self.seen, self.gauges = seen, gauges
-        self.trading: Trading | None = None
-        self.behind: Behind | None = None
+        self.trading: TradingState | None = None
+        self.behind: TailReader | None = None
         self.front: Front | None = None
         self.is_draining = False
         self.rates = Rates()
@@ -276,7 +276,7 @@ def _episodes(state: State) -> Panel:
     return panel(Group(table, told), "recall against the labels so far")
 
 
-def _detected(found: labels.Found) -> Text:
+def _detected(found: labels.DetectionCounts) -> Text:
     return Text(f"{found.detected} of {found.injected}  ({100 * found.detected / found.injected:.0f} %)", style="green")
 
 

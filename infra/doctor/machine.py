@@ -13,7 +13,7 @@ from pathlib import Path
 import confluent_kafka
 
 from tapewatch import __version__, kernels
-from tapewatch.doctor import Asked, Check, good, warning
+from tapewatch.doctor import Check, CheckContext, good, warning
 from tapewatch.settings import EmbeddedSettings
 
 OLDEST_PYTHON = (3, 11)
@@ -24,7 +24,7 @@ OPTIONAL = ("elasticsearch", "aiohttp", "torch", "pyspark")
 _STA_UNSYNC = 0x40
 
 
-def checks(asked: Asked) -> Iterator[Check]:
+def checks(asked: CheckContext) -> Iterator[Check]:
     """What every process of ours needs here."""
     settings = asked.settings
     yield _system()

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 from infra import embedded, migrations
 from tapewatch import kafka, topic_ids
 from tapewatch.clock import NANOS, WALL
-from tapewatch.doctor import Asked, Check, failing, good, warning
+from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.settings import Settings
 
 OLDEST = 140_000
@@ -21,7 +21,7 @@ CONNECTIONS = 30
 """What all our processes together open, with some to spare."""
 
 
-def checks(asked: Asked) -> Iterator[Check]:
+def checks(asked: CheckContext) -> Iterator[Check]:
     """Nothing where neither the settings name a server nor the embedded one runs."""
     settings = asked.settings
     if not settings.postgres.url and embedded.running(settings.data_path) is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from tapewatch.doctor import Asked, Check, failing, good, warning
+from tapewatch.doctor import Check, CheckContext, failing, good, warning
 
 _KAFKA_FILES = ("ssl.key.location", "ssl.keystore.location", "ssl.certificate.location", "ssl.ca.location")
 _PUBLIC = ("ca_file", "tls_cert", "ssl.ca.location", "ssl.certificate.location")
@@ -16,7 +16,7 @@ _TELLING = ("password", "secret", "://")
 """A settings file with such a word may hold a secret itself."""
 
 
-def checks(asked: Asked) -> Iterator[Check]:
+def checks(asked: CheckContext) -> Iterator[Check]:
     """Every file that settings and environment name, and those of the data folder."""
     found = [_checked(key, path) for key, path in _files(asked)]
     yield from found
@@ -24,7 +24,7 @@ def checks(asked: Asked) -> Iterator[Check]:
         yield good("secrets", "no settings name any, and the data folder holds none")
 
 
-def _files(asked: Asked) -> Iterator[tuple[str, Path]]:
+def _files(asked: CheckContext) -> Iterator[tuple[str, Path]]:
     """What names a file, and the file."""
     if asked.file is not None and any(word in asked.file.read_text(errors="replace") for word in _TELLING):
         yield "settings file", asked.file

@@ -8,12 +8,12 @@ from infra import embedded
 from infra.embedded import elasticsearch_home, jars, java, kafka, postgres
 from infra.embedded.layout import Layout
 from infra.embedded.lock import KAFKA
-from tapewatch.doctor import Asked, Check, good, look
+from tapewatch.doctor import Check, CheckContext, good, look
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings, Settings
 
 
-def checks(asked: Asked) -> Iterator[Check]:
+def checks(asked: CheckContext) -> Iterator[Check]:
     """What a start of the embedded stack needs, in its order; nothing where the settings name servers."""
     settings = asked.settings
     if asked.own_servers:

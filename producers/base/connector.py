@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from producers.base.decoder import Decoder
-from producers.base.station import Station
+from producers.base.station import FeedSession
 from producers.base.universe import Listing
 
 
@@ -22,14 +22,14 @@ class Connector(Protocol):
         """What its messages go to."""
         ...
 
-    async def listed(self, station: Station) -> list[Listing]:
+    async def listed(self, station: FeedSession) -> list[Listing]:
         """Everything that the venue lists now; asked at start and once a day."""
         ...
 
-    async def follow(self, station: Station, listings: Sequence[Listing]) -> None:
+    async def follow(self, station: FeedSession, listings: Sequence[Listing]) -> None:
         """Follow these and no others from now on; called before `run`, and again when the universe has changed."""
         ...
 
-    async def run(self, station: Station) -> None:
+    async def run(self, station: FeedSession) -> None:
         """Keep connections and questions going until cancelled."""
         ...

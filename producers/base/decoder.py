@@ -9,7 +9,7 @@ from producers.base.collector import Collector
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class DecoderRequest:
     """What a decoder needs of the venue to go on.
 
     kind : such as snapshot or trades; symbol : the venue's own name; start : first id wanted, where that has a meaning
@@ -31,13 +31,13 @@ class Decoder(Protocol):
     """
 
     collector: Collector
-    wants: deque[Want]
+    wants: deque[DecoderRequest]
 
     def message(self, data: bytes | str, received: int) -> None:
         """Take a pushed message. received : UTC nanoseconds, never decreasing"""
         ...
 
-    def answer(self, want: Want, data: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, data: bytes, received: int) -> None:
         """Take the body of the answer to a question."""
         ...
 

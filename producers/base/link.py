@@ -13,7 +13,7 @@ from producers.base.addresses import checked_address
 from producers.base.backoff import Backoff
 from producers.base.buckets import TokenBucket
 from producers.base.decoder import Decoder
-from producers.base.station import Station
+from producers.base.station import FeedSession
 
 STABLE_S = 30.0
 """A connection that held this long begins back-off anew."""
@@ -25,11 +25,11 @@ TURN_NS = 2_000_000
 _DATA = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 
-class LinkError(Exception):
+class WebSocketError(Exception):
     """A connection that did not come about, or broke; `args[0]` says why."""
 
 
-class Link:
+class ReconnectingWebSocket:
     """Brings a venue's pushed messages to a decoder, one connection at a time and two while one replaces the other.
 
     url : wss://, or ws:// on this machine; symbols : what it carries; subscribe : messages that ask for them
@@ -44,7 +44,7 @@ class Link:
 
     def __init__(
         self,
-        station: Station,
+        station: FeedSession,
         name: str,
         url: str,
         decoder: Decoder,
@@ -87,7 +87,7 @@ class Link:
                 connection = await self._connect()
                 heard = True
                 reason = await self._carry(connection)
-            except LinkError as error:
+            except WebSocketError as error:
                 reason = str(error)
             if heard:
                 # Before the first connection nothing was there to be lost.
@@ -109,7 +109,7 @@ class Link:
         self.symbols, self._subscribe = set(symbols), list(subscribe)
         # Of two, either may be the one that is left.
         for connection in reversed(list(self._standing.values())):
-            with suppress(LinkError):
+            with suppress(WebSocketError):
                 await self._say(connection, now)
 
     async def restart(self, reason: str) -> None:
@@ -134,7 +134,7 @@ class Link:
                     return reader.result()
                 try:
                     following = await self._connect()
-                except LinkError as error:
+                except WebSocketError as error:
                     due_s = connection.age_s + self._backoff.next()
                     self._log.warning("renewal failed, trying again", reason=str(error))
                     continue
@@ -199,21 +199,21 @@ class Link:
                 produce.connect_timeout_s,
             )
         except TimeoutError:
-            raise LinkError("no connection in time") from None
+            raise WebSocketError("no connection in time") from None
         except aiohttp.WSServerHandshakeError as error:
-            raise LinkError(f"handshake refused with HTTP {error.status}") from None
+            raise WebSocketError(f"handshake refused with HTTP {error.status}") from None
         except (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError):
-            raise LinkError("tls: the certificate is not to be trusted") from None
+            raise WebSocketError("tls: the certificate is not to be trusted") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise LinkError(f"no connection: {getattr(error, 'strerror', '') or type(error).__name__}") from None
+            raise WebSocketError(f"no connection: {getattr(error, 'strerror', '') or type(error).__name__}") from None
         self.connections += 1
         connection = _Connection(self._station, self.name, socket, self._decoder, self._quiet_s, self._ping)
         carried = self.symbols
         try:
             await self._say(connection, self._subscribe)
             if carried != self.symbols:
-                raise LinkError("what it has to carry changed while it subscribed")
-        except LinkError as error:
+                raise WebSocketError("what it has to carry changed while it subscribed")
+        except WebSocketError as error:
             await connection.give_up(str(error))
             raise
         if self._opened is not None:
@@ -229,7 +229,7 @@ class Link:
             try:
                 await connection.socket.send_str(text)
             except (aiohttp.ClientError, ConnectionError, RuntimeError):
-                raise LinkError("broke while subscribing") from None
+                raise WebSocketError("broke while subscribing") from None
 
 
 class _Connection:
@@ -237,7 +237,7 @@ class _Connection:
 
     def __init__(
         self,
-        station: Station,
+        station: FeedSession,
         name: str,
         socket: aiohttp.ClientWebSocketResponse[Any],
         decoder: Decoder,

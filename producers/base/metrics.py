@@ -48,7 +48,7 @@ _Counts = npt.NDArray[np.int64]
 _KINDS = {StatusKind.GAP: "gaps", StatusKind.RESYNC: "resyncs", StatusKind.HALT: "halts"}
 
 
-class CountsLosses(Protocol):
+class ConnectionCounters(Protocol):
     """A websocket. connections : opened so far, renewals included; losses : of them, how many broke"""
 
     name: str
@@ -56,7 +56,7 @@ class CountsLosses(Protocol):
     losses: int
 
 
-class CountsFailures(Protocol):
+class RequestCounters(Protocol):
     """A web service. answers : given so far; failures : failed attempts at requests, by reason"""
 
     host: str
@@ -77,8 +77,8 @@ class FeedMetrics:
         self.feed = feed
         self.newest_ns = 0
         self.ack = Latencies()
-        self.links: Sequence[CountsLosses] = ()
-        self.services: Sequence[CountsFailures] = ()
+        self.links: Sequence[ConnectionCounters] = ()
+        self.services: Sequence[RequestCounters] = ()
         self.offset: ClockOffset | None = None
         self.collector = collector
         self._names: list[str] = [EVERY_INSTRUMENT]

@@ -207,7 +207,7 @@ class ScreenOutlet:
         self._out.flush()
 
 
-class KeptOutlet:
+class MemoryOutlet:
     """Keeps everything in lists, for tests of connectors without Kafka. waiting : frames said to be on their way"""
 
     def __init__(self, newest_ns: int = 0) -> None:

@@ -16,7 +16,7 @@ from producers.base.connector import Connector
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet, Outlet
 from producers.base.sessions import SessionCalendar
-from producers.base.station import Station, Tape
+from producers.base.station import FeedSession, Tape
 from producers.base.universe import Choice, Listing, Universe, change
 from producers.feed import FeedWriter, watching
 from tapewatch.checks import MAX_SKEW_NS
@@ -106,7 +106,7 @@ class LiveRun:
         self.monitor.show(SILENCE, lambda: {(connector.feed,): self._silence_s()})
         self.monitor.show(SESSION_OPEN, lambda: {(connector.feed,): self._open})
         self.metrics.collector = self._collector
-        self.station = Station(settings, connector.feed, self._collector, self._register, self._clock, tape)
+        self.station = FeedSession(settings, connector.feed, self._collector, self._register, self._clock, tape)
         self.metrics.offset = self.station.offset
         self.metrics.links, self.metrics.services = self.station.links, self.station.services
         self._calendar = SessionCalendar(connector.calendar)

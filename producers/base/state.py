@@ -34,7 +34,7 @@ _FENCED = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, Kafk
 
 
 @dataclass(slots=True)
-class _Opened:
+class _ProducerSession:
     producer: Producer
     live: LiveWriter | None
     position: bytes | None
@@ -64,7 +64,7 @@ class Ledger:
         self._recorded = recorded
         self._settings, self._partitions, self._clock = settings, partitions, clock
         self._instruments = {instrument.id: instrument for instrument in instruments}
-        self._opened: _Opened | None = None
+        self._opened: _ProducerSession | None = None
         self._epoch = -1
 
     def position(self) -> bytes | None:
@@ -148,7 +148,7 @@ class Ledger:
         """Give the clients back; what was not committed is aborted."""
         self._opened = None
 
-    def _open(self) -> _Opened:
+    def _open(self) -> _ProducerSession:
         specs = [*topics.source_topics(self._settings.topics), *topics.shared_topics(self._settings.topics)]
         kafka.create_topics(self._settings, specs)
         producer = kafka.producer(
@@ -172,7 +172,7 @@ class Ledger:
             live = self._writer(producer, partitions, tail.newest_ns)
         elif self._instruments:
             register(self._settings, self._instruments.values(), self._clock)
-        return _Opened(producer, live, committed_position(self._settings, self.source))
+        return _ProducerSession(producer, live, committed_position(self._settings, self.source))
 
     def _writer(self, producer: Producer, partitions: int, newest_ns: int) -> LiveWriter:
         """A writer of a new epoch: sequences that were aborted are never looked for."""

@@ -13,7 +13,7 @@ from producers.base.answers import Answer, HttpError
 from producers.base.backoff import Backoff
 from producers.base.buckets import TokenBucket
 from producers.base.collector import Collector
-from producers.base.decoder import Decoder, Want
+from producers.base.decoder import Decoder, DecoderRequest
 from producers.base.http import Http
 from producers.base.offset import ClockOffset
 from producers.base.universe import Listing
@@ -46,7 +46,7 @@ class Tape(Protocol):
         """A pushed message."""
         ...
 
-    def answer(self, want: Want, body: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, body: bytes, received: int) -> None:
         """The body of an answer."""
         ...
 
@@ -62,7 +62,7 @@ class Tape(Protocol):
         """These are followed from now on, and no others."""
         ...
 
-    def note(self, name: str, received: int, want: Want | None = None, reason: str = "") -> None:
+    def note(self, name: str, received: int, want: DecoderRequest | None = None, reason: str = "") -> None:
         """A connector tells its decoder something that is none of the above."""
         ...
 
@@ -72,7 +72,7 @@ class Tape(Protocol):
         ...
 
 
-class Station:
+class FeedSession:
     """One feed's surroundings while its producer runs.
 
     collector : where rows go; gate : clear while Kafka cannot keep up, and then sockets are not read
@@ -147,12 +147,12 @@ class Station:
         if self._tape is not None:
             self._tape.opened(link, symbols, received)
 
-    def tape_answer(self, want: Want, body: bytes, received: int) -> None:
+    def tape_answer(self, want: DecoderRequest, body: bytes, received: int) -> None:
         """Let the tape know an answer that came as an error of the web service and says something all the same."""
         if self._tape is not None:
             self._tape.answer(want, body, received)
 
-    def tape_note(self, name: str, received: int, want: Want | None = None, reason: str = "") -> None:
+    def tape_note(self, name: str, received: int, want: DecoderRequest | None = None, reason: str = "") -> None:
         """Let the tape know what the decoder is told besides messages, answers and breaks."""
         if self._tape is not None:
             self._tape.note(name, received, want, reason)
@@ -188,15 +188,15 @@ class Station:
                 due += missed * seconds
             await asyncio.sleep(max(0.0, due - loop.time()))
 
-    async def answer_wants(self, decoder: Decoder, ask: Callable[[Want], Awaitable[Answer]]) -> None:
+    async def answer_wants(self, decoder: Decoder, ask: Callable[[DecoderRequest], Awaitable[Answer]]) -> None:
         """Ask the venue what the decoder wants to know, several questions at a time, until cancelled.
 
         A question that stands already is asked once; one that fails is asked again after a while.
         """
-        standing: set[Want] = set()
+        standing: set[DecoderRequest] = set()
         slots = asyncio.Semaphore(ASKING)
 
-        async def one(want: Want) -> None:
+        async def one(want: DecoderRequest) -> None:
             backoff = Backoff(self.produce.backoff_first_s, self.produce.backoff_cap_s)
             async with slots:
                 while True:
@@ -237,7 +237,7 @@ class Station:
 
     def _answered(self, answer: Answer, want: Any) -> None:
         self.offset.answer(answer)
-        if self._tape is not None and isinstance(want, Want):
+        if self._tape is not None and isinstance(want, DecoderRequest):
             self._tape.answer(want, answer.body, answer.received)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.universe import Listing
 from tapewatch.errors import TapewatchError
 
@@ -45,7 +45,7 @@ class TapeEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Literal["message", "answer", "lost", "open", "follow", "note"]
     at: int
     link: str = ""
-    want: Want | None = None
+    want: DecoderRequest | None = None
     body: str = ""
     base64: str = ""
     symbols: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class Tape:
         body, packed = _texts(data)
         self._put(TapeEvent("message", received, link, body=body, base64=packed), len(data))
 
-    def answer(self, want: Want, body: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, body: bytes, received: int) -> None:
         """The body of an answer, before the decoder takes it."""
         text, packed = _texts(body)
         self._put(TapeEvent("answer", received, want=want, body=text, base64=packed), len(body))
@@ -101,7 +101,7 @@ class Tape:
         """These are followed from now on, and no others."""
         self._put(TapeEvent("follow", received, listings=tuple(listings)), 0)
 
-    def note(self, name: str, received: int, want: Want | None = None, reason: str = "") -> None:
+    def note(self, name: str, received: int, want: DecoderRequest | None = None, reason: str = "") -> None:
         """A connector tells its decoder something that is none of the above."""
         self._put(TapeEvent("note", received, want=want, reason=reason, name=name), 0)
 
@@ -171,10 +171,10 @@ def _created(path: Path) -> BufferedIOBase:
         raise TapewatchError(f"{path} exists", "Record to a new file.") from None
     except OSError as error:
         raise TapewatchError(f"cannot write {path}: {error.strerror}", "Check the folder.") from error
-    return _Packed(raw) if path.suffix == ".gz" else raw
+    return _ClosingGzipFile(raw) if path.suffix == ".gz" else raw
 
 
-class _Packed(gzip.GzipFile):
+class _ClosingGzipFile(gzip.GzipFile):
     """A gzip file that closes the file beneath it."""
 
     def __init__(self, raw: BufferedIOBase) -> None:

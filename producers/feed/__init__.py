@@ -7,23 +7,23 @@ from producers.feed.live import LiveWriter
 from producers.feed.log_tail import LogTail, read_tail
 from producers.feed.opening import feed_producer, open_feed
 from producers.feed.rate import Rate
-from producers.feed.recorded import Due, RecordedFrames
+from producers.feed.recorded import RecordedFrames, ScheduledFrame
 from producers.feed.refusals import refused_line, send_refusals
 from producers.feed.splitter import Splitter
-from producers.feed.writer import MAX_FRAME_ROWS, FeedWriter, SendsRecords, Sent
+from producers.feed.writer import MAX_FRAME_ROWS, FeedWriter, RecordProducer, WriterTotals
 
 __all__ = [
     "MAX_FRAME_ROWS",
-    "Due",
     "FeedWriter",
     "FrameEncoder",
     "LiveWriter",
     "LogTail",
     "Rate",
+    "RecordProducer",
     "RecordedFrames",
-    "SendsRecords",
-    "Sent",
+    "ScheduledFrame",
     "Splitter",
+    "WriterTotals",
     "await_engine",
     "feed_producer",
     "open_feed",

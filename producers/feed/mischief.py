@@ -19,7 +19,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from producers.feed.writer import SendsRecords
+from producers.feed.writer import RecordProducer
 from tapewatch import frames
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
@@ -40,7 +40,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frames: int = 1
 
 
-class Done(msgspec.Struct, frozen=True):
+class FaultResult(msgspec.Struct, frozen=True):
     """An order that has been carried out.
 
     at : UTC nanoseconds; frames : (partition, epoch, sequence) of each frame that was sent twice or overtaken
@@ -62,14 +62,14 @@ class _Task:
         self.frames: list[tuple[int, int, int]] = []
 
 
-class Mischief:
+class FaultInjector:
     """Stands between a feed writer and its Kafka producer, and does to frames what the file says.
 
     orders : file that is read from its present end on; clock_error_ns : how far the writer's clock is off
     Every frame is handed on exactly once beside what was ordered, and none later than the writer's flush.
     """
 
-    def __init__(self, producer: SendsRecords, orders: Path, clock: Clock = WALL) -> None:
+    def __init__(self, producer: RecordProducer, orders: Path, clock: Clock = WALL) -> None:
         self.clock_error_ns = 0
         self._producer, self._clock = producer, clock
         orders.touch()
@@ -166,7 +166,7 @@ class Mischief:
     def _answer(self, task: _Task) -> None:
         """Say that an order is done; the line is on disk before the next frame goes."""
         poison = task.order.do == "poison"
-        done = Done(
+        done = FaultResult(
             do=task.order.do,
             id=task.order.id,
             at=self._clock.now(),

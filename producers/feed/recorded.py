@@ -17,7 +17,7 @@ IDLE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class ScheduledFrame:
     """A frame to be sent.
 
     due_ns : ts_recv of its last row, UTC nanoseconds
@@ -43,7 +43,7 @@ class RecordedFrames:
         self._next: list[int] = []
         self._last = 0
 
-    def cut(self, chunk: Chunk) -> Iterator[Due]:
+    def cut(self, chunk: Chunk) -> Iterator[ScheduledFrame]:
         """The frames of the next chunk in the order of `due_ns`."""
         present = [rows for rows in chunk.rows if len(rows)]
         if not present:
@@ -58,16 +58,16 @@ class RecordedFrames:
                 parts[partition].append(own)
         yield from self._merged([self._partition(partition, own) for partition, own in enumerate(parts)])
 
-    def end(self) -> Iterator[Due]:
+    def end(self) -> Iterator[ScheduledFrame]:
         """The heartbeat that closes the last second, in every partition."""
         for partition in range(len(self._next)):
             yield from self._idle(partition, self._last + 1)
 
     @staticmethod
-    def _merged(streams: list[Iterator[Due]]) -> Iterator[Due]:
+    def _merged(streams: list[Iterator[ScheduledFrame]]) -> Iterator[ScheduledFrame]:
         return streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda frame: frame.due_ns)
 
-    def _partition(self, partition: int, parts: list[Rows]) -> Iterator[Due]:
+    def _partition(self, partition: int, parts: list[Rows]) -> Iterator[ScheduledFrame]:
         """One partition's frames of a chunk; ends with a heartbeat in the chunk's last second."""
         last = self._last
         for run in merged_order(parts):
@@ -85,21 +85,21 @@ class RecordedFrames:
                 yield from _rows(partition, run.take(slice(start, stop)))
         yield from self._idle(partition, last)
 
-    def _idle(self, partition: int, second: int) -> Iterator[Due]:
+    def _idle(self, partition: int, second: int) -> Iterator[ScheduledFrame]:
         """The heartbeats that are missing up to `second`."""
         start = self._next[partition]
         while start <= second:
             stop = min(start + IDLE_SECONDS, second + 1)
             self._next[partition] = stop
-            yield Due((stop - 1) * NANOS, partition, None, range(start, stop))
+            yield ScheduledFrame((stop - 1) * NANOS, partition, None, range(start, stop))
             start = stop
 
 
-def _rows(partition: int, rows: Rows) -> Iterator[Due]:
+def _rows(partition: int, rows: Rows) -> Iterator[ScheduledFrame]:
     """Rows of one type and second in frames of at most 1024."""
     if len(rows) <= MAX_FRAME_ROWS:
-        yield Due(int(rows.ts_recv[-1]), partition, rows)
+        yield ScheduledFrame(int(rows.ts_recv[-1]), partition, rows)
         return
     for start in range(0, len(rows), MAX_FRAME_ROWS):
         part = rows.take(slice(start, start + MAX_FRAME_ROWS))
-        yield Due(int(part.ts_recv[-1]), partition, part)
+        yield ScheduledFrame(int(part.ts_recv[-1]), partition, part)

@@ -30,7 +30,7 @@ HEARTBEAT = "heartbeat"
 _POLL_EVERY = 64
 
 
-class SendsRecords(Protocol):
+class RecordProducer(Protocol):
     """What the writer needs of a Kafka producer (confluent_kafka.Producer has it)."""
 
     def produce(
@@ -54,7 +54,7 @@ class SendsRecords(Protocol):
         ...
 
 
-class KeepsRecord(Protocol):
+class FrameRecorder(Protocol):
     """Who writes down what is sent (tapewatch.sent_record.SentRecord does)."""
 
     def handed(self, partition: int, sequence: int, label: str, rows: int, value: bytes) -> None:
@@ -67,7 +67,7 @@ class KeepsRecord(Protocol):
 
 
 @dataclass(slots=True)
-class Sent:
+class WriterTotals:
     """What was handed to Kafka.
 
     rows : by row type, heartbeats not among them; bytes : of frames, before compression
@@ -93,7 +93,7 @@ class FeedWriter:
 
     def __init__(
         self,
-        producer: SendsRecords,
+        producer: RecordProducer,
         feed: str,
         source: str,
         epoch: int,
@@ -101,12 +101,12 @@ class FeedWriter:
         instruments: Iterable[str],
         clock: Clock = WALL,
         watch: Callable[[Rows], Callable[[], None]] | None = None,
-        record: KeepsRecord | None = None,
+        record: FrameRecorder | None = None,
     ) -> None:
         self.feed, self.source, self.epoch, self.partitions = feed, source, epoch, partitions
         self.topic = topics.market(feed)
         self.splitter = Splitter(partitions)
-        self.sent = Sent()
+        self.sent = WriterTotals()
         self._producer = producer
         self._clock = clock
         self._sequence = [0] * partitions

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.recordings.report import RecordingReport
 from producers.venues.binance.market import BinanceMarket
 from producers.venues.binance.records import (
@@ -36,7 +36,7 @@ class BinanceSession:
         self._report = report
         self._newest = 0
         self._collector = Collector(first=())
-        self._wants: deque[Want] = deque(maxlen=1)  # a recording answers no question
+        self._wants: deque[DecoderRequest] = deque(maxlen=1)  # a recording answers no question
         code = self._collector.code(instrument)
         self._market = BinanceMarket(symbol, code, self._collector, self._wants, self._refuse, futures=futures)
         self._frame = msgspec.json.Decoder(Frame)

@@ -13,7 +13,7 @@ from producers.recordings.files import line_blocks
 from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import Blocks, Head, Series, never_back
-from producers.venues.decoders import Taped, make_decoder
+from producers.venues.decoders import TapeDecoder, make_decoder
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
 from tapewatch.rows import Rows
@@ -70,7 +70,7 @@ class TapeSeries:
         rows, newest = _in_order(collector.take(), newest, report)
         yield rows
 
-    def _play(self, taped: Taped, number: int, line: bytes, report: RecordingReport) -> None:
+    def _play(self, taped: TapeDecoder, number: int, line: bytes, report: RecordingReport) -> None:
         """Give one event to the decoder; what it refuses goes into the report with the line's number."""
         report.lines += 1
         file, decoder = self.paths[0].name, taped.decoder
@@ -93,7 +93,7 @@ def open(heads: Sequence[Head], options: RecordingOptions) -> list[Series]:
     return [TapeSeries(head.path, _header(head), options) for head in heads]
 
 
-def _tell(taped: Taped, event: TapeEvent) -> None:
+def _tell(taped: TapeDecoder, event: TapeEvent) -> None:
     """Give an event to the decoder; ValueError where it is not whole."""
     data, decoder = event.data, taped.decoder
     if event.kind == "message":

@@ -14,7 +14,7 @@ LOOK_ALIKES = ("news_jump", "large_order", "mm_refresh", "auction", "halt")
 SCENARIOS = MANIPULATIONS + LOOK_ALIKES
 
 
-class Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PlannedEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One event that happens for certain, on an instrument drawn by the seed.
 
     scenario : one of `SCENARIOS`
@@ -104,7 +104,7 @@ class SyntheticConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     halt_per_hour: Rate = 0.02
     cooldown_s: Rate = 1200.0
     gap_s: Rate = 60.0
-    plan: tuple[Planned, ...] = ()
+    plan: tuple[PlannedEvent, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse settings that no market can have; ValueError says which (msgspec turns it into a validation error)."""
@@ -146,7 +146,7 @@ class SyntheticConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "auction": (13,),
             "halt": (20,),
         }
-        plan = tuple(Planned(scenario, float(at)) for scenario, seconds in times.items() for at in seconds)
+        plan = tuple(PlannedEvent(scenario, float(at)) for scenario, seconds in times.items() for at in seconds)
         return cls(
             plan=plan,
             pump_per_hour=0.2,

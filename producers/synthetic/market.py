@@ -14,8 +14,8 @@ from producers.synthetic.columns import Status, book_rows, quote_rows, status_ro
 from producers.synthetic.config import Rota, SyntheticConfig
 from producers.synthetic.labels import Label, write_labels
 from producers.synthetic.records import ACTION, BOOK_ROW, DRIVE, NAME, QUOTE_ROW, TRADE_ROW, UNCROSS
-from producers.synthetic.reference import SHARES, Listing, Universe, build_universe
-from producers.synthetic.scenarios import Event, Usual
+from producers.synthetic.reference import SHARES, AssetClass, Universe, build_universe
+from producers.synthetic.scenarios import Event, FlowBaseline
 from producers.synthetic.schedule import Schedule
 from producers.synthetic.seconds import MAX_EVENTS, TRADE_SHARE, Tape, simulate_second
 from tapewatch.clock import NANOS
@@ -51,7 +51,7 @@ class SyntheticMarket:
         config: SyntheticConfig,
         seed: int,
         start_ns: int,
-        listing: Listing = SHARES,
+        listing: AssetClass = SHARES,
         rota: Rota | None = None,
     ) -> None:
         self._config = config
@@ -161,9 +161,9 @@ class _Run:
         part = (second % self._config.session_s) / self._config.session_s
         return 1.0 + self._config.seasonality * (1.5 * (2.0 * part - 1.0) ** 2 - 0.5)
 
-    def _usual(self, instrument: int) -> Usual:
+    def _usual(self, instrument: int) -> FlowBaseline:
         rate = float(self._mean_rate[instrument])
-        return Usual(TRADE_SHARE * rate, 0.5 * rate, float(self._names["order_lots"][instrument]))
+        return FlowBaseline(TRADE_SHARE * rate, 0.5 * rate, float(self._names["order_lots"][instrument]))
 
     def _usual_drive(self, season: float) -> Records:
         drive = np.zeros(self._config.instruments, dtype=DRIVE)

@@ -55,7 +55,7 @@ TICK_CLASSES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class AssetClass:
     """A kind of market: its instruments' kind, currency and id, its tick tables and how many instruments have which.
 
     spread_bp : usual spread of an instrument of mean activity, basis points
@@ -69,8 +69,8 @@ class Listing:
     spread_bp: float
 
 
-SHARES = Listing("share", "USD", "S{:04d}", TICK_CLASSES, (0.5, 0.3, 0.2), 8.0)
-CRYPTO = Listing(
+SHARES = AssetClass("share", "USD", "S{:04d}", TICK_CLASSES, (0.5, 0.3, 0.2), 8.0)
+CRYPTO = AssetClass(
     "spot",
     "USDT",
     "C{:04d}USDT",
@@ -102,7 +102,7 @@ class Universe:
     arrays: dict[str, npt.NDArray[Any]]
 
 
-def _instrument(listing: Listing, k: int, table: TickClass, sector: int) -> Instrument:
+def _instrument(listing: AssetClass, k: int, table: TickClass, sector: int) -> Instrument:
     return Instrument(
         id=f"{listing.symbol.format(k + 1)}.{VENUE}",
         name=f"Synthetic {k + 1:04d} (sector {sector + 1})",
@@ -114,7 +114,7 @@ def _instrument(listing: Listing, k: int, table: TickClass, sector: int) -> Inst
     )
 
 
-def build_universe(config: SyntheticConfig, rng: np.random.Generator, listing: Listing = SHARES) -> Universe:
+def build_universe(config: SyntheticConfig, rng: np.random.Generator, listing: AssetClass = SHARES) -> Universe:
     """Draw the instruments and what is fixed about each."""
     n, classes = config.instruments, listing.classes
     kind = rng.choice(len(classes), n, p=listing.shares)

@@ -18,7 +18,7 @@ Step = tuple[float, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
+class FlowBaseline:
     """What is usual for the instrument: trades/s, quote updates/s, mean lots of a limit order."""
 
     trades: float
@@ -55,7 +55,7 @@ def _between(rng: np.random.Generator, low: float, high: float) -> float:
     return float(low * (high / low) ** rng.random())
 
 
-def pump_and_dump(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+def pump_and_dump(rng: np.random.Generator, begin: float, intensity: float, usual: FlowBaseline) -> Event:
     """A rush of market buys lifts the price by 5 to 60 % in 10 to 90 s; selling brings it back in 1 to 5 minutes."""
     rise = 0.05 * 12.0**intensity
     up, down = _between(rng, 10.0, 90.0), _between(rng, 60.0, 300.0)
@@ -81,7 +81,7 @@ def pump_and_dump(rng: np.random.Generator, begin: float, intensity: float, usua
     return Event("pump_and_dump", begin, begin + up + down, rise, 1.0, True, offset, drive)
 
 
-def news_jump(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+def news_jump(rng: np.random.Generator, begin: float, intensity: float, usual: FlowBaseline) -> Event:
     """News: the price is another by 2 to 20 % within 1 to 3 s, up or down, and stays; two-sided trading for minutes."""
     jump = 0.02 * 10.0**intensity * (1.0 if rng.random() < 0.5 else -1.0)
     takes, fade = rng.uniform(1.0, 3.0), _between(rng, 30.0, 90.0)
@@ -99,7 +99,7 @@ def news_jump(rng: np.random.Generator, begin: float, intensity: float, usual: U
     return Event("news_jump", begin, begin + takes + 3.0 * fade, jump, 1.0, True, offset, drive)
 
 
-def ramping(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+def ramping(rng: np.random.Generator, begin: float, intensity: float, usual: FlowBaseline) -> Event:
     """Small steady market buys carry the price up by 1 to 4 % in 2 to 6 minutes."""
     drift, lasts = 0.01 * 4.0**intensity, rng.uniform(120.0, 360.0)
     orders = rng.uniform(0.5, 1.5) + 0.5 * usual.trades
@@ -113,7 +113,7 @@ def ramping(rng: np.random.Generator, begin: float, intensity: float, usual: Usu
     return Event("ramping", begin, begin + lasts, drift, 0.3, True, offset, drive)
 
 
-def quote_stuffing(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+def quote_stuffing(rng: np.random.Generator, begin: float, intensity: float, usual: FlowBaseline) -> Event:
     """Bursts of quote updates without trades, 10 to 50 times the usual rate, for 2 to 15 s."""
     multiple = 10.0 * 5.0**intensity
     updates = max(60.0, multiple * usual.updates)
@@ -128,14 +128,14 @@ def _evade(_: float, name: Any) -> None:
     name["evade"] = 1
 
 
-def _opposite(rng: np.random.Generator, side: int, begin: float, hold: float, usual: Usual) -> list[Step]:
+def _opposite(rng: np.random.Generator, side: int, begin: float, hold: float, usual: FlowBaseline) -> list[Step]:
     """One or two small trades that heavy orders on `side` invite: buys where the bid is heavy, else sells."""
     taker = 1 if side == BID else -1
     times = begin + hold * rng.uniform(0.3, 0.9, rng.integers(1, 3))
     return [(float(t), TRADE, taker, 0, max(1, round(usual.order_lots * rng.uniform(0.3, 1.0)))) for t in times]
 
 
-def spoofing(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+def spoofing(rng: np.random.Generator, begin: float, intensity: float, usual: FlowBaseline) -> Event:
     """One order of 10 to 50 genuine sizes behind the touch, gone in 1 to 10 s (2 % filled); small trades."""
     multiple, side = 10.0 * 5.0**intensity, int(rng.integers(2))
     hold, level = _between(rng, 1.0, 10.0), int(rng.integers(1, 7))
@@ -151,7 +151,7 @@ def spoofing(rng: np.random.Generator, begin: float, intensity: float, usual: Us
     )
 
 
-def layering(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+def layering(rng: np.random.Generator, begin: float, intensity: float, usual: FlowBaseline) -> Event:
     """3 to 6 orders on successive levels, together 10 to 50 genuine sizes, gone at once after 2 to 12 s."""
     multiple, side, levels = 10.0 * 5.0**intensity, int(rng.integers(2)), int(rng.integers(3, 7))
     hold, build = _between(rng, 2.0, 12.0), rng.uniform(0.2, 1.2)
@@ -165,7 +165,7 @@ def layering(rng: np.random.Generator, begin: float, intensity: float, usual: Us
     return Event("layering", begin, begin + hold, multiple, drive=_evade, steps=sorted(steps), placed_s=begin + build)
 
 
-def large_order(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+def large_order(rng: np.random.Generator, begin: float, intensity: float, usual: FlowBaseline) -> Event:
     """A genuine order of 10 to 50 usual sizes at or near the touch; 89 % stay until filled, the others are given up."""
     multiple, side, level = 10.0 * 5.0**intensity, int(rng.integers(2)), int(rng.integers(3))
     lots = round(multiple * usual.order_lots)
@@ -182,7 +182,7 @@ def large_order(rng: np.random.Generator, begin: float, intensity: float, usual:
     return Event("large_order", begin, end, multiple, steps=steps, placed_s=begin)
 
 
-def mm_refresh(rng: np.random.Generator, begin: float, intensity: float, usual: Usual) -> Event:
+def mm_refresh(rng: np.random.Generator, begin: float, intensity: float, usual: FlowBaseline) -> Event:
     """A market maker quotes the whole book anew 3 to 8 times within 1 to 4 s, with 5 to 20 times the usual updates."""
     multiple, lasts = 5.0 * 4.0**intensity, rng.uniform(1.0, 4.0)
     updates = multiple * usual.updates
@@ -195,19 +195,19 @@ def mm_refresh(rng: np.random.Generator, begin: float, intensity: float, usual: 
     return Event("mm_refresh", begin, begin + lasts, multiple, drive=drive, steps=steps)
 
 
-def auction(rng: np.random.Generator, begin: float, _: float, __: Usual) -> Event:
+def auction(rng: np.random.Generator, begin: float, _: float, __: FlowBaseline) -> Event:
     """Continuous trading is interrupted by a call of 10 to 40 s that ends in one large trade."""
     start = float(np.ceil(begin))
     return Event("auction", start, start + int(rng.integers(10, 41)), 0.0, pause=True)
 
 
-def halt(rng: np.random.Generator, begin: float, _: float, __: Usual) -> Event:
+def halt(rng: np.random.Generator, begin: float, _: float, __: FlowBaseline) -> Event:
     """Trading is halted for 1 to 5 minutes."""
     start = float(np.ceil(begin))
     return Event("halt", start, start + int(rng.integers(60, 301)), 0.0, moves_price=True, pause=True)
 
 
-DRAW: dict[str, Callable[[np.random.Generator, float, float, Usual], Event]] = {
+DRAW: dict[str, Callable[[np.random.Generator, float, float, FlowBaseline], Event]] = {
     "pump_and_dump": pump_and_dump,
     "spoofing": spoofing,
     "layering": layering,

@@ -7,7 +7,7 @@ import numpy as np
 
 from producers.synthetic.config import MANIPULATIONS, Rota, SyntheticConfig
 from producers.synthetic.labels import Label
-from producers.synthetic.scenarios import DRAW, Event, Usual
+from producers.synthetic.scenarios import DRAW, Event, FlowBaseline
 from tapewatch.clock import NANOS
 
 REMEMBERED = 64
@@ -40,7 +40,7 @@ class Schedule:
         self._done: deque[tuple[Event, int]] = deque(maxlen=None if rota is None else REMEMBERED)
         self._rota, self._turn = rota, 0
 
-    def open_second(self, second: int, usual: Callable[[int], Usual]) -> list[tuple[int, Event]]:
+    def open_second(self, second: int, usual: Callable[[int], FlowBaseline]) -> list[tuple[int, Event]]:
         """Draw the events that begin in `second`; returns (instrument, event) of each."""
         since = second - self._config.warmup_s
         if since < 0:
@@ -63,12 +63,12 @@ class Schedule:
             yield self._rota.event(self._turn, len(self._ids))
             self._turn += 1
 
-    def _drawn(self, scenario: str, second: int, usual: Callable[[int], Usual]) -> tuple[int, Event] | None:
+    def _drawn(self, scenario: str, second: int, usual: Callable[[int], FlowBaseline]) -> tuple[int, Event] | None:
         free = np.flatnonzero(self._free_from <= second)
         return self._begin(scenario, int(self._rng.choice(free)), second, usual) if len(free) else None
 
     def _begin(
-        self, scenario: str, instrument: int, second: int, usual: Callable[[int], Usual]
+        self, scenario: str, instrument: int, second: int, usual: Callable[[int], FlowBaseline]
     ) -> tuple[int, Event] | None:
         if self._free_from[instrument] > second:
             return None

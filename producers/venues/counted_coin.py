@@ -3,7 +3,7 @@
 from collections import deque
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.holes import Ids
 from producers.venues.coin import LATE, REGULAR, Coin
 from tapewatch.checks import MAX_SKEW_NS
@@ -64,7 +64,7 @@ class CountedCoin(Coin):
         self.asked_upto = -1
         self.gap(reason, received, book=True, trades=self.ids.last >= 0)
 
-    def after_trades(self, wants: deque[Want], received: int) -> None:
+    def after_trades(self, wants: deque[DecoderRequest], received: int) -> None:
         """Ask for the trades that are missing, or say that none is."""
         if not self.missing:
             return
@@ -72,9 +72,9 @@ class CountedCoin(Coin):
             self._whole(received)
         elif self.ids.missing[-1][1] > self.asked_upto:
             self.asked_upto = self.ids.missing[-1][1]
-            wants.append(Want("trades", self.symbol, self.before_hole_ns, self.asked_upto))
+            wants.append(DecoderRequest("trades", self.symbol, self.before_hole_ns, self.asked_upto))
 
-    def conclude(self, want: Want, received: int) -> None:
+    def conclude(self, want: DecoderRequest, received: int) -> None:
         """No more trades will be found by this question: what it asked for and is still missing is lost."""
         if self.asked_upto < 0:
             return  # the connection broke again since they were asked for, and they will be asked for anew

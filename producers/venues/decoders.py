@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from producers.base.collector import Collector
-from producers.base.decoder import Decoder, Want
+from producers.base.decoder import Decoder, DecoderRequest
 from producers.base.universe import Listing
 from tapewatch.errors import TapewatchError
 
@@ -28,12 +28,12 @@ def _not_told(symbols: Collection[str], at: int) -> None:
     """Opened connections mean nothing to most decoders."""
 
 
-def _no_notes(name: str, want: Want | None, reason: str, at: int) -> None:
+def _no_notes(name: str, want: DecoderRequest | None, reason: str, at: int) -> None:
     """Most connectors tell their decoder nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taped:
+class TapeDecoder:
     """A decoder to play a tape to, made as the live session made its own.
 
     follow : tells it what is followed from now on, at UTC ns; opened : that a connection carries these symbols
@@ -43,10 +43,10 @@ class Taped:
     decoder: Decoder
     follow: Callable[[Sequence[Listing], int], None]
     opened: Callable[[Collection[str], int], None] = _not_told
-    note: Callable[[str, Want | None, str, int], None] = _no_notes
+    note: Callable[[str, DecoderRequest | None, str, int], None] = _no_notes
 
 
-def make_decoder(venue: str, collector: Collector, settings: Mapping[str, Any]) -> Taped:
+def make_decoder(venue: str, collector: Collector, settings: Mapping[str, Any]) -> TapeDecoder:
     """The decoder of a venue's tape; TapewatchError for other venues.
 
     settings : what the decoder depends on besides, as the tape's first line has it: the connector's `tape_settings`
@@ -56,5 +56,5 @@ def make_decoder(venue: str, collector: Collector, settings: Mapping[str, Any]) 
         raise TapewatchError(
             f"there is no decoder for tapes of {venue!r}", f"Tapes can be read of: {', '.join(sorted(DECODERS))}."
         )
-    made: Taped = importlib.import_module(module).make_decoder(venue, collector, settings)
+    made: TapeDecoder = importlib.import_module(module).make_decoder(venue, collector, settings)
     return made

@@ -11,8 +11,8 @@ import msgspec
 
 from producers.base.answers import Answer, HttpError
 from producers.base.collector import Collector
-from producers.base.decoder import Want
-from producers.base.station import Station
+from producers.base.decoder import DecoderRequest
+from producers.base.station import FeedSession
 from producers.base.universe import Listing
 from producers.venues.bars import Bar
 from producers.venues.live_bars import LiveBars
@@ -67,7 +67,7 @@ class ChartDecoder:
         self, parse: Parse, interval_s: int, delayed_s: float = 0.0, collector: Collector | None = None
     ) -> None:
         self.collector = collector or Collector()
-        self.wants: deque[Want] = deque()
+        self.wants: deque[DecoderRequest] = deque()
         self.bars = LiveBars(self.collector, interval_s, delayed_s=delayed_s)
         self.delayed_s = delayed_s
         self._parse = parse
@@ -82,7 +82,7 @@ class ChartDecoder:
         """Nothing is pushed to a feed that polls."""
         self.collector.refuse("unexpected_message", "pushed", data, received)
 
-    def answer(self, want: Want, data: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, data: bytes, received: int) -> None:
         """Take a chart."""
         self.collector.messages["chart"] += 1
         instrument = self._ids.get(want.symbol)
@@ -119,8 +119,8 @@ class PollingConnector:
         feed: str,
         calendar: str,
         decoder: ChartDecoder,
-        listings: Callable[[Station], Awaitable[list[Listing]]],
-        ask: Callable[[Station, Want], Awaitable[Answer]],
+        listings: Callable[[FeedSession], Awaitable[list[Listing]]],
+        ask: Callable[[FeedSession, DecoderRequest], Awaitable[Answer]],
         latest: Callable[[int], dict[str, int]],
         poll_s: float,
     ) -> None:
@@ -130,11 +130,11 @@ class PollingConnector:
         self._symbols: list[str] = []
         self._begun = False
 
-    async def listed(self, station: Station) -> list[Listing]:
+    async def listed(self, station: FeedSession) -> list[Listing]:
         """What there is to follow."""
         return await self._listings(station)
 
-    async def follow(self, station: Station, listings: Sequence[Listing]) -> None:
+    async def follow(self, station: FeedSession, listings: Sequence[Listing]) -> None:
         """Poll these from now on; at the start, go on after what lies in the log."""
         if not self._begun:
             self._begun = True
@@ -144,7 +144,7 @@ class PollingConnector:
         self.decoder.watch({one.symbol: one.instrument.id for one in listings})
         self._symbols = [one.symbol for one in listings]
 
-    async def run(self, station: Station) -> None:
+    async def run(self, station: FeedSession) -> None:
         """Poll until cancelled: at once, then shortly after each bar's end."""
         await self.poll(station)
         step = int(self._poll_s * NANOS)
@@ -152,13 +152,13 @@ class PollingConnector:
         await asyncio.sleep((step - (station.now() - after_end) % step) / NANOS)
         await station.every(self._poll_s, lambda: self.poll(station))
 
-    async def poll(self, station: Station) -> None:
+    async def poll(self, station: FeedSession) -> None:
         """Ask for every symbol's newest bars once."""
         await station.gate.wait()
         await asyncio.gather(*(self._one(station, symbol) for symbol in self._symbols))
 
-    async def _one(self, station: Station, symbol: str) -> None:
-        want = Want("chart", symbol)
+    async def _one(self, station: FeedSession, symbol: str) -> None:
+        want = DecoderRequest("chart", symbol)
         try:
             answer = await self._ask(station, want)
         except HttpError as error:

@@ -10,10 +10,10 @@ import msgspec
 
 from producers.base.answers import Answer, HttpError
 from producers.base.buckets import TokenBucket
-from producers.base.decoder import Decoder, Want
+from producers.base.decoder import Decoder, DecoderRequest
 from producers.base.http import Http
-from producers.base.link import Link
-from producers.base.station import Station
+from producers.base.link import ReconnectingWebSocket
+from producers.base.station import FeedSession
 from producers.base.universe import Listing
 from tapewatch.venue_settings import ExchangeSettings
 
@@ -49,7 +49,7 @@ class FollowingDecoder(Decoder, Protocol):
         ...
 
 
-class Language(Protocol):
+class VenueProtocol(Protocol):
     """How one venue is asked for things."""
 
     limits: Limits
@@ -70,12 +70,12 @@ class Language(Protocol):
         """Messages after which the symbol's book comes as a whole."""
         ...
 
-    async def trades(self, web: Http, want: Want) -> Answer:
+    async def trades(self, web: Http, want: DecoderRequest) -> Answer:
         """Past trades."""
         ...
 
 
-class SpokenConnector:
+class SubscriptionConnector:
     """A venue's connector, given its language and its decoder.
 
     tape_settings : what a tape's reader has to make its decoder with
@@ -90,7 +90,7 @@ class SpokenConnector:
         self,
         feed: str,
         addresses: ExchangeSettings,
-        language: Language,
+        language: VenueProtocol,
         decoder: FollowingDecoder,
         one_left: Callable[[bool, int], None] | None = None,
     ) -> None:
@@ -98,20 +98,20 @@ class SpokenConnector:
         self.decoder: FollowingDecoder = decoder
         self.tape_settings: dict[str, Any] = {}
         self._addresses, self._language, self._one_left = addresses, language, one_left
-        self._links: list[Link] = []
+        self._links: list[ReconnectingWebSocket] = []
         self._carried: set[str] = set()
         self._overdue: set[str] = set()
         self._web: Http | None = None
         self._connects = TokenBucket(*language.limits.connects)
 
-    async def listed(self, station: Station) -> list[Listing]:
+    async def listed(self, station: FeedSession) -> list[Listing]:
         """What the venue lists now, ranked by its turnover of 24 hours."""
         try:
             return await self._language.listed(self._service(station))
         except msgspec.MsgspecError as error:
             raise HttpError("not_json", f"{self.feed}: the list is not as expected: {error}") from None
 
-    async def follow(self, station: Station, listings: Sequence[Listing]) -> None:
+    async def follow(self, station: FeedSession, listings: Sequence[Listing]) -> None:
         """Turn the connections to these symbols; open more where they do not suffice."""
         wanted = {one.symbol for one in listings}
         joining = sorted(wanted - self._carried)
@@ -127,22 +127,22 @@ class SpokenConnector:
             carried, joining = joining[: self._language.limits.symbols], joining[self._language.limits.symbols :]
             self._open(station, carried)
 
-    async def run(self, station: Station) -> None:
+    async def run(self, station: FeedSession) -> None:
         """Answer the decoder's questions, and ask again for books that do not come."""
         station.spawn(station.every(station.produce.stale_s, self._chase), f"{self.feed} chase")
 
-        async def ask(want: Want) -> Answer:
+        async def ask(want: DecoderRequest) -> Answer:
             return await self._ask(station, want)
 
         await station.answer_wants(self.decoder, ask)
 
-    async def _turn(self, link: Link, stays: Collection[str], joining: Sequence[str]) -> None:
+    async def _turn(self, link: ReconnectingWebSocket, stays: Collection[str], joining: Sequence[str]) -> None:
         leaving = sorted(link.symbols - set(stays))
         carried = sorted({*stays, *joining})
         now = self._language.change(carried, joining, leaving)
         await link.change(carried, self._language.subscribe(carried), now)
 
-    def _open(self, station: Station, symbols: Sequence[str]) -> None:
+    def _open(self, station: FeedSession, symbols: Sequence[str]) -> None:
         limits, name = self._language.limits, f"{self.feed}-{len(self._links) + 1}"
 
         def one_left(newer: bool, at: int) -> None:
@@ -150,7 +150,7 @@ class SpokenConnector:
                 station.tape_note(NEWER_LEFT if newer else OLDER_LEFT, at)
                 self._one_left(newer, at)
 
-        link = Link(
+        link = ReconnectingWebSocket(
             station,
             name,
             self._addresses.stream,
@@ -170,10 +170,10 @@ class SpokenConnector:
     async def _chase(self) -> None:
         """Ask once more for the books that were out of step at the last look and still are."""
         out_of_step = self.decoder.out_of_step()
-        self.decoder.wants.extend(Want("subscribe", symbol) for symbol in sorted(out_of_step & self._overdue))
+        self.decoder.wants.extend(DecoderRequest("subscribe", symbol) for symbol in sorted(out_of_step & self._overdue))
         self._overdue = out_of_step
 
-    async def _ask(self, station: Station, want: Want) -> Answer:
+    async def _ask(self, station: FeedSession, want: DecoderRequest) -> Answer:
         at = station.now()
         if want.kind == "trades":
             try:
@@ -192,7 +192,7 @@ class SpokenConnector:
                     await link.change(carried, self._language.subscribe(carried), now)
         return Answer(0, {}, b"", at, station.now())
 
-    def _service(self, station: Station) -> Http:
+    def _service(self, station: FeedSession) -> Http:
         if self._web is None:
             per_second, burst = self._language.limits.requests
             self._web = station.http(self._addresses.rest, per_second=per_second, burst=burst)

@@ -27,7 +27,7 @@ STAGE = histogram(
 )
 
 
-class Shown:
+class CanaryMetrics:
     """Counts verdicts. canaries : everything that is known, newest revisions; in_a_row : missed up to now"""
 
     def __init__(self, monitor: Monitor, canaries: Callable[[], Iterable[Canary]], in_a_row: Callable[[], int]) -> None:

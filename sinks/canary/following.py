@@ -15,7 +15,7 @@ AT_ONCE = 500
 _log = logs.get("sink.canary")
 
 
-class Following:
+class CanaryConsumer:
     """Follows both topics. since_ns : alerts recorded earlier are not read; at : next offset of the canaries
 
     took : gets each canary and each alert of a canary instrument, with the time of its record (UTC ns)

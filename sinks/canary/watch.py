@@ -17,8 +17,8 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 
 from sinks.backoff import Backoff
-from sinks.canary.figures_shown import Shown
-from sinks.canary.following import Following
+from sinks.canary.figures_shown import CanaryMetrics
+from sinks.canary.following import CanaryConsumer
 from sinks.canary.ledger import LATE_NS, Ledger
 from sinks.canary.stores import Stores
 from sinks.canary.summary import Progress, Summary, summary
@@ -45,7 +45,9 @@ class CanarySink:
         self._settings, self._clock = settings, clock
         self._monitor = Monitor("canary", settings)
         self._ledger = Ledger(settings.canary.stages)
-        self._shown = Shown(self._monitor, lambda: self._ledger.canaries.values(), lambda: self._ledger.in_a_row)
+        self._shown = CanaryMetrics(
+            self._monitor, lambda: self._ledger.canaries.values(), lambda: self._ledger.in_a_row
+        )
         self._judged: dict[str, Canary] = {}
         self._report: Callable[[Progress], None] = lambda _: None
         self._report_at = self._last_ns = 0
@@ -107,7 +109,7 @@ class CanarySink:
             following.close()
             stores.close()
 
-    def _recalled(self) -> Following:
+    def _recalled(self) -> CanaryConsumer:
         """The ledger as the topic has it, and a reader that goes on behind it."""
         self._ledger = Ledger(self._settings.canary.stages)
         at = 0
@@ -135,9 +137,9 @@ class CanarySink:
                 self._shown.take(found)
 
         told = self._monitor.client("reader")
-        return Following(self._settings, self._ledger.oldest_open_ns(now), at, take, told)
+        return CanaryConsumer(self._settings, self._ledger.oldest_open_ns(now), at, take, told)
 
-    def _turn(self, producer: Producer, following: Following, stores: Stores) -> None:
+    def _turn(self, producer: Producer, following: CanaryConsumer, stores: Stores) -> None:
         """Read, ask the stores, judge."""
         # What was recorded before this moment has been read where the reader says that it is at the end.
         now = self._clock.now()

@@ -9,7 +9,7 @@ from sinks.elasticsearch import mappings
 from sinks.elasticsearch.documents import base
 from sinks.elasticsearch.item import Item, action, daily, encode
 from tapewatch import checks, topics
-from tapewatch.admission import Admission, Admitted, KnowsInstruments
+from tapewatch.admission import Admission, AdmittedFrame, InstrumentProvider
 from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError
 from tapewatch.frames import MAX_FRAME_BYTES, Headers
@@ -27,7 +27,7 @@ class BookRows:
     every_s : length of a stretch, s
     """
 
-    def __init__(self, prefix: str, every_s: int, registry: KnowsInstruments) -> None:
+    def __init__(self, prefix: str, every_s: int, registry: InstrumentProvider) -> None:
         self._prefix, self._every = prefix, every_s * NANOS
         self._registry = registry
         self._admissions: dict[tuple[str, int], Admission] = {}
@@ -47,7 +47,7 @@ class BookRows:
         if admitted is not None:
             yield from self._firsts(origin, admitted)
 
-    def _firsts(self, origin: Origin, admitted: Admitted) -> Iterator[Item]:
+    def _firsts(self, origin: Origin, admitted: AdmittedFrame) -> Iterator[Item]:
         """Items of the rows that begin a stretch."""
         view = admitted.view
         names, codes, stamps = view.names(), view.column("instrument").tolist(), view.column("ts_recv")

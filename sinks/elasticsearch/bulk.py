@@ -31,12 +31,12 @@ _PASSING = {"cluster_block_exception", "validation_exception", "unavailable_shar
 _log = logs.get("sink.elasticsearch")
 
 
-class Stopped(Exception):  # noqa: N818 - no error: somebody asked for it
+class StoppedError(Exception):
     """The sink is to end before everything is settled."""
 
 
 @dataclass(slots=True)
-class Settled:
+class BulkResult:
     """What became of items.
 
     kept : documents by kind; conflicts : where the server had that revision or a later one; refused : with the reason
@@ -58,9 +58,9 @@ class Bulk:
         self._on_trouble = on_trouble
         self._backoff = Backoff(0.2, 15.0)
 
-    def send(self, items: Sequence[Item], stop: threading.Event) -> Settled:
+    def send(self, items: Sequence[Item], stop: threading.Event) -> BulkResult:
         """Settle all items. Stopped where `stop` is set while the server does not take them."""
-        settled = Settled()
+        settled = BulkResult()
         waiting = self._parts(items)
         while waiting:
             part = waiting.pop(0)
@@ -71,7 +71,7 @@ class Bulk:
                 if len(again) < len(part):
                     self._backoff.reset()
                 if stop.wait(self._backoff.wait_s()) or stop.is_set():
-                    raise Stopped
+                    raise StoppedError
             else:
                 self._backoff.reset()
         return settled
@@ -88,7 +88,7 @@ class Bulk:
             parts[-1].append(item)
         return parts
 
-    def _one_request(self, part: list[Item], settled: Settled, waiting: list[list[Item]]) -> list[Item]:
+    def _one_request(self, part: list[Item], settled: BulkResult, waiting: list[list[Item]]) -> list[Item]:
         """Send a part; returns what is to be sent again, and puts halves of what is too large into `waiting`."""
         from elasticsearch import ApiError, TransportError
 
@@ -109,7 +109,7 @@ class Bulk:
         return self._settle(part, items, settled)
 
     def _refused_whole(
-        self, part: list[Item], status: int, problem: str, settled: Settled, waiting: list[list[Item]]
+        self, part: list[Item], status: int, problem: str, settled: BulkResult, waiting: list[list[Item]]
     ) -> list[Item]:
         """A request that failed as a whole."""
         if status in _UNAUTHORISED:
@@ -128,7 +128,7 @@ class Bulk:
             settled.refused.append((part[0], f"{reason}: {problem}"))
         return []
 
-    def _settle(self, part: list[Item], answers: list[dict[str, Any]], settled: Settled) -> list[Item]:
+    def _settle(self, part: list[Item], answers: list[dict[str, Any]], settled: BulkResult) -> list[Item]:
         """Read each item's answer; returns those to be sent again."""
         again, problem = [], ""
         for item, answer in zip(part, answers, strict=True):

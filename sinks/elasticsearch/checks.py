@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sinks.elasticsearch import mappings
 from sinks.elasticsearch.client import connect, server_errors
 from sinks.elasticsearch.templates import installed
-from tapewatch.doctor import Asked, Check, failing, good, warning
+from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.stack import Addresses
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PATIENCE_S = 8.0
 
 
-def checks(asked: Asked) -> Iterator[Check]:
+def checks(asked: CheckContext) -> Iterator[Check]:
     """Nothing where the settings name no server and the embedded stack has none."""
     settings = asked.settings
     if not settings.elasticsearch.url and not _runs_here(asked):
@@ -38,7 +38,7 @@ def checks(asked: Asked) -> Iterator[Check]:
         client.close()
 
 
-def _runs_here(asked: Asked) -> bool:
+def _runs_here(asked: CheckContext) -> bool:
     """Whether the embedded stack has one."""
     data = asked.settings.data_path
     return Addresses.is_running(data) and bool(Addresses.running(data).elasticsearch_url)

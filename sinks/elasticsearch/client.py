@@ -80,7 +80,7 @@ def _by_key(kept: KeyFile) -> type[BaseNode]:
     from elastic_transport import HttpHeaders, Urllib3HttpNode
     from elastic_transport.client_utils import DEFAULT, DefaultType
 
-    class Keyed(Urllib3HttpNode):
+    class ApiKeyNode(Urllib3HttpNode):
         def perform_request(
             self,
             method: str,
@@ -93,4 +93,4 @@ def _by_key(kept: KeyFile) -> type[BaseNode]:
             named["authorization"] = f"ApiKey {kept.key()}"
             return super().perform_request(method, target, body, named, request_timeout)
 
-    return Keyed
+    return ApiKeyNode

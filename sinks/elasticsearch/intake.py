@@ -11,12 +11,12 @@ from sinks.elasticsearch.item import Item, action, daily, encode, revision_versi
 from sinks.engine_frame import KINDS
 from sinks.log_reader import headers_of, place
 from tapewatch import dead_letters, messages, topics
-from tapewatch.admission import KnowsInstruments
+from tapewatch.admission import InstrumentProvider
 from tapewatch.batches import Record, UnreadableBatch
 from tapewatch.clock import LATEST_NS
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.dlq import retry
-from tapewatch.dlq.retry import Retried
+from tapewatch.dlq.retry import RetryRecord
 from tapewatch.errors import ContractError
 from tapewatch.logs import printable
 from tapewatch.reach_settings import ElasticsearchSettings
@@ -38,7 +38,7 @@ def is_urgent(topic: str) -> bool:
 class Intake:
     """Reads records into items. registry : for order books; without one they are not read."""
 
-    def __init__(self, settings: ElasticsearchSettings, registry: KnowsInstruments | None = None) -> None:
+    def __init__(self, settings: ElasticsearchSettings, registry: InstrumentProvider | None = None) -> None:
         self._prefix = settings.prefix
         self._engine = EngineRows(settings.prefix, settings.score_floor)
         self._books = BookRows(settings.prefix, settings.book_seconds, registry) if registry else None
@@ -56,14 +56,14 @@ class Intake:
             return [], dead_letters.of_batch(message, dead_letters.ELASTICSEARCH) if is_ours else None
         return self._taken(self._original(message) if message.topic() == RETRIES else message)
 
-    def _original(self, message: Message) -> Message | Retried:
+    def _original(self, message: Message) -> Message | RetryRecord:
         """What a retry carries; what is none is a dead letter by itself."""
         try:
             return retry.opened(headers_of(message), message.value())
         except ContractError:
             return message
 
-    def _taken(self, message: Message | Retried) -> tuple[list[Item], DeadLetter | None]:
+    def _taken(self, message: Message | RetryRecord) -> tuple[list[Item], DeadLetter | None]:
         log, offset = place(message)
         origin = (*log, offset)
         try:
@@ -73,7 +73,7 @@ class Intake:
             detail = printable(str(error))[:500]
             return [], dead_letters.of_record(origin, reason, detail, message.value(), dead_letters.ELASTICSEARCH)
 
-    def _items(self, origin: Origin, message: Message | Retried) -> Iterable[Item]:
+    def _items(self, origin: Origin, message: Message | RetryRecord) -> Iterable[Item]:
         """The items of a record; ContractError or ValueError where it is none of the contract's."""
         topic, value = origin[0], message.value()
         if topic == RETRIES:
@@ -103,27 +103,27 @@ def case_item(prefix: str, case: messages.Case, origin: Origin, message: bytes) 
     return Item(mappings.CASES, line, encode(documents.case(case)), origin, message)
 
 
-def _alert(prefix: str, alert: messages.Alert, origin: Origin, message: Message | Retried) -> Item:
+def _alert(prefix: str, alert: messages.Alert, origin: Origin, message: Message | RetryRecord) -> Item:
     return alert_item(prefix, alert, origin, message.value() or b"")
 
 
-def _case(prefix: str, case: messages.Case, origin: Origin, message: Message | Retried) -> Item:
+def _case(prefix: str, case: messages.Case, origin: Origin, message: Message | RetryRecord) -> Item:
     return case_item(prefix, case, origin, message.value() or b"")
 
 
-def _signal(prefix: str, signal: messages.Signal, origin: Origin, message: Message | Retried) -> Item:
+def _signal(prefix: str, signal: messages.Signal, origin: Origin, message: Message | RetryRecord) -> Item:
     _time(signal.ts)
     line = action(daily(prefix, mappings.SIGNALS, signal.ts), signal.id)
     return Item(mappings.SIGNALS, line, encode(documents.signal(signal)), origin, message.value() or b"")
 
 
-def _prediction(prefix: str, forecast: messages.Prediction, origin: Origin, message: Message | Retried) -> Item:
+def _prediction(prefix: str, forecast: messages.Prediction, origin: Origin, message: Message | RetryRecord) -> Item:
     _time(forecast.as_of)
     line = action(daily(prefix, mappings.PREDICTIONS, forecast.as_of), forecast.id)
     return Item(mappings.PREDICTIONS, line, encode(documents.prediction(forecast)), origin, message.value() or b"")
 
 
-def _position(prefix: str, account: messages.Position, origin: Origin, message: Message | Retried) -> Item:
+def _position(prefix: str, account: messages.Position, origin: Origin, message: Message | RetryRecord) -> Item:
     """The last account of a minute stays."""
     ts = _time(account.ts)
     # Of a second's end on the minute, that minute: (0, 60] s.
@@ -132,7 +132,7 @@ def _position(prefix: str, account: messages.Position, origin: Origin, message: 
     return Item(mappings.POSITIONS, line, encode(documents.position(account)), origin, message.value() or b"")
 
 
-def _commit(prefix: str, commit: messages.Commit, origin: Origin, message: Message | Retried) -> Item:
+def _commit(prefix: str, commit: messages.Commit, origin: Origin, message: Message | RetryRecord) -> Item:
     appended_ns = message.timestamp()[1] * 1_000_000
     at = to_rfc3339(appended_ns)
     line = action(daily(prefix, mappings.HEALTH, at), f"{origin[1]}-{origin[2]}")

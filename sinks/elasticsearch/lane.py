@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException, Message
 
 from sinks.backoff import Backoff
 from sinks.burial import DeadLetterTopics
-from sinks.elasticsearch.bulk import Bulk, Settled, Stopped
+from sinks.elasticsearch.bulk import Bulk, BulkResult, StoppedError
 from sinks.elasticsearch.intake import Intake
 from sinks.elasticsearch.item import Item
 from sinks.elasticsearch.summary import Tally
@@ -44,7 +44,7 @@ class Batch:
     began_ns: int = field(default_factory=WALL.elapsed)
 
 
-class Lane:
+class PartitionWriter:
     """Keeps what is made of records.
 
     name : for reports; fetched : told of records before they are taken; most_bytes : of a batch; tracer : None for none
@@ -69,7 +69,7 @@ class Lane:
         self._backoff = Backoff()
         self._positions: dict[Log, int] = {}
         self._settled: dict[Log, int] = {}
-        self._with_server: tuple[Batch, Future[Settled]] | None = None
+        self._with_server: tuple[Batch, Future[BulkResult]] | None = None
         self.rounds = 0
         """Turns of its loop so far: who watches it sees that it is not stuck."""
 
@@ -87,7 +87,7 @@ class Lane:
                     wait, hint = self._backoff.wait_s(), getattr(error, "hint", "")
                     _log.warning("waiting to try again", seconds=round(wait, 1), problem=str(error), next=hint)
                     stop.wait(wait)
-                except Stopped:
+                except StoppedError:
                     return
 
     def _session(self, sender: ThreadPoolExecutor, stop: threading.Event, until_idle: float | None) -> None:

@@ -13,7 +13,7 @@ from sinks.elasticsearch import templates
 from sinks.elasticsearch.bulk import Bulk
 from sinks.elasticsearch.client import connect
 from sinks.elasticsearch.intake import Intake, is_urgent
-from sinks.elasticsearch.lane import Lane
+from sinks.elasticsearch.lane import PartitionWriter
 from sinks.elasticsearch.summary import Progress, Summary, Tally
 from sinks.log_reader import Reader
 from tapewatch import logs
@@ -112,7 +112,7 @@ class ElasticsearchSink:
             stop.wait(backoff.wait_s())
         return False
 
-    def _lanes(self, readers: list[Reader], registry: Registry | None) -> list[Lane]:
+    def _lanes(self, readers: list[Reader], registry: Registry | None) -> list[PartitionWriter]:
         """Alerts and cases; everything else."""
         chosen, dead = self._settings.elasticsearch, DeadLetterTopics(self._settings)
         told_of = _nobody if registry is None else registry.fetched
@@ -128,12 +128,12 @@ class ElasticsearchSink:
 
             bulk = Bulk(connect(self._settings), chosen.bulk_bytes, trouble)
             size, tracer = chosen.bulk_bytes, self.monitor.tracer
-            lanes.append(Lane(name, readers[-1], fetched, begin, bulk, dead, self._tally, size, tracer))
+            lanes.append(PartitionWriter(name, readers[-1], fetched, begin, bulk, dead, self._tally, size, tracer))
         return lanes
 
     def _work(
         self,
-        lanes: list[Lane],
+        lanes: list[PartitionWriter],
         stop: threading.Event,
         until_idle: float | None,
         report: Callable[[Progress], None],
@@ -171,7 +171,7 @@ class ElasticsearchSink:
             self.monitor.has("database")
         return bool(trouble)
 
-    def _guarded(self, lane: Lane, stop: threading.Event, until_idle: float | None) -> None:
+    def _guarded(self, lane: PartitionWriter, stop: threading.Event, until_idle: float | None) -> None:
         """Run one lane; its failure is raised by the sink."""
         try:
             lane.run(stop, until_idle)

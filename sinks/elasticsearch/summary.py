@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from sinks.elasticsearch.bulk import Settled
+from sinks.elasticsearch.bulk import BulkResult
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class Tally:
     last_ns: int = 0
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, settled: Settled, reasons: list[str], began_ns: int, now_ns: int) -> None:
+    def add(self, settled: BulkResult, reasons: list[str], began_ns: int, now_ns: int) -> None:
         """Count a batch whose offsets are kept."""
         with self._guard:
             self.kept.update(settled.kept)

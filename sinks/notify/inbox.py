@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 import msgspec
 import sqlalchemy as sa
 
-from sinks.notify.planning import DIGEST_ALERTS, HOUR_NS, Gathered, Placed, digest, operation, operation_type, placed
+from sinks.notify.planning import (
+    DIGEST_ALERTS,
+    HOUR_NS,
+    Gathered,
+    PlannedDelivery,
+    digest,
+    operation,
+    operation_type,
+    placed,
+)
 from tapewatch.canaries import Canary
 from tapewatch.clock import NANOS
 from tapewatch.delivery_store import hold_lanes
@@ -63,7 +72,7 @@ Log = tuple[str, int]
 
 
 @dataclass(slots=True)
-class Taken:
+class InboxBatch:
     """What one transaction takes up. alerts, canaries : with their record's time, UTC ns; offsets : next, by log;
     topic_ids : of the topics that are read.
     """
@@ -87,7 +96,7 @@ def offsets(session: sa.Connection) -> dict[Log, int]:
     return {(topic, partition): int(offset) for topic, partition, offset in rows}
 
 
-def take(session: sa.Connection, taken: Taken, now_ns: int, wait_ns: int) -> None:
+def take(session: sa.Connection, taken: InboxBatch, now_ns: int, wait_ns: int) -> None:
     """Keep alerts, the case stage's word and offsets. wait_ns : how long an alert waits for that word"""
     rows = [
         {
@@ -204,7 +213,7 @@ def _fold_one(session: sa.Connection, key: str, gathered: str, members: Sequence
     return made
 
 
-def _insert(session: sa.Connection, key: str, found: Placed, now_ns: int, alert: Alert | None = None) -> int:
+def _insert(session: sa.Connection, key: str, found: PlannedDelivery, now_ns: int, alert: Alert | None = None) -> int:
     """Put a message into the outbox unless it is there; how many."""
     values = {
         "message": found.message_id,

@@ -53,7 +53,7 @@ _DISABLE = sa.text(
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedMessage:
     """A message that is ours to send. attempts : made before; replays : how often it was asked for anew"""
 
     message_id: str
@@ -66,10 +66,10 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class DeliveryAttempt:
     """What became of a message. due_ns : when it is tried again; None where this was the end of it"""
 
-    message: Claimed
+    message: ClaimedMessage
     outcome: Outcome
     due_ns: int | None
 
@@ -84,13 +84,13 @@ def due(session: sa.Connection, now_ns: int) -> list[str]:
     return list(session.execute(_DUE, {"now": now_ns}).scalars())
 
 
-def claim(session: sa.Connection, key: str, room: int, now_ns: int, lease_ns: int) -> list[Claimed]:
+def claim(session: sa.Connection, key: str, room: int, now_ns: int, lease_ns: int) -> list[ClaimedMessage]:
     """Lease `room` messages of a subscription at most, one a lane, oldest first."""
     rows = session.execute(_CLAIM, {"id": key, "room": room, "now": now_ns, "until": now_ns + lease_ns})
-    return sorted((Claimed(*row) for row in rows), key=lambda message: message.seq)
+    return sorted((ClaimedMessage(*row) for row in rows), key=lambda message: message.seq)
 
 
-def settle(session: sa.Connection, ended: Sequence[Settled], now_ns: int, disable_after_s: float) -> list[str]:
+def settle(session: sa.Connection, ended: Sequence[DeliveryAttempt], now_ns: int, disable_after_s: float) -> list[str]:
     """Write what became of messages; the subscriptions that were disabled for it."""
     disabled = []
     hold_lanes(session)
@@ -116,7 +116,7 @@ def settle(session: sa.Connection, ended: Sequence[Settled], now_ns: int, disabl
     return disabled
 
 
-def _failed(session: sa.Connection, one: Settled, now_ns: int, disable_after_s: float) -> bool:
+def _failed(session: sa.Connection, one: DeliveryAttempt, now_ns: int, disable_after_s: float) -> bool:
     """Note a failure with its subscription; whether it was disabled for it."""
     hold = now_ns + int(one.outcome.retry_after_s * NANOS) if one.outcome.retry_after_s else 0
     since = session.execute(_FAILS, {"id": one.message.subscription_id, "now": now_ns, "hold": hold}).scalar()

@@ -22,7 +22,7 @@ Gathered = Literal["", "digest", "quiet_hours", "rate_limit"]
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlannedDelivery:
     """A message for the outbox. gathered : why it waits for a digest, until due_ns; empty for one of its own."""
 
     message_id: str
@@ -32,7 +32,7 @@ class Placed:
     due_ns: int
 
 
-def placed(subscription: Subscription, alert: Alert, sent_this_hour: int, now_ns: int) -> Placed | None:
+def placed(subscription: Subscription, alert: Alert, sent_this_hour: int, now_ns: int) -> PlannedDelivery | None:
     """Where the alert goes; None where the subscription is not for it.
 
     sent_this_hour : messages of their own that the subscription got in this clock hour
@@ -41,10 +41,10 @@ def placed(subscription: Subscription, alert: Alert, sent_this_hour: int, now_ns
         return None
     gathered, due_ns = _gathered(subscription, alert, sent_this_hour, now_ns)
     key = message_id(subscription.id, alert.id, alert.revision)
-    return Placed(key, TYPES[alert.state], alert_body(alert), gathered, due_ns)
+    return PlannedDelivery(key, TYPES[alert.state], alert_body(alert), gathered, due_ns)
 
 
-def operation(subscription: Subscription, canary: Canary, now_ns: int) -> Placed | None:
+def operation(subscription: Subscription, canary: Canary, now_ns: int) -> PlannedDelivery | None:
     """The message about a canary; None where the subscription is not for it, or there is nothing to tell.
 
     Pace is for alerts: the operator hears of a missed canary at once, in quiet hours too.
@@ -53,7 +53,7 @@ def operation(subscription: Subscription, canary: Canary, now_ns: int) -> Placed
     if not kind or not subscription.hears_operation(canary.instrument):
         return None
     key = message_id(subscription.id, canary.id, canary.revision)
-    return Placed(key, kind, _json({"type": kind, "timestamp": canary.at, "data": canary}), "", now_ns)
+    return PlannedDelivery(key, kind, _json({"type": kind, "timestamp": canary.at, "data": canary}), "", now_ns)
 
 
 def operation_type(canary: Canary) -> str:
@@ -89,19 +89,21 @@ def alert_body(alert: Alert) -> str:
     return _json({"type": TYPES[alert.state], "timestamp": alert.updated, "data": alert})
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _AlertBody(msgspec.Struct, frozen=True):
     """The body of a message about one alert."""
 
     data: Alert
 
 
-def digest(subscription_id: str, gathered: Gathered, members: Sequence[tuple[str, str]], now_ns: int) -> Placed:
+def digest(
+    subscription_id: str, gathered: Gathered, members: Sequence[tuple[str, str]], now_ns: int
+) -> PlannedDelivery:
     """One message in place of several.
 
     members : message id and body of each, in order
     A digest and what came in quiet hours hold the alerts whole; beyond the rate limit they are counted and named.
     """
-    alerts = [msgspec.json.decode(body, type=_Told).data for _, body in members]
+    alerts = [msgspec.json.decode(body, type=_AlertBody).data for _, body in members]
     kind = "alerts.overflow" if gathered == "rate_limit" else "alerts.digest"
     data = {
         "reason": gathered,
@@ -111,7 +113,7 @@ def digest(subscription_id: str, gathered: Gathered, members: Sequence[tuple[str
         "alerts": [_named(alert) for alert in alerts] if gathered == "rate_limit" else alerts,
     }
     key = message_id(subscription_id, "digest", *(member for member, _ in members))
-    return Placed(key, kind, _json({"type": kind, "timestamp": to_rfc3339(now_ns), "data": data}), "", now_ns)
+    return PlannedDelivery(key, kind, _json({"type": kind, "timestamp": to_rfc3339(now_ns), "data": data}), "", now_ns)
 
 
 def _named(alert: Alert) -> dict[str, object]:

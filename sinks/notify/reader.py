@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
-from sinks.notify.inbox import Log, Taken
+from sinks.notify.inbox import InboxBatch, Log
 from tapewatch import kafka, logs, topic_ids, topics
 from tapewatch.canaries import Canary, is_canary
 from tapewatch.errors import ContractError, TapewatchError
@@ -81,9 +81,9 @@ class Reader:
         offset = int(kafka.offsets_at(self._consumer, [asked])[0].offset)
         return offset if offset >= 0 else high
 
-    def poll(self, seconds: float) -> Taken:
+    def poll(self, seconds: float) -> InboxBatch:
         """Some records, read; waits that long at most. A record that is no message is counted and passed over."""
-        taken = Taken(topic_ids=self._ids)
+        taken = InboxBatch(topic_ids=self._ids)
         for message in self._consumer.consume(AT_ONCE, timeout=seconds):
             log, error = (message.topic(), message.partition()), message.error()
             if error is None:
@@ -96,7 +96,7 @@ class Reader:
                 raise KafkaException(error)
         return taken
 
-    def _read(self, message: Message, taken: Taken) -> None:
+    def _read(self, message: Message, taken: InboxBatch) -> None:
         """One record into what is taken up."""
         value = message.value() or b""
         recorded_ns = message.timestamp()[1] * 1_000_000

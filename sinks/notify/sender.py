@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from sinks.notify import outbox, webhook
 from sinks.notify.chat import Chat
-from sinks.notify.outbox import Claimed, Settled
+from sinks.notify.outbox import ClaimedMessage, DeliveryAttempt
 from sinks.notify.outcome import Outcome, next_due
 from sinks.notify.summary import Tally
 from sinks.notify.traced import attempted, header
@@ -26,7 +26,7 @@ from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.networks import Reach
-from tapewatch.outgoing import Outgoing
+from tapewatch.outgoing import GuardedHttpClient
 from tapewatch.reach_settings import NotifySettings
 from tapewatch.secret_box import SecretBox
 from tapewatch.subscription_store import address, one, signing_secrets
@@ -71,7 +71,7 @@ class GuardedTransports:
 
     def __init__(self, settings: NotifySettings, traced: bool = False) -> None:
         self._traced = traced
-        self._outgoing = Outgoing(
+        self._outgoing = GuardedHttpClient(
             settings.allow_networks,
             plain=settings.allow_http,
             redirects=0,
@@ -122,7 +122,7 @@ class Sender:
         self._draw: Callable[[], float] = random.SystemRandom().random
         self._under_way: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ended: list[Settled] = []
+        self._ended: list[DeliveryAttempt] = []
         self._something_ended = asyncio.Event()
         self._targets: dict[str, tuple[int, Target]] = {}
         self._forget_at = 0
@@ -154,7 +154,7 @@ class Sender:
         """Write what has ended and take what is due, in one transaction; begin to send it."""
         ended, self._ended = self._ended, []
 
-        def work() -> list[tuple[Claimed, Target]]:
+        def work() -> list[tuple[ClaimedMessage, Target]]:
             self._write(ended)
             return self._claim()
 
@@ -180,7 +180,7 @@ class Sender:
 
         return await asyncio.get_running_loop().run_in_executor(self._database, transaction)
 
-    def _write(self, ended: list[Settled]) -> None:
+    def _write(self, ended: list[DeliveryAttempt]) -> None:
         """Write what has ended since last time."""
         if not ended:
             return
@@ -190,13 +190,13 @@ class Sender:
             _log.warning("a subscription was disabled", subscription=key)
         self._tally.add(self._clock.elapsed(), disabled=len(disabled), **_counted(ended))
 
-    def _claim(self) -> list[tuple[Claimed, Target]]:
+    def _claim(self) -> list[tuple[ClaimedMessage, Target]]:
         """Take messages for every subscription that has room."""
         now = self._clock.now()
         if self._clock.elapsed() >= self._forget_at:
             outbox.forget(self._session, now - self._settings.keep_days * 86_400 * NANOS)
             self._forget_at = self._clock.elapsed() + FORGET_EVERY_NS
-        taken: list[tuple[Claimed, Target]] = []
+        taken: list[tuple[ClaimedMessage, Target]] = []
         for key in outbox.due(self._session, now):
             target = self._target(key, now)
             if target is None:
@@ -223,7 +223,7 @@ class Sender:
         self._targets[key] = (self._clock.elapsed(), target)
         return target
 
-    async def _send(self, message: Claimed, target: Target) -> None:
+    async def _send(self, message: ClaimedMessage, target: Target) -> None:
         """One attempt, and what it means."""
         body, begun = message.body.encode(), self._clock.now()
         outcome = await self._transports.deliver(target, message.message_id, body, begun)
@@ -235,12 +235,12 @@ class Sender:
             due = next_due(outcome, attempts, self._clock.now(), self._settings.retry_s, self._draw)
             if due is None and outcome.gone:
                 due = self._clock.now()
-        self._ended.append(Settled(message, outcome, due))
+        self._ended.append(DeliveryAttempt(message, outcome, due))
         self._under_way[message.subscription_id] -= 1
         self._something_ended.set()
 
 
-def _counted(ended: Iterable[Settled]) -> dict[str, int]:
+def _counted(ended: Iterable[DeliveryAttempt]) -> dict[str, int]:
     """Attempts by how they ended."""
     counts: Counter[str] = Counter()
     for each in ended:

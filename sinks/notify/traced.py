@@ -5,7 +5,7 @@ import msgspec
 from sinks.notify.outcome import Outcome
 from tapewatch import tracing
 from tapewatch.clock import WALL
-from tapewatch.tracing import Named, Step, Tracer
+from tapewatch.tracing import AlertIdentity, Step, Tracer
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -15,7 +15,7 @@ class _Data(msgspec.Struct, frozen=True):
     revision: int = 0
     scenario: str = ""
     instrument: str = ""
-    alerts: list[Named] = []
+    alerts: list[AlertIdentity] = []
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class _Body(msgspec.Struct, frozen=True):
     data: _Data
 
 
-def alerts_of(body: bytes) -> list[Named]:
+def alerts_of(body: bytes) -> list[AlertIdentity]:
     """The alerts that a message tells of; none where it is about something else, such as a canary."""
     try:
         found = msgspec.json.decode(body, type=_Body)
@@ -34,7 +34,7 @@ def alerts_of(body: bytes) -> list[Named]:
     if not found.type.startswith("alert"):
         return []
     data = found.data
-    return data.alerts or ([Named(data.id, data.revision, data.scenario, data.instrument)] if data.id else [])
+    return data.alerts or ([AlertIdentity(data.id, data.revision, data.scenario, data.instrument)] if data.id else [])
 
 
 def header(body: bytes, message_id: str, begun_ns: int) -> dict[str, str]:

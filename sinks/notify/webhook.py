@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from sinks.notify.outcome import MOST_RETRY_AFTER_S, Outcome
 from tapewatch.clock import NANOS
-from tapewatch.outgoing import Answer, Outgoing, OutgoingError
+from tapewatch.outgoing import GuardedHttpClient, HttpRequestError, HttpResponse
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of secrets, none itself
 _ASKS_FOR_PAUSE = frozenset({429, 502, 503, 504})
@@ -33,7 +33,7 @@ def headers(secrets: Sequence[str], message_id: str, timestamp_s: int, body: byt
 
 
 async def deliver(
-    outgoing: Outgoing,
+    outgoing: GuardedHttpClient,
     address: str,
     secrets: Sequence[str],
     message_id: str,
@@ -48,14 +48,14 @@ async def deliver(
     sent = headers(secrets, message_id, now_ns // NANOS, body) | dict(more)
     try:
         answer = await outgoing.request("POST", address, headers=sent, body=body)
-    except OutgoingError as error:
+    except HttpRequestError as error:
         if error.reason == "too_large" and 200 <= error.status < 300:
             return Outcome(error.status)
         return Outcome(error.status, f"{error.reason}: {error.detail}"[:300])
     return _judged(answer, now_ns)
 
 
-def _judged(answer: Answer, now_ns: int) -> Outcome:
+def _judged(answer: HttpResponse, now_ns: int) -> Outcome:
     """What the receiver's status says."""
     if 200 <= answer.status < 300:
         return Outcome(answer.status)

@@ -16,8 +16,8 @@ from sinks.orders.secrets import Keys
 from sinks.orders.venue import (
     Execution,
     NotSentError,
+    OrderStatusReport,
     RefusedError,
-    Standing,
     Ticket,
     UnansweredError,
     VenueState,
@@ -81,7 +81,7 @@ class Binance:
         """Disconnect."""
         await self._rest.close()
 
-    async def place(self, ticket: Ticket) -> Standing:
+    async def place(self, ticket: Ticket) -> OrderStatusReport:
         """POST /api/v3/order. An order that trades at once counts as open until it is asked for with its trades."""
         fields = [
             ("symbol", ticket.symbol),
@@ -99,7 +99,7 @@ class Binance:
         """DELETE /api/v3/order."""
         await self._signed("DELETE", "/api/v3/order", _named(ticket))
 
-    async def find(self, ticket: Ticket) -> Standing | None:
+    async def find(self, ticket: Ticket) -> OrderStatusReport | None:
         """GET /api/v3/order, and GET /api/v3/myTrades where it has traded."""
         try:
             found = _read(await self._signed("GET", "/api/v3/order", _named(ticket)))
@@ -108,7 +108,7 @@ class Binance:
                 return None
             raise
         executions = await self._trades(ticket.symbol, found.venue_order_id) if found.filled else ()
-        return Standing(
+        return OrderStatusReport(
             ticket.client_id, found.venue_order_id, found.state, found.filled, found.reason, tuple(executions)
         )
 
@@ -124,7 +124,7 @@ class Binance:
                 return found
             start = [("fromId", str(int(found[-1].trade_id) + 1))]
 
-    async def open_orders(self, symbol: str) -> list[Standing]:
+    async def open_orders(self, symbol: str) -> list[OrderStatusReport]:
         """GET /api/v3/openOrders."""
         return [_read(row) for row in await self._signed("GET", "/api/v3/openOrders", [("symbol", symbol)])]
 
@@ -187,12 +187,12 @@ def _error(answer: Answer) -> tuple[int, str]:
     return int(body.get("code", 0)), str(body.get("msg", f"HTTP {answer.status}"))
 
 
-def _read(row: dict[str, Any]) -> Standing:
+def _read(row: dict[str, Any]) -> OrderStatusReport:
     """An order without its trades. A cancel gives an order's answer another clientOrderId; lists show the first."""
     try:
         state, filled = _STATES[row["status"]], Decimal(row["executedQty"])
         reason = "" if row["status"] in ("CANCELED", "FILLED") or state == "open" else row["status"].lower()
-        return Standing(str(row["clientOrderId"]), str(row["orderId"]), state, filled, reason)
+        return OrderStatusReport(str(row["clientOrderId"]), str(row["orderId"]), state, filled, reason)
     except (KeyError, ArithmeticError) as error:
         raise UnansweredError(f"an answer that cannot be read: {type(error).__name__} {error}") from None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sinks.orders.fix_reports import Report, Reports
 from sinks.orders.fix_session import Fields, Session
 from sinks.orders.secrets import Keys
-from sinks.orders.venue import NotSentError, RefusedError, Standing, Ticket, UnansweredError, plain
+from sinks.orders.venue import NotSentError, OrderStatusReport, RefusedError, Ticket, UnansweredError, plain
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
 
@@ -62,7 +62,7 @@ class Fix:
         """Log out."""
         await asyncio.to_thread(self._session.stop)
 
-    async def place(self, ticket: Ticket) -> Standing:
+    async def place(self, ticket: Ticket) -> OrderStatusReport:
         """NewOrderSingle, and its first ExecutionReport."""
         fields = {
             **_named(ticket),
@@ -89,7 +89,7 @@ class Fix:
         if answer.get(35) == _CANCEL_REJECT:
             raise RefusedError(f"FIX: {answer.get(58) or 'cancel rejected'}")
 
-    async def find(self, ticket: Ticket) -> Standing | None:
+    async def find(self, ticket: Ticket) -> OrderStatusReport | None:
         """The order as its reports tell; with none, what the broker answers to an OrderStatusRequest."""
         known = self._reports.of(ticket.client_id)
         if known is not None:
@@ -99,7 +99,7 @@ class Fix:
             raise UnansweredError(f"FIX: {answer.get(58) or 'status request rejected'}")
         return None if _is_unknown(answer) else self._known(ticket)
 
-    async def open_orders(self, symbol: str) -> list[Standing]:
+    async def open_orders(self, symbol: str) -> list[OrderStatusReport]:
         """From the reports: the session brings every one, so that there is nothing to ask."""
         if not self._session.is_up():
             raise NotSentError("the FIX session is not logged on")
@@ -162,7 +162,7 @@ class Fix:
             )
         )
 
-    def _known(self, ticket: Ticket) -> Standing:
+    def _known(self, ticket: Ticket) -> OrderStatusReport:
         """The order of a report that has just come."""
         standing = self._reports.of(ticket.client_id)
         if standing is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from sinks.orders.venue import Execution, Standing, VenueState
+from sinks.orders.venue import Execution, OrderStatusReport, VenueState
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS reports (
@@ -72,7 +72,7 @@ class Reports:
                 texts,
             )
 
-    def of(self, client_id: str) -> Standing | None:
+    def of(self, client_id: str) -> OrderStatusReport | None:
         """An order as its reports tell; None where there is none."""
         with self._lock:
             rows = self._db.execute(
@@ -93,9 +93,9 @@ class Reports:
         )
         filled = max(Decimal(row[2]) for row in rows)
         reason = text if state in ("rejected", "cancelled") else ""
-        return Standing(client_id, order_id, state, filled, reason, executions)
+        return OrderStatusReport(client_id, order_id, state, filled, reason, executions)
 
-    def open(self, instrument: str) -> list[Standing]:
+    def open(self, instrument: str) -> list[OrderStatusReport]:
         """Orders of an instrument that have not come to an end."""
         with self._lock:
             rows = self._db.execute(

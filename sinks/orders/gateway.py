@@ -18,7 +18,7 @@ from decimal import Decimal
 from sinks.orders.journal import Entry, Journal
 from sinks.orders.limits import Limits
 from sinks.orders.records import book, revise, shared_out
-from sinks.orders.venue import NotSentError, RefusedError, Standing, Ticket, UnansweredError, Venue, VenueError
+from sinks.orders.venue import NotSentError, OrderStatusReport, RefusedError, Ticket, UnansweredError, Venue, VenueError
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import SettingsError
@@ -213,7 +213,7 @@ class Gateway:
         else:
             self._apply(entry, standing)
 
-    def _apply(self, entry: Entry, standing: Standing) -> None:
+    def _apply(self, entry: Entry, standing: OrderStatusReport) -> None:
         """Journal what the venue says of an order, with the records to publish. An older account changes nothing."""
         if entry.phase == "done" or standing.filled < entry.filled:
             return
@@ -235,7 +235,7 @@ class Gateway:
         if entry.phase == "done":
             self.active.pop(entry.id, None)
 
-    def _book(self, entry: Entry, standing: Standing) -> None:
+    def _book(self, entry: Entry, standing: OrderStatusReport) -> None:
         """Book the executions that are new."""
         booked = self._journal.fills(entry.id)
         new = [each for each in standing.executions if each.trade_id not in booked]

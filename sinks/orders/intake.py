@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from sinks.orders.journal import Entry, Journal, Log
-from sinks.orders.limits import MINUTE_NS, Book, KnowsReference, Limits
+from sinks.orders.limits import MINUTE_NS, Book, Limits, ReferenceSource
 from sinks.orders.records import revise
 from sinks.orders.venue import exact
 from tapewatch import logs
@@ -17,7 +17,7 @@ _log = logs.get("sink.orders")
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class OrderRecord:
     """A record of the topic `orders`. following : the offset after it"""
 
     log: Log
@@ -25,7 +25,7 @@ class Arrived:
     value: bytes
 
 
-class Intake:
+class OrderReceiver:
     """Takes records in, in one transaction with the offsets up to which the topic was read.
 
     active : orders that are not done, by id; the gateway's own, added to here
@@ -35,14 +35,14 @@ class Intake:
         self,
         journal: Journal,
         limits: Limits,
-        reference: KnowsReference,
+        reference: ReferenceSource,
         active: dict[str, Entry],
         clock: Clock = WALL,
     ) -> None:
         self._journal, self._limits, self._reference = journal, limits, reference
         self._active, self._clock = active, clock
 
-    def take(self, arrived: list[Arrived]) -> None:
+    def take(self, arrived: list[OrderRecord]) -> None:
         """Journal new orders and requests to cancel, with the offsets up to which the topic was read."""
         if not arrived:
             return
@@ -89,7 +89,7 @@ class Intake:
             self._active[entry.id] = entry
         return entry
 
-    def adopt(self, backlog: list[Arrived]) -> None:
+    def adopt(self, backlog: list[OrderRecord]) -> None:
         """Take in a topic as a journal finds it that knows nothing of the past.
 
         An order that is not done may have been sent by whoever held the last journal, so the venue is asked first.
@@ -126,7 +126,7 @@ class Intake:
         self._active[entry.id] = entry
 
 
-def _order(record: Arrived) -> Order | None:
+def _order(record: OrderRecord) -> Order | None:
     """The order in a record; None where it holds none."""
     try:
         order = decode(Order, record.value)

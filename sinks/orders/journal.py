@@ -76,7 +76,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class OutboxRecord:
     """A record to publish."""
 
     seq: int
@@ -186,10 +186,10 @@ class Journal:
         """Leave a record to be published."""
         self._db.execute("INSERT INTO outbox (topic, key, value) VALUES (?, ?, ?)", (topic, key, value))
 
-    def outbox(self, limit: int = 1000) -> list[Outgoing]:
+    def outbox(self, limit: int = 1000) -> list[OutboxRecord]:
         """Records not yet known to be published, oldest first."""
         rows = self._db.execute("SELECT seq, topic, key, value FROM outbox ORDER BY seq LIMIT ?", (limit,))
-        return [Outgoing(*row) for row in rows]
+        return [OutboxRecord(*row) for row in rows]
 
     def published(self, seq: int) -> None:
         """Forget the records up to `seq`."""

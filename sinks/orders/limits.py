@@ -30,7 +30,7 @@ class Book:
     minute: int
 
 
-class KnowsReference(Protocol):
+class ReferenceSource(Protocol):
     """Reference data by instrument id; a dict is one."""
 
     def get(self, instrument: str, /) -> Instrument | None:
@@ -63,7 +63,7 @@ class Limits:
         """Whether an order is too old to be sent, or from so far ahead that its clock cannot be trusted."""
         return abs(now_ns - from_rfc3339(created)) > self.max_age_ns
 
-    def objection(self, order: Order, reference: KnowsReference, book: Book, now_ns: int) -> str:
+    def objection(self, order: Order, reference: ReferenceSource, book: Book, now_ns: int) -> str:
         """Why an order is not let through; empty where it is."""
         if order.instrument not in self.instruments:
             return "instrument not allowed"

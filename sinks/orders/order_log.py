@@ -6,8 +6,8 @@ from typing import Protocol
 
 from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 
-from sinks.orders.intake import Arrived
-from sinks.orders.journal import Log, Outgoing
+from sinks.orders.intake import OrderRecord
+from sinks.orders.journal import Log, OutboxRecord
 from tapewatch import kafka, topics
 from tapewatch.idling import Ends
 from tapewatch.settings import Settings
@@ -16,7 +16,7 @@ from tapewatch.settings import Settings
 class OrderLog(Protocol):
     """Where orders come from and where their revisions and fills go."""
 
-    def backlog(self) -> list[Arrived]:
+    def backlog(self) -> list[OrderRecord]:
         """Everything there is, from the beginning."""
         ...
 
@@ -24,7 +24,7 @@ class OrderLog(Protocol):
         """Read on from these offsets; from the beginning where there is none."""
         ...
 
-    async def read(self, wait_s: float) -> list[Arrived]:
+    async def read(self, wait_s: float) -> list[OrderRecord]:
         """What has come; waits for it for so long at most."""
         ...
 
@@ -33,7 +33,7 @@ class OrderLog(Protocol):
         """Whether every partition was read to its end, and nothing came since."""
         ...
 
-    async def publish(self, records: list[Outgoing]) -> None:
+    async def publish(self, records: list[OutboxRecord]) -> None:
         """Write records in their order; returns once they are acknowledged."""
         ...
 
@@ -57,9 +57,9 @@ class KafkaOrderLog:
         self._ends = Ends()
         self._partitions = range(kafka.existing_topics(kafka.admin(settings))[topics.ORDERS])
 
-    def backlog(self) -> list[Arrived]:
+    def backlog(self) -> list[OrderRecord]:
         """Everything there is, from the beginning."""
-        found: list[Arrived] = []
+        found: list[OrderRecord] = []
         kafka.read_all(self._settings, topics.ORDERS, lambda message: found.append(_arrived(message)))
         return found
 
@@ -72,7 +72,7 @@ class KafkaOrderLog:
             ]
         )
 
-    async def read(self, wait_s: float) -> list[Arrived]:
+    async def read(self, wait_s: float) -> list[OrderRecord]:
         """What has come; waits for it for so long at most. Errors of the broker pass by: the client reconnects."""
         messages = await asyncio.to_thread(self._reader.consume, 500, wait_s)
         return [_arrived(message) for message in self._ends.read(messages) if not message.error()]
@@ -82,7 +82,7 @@ class KafkaOrderLog:
         """Whether every partition was read to its end, and nothing came since."""
         return self._ends.cover([(topics.ORDERS, each) for each in self._partitions])
 
-    async def publish(self, records: list[Outgoing]) -> None:
+    async def publish(self, records: list[OutboxRecord]) -> None:
         """Write records in their order; DeliveryError where the broker does not take one within 30 s: they stay in the
         journal.
         """
@@ -96,6 +96,6 @@ class KafkaOrderLog:
         self._reader.close()
 
 
-def _arrived(message: Message) -> Arrived:
+def _arrived(message: Message) -> OrderRecord:
     """A message as it is taken in; an empty one is no order."""
-    return Arrived((topics.ORDERS, message.partition() or 0), (message.offset() or 0) + 1, message.value() or b"")
+    return OrderRecord((topics.ORDERS, message.partition() or 0), (message.offset() or 0) + 1, message.value() or b"")

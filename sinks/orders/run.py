@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from sinks.orders.gateway import Gateway
-from sinks.orders.intake import Intake
+from sinks.orders.intake import OrderReceiver
 from sinks.orders.journal import Journal
 from sinks.orders.limits import Limits
 from sinks.orders.order_log import KafkaOrderLog
@@ -85,7 +85,7 @@ async def _serve(
     log, registry = KafkaOrderLog(settings, monitor.client("reader")), Registry(settings)
     try:
         gateway = Gateway(venue, journal, limits, settings.orders.poll_s)
-        intake = Intake(journal, limits, Reference(registry), gateway.active)
+        intake = OrderReceiver(journal, limits, Reference(registry), gateway.active)
         return await serve(gateway, intake, journal, venue, log, stop, monitor, until_idle, on_progress)
     finally:
         log.close()

@@ -7,7 +7,7 @@ from contextlib import suppress
 import msgspec
 
 from sinks.orders.gateway import Gateway
-from sinks.orders.intake import Intake
+from sinks.orders.intake import OrderReceiver
 from sinks.orders.journal import Journal
 from sinks.orders.order_log import OrderLog
 from sinks.orders.venue import RefusedError, Venue, VenueError
@@ -37,7 +37,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 async def serve(
     gateway: Gateway,
-    intake: Intake,
+    intake: OrderReceiver,
     journal: Journal,
     venue: Venue,
     log: OrderLog,

@@ -18,7 +18,7 @@ import msgspec
 
 from sinks.orders.rest import Answer, Rest
 from sinks.orders.secrets import Keys
-from sinks.orders.venue import Execution, RefusedError, Standing, Ticket, UnansweredError, VenueState, plain
+from sinks.orders.venue import Execution, OrderStatusReport, RefusedError, Ticket, UnansweredError, VenueState, plain
 from tapewatch.clock import NANOS
 
 Pairs = Sequence[tuple[str, str]]
@@ -52,7 +52,7 @@ class Upbit:
         """Disconnect."""
         await self._rest.close()
 
-    async def place(self, ticket: Ticket) -> Standing:
+    async def place(self, ticket: Ticket) -> OrderStatusReport:
         """POST /v1/orders."""
         side = "bid" if ticket.side == "buy" else "ask"
         fields = [
@@ -69,16 +69,16 @@ class Upbit:
         """DELETE /v1/order."""
         _accepted(await self._request("DELETE", "/v1/order", [("identifier", ticket.client_id)]))
 
-    async def find(self, ticket: Ticket) -> Standing | None:
+    async def find(self, ticket: Ticket) -> OrderStatusReport | None:
         """GET /v1/order, which lists the order's trades."""
         answer = await self._request("GET", "/v1/order", [("identifier", ticket.client_id)])
         if answer.status == 404 or (not answer.ok and "not_found" in _error(answer)):
             return None
         return _standing(ticket, _accepted(answer))
 
-    async def open_orders(self, symbol: str) -> list[Standing]:
+    async def open_orders(self, symbol: str) -> list[OrderStatusReport]:
         """GET /v1/orders/open, page by page."""
-        found: list[Standing] = []
+        found: list[OrderStatusReport] = []
         page = 1
         while True:
             fields = [("market", symbol), ("page", str(page)), ("limit", str(_PAGE)), ("order_by", "asc")]
@@ -140,16 +140,16 @@ def _error(answer: Answer) -> str:
     return told or f"HTTP {answer.status}"
 
 
-def _listed(row: dict[str, Any]) -> Standing:
+def _listed(row: dict[str, Any]) -> OrderStatusReport:
     """An order of a list."""
     try:
         filled = Decimal(row["executed_volume"])
-        return Standing(row.get("identifier") or "", row["uuid"], _STATES[row["state"]], filled)
+        return OrderStatusReport(row.get("identifier") or "", row["uuid"], _STATES[row["state"]], filled)
     except (KeyError, ArithmeticError) as error:
         raise UnansweredError(f"an answer that cannot be read: {type(error).__name__} {error}") from None
 
 
-def _standing(ticket: Ticket, row: dict[str, Any]) -> Standing:
+def _standing(ticket: Ticket, row: dict[str, Any]) -> OrderStatusReport:
     """An order with its trades. A new order's answer shows none: it counts as open until it is asked for."""
     found = _listed(row)
     try:
@@ -169,4 +169,4 @@ def _standing(ticket: Ticket, row: dict[str, Any]) -> Standing:
         fees = Decimal(row.get("paid_fee") or "0")
     except (KeyError, ValueError, ArithmeticError) as error:
         raise UnansweredError(f"an answer that cannot be read: {type(error).__name__} {error}") from None
-    return Standing(ticket.client_id, found.venue_order_id, found.state, found.filled, "", executions, fees)
+    return OrderStatusReport(ticket.client_id, found.venue_order_id, found.state, found.filled, "", executions, fees)

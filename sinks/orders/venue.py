@@ -63,7 +63,7 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class OrderStatusReport:
     """An order as the venue has it.
 
     filled : executed quantity; executions : its trades as far as the venue shows them, complete when their quantities
@@ -102,7 +102,7 @@ class Venue(Protocol):
         """Disconnect."""
         ...
 
-    async def place(self, ticket: Ticket) -> Standing:
+    async def place(self, ticket: Ticket) -> OrderStatusReport:
         """Send a new order. RefusedError, NotSentError or UnansweredError where it was not acknowledged."""
         ...
 
@@ -110,11 +110,11 @@ class Venue(Protocol):
         """Ask for an order's cancellation; that it was asked for says nothing about when it is done."""
         ...
 
-    async def find(self, ticket: Ticket) -> Standing | None:
+    async def find(self, ticket: Ticket) -> OrderStatusReport | None:
         """The order of this client order id with its executions; None where the venue knows none."""
         ...
 
-    async def open_orders(self, symbol: str) -> list[Standing]:
+    async def open_orders(self, symbol: str) -> list[OrderStatusReport]:
         """All open orders of the account in a symbol, without their executions."""
         ...
 

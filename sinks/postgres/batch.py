@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from sinks.log_reader import Log
-from sinks.postgres.binary import Packed
+from sinks.postgres.binary import PackedRows
 from sinks.postgres.tables import Table
 from tapewatch.dead_letters import DeadLetter
 
@@ -25,7 +25,7 @@ class JsonRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRecord:
     """A record that could not be taken. detail : for the table; letter : for the dead-letter topic."""
 
     record: JsonRecord
@@ -43,9 +43,9 @@ class Batch:
     retried : origins of records that stood refused and are taken once more
     """
 
-    packed: dict[Table, list[Packed]] = field(default_factory=dict)
+    packed: dict[Table, list[PackedRows]] = field(default_factory=dict)
     messages: list[JsonRecord] = field(default_factory=list)
-    dead: list[Refused] = field(default_factory=list)
+    dead: list[RefusedRecord] = field(default_factory=list)
     next_offsets: dict[Log, int] = field(default_factory=dict)
     clocks: dict[Log, int] = field(default_factory=dict)
     sources: dict[tuple[str, int, str], tuple[int, int, int]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Batch:
     records: int = 0
     bytes: int = 0
 
-    def add(self, packed: Packed) -> None:
+    def add(self, packed: PackedRows) -> None:
         """Take up rows."""
         self.packed.setdefault(packed.table, []).append(packed)
         self.rows[packed.table.name] += packed.rows

@@ -22,7 +22,7 @@ Longs = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedRows:
     """Rows ready for COPY, without header and trailer. days : days since 1970 that they touch."""
 
     table: Table
@@ -32,7 +32,7 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class StringColumn:
     """A column of texts.
 
     lengths : int64[rows], bytes, -1 for NULL; starts : int64[rows] into data; data : UTF-8 without NUL
@@ -42,17 +42,19 @@ class Texts:
     starts: Longs
     data: Bytes
 
-    def take(self, index: Any) -> "Texts":
+    def take(self, index: Any) -> "StringColumn":
         """The texts at `index`."""
-        return Texts(self.lengths[index], self.starts[index], self.data)
+        return StringColumn(self.lengths[index], self.starts[index], self.data)
 
 
-def absent(rows: int, length: int = -1) -> Texts:
+def absent(rows: int, length: int = -1) -> StringColumn:
     """A column of NULL (length -1) or empty texts (length 0)."""
-    return Texts(np.full(rows, length, dtype=np.int64), np.zeros(rows, dtype=np.int64), np.zeros(0, dtype=np.uint8))
+    return StringColumn(
+        np.full(rows, length, dtype=np.int64), np.zeros(rows, dtype=np.int64), np.zeros(0, dtype=np.uint8)
+    )
 
 
-def texts_of(array: pa.Array) -> Texts:
+def texts_of(array: pa.Array) -> StringColumn:
     """An Arrow string array's texts. PostgreSQL knows no NUL character: it becomes `?`."""
     rows = len(array)
     _, offsets_buffer, data_buffer = array.buffers()
@@ -66,10 +68,10 @@ def texts_of(array: pa.Array) -> Texts:
     lengths = np.diff(offsets)
     if array.null_count:
         lengths[array.is_null().to_numpy(zero_copy_only=False)] = -1
-    return Texts(lengths, offsets[:-1], data)
+    return StringColumn(lengths, offsets[:-1], data)
 
 
-def pack(table: Table, columns: Mapping[str, Any], texts: Sequence[Texts] = ()) -> Packed:
+def pack(table: Table, columns: Mapping[str, Any], texts: Sequence[StringColumn] = ()) -> PackedRows:
     """Rows of `table` from its columns and its texts, both under the table's names and in its order.
 
     columns : arrays of one length, or a number that all rows have
@@ -85,8 +87,8 @@ def pack(table: Table, columns: Mapping[str, Any], texts: Sequence[Texts] = ()) 
     if len(days) > MAX_DAYS:
         raise ContractError("too_many_days", f"a frame may touch {MAX_DAYS} days, not {len(days)}")
     if not table.texts:
-        return Packed(table, rows, array.tobytes(), days)
-    return Packed(table, rows, _with_texts(array, texts), days)
+        return PackedRows(table, rows, array.tobytes(), days)
+    return PackedRows(table, rows, _with_texts(array, texts), days)
 
 
 def _days(times: Longs) -> tuple[int, ...]:
@@ -95,7 +97,7 @@ def _days(times: Longs) -> tuple[int, ...]:
     return (first,) if first == last else tuple(int(day) for day in np.unique(times // DAY))
 
 
-def _with_texts(array: np.ndarray[Any, Any], texts: Sequence[Texts]) -> bytes:
+def _with_texts(array: np.ndarray[Any, Any], texts: Sequence[StringColumn]) -> bytes:
     """The rows with their texts behind the fixed fields."""
     rows, width = len(array), array.dtype.itemsize
     bases = np.cumsum([0, *(text.data.size for text in texts)])

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sinks.engine_frame import KEYS, column_of, model_of, numbers_of, open_frame, stamps_of
 from sinks.postgres import tables
-from sinks.postgres.binary import Packed, pack
+from sinks.postgres.binary import PackedRows, pack
 from sinks.postgres.keys import Keys
 from sinks.postgres.tables import Table
 from tapewatch import topics
@@ -22,7 +22,7 @@ from tapewatch.instruments import is_instrument_id
 ENGINE = 0
 
 
-class MakesColumns(Protocol):
+class ColumnSource(Protocol):
     """Who sees to it that the table has a column a feature (sinks.postgres.partitions.FeatureColumns does)."""
 
     def ensure(self, names: Sequence[str]) -> None:
@@ -33,10 +33,10 @@ class MakesColumns(Protocol):
 class EngineFrames:
     """Turns the engine's frames into packed rows."""
 
-    def __init__(self, keys: Keys, columns: MakesColumns) -> None:
+    def __init__(self, keys: Keys, columns: ColumnSource) -> None:
         self._keys, self._feature_columns = keys, columns
 
-    def pack(self, topic: str, value: bytes | None, headers: Headers | None) -> Packed | None:
+    def pack(self, topic: str, value: bytes | None, headers: Headers | None) -> PackedRows | None:
         """The rows of a frame; None where it holds none for a table.
 
         ContractError with the dead-letter reason where it is no such frame.
@@ -76,14 +76,14 @@ class EngineFrames:
             raise ContractError("bad_headers", f"no partition {partition}")
         return {"log_id": self._keys.log(topic, partition), "log_offset": numbers_of(batch, "offset")}
 
-    def _features(self, batch: pa.RecordBatch, columns: dict[str, Any]) -> Packed:
+    def _features(self, batch: pa.RecordBatch, columns: dict[str, Any]) -> PackedRows:
         """One real column a feature."""
         names = tuple(name for name in batch.schema.names if name not in KEYS)
         values = {name: numbers_of(batch, name, pa.float32()) for name in names}
         self._feature_columns.ensure(names)
         return pack(_features_table(names), {**columns, **values})
 
-    def _scores(self, batch: pa.RecordBatch, columns: dict[str, Any]) -> Packed:
+    def _scores(self, batch: pa.RecordBatch, columns: dict[str, Any]) -> PackedRows:
         """Scores with the number of the model that gave them."""
         detectors = numbers_of(batch, "detector", pa.int64())
         models = np.empty(len(detectors), dtype=np.int32)
@@ -93,7 +93,7 @@ class EngineFrames:
         return pack(tables.SCORES, {**columns, **values, "model_id": models})
 
 
-def _bars(batch: pa.RecordBatch, columns: dict[str, Any]) -> Packed:
+def _bars(batch: pa.RecordBatch, columns: dict[str, Any]) -> PackedRows:
     """Engine-built bars: `ts_ns` is the bar's end."""
     interval = numbers_of(batch, "interval_s", pa.int32())
     values = {name: numbers_of(batch, name, pa.float64()) for name in ("open", "high", "low", "close", "volume")}

@@ -10,7 +10,7 @@ from psycopg2.extras import execute_values
 from sinks.postgres.batch import JsonRecord
 from sinks.postgres.keys import Keys
 from tapewatch import messages, topics
-from tapewatch.messages import Factor, News, Prediction, Ranked, Ranking
+from tapewatch.messages import Factor, News, Prediction, Ranking, RankingEntry
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.rows import EVERY_INSTRUMENT
 
@@ -82,7 +82,7 @@ def _ranking_rows(ranking: Ranking, keys: Keys) -> list[Row]:
     return [(ranking.id, number, as_of, ranking.name, *row) for number, row in rows.items()]
 
 
-def _measures(r: Ranked) -> Row:
+def _measures(r: RankingEntry) -> Row:
     return (
         r.probability, r.regime, _json(r.regimes), r.hourly_return, r.win_rate, r.buys, r.sells, r.volatility,
         r.volatility_level, r.high_line, r.low_line, r.position, _json(r.averages), _json(r.volumes),

@@ -6,7 +6,7 @@ from confluent_kafka import Message
 from sinks.engine_frame import KINDS
 from sinks.log_reader import Log, headers_of, place
 from sinks.postgres import desk_work, forecasts, merge, own_trading
-from sinks.postgres.batch import Batch, JsonRecord, Refused
+from sinks.postgres.batch import Batch, JsonRecord, RefusedRecord
 from sinks.postgres.engine_frames import EngineFrames
 from sinks.postgres.keys import Keys
 from sinks.postgres.market import MarketFrames
@@ -16,7 +16,7 @@ from sinks.postgres.retries import Refusals
 from tapewatch import batches, checks, dead_letters, topics
 from tapewatch.batches import Record, UnreadableBatch
 from tapewatch.dlq import retry
-from tapewatch.dlq.retry import Retried
+from tapewatch.dlq.retry import RetryRecord
 from tapewatch.errors import ContractError
 from tapewatch.frames import MAX_FRAME_BYTES
 from tapewatch.logs import printable
@@ -38,12 +38,12 @@ def is_wanted(topic: str) -> bool:
     return topic in TOPICS or topics.is_market(topic)
 
 
-def refused(record: JsonRecord, reason: str, detail: str) -> Refused:
+def refused(record: JsonRecord, reason: str, detail: str) -> RefusedRecord:
     """A record with its dead letter."""
     origin = (record.topic, record.partition, record.offset)
     detail = printable(detail)[:500]
     letter = dead_letters.of_record(origin, reason, detail, record.value, dead_letters.POSTGRES)
-    return Refused(record, reason, detail, letter)
+    return RefusedRecord(record, reason, detail, letter)
 
 
 class Intake:
@@ -78,7 +78,7 @@ class Intake:
             return
         record = JsonRecord(topic, partition, unreadable.first, unreadable.head)
         letter = dead_letters.of_batch(unreadable, dead_letters.POSTGRES)
-        batch.dead.append(Refused(record, batches.REASON, unreadable.detail, letter))
+        batch.dead.append(RefusedRecord(record, batches.REASON, unreadable.detail, letter))
 
     def _take_market(self, log: Log, message: Message, batch: Batch) -> None:
         """Admit a market frame as the engine does; what it refuses is the engine's to keep as a dead letter."""
@@ -125,7 +125,7 @@ class Intake:
         batch.retried.add(retried.origin)
         self._take_other((topic, partition), retried, batch)
 
-    def _take_other(self, log: Log, message: Message | Retried, batch: Batch) -> None:
+    def _take_other(self, log: Log, message: Message | RetryRecord, batch: Batch) -> None:
         """An engine frame or a JSON message; what cannot be read is a dead letter of the sink."""
         value = message.value()
         try:
@@ -143,7 +143,7 @@ class Intake:
         except ContractError as error:
             self._bury(log, message, error, batch)
 
-    def _bury(self, log: Log, message: Message | Retried, error: ContractError, batch: Batch) -> None:
+    def _bury(self, log: Log, message: Message | RetryRecord, error: ContractError, batch: Batch) -> None:
         """Make a dead letter of a whole record."""
         record = JsonRecord(*log, place(message)[1], message.value() or b"")
         batch.dead.append(refused(record, error.reason, error.message))

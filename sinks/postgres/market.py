@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sinks.postgres import tables
-from sinks.postgres.binary import Packed, Texts, absent, pack, texts_of
+from sinks.postgres.binary import PackedRows, StringColumn, absent, pack, texts_of
 from sinks.postgres.keys import Keys
 from sinks.postgres.tables import Table
 from tapewatch import checks
-from tapewatch.admission import Admitted
+from tapewatch.admission import AdmittedFrame
 from tapewatch.errors import ContractError
 from tapewatch.frames import View
 from tapewatch.rows import REQUIRED, RowType
@@ -40,7 +40,7 @@ class MarketFrames:
         self._ids: dict[tuple[bytes, bytes], npt.NDArray[np.int32]] = {}
         self._text_columns: dict[bytes, frozenset[str]] = {}
 
-    def pack(self, admitted: Admitted, log: int, offset: int) -> Packed | None:
+    def pack(self, admitted: AdmittedFrame, log: int, offset: int) -> PackedRows | None:
         """The rows of a frame at `offset` of the log numbered `log` that are kept; None where there is none."""
         view = admitted.view
         keep: Any = admitted.stored() if admitted.refused else slice(None)
@@ -52,7 +52,7 @@ class MarketFrames:
         texts = [text.take(keep) for text in self._texts(view, table)] if table.texts else []
         return pack(table, columns, texts)
 
-    def _instruments(self, admitted: Admitted) -> npt.NDArray[np.int32]:
+    def _instruments(self, admitted: AdmittedFrame) -> npt.NDArray[np.int32]:
         """The number of each dictionary entry; 0 for one that no accepted row uses."""
         slots = admitted.slots
         key = (admitted.view.dictionary, slots.tobytes())
@@ -68,7 +68,7 @@ class MarketFrames:
                 self._ids[key] = known
         return known
 
-    def _texts(self, view: View, table: Table) -> list[Texts]:
+    def _texts(self, view: View, table: Table) -> list[StringColumn]:
         """The table's text columns; NULL (empty where required) where the frame has none, or text that is not UTF-8."""
         present = self._present(view)
         missing = {name: absent(view.rows, 0 if name in table.required else -1) for name in table.texts}

@@ -8,7 +8,7 @@ from psycopg2.extras import execute_values
 
 from sinks.log_reader import Log
 from sinks.postgres.batch import Batch
-from tapewatch.admission import Admission, KnowsInstruments
+from tapewatch.admission import Admission, InstrumentProvider
 
 _SAVE_OFFSETS = """
 INSERT INTO sink_offsets (topic, partition, next_offset, clock_s, topic_id) VALUES %s
@@ -56,7 +56,7 @@ class Positions:
     registry tells anew.
     """
 
-    def __init__(self, session: Connection, registry: KnowsInstruments) -> None:
+    def __init__(self, session: Connection, registry: InstrumentProvider) -> None:
         self._registry = registry
         self._admissions: dict[Log, Admission] = {}
         with session, session.cursor() as cursor:

@@ -18,7 +18,7 @@ from psycopg2.extras import execute_values
 
 from sinks.burial import DeadLetterTopics
 from sinks.postgres import desk_work, merge, own_trading, positions, retries
-from sinks.postgres.batch import Batch, JsonRecord, Refused
+from sinks.postgres.batch import Batch, JsonRecord, RefusedRecord
 from sinks.postgres.binary import HEADER, TRAILER
 from sinks.postgres.intake import refused
 from sinks.postgres.keys import Keys
@@ -58,7 +58,7 @@ class Writer:
 
 def merge_storable(
     cursor: Cursor, messages: list[JsonRecord], write: Callable[[list[JsonRecord]], None]
-) -> list[Refused]:
+) -> list[RefusedRecord]:
     """Write all messages at once, or in halves where one of them cannot be held; returns those that cannot."""
     problem = _try(cursor, messages, write) if messages else None
     if problem is None:
@@ -111,14 +111,14 @@ def copy_rows(cursor: Cursor, table: Table, packed: Iterable[bytes]) -> None:
     cursor.copy_expert(statement, parts, size=_CHUNK)  # type: ignore[arg-type] # COPY reads, but no lines
 
 
-def _keep_dead(cursor: Cursor, dead: list[Refused]) -> None:
+def _keep_dead(cursor: Cursor, dead: list[RefusedRecord]) -> None:
     """Note the dead letters."""
     rows = [(d.record.topic, d.record.partition, d.record.offset, d.reason, d.detail) for d in dead]
     if rows:
         execute_values(cursor, _DEAD, rows)
 
 
-def _stored(messages: list[JsonRecord], late: list[Refused]) -> list[str]:
+def _stored(messages: list[JsonRecord], late: list[RefusedRecord]) -> list[str]:
     """The table of each message that was written; several revisions of an alert count one by one."""
     buried = {id(refusal.record) for refusal in late}
     kept = [record.topic for record in messages if id(record) not in buried]

@@ -38,7 +38,7 @@ SELECT k.id, k.revision FROM kept k LEFT JOIN topic t ON t.id = k.id WHERE k.sto
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class ExpectedAlert:
     """An alert at its newest revision in the topic. decided_ns : UTC nanoseconds; as_row, as_document : its hashes"""
 
     id: str
@@ -51,7 +51,7 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredAlert:
     """An alert in a store."""
 
     id: str
@@ -80,7 +80,7 @@ class Ledger:
         self._session = sqlite3.connect(Path(self._folder.name) / "ledger.sqlite", isolation_level=None)
         self._session.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_MAKE}")
 
-    def note(self, alerts: Iterable[Noted]) -> None:
+    def note(self, alerts: Iterable[ExpectedAlert]) -> None:
         """Take up what the topic says; of an alert the highest revision stays."""
         rows = ((a.id, a.revision, a.decided_ns, a.partition, a.offset, a.as_row, a.as_document) for a in alerts)
         with self._session:
@@ -93,7 +93,7 @@ class Ledger:
             self._session.execute("BEGIN")
             self._session.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", records)
 
-    def keep(self, store: str, alerts: Iterable[Kept]) -> int:
+    def keep(self, store: str, alerts: Iterable[StoredAlert]) -> int:
         """Take up what a store says now, in place of what it said before; how many alerts."""
         with self._session:
             self._session.execute("BEGIN")

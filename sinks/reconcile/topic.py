@@ -7,7 +7,7 @@ from confluent_kafka import Message
 from sinks.log_reader import place
 from sinks.reconcile import hashes
 from sinks.reconcile.buried import refused_records
-from sinks.reconcile.ledger import Noted
+from sinks.reconcile.ledger import ExpectedAlert
 from tapewatch import kafka, messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.instruments import is_instrument_id
@@ -35,7 +35,7 @@ class AlertTopic:
         self.unreadable = 0
         self.expired = False
 
-    def fresh(self) -> Iterator[Noted]:
+    def fresh(self) -> Iterator[ExpectedAlert]:
         """Alerts that were written since the last look, at each revision."""
         partitions = kafka.existing_topics(kafka.admin(self._settings)).get(topics.ALERTS, 0)
         for partition in range(partitions):
@@ -58,7 +58,7 @@ class AlertTopic:
                 yield by, partition, offset
         self._letters_read = ends
 
-    def _noted(self, message: Message) -> Noted | None:
+    def _noted(self, message: Message) -> ExpectedAlert | None:
         """An alert with its hashes; None for what the sinks bury too."""
         try:
             alert = messages.decode(Alert, message.value() or b"")
@@ -68,7 +68,7 @@ class AlertTopic:
             self.unreadable += 1
             return None
         (_, partition), offset = place(message)
-        return Noted(alert.id, alert.revision, decided, partition, offset, as_row, as_document)
+        return ExpectedAlert(alert.id, alert.revision, decided, partition, offset, as_row, as_document)
 
     def again(self, places: Iterable[tuple[int, int]]) -> Iterator[tuple[tuple[str, int, int], bytes]]:
         """Records by partition and offset, in order: origin and value."""

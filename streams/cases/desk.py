@@ -10,7 +10,7 @@ import msgspec
 
 from streams.cases import inhibition, risk, suppressing, transitions
 from streams.cases.neighbourhood import neighbourhood
-from streams.cases.placing import QUIET, Shelf
+from streams.cases.placing import QUIET, CaseIndex
 from streams.cases.transitions import RefusedError, moment
 from tapewatch.errors import ContractError
 from tapewatch.instruments import Instrument, is_instrument_id
@@ -23,7 +23,7 @@ WHO = "cases"
 Output = Case | CaseAnswer | Suppression
 
 
-class CaseDesk:
+class CaseManager:
     """Cases, suppressions, and which commands were answered.
 
     reference : instruments' reference data by id, as far as it is known
@@ -31,7 +31,7 @@ class CaseDesk:
 
     def __init__(self, settings: CaseSettings, reference: Mapping[str, Instrument]) -> None:
         self._settings, self._reference = settings, reference
-        self.shelf = Shelf(settings)
+        self.shelf = CaseIndex(settings)
         self.rules: dict[str, Suppression] = {}
         self._answered: set[bytes] = set()
 

@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from streams.cases.desk import CaseDesk, Output
+from streams.cases.desk import CaseManager, Output
 from streams.low_rate.records import Record
 from tapewatch import messages, topics
 from tapewatch.canaries import is_canary
@@ -18,18 +18,18 @@ from tapewatch.rfc3339 import to_rfc3339
 _ID = re.compile("[0-9a-f]{32}")
 
 
-class _Named(msgspec.Struct):
+class _CommandId(msgspec.Struct):
     """What an unreadable command may still say."""
 
     id: str
 
 
-class Intake:
+class CaseProcessor:
     """A desk behind the contract's check. canaries : what the ids of instruments begin with that make no case"""
 
     def __init__(self, settings: CaseSettings, registry: Registry, canaries: tuple[str, ...] = ()) -> None:
         self._registry, self._canaries = registry, canaries
-        self.desk = CaseDesk(settings, registry.instruments)
+        self.desk = CaseManager(settings, registry.instruments)
 
     @property
     def cases(self) -> int:
@@ -63,7 +63,7 @@ class Intake:
 def _id_of(value: bytes) -> str:
     """The id that an unreadable command bears; empty where there is none."""
     try:
-        found = msgspec.json.decode(value, type=_Named).id
+        found = msgspec.json.decode(value, type=_CommandId).id
     except UNREADABLE:
         return ""
     return found if _ID.fullmatch(found) else ""

@@ -10,7 +10,7 @@ QUIET = "suppressed"
 """Disposition of a case in which no alert ever raised anybody."""
 
 
-class Shelf:
+class CaseIndex:
     """Cases by id, with what finds them again."""
 
     def __init__(self, settings: CaseSettings) -> None:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from streams import members
-from streams.cases.intake import Intake
-from streams.low_rate.process import LowRateStage
-from streams.low_rate.records import Keyed, LowRateTotals, Outcome, Record
+from streams.cases.intake import CaseProcessor
+from streams.low_rate.process import EventStage
+from streams.low_rate.records import EventStageTotals, Keyed, Outcome, Record
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import WALL, Clock
 from tapewatch.dead_letters import CASES
@@ -29,7 +29,7 @@ OUTPUTS: tuple[type[messages.Case | messages.Suppression | messages.CaseAnswer],
 
 
 @dataclass(slots=True)
-class CaseTotals(LowRateTotals):
+class CaseTotals(EventStageTotals):
     """What this process has done."""
 
     alerts: int = 0
@@ -55,13 +55,13 @@ class CaseWork:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.registry = Registry(settings)
-        self._intake = Intake(settings.cases, self.registry, settings.notify.canaries)
+        self._intake = CaseProcessor(settings.cases, self.registry, settings.notify.canaries)
         self.totals = CaseTotals()
 
     def recall(self, _: Mapping[members.Key, int]) -> None:
         """Read cases, suppressions and answers to their end."""
         self.registry.refresh()
-        self._intake = Intake(self._settings.cases, self.registry, self._settings.notify.canaries)
+        self._intake = CaseProcessor(self._settings.cases, self.registry, self._settings.notify.canaries)
         for kind in OUTPUTS:
             kafka.read_all(self._settings, kind.TOPIC, partial(self._recalled, kind))
         log.info("cases read", cases=self._intake.cases)
@@ -103,7 +103,7 @@ class CaseStage:
         self.totals = self._work.totals
         self.monitor = Monitor("cases", settings)
         self.monitor.show_counts(COUNTS, self.totals)
-        self._stage = LowRateStage(settings, CASES, settings.cases.group, INPUTS, self._work, self.monitor, clock)
+        self._stage = EventStage(settings, CASES, settings.cases.group, INPUTS, self._work, self.monitor, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""

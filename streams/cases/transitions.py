@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tapewatch.messages import Case, CaseCommand, CaseEvent, Closing
+from tapewatch.messages import Case, CaseCommand, CaseEvent, PendingClose
 from tapewatch.rfc3339 import stamp, to_rfc3339
 
 """The year 2200."""
@@ -107,7 +107,7 @@ def _close(case: Case, command: CaseCommand) -> Case:
         raise RefusedError(f"a close by {case.closing.who} waits for approval already")
     if command.disposition is None:
         raise RefusedError("close needs a disposition")
-    closing = Closing(command.who, command.disposition, command.why, command.at)
+    closing = PendingClose(command.who, command.disposition, command.why, command.at)
     event = _event(command, "closing", command.disposition)
     return stepped(msgspec.structs.replace(case, closing=closing), command.at, event)
 
@@ -128,7 +128,7 @@ def _reject(case: Case, command: CaseCommand) -> Case:
     return stepped(msgspec.structs.replace(case, closing=None), command.at, event)
 
 
-def _waiting(case: Case) -> Closing:
+def _waiting(case: Case) -> PendingClose:
     if case.closing is None:
         raise RefusedError("no close waits for approval")
     return case.closing

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from streams.spark import backfill, session
-from streams.spark.backfill import Done, Job
+from streams.spark.backfill import CompletedSession, Job
 from streams.spark.sessions import Session, Source, plan
 from tapewatch import generations, topics
 from tapewatch.clock import NANOS, WALL
@@ -79,7 +79,7 @@ def _day(text: str) -> str:
     return text
 
 
-def _done(args: argparse.Namespace, job: Job, sessions: Sequence[Session]) -> list[Done]:
+def _done(args: argparse.Namespace, job: Job, sessions: Sequence[Session]) -> list[CompletedSession]:
     def progress(done: int, total: int) -> None:
         print(f"backfill: {done} of {total} sessions", file=sys.stderr)
 
@@ -92,7 +92,9 @@ def _done(args: argparse.Namespace, job: Job, sessions: Sequence[Session]) -> li
         spark.stop()
 
 
-def _document(feed: str, wanted: Sequence[Session], whole: Sequence[Session], done: Sequence[Done]) -> dict[str, Any]:
+def _document(
+    feed: str, wanted: Sequence[Session], whole: Sequence[Session], done: Sequence[CompletedSession]
+) -> dict[str, Any]:
     rows: Counter[str] = Counter()
     for each in done:
         rows.update(each.rows)

@@ -12,7 +12,7 @@ from detectors.ddqn.model import Policy
 from streams.evaluate import stages
 from streams.evaluate.ddqn_figures import intervals
 from streams.evaluate.stages import Stage
-from streams.evaluate.strategies import POLICY, RULES, Tested, figures_of, summed
+from streams.evaluate.strategies import POLICY, RULES, InstrumentResult, figures_of, summed
 from streams.evaluate.what_if import finish
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -68,7 +68,9 @@ def warn_of_training(args: argparse.Namespace, policy: Policy) -> None:
         print(f"policy {policy.hash} learnt {until}: it may know these", file=sys.stderr)
 
 
-def document_of(stage: Stage, policies: Sequence[Policy], tested: Sequence[Tested], seed: int) -> dict[str, Any]:
+def document_of(
+    stage: Stage, policies: Sequence[Policy], tested: Sequence[InstrumentResult], seed: int
+) -> dict[str, Any]:
     """All figures."""
     measure = stage.measure
     names = (POLICY, *RULES)

@@ -13,8 +13,8 @@ from detectors.model_file import content_hash
 from streams.commands import promoting, reproduce
 from streams.engine import control
 from streams.engine.control import Change
-from streams.engine.models import DETECTORS, FindsModels, ModelShelf
-from streams.engine.shelf import KafkaShelf
+from streams.engine.models import DETECTORS, ModelSource, ModelStore
+from streams.engine.shelf import KafkaModelStore
 from tapewatch import control_rows, proposals
 from tapewatch.control_rows import Order
 from tapewatch.errors import TapewatchError
@@ -76,11 +76,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return told(control.rollback(settings, args.detector, args.why, args.who), args.json)
 
 
-def reached(settings: Settings, must: bool = False) -> tuple[ModelShelf, dict[str, Order]]:
+def reached(settings: Settings, must: bool = False) -> tuple[ModelStore, dict[str, Order]]:
     """All models of the topic with what is in force; only the shipped ones where Kafka cannot be reached."""
     try:
         standing = control_rows.orders(settings)
-        shelf: ModelShelf = KafkaShelf(settings)
+        shelf: ModelStore = KafkaModelStore(settings)
         for order in standing.values():
             if order.content is None and order.value:
                 shelf.find(order.value)
@@ -89,7 +89,7 @@ def reached(settings: Settings, must: bool = False) -> tuple[ModelShelf, dict[st
         if must:
             raise
         print(f"without Kafka ({error.message}): models that were promoted are not shown", file=sys.stderr)
-        return ModelShelf(), {}
+        return ModelStore(), {}
 
 
 def told(change: Change, as_json: bool) -> int:
@@ -105,7 +105,7 @@ def told(change: Change, as_json: bool) -> int:
     return 0
 
 
-def model_file(wanted: str, settings: Settings, shelf: FindsModels) -> bytes:
+def model_file(wanted: str, settings: Settings, shelf: ModelSource) -> bytes:
     """A model file by path, a detector's shipped one by its name, or by content hash or its beginning."""
     path = Path(wanted)
     if path.is_file():
@@ -166,7 +166,7 @@ def _entry(
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:
     """A model's card, or the whole model as JSON."""
-    shelf, _ = reached(settings) if not Path(args.model).is_file() else (ModelShelf(), {})
+    shelf, _ = reached(settings) if not Path(args.model).is_file() else (ModelStore(), {})
     data = model_file(args.model, settings, shelf)
     try:
         known = registry.read(data)

@@ -6,7 +6,7 @@ import sys
 import msgspec
 
 from streams.paper import replay
-from streams.paper.control import Given, PaperState, standing, tell
+from streams.paper.control import CommandStatus, PaperState, standing, tell
 from tapewatch import topics
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
@@ -91,7 +91,7 @@ def _verify(args: argparse.Namespace, settings: Settings) -> int:
     return 0 if all(each.holds for each in found) else 1
 
 
-def _effect(act: str, given: Given) -> str:
+def _effect(act: str, given: CommandStatus) -> str:
     if given.of and given.taken == given.of:
         return f"{act}: in effect in all {given.of} partitions"
     return (

@@ -16,7 +16,7 @@ from streams.engine.build import build_hash
 from streams.forecast import data, models
 from streams.forecast.publishing import instrument_ids, predictions, publish
 from streams.forecast.schedule import ExchangeSessions, Schedule
-from streams.forecast.tracking import Described, Run, Step, alone
+from streams.forecast.tracking import Run, RunDescription, Step, alone
 from streams.forecast.training import StoppedError, Work, trained
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -154,7 +154,7 @@ def _planned(args: argparse.Namespace, settings: Settings, chosen: Mapping[str, 
 
 
 def _run(settings: Settings, day: str, where: str, data_hash: str, seed: int) -> Run:
-    return Run(settings.data_path / _FOLDER / "runs", Described(day, where, data_hash, seed, build_hash()))
+    return Run(settings.data_path / _FOLDER / "runs", RunDescription(day, where, data_hash, seed, build_hash()))
 
 
 def _line(step: Step) -> dict[str, Any]:

@@ -8,13 +8,13 @@ import numpy as np
 
 from detectors.desk import state
 from detectors.desk import windows as w
-from detectors.desk.state import Barriers, Coin, Seen
+from detectors.desk.state import Barriers, Coin, MinuteOutput
 from detectors.ranking.features import WARM_MINUTES
 from detectors.ranking.model import RankingModel
 from detectors.regime.model import RegimeModel
 from detectors.regime.rules import HOURS
 from streams.desk.waiting import Bar
-from tapewatch.messages import Ranked, Ranking, stable_id
+from tapewatch.messages import Ranking, RankingEntry, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
 MINUTE_NS = 60_000_000_000
@@ -37,7 +37,7 @@ class Question(msgspec.Struct, frozen=True):
     least_turnover: float | None = None
 
 
-class Desk:
+class CoinRanking:
     """The coins by name. currency : of an instrument, empty where it is not known"""
 
     def __init__(
@@ -48,7 +48,7 @@ class Desk:
         self.asked = Barriers(model.horizon, question.target, question.stop)
         self._currency = currency
         self._rules = regimes.regimes()
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, MinuteOutput] = {}
 
     def add(self, minute: int, bars: Sequence[Bar]) -> None:
         """Let the coins live through a minute."""
@@ -61,11 +61,11 @@ class Desk:
             seen = self._seen.setdefault(bar.instrument, state.new_seen())
             state.step(coin, minute, bar.values, self.asked, self._rules, seen)
 
-    def shown(self, name: str) -> Seen:
+    def shown(self, name: str) -> MinuteOutput:
         """What a coin's newest minute gave."""
         return self._seen[name]
 
-    def restore(self, name: str, coin: Coin, seen: Seen) -> None:
+    def restore(self, name: str, coin: Coin, seen: MinuteOutput) -> None:
         """A coin as it was."""
         self.coins[name], self._seen[name] = coin, seen
 
@@ -108,7 +108,7 @@ class Desk:
         asked = self.question.least_turnover
         return LEAST_BY_CURRENCY.get(self._currency(name), LEAST_TURNOVER) if asked is None else asked
 
-    def _ranked(self, name: str, chance: float) -> Ranked:
+    def _ranked(self, name: str, chance: float) -> RankingEntry:
         seen = self._seen[name]
         hour, day = seen.windows[_HOUR], seen.windows[_DAY]
         calls = {
@@ -116,7 +116,7 @@ class Desk:
             for horizon, (hours, place) in enumerate(zip(HOURS, self.regimes.places(), strict=True))
         }
         told = bool(hour[w.S_BUYS] + hour[w.S_SELLS] > 0.0)
-        return Ranked(
+        return RankingEntry(
             instrument=name,
             probability=chance,
             regime=calls["24h"],

@@ -21,13 +21,13 @@ from detectors.desk.state import BAR
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
 from streams.desk import stored, waiting
-from streams.desk.desk import MINUTE_NS, Desk, Question
-from streams.desk.stored import Position, Released
-from streams.desk.waiting import Bar, Source, Waiting
+from streams.desk.desk import MINUTE_NS, CoinRanking, Question
+from streams.desk.stored import Position, ReleasedMinute
+from streams.desk.waiting import Bar, BarBuffer, Source
 from tapewatch import canaries, control_rows, frames, generations, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.idling import Idling
+from tapewatch.idling import IdleDetector
 from tapewatch.monitoring import Monitor, counters, gauge
 from tapewatch.monitoring.shared import PARTITIONS
 from tapewatch.registry import Registry
@@ -78,13 +78,13 @@ COUNTS = counters(
 COINS = gauge("tapewatch_desk_coins", "Coins that the desk knows.")
 
 
-class DeskProcess:
+class CoinRankingProcess:
     """One desk."""
 
     def __init__(self, settings: Settings, options: Options, clock: Clock = WALL) -> None:
         self._settings, self._options, self._clock = settings, options, clock
         self._registry = Registry(settings)
-        self._desk, self._waiting = self._empty_desk(), Waiting(())
+        self._desk, self._waiting = self._empty_desk(), BarBuffer(())
         self._offsets: dict[int, int] = {}
         self._out = -1
         self._heard: dict[Source, tuple[int, int]] = {}
@@ -108,7 +108,7 @@ class DeskProcess:
         producer.init_transactions(30)
         self._recover()
         group, told = f"tapewatch-desk-{self._options.name}", self.monitor.client("reader")
-        idling = Idling(until_idle or None, self._clock)
+        idling = IdleDetector(until_idle or None, self._clock)
         consumer = kafka.consumer(self._settings, group, told, **idling.properties)
         try:
             consumer.assign([TopicPartition(topics.BARS, *place) for place in self._offsets.items()])
@@ -118,7 +118,7 @@ class DeskProcess:
             consumer.close()
             self._registry.close()
 
-    def _work(self, consumer: Consumer, producer: Producer, stop: threading.Event, idling: Idling) -> None:
+    def _work(self, consumer: Consumer, producer: Producer, stop: threading.Event, idling: IdleDetector) -> None:
         while not stop.is_set():
             self.monitor.beat()
             batch = idling.read(consumer.consume(500, timeout=0.1))
@@ -129,8 +129,8 @@ class DeskProcess:
             if not self._step(producer) and idling.is_over([(topics.BARS, each) for each in self._offsets]):
                 return
 
-    def _empty_desk(self) -> Desk:
-        return Desk(ranking_model.shipped(), regime_model.shipped(), self._options.question, self._currency)
+    def _empty_desk(self) -> CoinRanking:
+        return CoinRanking(ranking_model.shipped(), regime_model.shipped(), self._options.question, self._currency)
 
     def _currency(self, name: str) -> str:
         known = self._registry.known(name)
@@ -144,9 +144,9 @@ class DeskProcess:
         self._desk = self._empty_desk()
         partitions = kafka.existing_topics(kafka.admin(self._settings))[topics.BARS]
         self._offsets = dict.fromkeys(range(partitions), 0)
-        self._waiting = Waiting(self._expected())
+        self._waiting = BarBuffer(self._expected())
         if stored.RELEASED in kept:
-            self._out = msgspec.json.decode(kept[stored.RELEASED], type=Released).minute
+            self._out = msgspec.json.decode(kept[stored.RELEASED], type=ReleasedMinute).minute
         if stored.POSITION in kept:
             position = msgspec.json.decode(kept[stored.POSITION], type=Position)
             self._check(position)
@@ -268,7 +268,7 @@ class DeskProcess:
                 kafka.enqueue(producer, topics.RANKINGS, value, ranking.name.encode(), headers, 0)
             if rankings:
                 self._out = rankings[-1][0]
-                self._keep(producer, stored.RELEASED, msgspec.json.encode(Released(self._out)))
+                self._keep(producer, stored.RELEASED, msgspec.json.encode(ReleasedMinute(self._out)))
             if snapshot:
                 for key, value in stored.records(self._desk, self._position()):
                     self._keep(producer, key, value)

@@ -4,16 +4,16 @@ import argparse
 
 from detectors.ranking import model as ranking_model
 from streams.desk.desk import Question
-from streams.desk.process import DeskProcess, Options
+from streams.desk.process import CoinRankingProcess, Options
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
 
-def desk_of(args: argparse.Namespace, settings: Settings) -> DeskProcess:
+def desk_of(args: argparse.Namespace, settings: Settings) -> CoinRankingProcess:
     """The coin desk as its options have it; TapewatchError where the question makes no sense."""
     model = ranking_model.shipped()
     question = Question(args.target or model.target, args.stop or model.stop, args.min_turnover)
     if not (question.target > 0.0 and -1.0 < question.stop < 0.0):
         raise TapewatchError(f"{question.target:g} before {question.stop:g} cannot be asked", "The stop is negative.")
     options = Options(question, tuple(args.feed or ()), args.name, args.silent_after, args.snapshot_seconds)
-    return DeskProcess(settings, options)
+    return CoinRankingProcess(settings, options)

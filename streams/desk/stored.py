@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from detectors.desk import state
 from detectors.desk.state import Coin
-from streams.desk.desk import Desk, Question
-from streams.desk.waiting import Stored
+from streams.desk.desk import CoinRanking, Question
+from streams.desk.waiting import BarBufferState
 
 POSITION, RELEASED = b"position", b"released"
 _COIN = b"coin/"
@@ -28,19 +28,19 @@ class Position(msgspec.Struct, frozen=True):
     """
 
     offsets: dict[int, int]
-    waiting: Stored
+    waiting: BarBufferState
     question: Question
     horizon: int
     coins: int
 
 
-class Released(msgspec.Struct, frozen=True):
+class ReleasedMinute(msgspec.Struct, frozen=True):
     """The newest minute whose ranking is out."""
 
     minute: int
 
 
-def records(desk: Desk, position: Position) -> Iterator[tuple[bytes, bytes]]:
+def records(desk: CoinRanking, position: Position) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of a snapshot."""
     for name, coin in desk.coins.items():
         yield _COIN + name.encode(), packed([*coin, *desk.shown(name)])
@@ -58,7 +58,7 @@ def packed(parts: list[npt.NDArray[np.float64]]) -> bytes:
     return len(plain).to_bytes(8, "little") + bytes(pa.compress(plain, codec=_CODEC, asbytes=True))
 
 
-def unpacked(data: bytes, horizon: int) -> tuple[Coin, state.Seen]:
+def unpacked(data: bytes, horizon: int) -> tuple[Coin, state.MinuteOutput]:
     """A coin and what its newest minute gave. ValueError where the bytes are not of this layout."""
     size = int.from_bytes(data[:8], "little")
     coin, seen = state.new_coin(horizon), state.new_seen()

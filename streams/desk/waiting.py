@@ -25,7 +25,7 @@ class Bar(NamedTuple):
     at: tuple[int, int]
 
 
-class Stored(msgspec.Struct, frozen=True):
+class BarBufferState(msgspec.Struct, frozen=True):
     """What a restart needs. sealed : newest sealed minute by `feed/partition` of the awaited inputs"""
 
     released: int
@@ -33,7 +33,7 @@ class Stored(msgspec.Struct, frozen=True):
     left_out: list[str]
 
 
-class Waiting:
+class BarBuffer:
     """Bars by minute and input.
 
     released : newest minute given out, -1 before the first; sealed : newest sealed minute of each awaited input, -1
@@ -107,18 +107,18 @@ class Waiting:
                     found[partition] = min(offset, found.get(partition, offset))
         return found
 
-    def stored(self) -> Stored:
+    def stored(self) -> BarBufferState:
         """As it goes into a snapshot: bars that wait are read again."""
-        return Stored(
+        return BarBufferState(
             self.released,
             {_text(source): minute for source, minute in sorted(self.sealed.items())},
             [_text(source) for source in sorted(self.left_out)],
         )
 
 
-def restored(kept: Stored) -> Waiting:
+def restored(kept: BarBufferState) -> BarBuffer:
     """As it was."""
-    waiting = Waiting(())
+    waiting = BarBuffer(())
     waiting.released = kept.released
     waiting.sealed = {_source(text): minute for text, minute in kept.sealed.items()}
     waiting.left_out = {_source(text) for text in kept.left_out}

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from streams.members import SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
 from tapewatch import kafka
 from tapewatch.access import login
-from tapewatch.doctor import Asked, Check, failing, good, warning
+from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.settings import Settings
 from tapewatch.stack import Addresses
 
@@ -22,7 +22,7 @@ def is_reachable(settings: Settings) -> bool:
     return bool(settings.kafka.bootstrap) or Addresses.is_running(settings.data_path)
 
 
-def checks(asked: Asked) -> Iterator[Check]:
+def checks(asked: CheckContext) -> Iterator[Check]:
     """Nothing where no broker is named and none runs."""
     settings = asked.settings
     if not is_reachable(settings):

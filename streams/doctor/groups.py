@@ -11,11 +11,11 @@ from streams import members
 from streams.doctor.brokers import PATIENCE_S, is_reachable
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaShelf
-from streams.engine.standing import Standing
-from streams.paper.standing import Standing as PaperStanding
+from streams.engine.shelf import KafkaModelStore
+from streams.engine.standing import OffsetVerifier
+from streams.paper.standing import PaperOffsetVerifier as PaperStanding
 from tapewatch import kafka, topic_ids
-from tapewatch.doctor import Asked, Check, failing, good, warning
+from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.errors import TapewatchError, UnansweredError
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
@@ -24,7 +24,7 @@ BEHIND = 10_000
 """Records; as the rule TapewatchSinkBehind has it."""
 
 
-def checks(asked: Asked) -> Iterator[Check]:
+def checks(asked: CheckContext) -> Iterator[Check]:
     """Each group of the settings that has committed anything."""
     settings = asked.settings
     if not is_reachable(settings):
@@ -82,9 +82,9 @@ def _places(client: AdminClient, feeds: tuple[str, ...]) -> list[TopicPartition]
 def _standing(settings: Settings, client: AdminClient) -> Iterator[Check]:
     """What the next engine to begin would end with, before it writes."""
     group, registry = kafka.consumer(settings, settings.engine.group), Registry(settings)
-    recovery = Recovery(settings, registry, KafkaShelf(settings), build_hash())
+    recovery = Recovery(settings, registry, KafkaModelStore(settings), build_hash())
     try:
-        Standing(settings, recovery).proved(group, _places(client, settings.engine.feeds))
+        OffsetVerifier(settings, recovery).proved(group, _places(client, settings.engine.feeds))
     except UnansweredError as error:
         yield warning(f"group {settings.engine.group} offsets", error.message, error.hint)
     except TapewatchError as error:

@@ -9,14 +9,14 @@ from detectors.model_file import content_hash
 from streams.doctor.brokers import is_reachable
 from streams.engine.build import build_hash
 from streams.engine.control import models_in_force
-from streams.engine.shelf import KafkaShelf
+from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import FORMAT
 from tapewatch import control_rows
-from tapewatch.doctor import Asked, Check, failing, good, warning
+from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.errors import TapewatchError
 
 
-def checks(asked: Asked) -> Iterator[Check]:
+def checks(asked: CheckContext) -> Iterator[Check]:
     """Shipped, in the data folder, in force."""
     yield good("build", f"{build_hash()}, snapshot format {FORMAT}")
     yield _shipped()
@@ -38,7 +38,7 @@ def _shipped() -> Check:
     return good("shipped models", f"{len(registry.shipped())}")
 
 
-def _own(asked: Asked) -> Check:
+def _own(asked: CheckContext) -> Check:
     """Trained models of the data folder, whose names begin with their hashes."""
     folder = asked.settings.data_path / "models"
     files = [path for path in sorted(folder.glob("*.*")) if path.suffix in (".json", ".safetensors")]
@@ -51,11 +51,11 @@ def _own(asked: Asked) -> Check:
     return good("trained models", f"{len(files)} in {folder}")
 
 
-def _in_force(asked: Asked) -> Check:
+def _in_force(asked: CheckContext) -> Check:
     """What was promoted last can be found by every engine."""
     try:
         wanted = models_in_force(control_rows.orders(asked.settings))
-        shelf = KafkaShelf(asked.settings)
+        shelf = KafkaModelStore(asked.settings)
         for value in wanted.values():
             shelf.find(value)
     except KafkaException as error:

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, Top
 from streams.doctor.brokers import PATIENCE_S, is_reachable
 from tapewatch import kafka, topics
 from tapewatch.canaries import FEED as CANARY_FEED
-from tapewatch.doctor import Asked, Check, failing, good, warning
+from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 from tapewatch.topics import TopicSpec
@@ -17,7 +17,7 @@ NAMED = 5
 """Topics or instruments that a finding names."""
 
 
-def checks(asked: Asked) -> Iterator[Check]:
+def checks(asked: CheckContext) -> Iterator[Check]:
     """Every topic of ours that there is, against how this build would make it."""
     settings = asked.settings
     if not is_reachable(settings):

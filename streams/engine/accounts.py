@@ -21,7 +21,7 @@ from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.library import ENGINE
 from streams.engine import output as o
 from streams.engine.rules import DetectorConfig
-from tapewatch.admission import Admitted
+from tapewatch.admission import AdmittedFrame
 from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError
 from tapewatch.frames import View
@@ -45,7 +45,7 @@ _number = lru_cache(65_536)(hashed)
 
 
 @dataclass(slots=True)
-class Watched:
+class InstrumentState:
     """What is kept of one instrument, about 25 kB.
 
     episodes : float64[ACCOUNTS, FIELDS]
@@ -67,8 +67,8 @@ class Watched:
         return self.second >= 0 or any(e_.is_live(each) for each in self.episodes)
 
 
-class _Dumped(msgspec.Struct, frozen=True, array_like=True):
-    """A `Watched` as bytes; the ring's columns as far as they are filled."""
+class _StoredState(msgspec.Struct, frozen=True, array_like=True):
+    """A `InstrumentState` as bytes; the ring's columns as far as they are filled."""
 
     slot: int
     seen: int
@@ -91,7 +91,7 @@ class Accounts:
     def __init__(self, config: DetectorConfig, alert: Callable[[I8, I8, F8], Alert]) -> None:
         self._config, self._alert = config, alert
         self._kinds: Sequence[str] = ()
-        self._of: dict[int, Watched] = {}
+        self._of: dict[int, InstrumentState] = {}
         self.live: set[int] = set()
         self._second = -1
         self._written: list[tuple[int, int, int, Alert]] = []
@@ -111,7 +111,7 @@ class Accounts:
         kind = self._kinds[slot]
         watch.set_rules(ring.rules, {module.NAME: self._config.parameters(module.NAME, kind) for module in ACCOUNTS})
 
-    def take(self, admitted: Admitted, kinds: Sequence[str], clock_ns: int, offset: int) -> None:
+    def take(self, admitted: AdmittedFrame, kinds: Sequence[str], clock_ns: int, offset: int) -> None:
         """Look at the accepted rows of a frame of trades, if it names accounts, before the kernels have seen it.
 
         kinds : class of each instrument, by slot; clock_ns : the newest ts_recv before the frame; offset : the record's
@@ -144,7 +144,7 @@ class Accounts:
         if one is None:
             if buyer == seller == UNKNOWN:
                 return
-            one = self._of[slot] = Watched(watch.create())
+            one = self._of[slot] = InstrumentState(watch.create())
             self._set_rules(slot, one.ring)
         code = watch.on_trade(one.ring, now, price, qty, buyer, seller)
         if not code:
@@ -169,7 +169,7 @@ class Accounts:
             if not one.live:
                 self.live.discard(slot)
 
-    def _settle(self, slot: int, one: Watched, second: int, offset: int) -> None:
+    def _settle(self, slot: int, one: InstrumentState, second: int, offset: int) -> None:
         """Bring an instrument's episodes up to `second`, exclusive: the second of hits, the one after it, which ends
         their row, and the one in which an episode closes. No other changes them.
         """
@@ -186,14 +186,14 @@ class Accounts:
             if e[e_.OPEN] > 0.0 and closes < second:
                 self._step_one(slot, one, place, 0.0, closes, offset)
 
-    def _step(self, slot: int, one: Watched, strengths: F8, second: int, offset: int) -> None:
+    def _step(self, slot: int, one: InstrumentState, strengths: F8, second: int, offset: int) -> None:
         """Show a second to every episode that it may change."""
         one.stepped = second
         for place, e in enumerate(one.episodes):
             if strengths[place] >= 1.0 or e_.is_live(e):
                 self._step_one(slot, one, place, float(strengths[place]), second, offset)
 
-    def _step_one(self, slot: int, one: Watched, place: int, strength: float, second: int, offset: int) -> None:
+    def _step_one(self, slot: int, one: InstrumentState, place: int, strength: float, second: int, offset: int) -> None:
         """Show a second to one episode, and write what follows."""
         e, values = one.episodes[place], one.values[place]
         kind = int(e_.step(e, strength, second, offset, one.ring.rules[place]))
@@ -246,7 +246,7 @@ class Accounts:
         """
         there = [ACCOUNT_SCENARIOS.index(name) if name in ACCOUNT_SCENARIOS else -1 for name in scenarios]
         order = there or list(range(len(ACCOUNT_SCENARIOS)))
-        self._of = {each.slot: _loaded(each, order) for each in msgspec.msgpack.decode(data, type=list[_Dumped])}
+        self._of = {each.slot: _loaded(each, order) for each in msgspec.msgpack.decode(data, type=list[_StoredState])}
         self.live = {slot for slot, one in self._of.items() if one.live}
         for slot, one in self._of.items():
             self._set_rules(slot, one.ring)
@@ -262,9 +262,9 @@ def _columns(ring: Ring) -> tuple[npt.NDArray[Any], ...]:
     return ring.ts, ring.price, ring.qty, ring.buyer, ring.seller
 
 
-def _dumped(slot: int, one: Watched) -> _Dumped:
+def _dumped(slot: int, one: InstrumentState) -> _StoredState:
     filled = int(min(one.ring.seen[0], one.ring.ts.size))
-    return _Dumped(
+    return _StoredState(
         slot=slot,
         seen=int(one.ring.seen[0]),
         ring=tuple(column[:filled].tobytes() for column in _columns(one.ring)),
@@ -277,9 +277,9 @@ def _dumped(slot: int, one: Watched) -> _Dumped:
     )
 
 
-def _loaded(dumped: _Dumped, order: Sequence[int]) -> Watched:
+def _loaded(dumped: _StoredState, order: Sequence[int]) -> InstrumentState:
     """What was dumped. order : for each scenario of the dump its place here, -1 for one that is unknown here"""
-    one = Watched(watch.create(), second=dumped.second, stepped=dumped.stepped)
+    one = InstrumentState(watch.create(), second=dumped.second, stepped=dumped.stepped)
     one.ring.seen[0] = dumped.seen
     for column, data in zip(_columns(one.ring), dumped.ring, strict=True):
         column[: len(data) // 8] = np.frombuffer(data, dtype=column.dtype)

@@ -14,7 +14,7 @@ from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.episode import CLOSED, OPENED, UPDATED
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS
 from streams.engine import output as o
-from streams.engine.models import BOOK, KMEANS, KMEANS_CLASSIC, PUMPS, InForce
+from streams.engine.models import BOOK, KMEANS, KMEANS_CLASSIC, PUMPS, ActiveModels
 from tapewatch.messages import Alert, AlertState, Evidence, Provenance, Severity, alert_id, to_rfc3339
 
 F8 = npt.NDArray[np.float64]
@@ -84,7 +84,7 @@ def build_alert(
     values: F8,
     named: tuple[str, str],
     where: tuple[str, int],
-    force: InForce,
+    force: ActiveModels,
     build: str,
 ) -> Alert:
     """The message of one scenario event.

@@ -7,7 +7,7 @@ from detectors import peers as p
 from detectors.autoencoder import score as autoencoder
 from detectors.isolation import score as isolation
 from detectors.kmeans.score import probability
-from detectors.peers import Peers
+from detectors.peers import Ensemble
 from detectors.scenarios import observation as x_
 from streams.engine import output as o
 from streams.engine.hands import opened
@@ -44,7 +44,7 @@ def ask_peers(hands: I8, rows: int, begin: int, second: int, offset: int) -> Non
 
 
 @inlined
-def _ask_networks(S: State, begin: int, rows: int, second: int, peers: Peers, out: Output, errors: F8) -> None:
+def _ask_networks(S: State, begin: int, rows: int, second: int, peers: Ensemble, out: Output, errors: F8) -> None:
     """The autoencoders' errors of a block, NaN where there is no network: neighbours of one class go together."""
     first = 0
     while first < rows:
@@ -71,7 +71,7 @@ def _tell(
     error: float,
     path: float,
     floor: float,
-    peers: Peers,
+    peers: Ensemble,
     out: Output,
 ) -> None:
     """What all peers say of a row that may be written. detector : the autoencoder that was asked"""

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from detectors.model_file import content_hash
-from streams.engine.models import FindsModels, Model, decode, shipped
+from streams.engine.models import Model, ModelSource, decode, shipped
 from streams.engine.models import problem as problem_of
 from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig
-from streams.engine.shelf import KafkaShelf
+from streams.engine.shelf import KafkaModelStore
 from tapewatch import audit, control_rows, kafka, topics
 from tapewatch.clock import WALL, Clock
 from tapewatch.control_rows import CONFIG, HISTORY, Order
@@ -77,7 +77,7 @@ def promote(
     if shadow and model.detector != DDQN:
         raise TapewatchError(f"a model of {model.detector} has no shadow", "Only policies (ddqn) have one.")
     _topics(settings)
-    KafkaShelf(settings).publish([data])
+    KafkaModelStore(settings).publish([data])
     return _order(settings, SHADOW if shadow else model.detector, value, None, (action, why, who), clock, details)
 
 
@@ -88,7 +88,7 @@ def rollback(settings: Settings, detector: str, why: str, who: str = "", clock: 
         return _order(settings, SHADOW, "", None, ("models.rollback", why, who), clock)
     if standing is None or not standing.previous:
         raise TapewatchError(f"there is no earlier model of {detector}", "See `tapewatch models list`.")
-    data = KafkaShelf(settings).find(standing.previous[0])
+    data = KafkaModelStore(settings).find(standing.previous[0])
     return promote(settings, data, why, who, clock, "models.rollback", detector == SHADOW)
 
 
@@ -114,7 +114,7 @@ def seed_new_feed(settings: Settings, topic: str, clock: Clock = WALL) -> int:
     return control_rows.seed_new_feed(settings, topic, clock)
 
 
-def find(settings: Settings, shelf: FindsModels, wanted: str) -> bytes:
+def find(settings: Settings, shelf: ModelSource, wanted: str) -> bytes:
     """A model file by content hash (a unique beginning will do): of the data folder's registry, shipped, or promoted
     once.
     """

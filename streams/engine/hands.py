@@ -14,7 +14,7 @@ from streams.engine.state import State
 from tapewatch.bundles import Layout
 
 
-class Hands(NamedTuple):
+class KernelContext(NamedTuple):
     """What rows are taken into."""
 
     state: State
@@ -22,6 +22,6 @@ class Hands(NamedTuple):
     out: Output
 
 
-HANDS = Layout(Hands(s.create(1), nobody(), o.create(1)))
+HANDS = Layout(KernelContext(s.create(1), nobody(), o.create(1)))
 opened = HANDS.open
 """Within a kernel: the Hands that a bundle's words stand for."""

@@ -58,7 +58,7 @@ class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     config: DetectorConfig | None = None
 
 
-class FindsModels(Protocol):
+class ModelSource(Protocol):
     """Where model files are found by content hash."""
 
     def find(self, wanted: str, for_ns: int = EVER) -> bytes:
@@ -69,7 +69,7 @@ class FindsModels(Protocol):
         ...
 
 
-class ModelShelf:
+class ModelStore:
     """Models held in memory: the shipped ones, and those that are put here."""
 
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
@@ -121,10 +121,10 @@ def problem(model: Model) -> str:
     return model.problem() or (f"no such input: {', '.join(missing)}" if missing else "")
 
 
-class InForce:
+class ActiveModels:
     """Models and thresholds of one partition, as kernels take them; replaced as a whole by a control row."""
 
-    def __init__(self, shelf: FindsModels, models: Mapping[str, str], config: DetectorConfig) -> None:
+    def __init__(self, shelf: ModelSource, models: Mapping[str, str], config: DetectorConfig) -> None:
         self._shelf = shelf
         self.models: dict[str, str] = {}
         self.config = config
@@ -149,7 +149,7 @@ class InForce:
         self.config_hash = config.hash
 
     @classmethod
-    def default(cls, shelf: FindsModels) -> "InForce":
+    def default(cls, shelf: ModelSource) -> "ActiveModels":
         """The shipped models that the engine asks, and the shipped thresholds."""
         asked = {name: content_hash(data) for name, data in shipped().items()}
         return cls(shelf, asked, DetectorConfig())
@@ -200,7 +200,7 @@ class InForce:
         policies[policy.PLACES.index(detector)] = words
         self.judges = self.judges._replace(policies=policies)
 
-    def after(self, control: Control, for_ns: int) -> "InForce":
+    def after(self, control: Control, for_ns: int) -> "ActiveModels":
         """What is in force behind a control row; what the row does not name stays.
 
         for_ns : when the broker appended the row, UTC ns. ContractError where the row cannot be followed,

@@ -27,7 +27,7 @@ _SPARE = 2
 """Days that an opening outlives its log."""
 
 
-class Opening(msgspec.Struct, frozen=True):
+class OpeningSnapshot(msgspec.Struct, frozen=True):
     """A day's opening. day : whole UTC days since the epoch; pointer : where its state lies"""
 
     day: int
@@ -54,7 +54,7 @@ def headers(day: int, group: str) -> list[tuple[str, bytes]]:
     return [("day", str(day).encode()), (GROUP, group.encode())]
 
 
-def kept(settings: Settings, reader: Consumer, task: Task) -> list[Opening]:
+def kept(settings: Settings, reader: Consumer, task: Task) -> list[OpeningSnapshot]:
     """All openings of a task's partition, by offset: the one that it begins with, in a later generation of a feed, and
     those of the engine group's days. reader : a consumer nothing else uses meanwhile
     """
@@ -63,21 +63,25 @@ def kept(settings: Settings, reader: Consumer, task: Task) -> list[Opening]:
     return [*([first] if first else []), *find(reader, task, settings.engine.group)]
 
 
-def beginning(standing: Generations, topic: str, partition: int) -> Opening | None:
+def beginning(standing: Generations, topic: str, partition: int) -> OpeningSnapshot | None:
     """What a partition of a later generation of a feed begins with; None for every other."""
     generation, first = standing.by_topic.get(topic), standing.opening(topic, partition)
     if generation is None or first is None:
         return None
-    return Opening(generation.at // DAY_NS, Pointer(first.partition, first.offset, first.chunks, 0, OPENING))
+    return OpeningSnapshot(generation.at // DAY_NS, Pointer(first.partition, first.offset, first.chunks, 0, OPENING))
 
 
-def find(reader: Consumer, task: Task, group: str) -> list[Opening]:
+def find(reader: Consumer, task: Task, group: str) -> list[OpeningSnapshot]:
     """The whole openings of a task's partition on the topic, by offset. reader : a consumer nothing else uses meanwhile
 
     group : whose state is wanted: another group may have begun elsewhere in the log
     """
     # A later day in the same slot: compaction takes the chunks of the one before.
-    found = {each.slot: Opening(int(told["day"]), each) for told, each in _whole(reader, task, group) if "day" in told}
+    found = {
+        each.slot: OpeningSnapshot(int(told["day"]), each)
+        for told, each in _whole(reader, task, group)
+        if "day" in told
+    }
     return sorted(found.values(), key=lambda opening: opening.pointer.next_offset)
 
 

@@ -19,22 +19,22 @@ from msgspec import UNSET
 from streams import members
 from streams.engine import memory, openings
 from streams.engine.build import build_hash
-from streams.engine.rebuilding import Held, Rebuilding
+from streams.engine.rebuilding import AssignedPartition, RebuildQueue
 from streams.engine.recovery import Progress, Recovery, feed
-from streams.engine.shelf import KafkaShelf
+from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import GROUP, Pointer, Pointers, dump, put
-from streams.engine.standing import Standing
-from streams.engine.task import Outgoing, Tally, Task
+from streams.engine.standing import OffsetVerifier
+from streams.engine.task import OutputRecord, Tally, Task
 from streams.engine.totals import Totals
 from streams.engine.tracing import Traces
 from streams.engine.warm import warm_up
-from streams.engine.watching import Place, Watch
+from streams.engine.watching import EngineMetrics, Place
 from streams.members import Key, Membership
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError, UnansweredError
 from tapewatch.frames import Headers
-from tapewatch.idling import Idling
+from tapewatch.idling import IdleDetector
 from tapewatch.messages import Commit, to_rfc3339
 from tapewatch.monitoring import Monitor
 from tapewatch.registry import Registry
@@ -58,16 +58,16 @@ class Engine:
         self.instance = members.own_name(settings.engine.instance)
         self.totals = Totals()
         self.monitor = Monitor("engine", settings)
-        self._watch = Watch(self.monitor, self.totals, self._places, lambda: self.recovering)
+        self._watch = EngineMetrics(self.monitor, self.totals, self._places, lambda: self.recovering)
         self._sent_ms = 0
         self._begun: tuple[int, float] | None = None
         self._registry = Registry(settings)
-        self._shelf = KafkaShelf(settings)
+        self._shelf = KafkaModelStore(settings)
         self._recovery = Recovery(settings, self._registry, self._shelf, build_hash())
-        self._standing = Standing(settings, self._recovery)
-        self._held: dict[Key, Held] = {}
-        self._parked: dict[Key, Held] = {}
-        self._rebuilding = Rebuilding(settings.engine, self._recovery, self.totals, clock)
+        self._standing = OffsetVerifier(settings, self._recovery)
+        self._held: dict[Key, AssignedPartition] = {}
+        self._parked: dict[Key, AssignedPartition] = {}
+        self._rebuilding = RebuildQueue(settings.engine, self._recovery, self.totals, clock)
         self._partitions: dict[str, int] = {}
         self._committer = ThreadPoolExecutor(1, "commit")
         self._lost: list[Key] = []
@@ -77,12 +77,12 @@ class Engine:
         self._traces = Traces(self.monitor.tracer) if self.monitor.tracer else None
         self._abandoned: list[Producer] = []
         self._spent = self._outrun = False
-        self._idling = Idling(None, clock)
+        self._idling = IdleDetector(None, clock)
         self._replaced = ""
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
-        self._idling = Idling(until_idle_s or None, self._clock)
+        self._idling = IdleDetector(until_idle_s or None, self._clock)
         memory.keep()
         warm_up()
         memory.spare_collector()
@@ -129,7 +129,7 @@ class Engine:
             wait_s = 0.0 if self._rebuilding.under_way else self._settings.engine.poll_ms / 1000
             batch = self._idling.read(consumer.consume(self._settings.engine.batch_frames, timeout=wait_s))
             self._check_place()
-            touched: dict[Key, Held] = {}
+            touched: dict[Key, AssignedPartition] = {}
             if batch:
                 self._registry.fetched(batch)
                 self._sent_ms = batch[0].timestamp()[1]
@@ -287,9 +287,9 @@ class Engine:
         """How far the recoveries are that are not done; callable from another thread."""
         return self._rebuilding.progress
 
-    def _feed(self, batch: Iterable[Message]) -> dict[Key, Held]:
+    def _feed(self, batch: Iterable[Message]) -> dict[Key, AssignedPartition]:
         """Hand a micro-batch to the tasks; returns the partitions it touched."""
-        touched: dict[Key, Held] = {}
+        touched: dict[Key, AssignedPartition] = {}
         for message in members.sound(batch, log):
             key = (message.topic(), message.partition())
             held = self._held.get(key)
@@ -316,7 +316,7 @@ class Engine:
         self._lost.append(key)
         del self._held[key]
 
-    def _begin(self, consumer: Consumer, touched: dict[Key, Held]) -> None:
+    def _begin(self, consumer: Consumer, touched: dict[Key, AssignedPartition]) -> None:
         """Write a batch's outputs in a new transaction, and let it be committed while the next batch is computed."""
         begun = self._clock.elapsed()
         try:
@@ -347,7 +347,7 @@ class Engine:
 
         self._open = (self._committer.submit(commit), tallies)
 
-    def _due(self, touched: dict[Key, Held]) -> Held | None:
+    def _due(self, touched: dict[Key, AssignedPartition]) -> AssignedPartition | None:
         """The partition whose snapshot is the most overdue; one a transaction, so that none takes too long."""
         now, share = self._clock.elapsed(), len(self._held)
         due = max(touched.values(), key=lambda held: held.cadence.overdue_ns(now, share))
@@ -372,7 +372,7 @@ class Engine:
             self.totals.add(tally)
         return True
 
-    def _write_task(self, held: Held) -> None:
+    def _write_task(self, held: AssignedPartition) -> None:
         """Write a task's outputs and its commit record."""
         task = held.task
         for record in task.take():
@@ -381,9 +381,9 @@ class Engine:
                 self._traces.wrote(record)
         said = commit_record(task, self.instance, self._settings.engine.group, held.pointers.topic_id)
         written = messages.encode(said)
-        self._produce(Outgoing(topics.COMMITS, written, task.topic.encode()), task.partition)
+        self._produce(OutputRecord(topics.COMMITS, written, task.topic.encode()), task.partition)
 
-    def _snapshot(self, held: Held) -> None:
+    def _snapshot(self, held: AssignedPartition) -> None:
         """Write a snapshot of the task's state; the outputs it still holds leave in the same transaction."""
         started = self._clock.elapsed()
         held.pointers = held.pointers.with_new(self._write_snapshot(held))
@@ -391,14 +391,14 @@ class Engine:
         now = self._clock.elapsed()
         held.cadence.written(now, now - started)
 
-    def _write_snapshot(self, held: Held) -> Pointer:
+    def _write_snapshot(self, held: AssignedPartition) -> Pointer:
         """Write the task's state in chunks; returns where it lies, known once the broker has the chunks."""
         task, data = held.task, dump(held.task)
         pointer = self._put(task, held.pointers.next_slot, data, [(GROUP, self._settings.engine.group.encode())])
         self._watch.snapshot((task.topic, task.partition), len(data))
         return pointer
 
-    def _open_day(self, held: Held) -> None:
+    def _open_day(self, held: AssignedPartition) -> None:
         """Keep the state as the first transaction of a day leaves it, beside the running ones."""
         day, before = openings.day_of(held.task), held.opened
         held.opened = max(day, before)
@@ -411,7 +411,7 @@ class Engine:
         partition = task.partition % self._partitions[topics.SNAPSHOTS]
         return put(self._writer, partition, task, slot, data, more)
 
-    def _produce(self, record: Outgoing, partition: int) -> None:
+    def _produce(self, record: OutputRecord, partition: int) -> None:
         target = record.target(partition, self._partition_count(record.topic))
         kafka.enqueue(self._writer, record.topic, record.value, record.key, record.headers, target)
 

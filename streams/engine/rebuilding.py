@@ -21,7 +21,7 @@ STEP_S = 0.25
 
 
 @dataclass(slots=True)
-class Held:
+class AssignedPartition:
     """A partition in this process's hands. opened : the newest day of its clock whose opening is kept, -1 for none"""
 
     task: Task
@@ -30,16 +30,16 @@ class Held:
     opened: int = -1
 
 
-class Counted(Protocol):
+class RecoveryCounts(Protocol):
     """Totals of a process. recovered : partitions whose state was made from snapshot and log"""
 
     recovered: int
 
 
-class Rebuilding:
+class RebuildQueue:
     """Partitions whose state is not there yet. under_way : in the order in which they are worked on"""
 
-    def __init__(self, settings: EngineSettings, recovery: Recovery, totals: Counted, clock: Clock) -> None:
+    def __init__(self, settings: EngineSettings, recovery: Recovery, totals: RecoveryCounts, clock: Clock) -> None:
         self._settings, self._recovery, self._totals, self._clock = settings, recovery, totals, clock
         self.under_way: dict[Key, Rebuild] = {}
         self._interrupted: dict[Key, Rebuild] = {}
@@ -58,10 +58,10 @@ class Rebuilding:
         """Forget what was put aside and did not come back."""
         self._interrupted.clear()
 
-    def step(self) -> dict[Key, Held]:
+    def step(self) -> dict[Key, AssignedPartition]:
         """One step of the recoveries that are due, one partition after the other; gives those that are whole now."""
         until = self._clock.elapsed() + int(STEP_S * NANOS)
-        whole: dict[Key, Held] = {}
+        whole: dict[Key, AssignedPartition] = {}
         while self.under_way and (left := until - self._clock.elapsed()) > 0:
             key, rebuild = next(iter(self.under_way.items()))
             if rebuild.advance(left / NANOS):
@@ -69,14 +69,14 @@ class Rebuilding:
                 whole[key] = self._recovered(rebuild)
         return whole
 
-    def _recovered(self, rebuild: Rebuild) -> Held:
+    def _recovered(self, rebuild: Rebuild) -> AssignedPartition:
         task, pointers = rebuild.task, rebuild.pointers
         if rebuild.target == 0:
             pointers = msgspec.structs.replace(pointers, snapshots=(), began=task.next_offset)
         self._totals.recovered += rebuild.target > 0
         now = self._clock.elapsed()
         cadence = Cadence(self._settings.snapshot_seconds, self._settings.replay_seconds, now, rebuild.replay_ns)
-        return Held(task, pointers, cadence, openings.day_of(task))
+        return AssignedPartition(task, pointers, cadence, openings.day_of(task))
 
     @property
     def progress(self) -> list[Progress]:

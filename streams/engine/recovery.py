@@ -13,7 +13,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.engine.models import FindsModels, InForce
+from streams.engine.models import ActiveModels, ModelSource
 from streams.engine.snapshots import OPENING, DamagedError, Pointer, Pointers, collect, restore
 from streams.engine.task import Task
 from tapewatch import generations, kafka, logs, topics
@@ -248,7 +248,7 @@ class Rebuild:
 class Recovery:
     """Rebuilds tasks from the log. One reader of the market log, used for one partition at a time."""
 
-    def __init__(self, settings: Settings, registry: Registry, shelf: FindsModels, build: str) -> None:
+    def __init__(self, settings: Settings, registry: Registry, shelf: ModelSource, build: str) -> None:
         self.shelf = shelf
         self._settings, self._registry, self._build = settings, registry, build
         self._reader: Consumer | None = None
@@ -268,7 +268,7 @@ class Recovery:
 
     def empty_task(self, topic: str, partition: int) -> Task:
         """A task that has seen nothing."""
-        return Task(topic, partition, self._registry, InForce.default(self.shelf), self._build)
+        return Task(topic, partition, self._registry, ActiveModels.default(self.shelf), self._build)
 
     def is_behind_cut(self, topic: str, partition: int, offset: int) -> bool:
         """Whether a feed goes on in another topic, and this place lies behind the record that closed the partition."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from detectors.book import trees as book_trees
 from detectors.kmeans.score import Centres
 from detectors.kmeans.score import no_model as no_centres
-from detectors.peers import Peers, no_models
+from detectors.peers import Ensemble, no_models
 from detectors.pumps import trees
 from detectors.scenarios.accounts import front_running as front_running_
 from detectors.scenarios.accounts import matched_orders as matched_orders_
@@ -40,7 +40,7 @@ class Judges(NamedTuple):
     classic: Centres
     pumps: trees.Trees
     book: book_trees.Trees
-    peers: Peers
+    peers: Ensemble
     rules: npt.NDArray[np.float64]
     watch: bool
     ask: bool

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from detectors.model_file import content_hash
-from streams.engine.models import EVER, ModelShelf, shipped
+from streams.engine.models import EVER, ModelStore, shipped
 from tapewatch import kafka, registry, topics
 from tapewatch.clock import WALL
 from tapewatch.settings import Settings
 
 
-class KafkaShelf(ModelShelf):
+class KafkaModelStore(ModelStore):
     """The shipped models, and those of the topic; read on when a hash is asked for that is not known yet.
 
     A model of the topic counts for what the broker appended after it: a control row that named it before is refused in

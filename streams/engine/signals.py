@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.ddqn.lanes import ACTIONS, BUY, HOLD, SELL
-from streams.engine.models import InForce
+from streams.engine.models import ActiveModels
 from streams.engine.policy import DDQN, PLACES
 from tapewatch.messages import Cause, Signal, stable_id, to_rfc3339
 
@@ -33,7 +33,7 @@ def build_signal(
     values: npt.NDArray[np.float64],
     names: Sequence[str],
     where: tuple[str, int],
-    force: InForce,
+    force: ActiveModels,
     build: str,
 ) -> Signal:
     """The message of one action.

@@ -18,7 +18,7 @@ from streams import members
 from streams.engine import state as s
 from streams.engine.accounts import ACCOUNT_SCENARIOS, MAX_BYTES
 from streams.engine.layout import ArrayLayout
-from streams.engine.models import FindsModels, InForce
+from streams.engine.models import ActiveModels, ModelSource
 from streams.engine.rules import ALL_SCENARIOS, DetectorConfig
 from streams.engine.task import Task
 from tapewatch import kafka, topics
@@ -156,7 +156,7 @@ def dump(task: Task) -> bytes:
     return hashlib.sha256(body).digest() + body
 
 
-def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
+def restore(task: Task, data: bytes, shelf: ModelSource) -> None:
     """Put a dumped state into a new task of the same partition; DamagedError where it does not hold together."""
     digest, data = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     if hashlib.sha256(data).digest() != digest:
@@ -185,7 +185,7 @@ def restore(task: Task, data: bytes, shelf: FindsModels) -> None:
     split = head.size - head.accounts
     try:
         config = _known_config(head.config)
-        task.force = InForce(shelf, head.models, config)
+        task.force = ActiveModels(shelf, head.models, config)
         task.admission.load(head.names, head.sources, head.clock, head.missing)
         task.adopt(s.load(state[:split], head.layout or s.LAYOUT), head.kinds)
         task.accounts.load(state[split:], head.account_scenarios)

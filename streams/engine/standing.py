@@ -41,7 +41,7 @@ SETTLED_S = 15.0
 """How long open transactions are waited for before an offset and a record that differ are told, s."""
 
 
-class _Said(msgspec.Struct, frozen=True):
+class _CommitRecord(msgspec.Struct, frozen=True):
     """What of a commit record matters here."""
 
     topic: str
@@ -51,7 +51,7 @@ class _Said(msgspec.Struct, frozen=True):
     topic_id: str = ""
 
 
-class Standing:
+class OffsetVerifier:
     """Holds a group's offsets against its commit records."""
 
     def __init__(self, settings: Settings, recovery: Recovery) -> None:
@@ -129,7 +129,7 @@ class Standing:
                 )
         return counts
 
-    def _compared(self, reader: Consumer, asked: dict[Key, int]) -> dict[Key, _Said]:
+    def _compared(self, reader: Consumer, asked: dict[Key, int]) -> dict[Key, _CommitRecord]:
         """The newest commit record, where it ends at another offset than asked[partition]: -1 where the group has
         none.
         """
@@ -145,7 +145,7 @@ class Standing:
             WALL.sleep(0.2)
         return differing
 
-    def _differing(self, reader: Consumer, asked: dict[Key, int]) -> dict[Key, _Said]:
+    def _differing(self, reader: Consumer, asked: dict[Key, int]) -> dict[Key, _CommitRecord]:
         return {key: said for key, said in self._written(reader, asked).items() if said.next_offset != asked[key]}
 
     def _open_ends(self, reader: Consumer) -> dict[int, int]:
@@ -157,7 +157,7 @@ class Standing:
         finally:
             ends.close()
 
-    def _written(self, reader: Consumer, asked: dict[Key, int]) -> dict[Key, _Said]:
+    def _written(self, reader: Consumer, asked: dict[Key, int]) -> dict[Key, _CommitRecord]:
         """The group's newest commit record of each partition; without those that have none."""
         count = kafka.existing_topics(reader).get(topics.COMMITS, 0)
         by_place: dict[int, list[Key]] = defaultdict(list)
@@ -170,7 +170,7 @@ class Standing:
             asks = [{key: asked[key] for key in keys} for keys in by_place.values()]
             return {key: said for found in asking.map(self._newest, by_place, asks) for key, said in found.items()}
 
-    def _newest(self, place: int, asked: dict[Key, int]) -> dict[Key, _Said]:
+    def _newest(self, place: int, asked: dict[Key, int]) -> dict[Key, _CommitRecord]:
         """Look through a partition of the commit records from its end: for a key without an offset as far back as its
         log goes, and a little further: the broker forgets the offsets of a topic that is deleted, and who made it anew
         began its log then.
@@ -181,7 +181,7 @@ class Standing:
         finally:
             reader.close()
 
-    def _found(self, reader: Consumer, place: int, asked: dict[Key, int]) -> dict[Key, _Said]:
+    def _found(self, reader: Consumer, place: int, asked: dict[Key, int]) -> dict[Key, _CommitRecord]:
         low, end = kafka.watermarks(reader, topics.COMMITS, place)
         lows = {
             key: max(
@@ -190,12 +190,12 @@ class Standing:
             for key, offset in asked.items()
         }
         newest = kafka.newest(reader, topics.COMMITS, place, lows, end, self._own)
-        return {key: msgspec.json.decode(message.value() or b"", type=_Said) for key, message in newest.items()}
+        return {key: msgspec.json.decode(message.value() or b"", type=_CommitRecord) for key, message in newest.items()}
 
     def _own(self, message: Message) -> Key | None:
         """The partition that a commit record of this group is of."""
         try:
-            said = msgspec.json.decode(message.value() or b"", type=_Said)
+            said = msgspec.json.decode(message.value() or b"", type=_CommitRecord)
         except UNREADABLE:
             return None
         return (said.topic, said.partition) if said.group == self._group else None
@@ -209,7 +209,7 @@ class Standing:
             return end if found.offset < 0 else int(found.offset)
         return end
 
-    def _stood(self, reader: Consumer, place: TopicPartition, written: _Said | None) -> tuple[int, Pointers]:
+    def _stood(self, reader: Consumer, place: TopicPartition, written: _CommitRecord | None) -> tuple[int, Pointers]:
         """Offset and snapshots with which the group is to take a place up. written : by the log, where that is another
         offset
         """

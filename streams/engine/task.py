@@ -19,16 +19,16 @@ from streams.engine.accounts import Accounts
 from streams.engine.alerts import build_alert
 from streams.engine.deciding import begin_anew
 from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, SEALED_MINUTES, FrameWriter
-from streams.engine.hands import HANDS, Hands
+from streams.engine.hands import HANDS, KernelContext
 from streams.engine.ingest import ingest
-from streams.engine.models import Control, InForce, bad_control
+from streams.engine.models import ActiveModels, Control, bad_control
 from streams.engine.policy import PLACES
 from streams.engine.signals import build_signal
 from streams.engine.state import create, grow
 from streams.engine.texts import beside
 from streams.engine.windows import begin_watching
 from tapewatch import batches, dead_letters, frames, messages, topics
-from tapewatch.admission import CONTROL_SOURCE, Admission, Admitted, KnowsInstruments
+from tapewatch.admission import CONTROL_SOURCE, Admission, AdmittedFrame, InstrumentProvider
 from tapewatch.batches import UnreadableBatch
 from tapewatch.checks import Reason
 from tapewatch.clock import NANOS
@@ -43,7 +43,7 @@ _COVERAGE_REASONS = {o.SILENCE: "silent", o.HALT: "halt", o.GAP: "gap"}
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class OutputRecord:
     """A record to write. instrument : decides the partition; empty means the partition of the input."""
 
     topic: str
@@ -70,7 +70,7 @@ class Tally:
     written: Counter[str] = field(default_factory=Counter)
 
 
-class ReferenceData(KnowsInstruments, Protocol):
+class ReferenceData(InstrumentProvider, Protocol):
     """What is registered, and as what."""
 
     @property
@@ -85,7 +85,7 @@ class Task:
     silent : compute, but write nothing (replay up to the committed offset)
     """
 
-    def __init__(self, topic: str, partition: int, registry: ReferenceData, force: InForce, build: str) -> None:
+    def __init__(self, topic: str, partition: int, registry: ReferenceData, force: ActiveModels, build: str) -> None:
         self.topic, self.partition, self.build = topic, partition, build
         self.admission = Admission(registry, topic, partition)
         self._registry = registry
@@ -99,8 +99,8 @@ class Task:
         self.next_offset = 0
         self.tally = Tally()
         self._out = o.create(s.capacity(self.state))
-        self._bundle = HANDS.bundle(Hands(self.state, force.judges, self._out))
-        self._outgoing: list[Outgoing] = []
+        self._bundle = HANDS.bundle(KernelContext(self.state, force.judges, self._out))
+        self._outgoing: list[OutputRecord] = []
         self._features, self._scores = FrameWriter(FEATURES), FrameWriter(SCORES)
         self._bars, self._sealed = FrameWriter(BARS), FrameWriter(SEALED)
         self._sealed_minutes = FrameWriter(SEALED_MINUTES)
@@ -138,7 +138,7 @@ class Task:
         tally.refused[batches.REASON] += 1
         self._dead(dead_letters.of_batch(batch, dead_letters.ENGINE))
 
-    def _take(self, offset: int, admitted: Admitted, appended_ns: int) -> None:
+    def _take(self, offset: int, admitted: AdmittedFrame, appended_ns: int) -> None:
         """Run the kernels over an accepted frame."""
         view, tally = admitted.view, self.tally
         tally.frames += 1
@@ -167,7 +167,7 @@ class Task:
         """State, judges and buffers as `ingest` takes them."""
         held = self._bundle.tree
         if held.state is not self.state or held.judges is not self.force.judges or held.out is not self._out:
-            self._bundle = HANDS.bundle(Hands(self.state, self.force.judges, self._out))
+            self._bundle = HANDS.bundle(KernelContext(self.state, self.force.judges, self._out))
         return self._bundle.words
 
     def adopt(self, state: s.State, kinds: Sequence[str]) -> None:
@@ -177,7 +177,7 @@ class Task:
         self._classify()
         self._out = o.create(s.capacity(state))
 
-    def judge_by(self, force: InForce) -> None:
+    def judge_by(self, force: ActiveModels) -> None:
         """Take up other models and thresholds, whatever the log said so far."""
         self.force = force
         self._classify()
@@ -205,7 +205,7 @@ class Task:
             terms = self.force.config.policy.terms(self.admission.names[fresh:], self.kinds[fresh:])
             self.state.virtual[fresh : len(self.kinds), s.TERMS, s.BUY_COST : s.SHORTING + 1] = terms
 
-    def _control(self, offset: int, admitted: Admitted, row: int, appended_ns: int) -> None:
+    def _control(self, offset: int, admitted: AdmittedFrame, row: int, appended_ns: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
         watched, networks = self.force.config.watch, self._networks()
         deciding = self._deciding()
@@ -238,7 +238,7 @@ class Task:
         """Hashes of the autoencoders in force."""
         return tuple(self.force.models.get(name) for name in (AUTOENCODER, AUTOENCODER_CRYPTO))
 
-    def _refuse(self, offset: int, admitted: Admitted) -> None:
+    def _refuse(self, offset: int, admitted: AdmittedFrame) -> None:
         """Keep the refused rows of a frame in the dead letters."""
         counts = np.bincount(admitted.reasons)
         for reason in np.flatnonzero(counts[1:]) + 1:
@@ -264,9 +264,9 @@ class Task:
 
     def _dead(self, letter: dead_letters.DeadLetter) -> None:
         if not self.silent:
-            self._outgoing.append(Outgoing(letter.topic, letter.value, None, letter.headers))
+            self._outgoing.append(OutputRecord(letter.topic, letter.value, None, letter.headers))
 
-    def take(self) -> list[Outgoing]:
+    def take(self) -> list[OutputRecord]:
         """All records written since the last call, in order."""
         self.drain()
         taken, self._outgoing = self._outgoing, []
@@ -328,7 +328,7 @@ class Task:
 
     def _write(self, topic: str, kind: str, value: bytes) -> None:
         headers = [("type", kind.encode()), ("version", b"1"), *self._origin]
-        self._outgoing.append(Outgoing(topic, value, None, headers))
+        self._outgoing.append(OutputRecord(topic, value, None, headers))
 
     def _coverage(self) -> None:
         """Write the stretches that were not watched."""
@@ -344,7 +344,9 @@ class Task:
                 seconds=int((end - start) * instruments),
                 cause=Cause(self.topic, self.partition, int(offset)),
             )
-            self._outgoing.append(Outgoing(topics.COVERAGE, messages.encode(record), name.encode(), list(self._origin)))
+            self._outgoing.append(
+                OutputRecord(topics.COVERAGE, messages.encode(record), name.encode(), list(self._origin))
+            )
 
     def _alerts(self, of_accounts: Sequence[Alert]) -> None:
         """Write the scenario events as alerts, in the order of their seconds; the kernels' first in each."""
@@ -358,7 +360,7 @@ class Task:
         headers = [("type", b"alert"), ("version", b"1")]
         for alert in found:
             self._outgoing.append(
-                Outgoing(
+                OutputRecord(
                     topics.ALERTS, messages.encode(alert), alert.id.encode(), [*headers], instrument=alert.instrument
                 )
             )
@@ -372,7 +374,7 @@ class Task:
             topic = topics.SIGNALS if keys[o.POLICY] == 0 else topics.SHADOW_SIGNALS
             headers = [("type", b"signal"), ("version", b"1")]
             key = signal.instrument
-            self._outgoing.append(Outgoing(topic, messages.encode(signal), key.encode(), headers, instrument=key))
+            self._outgoing.append(OutputRecord(topic, messages.encode(signal), key.encode(), headers, instrument=key))
 
     def _alert(self, event: np.ndarray, offsets: np.ndarray, values: np.ndarray) -> Alert:
         """The message of one scenario event, under what is in force."""

@@ -6,17 +6,17 @@ from contextlib import suppress
 import msgspec
 from confluent_kafka import Message
 
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import topics, tracing
 from tapewatch.clock import WALL
 from tapewatch.errors import ContractError
 from tapewatch.frames import FrameHeaders
-from tapewatch.tracing import Named, Step, Tracer
+from tapewatch.tracing import AlertIdentity, Step, Tracer
 
 Place = tuple[str, int, int]
 
 
-class _Where(msgspec.Struct, frozen=True):
+class _AlertProvenance(msgspec.Struct, frozen=True):
     """Of an alert's provenance."""
 
     topic: str
@@ -25,10 +25,10 @@ class _Where(msgspec.Struct, frozen=True):
     build: str
 
 
-class _Decided(Named, frozen=True, kw_only=True):
+class _TracedAlert(AlertIdentity, frozen=True, kw_only=True):
     """Of an alert."""
 
-    provenance: _Where
+    provenance: _AlertProvenance
 
 
 class Traces:
@@ -37,7 +37,7 @@ class Traces:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self._batch: dict[Place, Message] = {}
-        self._alerts: list[_Decided] = []
+        self._alerts: list[_TracedAlert] = []
         self._fetched_ns = 0
 
     def read(self, batch: Iterable[Message]) -> None:
@@ -45,10 +45,10 @@ class Traces:
         self._fetched_ns = WALL.now()
         self._batch = {(message.topic(), message.partition(), message.offset()): message for message in batch}
 
-    def wrote(self, record: Outgoing) -> None:
+    def wrote(self, record: OutputRecord) -> None:
         """A record of the transaction."""
         if record.topic == topics.ALERTS:
-            self._alerts.append(msgspec.json.decode(record.value, type=_Decided))
+            self._alerts.append(msgspec.json.decode(record.value, type=_TracedAlert))
 
     def begun(self) -> Callable[[], None]:
         """To be called when the transaction is committed; dropped where it is not."""
@@ -56,7 +56,7 @@ class Traces:
         batch, fetched_ns = self._batch, self._fetched_ns
         return lambda: self._committed(alerts, batch, fetched_ns)
 
-    def _committed(self, alerts: list[_Decided], batch: dict[Place, Message], fetched_ns: int) -> None:
+    def _committed(self, alerts: list[_TracedAlert], batch: dict[Place, Message], fetched_ns: int) -> None:
         done = WALL.now()
         for alert in alerts:
             where = alert.provenance
@@ -73,7 +73,7 @@ class Traces:
             self._tracer.send(Step(tracing.ENGINE, alert.id, alert.revision, fetched_ns, done, "CONSUMER", told))
 
 
-def _frame(alert: _Decided, message: Message, caused: dict[str, str | int]) -> Step:
+def _frame(alert: _TracedAlert, message: Message, caused: dict[str, str | int]) -> Step:
     """The frame's way into the log: from the producer's flush to the broker's append time."""
     appended_ns = message.timestamp()[1] * 1_000_000
     told: dict[str, str | int] = {}

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery, feed
-from streams.engine.shelf import KafkaShelf
+from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import Pointers
 from streams.engine.task import Task
 from tapewatch import group_offsets, kafka, messages, topics
@@ -132,7 +132,7 @@ def decoded(value: bytes | None) -> Alert | None:
 def replayed_task(settings: Settings, topic: str, partition: int, first: int, last: int) -> tuple[Task, int]:
     """A task over a partition that holds what the log between two offsets gives, and how many records were replayed."""
     registry = Registry(settings)
-    recovery = Recovery(settings, registry, KafkaShelf(settings), build_hash())
+    recovery = Recovery(settings, registry, KafkaModelStore(settings), build_hash())
     group = kafka.consumer(settings, settings.engine.group)
     reader = kafka.consumer(settings)
     try:

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 
 from streams.engine.build import build_hash
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.task import Task
 from tapewatch import frames, logs
 from tapewatch.frames import FrameHeaders
@@ -34,7 +34,9 @@ def warm_up() -> None:
 
 
 def _run_once() -> None:
-    task = Task("market.warm-up", 0, FixedRegistry([Instrument(_NAME)]), InForce.default(ModelShelf()), build_hash())
+    task = Task(
+        "market.warm-up", 0, FixedRegistry([Instrument(_NAME)]), ActiveModels.default(ModelStore()), build_hash()
+    )
     rows = heartbeat_rows(np.full(1, 1_000_000_000, dtype=np.int64))
     for sequence in range(2):
         task.feed(sequence, frames.encode(rows), FrameHeaders("status", "warm", 0, sequence, 0).to_kafka(), 0)

@@ -51,20 +51,20 @@ Place = tuple[int, int]
 Readings = dict[tuple[str, ...], float]
 
 
-class Counted(Protocol):
+class RowCounts(Protocol):
     """An engine's totals, as far as they are read by name here."""
 
     by_type: dict[str, int]
     by_reason: dict[str, int]
 
 
-class Watch:
+class EngineMetrics:
     """Fills an engine's monitor. places : of the partitions in its hands; recovering : those that are not there yet"""
 
     def __init__(
         self,
         monitor: Monitor,
-        totals: Counted,
+        totals: RowCounts,
         places: Callable[[], Mapping[Key, Place]],
         recovering: Callable[[], Sequence[Progress]],
     ) -> None:

@@ -50,7 +50,7 @@ _PLAIN = (2, 3, 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoredDays:
     """Days of all years that were judged.
 
     abnormal : bool[rows]; month : int64[rows]; scores : float64[seeds, NAMES, rows]
@@ -115,11 +115,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _by_name(found: Judged) -> dict[str, F8]:
+def _by_name(found: ScoredDays) -> dict[str, F8]:
     return {name: found.scores[0, place] for place, name in enumerate(NAMES)}
 
 
-def walked(parts: Sequence[Days], years: Sequence[int], seeds: int, steps: int) -> Judged:
+def walked(parts: Sequence[Days], years: Sequence[int], seeds: int, steps: int) -> ScoredDays:
     """Every year judged by what was fitted to the days before it."""
     abnormal, month, scores = [], [], []
     for year in years:
@@ -142,7 +142,7 @@ def walked(parts: Sequence[Days], years: Sequence[int], seeds: int, steps: int) 
         print(f"{year}: {sum(len(days.abnormal) for days, _ in pieces)} days judged", file=sys.stderr, flush=True)
     if not abnormal:
         raise TapewatchError("no year has days before it", "Name a later --from-year.")
-    return Judged(np.concatenate(abnormal), np.concatenate(month), np.concatenate(scores, axis=2))
+    return ScoredDays(np.concatenate(abnormal), np.concatenate(month), np.concatenate(scores, axis=2))
 
 
 def _cut(part: Days, there: npt.NDArray[np.bool_], end: int | None = None) -> Days:
@@ -187,7 +187,7 @@ def _with_regressions(raw: F8, regressions: Sequence[tuple[Model, ...]]) -> F8:
     return np.concatenate([raw, np.array(more)], axis=1)
 
 
-def figures(found: Judged, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
+def figures(found: ScoredDays, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
     """AUROC and average precision of every score, means over seeds, and paired differences, each with a 95 % bootstrap
     interval over months of all instruments together: days of a month are not independent, nor are instruments. Draws
     without an abnormal day, or without any other, say nothing of a score and are left out; NaN where no draw says any.
@@ -209,7 +209,7 @@ def figures(found: Judged, resamples: int = RESAMPLES, seed: int = 0) -> dict[st
     return document
 
 
-def _mean(function: Callable[..., float], found: Judged, weight: F8, place: int) -> float:
+def _mean(function: Callable[..., float], found: ScoredDays, weight: F8, place: int) -> float:
     used = weight > 0.0
     labels, weights = found.abnormal[used], weight[used]
     if labels.min() == labels.max():

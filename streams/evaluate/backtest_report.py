@@ -7,13 +7,13 @@ from typing import Any
 from streams.evaluate import equity_page
 from streams.evaluate import pump_page as page
 from streams.evaluate.ddqn_report import shown
-from streams.evaluate.strategies import POLICY, Tested
+from streams.evaluate.strategies import POLICY, InstrumentResult
 
 _PICTURES = 24
 """Instruments that get a picture."""
 
 
-def write_report(folder: Path, document: dict[str, Any], tested: Sequence[Tested]) -> Path:
+def write_report(folder: Path, document: dict[str, Any], tested: Sequence[InstrumentResult]) -> Path:
     """Write backtest.html; returns its path."""
     parts = [_policies(document), _means(document), _instruments(document)]
     parts += [equity_page.picture(one) for one in tested[:_PICTURES]]

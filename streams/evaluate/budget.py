@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
 from streams.evaluate import intervals, spending, thresholds
 from streams.evaluate.budget_report import write_report
@@ -58,7 +58,7 @@ def proposed(
     history: History,
     span: Span,
     config: DetectorConfig,
-    models: tuple[ModelShelf, Mapping[str, str]],
+    models: tuple[ModelStore, Mapping[str, str]],
     budget: float,
     loosest: float = 1.0,
     say: Say = silent,
@@ -110,14 +110,14 @@ def counts(
     history: History,
     span: Span,
     configs: Sequence[DetectorConfig],
-    models: tuple[ModelShelf, Mapping[str, str]],
+    models: tuple[ModelStore, Mapping[str, str]],
     say: Say = silent,
 ) -> Replay:
     """The alerts of the history under each configuration."""
     shelf, names = models
 
-    def force(config: DetectorConfig) -> Callable[[], InForce]:
-        return lambda: InForce(shelf, names, config)
+    def force(config: DetectorConfig) -> Callable[[], ActiveModels]:
+        return lambda: ActiveModels(shelf, names, config)
 
     return replay(history.partitions(span), [force(config) for config in configs], span, say)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from streams.commands.config import changed
-from streams.engine.models import FindsModels
+from streams.engine.models import ModelSource
 from streams.engine.rules import DetectorConfig
 from tapewatch.errors import TapewatchError
 
@@ -101,7 +101,7 @@ def differences(old: DetectorConfig, new: DetectorConfig) -> dict[str, dict[str,
     }
 
 
-def model_changes(wanted: Sequence[str], shelf: FindsModels, known: Mapping[str, str]) -> dict[str, str]:
+def model_changes(wanted: Sequence[str], shelf: ModelSource, known: Mapping[str, str]) -> dict[str, str]:
     """Content hash by detector of every `detector=hash`; TapewatchError where detector or model is not known."""
     found: dict[str, str] = {}
     for one in wanted:

@@ -22,7 +22,7 @@ from detectors.isolation import training as isolation
 from detectors.isolation.model import IsolationModel
 from detectors.kmeans.sample import Sample, build
 from detectors.monitors import HOUR_S, Monitor, Reference
-from streams.engine.models import ModelShelf
+from streams.engine.models import ModelStore
 from streams.evaluate import history_features
 from streams.evaluate.history import History, Partition, Span
 from streams.evaluate.replayed import on_stderr, silent
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return finish(args, document, lambda folder: _report(folder, document), lines)
 
 
-def watched(shelf: ModelShelf, found: Mapping[str, str]) -> dict[str, Watched]:
+def watched(shelf: ModelStore, found: Mapping[str, str]) -> dict[str, Watched]:
     """The models in force that keep a reference, by detector; TapewatchError where there is none."""
     models = {name: registry.read(shelf.find(wanted)).model for name, wanted in sorted(found.items())}
     kept = {name: model for name, model in models.items() if isinstance(model, Watched) and reference(model).edges}

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from streams.evaluate import pump_page as page
-from streams.evaluate.strategies import RULES, Line, Tested
+from streams.evaluate.strategies import RULES, InstrumentResult, Line
 
 _COLOURS = dict(zip(RULES, ("#222", "#999", "#d98c00", "#2a9d55"), strict=True))
 _POLICY, _BOUGHT, _SOLD = "#3b6fd4", "#1a8f3c", "#c0392b"
@@ -13,7 +13,7 @@ _MARKS = 400
 """Trades of a policy that are drawn at most."""
 
 
-def picture(one: Tested) -> str:
+def picture(one: InstrumentResult) -> str:
     """One instrument, a line a policy in every part."""
     plt = page.pyplot()
     figure, axes = plt.subplots(4, 1, figsize=(10, 8), sharex=True, height_ratios=(4, 4, 1.5, 1.5))
@@ -36,7 +36,7 @@ def picture(one: Tested) -> str:
     return page.picture(figure, f"{one.name}: policy (blue, a line a seed) and the four strategies")
 
 
-def _trades(axis: Any, one: Tested, line: Line, strength: float) -> None:
+def _trades(axis: Any, one: InstrumentResult, line: Line, strength: float) -> None:
     """Where the position went up or down, on the price."""
     change = np.diff(line.held, prepend=0.0)
     for sign, marker, colour in ((1.0, "^", _BOUGHT), (-1.0, "v", _SOLD)):

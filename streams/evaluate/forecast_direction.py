@@ -21,7 +21,7 @@ from detectors.forecast.series import Panel
 from detectors.forecast.walk import folds, years
 from streams.evaluate import forecast_direction_figures as figures
 from streams.evaluate import forecast_direction_report
-from streams.evaluate.forecast_direction_figures import Judged
+from streams.evaluate.forecast_direction_figures import DirectionForecasts
 from tapewatch.errors import TapewatchError
 
 UNDRAWN = frozenset({"ordinal"})
@@ -49,7 +49,7 @@ def learner(name: str) -> Learner:
 
 def walked(
     rows: Rows, learn: Learner, first_year: int, seeds: int, report: Callable[[str], None] | None = None
-) -> Judged:
+) -> DirectionForecasts:
     """Every year from `first_year` judged by what was fitted to the years before it. report : told of each year"""
     at, returns, actual, chances, known, told = [], [], [], [], [], []
     say = report or _to_stderr
@@ -80,7 +80,7 @@ def walked(
         say(f"{told[-1]['year']}: {told[-1]['fitted']:,} rows fitted, {told[-1]['rows']:,} judged")
     if not told:
         raise TapewatchError("no year has enough bars before it", _HINT)
-    return Judged(
+    return DirectionForecasts(
         np.concatenate(at),
         np.concatenate(returns),
         np.concatenate(actual),

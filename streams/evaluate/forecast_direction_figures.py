@@ -32,7 +32,7 @@ _AGAINST = {
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class DirectionForecasts:
     """Rows of all judged years, in the order of their years.
 
     at : int64[rows]; returns : float64[rows], what came; actual : int64[rows], its class by the cuts of its year's fit
@@ -53,7 +53,7 @@ class Judged:
         return np.repeat([each["year"] for each in self.years], [each["rows"] for each in self.years])
 
 
-def document(name: str, found: Judged, draws: int = DRAWS) -> dict[str, Any]:
+def document(name: str, found: DirectionForecasts, draws: int = DRAWS) -> dict[str, Any]:
     """All figures of a model: means over seeds with intervals over days, beside the naive ones, and what they say."""
     days = over.days_of(found.at, draws=draws)
     mine = _mean([measured(days, found.actual, found.returns, chances) for chances in found.chances])
@@ -140,7 +140,7 @@ def _mean(seeds: list[dict[str, F8]]) -> dict[str, F8]:
     return {figure: np.mean([one[figure] for one in seeds], axis=0) for figure in seeds[0]}
 
 
-def _by_class(days: Days, found: Judged) -> dict[str, Any]:
+def _by_class(days: Days, found: DirectionForecasts) -> dict[str, Any]:
     """Of each class its share, and the area under its curve by the model and by volatility alone."""
     told = {}
     for place, name in enumerate(CLASSES):
@@ -154,7 +154,7 @@ def _by_class(days: Days, found: Judged) -> dict[str, Any]:
     return told
 
 
-def _by_year(found: Judged) -> list[dict[str, Any]]:
+def _by_year(found: DirectionForecasts) -> list[dict[str, Any]]:
     """Accuracy and area of each year, without intervals, beside the share of its commonest class."""
     told = []
     for one in found.years:
@@ -167,7 +167,7 @@ def _by_year(found: Judged) -> list[dict[str, Any]]:
     return told
 
 
-def _reliability(found: Judged) -> dict[str, Any]:
+def _reliability(found: DirectionForecasts) -> dict[str, Any]:
     """All classes' probabilities of the first seed against how often each came true."""
     happened = np.eye(COUNT, dtype=bool)[found.actual]
     held = reliability(found.chances[0].ravel(), happened.ravel())

@@ -20,7 +20,7 @@ from detectors.forecast.series import Panel
 from streams.evaluate import factor_pictures
 from streams.evaluate import pump_page as pages
 from streams.evaluate.forecast_figures import Days, counts, days_of, interval, values
-from streams.evaluate.forecast_inception_walk import NETWORKS, RIVALS, Walked, walk
+from streams.evaluate.forecast_inception_walk import NETWORKS, RIVALS, ImageForecasts, walk
 from tapewatch.errors import TapewatchError
 
 F8 = npt.NDArray[np.float64]
@@ -55,7 +55,7 @@ def judge(panel: Panel, name: str, args: argparse.Namespace) -> dict[str, Any]:
     return document
 
 
-def described(found: Images, walked: Walked) -> dict[str, Any]:
+def described(found: Images, walked: ImageForecasts) -> dict[str, Any]:
     """What the images were, what was lost of them, and the figures."""
     return {
         "target": found.channels[0],
@@ -77,7 +77,7 @@ def loss(of: Loss) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def figures(found: Images, walked: Walked) -> dict[str, Any]:
+def figures(found: Images, walked: ImageForecasts) -> dict[str, Any]:
     """Inception's figures at the top, each rival's under its name, paired differences, and verdicts in words."""
     up = found.up[walked.rows]
     days = days_of(found.at[walked.rows], BLOCK)
@@ -102,7 +102,7 @@ def figures(found: Images, walked: Walked) -> dict[str, Any]:
     }
 
 
-def _drawn(days: Days, up: Bools, chances: F8, walked: Walked) -> dict[str, F8]:
+def _drawn(days: Days, up: Bools, chances: F8, walked: ImageForecasts) -> dict[str, F8]:
     """Each figure of all days and of each draw, the mean over seeds, float64[1 + draws]."""
     found: dict[str, list[F8]] = {each: [] for each in FIGURES}
     for one in chances:
@@ -117,7 +117,7 @@ def _drawn(days: Days, up: Bools, chances: F8, walked: Walked) -> dict[str, F8]:
     return {each: np.mean(rows, axis=0) for each, rows in found.items()}
 
 
-def _within_years(chance: F8, walked: Walked) -> F8:
+def _within_years(chance: F8, walked: ImageForecasts) -> F8:
     """Each row's place among those of its year, within 0 and 1, float64[rows]; equal ones share it."""
     found = np.empty(len(chance))
     for year in np.unique(walked.year):

@@ -25,7 +25,7 @@ RIVALS = ("logistic", "logistic_image", "momentum", "momentum_56", "majority")
 
 
 @dataclass(frozen=True, slots=True)
-class Walked:
+class ImageForecasts:
     """What every model said of the judged images, in time order.
 
     rows : int64[judged], images; year : int64[judged]
@@ -40,7 +40,7 @@ class Walked:
     years: list[dict[str, Any]]
 
 
-def walk(found: Images, first_year: int, seeds: int, steps: int = STEPS) -> Walked:
+def walk(found: Images, first_year: int, seeds: int, steps: int = STEPS) -> ImageForecasts:
     """Fit and judge year by year. ValueError where no year has LEAST images before it."""
     parts: list[tuple[I8, I8, dict[str, F8]]] = []
     lines: list[dict[str, Any]] = []
@@ -53,7 +53,7 @@ def walk(found: Images, first_year: int, seeds: int, steps: int = STEPS) -> Walk
         print(f"{year}: {sizes['fit']} images fitted to, {len(rows)} judged", file=sys.stderr)
     if not parts:
         raise ValueError(f"no year from {first_year} on has {LEAST} labelled images before it")
-    return Walked(
+    return ImageForecasts(
         np.concatenate([rows for rows, _, _ in parts]),
         np.concatenate([year for _, year, _ in parts]),
         {name: np.concatenate([each[name] for _, _, each in parts], axis=1) for name in parts[0][2]},

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from streams.engine.models import InForce
+from streams.engine.models import ActiveModels
 from streams.engine.task import Task
 from tapewatch.frames import Headers
 
@@ -40,7 +40,7 @@ class Partition(Protocol):
     name: str
     begin: str
 
-    def task(self, force: InForce) -> Task:
+    def task(self, force: ActiveModels) -> Task:
         """A task as it stands before the first of `records`, under the given models and thresholds."""
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from streams.driver import table
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
 from streams.evaluate.history import Partition, Span
 from tapewatch import topics
@@ -20,7 +20,7 @@ def tables(partition: Partition, span: Span, say: Callable[[int, int], None]) ->
 
     say : told of the market rows read so far, and the log's time (UTC ns)
     """
-    task = partition.task(InForce(ModelShelf(), {}, DetectorConfig(watch=False)))
+    task = partition.task(ActiveModels(ModelStore(), {}, DetectorConfig(watch=False)))
 
     def taken() -> dict[str, Any]:
         return table((one for one in task.take() if one.topic == topics.FEATURES), "features")

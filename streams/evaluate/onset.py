@@ -23,7 +23,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from detectors.pumps.features import NAMES
-from detectors.pumps.published import Published, read
+from detectors.pumps.published import FeatureRows, read
 from detectors.pumps.training import FOLDS, Recipe, classifier
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def labelled(positives: Published, natural: Published) -> Rows:
+def labelled(positives: FeatureRows, natural: FeatureRows) -> Rows:
     """Both files' rows; events of the two are told apart."""
     return Rows(
         np.concatenate([positives.x, natural.x]),

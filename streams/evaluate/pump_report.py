@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from streams.evaluate import pump_page as page
-from streams.evaluate.pump_streams import Opened, Stream
+from streams.evaluate.pump_streams import PumpAlert, Stream
 from tapewatch.clock import NANOS
 
 _NEAR_S = 600
@@ -17,8 +17,8 @@ def write_report(
     folder: Path,
     document: dict[str, Any],
     streams: Sequence[Stream],
-    engine: Sequence[Sequence[Opened]],
-    alone: Sequence[Sequence[Opened]],
+    engine: Sequence[Sequence[PumpAlert]],
+    alone: Sequence[Sequence[PumpAlert]],
 ) -> Path:
     """Write pumps.html; returns its path."""
     plt = page.pyplot()
@@ -54,7 +54,7 @@ def _delays(plt: Any, document: dict[str, Any]) -> str:
     return page.picture(figure, "Delays")
 
 
-def _whole(plt: Any, stream: Stream, engine: Sequence[Opened], alone: Sequence[Opened]) -> str:
+def _whole(plt: Any, stream: Stream, engine: Sequence[PumpAlert], alone: Sequence[PumpAlert]) -> str:
     days = (stream.rows.ts_recv - stream.announced_ns) / NANOS / 86_400.0
     figure, axes = plt.subplots(figsize=(10, 3))
     axes.plot(days, stream.rows.columns["price"], lw=0.5, color="0.4")
@@ -63,7 +63,9 @@ def _whole(plt: Any, stream: Stream, engine: Sequence[Opened], alone: Sequence[O
     return page.picture(figure, f"{stream.name}: the whole stream")
 
 
-def _near(plt: Any, stream: Stream, at_s: int, what: str, engine: Sequence[Opened], alone: Sequence[Opened]) -> str:
+def _near(
+    plt: Any, stream: Stream, at_s: int, what: str, engine: Sequence[PumpAlert], alone: Sequence[PumpAlert]
+) -> str:
     seconds = (stream.rows.ts_recv - stream.announced_ns) / NANOS
     middle = at_s - stream.announced_ns / NANOS
     shown = np.abs(seconds - middle) <= _NEAR_S
@@ -77,7 +79,7 @@ def _near(plt: Any, stream: Stream, at_s: int, what: str, engine: Sequence[Opene
     return page.picture(figure, f"{stream.name}: {what}")
 
 
-def _mark(axes: Any, stream: Stream, engine: Sequence[Opened], alone: Sequence[Opened], unit_s: float) -> None:
+def _mark(axes: Any, stream: Stream, engine: Sequence[PumpAlert], alone: Sequence[PumpAlert], unit_s: float) -> None:
     axes.axvline(0.0, color="black", lw=0.8, ls=":")
     for alerts, colour, name in ((engine, "tab:orange", "engine"), (alone, "tab:blue", "model")):
         for number, alert in enumerate(alerts):

@@ -16,7 +16,7 @@ from detectors.pumps import batch
 from detectors.pumps.model import PumpModel
 from detectors.scenarios.library import PUMP_AND_DUMP, SCENARIOS
 from streams.driver import Driver
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS
@@ -59,7 +59,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class PumpAlert:
     """An alert that opened. decided_ns : UTC; score : the alert's, or the detector's probability"""
 
     decided_ns: int
@@ -104,14 +104,14 @@ def _read(path: Path) -> Stream:
     )
 
 
-def engine_alerts(stream: Stream) -> tuple[list[Opened], Driver]:
+def engine_alerts(stream: Stream) -> tuple[list[PumpAlert], Driver]:
     """The scenario's alerts of the engine as shipped, less K-means' peers, which it does not look at; and the driver,
     which knows models and configuration.
     """
-    shelf = ModelShelf()
-    force = InForce(shelf, InForce.default(shelf).models, DetectorConfig(peers=False))
+    shelf = ModelStore()
+    force = ActiveModels(shelf, ActiveModels.default(shelf).models, DetectorConfig(peers=False))
     driver = Driver(FixedRegistry([Instrument(stream.instrument)]), force=force)
-    opened: list[Opened] = []
+    opened: list[PumpAlert] = []
     for number, rows in enumerate(_frames(stream.rows), start=1):
         driver.send(rows)
         if number % _DRAIN_FRAMES == 0:
@@ -120,13 +120,13 @@ def engine_alerts(stream: Stream) -> tuple[list[Opened], Driver]:
     return opened, driver
 
 
-def _pumps(driver: Driver) -> Iterator[Opened]:
+def _pumps(driver: Driver) -> Iterator[PumpAlert]:
     for record in driver.task.take():
         if record.topic != topics.ALERTS:
             continue
         alert = messages.decode(Alert, record.value)
         if alert.scenario == SCENARIOS[PUMP_AND_DUMP] and alert.state == "open":
-            yield Opened(from_rfc3339(alert.decided), alert.score)
+            yield PumpAlert(from_rfc3339(alert.decided), alert.score)
 
 
 def _frames(rows: Rows) -> Iterator[Rows]:
@@ -142,7 +142,7 @@ def _frames(rows: Rows) -> Iterator[Rows]:
     yield heartbeat_rows((seconds[-1:] + 1) * NANOS)
 
 
-def detector_alerts(stream: Stream, model: PumpModel) -> list[Opened]:
+def detector_alerts(stream: Stream, model: PumpModel) -> list[PumpAlert]:
     """Alerts of the pump model alone: the second in which its probability reaches the alert probability is decided when
     it ends.
     """
@@ -153,4 +153,4 @@ def detector_alerts(stream: Stream, model: PumpModel) -> list[Opened]:
         columns["ts_event"][buys] // 1_000_000, price, price * columns["qty"][buys], model.trees()
     )
     rows = batch.alerts(seconds, found, model.alert, COOLDOWN_S)
-    return [Opened((int(seconds[row]) + 1) * NANOS, float(found[row])) for row in rows]
+    return [PumpAlert((int(seconds[row]) + 1) * NANOS, float(found[row])) for row in rows]

@@ -17,7 +17,7 @@ import msgspec
 
 from detectors.pumps.model import shipped
 from streams.evaluate import intervals
-from streams.evaluate.pump_streams import Opened, Stream, detector_alerts, engine_alerts, read_streams
+from streams.evaluate.pump_streams import PumpAlert, Stream, detector_alerts, engine_alerts, read_streams
 from tapewatch.clock import NANOS
 from tapewatch.settings import Settings
 
@@ -37,8 +37,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run every stream and print the figures."""
     streams = read_streams(args.streams)
     model = shipped()
-    engine: list[list[Opened]] = []
-    alone: list[list[Opened]] = []
+    engine: list[list[PumpAlert]] = []
+    alone: list[list[PumpAlert]] = []
     facts: dict[str, Any] = {}
     spent = 0.0
     for stream in streams:
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def figures(streams: Sequence[Stream], opened: Sequence[Sequence[Opened]]) -> dict[str, Any]:
+def figures(streams: Sequence[Stream], opened: Sequence[Sequence[PumpAlert]]) -> dict[str, Any]:
     """Each stream's and the total figures, by the protocol above."""
     each = [judged(stream, alerts) for stream, alerts in zip(streams, opened, strict=True)]
     days = sum(one["symbol_days"] for one in each)
@@ -84,7 +84,7 @@ def figures(streams: Sequence[Stream], opened: Sequence[Sequence[Opened]]) -> di
     }
 
 
-def judged(stream: Stream, opened: Sequence[Opened]) -> dict[str, Any]:
+def judged(stream: Stream, opened: Sequence[PumpAlert]) -> dict[str, Any]:
     """One stream: whether the announced pump was found, how long after the announcement, and what else was reported."""
     delays = [(alert.decided_ns - stream.announced_ns) / NANOS for alert in opened]
     hits = [delay for delay in delays if -BEFORE_S <= delay <= AFTER_S]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from detectors.calibration import BINS, reliability
 from detectors.desk import batch
 from detectors.desk import windows as w
-from detectors.desk.batch import DAY, History, Watched
+from detectors.desk.batch import DAY, History, MinuteFeatures
 from detectors.desk.state import Barriers
 from detectors.ranking import features as f
 from detectors.ranking.model import RankingModel
@@ -28,7 +28,7 @@ _RANKS = 512
 _TOUCH = f.NAMES.index("touch_1d")
 
 
-class Judged(NamedTuple):
+class HeldOutMinutes(NamedTuple):
     """A coin's held-out minutes under one question. minutes : int64[rows]; chance, naive : probability by the model,
     and of a price without drift at the last day's volatility; reached : bool[rows]; base : share reached in the
     fortnight before
@@ -43,21 +43,21 @@ class Judged(NamedTuple):
     base: float
 
 
-class Lived(NamedTuple):
+class CoinHistory(NamedTuple):
     """A coin's whole history as it was seen. begins : first held-out minute"""
 
     seen: History
-    known: Watched
+    known: MinuteFeatures
     asked: Barriers
     begins: int
 
 
-def lived(seen: History, asked: Barriers, regimes: RegimeModel, days: int) -> Lived:
+def lived(seen: History, asked: Barriers, regimes: RegimeModel, days: int) -> CoinHistory:
     """A coin from its first minute on; what is judged begins `days` whole days later."""
-    return Lived(seen, batch.watched(seen, asked, regimes.regimes()), asked, seen.day_begins(days))
+    return CoinHistory(seen, batch.watched(seen, asked, regimes.regimes()), asked, seen.day_begins(days))
 
 
-def judge(one: Lived, model: RankingModel) -> Judged:
+def judge(one: CoinHistory, model: RankingModel) -> HeldOutMinutes:
     """The held-out minutes whose outcome is known."""
     chance = model.probability(one.known.inputs)
     reached = batch.outcome(one.seen, one.asked)
@@ -66,7 +66,7 @@ def judge(one: Lived, model: RankingModel) -> Judged:
     held_out = known & (one.seen.minutes >= one.begins)
     before = known & (one.seen.minutes + one.asked.horizon < one.begins)
     base = float(reached[before].mean()) if before.any() else float("nan")
-    return Judged(
+    return HeldOutMinutes(
         one.seen.name, one.asked, one.seen.minutes[held_out], chance[held_out], naive[held_out],
         reached[held_out] == 1.0, base,
     )  # fmt: skip
@@ -80,7 +80,7 @@ def own_barriers(seen: History, horizon: int, days: int) -> Barriers:
     return Barriers(horizon, target, -target)
 
 
-def ranking(found: Judged) -> dict[str, Any]:
+def ranking(found: HeldOutMinutes) -> dict[str, Any]:
     """Calibration error, area under the curve and Brier score with intervals, beside the base rate's and a naive
     probability's.
     """
@@ -138,7 +138,7 @@ def _auc(total: F8) -> float:
     return float(np.sum(up * (np.cumsum(down) - 0.5 * down)) / (up.sum() * down.sum()))
 
 
-def regimes(coins: Sequence[Lived], in_force: Sequence[str]) -> list[dict[str, Any]]:
+def regimes(coins: Sequence[CoinHistory], in_force: Sequence[str]) -> list[dict[str, Any]]:
     """By horizon, coin and rule: what a call tells of the next horizon, on held-out days.
 
     The laws that calls stand for are learnt on all coins' days before.
@@ -157,7 +157,7 @@ def regimes(coins: Sequence[Lived], in_force: Sequence[str]) -> list[dict[str, A
     return found
 
 
-def _rule(held: judged.After, told: F8, rule: int) -> dict[str, Any]:
+def _rule(held: judged.CallOutcomes, told: F8, rule: int) -> dict[str, Any]:
     """One rule on one coin: bull less bear of the next return and log volatility; nats told, and less the naive
     rule's.
     """
@@ -178,7 +178,7 @@ def _rule(held: judged.After, told: F8, rule: int) -> dict[str, Any]:
     }
 
 
-def by_regime(one: Lived, found: Judged, places: Sequence[int]) -> list[dict[str, Any]]:
+def by_regime(one: CoinHistory, found: HeldOutMinutes, places: Sequence[int]) -> list[dict[str, Any]]:
     """Results of entering at every held-out minute, by the regime in force of each horizon."""
     kept = np.searchsorted(one.seen.minutes, found.minutes)
     rows = []

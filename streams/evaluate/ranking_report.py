@@ -14,7 +14,7 @@ from detectors.regime.rules import HOURS
 from streams.evaluate import pump_page as page
 
 if TYPE_CHECKING:
-    from streams.evaluate.ranking_figures import Judged, Lived
+    from streams.evaluate.ranking_figures import CoinHistory, HeldOutMinutes
 
 _BULL, _BEAR, _LINE = "#2a9d55", "#c8452f", "#3b6fd4"
 _SHOWN = ("1h", "12h", "1d", "7d")
@@ -23,7 +23,11 @@ _DAY = w.NAMES.index("1d")
 
 
 def write_report(
-    folder: Path, document: dict[str, Any], coins: Sequence["Lived"], judged: Sequence["Judged"], model: RegimeModel
+    folder: Path,
+    document: dict[str, Any],
+    coins: Sequence["CoinHistory"],
+    judged: Sequence["HeldOutMinutes"],
+    model: RegimeModel,
 ) -> Path:
     """Write ranking.html and its pictures; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +89,7 @@ def _shown(found: dict[str, float] | None) -> str:
     return "n/a" if found is None else f"{found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
-def _reliability(folder: Path, one: dict[str, Any], found: "Judged") -> str:
+def _reliability(folder: Path, one: dict[str, Any], found: "HeldOutMinutes") -> str:
     figure, (top, bottom) = page.pyplot().subplots(2, 1, figsize=(5, 5), sharex=True, height_ratios=(3, 1))
     held = one["reliability"]
     top.plot([0, 1], [0, 1], color="#999", linewidth=0.8)
@@ -97,11 +101,11 @@ def _reliability(folder: Path, one: dict[str, Any], found: "Judged") -> str:
     return _keep(folder, name, figure, f"Reliability: {_asked(one)}")
 
 
-def _times(coin: "Lived") -> Any:
+def _times(coin: "CoinHistory") -> Any:
     return coin.seen.minutes.astype("datetime64[m]")
 
 
-def _prices(folder: Path, coin: "Lived") -> str:
+def _prices(folder: Path, coin: "CoinHistory") -> str:
     figure, (top, middle, bottom) = page.pyplot().subplots(3, 1, figsize=(11, 6), sharex=True, height_ratios=(4, 1, 1))
     times, seen = _times(coin), coin.known.windows
     top.plot(times, coin.seen.bars[:, 2], color="#222", linewidth=0.5, label="price")
@@ -122,7 +126,7 @@ def _prices(folder: Path, coin: "Lived") -> str:
     )
 
 
-def _calls(folder: Path, coin: "Lived", model: RegimeModel) -> str:
+def _calls(folder: Path, coin: "CoinHistory", model: RegimeModel) -> str:
     figure, axes = page.pyplot().subplots(len(HOURS), 1, figsize=(11, 8), sharex=True)
     times, price = _times(coin), coin.seen.bars[:, 2]
     for horizon, (axis, place) in enumerate(zip(axes, model.places(), strict=True)):
@@ -136,7 +140,7 @@ def _calls(folder: Path, coin: "Lived", model: RegimeModel) -> str:
     return _keep(folder, f"regimes_{coin.seen.name}", figure, f"{coin.seen.name}: bull (green) and bear (red) in force")
 
 
-def _volumes(folder: Path, coin: "Lived") -> str:
+def _volumes(folder: Path, coin: "CoinHistory") -> str:
     figure, axis = page.pyplot().subplots(figsize=(11, 2.5))
     for name in ("1h", "12h", "1d"):
         place = w.NAMES.index(name)

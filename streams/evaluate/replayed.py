@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from streams.engine.models import InForce
+from streams.engine.models import ActiveModels
 from streams.engine.task import Task
 from streams.evaluate.history import Partition, Span
 from tapewatch import messages, topics
@@ -67,7 +67,7 @@ def on_stderr() -> Callable[[int, int], None]:
 
 def replay(
     partitions: Sequence[Partition],
-    forces: Sequence[Callable[[], InForce]],
+    forces: Sequence[Callable[[], ActiveModels]],
     span: Span,
     say: Callable[[int, int], None] = silent,
 ) -> Replay:

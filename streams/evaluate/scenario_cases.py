@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from streams.evaluate import pump_page as page
-from streams.evaluate.scenario_figures import MARGIN_S, Said
+from streams.evaluate.scenario_figures import MARGIN_S, ScenarioAlert
 from streams.evaluate.scenario_labels import Event
-from streams.evaluate.scenario_market import Run
+from streams.evaluate.scenario_market import MarketRun
 from streams.evaluate.scenario_scores import calibrated, detector_of, scored_seconds
 from tapewatch.clock import NANOS
 from tapewatch.rows import Column, Rows, RowType
@@ -31,18 +31,18 @@ class Case:
     scores: tuple[str, ...]
 
 
-def detects(said: Said, event: Event) -> bool:
+def detects(said: ScenarioAlert, event: Event) -> bool:
     """Whether an alert of its instrument comes between an event's start and `MARGIN_S` after its end."""
     return said.instrument == event.instrument and event.start <= said.decided <= event.end + MARGIN_S
 
 
-def delays(said: Sequence[Said], events: Sequence[Event]) -> list[float]:
+def delays(said: Sequence[ScenarioAlert], events: Sequence[Event]) -> list[float]:
     """Seconds from the start of each found event to its first alert."""
     found = ([each.decided - event.start for each in said if detects(each, event)] for event in events)
     return [min(times) for times in found if times]
 
 
-def false_alerts(said: Sequence[Said], events: Sequence[Event]) -> list[Said]:
+def false_alerts(said: Sequence[ScenarioAlert], events: Sequence[Event]) -> list[ScenarioAlert]:
     """Alerts farther than `MARGIN_S` from every event of their instrument."""
     return [
         each
@@ -57,10 +57,10 @@ def false_alerts(said: Sequence[Said], events: Sequence[Event]) -> list[Said]:
 def pictures(
     plt: Any,
     document: dict[str, Any],
-    result: Run,
+    result: MarketRun,
     rows: Sequence[Rows],
     events: Sequence[Event],
-    said: Sequence[Said],
+    said: Sequence[ScenarioAlert],
 ) -> list[str]:
     """Headings and drawings of the missed, then of the false cases."""
     missed = []
@@ -82,7 +82,12 @@ def pictures(
 
 
 def _draw(
-    plt: Any, case: Case, result: Run, rows: Sequence[Rows], events: Sequence[Event], said: Sequence[Said]
+    plt: Any,
+    case: Case,
+    result: MarketRun,
+    rows: Sequence[Rows],
+    events: Sequence[Event],
+    said: Sequence[ScenarioAlert],
 ) -> str:
     low, high = case.start - AROUND_S, case.end + AROUND_S
     figure, (price, depth, score) = plt.subplots(

@@ -41,7 +41,7 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ScenarioAlert:
     """An alert: scenario, instrument and when it was decided, UTC s."""
 
     scenario: str
@@ -143,7 +143,7 @@ def rate(count: int, hours: float) -> Interval:
 
 
 def alerting(
-    said: Sequence[Said], own: Sequence[Event], every: Sequence[Event], hours: float
+    said: Sequence[ScenarioAlert], own: Sequence[Event], every: Sequence[Event], hours: float
 ) -> dict[str, Interval | float | None]:
     """`event_recall`, `false_alerts_per_instrument_hour` and `median_delay_s` of alerts at the shipped thresholds.
 
@@ -165,5 +165,5 @@ def alerting(
     }
 
 
-def _near(said: Said, event: Event, before: float) -> bool:
+def _near(said: ScenarioAlert, event: Event, before: float) -> bool:
     return event.start - before <= said.decided <= event.end + MARGIN_S

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streams.driver import Driver, table
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import frames, messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
@@ -27,7 +27,7 @@ FLUSH_NS = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class MarketRun:
     """What the engine said about a market.
 
     scores : detector -> columns `instrument`, `second` (UTC s, the second that was scored), `raw` and `probability`
@@ -85,14 +85,14 @@ def _column(column: pa.ChunkedArray, kind: pa.DataType) -> Column:
     return np.asarray(column.cast(kind).to_numpy(), dtype=numpy_dtype(kind))
 
 
-def run_market(rows: Sequence[Rows], driver: Driver | None = None) -> Run:
+def run_market(rows: Sequence[Rows], driver: Driver | None = None) -> MarketRun:
     """Everything through one partition of the brokerless driver, a heartbeat at every second."""
     ids = sorted({text for part in rows for text in np.asarray(part.instruments)[_codes(part)]})
     unknown = [text for text in ids if not is_instrument_id(text)]
     if unknown:
         raise TapewatchError(f"{unknown[0]!r} is not an instrument id", "Ids are SYMBOL.VENUE in capitals.")
     driver = driver or Driver(FixedRegistry([Instrument(id=text) for text in ids]))
-    taken: list[Outgoing] = []
+    taken: list[OutputRecord] = []
     second = -1
     for begin, part in _flushes(rows):
         for beat in range(second + 1 if second >= 0 else begin, begin + 1):
@@ -136,13 +136,13 @@ def _flushes(rows: Sequence[Rows]) -> list[tuple[int, Rows]]:
     ]
 
 
-def _collected(spans: dict[str, tuple[int, int]], driver: Driver, taken: list[Outgoing]) -> Run:
-    by_topic: dict[str, list[Outgoing]] = {}
+def _collected(spans: dict[str, tuple[int, int]], driver: Driver, taken: list[OutputRecord]) -> MarketRun:
+    by_topic: dict[str, list[OutputRecord]] = {}
     for record in taken:
         by_topic.setdefault(record.topic, []).append(record)
     alerts = [messages.decode(Alert, record.value) for record in by_topic.get(topics.ALERTS, ())]
     task = driver.task
-    return Run(
+    return MarketRun(
         instruments=tuple(spans),
         scores=_scores(by_topic.get(topics.SCORES, [])),
         features=table(by_topic.get(topics.FEATURES, []), "features"),
@@ -155,7 +155,7 @@ def _collected(spans: dict[str, tuple[int, int]], driver: Driver, taken: list[Ou
     )
 
 
-def _scores(records: list[Outgoing]) -> dict[str, dict[str, Column]]:
+def _scores(records: list[OutputRecord]) -> dict[str, dict[str, Column]]:
     """Scores by the detector's name, which the frames' metadata gives for its number."""
     columns: dict[str, Any] = table(records, "scores")
     if not columns:

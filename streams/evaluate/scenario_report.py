@@ -8,9 +8,9 @@ import numpy as np
 
 from streams.evaluate import pump_page as page
 from streams.evaluate import scenario_cases as cases
-from streams.evaluate.scenario_figures import MARGIN_S, Said, overlapping
+from streams.evaluate.scenario_figures import MARGIN_S, ScenarioAlert, overlapping
 from streams.evaluate.scenario_labels import Event
-from streams.evaluate.scenario_market import Run
+from streams.evaluate.scenario_market import MarketRun
 from streams.evaluate.scenario_scores import calibrated, detector_of, probabilities, scored_seconds
 from tapewatch.rows import Rows
 
@@ -20,10 +20,10 @@ _BINS = 15
 def write_report(
     folder: Path,
     document: dict[str, Any],
-    result: Run,
+    result: MarketRun,
     rows: Sequence[Rows],
     events: Sequence[Event],
-    said: Sequence[Said],
+    said: Sequence[ScenarioAlert],
 ) -> Path:
     """Write scenarios.html; returns its path."""
     plt = page.pyplot()
@@ -71,7 +71,7 @@ def _interval(value: dict[str, float | None]) -> str:
     return f"{mean:.3f}" if low is None or high is None else f"{mean:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _separated(result: Run, detectors: Sequence[str], own: Sequence[Event], every: Sequence[Event]) -> Any:
+def _separated(result: MarketRun, detectors: Sequence[str], own: Sequence[Event], every: Sequence[Event]) -> Any:
     """(score, positive) of the seconds that count, highest score first."""
     seconds = scored_seconds(result, detectors)
     positive = overlapping(seconds, own)
@@ -114,7 +114,7 @@ def _precision_recall(plt: Any, curves: dict[str, Any]) -> str:
     return page.picture(figure, "Precision and recall, per second (dotted: chance)")
 
 
-def _reliability(plt: Any, result: Run, events: Sequence[Event]) -> str:
+def _reliability(plt: Any, result: MarketRun, events: Sequence[Event]) -> str:
     """Said probability against the share of manipulated seconds, in 15 bins of equally many seconds."""
     figure, axes = plt.subplots(figsize=(5, 4.5))
     top = 0.0
@@ -147,7 +147,7 @@ def _delays(plt: Any, delays: dict[str, list[float]]) -> str:
     return page.picture(figure, "Delays of what was found")
 
 
-def _false_alerts(plt: Any, document: dict[str, Any], said: Sequence[Said], events: Sequence[Event]) -> str:
+def _false_alerts(plt: Any, document: dict[str, Any], said: Sequence[ScenarioAlert], events: Sequence[Event]) -> str:
     """False alerts by scenario and time of the recording."""
     false = cases.false_alerts(said, events)
     names = sorted({each.scenario for each in said})

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from detectors.scenarios.library import SCENARIOS
 from streams.evaluate.scenario_figures import Seconds
-from streams.evaluate.scenario_market import Run
+from streams.evaluate.scenario_market import MarketRun
 from tapewatch.clock import NANOS
 from tapewatch.rows import Column
 
@@ -22,12 +22,12 @@ TIE = 1e-7
 """How much of a probability a raw score may move: it only orders seconds of one step of a calibration."""
 
 
-def detector_of(result: Run, scenario: str) -> tuple[str, ...]:
+def detector_of(result: MarketRun, scenario: str) -> tuple[str, ...]:
     """The detector of the scenario's name, else the stand-in."""
     return (scenario,) if scenario in result.scores else (STAND_IN,)
 
 
-def calibrated(result: Run) -> tuple[str, ...]:
+def calibrated(result: MarketRun) -> tuple[str, ...]:
     """Every detector of a scenario that gave a probability; where none did, every detector that did; else the stand-in.
 
     A probability of what is unlike ordinary trading is no probability of manipulation, and would drown it.
@@ -36,7 +36,7 @@ def calibrated(result: Run) -> tuple[str, ...]:
     return tuple(name for name in found if name in SCENARIOS) or tuple(found) or (STAND_IN,)
 
 
-def scored_seconds(result: Run, detectors: Sequence[str]) -> Seconds:
+def scored_seconds(result: MarketRun, detectors: Sequence[str]) -> Seconds:
     """Every instrument-second with a feature row from the instrument's first row to its last, and the highest score
     that these detectors gave it.
 
@@ -45,7 +45,7 @@ def scored_seconds(result: Run, detectors: Sequence[str]) -> Seconds:
     return _seconds(result, detectors, _score)
 
 
-def probabilities(result: Run, detectors: Sequence[str]) -> Seconds:
+def probabilities(result: MarketRun, detectors: Sequence[str]) -> Seconds:
     """The same with the highest probability as it was given; NaN for detectors without one."""
     return _seconds(result, detectors, lambda own: own["probability"])
 
@@ -57,7 +57,7 @@ def _score(own: dict[str, Column]) -> F8:
     return np.asarray(probability + TIE * np.nan_to_num(raw / (1.0 + np.abs(raw))))
 
 
-def _seconds(result: Run, detectors: Sequence[str], score_of: Any) -> Seconds:
+def _seconds(result: MarketRun, detectors: Sequence[str], score_of: Any) -> Seconds:
     columns = result.features
     names = result.instruments
     codes = {name: code for code, name in enumerate(names)}

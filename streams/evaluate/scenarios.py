@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from detectors.scenarios.library import SCENARIOS
-from streams.evaluate.scenario_figures import MARGIN_S, Said, alerting, overlapping, separation
+from streams.evaluate.scenario_figures import MARGIN_S, ScenarioAlert, alerting, overlapping, separation
 from streams.evaluate.scenario_labels import Event, read_labels
-from streams.evaluate.scenario_market import FILES, Run, read_market, run_market
+from streams.evaluate.scenario_market import FILES, MarketRun, read_market, run_market
 from streams.evaluate.scenario_scores import STAND_IN_SCENARIO, calibrated, detector_of, scored_seconds
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def figures(result: Run, events: Sequence[Event], seed: int) -> dict[str, Any]:
+def figures(result: MarketRun, events: Sequence[Event], seed: int) -> dict[str, Any]:
     """`all` and one object a labelled scenario, `not_assessed`, and the alerts by scenario."""
     names = sorted({event.scenario for event in events})
     unwatched = sorted({event.instrument for event in events} - set(result.instruments))
@@ -87,23 +87,25 @@ def figures(result: Run, events: Sequence[Event], seed: int) -> dict[str, Any]:
     }
 
 
-def alerts_said(result: Run) -> list[Said]:
+def alerts_said(result: MarketRun) -> list[ScenarioAlert]:
     """The alerts that opened, in the order of the log."""
-    return [Said(alert.scenario, alert.instrument, from_rfc3339(alert.decided) / NANOS) for alert in result.alerts]
+    return [
+        ScenarioAlert(alert.scenario, alert.instrument, from_rfc3339(alert.decided) / NANOS) for alert in result.alerts
+    ]
 
 
-def alert_of(result: Run, scenario: str) -> str:
+def alert_of(result: MarketRun, scenario: str) -> str:
     """The scenario whose alerts are counted: itself where the engine knows it, else the stand-in's."""
     known = scenario in SCENARIOS or scenario in result.scores or any(one.scenario == scenario for one in result.alerts)
     return scenario if known else STAND_IN_SCENARIO
 
 
 def _one(
-    result: Run,
+    result: MarketRun,
     detectors: tuple[str, ...],
     own: Sequence[Event],
     every: Sequence[Event],
-    said: Sequence[Said],
+    said: Sequence[ScenarioAlert],
     hours: float,
     seed: int,
 ) -> dict[str, Any]:

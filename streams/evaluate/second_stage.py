@@ -17,7 +17,7 @@ from detectors.ddqn.promotion import Curve
 from detectors.ddqn.seconds import Seconds, joined
 from detectors.ddqn.virtual_market import VirtualMarket
 from detectors.ddqn.virtual_training import JUDGE, Decides, decides
-from streams.evaluate.strategies import Line, Measure, Tested
+from streams.evaluate.strategies import InstrumentResult, Line, Measure
 from tapewatch.errors import TapewatchError
 
 F8 = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ class SecondsStage:
             for line, first, last in zip(lines, self.seconds.first, self.seconds.last, strict=True)
         ]
 
-    def tested(self, policies: Sequence[Policy]) -> list[Tested]:
+    def tested(self, policies: Sequence[Policy]) -> list[InstrumentResult]:
         """Every policy and rule on every session."""
         own = [self._lines(policy, decides(policy)) for policy in policies]
         rules = {name: self._lines(policies[0], decide) for name, decide in _RULES.items()}
@@ -67,7 +67,7 @@ class SecondsStage:
             ts = self.seconds.second[rows].astype("datetime64[s]")
             price = self.seconds.quotes[rows, 2:].mean(axis=1)
             each = {rule: lines[number] for rule, lines in rules.items()}
-            found.append(Tested(name, ts, price, [lines[number] for lines in own], each))
+            found.append(InstrumentResult(name, ts, price, [lines[number] for lines in own], each))
         return found
 
     def _lines(self, policy: Policy | None, decide: Decides) -> list[Line]:

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from detectors.commands import encoder_recipe, labelled_texts
-from detectors.commands.labelled_texts import Labelled
+from detectors.commands.labelled_texts import LabelledTexts
 from detectors.model_file import content_hash
 from detectors.sentiment.encoder import base as bases
 from detectors.sentiment.encoder import training
@@ -40,7 +40,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.evidence.durable import place
 from tapewatch.settings import Settings
 
-Fit = Callable[[Labelled, I8, I8, I8, int], F8]
+Fit = Callable[[LabelledTexts, I8, I8, I8, int], F8]
 """File, groups, training rows, rows to judge, seed -> classes of the rows to judge, float64[rows, 3]."""
 
 
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return finish(args, document, lambda folder: _report(folder, document), text)
 
 
-def cross_validated(rows: Labelled, grouped: I8, fit: Fit, folds: int, seed: int, first: int | None = None) -> F8:
+def cross_validated(rows: LabelledTexts, grouped: I8, fit: Fit, folds: int, seed: int, first: int | None = None) -> F8:
     """Classes of each row by a fit that saw nothing of its group, float64[rows, 3]; 0 in folds after the `first`."""
     found = np.zeros((len(rows.texts), len(CLASSES)))
     for learnt, test in split(rows.labels, grouped, folds, seed)[:first]:
@@ -95,7 +95,7 @@ def split(labels: I8, grouped: I8, folds: int, seed: int) -> list[tuple[I8, I8]]
     return [(learnt, test) for learnt, test in drawn_folds.split(labels, labels, grouped) if len(test)]
 
 
-def _judged(rows: Labelled, grouped: I8, fit: Fit, args: argparse.Namespace, name: str) -> F8:
+def _judged(rows: LabelledTexts, grouped: I8, fit: Fit, args: argparse.Namespace, name: str) -> F8:
     """float64[repeats, rows, 3]"""
     kept = _kept(fit, args, rows.hash, name) if args.keep and name == args.kind else fit
     seeds = range(args.seed, args.seed + args.repeats)
@@ -117,7 +117,7 @@ def _kind(args: argparse.Namespace) -> Fit:
         raise TapewatchError("no encoder to fine-tune", "Name a local folder with --encoder.")
     base = bases.read(args.encoder)
 
-    def fit(rows: Labelled, _grouped: I8, learnt: I8, test: I8, seed: int) -> F8:
+    def fit(rows: LabelledTexts, _grouped: I8, learnt: I8, test: I8, seed: int) -> F8:
         def say(line: str) -> None:
             print(line, file=sys.stderr, flush=True)
 
@@ -128,7 +128,7 @@ def _kind(args: argparse.Namespace) -> Fit:
     return fit
 
 
-def _lexicon(rows: Labelled, _grouped: I8, _learnt: I8, test: I8, _seed: int) -> F8:
+def _lexicon(rows: LabelledTexts, _grouped: I8, _learnt: I8, test: I8, _seed: int) -> F8:
     found = LexiconScorer().classes(_at(rows, test), rows.language)
     if not (rows.labels == 1).any():
         # Where nothing is neutral, the side decides; a score of 0 is read as negative.
@@ -136,17 +136,17 @@ def _lexicon(rows: Labelled, _grouped: I8, _learnt: I8, test: I8, _seed: int) ->
     return found
 
 
-def _linear(rows: Labelled, grouped: I8, learnt: I8, test: I8, seed: int) -> F8:
+def _linear(rows: LabelledTexts, grouped: I8, learnt: I8, test: I8, seed: int) -> F8:
     model = linear.trained(_at(rows, learnt), rows.labels[learnt], grouped[learnt], rows.language, seed)
     return LinearScorer(model).classes(_at(rows, test), rows.language)
 
 
-def _majority(rows: Labelled, _grouped: I8, learnt: I8, test: I8, _seed: int) -> F8:
+def _majority(rows: LabelledTexts, _grouped: I8, learnt: I8, test: I8, _seed: int) -> F8:
     shares = np.bincount(rows.labels[learnt], minlength=len(CLASSES)) / len(learnt)
     return np.tile(shares, (len(test), 1))
 
 
-def _tfidf(rows: Labelled, _grouped: I8, learnt: I8, test: I8, _seed: int) -> F8:
+def _tfidf(rows: LabelledTexts, _grouped: I8, learnt: I8, test: I8, _seed: int) -> F8:
     """What anyone would try first: words, TF-IDF, logistic regression, as scikit-learn has them by default."""
     words = TfidfVectorizer(tokenizer=re.compile(r"\w+").findall, token_pattern=None)
     fitted = make_pipeline(words, LogisticRegression(max_iter=1000))
@@ -156,7 +156,7 @@ def _tfidf(rows: Labelled, _grouped: I8, learnt: I8, test: I8, _seed: int) -> F8
     return found
 
 
-def _at(rows: Labelled, places: I8) -> list[str]:
+def _at(rows: LabelledTexts, places: I8) -> list[str]:
     return [rows.texts[place] for place in places]
 
 
@@ -169,7 +169,7 @@ def _kept(fit: Fit, args: argparse.Namespace, data: str, name: str) -> Fit:
     folder: Path = args.keep
     folder.mkdir(parents=True, exist_ok=True)
 
-    def kept(rows: Labelled, grouped: I8, learnt: I8, test: I8, seed: int) -> F8:
+    def kept(rows: LabelledTexts, grouped: I8, learnt: I8, test: I8, seed: int) -> F8:
         key = content_hash(msgspec.json.encode([*of, seed, learnt.tolist(), test.tolist()]))
         path = folder / f"{key}.npy"
         if path.exists():
@@ -183,7 +183,9 @@ def _kept(fit: Fit, args: argparse.Namespace, data: str, name: str) -> Fit:
     return kept
 
 
-def _document(args: argparse.Namespace, rows: Labelled, grouped: I8, found: dict[str, F8], seen: I8) -> dict[str, Any]:
+def _document(
+    args: argparse.Namespace, rows: LabelledTexts, grouped: I8, found: dict[str, F8], seen: I8
+) -> dict[str, Any]:
     """What the command prints as JSON. seen : the rows that are judged"""
     labels, group = rows.labels[seen], np.unique(grouped[seen], return_inverse=True)[1]
     draws = drawn(int(group.max()) + 1)

@@ -15,18 +15,18 @@ from detectors.commands.daily_files import Instrument
 from detectors.ddqn import daily_account, daily_training, virtual
 from detectors.ddqn.daily_account import CAPITAL, FIRST, LONG
 from detectors.ddqn.model import DETECTOR, Policy
-from detectors.ddqn.played import Ran, policy_player, run_sessions
+from detectors.ddqn.played import SessionResult, policy_player, run_sessions
 from detectors.ddqn.promotion import NOBODY, Curve
 from detectors.ddqn.sessions import Session
 from detectors.ddqn.trading import ENVIRONMENT, Rules, inputs_for, seen_by
 from streams.commands.models import model_file
-from streams.engine.models import ModelShelf
+from streams.engine.models import ModelStore
 from streams.evaluate import second_stage
 from streams.evaluate.ddqn import trade
 from streams.evaluate.ddqn_figures import BLOCK
-from streams.evaluate.scenario_market import FILES, Run, read_market, run_market
+from streams.evaluate.scenario_market import FILES, MarketRun, read_market, run_market
 from streams.evaluate.second_stage import SecondsStage
-from streams.evaluate.strategies import Measure, Tested, of_days, of_seconds
+from streams.evaluate.strategies import InstrumentResult, Measure, of_days, of_seconds
 from streams.sessions import sessions_with
 from streams.virtual_seconds import seconds_of
 from tapewatch.clock import NANOS
@@ -53,7 +53,7 @@ class Stage(Protocol):
         """What a policy earns, one an instrument; without one, what is done where no policy is in force."""
         ...
 
-    def tested(self, policies: Sequence[Policy]) -> list[Tested]:
+    def tested(self, policies: Sequence[Policy]) -> list[InstrumentResult]:
         """Every policy and rule on every instrument."""
         ...
 
@@ -80,7 +80,7 @@ class DailyStage:
         """Money at every close from the first trade on, times in days since 1970."""
         return [self._curve(one, policy) for one in self.instruments]
 
-    def tested(self, policies: Sequence[Policy]) -> list[Tested]:
+    def tested(self, policies: Sequence[Policy]) -> list[InstrumentResult]:
         """By the protocol of `evaluate ddqn`."""
         return [of_days(trade(one, policies)) for one in self.instruments]
 
@@ -119,7 +119,7 @@ class MarketStage:
         return read_market(self.folder)
 
     @cached_property
-    def run(self) -> Run:
+    def run(self) -> MarketRun:
         """What the engine says of it."""
         return run_market(self.rows)
 
@@ -129,12 +129,12 @@ class MarketStage:
         missing = [name for name in names if name not in self.run.features]
         if missing:
             raise TapewatchError(f"the engine has no feature {missing[0]!r}", "docs/features.md names them.")
-        found = sessions_with(self.run.features, _Stored(self.names, self.rows), self.unit_value, names)
+        found = sessions_with(self.run.features, _SingleChunkSource(self.names, self.rows), self.unit_value, names)
         if not found:
             raise TapewatchError(f"{self.folder} has no instrument with quotes of two minutes", "Name a longer market.")
         return found
 
-    def ran(self, policy: Policy | None) -> list[Ran]:
+    def ran(self, policy: Policy | None) -> list[SessionResult]:
         """Every session played through."""
         sessions = self.sessions(policy)
         if policy is None:
@@ -144,7 +144,7 @@ class MarketStage:
             raise TapewatchError(f"policy {policy.hash} sees what this build does not show", "Train it again.")
         return run_sessions(sessions, rules_of(policy), policy_player(policy))
 
-    def tested(self, policies: Sequence[Policy]) -> list[Tested]:
+    def tested(self, policies: Sequence[Policy]) -> list[InstrumentResult]:
         """Every policy and rule on every instrument."""
         return of_seconds(self.sessions(policies[0]), [self.ran(policy) for policy in policies])
 
@@ -174,7 +174,7 @@ class MarketStage:
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _SingleChunkSource:
     """Rows as a source of one chunk."""
 
     names: Sequence[str]
@@ -249,7 +249,7 @@ def policy_of(wanted: str, settings: Settings) -> Policy | None:
     if wanted == NOBODY:
         return None
     try:
-        known = registry.read(model_file(wanted, settings, ModelShelf()))
+        known = registry.read(model_file(wanted, settings, ModelStore()))
     except ValueError as error:
         raise TapewatchError(f"{wanted} is no model: {error}", "See `tapewatch models list`.") from error
     if known.detector != DETECTOR:
@@ -286,4 +286,4 @@ def seconds_stage(market: Path) -> SecondsStage:
     if market.is_file():
         return second_stage.of_files([market])
     stored = MarketStage(market, _UNIT_VALUE)
-    return SecondsStage(stored.files, lambda: seconds_of(_Stored(stored.names, stored.rows)))
+    return SecondsStage(stored.files, lambda: seconds_of(_SingleChunkSource(stored.names, stored.rows)))

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from streams.driver import FOREVER_NS
 from streams.engine.build import build_hash
-from streams.engine.models import InForce
+from streams.engine.models import ActiveModels
 from streams.engine.task import Task
 from streams.evaluate.history import Partition, Record, Span
 from streams.evaluate.pump_streams import read_streams
@@ -43,10 +43,10 @@ class FileHistory:
     def __init__(self, folder: Path) -> None:
         paths = sorted(folder.glob("*.parquet"))
         self.where = str(folder)
-        self._sources: list[_Parquet | _Loaded] = (
+        self._sources: list[_Parquet | _LoadedRows] = (
             [_Parquet(folder.name or "files", [_File(path) for path in paths])]
             if paths
-            else [_Loaded(stream.name, stream.rows) for stream in read_streams(folder)]
+            else [_LoadedRows(stream.name, stream.rows) for stream in read_streams(folder)]
         )
 
     @property
@@ -74,7 +74,7 @@ class FileHistory:
 class FilePartition:
     """The rows of one source from the span's warm-up on."""
 
-    def __init__(self, source: "_Parquet | _Loaded", span: Span) -> None:
+    def __init__(self, source: "_Parquet | _LoadedRows", span: Span) -> None:
         self.name = source.name
         self._source = source
         self._start = max(span.start_ns - int(span.warm_up_s * NANOS), source.extent[0])
@@ -83,7 +83,7 @@ class FilePartition:
         self.begin = f"without state, {ahead:,.0f} s before the span"
         self._registry = FixedRegistry([Instrument(name) for name in source.instruments])
 
-    def task(self, force: InForce) -> Task:
+    def task(self, force: ActiveModels) -> Task:
         """A new task."""
         return Task("market.files", 0, self._registry, force, build_hash())
 
@@ -137,7 +137,7 @@ def _beats(start: int, stop: int) -> Iterator[Rows]:
         yield heartbeat_rows(beats[cut : cut + _FRAME_ROWS])
 
 
-class _Loaded:
+class _LoadedRows:
     """Rows of one type that are held in memory."""
 
     def __init__(self, name: str, rows: Rows) -> None:

@@ -6,7 +6,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine import snapshots
 from streams.engine.build import build_hash
-from streams.engine.models import FindsModels, InForce
+from streams.engine.models import ActiveModels, ModelSource
 from streams.engine.snapshots import DamagedError, Pointer, Pointers
 from streams.engine.task import Task
 from streams.evaluate.history import Partition, Record, Span
@@ -21,7 +21,7 @@ from tapewatch.settings import Settings
 class TopicHistory:
     """Every market topic, or one feed's."""
 
-    def __init__(self, settings: Settings, shelf: FindsModels, feed: str = "") -> None:
+    def __init__(self, settings: Settings, shelf: ModelSource, feed: str = "") -> None:
         self._settings, self._shelf = settings, shelf
         self._registry = Registry(settings)
         self._reader = kafka.consumer(settings)
@@ -140,7 +140,7 @@ class TopicPartitionLog:
         offsets: tuple[int, int, int],
         near: Pointer | None,
         registry: Registry,
-        shelf: FindsModels,
+        shelf: ModelSource,
     ) -> None:
         self._settings, self._registry, self._shelf = settings, registry, shelf
         self._topic, self._partition = place
@@ -159,7 +159,7 @@ class TopicPartitionLog:
             low, high = kafka.watermarks(reader, topics.SNAPSHOTS, partition)
             return list(kafka.read_range(reader, topics.SNAPSHOTS, partition, max(low, offset), high))
 
-        task = self._new(InForce.default(self._shelf))
+        task = self._new(ActiveModels.default(self._shelf))
         try:
             data = snapshots.collect(near, task, read)
             snapshots.restore(task, data, self._shelf)
@@ -169,10 +169,10 @@ class TopicPartitionLog:
             reader.close()
         return data
 
-    def _new(self, force: InForce) -> Task:
+    def _new(self, force: ActiveModels) -> Task:
         return Task(self._topic, self._partition, self._registry, force, build_hash())
 
-    def task(self, force: InForce) -> Task:
+    def task(self, force: ActiveModels) -> Task:
         """The snapshot's task, or a new one, under the given models and thresholds."""
         task = self._new(force)
         if self._snapshot:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from detectors.commands.daily_files import Instrument
 from detectors.ddqn.daily_account import CAPITAL, FIRST, LONG, Account, averages_rule
 from detectors.ddqn.lanes import BUY, HOLD, PRIVATE, SELL
-from detectors.ddqn.played import Decide, Ran, run_sessions
+from detectors.ddqn.played import Decide, SessionResult, run_sessions
 from detectors.ddqn.sessions import Session
 from detectors.ddqn.trading import Rules
 from streams.evaluate.ddqn_figures import ratios
@@ -84,7 +84,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class InstrumentResult:
     """One instrument. ts : datetime64[rows]; price : float64[rows]; policies : a line a policy; rules : by name"""
 
     name: str
@@ -98,12 +98,12 @@ class Tested:
         return self.policies if name == POLICY else [self.rules[name]]
 
 
-def of_days(traded: TestedInstrument) -> Tested:
+def of_days(traded: TestedInstrument) -> InstrumentResult:
     """Accounts of daily bars."""
     bars = traded.instrument.test
     policies = [_daily(account, actions) for account, actions in zip(traded.policy, traded.actions, strict=True)]
     rules = {name: _daily(account, traded.wanted[name]) for name, account in traded.rules.items()}
-    return Tested(traded.instrument.name, bars.dates, bars.close, policies, rules)
+    return InstrumentResult(traded.instrument.name, bars.dates, bars.close, policies, rules)
 
 
 def _daily(account: Account, actions: I8) -> Line:
@@ -113,7 +113,7 @@ def _daily(account: Account, actions: I8) -> Line:
     return Line(equity, held, turnover, account.trades)
 
 
-def of_seconds(sessions: Sequence[Session], policies: Sequence[Sequence[Ran]]) -> list[Tested]:
+def of_seconds(sessions: Sequence[Session], policies: Sequence[Sequence[SessionResult]]) -> list[InstrumentResult]:
     """Sessions of a market. policies : for each, what it did in every session"""
     idle = run_sessions(sessions, MARKET)
     rules = {name: run_sessions(sessions, MARKET, decide) for name, decide in _deciders(sessions, idle).items()}
@@ -122,7 +122,7 @@ def of_seconds(sessions: Sequence[Session], policies: Sequence[Sequence[Ran]]) -
         ts = idle[number].curve.ts.astype("datetime64[ns]")
         own = [_line(each[number]) for each in policies]
         found.append(
-            Tested(
+            InstrumentResult(
                 session.instrument, ts, idle[number].middle, own,
                 {name: _line(ran[number]) for name, ran in rules.items()},
             )
@@ -130,13 +130,13 @@ def of_seconds(sessions: Sequence[Session], policies: Sequence[Sequence[Ran]]) -
     return found
 
 
-def _line(ran: Ran) -> Line:
+def _line(ran: SessionResult) -> Line:
     trades = int(np.count_nonzero(np.diff(ran.held, prepend=0.0)))
     turnover = ran.episode.turnover / (ran.episode.unit_value * MARKET.capital_units)
     return Line(1.0 + np.cumsum(ran.curve.gains), ran.held, turnover, trades)
 
 
-def _deciders(sessions: Sequence[Session], idle: Sequence[Ran]) -> dict[str, Decide]:
+def _deciders(sessions: Sequence[Session], idle: Sequence[SessionResult]) -> dict[str, Decide]:
     """The four rules as players; who may not sell short stays out instead."""
     lowest = np.array([-1 if session.rules.shorting else 0 for session in sessions])
     rows = max(len(session.ts) for session in sessions)

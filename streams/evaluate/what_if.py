@@ -15,7 +15,7 @@ import msgspec
 
 from streams.commands.models import reached
 from streams.engine import control
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
 from streams.evaluate import changes, intervals, pairing
 from streams.evaluate.history import History, Span
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     try:
         found = replay(
             history.partitions(span),
-            [lambda: InForce(shelf, models, config), lambda: InForce(shelf, chosen, wanted)],
+            [lambda: ActiveModels(shelf, models, config), lambda: ActiveModels(shelf, chosen, wanted)],
             span,
             on_stderr(),
         )
@@ -119,7 +119,7 @@ def _report(folder: Path, document: dict[str, Any], found: Replay) -> Path:
     return write_report(folder, document, found)
 
 
-def in_force(settings: Settings, need_kafka: bool) -> tuple[ModelShelf, dict[str, str], DetectorConfig]:
+def in_force(settings: Settings, need_kafka: bool) -> tuple[ModelStore, dict[str, str], DetectorConfig]:
     """Where models are found, and which models and configuration are in force; as shipped where Kafka is not needed and
     does not answer.
     """
@@ -127,7 +127,7 @@ def in_force(settings: Settings, need_kafka: bool) -> tuple[ModelShelf, dict[str
     return shelf, control.models_in_force(standing), control.config_in_force(standing)
 
 
-def opened(args: argparse.Namespace, settings: Settings, shelf: ModelShelf) -> tuple[History, Span]:
+def opened(args: argparse.Namespace, settings: Settings, shelf: ModelStore) -> tuple[History, Span]:
     """The history and the span of it that counts."""
     if args.market is not None and args.feed:
         raise TapewatchError("--feed is of Kafka, --market of files", "Give one of them.")
@@ -144,7 +144,7 @@ def opened(args: argparse.Namespace, settings: Settings, shelf: ModelShelf) -> t
     return history, span
 
 
-def _full(wanted: Sequence[str], settings: Settings, shelf: ModelShelf) -> list[str]:
+def _full(wanted: Sequence[str], settings: Settings, shelf: ModelStore) -> list[str]:
     """`detector=hash` with the whole hash, the file put on the shelf; a beginning of it will do."""
     full = []
     for one in wanted:

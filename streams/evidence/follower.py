@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from streams import members
-from streams.engine.shelf import KafkaShelf
+from streams.engine.shelf import KafkaModelStore
 from streams.engine.verification import decoded
 from streams.engine.warm import warm_up
 from streams.evidence.gathering import Gatherer
@@ -22,9 +22,9 @@ from streams.evidence.states import BrokerLog, BrokerSnapshots
 from tapewatch import kafka, logs, topics
 from tapewatch.canaries import is_canary
 from tapewatch.clock import WALL, Clock
-from tapewatch.evidence import Archive, Kept
+from tapewatch.evidence import Archive, StoredRecord
 from tapewatch.evidence.records import kept
-from tapewatch.idling import Idling
+from tapewatch.idling import IdleDetector
 from tapewatch.monitoring import Monitor, counters
 from tapewatch.monitoring.shared import PARTITIONS
 from tapewatch.registry import Registry
@@ -80,9 +80,11 @@ class Follower:
         registry, reader = Registry(self._settings), kafka.consumer(self._settings)
         snapshots = BrokerSnapshots(self._settings, reader)
         reach = self._settings.evidence.slice_records
-        gatherer = Gatherer(self._archive, registry, KafkaShelf(self._settings), snapshots, BrokerLog(reader), reach)
+        gatherer = Gatherer(
+            self._archive, registry, KafkaModelStore(self._settings), snapshots, BrokerLog(reader), reach
+        )
         group, told = self._settings.evidence.group, self.monitor.client("reader")
-        idling = Idling(until_idle_s or None, self._clock)
+        idling = IdleDetector(until_idle_s or None, self._clock)
         consumer = members.member_consumer(self._settings, group, self._instance, told=told, **idling.properties)
         consumer.subscribe([topics.ALERTS])
         self.monitor.ready()
@@ -111,7 +113,7 @@ class Follower:
         else:
             self.monitor.waits_for("partitions", "none is assigned")
 
-    def _take(self, gatherer: Gatherer, record: Kept) -> None:
+    def _take(self, gatherer: Gatherer, record: StoredRecord) -> None:
         """Archive one record's revision, unless it is there."""
         totals = self.totals
         totals.records += 1

@@ -11,16 +11,16 @@ import numpy
 import pyarrow
 
 from streams.engine.build import build_hash
-from streams.engine.models import FindsModels
+from streams.engine.models import ModelSource
 from streams.engine.snapshots import DamagedError, dump
 from streams.engine.task import ReferenceData, Task
 from streams.engine.verification import Finding, alerts_of, decoded
 from streams.evidence import proving
-from streams.evidence.replaying import Recorder, Registered, feed_kept, new_task, replayed
+from streams.evidence.replaying import Recorder, RegisteredInstrument, feed_kept, new_task, replayed
 from streams.evidence.states import MarketLog, Snapshots
 from tapewatch import logs
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, Entry, Kept, Manifest, Subject, records
+from tapewatch.evidence import Archive, Entry, Manifest, StoredRecord, Subject, records
 from tapewatch.kernels import source_hashes
 from tapewatch.messages import Alert
 
@@ -42,14 +42,14 @@ class State:
 
 
 @dataclass(slots=True)
-class Gathered:
+class BundleDraft:
     """A bundle before it has a place in the chain."""
 
     manifest: Manifest
     parts: dict[str, bytes]
 
 
-class KnowsBeginnings(ReferenceData, Protocol):
+class InstrumentRegistry(ReferenceData, Protocol):
     """What is registered, as what, and since when."""
 
     def since(self, instrument: str) -> int | None:
@@ -63,8 +63,8 @@ class Gatherer:
     def __init__(
         self,
         archive: Archive,
-        registry: KnowsBeginnings,
-        shelf: FindsModels,
+        registry: InstrumentRegistry,
+        shelf: ModelSource,
         snapshots: Snapshots,
         market: MarketLog,
         reach: int,
@@ -72,7 +72,7 @@ class Gatherer:
         self._archive, self._registry, self._shelf = archive, registry, shelf
         self._snapshots, self._market, self._reach = snapshots, market, reach
 
-    def gather(self, record: Kept, alert: Alert) -> Gathered:
+    def gather(self, record: StoredRecord, alert: Alert) -> BundleDraft:
         """The bundle of an alert's newest revision, with its earlier ones where they lie near enough in the log."""
         source = alert.provenance
         where, last = (source.topic, source.partition), source.updated_offset
@@ -91,7 +91,7 @@ class Gatherer:
         except (DamagedError, TapewatchError) as error:
             return self._without_log(told, alert, error.message)
 
-    def _before(self, record: Kept, alert: Alert) -> tuple[list[Kept], State | None]:
+    def _before(self, record: StoredRecord, alert: Alert) -> tuple[list[StoredRecord], State | None]:
         """Earlier records of the alert with the state that they were proved from, where this one is near enough."""
         source = alert.provenance
         earlier = self._archive.of_input(alert.id, source.topic, source.partition)
@@ -148,7 +148,7 @@ class Gatherer:
         task.next_offset = max(task.next_offset, offset)
         return State(dump(task), task.next_offset, "replayed")
 
-    def _bundle(self, told: list[Kept], alert: Alert, state: State, stretch: list[Kept]) -> Gathered:
+    def _bundle(self, told: list[StoredRecord], alert: Alert, state: State, stretch: list[StoredRecord]) -> BundleDraft:
         """Replay the stretch once: it tells which models and instruments it needs, and whether the alert comes out."""
         where, shelf = (alert.provenance.topic, alert.provenance.partition), Recorder(self._shelf)
         task = replayed(where, state.data, stretch, self._registry, shelf)
@@ -166,22 +166,24 @@ class Gatherer:
         proved = bool(findings) and all(finding.identical for finding in findings)
         draft = _draft(told, alert, "" if proved else _told(findings))
         subject = msgspec.structs.replace(draft.subject, state_offset=state.next_offset, origin=state.origin)
-        return Gathered(msgspec.structs.replace(draft, subject=subject, proved=proved), parts)
+        return BundleDraft(msgspec.structs.replace(draft, subject=subject, proved=proved), parts)
 
     def _instruments(self, task: Task) -> bytes:
         """Reference data of every instrument that the partition has met."""
         known = self._registry.instruments
         met = [
-            Registered(self._registry.since(name) or 0, msgspec.structs.replace(known[name], kind=kind), exact=True)
+            RegisteredInstrument(
+                self._registry.since(name) or 0, msgspec.structs.replace(known[name], kind=kind), exact=True
+            )
             for name, kind in sorted(zip(task.admission.names, task.kinds, strict=True))
             if name in known
         ]
         return msgspec.json.encode(met, order="deterministic")
 
-    def _without_log(self, told: list[Kept], alert: Alert, problem: str) -> Gathered:
+    def _without_log(self, told: list[StoredRecord], alert: Alert, problem: str) -> BundleDraft:
         """A bundle that says what it lacks: the chain has no silent hole."""
         parts = {proving.ALERTS: records.encode(told), **_of_program()}
-        return Gathered(_draft(told, alert, problem), parts)
+        return BundleDraft(_draft(told, alert, problem), parts)
 
 
 def _holds_state(entry: Entry, task: Task, limit: int) -> bool:
@@ -196,7 +198,7 @@ def _told(findings: list[Finding]) -> str:
     return f"the archived log does not give this alert: {'; '.join(lines)[:500]}"
 
 
-def _draft(told: list[Kept], alert: Alert, problem: str) -> Manifest:
+def _draft(told: list[StoredRecord], alert: Alert, problem: str) -> Manifest:
     """A manifest without its place in the chain and without its parts."""
     source = alert.provenance
     revisions = {found.revision for record in told if (found := decoded(record.value)) is not None}

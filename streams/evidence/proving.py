@@ -7,11 +7,11 @@ import msgspec
 
 from detectors.model_file import content_hash
 from streams.engine.build import build_hash
-from streams.engine.models import ModelShelf
+from streams.engine.models import ModelStore
 from streams.engine.verification import Finding, Proof, alerts_of, compare, decoded
-from streams.evidence.replaying import KeptRegistry, Registered, replayed
+from streams.evidence.replaying import ArchivedRegistry, RegisteredInstrument, replayed
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, Bundle, Entry, Kept, records
+from tapewatch.evidence import Archive, Bundle, Entry, StoredRecord, records
 
 STATE, INSTRUMENTS, ALERTS, LOG, MODELS = "state.bin", "instruments.json", "alerts.arrow", "log/", "models/"
 
@@ -113,17 +113,17 @@ def _findings(bundle: Bundle) -> tuple[list[Finding], int]:
     """Each archived record of the alert against the recomputed one, and how many log records were replayed."""
     subject = bundle.manifest.subject
     log = [record for path in bundle.paths(LOG) for record in records.decode(bundle.part(path))]
-    shelf = ModelShelf()
+    shelf = ModelStore()
     for path in bundle.paths(MODELS):
         data = bundle.part(path)
         shelf.files[content_hash(data)] = data
     where = (subject.topic, subject.partition)
-    registry = KeptRegistry(registered(bundle))
+    registry = ArchivedRegistry(registered(bundle))
     recomputed = alerts_of(replayed(where, bundle.part(STATE), log, registry, shelf), subject.alert)
     return compared(records.decode(bundle.part(ALERTS)), recomputed), len(log)
 
 
-def compared(archived: list[Kept], recomputed: dict[int, bytes]) -> list[Finding]:
+def compared(archived: list[StoredRecord], recomputed: dict[int, bytes]) -> list[Finding]:
     """Each record of the alert against the recomputed one of its revision; a revision without a record is named."""
     findings = [compare(record.value or b"", record.partition, record.offset, recomputed) for record in archived]
     mine = {found.revision for found in (decoded(record.value) for record in archived) if found is not None}
@@ -135,9 +135,9 @@ def compared(archived: list[Kept], recomputed: dict[int, bytes]) -> list[Finding
     ]
 
 
-def registered(bundle: Bundle) -> list[Registered]:
+def registered(bundle: Bundle) -> list[RegisteredInstrument]:
     """The reference data of a bundle."""
     try:
-        return msgspec.json.decode(bundle.part(INSTRUMENTS), type=list[Registered])
+        return msgspec.json.decode(bundle.part(INSTRUMENTS), type=list[RegisteredInstrument])
     except msgspec.MsgspecError as error:
         raise TapewatchError(f"{INSTRUMENTS} cannot be read: {error}") from error

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from streams.engine.build import build_hash
-from streams.engine.models import EVER, FindsModels, InForce
+from streams.engine.models import EVER, ActiveModels, ModelSource
 from streams.engine.snapshots import restore
 from streams.engine.task import ReferenceData, Task
-from tapewatch.evidence import Kept
+from tapewatch.evidence import StoredRecord
 from tapewatch.instruments import Instrument
 from tapewatch.registry import UNMARKED_TOLERANCE_NS
 
@@ -16,7 +16,7 @@ from tapewatch.registry import UNMARKED_TOLERANCE_NS
 class Recorder:
     """A shelf that remembers which models were asked for."""
 
-    def __init__(self, shelf: FindsModels) -> None:
+    def __init__(self, shelf: ModelSource) -> None:
         self._shelf = shelf
         self.asked: dict[str, bytes] = {}
 
@@ -26,7 +26,7 @@ class Recorder:
         return self.asked[wanted]
 
 
-class Registered(msgspec.Struct, frozen=True):
+class RegisteredInstrument(msgspec.Struct, frozen=True):
     """An instrument as the registry had it.
 
     since : its rows count from this append time on, UTC ns; exact : false in bundles of earlier builds, which archived
@@ -38,10 +38,10 @@ class Registered(msgspec.Struct, frozen=True):
     exact: bool = False
 
 
-class KeptRegistry:
+class ArchivedRegistry:
     """The registry as it was archived; what is not in it was not registered."""
 
-    def __init__(self, registered: Sequence[Registered]) -> None:
+    def __init__(self, registered: Sequence[RegisteredInstrument]) -> None:
         self._since = {
             each.instrument.id: each.since - (0 if each.exact else UNMARKED_TOLERANCE_NS) for each in registered
         }
@@ -57,13 +57,13 @@ class KeptRegistry:
         return 0
 
 
-def new_task(where: tuple[str, int], registry: ReferenceData, shelf: FindsModels) -> Task:
+def new_task(where: tuple[str, int], registry: ReferenceData, shelf: ModelSource) -> Task:
     """An empty task of a partition, under the shipped models."""
-    return Task(*where, registry, InForce.default(shelf), build_hash())
+    return Task(*where, registry, ActiveModels.default(shelf), build_hash())
 
 
 def replayed(
-    where: tuple[str, int], state: bytes, log: Iterable[Kept], registry: ReferenceData, shelf: FindsModels
+    where: tuple[str, int], state: bytes, log: Iterable[StoredRecord], registry: ReferenceData, shelf: ModelSource
 ) -> Task:
     """A task restored from a dumped state and fed the records behind it; DamagedError where the state is none."""
     task = new_task(where, registry, shelf)
@@ -74,6 +74,6 @@ def replayed(
     return task
 
 
-def feed_kept(task: Task, record: Kept) -> None:
+def feed_kept(task: Task, record: StoredRecord) -> None:
     """Hand an archived record to a task."""
     task.feed(record.offset, record.value, record.headers, record.timestamp_ms * 1_000_000)

@@ -13,7 +13,7 @@ from detectors.forecast.lstm import score
 from detectors.forecast.lstm.forecasting import APART
 from detectors.forecast.lstm.inputs import LOOKBACK
 from detectors.forecast.lstm.model import MINUTE, Model
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from streams.forecast.minute_standing import headers
 from tapewatch import frames, messages, topics
 from tapewatch.canaries import is_canary
@@ -77,7 +77,7 @@ class MinuteTask:
         self._scratch, self._found = score.scratch(model.units), np.empty(1)
         self._windows: dict[tuple[Source, str], Window] = {}
         self._newest: dict[Source, int] = {}
-        self._outgoing: list[Outgoing] = []
+        self._outgoing: list[OutputRecord] = []
         self.bars = self.refused = 0
 
     def record(self, offset: int, value: bytes | None, headers: Headers | None, silent: bool = False) -> None:
@@ -134,9 +134,9 @@ class MinuteTask:
         told = headers(self._group, self.partition, offset)
         for message, said in ((prediction, told), (signal, [])):
             value = messages.encode(message)
-            self._outgoing.append(Outgoing(message.TOPIC, value, message.id.encode(), list(said), name))
+            self._outgoing.append(OutputRecord(message.TOPIC, value, message.id.encode(), list(said), name))
 
-    def take(self) -> list[Outgoing]:
+    def take(self) -> list[OutputRecord]:
         """Records of `predictions` and `signals` since the last call."""
         taken, self._outgoing = self._outgoing, []
         return taken

@@ -23,7 +23,7 @@ from streams.forecast.minute import MinuteTask
 from streams.members import Membership
 from tapewatch import group_offsets, kafka, logs, topics
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.idling import Idling
+from tapewatch.idling import IdleDetector
 from tapewatch.monitoring import Monitor, counters
 from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, TRANSACTION_SECONDS
 from tapewatch.settings import Settings
@@ -34,7 +34,7 @@ _BATCH = 500
 _POLL_S = 0.05
 
 
-class Kept(msgspec.Struct, frozen=True):
+class OffsetMetadata(msgspec.Struct, frozen=True):
     """What stands in a committed offset's metadata. from_offset : where to read on silently for the windows"""
 
     from_offset: int
@@ -78,7 +78,7 @@ class MinuteForecasts:
         self._next: dict[int, int] = {}
         self._proved: set[int] = set()
         self._partitions: dict[str, int] = {}
-        self._idling = Idling(None, clock)
+        self._idling = IdleDetector(None, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
@@ -90,7 +90,7 @@ class MinuteForecasts:
             lambda: members.member_producer(self._settings, name, linger_ms=1),
             lambda: members.has_twin(self._settings, group, self.instance, membership.member_id),
         )
-        idling = self._idling = Idling(until_idle_s or None, self._clock)
+        idling = self._idling = IdleDetector(until_idle_s or None, self._clock)
         told = self.monitor.client("reader")
         consumer = members.member_consumer(self._settings, group, self.instance, told=told, **idling.properties)
         membership = Membership(consumer, [topics.BARS], self._take_up, self._tasks.clear)
@@ -141,7 +141,7 @@ class MinuteForecasts:
         low, _ = kafka.watermarks(reader, topics.BARS, partition)
         self._next[partition] = max(place.offset, low)
         if place.offset >= 0:
-            begin = msgspec.json.decode(place.metadata, type=Kept).from_offset if place.metadata else low
+            begin = msgspec.json.decode(place.metadata, type=OffsetMetadata).from_offset if place.metadata else low
             if begin < low:
                 log.warning("bars of open windows expired", partition=partition, first=begin, next=low)
             for message in kafka.read_range(reader, topics.BARS, partition, max(begin, low), place.offset):
@@ -187,7 +187,7 @@ class MinuteForecasts:
         return [
             TopicPartition(
                 topics.BARS, partition, self._next[partition],
-                metadata=msgspec.json.encode(Kept(task.needed(self._next[partition]))).decode(),
+                metadata=msgspec.json.encode(OffsetMetadata(task.needed(self._next[partition]))).decode(),
             )
             for partition, task in self._tasks.items()
         ]  # fmt: skip

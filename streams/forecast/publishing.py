@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from confluent_kafka import KafkaException
 
 from streams.engine.build import build_hash
-from streams.forecast.tracking import Published, Run, Step
+from streams.forecast.tracking import Publication, Run, Step
 from streams.members import member_producer
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
@@ -103,6 +103,6 @@ def publish(settings: Settings, run: Run, steps: Mapping[str, Step], messages: S
         raise TapewatchError(
             f"Kafka does not take the predictions: {error}", "Run `tapewatch status`, then the same command again."
         ) from error
-    run.keep_published(Published(to_rfc3339(WALL.now()), ids, models))
+    run.keep_published(Publication(to_rfc3339(WALL.now()), ids, models))
     run.log("published", predictions=len(ids))
     return True

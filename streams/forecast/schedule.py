@@ -49,7 +49,7 @@ class ExchangeSessions:
         return [(day, close) for day, close in found if begin <= close < end]
 
 
-class Kept(msgspec.Struct, frozen=True):
+class ScheduleState(msgspec.Struct, frozen=True):
     """How far the schedule has come. day : newest session that was trained for"""
 
     day: str = ""
@@ -89,14 +89,14 @@ class Schedule:
 
     def _do(self, day: str) -> None:
         if self._train(day):
-            place(self._state, msgspec.json.encode(Kept(day)))
+            place(self._state, msgspec.json.encode(ScheduleState(day)))
             self.days.append(day)
 
-    def _read(self) -> Kept:
+    def _read(self) -> ScheduleState:
         try:
-            return msgspec.json.decode(self._state.read_bytes(), type=Kept)
+            return msgspec.json.decode(self._state.read_bytes(), type=ScheduleState)
         except (FileNotFoundError, msgspec.MsgspecError):
-            return Kept()
+            return ScheduleState()
 
     def _wait(self, until: int, stop: threading.Event) -> None:
         """In slices, so that a stop is heard within a second."""

@@ -21,7 +21,7 @@ from tapewatch.evidence.durable import place
 from tapewatch.rfc3339 import to_rfc3339
 
 
-class Described(msgspec.Struct, frozen=True):
+class RunDescription(msgspec.Struct, frozen=True):
     """What a run is.
 
     as_of : day, nothing later was learnt from; data : where it is from; data_hash : of all of it
@@ -59,7 +59,7 @@ class Step(msgspec.Struct, frozen=True):
     forecasts: tuple[Forecast, ...] = ()
 
 
-class Published(msgspec.Struct, frozen=True):
+class Publication(msgspec.Struct, frozen=True):
     """What went to the topic. ids : of the predictions; models : content hash by name"""
 
     at: str
@@ -70,7 +70,7 @@ class Published(msgspec.Struct, frozen=True):
 class Run:
     """The folder of one run. root : folder of all runs"""
 
-    def __init__(self, root: Path, described: Described, clock: Clock = WALL) -> None:
+    def __init__(self, root: Path, described: RunDescription, clock: Clock = WALL) -> None:
         self.described = described
         self.folder = root / described.id
         self._clock = clock
@@ -103,12 +103,12 @@ class Run:
             file.write(line + b"\n")
 
     @property
-    def published(self) -> Published | None:
+    def published(self) -> Publication | None:
         """What of this run went to the topic; None where nothing did."""
         path = self.folder / "published.json"
-        return msgspec.json.decode(path.read_bytes(), type=Published) if path.is_file() else None
+        return msgspec.json.decode(path.read_bytes(), type=Publication) if path.is_file() else None
 
-    def keep_published(self, published: Published) -> None:
+    def keep_published(self, published: Publication) -> None:
         """Remember what went to the topic."""
         place(self.folder / "published.json", msgspec.json.encode(published))
 

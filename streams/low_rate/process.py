@@ -39,7 +39,7 @@ MOST_WAITING = 2_000
 MOST_FAILURES = 5
 
 
-class LowRateStage:
+class EventStage:
     """The one process of a stage: a second one of the same group takes over from the first.
 
     name : by which its dead letters name it; group : consumer group and transactional id

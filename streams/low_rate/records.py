@@ -60,7 +60,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class LowRateTotals:
+class EventStageTotals:
     """What every such process counts."""
 
     refused: int = 0
@@ -72,7 +72,7 @@ class Work(Protocol):
     """What a stage makes of its records. Its state is a function of the log."""
 
     @property
-    def totals(self) -> LowRateTotals:
+    def totals(self) -> EventStageTotals:
         """What was counted."""
         ...
 

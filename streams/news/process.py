@@ -12,9 +12,9 @@ from confluent_kafka import TopicPartition
 
 from detectors.sentiment.decay import FORGOTTEN
 from streams import members
-from streams.low_rate.process import LowRateStage
-from streams.low_rate.records import Keyed, LowRateTotals, Outcome, Record
-from streams.news.scoring import FindsScorers, NewsScoring
+from streams.low_rate.process import EventStage
+from streams.low_rate.records import EventStageTotals, Keyed, Outcome, Record
+from streams.news.scoring import NewsScoring, ScorerSource
 from tapewatch import dead_letters, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError
@@ -33,7 +33,7 @@ M = TypeVar("M", News, Factor)
 
 
 @dataclass(slots=True)
-class NewsTotals(LowRateTotals):
+class NewsTotals(EventStageTotals):
     """What this process has done. passed : records that were scored already; slowest_ms : from arrival to commit"""
 
     items: int = 0
@@ -58,7 +58,7 @@ COUNTS = counters(
 class NewsWork:
     """The stage's part between Faust and the log."""
 
-    def __init__(self, settings: Settings, scorers: FindsScorers, clock: Clock = WALL) -> None:
+    def __init__(self, settings: Settings, scorers: ScorerSource, clock: Clock = WALL) -> None:
         self._settings, self._scorers, self._clock = settings, scorers, clock
         self._scoring = NewsScoring(settings.news, scorers)
         self.totals = NewsTotals()
@@ -124,14 +124,14 @@ class NewsWork:
 class NewsStage:
     """The one process of the news stage: a second one of the same group takes over from the first."""
 
-    def __init__(self, settings: Settings, scorers: FindsScorers, clock: Clock = WALL) -> None:
+    def __init__(self, settings: Settings, scorers: ScorerSource, clock: Clock = WALL) -> None:
         self._settings = settings
         work = NewsWork(settings, scorers, clock)
         self.totals = work.totals
         self.monitor = Monitor("news", settings)
         self.monitor.show_counts(COUNTS, self.totals)
         inputs = (topics.NEWS,)
-        self._stage = LowRateStage(settings, dead_letters.NEWS, settings.news.group, inputs, work, self.monitor, clock)
+        self._stage = EventStage(settings, dead_letters.NEWS, settings.news.group, inputs, work, self.monitor, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""

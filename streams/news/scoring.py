@@ -8,8 +8,8 @@ from typing import Protocol
 
 import msgspec
 
-from detectors.sentiment.decay import Decay, Scored, State
-from detectors.sentiment.same import Headline, Same
+from detectors.sentiment.decay import Decay, ScoredHeadline, State
+from detectors.sentiment.same import DuplicateIndex, Headline
 from detectors.sentiment.scorer import Scorer
 from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.errors import ContractError
@@ -30,7 +30,7 @@ MOST_KNOWN = 100_000
 """Ids that are remembered: an item that comes again after so many others is scored again, under the same id."""
 
 
-class FindsScorers(Protocol):
+class ScorerSource(Protocol):
     """Finds the scorer of a headline."""
 
     def of(self, headline: str, language: str) -> Scorer:
@@ -41,9 +41,9 @@ class FindsScorers(Protocol):
 class NewsScoring:
     """Scores each item once."""
 
-    def __init__(self, settings: NewsSettings, scorers: FindsScorers) -> None:
+    def __init__(self, settings: NewsSettings, scorers: ScorerSource) -> None:
         self._scorers = scorers
-        self._same = Same(settings.same_h)
+        self._same = DuplicateIndex(settings.same_h)
         self._decay = Decay(settings.half_life_h)
         self._known: dict[str, None] = {}
 
@@ -68,7 +68,7 @@ class NewsScoring:
         if original:
             return [scored]
         published, received = times
-        item = Scored(published, max(published, received), score, tuple(dict.fromkeys(news.instruments)))
+        item = ScoredHeadline(published, max(published, received), score, tuple(dict.fromkeys(news.instruments)))
         return [scored, *(factor for name, state in self._decay.take(item) for factor in _factors(name, state))]
 
     def recall_news(self, scored: News) -> None:

@@ -9,7 +9,7 @@ from detectors.trading import state as s
 from detectors.trading.account import unrealised
 from detectors.trading.orders import REFUSALS, cancel, flatten, held_for_buys, place
 from detectors.trading.tape import Tape, run_log
-from streams.paper.lanes import Lanes
+from streams.paper.lanes import InstrumentTable
 from streams.paper.records import OrderBook, Record
 from streams.paper.sizing import affordable, limit_price, order_qty
 from tapewatch.clock import NANOS
@@ -39,7 +39,7 @@ class PaperBroker:
 
     def __init__(self, settings: PaperSettings, reference: Mapping[str, Instrument], topic: str, partition: int):
         self.settings, self.reference, self.topic, self.partition = settings, reference, topic, partition
-        self.lanes = Lanes()
+        self.lanes = InstrumentTable()
         self.book = OrderBook(self.lanes)
         self.accounts: list[Position] = []
         self.skipped: dict[str, int] = {}

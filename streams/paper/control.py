@@ -3,7 +3,7 @@
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.paper.desk import Desk
+from streams.paper.desk import PaperPartition
 from streams.paper.kept import read_state
 from tapewatch import control_rows, kafka, paper_commands, topics
 from tapewatch.clock import NANOS, WALL, Clock
@@ -41,7 +41,7 @@ class PaperState(msgspec.Struct, frozen=True):
     result: dict[str, float]
 
 
-class Given(msgspec.Struct, frozen=True):
+class CommandStatus(msgspec.Struct, frozen=True):
     """A command that was written. taken : partitions that have taken it so far; of : partitions that have a state"""
 
     command: PaperCommand
@@ -52,7 +52,7 @@ class Given(msgspec.Struct, frozen=True):
 
 def tell(
     settings: Settings, action: str, instrument: str, why: str, who: str = "", wait_s: float = 5.0, clock: Clock = WALL
-) -> Given:
+) -> CommandStatus:
     """Write a command into the log, after the audit log, and wait until every partition has taken it.
 
     action : start, stop, kill, on or off; instrument : for on and off
@@ -63,7 +63,7 @@ def tell(
     while True:
         found = [state.commands > offset for state in standing(settings).partitions]
         if (found and all(found)) or clock.elapsed() >= deadline:
-            return Given(command, offset, sum(found), len(found))
+            return CommandStatus(command, offset, sum(found), len(found))
         clock.sleep(0.2)
 
 
@@ -88,7 +88,7 @@ def standing(settings: Settings) -> PaperState:
     return PaperState([_state(desk) for desk in desks], switched, skipped, accounts, result)
 
 
-def _state(desk: Desk) -> PartitionState:
+def _state(desk: PaperPartition) -> PartitionState:
     broker = desk.task.broker
     clock = to_rfc3339(broker.clock) if broker.clock else None
     return PartitionState(
@@ -97,7 +97,7 @@ def _state(desk: Desk) -> PartitionState:
     )  # fmt: skip
 
 
-def _desks(settings: Settings, reader: Consumer) -> list[Desk]:
+def _desks(settings: Settings, reader: Consumer) -> list[PaperPartition]:
     """The committed state of every market partition that has one."""
     feeds = {topics.market(feed) for feed in settings.paper.feeds}
     places = [

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 import pyarrow as pa
 
-from streams.engine.task import Outgoing, ReferenceData
+from streams.engine.task import OutputRecord, ReferenceData
 from streams.members import Key
 from streams.paper.task import PaperTask, StoredTask
 from tapewatch import messages, topics
@@ -21,7 +21,7 @@ _MOST_PACKED = 255
 """Bytes that LZ4 makes of one at most."""
 
 
-class Read(NamedTuple):
+class ConsumerRecord(NamedTuple):
     """A record as it was read. appended_ns : the broker's time of it"""
 
     key: Key
@@ -31,7 +31,7 @@ class Read(NamedTuple):
     appended_ns: int
 
 
-class StoredDesk(msgspec.Struct, forbid_unknown_fields=True):
+class StoredPartition(msgspec.Struct, forbid_unknown_fields=True):
     """What a restart goes on from. reads : topic, partition and next offset of the topics beside the market's."""
 
     task: StoredTask
@@ -56,7 +56,7 @@ def companions(market: Key, counts: dict[str, int]) -> list[Key]:
     ]
 
 
-class Desk:
+class PaperPartition:
     """Reads a market partition's records and those beside it; what comes out waits for the next transaction.
 
     reads : next offset of each topic beside the market's; next_market : of the market's; refused : records of them that
@@ -76,7 +76,7 @@ class Desk:
         """Whether there is anything that a transaction should keep."""
         return self.task.begin != self._written_to or bool(self.task.taken)
 
-    def read(self, record: Read) -> bool:
+    def read(self, record: ConsumerRecord) -> bool:
         """Take a record in; False where it is another desk's, or was read before."""
         if record.key == self.market:
             if record.offset < self.next_market:
@@ -112,14 +112,14 @@ class Desk:
         frames, signals, spans = self.task.gate.waiting()
         return {self.market[0]: frames, topics.SIGNALS: signals, topics.COMMITS: spans}.get(topic, 0)
 
-    def take(self, instance: str) -> list[Outgoing]:
+    def take(self, instance: str) -> list[OutputRecord]:
         """Everything that the next transaction writes, the commit record last. `dump` the state after it."""
         out = self.task.take()
         self.orders += sum(each.topic == topics.ORDERS for each in out)
         self.fills += sum(each.topic == topics.FILLS for each in out)
         commit = messages.encode(self._commit(instance))
         self.task.taken, self._written_to = [], self.task.begin
-        return [*out, Outgoing(topics.PAPER_COMMITS, commit, self.market[0].encode())]
+        return [*out, OutputRecord(topics.PAPER_COMMITS, commit, self.market[0].encode())]
 
     def _commit(self, instance: str) -> PaperCommit:
         broker = self.task.broker
@@ -141,12 +141,12 @@ class Desk:
     def dump(self) -> bytes:
         """The state, with its SHA-256 and size before it, in LZ4."""
         reads = [(topic, partition, offset) for (topic, partition), offset in sorted(self.reads.items())]
-        whole = msgspec.json.encode(StoredDesk(self.task.stored(), reads, self.orders, self.fills))
+        whole = msgspec.json.encode(StoredPartition(self.task.stored(), reads, self.orders, self.fills))
         size = len(whole).to_bytes(_SIZE_BYTES, "little")
         return hashlib.sha256(whole).digest() + size + bytes(pa.compress(whole, codec="lz4", asbytes=True))
 
 
-def load(data: bytes, registry: ReferenceData, beside: list[Key]) -> Desk:
+def load(data: bytes, registry: ReferenceData, beside: list[Key]) -> PaperPartition:
     """A desk that goes on where `dump` was taken; TapewatchError where the bytes are no such state."""
     digest, size = data[:_DIGEST_BYTES], int.from_bytes(data[_DIGEST_BYTES : _DIGEST_BYTES + _SIZE_BYTES], "little")
     packed = data[_DIGEST_BYTES + _SIZE_BYTES :]
@@ -156,12 +156,12 @@ def load(data: bytes, registry: ReferenceData, beside: list[Key]) -> Desk:
         whole = bytes(pa.decompress(packed, decompressed_size=size, codec="lz4", asbytes=True))
         if hashlib.sha256(whole).digest() != digest:
             raise TapewatchError("the paper broker's state does not match its digest", "Restore the topic's backup.")
-        found = msgspec.json.decode(whole, type=StoredDesk)
+        found = msgspec.json.decode(whole, type=StoredPartition)
     except (msgspec.MsgspecError, pa.ArrowException, OSError, ValueError) as error:
         raise TapewatchError(
             f"the paper broker's state cannot be read: {error}", "Start it with the build that wrote it."
         ) from error
-    desk = Desk(PaperTask.restored(found.task, registry), beside)
+    desk = PaperPartition(PaperTask.restored(found.task, registry), beside)
     desk.reads |= {(topic, partition): offset for topic, partition, offset in found.reads}
     desk.orders, desk.fills = found.orders, found.fills
     return desk

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.task import ReferenceData
 from streams.members import Key
-from streams.paper.desk import Desk, load
+from streams.paper.desk import PaperPartition, load
 from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
@@ -65,7 +65,7 @@ def pointed_to(metadata: str | None) -> tuple[int, int] | None:
     return (int(partition), int(offset)) if partition.isdigit() and offset.isdigit() else None
 
 
-def read_state(reader: Consumer, place: TopicPartition, registry: ReferenceData, beside: list[Key]) -> Desk:
+def read_state(reader: Consumer, place: TopicPartition, registry: ReferenceData, beside: list[Key]) -> PaperPartition:
     """The state that a committed market offset names; TapewatchError where it is not there."""
     market: Key = (place.topic, place.partition)
     named = pointed_to(place.metadata)

@@ -21,7 +21,7 @@ I8 = npt.NDArray[np.int64]
 _KINDS = {RowType.TRADE: TRADE, RowType.QUOTE: QUOTE, RowType.BOOK: BOOK}
 
 
-class Known(NamedTuple):
+class InstrumentSpec(NamedTuple):
     """An instrument as a lane needs it."""
 
     name: str
@@ -41,10 +41,10 @@ def instrument_rules(instrument: Instrument) -> VenueRules:
     return rules
 
 
-def _known(instrument: Instrument, around: float) -> Known:
+def _known(instrument: Instrument, around: float) -> InstrumentSpec:
     """What a lane needs of an instrument that trades around a price."""
     rules = instrument_rules(instrument)
-    return Known(instrument.id, rules, units_of(rules, around), instrument.currency or rules.currency)
+    return InstrumentSpec(instrument.id, rules, units_of(rules, around), instrument.currency or rules.currency)
 
 
 def _text(value: float) -> str:
@@ -52,7 +52,7 @@ def _text(value: float) -> str:
 
 
 @dataclass
-class Lanes:
+class InstrumentTable:
     """One lane an instrument, in the order in which they were first seen.
 
     state : int64[lanes, WIDTH]; tables, terms : for the kernels
@@ -77,7 +77,7 @@ class Lanes:
     variance: F8 = field(default_factory=lambda: np.zeros(0))
     seconds: I8 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
-    def add(self, new: Sequence[Known]) -> None:
+    def add(self, new: Sequence[InstrumentSpec]) -> None:
         """A lane for each of the instruments, after those there are."""
         for name, rules, units, currency in new:
             self.place[name] = len(self.ids)

@@ -16,15 +16,15 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from streams import members
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from streams.members import Key, Membership
 from streams.paper import kept
-from streams.paper.desk import Desk, Read, companions
-from streams.paper.standing import Standing
+from streams.paper.desk import ConsumerRecord, PaperPartition, companions
+from streams.paper.standing import PaperOffsetVerifier
 from streams.paper.task import PaperTask
 from tapewatch import group_offsets, kafka, logs, topic_ids, topics
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.idling import Idling
+from tapewatch.idling import IdleDetector
 from tapewatch.monitoring import Monitor, counters
 from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, TRANSACTION_SECONDS
 from tapewatch.registry import Registry
@@ -75,12 +75,12 @@ class Paper:
         self.monitor.show(PARTITIONS, lambda: {(): len(self._desks)})
         self._takes = self.monitor.distribution(TRANSACTION_SECONDS)
         self._registry = Registry(settings)
-        self._desks: dict[Key, Desk] = {}
+        self._desks: dict[Key, PaperPartition] = {}
         self._partitions: dict[str, int] = {}
-        self._standing = Standing(settings)
+        self._standing = PaperOffsetVerifier(settings)
         self._ids: dict[str, str] = {}
         self._paused: set[Key] = set()
-        self._idling = Idling(None, clock)
+        self._idling = IdleDetector(None, clock)
 
     def run(self, stop: threading.Event, until_idle_s: float = 0.0) -> None:
         """Work until told to stop, or until nothing came for `until_idle_s` seconds (0: for ever)."""
@@ -93,7 +93,7 @@ class Paper:
             lambda: members.has_twin(self._settings, paper.group, self.instance, membership.member_id),
         )
         told = self.monitor.client("reader")
-        idling = self._idling = Idling(until_idle_s or None, self._clock)
+        idling = self._idling = IdleDetector(until_idle_s or None, self._clock)
         consumer = members.member_consumer(self._settings, paper.group, self.instance, told=told, **idling.properties)
 
         def put_down() -> None:
@@ -158,13 +158,13 @@ class Paper:
         for message in kafka.read_range(reader, *key, max(start, low), end):
             self._feed([message])
 
-    def _desk(self, reader: Consumer, key: Key, place: TopicPartition) -> Desk:
+    def _desk(self, reader: Consumer, key: Key, place: TopicPartition) -> PaperPartition:
         """A partition's desk: its committed state, or an empty one."""
         beside = companions(key, self._partitions)
         if place.offset < 0:
             task = PaperTask(*key, self._registry, self._rules)
             task.start_at(kafka.watermarks(reader, *key)[0])
-            return Desk(task, beside)
+            return PaperPartition(task, beside)
         desk, low = kept.read_state(reader, place, self._registry, beside), kafka.watermarks(reader, *key)[0]
         if low > desk.next_market:
             log.error("market records expired unread", topic=key[0], partition=key[1], first=desk.next_market, next=low)
@@ -184,7 +184,7 @@ class Paper:
         for message in members.sound(batch, log):
             key = (message.topic(), message.partition())
             appended = message.timestamp()[1] * 1_000_000
-            record = Read(key, message.offset(), message.value(), message.headers(), appended)
+            record = ConsumerRecord(key, message.offset(), message.value(), message.headers(), appended)
             own = self._desks.get(key)
             heard = [desk.read(record) for desk in ([own] if own else self._desks.values())]
             used += any(heard)
@@ -226,7 +226,7 @@ class Paper:
         self._takes.observe((self._clock.elapsed() - begun) / NANOS)
         return True
 
-    def _produce(self, producer: Producer, dirty: list[Desk]) -> list[TopicPartition]:
+    def _produce(self, producer: Producer, dirty: list[PaperPartition]) -> list[TopicPartition]:
         """Write outputs and states; returns the market offsets, each with the place of its state."""
         places: dict[Key, str] = {}
         for desk in dirty:
@@ -243,7 +243,7 @@ class Paper:
             raise members.unacknowledged("states of the paper broker")
         return [TopicPartition(*desk.market, desk.task.begin, metadata=places[desk.market]) for desk in dirty]
 
-    def _write_state(self, producer: Producer, desk: Desk, places: dict[Key, str]) -> None:
+    def _write_state(self, producer: Producer, desk: PaperPartition, places: dict[Key, str]) -> None:
         """Write a desk's state; where it has come to lie stands in `places` once the broker has it."""
 
         def told(error: object, message: Message) -> None:
@@ -254,7 +254,7 @@ class Paper:
         says = kept.headers(self._settings.paper.group, self._ids.get(desk.market[0], ""), desk.task.begin)
         kafka.enqueue(producer, topics.PAPER_SNAPSHOTS, desk.dump(), kept.state_key(desk.market), says, target, told)
 
-    def _count(self, record: Outgoing) -> None:
+    def _count(self, record: OutputRecord) -> None:
         if record.topic in (topics.ORDERS, topics.FILLS, topics.POSITIONS):
             setattr(self.totals, record.topic, getattr(self.totals, record.topic) + 1)
 
@@ -264,5 +264,5 @@ class Paper:
         self._take_up(consumer, [TopicPartition(*key) for key in self._desks if key in mine])
 
 
-def _reads(desk: Desk, key: Key) -> bool:
+def _reads(desk: PaperPartition, key: Key) -> bool:
     return key == desk.market or key in desk.reads

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.trading import state as s
-from streams.paper.lanes import Lanes
+from streams.paper.lanes import InstrumentTable
 from tapewatch.messages import Cause, Fill, Order, Side, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
@@ -42,7 +42,7 @@ class Record(msgspec.Struct):
 class OrderBook:
     """Orders that stand, and the messages that tell what became of them."""
 
-    lanes: Lanes
+    lanes: InstrumentTable
     standing: dict[tuple[int, int], Record] = field(default_factory=dict)
     messages: list[Order | Fill] = field(default_factory=list)
     _numbers: dict[tuple[int, int], list[int]] = field(default_factory=dict)

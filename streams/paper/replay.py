@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from confluent_kafka import Message
 
-from streams.engine.task import Outgoing, ReferenceData
+from streams.engine.task import OutputRecord, ReferenceData
 from streams.members import Key
 from streams.paper.task import PaperTask
 from tapewatch import kafka, messages, topics
@@ -21,7 +21,7 @@ WRITTEN = (topics.ORDERS, topics.FILLS, topics.POSITIONS)
 M = TypeVar("M", bound=messages.Message)
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class VerificationResult(msgspec.Struct, frozen=True):
     """What a comparison of topics and log found for one market partition; records by topic.
 
     lost : in the log's books alone; doubled : more often in the topic; foreign : in the topic alone
@@ -43,7 +43,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.in_order and not (self.lost or self.doubled or self.foreign)
 
 
-class Caused(NamedTuple):
+class CausedRecord(NamedTuple):
     """A record of an output topic. cause : offset of the market record that caused it"""
 
     topic: str
@@ -63,7 +63,7 @@ class Books:
     told: list[PaperCommit] = field(default_factory=list)
     commits: list[bytes] = field(default_factory=list)
     signals: list[bytes] = field(default_factory=list)
-    written: list[Caused] = field(default_factory=list)
+    written: list[CausedRecord] = field(default_factory=list)
 
     @property
     def end(self) -> int:
@@ -102,7 +102,7 @@ def books(settings: Settings) -> list[Books]:
             if topic == topics.SIGNALS:
                 place.signals.append(value)
             else:
-                place.written.append(Caused(topic, partition, cause.offset, value))
+                place.written.append(CausedRecord(topic, partition, cause.offset, value))
     return list(found.values())
 
 
@@ -120,7 +120,7 @@ def _read(kind: type[M], value: bytes) -> M | None:
         return None
 
 
-def replayed(settings: Settings, registry: ReferenceData, kept: Books) -> list[Outgoing]:
+def replayed(settings: Settings, registry: ReferenceData, kept: Books) -> list[OutputRecord]:
     """Everything that the broker should have written for a market partition up to its last commit record.
 
     TapewatchError where the market log no longer begins where the broker began.
@@ -161,7 +161,7 @@ def _cut(market: Key, what: str) -> TapewatchError:
     )
 
 
-def verify(settings: Settings, registry: ReferenceData, kept: Books) -> Verdict:
+def verify(settings: Settings, registry: ReferenceData, kept: Books) -> VerificationResult:
     """Compare the topics with the log for one market partition, up to its last commit record."""
     count = kafka.existing_topics(kafka.admin(settings))
     wanted: dict[tuple[str, int], list[bytes]] = {}
@@ -172,7 +172,7 @@ def verify(settings: Settings, registry: ReferenceData, kept: Books) -> Verdict:
         if each.cause < kept.end:
             found.setdefault((each.topic, each.partition), []).append(each.value)
     right, there = _counted(wanted), _counted(found)
-    return Verdict(
+    return VerificationResult(
         *kept.market,
         kept.end,
         records={topic: sum(len(each) for (name, _), each in found.items() if name == topic) for topic in WRITTEN},

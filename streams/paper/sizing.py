@@ -9,13 +9,13 @@ from detectors.trading import state as s
 from detectors.trading.account import mark
 from detectors.trading.ticks import ceil_price, floor_price, moved_price
 from detectors.trading.units import LOT
-from streams.paper.lanes import Lanes
+from streams.paper.lanes import InstrumentTable
 from tapewatch.paper_settings import PaperSettings
 
 I8 = npt.NDArray[np.int64]
 
 
-def limit_price(lanes: Lanes, lane: int, side: int, proposed: float | None, settings: PaperSettings) -> int:
+def limit_price(lanes: InstrumentTable, lane: int, side: int, proposed: float | None, settings: PaperSettings) -> int:
     """Price steps of an order, MARKET for none.
 
     A proposed price is rounded to the tick on the side that never trades worse; otherwise the own side's best price,
@@ -33,7 +33,7 @@ def limit_price(lanes: Lanes, lane: int, side: int, proposed: float | None, sett
     return int(moved_price(table, best, settings.offset if side == s.BUY else -settings.offset))
 
 
-def order_qty(lanes: Lanes, lane: int, side: int, size: float | None, settings: PaperSettings) -> int:
+def order_qty(lanes: InstrumentTable, lane: int, side: int, size: float | None, settings: PaperSettings) -> int:
     """Quantity steps to ask for; 0 where limits leave no lot.
 
     What is held the other way is closed as a whole. Otherwise the order's value is chosen so that one standard
@@ -56,7 +56,7 @@ def order_qty(lanes: Lanes, lane: int, side: int, size: float | None, settings: 
     return int(max(0, qty // lot * lot))
 
 
-def affordable(lanes: Lanes, lane: int, qty: int, price: int, cash: int) -> int:
+def affordable(lanes: InstrumentTable, lane: int, qty: int, price: int, cash: int) -> int:
     """The part of a buy that cash pays for, fees at twice the taker's rate held back; whole lots. cash : money steps"""
     p, lot = lanes.state[lane], int(lanes.terms[lane, LOT])
     reference = price or int(p[s.MARK_ASK])
@@ -66,7 +66,7 @@ def affordable(lanes: Lanes, lane: int, qty: int, price: int, cash: int) -> int:
     return max(0, min(qty, cash * 1_000_000 // (reference * rate)) // lot * lot)
 
 
-def value_of(lanes: Lanes, lane: int) -> int:
+def value_of(lanes: InstrumentTable, lane: int) -> int:
     """Value of a lane's position at its mark, money steps."""
     p = lanes.state[lane]
     return int(p[s.POSITION]) * int(mark(p))

@@ -24,7 +24,7 @@ ANEW = (
 )
 
 
-class Standing:
+class PaperOffsetVerifier:
     """Holds the group's offsets against its states, each partition's at its first sight."""
 
     def __init__(self, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from detectors.trading import state as s
 from detectors.trading.units import Units
 from detectors.trading.venues import VenueRules
 from streams.paper.broker import Command, PaperBroker
-from streams.paper.lanes import Known
+from streams.paper.lanes import InstrumentSpec
 from streams.paper.records import Record
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
@@ -19,7 +19,7 @@ from tapewatch.paper_settings import PaperSettings
 VERSION = 1
 
 
-class StoredLane(msgspec.Struct, forbid_unknown_fields=True):
+class StoredInstrument(msgspec.Struct, forbid_unknown_fields=True):
     """One instrument. state : base64 of int64[WIDTH], little-endian"""
 
     instrument: str
@@ -33,7 +33,7 @@ class StoredLane(msgspec.Struct, forbid_unknown_fields=True):
     seconds: int
 
 
-class Stored(msgspec.Struct, forbid_unknown_fields=True):
+class StoredBroker(msgspec.Struct, forbid_unknown_fields=True):
     """Everything that the next row's outcome depends on."""
 
     version: int
@@ -45,7 +45,7 @@ class Stored(msgspec.Struct, forbid_unknown_fields=True):
     running: Command
     switched: dict[str, bool]
     skipped: dict[str, int]
-    lanes: list[StoredLane]
+    lanes: list[StoredInstrument]
     standing: list[Record]
 
 
@@ -54,18 +54,18 @@ def dump(broker: PaperBroker) -> bytes:
     return msgspec.json.encode(stored(broker), order="deterministic")
 
 
-def stored(broker: PaperBroker) -> Stored:
+def stored(broker: PaperBroker) -> StoredBroker:
     """The broker's state as plain values."""
     lanes = broker.lanes
     each = [
-        StoredLane(
+        StoredInstrument(
             name, lanes.currencies[k], lanes.rules[k], lanes.units[k].price_decimals, lanes.units[k].qty_decimals,
             base64.b64encode(lanes.state[k].astype("<i8").tobytes()).decode(), float(lanes.middle[k]),
             float(lanes.variance[k]), int(lanes.seconds[k]),
         )
         for k, name in enumerate(lanes.ids)
     ]  # fmt: skip
-    return Stored(
+    return StoredBroker(
         VERSION, broker.settings, broker.topic, broker.partition, broker.offset, broker.clock, broker.running,
         broker.switched, broker.skipped, each, list(broker.book.standing.values()),
     )  # fmt: skip
@@ -74,13 +74,13 @@ def stored(broker: PaperBroker) -> Stored:
 def load(data: bytes, reference: Mapping[str, Instrument]) -> PaperBroker:
     """A broker that goes on where `dump` was taken; TapewatchError where the bytes are no such state."""
     try:
-        found = msgspec.json.decode(data, type=Stored)
+        found = msgspec.json.decode(data, type=StoredBroker)
     except msgspec.DecodeError as error:
         raise TapewatchError(f"no state of a paper broker: {error}", "Start it from the log's beginning.") from None
     return restored(found, reference)
 
 
-def restored(found: Stored, reference: Mapping[str, Instrument]) -> PaperBroker:
+def restored(found: StoredBroker, reference: Mapping[str, Instrument]) -> PaperBroker:
     """A broker of a state; TapewatchError where this build cannot read it."""
     if found.version != VERSION:
         raise TapewatchError(
@@ -93,7 +93,9 @@ def restored(found: Stored, reference: Mapping[str, Instrument]) -> PaperBroker:
     if found.lanes:
         broker.lanes.add(
             [
-                Known(each.instrument, each.rules, Units(each.price_decimals, each.qty_decimals), each.currency)
+                InstrumentSpec(
+                    each.instrument, each.rules, Units(each.price_decimals, each.qty_decimals), each.currency
+                )
                 for each in found.lanes
             ]
         )

@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.engine.task import Outgoing, ReferenceData
+from streams.engine.task import OutputRecord, ReferenceData
 from streams.paper.broker import PaperBroker
 from streams.paper.gate import Gate, Span
-from streams.paper.stored import Stored, restored, stored
+from streams.paper.stored import StoredBroker, restored, stored
 from tapewatch import frames, messages
 from tapewatch.admission import CONTROL_SOURCE, Admission
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import Headers, View
-from tapewatch.messages import Commit, Fill, Message, Order, PaperCommand, Position, Signal, Taken
+from tapewatch.messages import AppliedChange, Commit, Fill, Message, Order, PaperCommand, Position, Signal
 from tapewatch.paper_settings import PaperSettings
 from tapewatch.rows import RowType
 
@@ -41,7 +41,7 @@ class StoredTask(msgspec.Struct, forbid_unknown_fields=True):
     clock: int
     signals: list[Signal]
     spans: list[Span]
-    broker: Stored
+    broker: StoredBroker
     missing: dict[str, int] = {}
 
 
@@ -60,7 +60,7 @@ class PaperTask:
         self.admission = Admission(registry, topic, partition)
         self.gate: Gate[Record] = Gate()
         self.taken = [self._configured()]
-        self._later: deque[Taken] = deque()
+        self._later: deque[AppliedChange] = deque()
         self._dictionaries: dict[RowType, tuple[bytes, list[str]]] = {}
         self._seen = 0
 
@@ -100,7 +100,7 @@ class PaperTask:
 
     def command(self, command: PaperCommand) -> None:
         """Do at once what somebody says."""
-        taken = Taken(self.begin, command.action, command.instrument, command.id)
+        taken = AppliedChange(self.begin, command.action, command.instrument, command.id)
         self._apply(taken)
         self.taken.append(taken)
 
@@ -110,18 +110,18 @@ class PaperTask:
             self.broker.settings = settings
             self.taken.append(self._configured())
 
-    def repeat(self, taken: Taken) -> None:
+    def repeat(self, taken: AppliedChange) -> None:
         """What took effect in another run takes effect at the same place in this one. Give them in their order, before
         the market records that come after them.
         """
         self._later.append(taken)
         self._repeat_before(self.begin)
 
-    def _configured(self) -> Taken:
+    def _configured(self) -> AppliedChange:
         settings: dict[str, int | float | bool | str] = msgspec.to_builtins(self.broker.settings)
-        return Taken(self.begin, "settings", settings=settings)
+        return AppliedChange(self.begin, "settings", settings=settings)
 
-    def _apply(self, taken: Taken) -> None:
+    def _apply(self, taken: AppliedChange) -> None:
         if taken.action == "settings":
             self.broker.settings = msgspec.convert(taken.settings, PaperSettings)
         elif taken.action == "on" or taken.action == "off":
@@ -163,7 +163,7 @@ class PaperTask:
             self._dictionaries[view.type] = (view.dictionary, names)
         return names
 
-    def take(self) -> list[Outgoing]:
+    def take(self) -> list[OutputRecord]:
         """Records of the topics `orders`, `fills` and `positions`, since the last call."""
         said, accounts = self.broker.take()
         return [_outgoing(each) for each in (*said, *accounts)]
@@ -199,10 +199,10 @@ class PaperTask:
         return task
 
 
-def _outgoing(message: Order | Fill | Position) -> Outgoing:
+def _outgoing(message: Order | Fill | Position) -> OutputRecord:
     """A message as a record: an order's changes and fills, and an instrument's accounts, lie in one partition."""
     key = message.instrument if isinstance(message, Position) else message.id
     if isinstance(message, Fill):
         key = message.order
     whole: Message = message
-    return Outgoing(whole.TOPIC, messages.encode(whole), key.encode(), [], message.instrument)
+    return OutputRecord(whole.TOPIC, messages.encode(whole), key.encode(), [], message.instrument)

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaShelf
+from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import OPENING, Pointers, dump, put
 from streams.engine.task import Task
 from streams.rescaling import checking
@@ -25,7 +25,7 @@ from tapewatch.admission import CLOSES, OPENS
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import FrameHeaders
-from tapewatch.generations import Generation, Opening
+from tapewatch.generations import Generation, InitialSnapshot
 from tapewatch.registry import Registry
 from tapewatch.rows import heartbeat_rows
 from tapewatch.settings import Settings
@@ -36,7 +36,7 @@ MOST_CUTS = 5
 Say = Callable[[str], None]
 
 
-class Rescaled(msgspec.Struct, frozen=True):
+class RescalingResult(msgspec.Struct, frozen=True):
     """What was done. seconds : from the record `closing` to the record `open`, in which nothing could be sent
 
     instruments : by new partition; snapshot_bytes : of all openings
@@ -75,7 +75,7 @@ class Rescaling:
         self._quiet_s, self._wait_s, self._say, self._step, self._clock = quiet_s, wait_s, say, step, clock
         self._feed = generations.read(settings).base(feed)
         self._registry = Registry(settings)
-        self._recovery = Recovery(settings, self._registry, KafkaShelf(settings), build_hash())
+        self._recovery = Recovery(settings, self._registry, KafkaModelStore(settings), build_hash())
 
     def close(self) -> None:
         """Give the clients back."""
@@ -88,7 +88,7 @@ class Rescaling:
         if generations.read(self._settings).under_way(self._feed) is None:
             self._begun()
 
-    def run(self) -> Rescaled:
+    def run(self) -> RescalingResult:
         """Begin, or go on where a rescaling of this feed was left. TapewatchError where something stands in the way:
         the same command again goes on from there.
         """
@@ -110,7 +110,7 @@ class Rescaling:
                 making, tasks = self._cut(making)
                 making, size = self._dealt_out(making, tasks)
             making = self._opened(making)
-        return Rescaled(
+        return RescalingResult(
             feed=self._feed,
             topic=making.topic,
             partitions=making.partitions,
@@ -230,7 +230,7 @@ class Rescaling:
         opening = msgspec.structs.replace(making, state=generations.OPENING, openings=openings)
         return self._recorded(opening, "opening"), size
 
-    def _opening(self, producer: Producer, task: Task, data: bytes, partition: int) -> Opening:
+    def _opening(self, producer: Producer, task: Task, data: bytes, partition: int) -> InitialSnapshot:
         try:
             pointer = put(producer, partition, task, OPENING, data)
         except KafkaException as error:
@@ -238,7 +238,7 @@ class Rescaling:
                 f"the broker did not take a snapshot: {error.args[0]}", "Run the command again."
             ) from error
         digest = hashlib.sha256(data).hexdigest()
-        return Opening(pointer.partition, pointer.offset, pointer.chunks, digest, len(task.admission.names))
+        return InitialSnapshot(pointer.partition, pointer.offset, pointer.chunks, digest, len(task.admission.names))
 
     # Steps 7 and 8.
 

@@ -12,7 +12,7 @@ import msgspec
 
 from streams.driver import TOPICS
 from streams.engine.build import build_hash
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from streams.evidence.replaying import feed_kept
 from streams.spark import engines
 from streams.spark.files import TableFiles
@@ -38,7 +38,7 @@ class Job(msgspec.Struct, frozen=True):
     log: str = ""
 
 
-class Done(msgspec.Struct, frozen=True):
+class CompletedSession(msgspec.Struct, frozen=True):
     """A session that is whole. rows : by table; models : in force at its end, by detector; build : that computed it"""
 
     topic: str
@@ -73,14 +73,14 @@ def _feed(session: Session) -> str:
 def is_whole(out: Path, session: Session) -> bool:
     """Whether this very stretch was computed before, by this build."""
     try:
-        done = msgspec.json.decode(marker(out, session).read_bytes(), type=Done)
+        done = msgspec.json.decode(marker(out, session).read_bytes(), type=CompletedSession)
     except (FileNotFoundError, msgspec.MsgspecError):
         return False
     same = (done.first, done.end, done.opening) == (session.first, session.end, session.opening)
     return same and done.build == build_hash()
 
 
-def compute(job: Job, session: Session) -> Done:
+def compute(job: Job, session: Session) -> CompletedSession:
     """Compute one session and write it; what it wrote before, whole or not, is replaced."""
     out = Path(job.out)
     marker(out, session).unlink(missing_ok=True)
@@ -100,7 +100,7 @@ def compute(job: Job, session: Session) -> Done:
     finally:
         files.drop()
         source.close()
-    done = Done(
+    done = CompletedSession(
         session.topic, session.partition, session.day, session.first, session.end, session.opening, records,
         dict(task.tally.rows), dict(task.tally.refused), dict(files.rows), task.force.config_hash,
         dict(task.force.models), build_hash(),
@@ -109,21 +109,23 @@ def compute(job: Job, session: Session) -> Done:
     return done
 
 
-def _keep(files: TableFiles, records: Sequence[Outgoing]) -> None:
+def _keep(files: TableFiles, records: Sequence[OutputRecord]) -> None:
     for record in records:
         if record.topic in KEPT:
             files.add(*rows_of(record.topic, record.value, record.key, record.headers))
 
 
-def on_spark(spark: Any, job: Job, sessions: Sequence[Session], progress: engines.Progress | None = None) -> list[Done]:
+def on_spark(
+    spark: Any, job: Job, sessions: Sequence[Session], progress: engines.Progress | None = None
+) -> list[CompletedSession]:
     """Compute sessions, a Spark task each; TapewatchError where one fails. spark : SparkSession"""
     found = engines.spread(
         spark, len(sessions), lambda number: msgspec.to_builtins(compute(job, sessions[number])), progress
     )
-    return [msgspec.convert(each, Done) for each in found]
+    return [msgspec.convert(each, CompletedSession) for each in found]
 
 
-def here(job: Job, sessions: Sequence[Session], progress: engines.Progress | None = None) -> list[Done]:
+def here(job: Job, sessions: Sequence[Session], progress: engines.Progress | None = None) -> list[CompletedSession]:
     """Compute sessions one after the other in this process."""
     found = []
     for number, session in enumerate(sessions, 1):
@@ -141,7 +143,7 @@ def parted(out: Path, sessions: Sequence[Session], again: bool) -> tuple[list[Se
     return [each for each in sessions if each not in whole], whole
 
 
-Runs = Callable[[Job, Sequence[Session], engines.Progress | None], list[Done]]
+Runs = Callable[[Job, Sequence[Session], engines.Progress | None], list[CompletedSession]]
 """What computes sessions: `here`, or `on_spark` with its session."""
 
 

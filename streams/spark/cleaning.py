@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streams.spark.raw import COLUMNS, Raw, Strange
+from streams.spark.raw import COLUMNS, MalformedRow, Raw
 from tapewatch.errors import TapewatchError
 
 F8 = npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaned:
+class CleanBars:
     """One symbol's bars.
 
     bars : table of BARS, times increasing; close is never NaN, others are where a source does not tell
@@ -63,11 +63,11 @@ class Cleaned:
     """
 
     bars: pa.Table
-    refused: list[Strange]
+    refused: list[MalformedRow]
     quality: dict[str, Any] = field(default_factory=dict)
 
 
-def clean(symbol: str, raw: Raw, rule: Rule) -> Cleaned:
+def clean(symbol: str, raw: Raw, rule: Rule) -> CleanBars:
     """A symbol's clean bars. Nothing is dropped silently: rows = bars + refused."""
     rows = raw.rows
     when, reasons = _times(rows["time"], rule)
@@ -87,7 +87,7 @@ def clean(symbol: str, raw: Raw, rule: Rule) -> Cleaned:
     filled = {name: ~there[~early] for name, there in known.items()}
     bars, marks = _finished(symbol, when[kept[~early]], taken, np.any(list(filled.values()), axis=0), rule)
     refused = _refused(raw, reasons)
-    return Cleaned(bars, refused, _quality(symbol, bars, len(rows) + len(raw.strange), refused, filled, marks))
+    return CleanBars(bars, refused, _quality(symbol, bars, len(rows) + len(raw.strange), refused, filled, marks))
 
 
 def _times(column: pa.ChunkedArray, rule: Rule) -> tuple[I8, npt.NDArray[np.object_]]:
@@ -233,11 +233,11 @@ def simple_returns(close: F8) -> F8:
     return np.concatenate([[np.nan], close[1:] / close[:-1] - 1.0])[: len(close)]
 
 
-def _refused(raw: Raw, reasons: npt.NDArray[np.object_]) -> list[Strange]:
+def _refused(raw: Raw, reasons: npt.NDArray[np.object_]) -> list[MalformedRow]:
     at = np.flatnonzero(reasons != "")
     rows = raw.rows.take(at).to_pylist()
     found = [
-        Strange(row.pop("file"), row.pop("line"), reason, ",".join(map(_cell, row.values())))
+        MalformedRow(row.pop("file"), row.pop("line"), reason, ",".join(map(_cell, row.values())))
         for row, reason in zip(rows, reasons[at], strict=True)
     ]
     return sorted([*raw.strange, *found], key=lambda each: (each.file, each.line))
@@ -248,7 +248,7 @@ def _cell(value: object) -> str:
 
 
 def _quality(
-    symbol: str, bars: pa.Table, rows: int, refused: list[Strange], filled: Mapping[str, Bools], outside: Bools
+    symbol: str, bars: pa.Table, rows: int, refused: list[MalformedRow], filled: Mapping[str, Bools], outside: Bools
 ) -> dict[str, Any]:
     flags = bars["flags"].to_numpy()
     reasons = [each.reason for each in refused]

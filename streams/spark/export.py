@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from streams.engine import openings
 from streams.engine.build import build_hash
-from streams.engine.models import ModelShelf
+from streams.engine.models import ModelStore
 from streams.engine.recovery import Recovery
 from streams.engine.snapshots import collect
 from streams.evidence.replaying import new_task
@@ -33,7 +33,7 @@ from streams.spark.tables import rows_of
 from tapewatch import generations, kafka, topics
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.evidence.durable import place
-from tapewatch.evidence.records import Kept
+from tapewatch.evidence.records import StoredRecord
 from tapewatch.registry import FixedRegistry, Registry
 from tapewatch.settings import Settings
 
@@ -136,7 +136,7 @@ def _refuse_gaps(where: Where, start: int, low: int, high: int) -> None:
         )
 
 
-def _kept(job: Job, where: Where, entry: Entry, start: int, stretch: Sequence[Kept]) -> Entry:
+def _kept(job: Job, where: Where, entry: Entry, start: int, stretch: Sequence[StoredRecord]) -> Entry:
     """Write a stretch's files, then enter it."""
     out, next_ = Path(job.out), stretch[-1].offset + 1
     files: dict[str, TableFiles] = {}
@@ -169,11 +169,13 @@ def _enter(out: Path, entry: Entry) -> Entry:
     return entry
 
 
-def _batches(form: Form, topic: str, stretch: Sequence[Kept]) -> Iterator[tuple[str, str, pa.RecordBatch | None]]:
+def _batches(
+    form: Form, topic: str, stretch: Sequence[StoredRecord]
+) -> Iterator[tuple[str, str, pa.RecordBatch | None]]:
     """Day, table and rows; no rows for a record that is no frame where one was announced."""
     if form == RECORDS:
         for at in range(0, len(stretch), _READ):
-            by_day: dict[str, list[Kept]] = {}
+            by_day: dict[str, list[StoredRecord]] = {}
             for record in stretch[at : at + _READ]:
                 by_day.setdefault(_day_of(record), []).append(record)
             for day, records in by_day.items():
@@ -190,7 +192,7 @@ def _batches(form: Form, topic: str, stretch: Sequence[Kept]) -> Iterator[tuple[
         yield _day(_first_time(batch) or record.timestamp_ms * 1_000_000), table, _with_place(batch, record)
 
 
-def _with_place(batch: pa.RecordBatch, record: Kept) -> pa.RecordBatch:
+def _with_place(batch: pa.RecordBatch, record: StoredRecord) -> pa.RecordBatch:
     """Rows with where they lay: the record's offset and time, and the input that a frame of the engine names."""
     told = dict(record.headers)
     more: dict[str, pa.Array] = {
@@ -209,7 +211,7 @@ def _first_time(batch: pa.RecordBatch) -> int | None:
     return int(batch.column(name)[0].as_py()) if name and batch.num_rows else None
 
 
-def _day_of(record: Kept) -> str:
+def _day_of(record: StoredRecord) -> str:
     """The day of a whole record: its rows' where it is a frame, else that of its append time."""
     found = None
     if record.value and record.value.startswith(b"\xff\xff\xff\xff"):
@@ -241,9 +243,9 @@ def _keep_openings(job: Job, where: Where) -> None:
     """Keep the states with which the days of a market log began, and with which the log did."""
     stored, settings = StoredLog(Path(job.out)), job.settings
     known = {day for day, _ in stored.openings(where)}
-    task = new_task(where, FixedRegistry([]), ModelShelf())
+    task = new_task(where, FixedRegistry([]), ModelStore())
     reader = kafka.consumer(settings)
-    recovery = Recovery(settings, Registry(settings), ModelShelf(), build_hash())
+    recovery = Recovery(settings, Registry(settings), ModelStore(), build_hash())
     try:
         for opening in openings.kept(settings, reader, task):
             day = openings.named(opening.day)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from streams.spark import tfrecord
 from streams.spark.cleaning import WINDOW_COLUMNS
-from streams.spark.raw import Strange
+from streams.spark.raw import MalformedRow
 
 WINDOW = 50
 Records = Literal["windows", "rows"]
@@ -79,7 +79,7 @@ def window_ends(values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     return known
 
 
-def write_refused(out: Path, symbol: str, refused: Iterable[Strange]) -> None:
+def write_refused(out: Path, symbol: str, refused: Iterable[MalformedRow]) -> None:
     """Write the rows that were refused, with file, line, reason and cells; no file where there are none."""
     rows = [(each.file, each.line, each.reason, each.row) for each in refused]
     if not rows:

@@ -17,9 +17,9 @@ from confluent_kafka import Message, TopicPartition
 
 from streams.engine import openings
 from streams.engine.process import Engine
-from streams.engine.rebuilding import Held
+from streams.engine.rebuilding import AssignedPartition
 from streams.engine.snapshots import Pointers
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from streams.engine.warm import warm_up
 from streams.members import Key
 from streams.spark.backfill import KEPT
@@ -79,7 +79,7 @@ class RangeEngine(Engine):
         counts = {name: getattr(self.totals, name) - before[name] for name in _COUNTS}
         return Share(*self._key, held.task.next_offset, **counts, recovered=self.totals.recovered > recovered)
 
-    def _taken_up(self, place: TopicPartition) -> Held:
+    def _taken_up(self, place: TopicPartition) -> AssignedPartition:
         """The partition as it is committed, from memory where this process has it still."""
         done, pointers = max(place.offset, 0), Pointers.decoded(place.metadata)
         held = self._held.get(self._key)
@@ -97,7 +97,7 @@ class RangeEngine(Engine):
         self._written = held.task.next_offset
         return held
 
-    def _catch_up(self, held: Held, done: int) -> None:
+    def _catch_up(self, held: AssignedPartition, done: int) -> None:
         """Compute silently what other workers have done of the partition since this one had it; no snapshot of it was
         written meanwhile, so this is the shortest way.
         """
@@ -110,7 +110,7 @@ class RangeEngine(Engine):
         task.next_offset = done
         held.opened = openings.day_of(task)
 
-    def _read(self, held: Held, until: int) -> None:
+    def _read(self, held: AssignedPartition, until: int) -> None:
         """Feed the log and commit it, a transaction every so many frames."""
         for batch in self._batches(held.task.next_offset, until):
             self._do(batch)
@@ -141,7 +141,7 @@ class RangeEngine(Engine):
                 "Otherwise run the job again: it goes on where the group stands.",
             )
 
-    def _write_task(self, held: Held) -> None:
+    def _write_task(self, held: AssignedPartition) -> None:
         """Outputs into the open transaction; into Parquet before it is committed."""
         if self._out is None:
             super()._write_task(held)
@@ -156,7 +156,7 @@ class RangeEngine(Engine):
             self._files = None
         self._written = held.task.next_offset
 
-    def _produce(self, record: Outgoing, partition: int) -> None:
+    def _produce(self, record: OutputRecord, partition: int) -> None:
         super()._produce(record, partition)
         if self._files is not None and record.topic in KEPT:
             self._files.add(*rows_of(record.topic, record.value, record.key, record.headers))
@@ -189,7 +189,7 @@ def work(settings: Settings, topic: str, partition: int, until: int) -> Share:
 
 def prepare(settings: Settings) -> None:
     """Make the topics that are written to, and put the shipped models where every build finds them."""
-    from streams.engine.shelf import KafkaShelf
+    from streams.engine.shelf import KafkaModelStore
 
     kafka.create_topics(settings, topics.shared_topics(settings.topics))
-    KafkaShelf(settings).publish_shipped()
+    KafkaModelStore(settings).publish_shipped()

@@ -31,7 +31,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Strange:
+class MalformedRow:
     """A file, or a line of one (1 is the header), that holds no row of bars, and why."""
 
     file: str
@@ -49,7 +49,7 @@ class Raw:
     """
 
     rows: pa.Table
-    strange: tuple[Strange, ...]
+    strange: tuple[MalformedRow, ...]
 
 
 def find(folders: Sequence[Path]) -> list[Source]:
@@ -78,12 +78,12 @@ def _symbol(path: Path) -> str:
 def read(source: Source) -> Raw:
     """The rows of a symbol's files, one after the other; a file that cannot be read is strange as a whole."""
     tables: list[pa.Table] = []
-    strange: list[Strange] = []
+    strange: list[MalformedRow] = []
     for path in map(Path, source.paths):
         try:
             tables.append(_rows(path, strange))
         except (OSError, pa.ArrowException, ValueError) as error:
-            strange.append(Strange(path.name, 0, "unreadable file", str(error).splitlines()[0]))
+            strange.append(MalformedRow(path.name, 0, "unreadable file", str(error).splitlines()[0]))
     if not tables:
         return Raw(pa.table({"time": [], "close": [], "file": [], "line": []}), tuple(strange))
     return Raw(_joined(tables), tuple(strange))
@@ -105,7 +105,7 @@ def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
     return table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
 
 
-def _rows(path: Path, strange: list[Strange]) -> pa.Table:
+def _rows(path: Path, strange: list[MalformedRow]) -> pa.Table:
     table = pq.read_table(path, partitioning=None) if path.suffix == ".parquet" else _csv(path, strange)
     lines = table["line"] if "line" in table.column_names else pa.array(range(1, len(table) + 1), pa.int64())
     columns = {name: table.column(position) for name, position in _positions(table.column_names).items()}
@@ -128,7 +128,7 @@ def _positions(header: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def _csv(path: Path, strange: list[Strange]) -> pa.Table:
+def _csv(path: Path, strange: list[MalformedRow]) -> pa.Table:
     """Cells as text with their line; lines with another number of cells than the first are strange."""
     text = _text(path)
     first = text.partition("\n")[0].rstrip("\r")
@@ -150,7 +150,7 @@ def _csv(path: Path, strange: list[Strange]) -> pa.Table:
             column_types=dict.fromkeys(names if headless else header, pa.string()), strings_can_be_null=False
         ),
     )
-    strange += [Strange(path.name, number, "number of cells", cells) for number, cells in wrong]
+    strange += [MalformedRow(path.name, number, "number of cells", cells) for number, cells in wrong]
     skipped = {number for number, _ in wrong}
     begin = 1 if headless else 2
     lines = [line for line in range(begin, begin + len(table) + len(skipped)) if line not in skipped]

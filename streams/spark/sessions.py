@@ -11,17 +11,17 @@ import msgspec
 
 from streams.engine import openings
 from streams.engine.build import build_hash
-from streams.engine.models import FindsModels, ModelShelf
+from streams.engine.models import ModelSource, ModelStore
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaShelf
+from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import Pointer, collect, restore
 from streams.engine.task import ReferenceData, Task
 from streams.evidence.replaying import new_task
 from streams.evidence.states import BrokerLog, MarketLog, Where
-from streams.spark.stored_log import StoredLog, StoredRegistry, StoredShelf
+from streams.spark.stored_log import StoredLog, StoredModelStore, StoredRegistry
 from tapewatch import frames, generations, kafka, topics
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.evidence.records import Kept
+from tapewatch.evidence.records import StoredRecord
 from tapewatch.registry import FixedRegistry, Registry
 from tapewatch.settings import Settings
 
@@ -71,7 +71,7 @@ class Source:
         """Day, offset and place of each opening of a partition, by offset."""
         if self._stored is not None:
             return [(day, offset, None) for day, offset in self._stored.openings(where)]
-        task = new_task(where, FixedRegistry([]), ModelShelf())
+        task = new_task(where, FixedRegistry([]), ModelStore())
         found = openings.kept(self._settings, self._reader, task)
         return [(openings.named(each.day), each.pointer.next_offset, each.pointer) for each in found]
 
@@ -95,20 +95,20 @@ class Source:
             restore(task, self._state(session, task), shelf)
         return task
 
-    def _reference(self) -> tuple[ReferenceData, FindsModels]:
+    def _reference(self) -> tuple[ReferenceData, ModelSource]:
         if self._stored is not None:
-            return StoredRegistry(self._stored), StoredShelf(self._stored)
+            return StoredRegistry(self._stored), StoredModelStore(self._stored)
         registry = Registry(self._settings)
         registry.read_whole()
         registry.close()
-        return registry, KafkaShelf(self._settings)
+        return registry, KafkaModelStore(self._settings)
 
     def _state(self, session: Session, task: Task) -> bytes:
         if self._stored is not None:
             return self._stored.opening(session.where, session.day)
         if session.pointer is None:
             raise TapewatchError(f"the opening of {session.day} has no place on the broker", "Plan the backfill again.")
-        recovery = Recovery(self._settings, Registry(self._settings), ModelShelf(), build_hash())
+        recovery = Recovery(self._settings, Registry(self._settings), ModelStore(), build_hash())
         try:
             return collect(session.pointer, task, recovery.snapshot_records)
         finally:
@@ -166,7 +166,7 @@ def first_day(log: MarketLog, where: Where, low: int, high: int) -> str:
     return openings.named(appended // openings.DAY_NS)
 
 
-def time_of(record: Kept) -> int | None:
+def time_of(record: StoredRecord) -> int | None:
     """`ts_recv` of the first row of a market frame, UTC ns; None where the record is none."""
     try:
         view = frames.Decoder().open(record.value or b"")

@@ -20,7 +20,7 @@ MESSAGE = pa.schema([("instrument", pa.string()), ("key", pa.string()), ("messag
 """Of a JSON message: every byte of it as its text."""
 
 
-class _Named(msgspec.Struct):
+class _MessageInstrument(msgspec.Struct):
     instrument: str = ""
 
 
@@ -34,7 +34,7 @@ def rows_of(topic: str, value: bytes, key: bytes | None, headers: Headers | None
         return _frame(frames.read_stream(value), headers)
     message = _text(value)
     try:
-        instrument = msgspec.json.decode(value, type=_Named).instrument
+        instrument = msgspec.json.decode(value, type=_MessageInstrument).instrument
     except (msgspec.DecodeError, UnicodeDecodeError):
         instrument = ""
     cells = [[instrument], [_text(key or b"")], [message]]

@@ -32,7 +32,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Found:
+class ComparisonResult:
     """What a comparison has found so far, in rows. rows : that must be there; found : that lie there"""
 
     rows: int = 0
@@ -51,7 +51,7 @@ class Found:
         instrument = names.of(int(block.names[at]))
         self.places.append(Place(kind, what, int(block.offsets[at]), instrument, second))
 
-    def add(self, other: "Found") -> None:
+    def add(self, other: "ComparisonResult") -> None:
         """Take up what another comparison found."""
         for name in ("rows", "found", "lost", "duplicated", "different"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -101,7 +101,7 @@ class Aligner:
     """Compares one stream, stretch by stretch of the input log."""
 
     def __init__(self, names: Names) -> None:
-        self.found = Found()
+        self.found = ComparisonResult()
         self._names = names
         self._missed: dict[int, int] = {}
         self._begin = -(2**63)

@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaShelf
-from streams.verifying.partition import Checked, Input, PartitionCheck
+from streams.engine.shelf import KafkaModelStore
+from streams.verifying.partition import Input, PartitionCheck, PartitionResult
 from streams.verifying.report import Report, report
 from streams.verifying.sent import SentReport, check_sent
 from tapewatch import group_offsets, kafka, sent_record, topics
@@ -119,10 +119,10 @@ def verify_sent(settings: Settings, feed: str, path: Path) -> SentReport:
         log.close()
 
 
-def check(settings: Settings, given: Input, quiet: bool) -> Checked:
+def check(settings: Settings, given: Input, quiet: bool) -> PartitionResult:
     """Verify one partition; lines of progress go to stderr."""
     log, registry = KafkaLog(settings), Registry(settings)
-    recovery = Recovery(settings, registry, KafkaShelf(settings), build_hash())
+    recovery = Recovery(settings, registry, KafkaModelStore(settings), build_hash())
     try:
         registry.read_whole()
         begins = recovery.opened_task(given.topic, given.partition)

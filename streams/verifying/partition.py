@@ -7,11 +7,11 @@ from math import gcd
 
 from streams.driver import TOPICS
 from streams.engine.build import build_hash
-from streams.engine.models import FindsModels, InForce
+from streams.engine.models import ActiveModels, ModelSource
 from streams.engine.task import ReferenceData, Task
-from streams.verifying.aligning import Aligner, Found, Window
+from streams.verifying.aligning import Aligner, ComparisonResult, Window
 from streams.verifying.reading import Log, OutputReader, Record
-from streams.verifying.rows import MESSAGES, Headers, Reading, streams_of
+from streams.verifying.rows import MESSAGES, Headers, RowDecoder, streams_of
 from tapewatch import topics
 from tapewatch.batches import UnreadableBatch
 from tapewatch.clock import NANOS
@@ -43,7 +43,7 @@ class Input:
 
 
 @dataclass(slots=True)
-class Checked:
+class PartitionResult:
     """What came out of one partition.
 
     rows : accepted input rows by type; refused : rows and records by reason; duplicates : frames seen before
@@ -55,7 +55,7 @@ class Checked:
     rows: dict[str, int]
     refused: dict[str, int]
     duplicates: int
-    streams: dict[Stream, Found]
+    streams: dict[Stream, ComparisonResult]
     other_builds: int
 
 
@@ -82,13 +82,13 @@ class PartitionCheck:
         log: Log,
         given: Input,
         registry: ReferenceData,
-        shelf: FindsModels,
+        shelf: ModelSource,
         tell: Callable[["PartitionCheck"], None] = lambda check: None,
         task: Task | None = None,
     ) -> None:
         self._log, self.given, self._registry, self._tell = log, given, registry, tell
-        self._task = task or Task(given.topic, given.partition, registry, InForce.default(shelf), build_hash())
-        self._reading = Reading()
+        self._task = task or Task(given.topic, given.partition, registry, ActiveModels.default(shelf), build_hash())
+        self._reading = RowDecoder()
         self._topics = [*OUTPUTS, topics.dead_letters(given.topic)]
         self._counts = {topic: log.partitions[topic] for topic in self._topics if log.partitions.get(topic)}
         self._readers = list(self._own_readers())
@@ -133,7 +133,7 @@ class PartitionCheck:
             self._wanted[key], self._aligners[key] = Window(), Aligner(self._reading.names)
         return self._wanted[key], self._aligners[key]
 
-    def run(self) -> Checked:
+    def run(self) -> PartitionResult:
         """Compare everything."""
         frames = 0
         for record in self._log.records(self.given.topic, self.given.partition):
@@ -146,7 +146,7 @@ class PartitionCheck:
         self._step()
         self._finish()
         tally = self._task.tally
-        return Checked(
+        return PartitionResult(
             partition=self.given.partition,
             frames=frames,
             rows=dict(tally.rows),
@@ -156,11 +156,11 @@ class PartitionCheck:
             other_builds=self._reading.other_builds,
         )
 
-    def found(self) -> dict[Stream, Found]:
+    def found(self) -> dict[Stream, ComparisonResult]:
         """What is found so far, by output topic and row type."""
-        together: dict[Stream, Found] = {}
+        together: dict[Stream, ComparisonResult] = {}
         for (topic, _, kind), aligner in self._aligners.items():
-            together.setdefault((topic, kind), Found()).add(aligner.found)
+            together.setdefault((topic, kind), ComparisonResult()).add(aligner.found)
         return together
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol, cast
 
 from streams.verifying.aligning import Window
-from streams.verifying.rows import MESSAGES, Block, Headers, Reading, origin_of
+from streams.verifying.rows import MESSAGES, Block, Headers, RowDecoder, origin_of
 from tapewatch.errors import ContractError
 from tapewatch.partitioner import partition_for
 
@@ -70,7 +70,7 @@ class OutputReader:
         end: int,
         may_lie: Callable[[int], bool],
         kinds: Iterable[str],
-        reading: Reading,
+        reading: RowDecoder,
     ) -> None:
         self.topic, self.partition = place
         self._count = log.partitions[self.topic]

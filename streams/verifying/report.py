@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from streams.verifying.aligning import DIFFERENT, DUPLICATED, LOST, Found, Place
-from streams.verifying.partition import Checked
+from streams.verifying.aligning import DIFFERENT, DUPLICATED, LOST, ComparisonResult, Place
+from streams.verifying.partition import PartitionResult
 from streams.verifying.sent import SentReport
 from tapewatch.logs import printable
 
@@ -94,7 +94,7 @@ class Report(msgspec.Struct, frozen=True):
         return lines
 
 
-def report(feed: str, checked: Sequence[Checked], waiting: int, seconds: float) -> Report:
+def report(feed: str, checked: Sequence[PartitionResult], waiting: int, seconds: float) -> Report:
     """Put together what came out of all partitions."""
     tables = [
         Table(topic, kind, each.partition, found.rows, found.found, *_counts(found), found.places)
@@ -126,7 +126,7 @@ def report(feed: str, checked: Sequence[Checked], waiting: int, seconds: float) 
     )
 
 
-def _counts(found: Found) -> tuple[int, int, int]:
+def _counts(found: ComparisonResult) -> tuple[int, int, int]:
     return found.lost, found.duplicated, found.different
 
 

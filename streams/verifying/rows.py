@@ -162,7 +162,7 @@ class _Coverage(msgspec.Struct):
 
 
 @dataclass(slots=True)
-class Reading:
+class RowDecoder:
     """Makes rows of records.
 
     other_builds : messages by another build than this one; its name is left out of their comparison

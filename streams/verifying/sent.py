@@ -10,7 +10,7 @@ import numpy as np
 from streams.verifying.reading import Record
 from tapewatch.errors import ContractError
 from tapewatch.frames import FrameHeaders, Headers
-from tapewatch.sent_record import RunRead, digest
+from tapewatch.sent_record import RecordedRun, digest
 
 PLACES = 5
 _BEATS = ("heartbeat", "status")
@@ -122,7 +122,7 @@ class _Counts:
 class SentCheck:
     """Holds one partition's log against the record. Memory: about 30 bytes a frame beside the record."""
 
-    def __init__(self, runs: Sequence[RunRead], partition: int) -> None:
+    def __init__(self, runs: Sequence[RecordedRun], partition: int) -> None:
         self.partition, self.unrecorded = partition, 0
         self._source = runs[-1].run.source
         self._runs = {each.run.epoch: each for each in runs}
@@ -208,7 +208,7 @@ class SentCheck:
         )
 
 
-def check_sent(runs: Sequence[RunRead], logs: Iterable[tuple[int, Iterable[Record]]]) -> SentReport:
+def check_sent(runs: Sequence[RecordedRun], logs: Iterable[tuple[int, Iterable[Record]]]) -> SentReport:
     """Hold a record's partitions against the log. logs : each partition with its records"""
     tables: list[SentTable] = []
     unrecorded = 0

@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tapewatch.clock import WALL
-from tapewatch.coverage import Covered, Day, record
+from tapewatch.coverage import Day, InstrumentCoverage, record
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
 from tapewatch.rfc3339 import to_rfc3339
@@ -47,7 +47,7 @@ def _show(found: Day) -> None:
         print("  ".join(printable(word) for word in _words(each)))
 
 
-def _words(each: Covered) -> list[str]:
+def _words(each: InstrumentCoverage) -> list[str]:
     share = "-" if each.share is None else f"{each.share:.2%}"
     missed = ", ".join(f"{seconds:,} s {reason}" for reason, seconds in each.missed.items()) or "nothing missed"
     words = [

@@ -105,7 +105,7 @@ def _time(text: str) -> int:
 def _list(args: argparse.Namespace, settings: Settings) -> int:
     """Counts."""
     replayed = replays.known(settings)
-    counted = dlq_text.Counted()
+    counted = dlq_text.LetterCounts()
     progress = dlq_text.Progress()
     for letter in found(settings, _selection(args), progress.read):
         counted.add(letter, replayed.of(letter) is not None)

@@ -62,7 +62,7 @@ class _Group:
 
 
 @dataclass(slots=True)
-class Counted:
+class LetterCounts:
     """Letters counted by topic, who refused them and reason."""
 
     groups: dict[tuple[str, str, str], _Group] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from tapewatch import audit
 from tapewatch import delivery_store as outbox
 from tapewatch import subscription_store as store
 from tapewatch.clock import NANOS, WALL
-from tapewatch.delivery_store import DELIVERY_STATES, Wanted
+from tapewatch.delivery_store import DELIVERY_STATES, DeliveryFilter
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
@@ -167,7 +167,7 @@ def _replay(args: argparse.Namespace, settings: Settings, session: sa.Connection
 def _deliveries(args: argparse.Namespace, settings: Settings, session: sa.Connection) -> Answer:
     """Show deliveries, newest first."""
     key = store.one(session, args.subscription).id
-    wanted = Wanted(subscriptions=(key,), state=args.state, limit=max(1, min(args.limit, 10_000)))
+    wanted = DeliveryFilter(subscriptions=(key,), state=args.state, limit=max(1, min(args.limit, 10_000)))
     found = outbox.deliveries(session, wanted)
     lines = [
         f"{to_rfc3339(each.created_ns)[:19]}Z  {each.state:<9} {each.type:<15} {each.instrument:<24} "
@@ -205,12 +205,14 @@ def check_reachable(new: NewSubscription, settings: Settings) -> None:
     try:
         import asyncio
 
-        from tapewatch.outgoing import Outgoing, OutgoingError
+        from tapewatch.outgoing import GuardedHttpClient, HttpRequestError
     except ImportError as error:
         raise TapewatchError("webhooks need aiohttp", "Install the extra: pip install 'tapewatch[notify]'.") from error
     try:
-        asyncio.run(Outgoing(settings.notify.allow_networks, plain=settings.notify.allow_http).judge(new.target))
-    except OutgoingError as error:
+        asyncio.run(
+            GuardedHttpClient(settings.notify.allow_networks, plain=settings.notify.allow_http).judge(new.target)
+        )
+    except HttpRequestError as error:
         if error.reason == "refused":
             hint = "Use a public https:// address, or see notify.allow_networks and notify.allow_http."
             raise TapewatchError(f"the address is refused: {error.detail}", hint) from error

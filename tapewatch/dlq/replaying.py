@@ -18,7 +18,7 @@ from tapewatch.clock import WALL, Clock
 from tapewatch.dead_letter_messages import DeadLetterReplay
 from tapewatch.dlq import replays, retry
 from tapewatch.dlq.letter import Letter
-from tapewatch.dlq.routes import Plan, Routes, Say, Sending
+from tapewatch.dlq.routes import Plan, PlannedRecord, Routes, Say
 from tapewatch.errors import TapewatchError
 from tapewatch.message import Cause
 from tapewatch.rfc3339 import to_rfc3339
@@ -77,7 +77,7 @@ def replay(
                 audit.folder(settings.data_path), action=ACTION, subject=topic, why=order.why, who=order.who,
                 details=told, clock=clock,
             )  # fmt: skip
-            run = _Run(producer, order, entry.hash, max(clock.now(), before.newest_epoch + 1), clock)
+            run = _ReplayRun(producer, order, entry.hash, max(clock.now(), before.newest_epoch + 1), clock)
             run.send(planned, say)
     except KafkaException as error:
         raise _failed(topic, error) from error
@@ -110,7 +110,7 @@ def _failed(topic: str, error: KafkaException) -> TapewatchError:
 
 
 @dataclass(slots=True)
-class _Run:
+class _ReplayRun:
     """One run under one epoch. sequence : of the next frame in each market partition"""
 
     producer: Producer
@@ -135,7 +135,7 @@ class _Run:
             done += sum(len(each.letters) for each in part)
             say(done, planned.letters)
 
-    def _transaction(self, part: Sequence[Sending], sequence: dict[tuple[str, int], int]) -> None:
+    def _transaction(self, part: Sequence[PlannedRecord], sequence: dict[tuple[str, int], int]) -> None:
         """Records, then what became of them, then the commit."""
         offsets: dict[int, int] = {}
         failed: list[KafkaError] = []
@@ -163,7 +163,7 @@ class _Run:
                 self.producer.produce(topics.REPLAYS, messages.encode(note), letter.id.encode(), 0)
         self.producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000)
 
-    def _note(self, letter: Letter, sent: Sending, offset: int, now: int) -> DeadLetterReplay:
+    def _note(self, letter: Letter, sent: PlannedRecord, offset: int, now: int) -> DeadLetterReplay:
         """What became of a letter."""
         return DeadLetterReplay(
             letter=letter.id,

@@ -27,7 +27,7 @@ _OURS = {_LETTER, _TOPIC, _PARTITION, _OFFSET, _APPENDED}
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
+class RetryRecord:
     """A record as its reader would have met it, in the shape of a Kafka client's message.
 
     letter : id of the dead letter; origin : topic, partition, offset; appended_ms : UTC milliseconds
@@ -64,7 +64,7 @@ class Retried:
         return 0, self.appended_ms
 
 
-def headers(retried: Retried) -> list[tuple[str, bytes]]:
+def headers(retried: RetryRecord) -> list[tuple[str, bytes]]:
     """What a record of `retry.<reader>` carries beside the value."""
     topic, partition, offset = retried.origin
     ours = {
@@ -77,7 +77,7 @@ def headers(retried: Retried) -> list[tuple[str, bytes]]:
     return [*retried.kept, *((name, text.encode()) for name, text in ours.items())]
 
 
-def opened(carried: Any, value: bytes | None) -> Retried:
+def opened(carried: Any, value: bytes | None) -> RetryRecord:
     """The record that a retry carries. carried : its headers; ContractError("bad_headers") where it is none."""
     pairs = [(str(name), bytes(text or b"")) for name, text in carried or ()]
     found = {name: text for name, text in pairs if name in _OURS}
@@ -86,12 +86,12 @@ def opened(carried: Any, value: bytes | None) -> Retried:
         appended, letter = int(found[_APPENDED]), found[_LETTER].decode()
     except (KeyError, ValueError) as error:
         raise ContractError("bad_headers", f"no retry: {error!r}") from error
-    return Retried(letter, origin, appended, value or b"", [pair for pair in pairs if pair[0] not in _OURS])
+    return RetryRecord(letter, origin, appended, value or b"", [pair for pair in pairs if pair[0] not in _OURS])
 
 
-def of_message(letter: str, origin: Message) -> Retried:
+def of_message(letter: str, origin: Message) -> RetryRecord:
     """A record read at its origin."""
     pairs: Any = origin.headers() or ()
     place = (str(origin.topic()), int(origin.partition() or 0), int(origin.offset() or 0))
     kept = [(name, value or b"") for name, value in pairs if name not in _OURS]
-    return Retried(letter, place, int(origin.timestamp()[1]), origin.value() or b"", kept)
+    return RetryRecord(letter, place, int(origin.timestamp()[1]), origin.value() or b"", kept)

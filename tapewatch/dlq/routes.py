@@ -8,12 +8,12 @@ import numpy as np
 from confluent_kafka import Message
 
 from tapewatch import batches, dead_letters, frames, generations, kafka, topics
-from tapewatch.admission import CONTROL_SOURCE, REPLAY_SOURCE, Admission, KnowsInstruments
+from tapewatch.admission import CONTROL_SOURCE, REPLAY_SOURCE, Admission, InstrumentProvider
 from tapewatch.checks import Reason
 from tapewatch.clock import LATEST_NS
 from tapewatch.dlq import retry
 from tapewatch.dlq.letter import Letter, Place
-from tapewatch.dlq.retry import Retried
+from tapewatch.dlq.retry import RetryRecord
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.frames import FrameHeaders, View
 from tapewatch.partitioner import partition_for
@@ -29,12 +29,12 @@ _CUT = "only its first 64 KiB were kept, and its record is gone"
 Say = Callable[[int, int], None]
 
 
-class CannotReplayError(Exception):
+class ReplayError(Exception):
     """Why a dead letter cannot be replayed: the end of the sentence "it is not replayed: ..."."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class PlannedRecord:
     """One record to send. partition : of `topic`; type : row type of a market frame, empty for a retry
 
     headers : of a retry; letters : which it replays: more than one where one record was refused in several parts
@@ -58,7 +58,7 @@ class Sending:
 class Plan:
     """What a replay sends, in this order; what it cannot, with why; and what was replayed before."""
 
-    sendings: list[Sending]
+    sendings: list[PlannedRecord]
     refused: list[tuple[Letter, str]]
     done: list[Letter]
 
@@ -75,7 +75,7 @@ class Routes:
         self._partitions = kafka.existing_topics(kafka.admin(settings))
         self._generations = generations.read(settings)
         self._kept = Registry(settings)
-        self._registry: KnowsInstruments = self._kept if topics.INSTRUMENTS in self._partitions else FixedRegistry(())
+        self._registry: InstrumentProvider = self._kept if topics.INSTRUMENTS in self._partitions else FixedRegistry(())
         self._reader = kafka.consumer(settings, "tapewatch-dlq")
         self._bounds: dict[tuple[str, int], tuple[int, int]] = {}
 
@@ -97,7 +97,7 @@ class Routes:
             say(number, len(ordered))
             try:
                 made = self._sending(letter)
-            except CannotReplayError as error:
+            except ReplayError as error:
                 plan.refused.append((letter, str(error)))
                 continue
             known = places.get((made.topic, letter.origin)) if not made.type else None
@@ -106,47 +106,47 @@ class Routes:
                 plan.sendings.append(made)
             else:
                 first = plan.sendings[known]
-                plan.sendings[known] = Sending(
+                plan.sendings[known] = PlannedRecord(
                     first.topic, first.partition, first.value, "", first.headers, (*first.letters, letter)
                 )
         return plan
 
-    def _sending(self, letter: Letter) -> Sending:
+    def _sending(self, letter: Letter) -> PlannedRecord:
         """Where a letter goes; CannotReplayError."""
         if letter.origin.offset < 0 or letter.origin.partition < 0:
-            raise CannotReplayError("it never was a record: mend the source, and send its data again")
+            raise ReplayError("it never was a record: mend the source, and send its data again")
         if letter.reason == batches.REASON:
-            raise CannotReplayError("nobody can unpack it: have its writer send the records again")
+            raise ReplayError("nobody can unpack it: have its writer send the records again")
         if letter.by in retry.READERS:
             return self._retry(letter)
         if letter.by == dead_letters.ENGINE and topics.is_market(letter.origin.topic):
             return self._market(letter)
         if letter.by == dead_letters.PRODUCER:
-            raise CannotReplayError("a source refused it on its way in: mend the source, and send its data again")
-        raise CannotReplayError("it does not say who refused it")
+            raise ReplayError("a source refused it on its way in: mend the source, and send its data again")
+        raise ReplayError("it does not say who refused it")
 
-    def _market(self, letter: Letter) -> Sending:
+    def _market(self, letter: Letter) -> PlannedRecord:
         """A row or record that the engine refused goes into its market topic once more, as a frame by itself."""
         if letter.place.topic != topics.dead_letters(letter.origin.topic):
-            raise CannotReplayError(f"it is no dead letter of {letter.origin.topic}: it lies elsewhere")
+            raise ReplayError(f"it is no dead letter of {letter.origin.topic}: it lies elsewhere")
         topic = self._onward(letter.origin.topic)
         count = self._partitions.get(topic, 0)
         if not count:
-            raise CannotReplayError(f"there is no topic {topic} any more")
+            raise ReplayError(f"there is no topic {topic} any more")
         if not letter.whole:
-            raise CannotReplayError(_CUT_ROWS if letter.rows else "only its first 64 KiB were kept")
+            raise ReplayError(_CUT_ROWS if letter.rows else "only its first 64 KiB were kept")
         try:
             view = frames.Decoder().open(letter.value)
             names = self._sound(view)
         except ContractError as error:
-            raise CannotReplayError(f"it would be refused again: {error.reason}") from error
+            raise ReplayError(f"it would be refused again: {error.reason}") from error
         single = names[0] if len(names) == 1 and names[0] != EVERY_INSTRUMENT else ""
         if not single and topic != letter.origin.topic:
-            raise CannotReplayError(f"its instruments lie in several partitions of {topic}, where the feed goes on")
+            raise ReplayError(f"its instruments lie in several partitions of {topic}, where the feed goes on")
         partition = partition_for(single, count) if single else letter.origin.partition
         if partition >= count:
-            raise CannotReplayError(f"{letter.origin.topic} has no partition {partition} any more")
-        return Sending(topic, partition, letter.value, view.type.label, (), (letter,))
+            raise ReplayError(f"{letter.origin.topic} has no partition {partition} any more")
+        return PlannedRecord(topic, partition, letter.value, view.type.label, (), (letter,))
 
     def _onward(self, topic: str) -> str:
         """The topic in which a market topic's feed goes on."""
@@ -157,7 +157,7 @@ class Routes:
     def _sound(self, view: View) -> list[str]:
         """The instruments of a frame with at least one row that would be taken today, whatever its second."""
         if view.type is RowType.STATUS and (view.column("kind") == int(StatusKind.CONTROL)).any():
-            raise CannotReplayError("models and configuration come into force by `models promote` and `config apply`")
+            raise ReplayError("models and configuration come into force by `models promote` and `config apply`")
         # As the control source's rows, which the clock does not judge.
         asked = FrameHeaders(view.type.label, CONTROL_SOURCE, 0, 0, 0).to_kafka()
         admitted = Admission(self._registry).admit(view.data, asked, LATEST_NS)
@@ -165,35 +165,35 @@ class Routes:
             raise ContractError("unreadable", "nothing was admitted")
         if admitted.refused == view.rows:
             reason = Reason(int(admitted.reasons[0]))
-            raise CannotReplayError(f"it would be refused again: {reason.label}")
+            raise ReplayError(f"it would be refused again: {reason.label}")
         names = view.names()
         return [names[code] for code in np.unique(view.column("instrument")).tolist()]
 
-    def _retry(self, letter: Letter) -> Sending:
+    def _retry(self, letter: Letter) -> PlannedRecord:
         """A record that one reader refused goes to that reader alone."""
         topic = letter.origin.topic
         if topics.is_market(topic):
-            raise CannotReplayError("a market frame is taken in its order in the log alone")
+            raise ReplayError("a market frame is taken in its order in the log alone")
         if topic == topics.INSTRUMENTS:
-            raise CannotReplayError("reference data may be newer by now: register the instrument again")
+            raise ReplayError("reference data may be newer by now: register the instrument again")
         retried = self._at_origin(letter)
         headers = tuple(retry.headers(retried))
-        return Sending(topics.retry(letter.by), 0, retried.content, "", headers, (letter,))
+        return PlannedRecord(topics.retry(letter.by), 0, retried.content, "", headers, (letter,))
 
-    def _at_origin(self, letter: Letter) -> Retried:
+    def _at_origin(self, letter: Letter) -> RetryRecord:
         """The record as it lies at its origin; where it has expired, the letter's own bytes if they say all."""
         found = self._record(letter.origin)
         if found is None:
             if not letter.whole or letter.origin.topic in _FRAMES:
-                raise CannotReplayError(_CUT if not letter.whole else "its record is gone, with the headers it needs")
+                raise ReplayError(_CUT if not letter.whole else "its record is gone, with the headers it needs")
             place = letter.origin
-            return Retried(
+            return RetryRecord(
                 letter.id, (place.topic, place.partition, place.offset), letter.at // 1_000_000, letter.value, ()
             )
         # Elasticsearch refuses single rows of a frame: the letter then holds one document, the record all of them.
         is_row = letter.by == dead_letters.ELASTICSEARCH and letter.origin.topic in _FRAMES
         if not is_row and letter.headers.get("sha256") != hashlib.sha256(found.value() or b"").hexdigest():
-            raise CannotReplayError("another record lies at its origin now: the topic was made anew")
+            raise ReplayError("another record lies at its origin now: the topic was made anew")
         return retry.of_message(letter.id, found)
 
     def _record(self, origin: Place) -> Message | None:
@@ -210,5 +210,5 @@ class Routes:
             for message in kafka.read_range(self._reader, *origin, origin.offset + 1):
                 return message if message.offset() == origin.offset else None
         except TapewatchError as error:
-            raise CannotReplayError(f"its record cannot be read: {error.message}") from error
+            raise ReplayError(f"its record cannot be read: {error.message}") from error
         return None

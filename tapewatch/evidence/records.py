@@ -22,7 +22,7 @@ _SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredRecord:
     """One Kafka record. timestamp_ms : as the broker gives it, UTC milliseconds"""
 
     partition: int
@@ -33,9 +33,9 @@ class Kept:
     headers: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-def kept(message: Message) -> Kept:
+def kept(message: Message) -> StoredRecord:
     """A consumed message as a record."""
-    return Kept(
+    return StoredRecord(
         message.partition(),
         message.offset(),
         message.timestamp()[1],
@@ -45,7 +45,7 @@ def kept(message: Message) -> Kept:
     )
 
 
-def encode(records: Iterable[Kept]) -> bytes:
+def encode(records: Iterable[StoredRecord]) -> bytes:
     """Records as one Arrow IPC stream with one batch, its buffers compressed by zstd."""
     rows = [
         {
@@ -64,14 +64,14 @@ def encode(records: Iterable[Kept]) -> bytes:
     return bytes(stream.getvalue())
 
 
-def decode(data: bytes) -> list[Kept]:
+def decode(data: bytes) -> list[StoredRecord]:
     """The records of an encoded stream; TapewatchError where it is none."""
     try:
         rows = pa.ipc.open_stream(data).read_all().cast(_SCHEMA).to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise TapewatchError(f"archived records cannot be read: {error}") from error
     return [
-        Kept(
+        StoredRecord(
             row["partition"],
             row["offset"],
             row["timestamp_ms"],

@@ -54,7 +54,7 @@ class _Group(msgspec.Struct):
     rebalance_cnt: int = 0
 
 
-class _Told(msgspec.Struct):
+class _ClientStatistics(msgspec.Struct):
     """The part of STATISTICS.md (librdkafka 2) that is shown."""
 
     type: str = ""
@@ -87,16 +87,16 @@ class KafkaClients:
 
         return tell
 
-    def _read(self, read: Callable[[_Told], dict[tuple[str, ...], float]]) -> dict[tuple[str, ...], float]:
+    def _read(self, read: Callable[[_ClientStatistics], dict[tuple[str, ...], float]]) -> dict[tuple[str, ...], float]:
         """A metric of every client; the client's name is the first label."""
         return {
             (name, *labels): value
             for name, text in list(self._texts.items())
-            for labels, value in read(msgspec.json.decode(text, type=_Told)).items()
+            for labels, value in read(msgspec.json.decode(text, type=_ClientStatistics)).items()
         }
 
 
-def _lags(told: _Told) -> dict[tuple[str, ...], float]:
+def _lags(told: _ClientStatistics) -> dict[tuple[str, ...], float]:
     return {
         (topic, number): lag(partition)
         for topic, found in told.topics.items()
@@ -117,23 +117,23 @@ def lag(partition: _Partition) -> int:
     return max(end - place, 0)
 
 
-def _brokers(told: _Told) -> dict[tuple[str, ...], float]:
+def _brokers(told: _ClientStatistics) -> dict[tuple[str, ...], float]:
     return {(): sum(each.nodeid >= 0 and each.state == "UP" for each in told.brokers.values())}
 
 
-def _round_trips(told: _Told) -> dict[tuple[str, ...], float]:
+def _round_trips(told: _ClientStatistics) -> dict[tuple[str, ...], float]:
     return {
         (str(each.nodeid),): each.rtt.p99 / 1e6 for each in told.brokers.values() if each.nodeid >= 0 and each.rtt.p99
     }
 
 
-def _queue(told: _Told) -> dict[tuple[str, ...], float]:
+def _queue(told: _ClientStatistics) -> dict[tuple[str, ...], float]:
     return {(): told.msg_cnt} if told.type == "producer" else {}
 
 
-def _rebalances(told: _Told) -> dict[tuple[str, ...], float]:
+def _rebalances(told: _ClientStatistics) -> dict[tuple[str, ...], float]:
     return {(): told.cgrp.rebalance_cnt} if told.cgrp is not None else {}
 
 
-def _timeouts(told: _Told) -> dict[tuple[str, ...], float]:
+def _timeouts(told: _ClientStatistics) -> dict[tuple[str, ...], float]:
     return {(): sum(each.req_timeouts for each in told.brokers.values())}

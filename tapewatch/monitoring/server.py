@@ -22,7 +22,7 @@ PLAIN = "text/plain; charset=utf-8"
 _log = logs.get("metrics")
 
 
-class Watched(Protocol):
+class MonitoredProcess(Protocol):
     """What an endpoint shows."""
 
     @property
@@ -44,7 +44,7 @@ class Watched(Protocol):
 class Endpoint:
     """Listens from the start on until `close`. TapewatchError where the port is taken."""
 
-    def __init__(self, settings: MetricsSettings, watched: Watched) -> None:
+    def __init__(self, settings: MetricsSettings, watched: MonitoredProcess) -> None:
         try:
             self._server = _Server((settings.host, max(settings.port, 0)), watched)
         except OSError as error:
@@ -68,9 +68,9 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 32
 
-    def __init__(self, address: tuple[str, int], watched: Watched) -> None:
+    def __init__(self, address: tuple[str, int], watched: MonitoredProcess) -> None:
         self.watched = watched
-        super().__init__(address, _Answer)
+        super().__init__(address, _RequestHandler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A caller that hangs up is nobody's fault; anything else is told in the log."""
@@ -78,7 +78,7 @@ class _Server(ThreadingHTTPServer):
             _log.warning("a look at the metrics failed", exc_info=True)
 
 
-class _Answer(BaseHTTPRequestHandler):
+class _RequestHandler(BaseHTTPRequestHandler):
     """One connection."""
 
     timeout = PATIENCE_S

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from streams import members
 from streams.engine.process import Engine
-from streams.engine.rebuilding import Held
+from streams.engine.rebuilding import AssignedPartition
 from streams.engine.snapshots import Pointer
 from streams.members import Key
 from tapewatch import logs
@@ -29,7 +29,7 @@ commit, before the next poll.
 """
 
 
-class Dying(Engine):
+class DyingEngine(Engine):
     """An engine that dies at `step`, once `after` transactions are committed."""
 
     def __init__(self, settings: configuration.Settings, step: str, after: int) -> None:
@@ -61,13 +61,13 @@ class Dying(Engine):
         self._before = {**self._before, **self._next}
         self.at("committed")
 
-    def _feed(self, batch: Iterable[Message]) -> dict[Key, Held]:
+    def _feed(self, batch: Iterable[Message]) -> dict[Key, AssignedPartition]:
         self.at("polled")
         touched = super()._feed(batch)
         self.at("computed")
         return touched
 
-    def _write_snapshot(self, held: Held) -> Pointer:
+    def _write_snapshot(self, held: AssignedPartition) -> Pointer:
         written = super()._write_snapshot(held)
         self.at("snapshot")
         return written
@@ -80,10 +80,10 @@ class Dying(Engine):
         super()._recover(consumer)
 
 
-class Ending:
+class DyingProducer:
     """The producer that `members.commit` ends a transaction with; its engine may die around each of the acts."""
 
-    def __init__(self, engine: Dying, producer: Producer) -> None:
+    def __init__(self, engine: DyingEngine, producer: Producer) -> None:
         self._engine, self._producer = engine, producer
 
     def send_offsets_to_transaction(self, offsets: list[TopicPartition], *more: Any) -> None:
@@ -101,10 +101,10 @@ def main(words: list[str]) -> int:
     """Run until the step comes."""
     settings = configuration.load()
     logs.configure(settings.log)
-    engine = Dying(settings, words[0], int(words[1]))
+    engine = DyingEngine(settings, words[0], int(words[1]))
     # The one function that the engine hands to its committing thread.
     commit: Callable[..., Any] = members.commit
-    members.commit = lambda producer, *told: commit(Ending(engine, producer), *told)
+    members.commit = lambda producer, *told: commit(DyingProducer(engine, producer), *told)
     engine.run(threading.Event())
     return 0
 

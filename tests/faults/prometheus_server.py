@@ -88,7 +88,7 @@ class Child:
         return self.log.read_text()[-2000:]
 
 
-class Watched(Child):
+class ScrapedProcess(Child):
     """A `tapewatch` process with an endpoint. job : of Prometheus"""
 
     def __init__(
@@ -123,7 +123,7 @@ class Watched(Child):
 class Prometheus:
     """Debian's Prometheus over these processes. Ends with the block."""
 
-    def __init__(self, folder: Path, processes: Sequence[Watched]) -> None:
+    def __init__(self, folder: Path, processes: Sequence[ScrapedProcess]) -> None:
         (folder / "rules.yml").write_text(sped_up(RULES.read_text()))
         self._processes = len(processes)
         self._seen: Firing = set()
@@ -208,7 +208,7 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, processes: Sequence[Watched]) -> Iterator[Prometheus]:
+def prometheus(folder: Path, processes: Sequence[ScrapedProcess]) -> Iterator[Prometheus]:
     """A Prometheus at work over processes that run; it ends with the block."""
     server = Prometheus(folder, processes)
     try:

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed
 from streams.driver import table
 from streams.engine.process import Engine
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.instruments import Instrument
@@ -79,7 +79,7 @@ def poll(
         for message in reader.consume(500, timeout=0.1):
             headers = dict(message.headers() or ())
             if headers.get("feed") == feed.encode() and headers.get("type") == b"sealed":
-                rows = table([Outgoing(topics.FEATURES, message.value() or b"", None, message.headers())], "sealed")
+                rows = table([OutputRecord(topics.FEATURES, message.value() or b"", None, message.headers())], "sealed")
                 found[int(headers["partition"])] += (rows["ts"] // NANOS - 1).tolist()
         return done(found)
 

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from confluent_kafka import Message, TopicPartition
 
-from benchmarks.parity_told import Facts, Told, driven, in_folder, on_topics
+from benchmarks.parity_told import Facts, PartitionOutputs, driven, in_folder, on_topics
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
 from producers.live import Show, run_synthetic
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.driver import Driver
 from streams.engine.recovery import feed as feed_task
 from streams.engine.task import Task
-from streams.rescaling.protocol import Rescaled, Rescaling
+from streams.rescaling.protocol import Rescaling, RescalingResult
 from streams.rescaling.splitting import split
 from streams.spark import backfill, export, ranges
 from streams.spark.backfill import Job
@@ -58,7 +58,7 @@ class Site:
     """A feed before and behind its rescaling. left : what the command said when a writer had not ended"""
 
     settings: Settings
-    done: Rescaled
+    done: RescalingResult
     left: str
     refused: list[str]
 
@@ -93,7 +93,7 @@ def send(settings: Settings, feed: str, partitions: int, start: int, epoch: int,
 
 def rescale(
     settings: Settings, dying_behind: str = "", tell: list[str] | None = None, wait_s: float = 60.0
-) -> Rescaled:
+) -> RescalingResult:
     """The command, which may die behind a step."""
 
     def step(name: str) -> None:
@@ -288,7 +288,7 @@ def test_spark_finds_all_generations_and_begins_the_new_one_with_its_states(site
     with_rows = max(range(AFTER), key=lambda partition: found[f"{topic}/{partition}"])
     share = ranges.work(settings, topic, with_rows, found[f"{topic}/{with_rows}"])
     assert share.rows > 0
-    told = Told()
+    told = PartitionOutputs()
     for place in tmp_path.glob(f"*/feed={FEED}-g2/partition={with_rows}"):
         for batch in batches(sorted(place.glob("[0-9]*.parquet"), key=span)):
             told.add(place.relative_to(tmp_path).parts[0], batch)

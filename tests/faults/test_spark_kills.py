@@ -17,7 +17,7 @@ from tapewatch import group_offsets, kafka, topics
 from tapewatch.messages import Alert
 from tapewatch.settings import Settings
 from tests.eventually import eventually, runs
-from tests.integration.elasticsearch_kept import Asked, own, run_sink
+from tests.integration.elasticsearch_kept import IndexReader, own, run_sink
 from tests.integration.elasticsearch_node import Node
 from tests.integration.postgres_kept import counted, keep, migrated
 from tests.integration.spark_facts import in_parquet
@@ -81,7 +81,7 @@ def test_job_killed_in_mid_work_loses_and_doubles_nothing_anywhere(
             assert counted(both, "features", feed) > 3000
             said = newest(both, feed)
             assert said
-            kept = Asked(both).documents("alerts")
+            kept = IndexReader(both).documents("alerts")
             assert {id_: document["tapewatch"]["alert"]["revision"] for id_, document in kept.items()} == said
         finally:
             node.stop()

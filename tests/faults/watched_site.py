@@ -29,7 +29,7 @@ from tapewatch.secret_box import secret_box
 from tapewatch.settings import EmbeddedSettings, KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses
 from tapewatch.subscription_store import NewSubscription
-from tests.faults.prometheus_server import Child, Watched, awaited
+from tests.faults.prometheus_server import Child, ScrapedProcess, awaited
 from tests.integration.engine_feed import Feed
 from tests.unit import engine_market as m
 
@@ -236,14 +236,14 @@ class Site:
         stack.callback(child.kill)
         return child
 
-    def _watched(self, stack: ExitStack, job: str, name: str, words: list[str], **more: object) -> Watched:
+    def _watched(self, stack: ExitStack, job: str, name: str, words: list[str], **more: object) -> ScrapedProcess:
         data = {"DATA": self._disk} if self.may_mount else {}
-        process = Watched(job, name, words, self.folder, self._environment(**data, **more), self._mounting)
+        process = ScrapedProcess(job, name, words, self.folder, self._environment(**data, **more), self._mounting)
         stack.callback(process.kill)
         return process
 
 
-def await_ready(process: Watched) -> None:
+def await_ready(process: ScrapedProcess) -> None:
     """Until it does its work."""
     awaited(f"{process.name} is ready", lambda: process.shows("tapewatch_ready"), process.said)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.foreign.broker import Broker
 from tests.foreign.documents import Documents
-from tests.foreign.market import Market, Refused
+from tests.foreign.market import Market, Refusals
 from tests.foreign.once import check_commits, check_counts, check_keys, check_revisions
 from tests.foreign.outputs import Outputs
 from tests.foreign.recount import recount
@@ -62,7 +62,9 @@ def check(args: argparse.Namespace, folder: Path) -> tuple[Report, int]:
     ends = outputs.commits()
     for partition in partitions:
         _say(f"reading {topic}[{partition}]")
-        market.take(partition, broker.read(topic, partition), refused.get(partition, Refused()), ends.get(partition, 0))
+        market.take(
+            partition, broker.read(topic, partition), refused.get(partition, Refusals()), ends.get(partition, 0)
+        )
     _say("reading what was written")
     for each in ("features", "scores", "bars"):
         outputs.frames(each, report)

@@ -29,7 +29,7 @@ TOUCH = ["bid_price", "bid_qty", "ask_price", "ask_qty", "last_price", "volume"]
 
 
 @dataclass(frozen=True)
-class Stored:
+class TableSchema:
     """What PostgreSQL keeps of a row type. time : the column that dates a row"""
 
     table: str
@@ -47,17 +47,17 @@ class Stored:
 
 _TIMES = ("ts_event_ns", "ts_recv_ns")
 STORED = {
-    "status": Stored("status", (*_TIMES, "kind"), texts=("detail",)),
-    "trade": Stored(
+    "status": TableSchema("status", (*_TIMES, "kind"), texts=("detail",)),
+    "trade": TableSchema(
         "trades",
         (*_TIMES, "aggressor_side", "condition"),
         ("price", "qty"),
         ("trade_id", "buyer_account", "seller_account", "buyer_order_id", "seller_order_id"),
     ),
-    "order": Stored("orders", (*_TIMES, "action", "side"), ("price", "qty"), ("order_id", "account", "capacity")),
-    "quote": Stored("quotes", _TIMES, tuple(TOUCH)),
-    "book": Stored("books", (*_TIMES, "sequence"), tuple(SIDES)),
-    "bar": Stored(
+    "order": TableSchema("orders", (*_TIMES, "action", "side"), ("price", "qty"), ("order_id", "account", "capacity")),
+    "quote": TableSchema("quotes", _TIMES, tuple(TOUCH)),
+    "book": TableSchema("books", (*_TIMES, "sequence"), tuple(SIDES)),
+    "bar": TableSchema(
         "bars",
         ("ts_recv_ns", "ts_open_ns", "interval_s", "trades"),
         ("open", "high", "low", "close", "volume"),
@@ -92,7 +92,7 @@ _INTO = {
 
 
 @dataclass
-class Refused:
+class Refusals:
     """What the dead letters say was refused of one partition.
 
     records : whole ones, by offset; rows : by place
@@ -123,7 +123,7 @@ def _told(rows: Any, first: int, step: int) -> Iterator[str]:
         yield from map(str, rows.slice(at, step).to_pylist())
 
 
-class Seen:
+class SeenSequences:
     """Which frames of a partition have come, by source: its newest epoch and sequence, and those just before."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class Market:
         self.repeats: Counter[int] = Counter()
         scratch.sql.execute(_TABLES)
 
-    def take(self, partition: int, messages: Iterable[Message], refused: Refused, until: int) -> None:
+    def take(self, partition: int, messages: Iterable[Message], refused: Refusals, until: int) -> None:
         """All frames of one partition. until : where the engine's last commit ends; later ones are noted alone"""
         places = table({"place": np.fromiter(refused.rows, dtype=np.int64)})
         self._scratch.insert(f"INSERT INTO refused_rows SELECT {partition}, place FROM given", places)
@@ -189,10 +189,10 @@ class Market:
         self._seal_replays(partition)
 
     def _opened(
-        self, partition: int, messages: Iterable[Message], refused: Refused, until: int
+        self, partition: int, messages: Iterable[Message], refused: Refusals, until: int
     ) -> Iterator[tuple[int, str, str, pa.RecordBatch | None, str]]:
         """Offset, source, row type and rows of each frame, and what became of it: taken, repeat, refused, unread."""
-        seen, closed = Seen(), False
+        seen, closed = SeenSequences(), False
         for message in messages:
             offset, headers = message.offset(), headers_of(message)
             source, kind = headers.get("source", ""), headers.get("type", "")

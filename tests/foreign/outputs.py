@@ -11,7 +11,7 @@ import pyarrow as pa
 from confluent_kafka import Message
 
 from tests.foreign.broker import headers_of
-from tests.foreign.market import Refused
+from tests.foreign.market import Refusals
 from tests.foreign.report import Report
 from tests.foreign.scratch import ROWS, Scratch, table
 
@@ -122,9 +122,9 @@ class Outputs:
         self._insert_all("counted", counted)
         return dict(self._scratch.sql.execute("SELECT partition, max(next) FROM commits GROUP BY ALL").fetchall())
 
-    def letters(self, report: Report) -> tuple[dict[int, Refused], list[Letter]]:
+    def letters(self, report: Report) -> tuple[dict[int, Refusals], list[Letter]]:
         """What the engine refused of each partition, and every dead letter that stores have written of this feed."""
-        refused: defaultdict[int, Refused] = defaultdict(Refused)
+        refused: defaultdict[int, Refusals] = defaultdict(Refusals)
         counted: Counter[tuple[int, str]] = Counter()
         known: set[tuple[str, ...]] = set()
         of_stores = []
@@ -158,7 +158,7 @@ class Outputs:
         return self._models
 
     def _refuse(
-        self, letter: Letter, value: bytes, refused: dict[int, Refused], counted: Counter[tuple[int, str]],
+        self, letter: Letter, value: bytes, refused: dict[int, Refusals], counted: Counter[tuple[int, str]],
         known: set[tuple[str, ...]], report: Report,
     ) -> None:  # fmt: skip
         """Take up one of the engine's letters."""

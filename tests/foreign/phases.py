@@ -22,7 +22,7 @@ Event = tuple[int, int, int]
 
 
 @dataclass
-class Told:
+class PhaseChanges:
     """Changes of phase (with whether seconds are closed from there on), new beginnings of windows, new sessions."""
 
     phases: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Told:
     sessions: list[tuple[int, int, int, int]] = field(default_factory=list)
 
 
-def follow(instrument: int, events: Iterable[Event], told: Told) -> None:
+def follow(instrument: int, events: Iterable[Event], told: PhaseChanges) -> None:
     """One instrument's events in the order of the log."""
     phase, sessions = "before", 0
     for place, second, kind in sorted(events):
@@ -86,7 +86,7 @@ def write(scratch: Scratch, partition: int) -> None:
     events: defaultdict[int, list[Event]] = defaultdict(list)
     for instrument, *event in found:
         events[instrument].append((event[0], event[1], event[2]))
-    told = Told()
+    told = PhaseChanges()
     for instrument, mine in events.items():
         follow(instrument, mine, told)
     for name, rows in (("phases", told.phases), ("restarts", told.restarts), ("sessions", told.sessions)):

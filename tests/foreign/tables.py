@@ -21,7 +21,7 @@ Columns = Sequence[tuple[str, str, str]]
 _SQL = {"i4": "int4", "i8": "int8", "f4": "float4", "f8": "float8", "S32": "text"}
 
 
-class Copied:
+class CopyDecoder:
     """Takes what PostgreSQL's binary COPY writes: rows of columns of fixed width that are never NULL."""
 
     def __init__(self, columns: Columns, keep: Callable[[dict[str, Any]], None]) -> None:
@@ -232,7 +232,7 @@ class Tables:
                 f'INSERT INTO kept SELECT {partition}, "offset", instrument, {chosen} FROM given', given
             )
 
-        copied = Copied(every, keep)
+        copied = CopyDecoder(every, keep)
         listed = ", ".join(f"({sql})::{_SQL[kind]}" for _, sql, kind in every)
         with self._session.cursor() as cursor:
             cursor.copy_expert(

@@ -5,8 +5,8 @@ from typing import Any, cast
 import msgspec
 
 from streams.cases import risk
-from streams.cases.intake import Intake
-from streams.engine.task import Outgoing
+from streams.cases.intake import CaseProcessor
+from streams.engine.task import OutputRecord
 from streams.low_rate.records import Record
 from tapewatch import dead_letters, messages, topics
 from tapewatch.clock import NANOS
@@ -50,7 +50,7 @@ class Work:
     """A desk, and what came of each record."""
 
     def __init__(self, tape: Tape) -> None:
-        self._intake = Intake(CaseSettings(), cast(Any, FixedRegistry(tape.instruments)))
+        self._intake = CaseProcessor(CaseSettings(), cast(Any, FixedRegistry(tape.instruments)))
         self.said: list[Any] = []
         self.letters: list[Row] = []
         self._offset = 0
@@ -106,7 +106,7 @@ def _weight(alert: CaseAlert) -> Row:
     return told | {"weight": risk.weight(alert)} | quiet
 
 
-def work(tape: Tape, records: list[Outgoing]) -> tuple[dict[str, list[Row]], list[Outgoing]]:
+def work(tape: Tape, records: list[OutputRecord]) -> tuple[dict[str, list[Row]], list[OutputRecord]]:
     """What the desk says of the engine's alerts, by topic, and the records that it writes."""
     done = Work(tape)
     alerts = [record.value for record in records if record.topic == topics.ALERTS]
@@ -126,4 +126,4 @@ def work(tape: Tape, records: list[Outgoing]) -> tuple[dict[str, list[Row]], lis
     for message in done.said:
         found[message.TOPIC].append(msgspec.to_builtins(message))
     found |= {"cases/risk": done.weights(), "cases/dead letters": done.letters}
-    return found, [Outgoing(message.TOPIC, messages.encode(message)) for message in done.said]
+    return found, [OutputRecord(message.TOPIC, messages.encode(message)) for message in done.said]

@@ -11,10 +11,10 @@ import msgspec
 import pyarrow as pa
 
 from streams.engine import snapshots
-from streams.engine.models import EVER, InForce, ModelShelf
+from streams.engine.models import EVER, ActiveModels, ModelStore
 from streams.engine.process import commit_record
 from streams.engine.rules import DetectorConfig
-from streams.engine.task import Outgoing, Task
+from streams.engine.task import OutputRecord, Task
 from tapewatch import frames, messages, topics
 from tapewatch.registry import FixedRegistry
 from tests.golden.tape import Tape
@@ -31,18 +31,18 @@ def topic_of(name: str) -> str:
     return topics.market(name)
 
 
-def written(name: str, tape: Tape, recovery: Recovery = "") -> list[Outgoing]:
+def written(name: str, tape: Tape, recovery: Recovery = "") -> list[OutputRecord]:
     """All records that the engine writes over a tape, its commits and the head of its snapshot among them."""
-    shelf = ModelShelf(tape.models)
-    task, found = _new(name, tape, shelf), list[Outgoing]()
+    shelf = ModelStore(tape.models)
+    task, found = _new(name, tape, shelf), list[OutputRecord]()
     bounds = [0, *tape.cuts, len(tape.records)]
     for first, end in pairwise(bounds):
         _feed(task, tape, first, end)
         dumped = snapshots.dump(task) if end == tape.snapshot else b""
         if dumped:
-            found.append(Outgoing(topics.SNAPSHOTS, dumped))
+            found.append(OutputRecord(topics.SNAPSHOTS, dumped))
         found += task.take()
-        found.append(Outgoing(topics.COMMITS, messages.encode(commit_record(task, "a", "")), task.topic.encode()))
+        found.append(OutputRecord(topics.COMMITS, messages.encode(commit_record(task, "a", "")), task.topic.encode()))
         task.restart_tally()
         if dumped and recovery:
             task = _new(name, tape, shelf)
@@ -55,8 +55,8 @@ def written(name: str, tape: Tape, recovery: Recovery = "") -> list[Outgoing]:
     return found
 
 
-def _new(name: str, tape: Tape, shelf: ModelShelf) -> Task:
-    force = InForce.default(shelf).after(tape.begins, EVER)
+def _new(name: str, tape: Tape, shelf: ModelStore) -> Task:
+    force = ActiveModels.default(shelf).after(tape.begins, EVER)
     return Task(topic_of(name), PARTITION, FixedRegistry(tape.instruments), force, BUILD)
 
 
@@ -65,7 +65,7 @@ def _feed(task: Task, tape: Tape, first: int, end: int) -> None:
         task.feed(offset, record.value, record.headers, record.appended)
 
 
-def outputs(records: list[Outgoing]) -> dict[str, list[Row]]:
+def outputs(records: list[OutputRecord]) -> dict[str, list[Row]]:
     """What lies on each topic, a row a line: frames by row type, and every record with its key and headers."""
     found: dict[str, list[Row]] = {"records": []}
     for record in records:
@@ -81,7 +81,7 @@ def outputs(records: list[Outgoing]) -> dict[str, list[Row]]:
     return found
 
 
-def _rows(record: Outgoing, headers: dict[str, str]) -> Iterator[Row]:
+def _rows(record: OutputRecord, headers: dict[str, str]) -> Iterator[Row]:
     """The rows of a record."""
     if record.topic == topics.SNAPSHOTS:
         yield _head(record.value)

@@ -122,7 +122,7 @@ class Head(msgspec.Struct, frozen=True):
     digest: str
 
 
-class Kept(msgspec.Struct, frozen=True):
+class GoldenFile(msgspec.Struct, frozen=True):
     """What is committed. body : digest of the lines behind the head as they are"""
 
     head: Head
@@ -130,7 +130,7 @@ class Kept(msgspec.Struct, frozen=True):
     outputs: dict[Name, Golden]
 
 
-def load() -> Kept:
+def load() -> GoldenFile:
     """What is committed."""
     first, *lines = KEPT.read_text(encoding="utf-8").splitlines()
     found: dict[Name, Golden] = {}
@@ -141,7 +141,7 @@ def load() -> Kept:
             found[name].excerpt[told["row"]] = line(told["is"])
         else:
             found[name] = Golden(told["rows"], told["sha256"], told["columns"], {})
-    return Kept(msgspec.json.decode(first, type=Head), _digest(lines), found)
+    return GoldenFile(msgspec.json.decode(first, type=Head), _digest(lines), found)
 
 
 def keep(found: Mapping[Name, Golden], why: str) -> None:

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from sinks.postgres import merge
 from sinks.postgres.batch import Batch
-from sinks.postgres.binary import Packed
+from sinks.postgres.binary import PackedRows
 from sinks.postgres.intake import Intake, is_wanted
 from sinks.postgres.positions import Positions
 from sinks.postgres.retries import Refusals
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import topics
 from tapewatch.registry import FixedRegistry
 from tests.golden.engine import PARTITION, Row, letter, single, topic_of
@@ -93,7 +93,7 @@ class NoDatabase:
 
 
 @dataclass(frozen=True)
-class Placed:
+class KafkaMessage:
     """A record where it lies, as a Kafka message. at : when the broker took it, UTC ns"""
 
     log: tuple[str, int]
@@ -121,21 +121,21 @@ class Placed:
         return 2, self.at // 1_000_000
 
 
-def messages_of(name: str, tape: Tape, records: Iterable[Outgoing]) -> Iterator[Placed]:
+def messages_of(name: str, tape: Tape, records: Iterable[OutputRecord]) -> Iterator[KafkaMessage]:
     """What the sink reads: reference data, the market, what came of it, and records of these topics that are none."""
     for number, instrument in enumerate(tape.instruments):
-        yield Placed((topics.INSTRUMENTS, 0), number, msgspec.json.encode(instrument))
+        yield KafkaMessage((topics.INSTRUMENTS, 0), number, msgspec.json.encode(instrument))
     for number, sent in enumerate(tape.records):
-        yield Placed((topic_of(name), PARTITION), number, sent.value, sent.headers, sent.appended)
+        yield KafkaMessage((topic_of(name), PARTITION), number, sent.value, sent.headers, sent.appended)
     given: Counter[str] = Counter()
-    broken = [Outgoing(topic, each) for topic in (topics.SCORES, topics.ALERTS) for each in BROKEN]
+    broken = [OutputRecord(topic, each) for topic in (topics.SCORES, topics.ALERTS) for each in BROKEN]
     for record in [*records, *broken]:
         if is_wanted(record.topic):
-            yield Placed((record.topic, PARTITION), given[record.topic], record.value, record.headers)
+            yield KafkaMessage((record.topic, PARTITION), given[record.topic], record.value, record.headers)
             given[record.topic] += 1
 
 
-def outputs(name: str, tape: Tape, records: Iterable[Outgoing]) -> dict[str, list[Row]]:
+def outputs(name: str, tape: Tape, records: Iterable[OutputRecord]) -> dict[str, list[Row]]:
     """Rows by table, as `postgres.<table>`, and what the sink refuses. records : of the engine and the desk"""
     database, numbers, batch = NoDatabase(), Numbers(), Batch()
     session, keys, columns = cast(Any, database), cast(Any, numbers), cast(Any, AnyColumns())
@@ -160,7 +160,7 @@ class AnyColumns:
         pass
 
 
-def unpacked(packed: Packed) -> Iterator[Row]:
+def unpacked(packed: PackedRows) -> Iterator[Row]:
     """Rows of PostgreSQL's binary COPY format: a count of fields, then each with its length, -1 for NULL."""
     data, at, table = packed.data, 0, packed.table
     kinds = [kind for _, kind in table.fixed]

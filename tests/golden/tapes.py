@@ -22,7 +22,7 @@ from detectors.scenarios.kmeans_anomaly import Parameters as Anomaly
 from detectors.scenarios.layering import Parameters as Layering
 from detectors.scenarios.library import SCENARIOS
 from detectors.scenarios.pump_and_dump import Parameters as Pump
-from streams.engine.models import BOOK, KMEANS, KMEANS_CLASSIC, Control, ModelShelf
+from streams.engine.models import BOOK, KMEANS, KMEANS_CLASSIC, Control, ModelStore
 from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig
 from tapewatch import control_rows, frames
@@ -87,7 +87,7 @@ class Log:
         self.record(control_rows.frame(detail, m.at(second)), self.headers("status", source))
 
 
-def lively(shelf: ModelShelf) -> Control:
+def lively(shelf: ModelStore) -> Control:
     """Models and thresholds under which a quiet market raises alerts of every kind."""
     wide, pair = one_centre()
     reports = tuple(msgspec.structs.replace(each, alert=1e-6) for each in book.shipped().boosters)
@@ -246,7 +246,7 @@ def registered(names: Iterable[str], kinds: dict[str, str]) -> list[Instrument]:
 
 def market() -> Tape:
     """Every row type, status kind and refusal."""
-    names, shelf = [f"{name}.SIMX" for name in KINDS], ModelShelf()
+    names, shelf = [f"{name}.SIMX" for name in KINDS], ModelStore()
     log = Log([*names, "UNKNOWN.SIMX", "no id"])
     bars = [
         m.bar("BARRED.SIMX", minute + 0.9, (100.0, 101.0, 99.0, 100.5), 40.0, 4) for minute in range(60, SECONDS, 60)
@@ -288,7 +288,7 @@ def market() -> Tape:
     )  # fmt: skip
 
 
-def shelf_of(shelf: ModelShelf, control: Control) -> dict[str, bytes]:
+def shelf_of(shelf: ModelStore, control: Control) -> dict[str, bytes]:
     """The files that a control row names."""
     return {hashed: shelf.files[hashed] for hashed in control.models.values()}
 
@@ -339,7 +339,7 @@ def pumped(name: str, seconds: int) -> list[Event]:
 
 def abuse() -> Tape:
     """Accounts that trade with each other, a layered book, a pump: what raises alerts, and what cases are made of."""
-    seconds, snapshot, shelf = 345, 0, ModelShelf()
+    seconds, snapshot, shelf = 345, 0, ModelStore()
     named = dict(zip(TRUE, ("ACME.SIMX", "ACME-F202512.SIMX", "FRONT.SIMX", "PAINT.SIMX"), strict=True))
     names = [*named.values(), "LAYERS.SIMX", "PUMPUSD.COINX"]
     begins, log = lively(shelf), Log(names)

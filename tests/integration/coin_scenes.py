@@ -14,11 +14,11 @@ from producers.simulators.kraken import KrakenVenue
 from producers.simulators.upbit import ID_STEP, UpbitVenue
 from producers.venues.coinbase.source import coinbase
 from producers.venues.kraken.source import kraken
-from producers.venues.spoken import SpokenConnector
+from producers.venues.spoken import SubscriptionConnector
 from producers.venues.upbit.source import upbit
 from tapewatch.rows import RowType, StatusKind
 from tapewatch.settings import Settings
-from tests.integration.live_run import PATIENCE_S, Played, played
+from tests.integration.live_run import PATIENCE_S, SimulatedRun, played
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Venue:
 
     name: str
     make: type[CoinVenue]
-    source: Callable[[Settings, argparse.Namespace], SpokenConnector]
+    source: Callable[[Settings, argparse.Namespace], SubscriptionConnector]
     symbols: tuple[str, ...]
     ids: int = 1
     counts: bool = True
 
-    def connector(self, settings: Settings) -> SpokenConnector:
+    def connector(self, settings: Settings) -> SubscriptionConnector:
         return self.source(settings, argparse.Namespace())
 
     def instrument(self, symbol: str) -> str:
@@ -54,7 +54,7 @@ counting = pytest.mark.parametrize("venue", VENUES[1:], ids=[venue.name for venu
 class Scene:
     """A run against a venue, and what a test wants to know of it."""
 
-    def __init__(self, venue: Venue, simulated: CoinVenue, run: Played) -> None:
+    def __init__(self, venue: Venue, simulated: CoinVenue, run: SimulatedRun) -> None:
         self.venue, self.simulated, self.run, self.kept, self.plan = venue, simulated, run, run.kept, run.plan
         self.first = venue.instrument(venue.symbols[0])
 

@@ -85,7 +85,7 @@ def run_sink(settings: Settings, until_idle: float = 0.3):
     return ElasticsearchSink(settings).run(threading.Event(), until_idle=until_idle)
 
 
-class Asked:
+class IndexReader:
     """What the test's indices hold."""
 
     def __init__(self, settings: Settings, url: str = "") -> None:

@@ -10,11 +10,11 @@ from confluent_kafka import Message, TopicPartition
 
 from producers.feed import open_feed
 from streams.driver import Driver
-from streams.engine.models import FindsModels
+from streams.engine.models import ModelSource
 from streams.engine.process import Engine
 from streams.engine.recovery import feed
 from streams.engine.snapshots import Pointers
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import group_offsets, kafka, topics
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
@@ -122,14 +122,14 @@ class Feed:
         except (msgspec.DecodeError, KeyError):
             return False
 
-    def rows(self, topic: str) -> list[Outgoing]:
+    def rows(self, topic: str) -> list[OutputRecord]:
         """The same, as the brokerless driver gives them."""
         return [
-            Outgoing(topic, message.value() or b"", message.key(), message.headers() or [])
+            OutputRecord(topic, message.value() or b"", message.key(), message.headers() or [])
             for message in self.written(topic)
         ]
 
-    def driven(self, shelf: FindsModels | None = None) -> list[Outgoing]:
+    def driven(self, shelf: ModelSource | None = None) -> list[OutputRecord]:
         """What the brokerless driver makes of the same log. shelf : where it finds promoted models"""
         registry, reader = Registry(self.settings), kafka.consumer(self.settings)
         driver = Driver(registry, self.topic, 0, shelf)

@@ -19,7 +19,7 @@ def prediction(instrument: str, value: float) -> messages.Prediction:
 
 
 def ranking(name: str, best: str, out: str) -> messages.Ranking:
-    place = messages.Ranked(best, 0.4, "bull", {"1h": "bull", "24h": "bear"}, volumes={"1m": 3.0})
+    place = messages.RankingEntry(best, 0.4, "bull", {"1h": "bull", "24h": "bear"}, volumes={"1m": 3.0})
     return messages.Ranking(
         id=messages.stable_id(name, AT), name=name, as_of=AT, horizon_s=3600, target_return=0.005,
         stop_return=-0.005, model="m", ranked=(place,), excluded={out: "thin"},

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from producers.base.connector import Connector
-from producers.base.outlet import KeptOutlet
+from producers.base.outlet import MemoryOutlet
 from producers.base.runner import LiveRun
 from producers.base.tape import Tape
 from producers.base.universe import Choice
@@ -32,7 +32,7 @@ QUICK = ProduceSettings(
 )
 
 
-class KeptRows(KeptOutlet):
+class KeptRows(MemoryOutlet):
     """Keeps rows by type and instrument. count : rows so far; parts : all of them as they came"""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class KeptRows(KeptOutlet):
         return bids, asks
 
 
-class Played:
+class SimulatedRun:
     """A run that stands: venue and its server, what came out, and the run itself."""
 
     def __init__(self, server: SimulatorServer, kept: KeptRows, run: LiveRun) -> None:
@@ -103,7 +103,7 @@ async def played(
     rules: ConnectionRules | None = None,
     produce: ProduceSettings = QUICK,
     tape: Tape | None = None,
-) -> AsyncIterator[Played]:
+) -> AsyncIterator[SimulatedRun]:
     """Serve a venue and run a connector against it."""
     async with SimulatorServer(venue, plan, rules=rules) as server:
         settings = pointed_at(Settings(produce=produce), venue.name, server.addresses())
@@ -116,7 +116,7 @@ async def played(
             await asyncio.wait({ready, running}, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 running.result()
-            yield Played(server, kept, run)
+            yield SimulatedRun(server, kept, run)
         finally:
             ready.cancel()
             stop.set()

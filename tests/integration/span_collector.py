@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import msgspec
 
 
-class Seen(msgspec.Struct, frozen=True):
+class CollectedSpan(msgspec.Struct, frozen=True):
     """A span as it came. trace, span, parent : hexadecimal; parent is empty for the first of a trace"""
 
     service: str
@@ -26,7 +26,7 @@ class Collector:
     """Answers at `url`; `spans` in the order in which they came, `headers` of each request."""
 
     def __init__(self) -> None:
-        self.spans: list[Seen] = []
+        self.spans: list[CollectedSpan] = []
         self.headers: list[dict[str, str]] = []
         outer = self
 
@@ -59,14 +59,14 @@ class Collector:
                 for span in scope.spans:
                     told = {each.key: each.value.string_value or str(each.value.int_value) for each in span.attributes}
                     self.spans.append(
-                        Seen(
+                        CollectedSpan(
                             resource["service.name"], span.name, span.trace_id.hex(), span.span_id.hex(),
                             span.parent_span_id.hex(), span.start_time_unix_nano, span.end_time_unix_nano, span.kind,
                             span.status.code == 2, told,
                         )
                     )  # fmt: skip
 
-    def of(self, trace: int) -> list[Seen]:
+    def of(self, trace: int) -> list[CollectedSpan]:
         """The spans of one trace."""
         return [span for span in self.spans if span.trace == f"{trace:032x}"]
 

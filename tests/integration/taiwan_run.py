@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from producers.base.outlet import KeptOutlet
+from producers.base.outlet import MemoryOutlet
 from producers.base.runner import LiveRun
 from producers.base.tape import Tape
 from producers.base.universe import Choice
@@ -31,7 +31,7 @@ PATIENCE_S = 60.0
 class TaiwanRun:
     """A run under way. venue : what it asks; kept : what it gave"""
 
-    def __init__(self, venue: TaiwanVenue, plan: FaultPlan, connector: TwseConnector, kept: KeptOutlet) -> None:
+    def __init__(self, venue: TaiwanVenue, plan: FaultPlan, connector: TwseConnector, kept: MemoryOutlet) -> None:
         self.venue, self.plan, self.connector, self.kept = venue, plan, connector, kept
         self.decoder = connector.decoder
 
@@ -112,7 +112,7 @@ async def taiwan(
         produce = msgspec.structs.replace(settings.produce, backoff_first_s=0.02, backoff_cap_s=0.1)
         settings = msgspec.structs.replace(settings, produce=produce)
         connector = TwseConnector(settings.venues.twse, asked, calendar="", rules=RULES, pace=PACE)
-        kept = KeptOutlet()
+        kept = MemoryOutlet()
         stop = asyncio.Event()
         kept_tape = Tape(tape, "twse", settings=connector.tape_settings) if tape is not None else None
         run = LiveRun(settings, connector, kept, choice or Choice(), tape=kept_tape)

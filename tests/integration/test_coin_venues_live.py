@@ -13,7 +13,7 @@ from producers.commands.live import pointed_at
 from producers.simulators.connection import Connection
 from producers.simulators.faults import BODY_FAULTS, REFUSAL_FAULTS, FaultKind, FaultPlan
 from producers.simulators.server import SimulatorServer
-from producers.venues.kraken.language import KrakenLanguage
+from producers.venues.kraken.language import KrakenProtocol
 from tapewatch.rows import Condition, RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.eventually import eventually_async
@@ -263,7 +263,7 @@ SLOW = msgspec.structs.replace(QUICK, stale_s=0.5)
 @pytest.fixture
 def slow_venue(monkeypatch: pytest.MonkeyPatch) -> Venue:
     """Two messages a second, and four of a subscription: longer than until a book is asked for again."""
-    monkeypatch.setattr(KrakenLanguage, "limits", replace(KrakenLanguage.limits, messages=(2.0, 1.0)))
+    monkeypatch.setattr(KrakenProtocol, "limits", replace(KrakenProtocol.limits, messages=(2.0, 1.0)))
     return next(one for one in VENUES if one.name == "kraken")
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from tapewatch import cli
 from tapewatch.clock import NANOS
-from tapewatch.coverage import Covered, day_ns, record
+from tapewatch.coverage import InstrumentCoverage, day_ns, record
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
@@ -92,7 +92,7 @@ def fill(session: sa.Connection) -> None:
     bar(0, 99.0, 9, 3, interval=3600)
 
 
-def found(session: sa.Connection, instrument: str) -> Covered:
+def found(session: sa.Connection, instrument: str) -> InstrumentCoverage:
     (each,) = [each for each in record(session, DAY).instruments if each.instrument == instrument]
     return each
 

@@ -24,7 +24,7 @@ from tapewatch.registry import register
 from tapewatch.settings import Settings
 from tests.eventually import eventually, runs
 from tests.integration.dead_letters_at_hand import bury, call, printed, replayed, strangers, told
-from tests.integration.elasticsearch_kept import Asked, alert, own, run_sink, send
+from tests.integration.elasticsearch_kept import IndexReader, alert, own, run_sink, send
 from tests.integration.engine_feed import Feed
 from tests.integration.postgres_kept import environment, keep, query, superuser
 from tests.unit import engine_market as m
@@ -279,7 +279,7 @@ def refused_by_table(settings: Settings) -> dict[tuple[str, str], int]:
 
 def test_document_that_elasticsearch_refused_is_put_once_when_it_is_replayed(settings, elasticsearch, capsys):
     mine = own(settings, elasticsearch)
-    blocked, asked = alert(2, mark="SHUT"), Asked(mine)
+    blocked, asked = alert(2, mark="SHUT"), IndexReader(mine)
     index = f"{asked.prefix}-alerts"
     # Somebody made the index by hand: a sentence is no number, which the server refuses for good.
     asked.client.indices.create(index=index, mappings={"properties": {"message": {"type": "long"}}})

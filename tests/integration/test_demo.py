@@ -166,7 +166,7 @@ def test_alert_counts_for_its_scenario_and_instrument_until_a_minute_after_the_e
         alert("kmeans_anomaly", "A.X", 99),
     ]
     verdict = labels.judge(alerts, [pump, spoof], [news], 150 * SECOND)
-    assert verdict.episodes["pump_and_dump"] == labels.Found(injected=1, running=1, detected=1, anomalies=0)
-    assert verdict.episodes["spoofing"] == labels.Found(injected=1, running=0, detected=0, anomalies=1)
+    assert verdict.episodes["pump_and_dump"] == labels.DetectionCounts(injected=1, running=1, detected=1, anomalies=0)
+    assert verdict.episodes["spoofing"] == labels.DetectionCounts(injected=1, running=0, detected=0, anomalies=1)
     assert verdict.look_alikes["news_jump"] == labels.LookAlike(injected=1, alerted=1, anomalies=0)
     assert verdict.false_alerts == {"kmeans_anomaly": 1, "pump_and_dump": 2}

@@ -9,8 +9,8 @@ import numpy as np
 
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
-from streams.desk.desk import MINUTE_NS, Desk, Question
-from streams.desk.process import DeskProcess, Options, Totals
+from streams.desk.desk import MINUTE_NS, CoinRanking, Question
+from streams.desk.process import CoinRankingProcess, Options, Totals
 from streams.desk.waiting import Bar
 from streams.engine.frames_out import BARS, SEALED_MINUTES, FrameWriter
 from tapewatch import kafka, messages, topics
@@ -66,7 +66,7 @@ class Market:
 
     def expected(self, stop: int) -> list[bytes]:
         """What a desk without a broker makes of the minutes before `stop`."""
-        desk = Desk(ranking_model.shipped(), regime_model.shipped(), QUESTION, lambda _: "")
+        desk = CoinRanking(ranking_model.shipped(), regime_model.shipped(), QUESTION, lambda _: "")
         found = []
         for row in range(stop):
             bars = [Bar(COINS[place][0], seen.bars[row], (0, 0)) for place, seen in self.coins.items()]
@@ -78,7 +78,7 @@ class Market:
 def run_desk(settings: Settings, market: Market, **options: object) -> Totals:
     """A desk that works until nothing comes any more."""
     chosen = Options(QUESTION, (market.feed,), market.feed, **options)  # type: ignore[arg-type]
-    desk = DeskProcess(settings, chosen)
+    desk = CoinRankingProcess(settings, chosen)
     desk.run(threading.Event(), until_idle=2.0)
     return desk.totals
 

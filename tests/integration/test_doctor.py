@@ -18,7 +18,7 @@ from sinks.elasticsearch.client import connect
 from streams.doctor import brokers, groups
 from streams.doctor import topics as topics_checked
 from tapewatch import doctor, kafka, topics
-from tapewatch.doctor import FAIL, OK, WARN, Asked, Check
+from tapewatch.doctor import FAIL, OK, WARN, Check, CheckContext
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Commit, encode
 from tapewatch.registry import register
@@ -31,7 +31,7 @@ NOWHERE = KafkaSettings(bootstrap="127.0.0.1:1")
 
 
 def found(settings: Settings, part: str) -> dict[str, Check]:
-    return {check.name: check for check in doctor.examined(Asked(settings), part)}
+    return {check.name: check for check in doctor.examined(CheckContext(settings), part)}
 
 
 def failing(settings: Settings, part: str) -> dict[str, Check]:
@@ -87,7 +87,7 @@ def test_market_topic_made_by_hand_is_named_with_each_difference(settings: Setti
     client = kafka.admin(settings)
     client.create_topics([NewTopic(name, 1, 1, config=config)])[name].result()
     try:
-        checks = [check for check in doctor.examined(Asked(settings), "topics") if check.name == name]
+        checks = [check for check in doctor.examined(CheckContext(settings), "topics") if check.name == name]
     finally:
         # Compacted, it takes no control row: later promotions on this broker would fail.
         client.delete_topics([name])[name].result()

@@ -17,7 +17,7 @@ from sinks.elasticsearch.summary import Progress
 from tapewatch.messages import Alert, encode
 from tests.eventually import eventually, runs
 from tests.integration.at_work import at_work
-from tests.integration.elasticsearch_kept import Asked, alert, own, run_sink, send
+from tests.integration.elasticsearch_kept import IndexReader, alert, own, run_sink, send
 from tests.integration.postgres_kept import environment, importable
 
 
@@ -39,7 +39,7 @@ def test_every_fault_of_the_server_loses_nothing_and_doubles_nothing(proxied, el
     said = story("FAULT", 40, 3)
     send(mine, said)
     summary = run_sink(mine)
-    asked = Asked(mine, elasticsearch)
+    asked = IndexReader(mine, elasticsearch)
     assert asked.revisions(said) == {each.id: 2 for each in said}
     assert sum(proxy.counts[fault] for fault in FAULTS) > 3, proxy.counts
     assert summary.retried > 0
@@ -57,7 +57,7 @@ def test_killed_server_is_waited_for_with_what_was_read_bounded(settings, elasti
         sink.run(stop, on_progress=told.append)
 
     with at_work(run) as has_failed:
-        asked = Asked(mine)
+        asked = IndexReader(mine)
         asked.await_documents("alerts", 20)
         elasticsearch_node.kill()
         send(mine, later)
@@ -81,7 +81,7 @@ def test_killed_sink_goes_on_where_it_was_and_each_document_is_there_once(settin
         "TAPEWATCH_ELASTICSEARCH_GROUP": chosen.group,
         "TAPEWATCH_ELASTICSEARCH_BULK_BYTES": str(chosen.bulk_bytes),
     }
-    asked = Asked(mine)
+    asked = IndexReader(mine)
     for least in (1, 40):
         with subprocess.Popen(importable("sink", "elasticsearch"), env=variables, stderr=subprocess.DEVNULL) as sink:
 

@@ -14,7 +14,7 @@ from elasticsearch import ApiError
 from infra.embedded import certificates
 from sinks.elasticsearch.client import connect
 from tapewatch.errors import TapewatchError
-from tests.integration.elasticsearch_kept import Asked, alert, own, run_sink, send
+from tests.integration.elasticsearch_kept import IndexReader, alert, own, run_sink, send
 
 KEY = "ZmFrZS1pZDpub3QtYS1yZWFsLWtleQ=="
 
@@ -86,7 +86,7 @@ def test_alerts_are_kept_by_key_and_certificate(settings, gate, elasticsearch, t
     said = [alert(number, mark="KEYED") for number in range(3)]
     send(mine, said)
     run_sink(mine)
-    kept = Asked(mine, elasticsearch).documents("alerts")
+    kept = IndexReader(mine, elasticsearch).documents("alerts")
     assert set(kept) == {each.id for each in said}
     assert gate.refused == 0
 

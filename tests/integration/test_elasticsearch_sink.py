@@ -20,7 +20,7 @@ from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert, Case, Cause, Commit, Position, Signal, encode, stable_id, to_rfc3339
 from tapewatch.registry import register
 from tapewatch.rows import RowType
-from tests.integration.elasticsearch_kept import START, Asked, alert, own, run_sink, send, stand_at
+from tests.integration.elasticsearch_kept import START, IndexReader, alert, own, run_sink, send, stand_at
 from tests.integration.postgres_kept import NAMES, Sender, ends, rows
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x00'; DROP\n{{7*7}} ${jndi:ldap://x}"
@@ -35,7 +35,7 @@ def test_alert_is_one_document_at_its_newest_revision_whatever_the_order(mine):
     said = [alert(1, revision) for revision in (0, 2, 1)]
     send(mine, said)
     run_sink(mine)
-    asked = Asked(mine)
+    asked = IndexReader(mine)
     kept = asked.documents("alerts", query={"term": {"event.id": said[0].id}})
     assert list(kept) == [said[0].id]
     document = kept[said[0].id]
@@ -69,8 +69,8 @@ def test_reading_everything_again_doubles_nothing_and_moves_nothing_back(mine):
     assert first.documents["alerts"] + first.conflicts >= 5
     stand_at(mine, before)
     run_sink(mine)
-    assert set(Asked(mine).revisions(said).values()) == {2}
-    assert len(Asked(mine).revisions(said)) == 5
+    assert set(IndexReader(mine).revisions(said).values()) == {2}
+    assert len(IndexReader(mine).revisions(said)) == 5
 
 
 def test_hostile_text_is_kept_as_it_is_and_a_long_one_spoils_nothing(mine):
@@ -80,7 +80,7 @@ def test_hostile_text_is_kept_as_it_is_and_a_long_one_spoils_nothing(mine):
     ]
     send(mine, said)
     summary = run_sink(mine)
-    kept = Asked(mine).documents("alerts")
+    kept = IndexReader(mine).documents("alerts")
     assert kept[said[0].id]["message"] == HOSTILE
     assert kept[said[0].id]["rule"]["name"] == HOSTILE
     assert kept[said[1].id]["message"] == said[1].sentence
@@ -98,7 +98,7 @@ def test_what_cannot_be_read_or_stored_is_a_dead_letter_and_its_neighbours_are_k
         producer.produce(topics.ALERTS, value, partition=0)
     producer.flush()
     summary = run_sink(mine)
-    assert good.id in Asked(mine).documents("alerts")
+    assert good.id in IndexReader(mine).documents("alerts")
     assert summary.dead_letters["malformed_message"] >= 2
     assert summary.dead_letters["not_storable"] >= 1
     letters: list[bytes] = []
@@ -136,7 +136,7 @@ def test_day_data_lands_in_daily_indices_with_ids_from_the_log(mine):
         producer.produce(topic, encode(message), partition=0)
     producer.flush()
     run_sink(mine)
-    asked = Asked(mine)
+    asked = IndexReader(mine)
     day = f"{mine.elasticsearch.prefix}-bars-2023.11.14"
     assert asked.client.indices.exists(index=day)
     own_bars = asked.documents("bars", query={"term": {"tapewatch.instrument": NAMES[0]}})
@@ -171,7 +171,7 @@ def test_first_book_of_each_stretch_is_kept_by_the_rows_that_count(mine, feed_of
     sender.producer.produce(sender.topic, b"no", partition=0, headers=FrameHeaders("book", "y", 0, 0, 0).to_kafka())
     sender.producer.flush()
     run_sink(mine)
-    kept = Asked(mine).documents("books", query={"terms": {"tapewatch.instrument": NAMES}})
+    kept = IndexReader(mine).documents("books", query={"terms": {"tapewatch.instrument": NAMES}})
     mine_of = {id_: each for id_, each in kept.items() if id_.startswith(f"{feed_of_books}-")}
     assert len(mine_of) == 4
     book = next(iter(mine_of.values()))["tapewatch"]["book"]
@@ -188,7 +188,7 @@ def test_feed_of_older_time_keeps_its_books_beside_a_newer_one(mine, feed_of_boo
         sender.send(rows(RowType.BOOK, 2, first))
         sender.producer.flush()
         run_sink(mine)
-    kept = Asked(mine).documents("books", query={"terms": {"tapewatch.instrument": NAMES}})
+    kept = IndexReader(mine).documents("books", query={"terms": {"tapewatch.instrument": NAMES}})
     counts = Counter(id_.partition("-")[0] for id_ in kept)
     assert (counts[feed_of_books], counts[older]) == (2, 4)
 
@@ -211,7 +211,7 @@ def test_books_read_again_after_a_broker_failed_are_kept(mine, feed_of_books, mo
     monkeypatch.setattr(Reader, "keep", failing)
     run_sink(small)
     assert 0 < failed[0] < 30
-    kept = Asked(small).documents("books", query={"terms": {"tapewatch.instrument": NAMES}})
+    kept = IndexReader(small).documents("books", query={"terms": {"tapewatch.instrument": NAMES}})
     assert len([id_ for id_ in kept if id_.startswith(f"{feed_of_books}-")]) == 60
 
 
@@ -237,7 +237,7 @@ def test_templates_upgrade_in_place_and_a_later_builds_are_left_alone(mine, monk
     monkeypatch.setattr(mappings, "VERSION", mappings.VERSION + 1)
     templates.install(client, mine)
     assert "colour" in str(client.indices.get_mapping(index=f"{prefix}-alerts"))
-    assert Asked(mine).documents("alerts")[said.id]
+    assert IndexReader(mine).documents("alerts")[said.id]
     monkeypatch.setattr(mappings, "VERSION", mappings.VERSION - 1)
     templates.install(client, mine)
     found = client.indices.get_index_template(name=f"{prefix}-alerts")["index_templates"][0]["index_template"]
@@ -256,7 +256,7 @@ def test_retention_deletes_old_daily_indices_and_never_alerts(mine):
     old = retention.old_indices(client, prefix, WALL.now() + retention.DAY)
     assert f"{prefix}-bars-2023.11.14" in [index.name for index in old]
     assert list(retention.delete(client, old)) == old
-    assert Asked(mine).documents("alerts")
+    assert IndexReader(mine).documents("alerts")
     assert not client.indices.exists(index=f"{prefix}-bars-2023.11.14")
 
 

@@ -12,7 +12,7 @@ from infra.embedded import elasticsearch as node
 from infra.embedded import elasticsearch_home, health, jars, java
 from infra.embedded.checks import checks
 from infra.embedded.lock import ELASTICSEARCH
-from tapewatch.doctor import Asked
+from tapewatch.doctor import CheckContext
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings, Settings
 from tapewatch.stack import Addresses
@@ -81,7 +81,7 @@ def test_java_without_the_modules_is_passed_over_and_refused_by_name(tmp_path, m
     with pytest.raises(TapewatchError, match="elasticsearch_java"):
         java.find_for_search(str(tmp_path / "a" / "bin" / "java"))
     settings = Settings(data=str(tmp_path), embedded=EmbeddedSettings(elasticsearch=True, elasticsearch_java="/no"))
-    lacking = [check.name for check in checks(Asked(settings)) if check.required and not check.ok]
+    lacking = [check.name for check in checks(CheckContext(settings)) if check.required and not check.ok]
     assert "elasticsearch" in lacking
 
 

@@ -15,7 +15,7 @@ from psycopg2.extras import wait_select
 from infra import embedded
 from infra.embedded import health, java
 from tapewatch import doctor
-from tapewatch.doctor import Asked
+from tapewatch.doctor import CheckContext
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings, Settings
 from tapewatch.stack import Addresses
@@ -152,6 +152,6 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(data):
     assert good.returncode == 0
     assert json.loads(good.stdout)["ready"]
     settings = Settings(data=str(data), embedded=EmbeddedSettings(java="/nowhere/java"))
-    lacking = [check for check in doctor.examined(Asked(settings), "embedded") if check.state == doctor.FAIL]
+    lacking = [check for check in doctor.examined(CheckContext(settings), "embedded") if check.state == doctor.FAIL]
     assert [check.name for check in lacking] == ["java"]
     assert lacking[0].hint

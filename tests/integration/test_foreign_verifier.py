@@ -24,7 +24,7 @@ from tapewatch import kafka, topics
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses
 from tests.faults.engine_runs import write_market
-from tests.integration.elasticsearch_kept import Asked, own
+from tests.integration.elasticsearch_kept import IndexReader, own
 from tests.integration.elasticsearch_node import Node
 from tests.integration.postgres_kept import dsn, ends, migrated, stand_at_the_ends
 
@@ -182,7 +182,7 @@ def break_topics(site: Site) -> int:
 
 def break_documents(site: Site) -> tuple[str, str]:
     """Delete an alert's document, set another's revision back, add a case of nobody's; ids of the first two."""
-    asked = Asked(site.settings)
+    asked = IndexReader(site.settings)
     alerts, cases = asked.documents("alerts"), asked.documents("cases")
     gone, behind = sorted(alerts)[:2]
     asked.client.delete(index=f"{asked.prefix}-alerts", id=gone)

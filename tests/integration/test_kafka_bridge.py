@@ -252,7 +252,7 @@ def test_idle_bridge_sends_a_heartbeat_a_second_to_every_partition(settings: Set
     assert {partition for partition, _ in beats} == set(range(settings.topics.market_partitions))
 
 
-class Faltering(Bridge):
+class FlakyBridge(Bridge):
     """A bridge whose second and fourth transaction fail when all has been sent."""
 
     calls = 0
@@ -267,7 +267,7 @@ class Faltering(Bridge):
 def test_failed_transactions_are_done_again_from_the_committed_position(settings: Settings, tmp_path: Path) -> None:
     place = Place(settings, tmp_path)
     place.put([(n % PARTITIONS, message(n) if n % 10 else b"none") for n in range(300)])
-    bridge = Faltering(settings, load_map(place.map), place.topic, batch=50)
+    bridge = FlakyBridge(settings, load_map(place.map), place.topic, batch=50)
     summary = bridge.run(threading.Event(), until_end=True)
     assert summary.aborted == 2
     assert sorted(place.ids(), key=int) == [str(n) for n in range(300) if n % 10]
@@ -338,7 +338,7 @@ def test_input_that_lost_messages_gives_a_gap_row(settings: Settings, tmp_path: 
 
 
 def test_silent_input_is_committed_again_every_hour(settings: Settings, tmp_path: Path) -> None:
-    class Fast(ManualClock):
+    class FastClock(ManualClock):
         """Time of day as it is; an hour passes in a second."""
 
         def now(self) -> int:
@@ -349,7 +349,7 @@ def test_silent_input_is_committed_again_every_hour(settings: Settings, tmp_path
 
     place = Place(settings, tmp_path, more='receipt = "event"')
     place.put([(0, message(1))])
-    bridge = Bridge(settings, load_map(place.map), place.topic, clock=Fast())
+    bridge = Bridge(settings, load_map(place.map), place.topic, clock=FastClock())
     with at_work(bridge.run):
         eventually(lambda: bridge.summary.messages == 1, what="the message is taken")
         taken = bridge.summary.transactions

@@ -16,7 +16,7 @@ import pytest
 
 from producers.base.connector import Connector
 from producers.base.metrics import FeedMetrics
-from producers.base.outlet import KeptOutlet
+from producers.base.outlet import MemoryOutlet
 from producers.base.runner import LiveRun
 from producers.base.tape import Tape
 from producers.base.universe import Choice
@@ -147,9 +147,9 @@ CASES = (
 )
 
 
-async def session(case: Case, path: Path) -> KeptOutlet:
+async def session(case: Case, path: Path) -> MemoryOutlet:
     """A recorded session that goes on until something was lost and found again, and rows of every type came."""
-    outlet = KeptOutlet()
+    outlet = MemoryOutlet()
     plan = FaultPlan(script=[msgspec.structs.replace(fault) for fault in case.faults])
     async with SimulatorServer(case.venue(), plan) as server:
         settings = pointed_at(Settings(produce=QUICK), case.name, server.addresses())

@@ -21,7 +21,7 @@ class KilledError(Exception):
     """The process died here."""
 
 
-class Dying(MinuteForecasts):
+class DyingForecasts(MinuteForecasts):
     """A stage that dies once its forecasts are written and before they are committed."""
 
     def _produce(self, producer: Producer) -> int:
@@ -42,7 +42,7 @@ def test_forecast_is_written_once_though_the_stage_dies_in_a_transaction_and_bet
         verify_signal(settings, stable_id(POLICY, market.coin, market.values()[0][0]))
     market.write(70, 80)
     with contextlib.suppress(KilledError):
-        market.run(Dying(market.settings, MODEL, (market.feed,)))
+        market.run(DyingForecasts(market.settings, MODEL, (market.feed,)))
     market.write(80, MINUTES)
     second = market.run()
     assert second.predictions == 20

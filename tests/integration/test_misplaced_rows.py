@@ -9,7 +9,7 @@ from confluent_kafka import Message
 from producers.feed import open_feed
 from streams.driver import table
 from streams.engine.process import Engine
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import kafka, topics
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
@@ -37,7 +37,7 @@ def test_rows_of_each_instrument_count_in_its_own_partition_alone(settings: Sett
         engine = msgspec.structs.replace(ours.engine, feeds=(name,), group=name, instance=name)
         Engine(msgspec.structs.replace(ours, engine=engine)).run(threading.Event(), until_idle_s=1.0)
         keep(ours)
-        features, letters = list[Outgoing](), list[tuple[int, str, bytes]]()
+        features, letters = list[OutputRecord](), list[tuple[int, str, bytes]]()
         kafka.read_all(
             ours, topics.FEATURES, lambda found: features.append(_outgoing(found)) if _is(found, name) else None
         )
@@ -59,8 +59,8 @@ def _is(message: Message, feed: str) -> bool:
     return dict(message.headers() or ()).get("feed") == feed.encode()
 
 
-def _outgoing(message: Message) -> Outgoing:
-    return Outgoing(topics.FEATURES, message.value() or b"", message.key(), message.headers() or [])
+def _outgoing(message: Message) -> OutputRecord:
+    return OutputRecord(topics.FEATURES, message.value() or b"", message.key(), message.headers() or [])
 
 
 def _letter(message: Message) -> tuple[int, str, bytes]:

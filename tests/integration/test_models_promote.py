@@ -19,12 +19,12 @@ from confluent_kafka import KafkaError, KafkaException
 from detectors.kmeans.model import KMeansModel
 from streams.engine import control
 from streams.engine.build import build_hash
-from streams.engine.models import InForce, shipped
+from streams.engine.models import ActiveModels, shipped
 from streams.engine.policy import SHADOW
 from streams.engine.process import Engine
 from streams.engine.recovery import feed
 from streams.engine.rules import DetectorConfig
-from streams.engine.shelf import KafkaShelf
+from streams.engine.shelf import KafkaModelStore
 from streams.engine.task import Task
 from tapewatch import audit, cli, control_rows, frames, kafka, topics
 from tapewatch.clock import WALL
@@ -93,7 +93,7 @@ class Feed:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoreRow:
     """A score row: the input offset that caused it, the model of its frame, the frame's own bytes of the row."""
 
     offset: int
@@ -101,9 +101,9 @@ class Scored:
     row: tuple[Any, ...]
 
 
-def scored(records: list[tuple[bytes, list[tuple[str, bytes]]]], topic: str) -> dict[int, list[Scored]]:
+def scored(records: list[tuple[bytes, list[tuple[str, bytes]]]], topic: str) -> dict[int, list[ScoreRow]]:
     """Rows of detector kmeans by market partition, in order."""
-    found: dict[int, list[Scored]] = defaultdict(list)
+    found: dict[int, list[ScoreRow]] = defaultdict(list)
     for value, headers in records:
         origin = dict(headers)
         if origin["type"] != b"scores" or f"market.{origin['feed'].decode()}" != topic:
@@ -113,21 +113,21 @@ def scored(records: list[tuple[bytes, list[tuple[str, bytes]]]], topic: str) -> 
         for row in batch.to_pylist():
             if row["detector"] == 0:
                 kept = tuple(str(row[name]) for name in ("instrument", "ts", "offset", "raw", "probability"))
-                found[int(origin["partition"])].append(Scored(row["offset"], versions["kmeans"], kept))
+                found[int(origin["partition"])].append(ScoreRow(row["offset"], versions["kmeans"], kept))
     return found
 
 
-def live_scores(settings: Settings, topic: str) -> dict[int, list[Scored]]:
+def live_scores(settings: Settings, topic: str) -> dict[int, list[ScoreRow]]:
     records: list[tuple[bytes, list[tuple[str, bytes]]]] = []
     kafka.read_all(settings, topics.SCORES, lambda m: records.append((m.value() or b"", m.headers() or [])))
     return scored(records, topic)
 
 
-def replayed_scores(settings: Settings, topic: str) -> dict[int, list[Scored]]:
+def replayed_scores(settings: Settings, topic: str) -> dict[int, list[ScoreRow]]:
     """The same log through tasks without an engine."""
-    found: dict[int, list[Scored]] = {}
+    found: dict[int, list[ScoreRow]] = {}
     for partition in range(PARTITIONS):
-        force = InForce.default(KafkaShelf(settings))
+        force = ActiveModels.default(KafkaModelStore(settings))
         task = Task(topic, partition, FixedRegistry([Instrument(name) for name in IDS]), force, build_hash())
         kafka_reader = kafka.consumer(settings)
         low, high = kafka.watermarks(kafka_reader, topic, partition)
@@ -245,7 +245,7 @@ def test_new_feed_begins_with_what_is_in_force_and_only_once(clean: Settings) ->
     assert control.seed_new_feed(clean, later.topic) == PARTITIONS
     assert control.seed_new_feed(clean, later.topic) == 0
     for topic in (before.topic, later.topic):
-        force = InForce.default(KafkaShelf(clean))
+        force = ActiveModels.default(KafkaModelStore(clean))
         task = Task(topic, 0, FixedRegistry([]), force, build_hash())
         kafka.read_all(clean, topic, lambda message, task=task: message.partition() == 0 and feed(task, message))  # type: ignore[misc,func-returns-value]
         assert task.force.models["kmeans"] == control.models_in_force(control_rows.orders(clean))["kmeans"]
@@ -306,7 +306,7 @@ def test_a_policy_runs_as_a_shadow_until_it_is_taken_back(clean: Settings) -> No
         control.rollback(clean, SHADOW, "nothing left")
     market.write(2)
     assert cli.main(["--data", clean.data, "models", "list", "--json"]) == 0
-    task = Task(market.topic, 0, FixedRegistry([]), InForce.default(KafkaShelf(clean)), build_hash())
+    task = Task(market.topic, 0, FixedRegistry([]), ActiveModels.default(KafkaModelStore(clean)), build_hash())
     reader = kafka.consumer(clean)
     for message in kafka.read_range(reader, market.topic, 0, 0, 4):
         feed(task, message)

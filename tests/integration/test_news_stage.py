@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from detectors.sentiment.decay import Scored, over
+from detectors.sentiment.decay import ScoredHeadline, over
 from infra.chaos.proxy import Proxy
 from streams.news.process import NewsStage
 from tapewatch import dead_letters, kafka, messages, topics
@@ -164,7 +164,7 @@ def test_a_kill_scores_no_item_twice_loses_none_and_changes_no_bit_of_the_factor
     counted = [each for each in found if not each.duplicate_of]
     assert len(counted) == 30
     stored = [
-        Scored(from_rfc3339(n.published), from_rfc3339(n.received), n.sentiment, n.instruments)
+        ScoredHeadline(from_rfc3339(n.published), from_rfc3339(n.received), n.sentiment, n.instruments)
         for n in counted
         if n.sentiment is not None
     ]

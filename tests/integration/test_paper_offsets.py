@@ -94,7 +94,9 @@ def test_group_whose_offsets_were_lost_or_set_trades_on_only_when_it_is_told_to_
     assert "--restore-offsets" in no.value.hint
 
     def is_told() -> bool:
-        failing = [each for each in doctor.examined(doctor.Asked(book.settings), "groups") if each.state == doctor.FAIL]
+        failing = [
+            each for each in doctor.examined(doctor.CheckContext(book.settings), "groups") if each.state == doctor.FAIL
+        ]
         return (f"group {book.settings.paper.group} offsets", no.value.message) in [(x.name, x.found) for x in failing]
 
     eventually(is_told, what="the group is empty, and the doctor says so", pause=0.5)

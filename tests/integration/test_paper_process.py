@@ -35,7 +35,7 @@ def told(settings: Settings, log: PaperLog) -> list[list[PaperCommit]]:
     return [each.told for each in replay.books(settings) if each.market[0] == log.topic]
 
 
-def verdicts(settings: Settings, log: PaperLog) -> list[replay.Verdict]:
+def verdicts(settings: Settings, log: PaperLog) -> list[replay.VerificationResult]:
     registry = Registry(settings)
     registry.refresh()
     try:

@@ -25,8 +25,8 @@ from tapewatch.messages import (
     Position,
     Prediction,
     Proposal,
-    Ranked,
     Ranking,
+    RankingEntry,
     Signal,
     Suppression,
     encode,
@@ -223,7 +223,7 @@ def ranking_rows(ranking: Ranking) -> list[Row]:
         "id": ranking.id, "as_of_ns": from_rfc3339(ranking.as_of), "name": ranking.name, "model": ranking.model,
         "horizon_s": ranking.horizon_s, "target_return": ranking.target_return, "stop_return": ranking.stop_return,
     }  # fmt: skip
-    fields = [field.name for field in msgspec.structs.fields(Ranked) if field.name != "instrument"]
+    fields = [field.name for field in msgspec.structs.fields(RankingEntry) if field.name != "instrument"]
     placed = [
         head | {"instrument_id": each.instrument, "place": place, "reason": ""}
         | {name: getattr(each, name) for name in fields}
@@ -242,7 +242,7 @@ def ranking_rows(ranking: Ranking) -> list[Row]:
 def test_a_ranking_is_a_row_for_each_place_and_each_instrument_left_out_and_a_place_comes_before_a_reason(
     sink: HandSink,
 ) -> None:
-    best, second = (made(Ranked, salt, instrument=f"R{salt}.XTST") for salt in (1, 2))
+    best, second = (made(RankingEntry, salt, instrument=f"R{salt}.XTST") for salt in (1, 2))
     at = made(Ranking, 0).as_of
     one, other = (
         made(

@@ -6,7 +6,7 @@ import pytest
 
 from tapewatch import dead_letters, topics
 from tapewatch.dlq import retry
-from tapewatch.dlq.retry import Retried
+from tapewatch.dlq.retry import RetryRecord
 from tapewatch.messages import Alert, Coverage, Label, encode, stable_id
 from tapewatch.stack import Addresses
 from tests.integration.console_at_work import of_its_own
@@ -57,7 +57,7 @@ def given_back(sink: HandSink, record: Record, value: bytes | None = None) -> Re
     """The retry of a record."""
     content = record.content if value is None else value
     assert content is not None
-    retried = Retried(stable_id("letter"), record.at, 1_700_000_000_000, content, [])
+    retried = RetryRecord(stable_id("letter"), record.at, 1_700_000_000_000, content, [])
     next_one = sink.record(content, RETRIES)
     return Record(next_one.at, content, tuple(retry.headers(retried)))
 

@@ -20,7 +20,7 @@ from tapewatch import messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.messages import alert_id
 from tapewatch.settings import Settings
-from tests.integration.elasticsearch_kept import START, Asked, alert, own, run_sink, send
+from tests.integration.elasticsearch_kept import START, IndexReader, alert, own, run_sink, send
 from tests.integration.postgres_kept import dsn, environment, importable, keep, stand_at_the_ends
 
 NONE = dict.fromkeys(KINDS, 0)
@@ -53,7 +53,7 @@ def damage(mine, alerts) -> None:
             "severity, score, probability, sentence, data_tier, evidence, provenance FROM alerts WHERE id = %s",
             (alert_id("none", "X.XTST", 1), alerts[4].id),
         )
-    asked = Asked(mine)
+    asked = IndexReader(mine)
     index, client = f"{asked.prefix}-alerts", asked.client
     sources = asked.documents("alerts")
     client.delete(index=index, id=alerts[5].id)
@@ -226,7 +226,7 @@ def test_alert_that_the_database_cannot_hold_is_no_difference_and_stops_no_repai
 
 def test_command_prints_one_document_and_ends_with_1_while_something_differs(kept):
     mine, alerts, _ = kept
-    asked = Asked(mine)
+    asked = IndexReader(mine)
     asked.client.delete(index=f"{asked.prefix}-alerts", id=alerts[0].id)
     variables = environment(mine) | {
         "TAPEWATCH_ELASTICSEARCH_URL": mine.elasticsearch.url,

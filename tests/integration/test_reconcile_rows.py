@@ -23,7 +23,7 @@ from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import RowType, StatusKind
 from tests.integration.desk_records import fresh_name, publish, worked
-from tests.integration.elasticsearch_kept import PROVENANCE, Asked, alert, run_sink, send
+from tests.integration.elasticsearch_kept import PROVENANCE, IndexReader, alert, run_sink, send
 from tests.integration.postgres_kept import NAMES, OTHERS, Sender, dsn, keep, rows, superuser
 
 
@@ -237,7 +237,7 @@ def test_documents_removed_changed_and_added_by_hand_are_told(searched, feed, se
     assert (sound.differences, sound.behind) == (0, 0), sound.lines()
     kept = {table.table: table.kept for table in sound.tables}
     assert min(kept[kind] for kind in ("bars", "features", "books", "cases")) > 0
-    asked = Asked(searched)
+    asked = IndexReader(searched)
     books, bars = (sorted(asked.documents(kind)) for kind in ("books", "bars"))
     (case,) = scene.desk.shelf.cases.values()
 

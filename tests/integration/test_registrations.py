@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from streams.driver import table
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import kafka, topics
 from tapewatch.clock import LATEST_NS, NANOS, WALL
 from tapewatch.instruments import Instrument
@@ -24,7 +24,7 @@ def stranger() -> str:
     return f"S{uuid.uuid4().hex[:8].upper()}.XREG"
 
 
-def refused(records: list[Outgoing], topic: str) -> int:
+def refused(records: list[OutputRecord], topic: str) -> int:
     return len([record for record in records if record.topic == topic])
 
 

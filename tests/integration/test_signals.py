@@ -8,7 +8,7 @@ import pytest
 from streams.engine.models import Control
 from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig
-from streams.engine.shelf import KafkaShelf
+from streams.engine.shelf import KafkaModelStore
 from streams.engine.signal_proof import verify_signal
 from tapewatch import control_rows, kafka, messages, topics
 from tapewatch.admission import CONTROL_SOURCE
@@ -26,7 +26,7 @@ SECONDS = 90
 def promote_here(feed: Feed) -> None:
     """Let this feed alone begin with a policy and its shadow."""
     producer, models = kafka.producer(feed.settings), {DDQN: made(1), SHADOW: made(4)}
-    KafkaShelf(feed.settings).publish(model.encoded() for model in models.values())
+    KafkaModelStore(feed.settings).publish(model.encoded() for model in models.values())
     wanted = Control({name: model.hash for name, model in models.items()}, DetectorConfig(policy=EAGER))
     headers = FrameHeaders("status", CONTROL_SOURCE, 1, 0, 1).to_kafka()
     said = msgspec.json.encode(wanted).decode()
@@ -54,7 +54,7 @@ def feed(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_signals_are_those_of_the_brokerless_driver(feed: Feed) -> None:
-    driven = feed.driven(KafkaShelf(feed.settings))
+    driven = feed.driven(KafkaModelStore(feed.settings))
     for topic in (topics.SIGNALS, topics.SHADOW_SIGNALS):
         wanted = [(record.key, record.value) for record in driven if record.topic == topic]
         found = [(message.key(), message.value()) for message in feed.written(topic)]

@@ -18,7 +18,7 @@ from tests.faults import engine_runs as runs
 from tests.integration.at_work import at_work
 from tests.integration.engine_feed import Feed, alert_of
 from tests.integration.pumped_market import pumped_market
-from tests.integration.span_collector import Collector, Seen
+from tests.integration.span_collector import CollectedSpan, Collector
 from tests.integration.webhook_receiver import Receiver, subscribed
 
 
@@ -67,7 +67,7 @@ def test_alert_is_traced_from_its_frame_to_the_webhook_and_no_byte_differs(
     spans = [
         span for span in collector.of(tracing.trace_id(first["id"])) if span.attributes["tapewatch.revision"] == "0"
     ]
-    named: dict[str, list[Seen]] = {}
+    named: dict[str, list[CollectedSpan]] = {}
     for span in spans:
         named.setdefault(span.name, []).append(span)
     assert named.keys() == {"frame", "engine", "postgres", "webhook"}

@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition
 
 from infra.chaos.faults.stranger import append_bomb_batch
 from streams.driver import Driver
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from streams.verifying.feed import verify_feed
 from tapewatch import batches, group_offsets, kafka, subscribe, topics
 from tapewatch.batches import UnreadableBatch
@@ -196,7 +196,7 @@ def refusals(feed: Feed) -> list[str]:
     return [why for _, why in plan.refused]
 
 
-def without_bombs(feed: Feed) -> list[Outgoing]:
+def without_bombs(feed: Feed) -> list[OutputRecord]:
     """What the brokerless driver writes to `features` over the log's records alone, each at its offset."""
     driver = Driver(FixedRegistry([Instrument(name) for name in (A, B)]), feed.topic, 0)
     reader = kafka.consumer(feed.settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from producers.base.outlet import KeptOutlet
+from producers.base.outlet import MemoryOutlet
 from producers.base.runner import LiveRun, LiveSummary
 from producers.base.universe import Choice
 from producers.commands.live import pointed_at
@@ -32,7 +32,7 @@ async def sent_again(dialect: str, source: str, paths: list[Path], channels: str
     async with SimulatorServer(venue) as server:
         settings = pointed_at(Settings(), dialect, server.addresses())
         connector = SOURCES[source].function(SOURCES[source].connect)(settings, Namespace(channels=channels))
-        run = LiveRun(settings, connector, KeptOutlet(), Choice())
+        run = LiveRun(settings, connector, MemoryOutlet(), Choice())
         stop = asyncio.Event()
         task = asyncio.create_task(run.run(stop))
         await asyncio.wait_for(venue.finished.wait(), 120)

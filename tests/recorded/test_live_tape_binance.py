@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.tape import Tape
 from producers.base.universe import Listing
 from producers.recordings import open_recording
@@ -19,7 +19,7 @@ from tapewatch.rows import Rows, RowType
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded data at {DATA}; set TAPEWATCH_TEST_DATA")
 BTC = Listing("BTCUSDT", Instrument(id="BTCUSDT.BINANCE", name="BTCUSDT", currency="USDT", kind="spot"))
-SNAPSHOT = Want("snapshot", "BTCUSDT")
+SNAPSHOT = DecoderRequest("snapshot", "BTCUSDT")
 
 
 def columns(parts: list[Rows]) -> dict[RowType, dict[str, np.ndarray]]:

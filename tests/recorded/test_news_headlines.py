@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from detectors.sentiment.same import Headline, Same
-from producers.venues.news.desk import NewsDesk
+from detectors.sentiment.same import DuplicateIndex, Headline
+from producers.venues.news.desk import NewsProcessor
 from producers.venues.news.items import Item
 from producers.venues.news.symbols import SymbolFinder
 from producers.venues.news.text import canonical
@@ -46,7 +46,7 @@ def items() -> list[Item]:
 
 @pytest.fixture(scope="module")
 def sent(items: list[Item]) -> tuple[list[News], Counter[str]]:
-    desk, counts = NewsDesk(), Counter[str]()
+    desk, counts = NewsProcessor(), Counter[str]()
     desk.know([Instrument(f"{code}.XTAI", name=name) for code, name in NAMES.items()])
     news: list[News] = []
     for start in range(0, len(items), 500):
@@ -97,7 +97,7 @@ def test_rewordings_of_the_recordings_are_those_that_a_reader_found_to_be_some(
     items: list[Item], sent: tuple[list[News], Counter[str]]
 ) -> None:
     # Five seconds of CPU: 39,278 headlines.
-    same, by_id, found = Same(48.0), {one.id: one.headline for one in sent[0]}, []
+    same, by_id, found = DuplicateIndex(48.0), {one.id: one.headline for one in sent[0]}, []
     for one in sent[0]:
         headline = Headline(one.id, one.language, one.headline, from_rfc3339(one.published), frozenset(one.instruments))
         original = one.duplicate_of or same.original(headline)

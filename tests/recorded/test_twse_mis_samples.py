@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.simulators.twse import RecordedMis
 from producers.venues.twse.decoder import TaiwanDecoder
 from producers.venues.twse.mis import instruments_of
@@ -27,7 +27,7 @@ def decoded(body: bytes, *instruments: str, received: int) -> TaiwanDecoder:
     decoder = TaiwanDecoder(Collector())
     decoder.watch(instruments)
     decoder.opened(["batch"], received)
-    decoder.answer(Want("mis", "batch"), body, received)
+    decoder.answer(DecoderRequest("mis", "batch"), body, received)
     collector = decoder.collector
     ended = decoder.given.total() + collector.dropped.total() + collector.refused.total()
     assert collector.messages.total() == ended

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from streams.cases.desk import CaseDesk, Output
+from streams.cases.desk import CaseManager, Output
 from tapewatch import messages
 from tapewatch.clock import NANOS
 from tapewatch.instruments import Instrument
@@ -84,7 +84,7 @@ class Scene:
     def __init__(self, reference: Iterable[Instrument] = (), **settings: Any) -> None:
         self.reference = {each.id: each for each in reference}
         self.settings = CaseSettings(**settings)
-        self.desk = CaseDesk(self.settings, self.reference)
+        self.desk = CaseManager(self.settings, self.reference)
         self.said: list[Output] = []
 
     def take(self, message: Alert | CaseCommand) -> list[Output]:
@@ -124,9 +124,9 @@ class Scene:
         assert self.tell("approve_suppression", subject=proposed.id, who="bob").accepted
         return self.desk.rules[proposed.id]
 
-    def restored(self) -> CaseDesk:
+    def restored(self) -> CaseManager:
         """A desk made of what came out."""
-        desk = CaseDesk(self.settings, self.reference)
+        desk = CaseManager(self.settings, self.reference)
         for each in self.said:
             desk.recall(each)
         return desk

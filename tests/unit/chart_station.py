@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from producers.base.station import Station, Tape
+from producers.base.station import FeedSession, Tape
 from producers.simulators.faults import FaultPlan
 from producers.simulators.server import SimulatorServer, Venue
 from producers.venues.polled import PollingConnector
@@ -36,13 +36,13 @@ async def station_of(
     clock: ManualClock,
     symbols: Sequence[str],
     tape: Tape | None = None,
-) -> AsyncIterator[Station]:
+) -> AsyncIterator[FeedSession]:
     """A station whose connector follows some of what the venue lists."""
 
     async def register(instruments: Sequence[Instrument]) -> None:
         """Nothing is registered."""
 
-    station = Station(settings, connector.feed, connector.decoder.collector, register, clock, tape)
+    station = FeedSession(settings, connector.feed, connector.decoder.collector, register, clock, tape)
     try:
         listed = await connector.listed(station)
         await connector.follow(station, [one for one in listed if one.symbol in symbols])

@@ -90,7 +90,10 @@ EXAMPLES: list[messages.Message] = [
         topic="market.twse",
         partition=0,
         next_offset=9,
-        taken=(messages.Taken(7, "kill", "", ID), messages.Taken(8, "settings", settings={"capital": 1.0})),
+        taken=(
+            messages.AppliedChange(7, "kill", "", ID),
+            messages.AppliedChange(8, "settings", settings={"capital": 1.0}),
+        ),
         running="kill",
         switched={"2330.XTAI": False},
         clock=AT,
@@ -131,7 +134,7 @@ EXAMPLES: list[messages.Message] = [
         target_return=0.1,
         stop_return=-0.1,
         model="h",
-        ranked=(messages.Ranked("2330.XTAI", 0.5),),
+        ranked=(messages.RankingEntry("2330.XTAI", 0.5),),
     ),
     messages.Signal(
         id=ID,

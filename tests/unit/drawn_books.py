@@ -20,7 +20,7 @@ DEEP = 16
 
 
 @dataclass
-class Resting:
+class RestingOrder:
     """An order in the book."""
 
     side: int
@@ -39,7 +39,7 @@ class Venue:
     now: float = 0.0
     thin: int = SHOWN
     pool: dict[tuple[int, int], float] = field(default_factory=dict)
-    resting: list[Resting] = field(default_factory=list)
+    resting: list[RestingOrder] = field(default_factory=list)
     trades: list[tuple[float, float, float, float]] = field(default_factory=list)
     quotes: list[tuple[float, float, float, float, float]] = field(default_factory=list)
     books: list[tuple[float, F8]] = field(default_factory=list)
@@ -73,14 +73,14 @@ class Venue:
         kind, rng = self.rng.random(), self.rng
         self.resting = [order for order in self.resting if abs(order.tick - self.touch) < 2 * DEEP]
         if kind < 0.2 or not self.resting:
-            first = Resting(int(rng.integers(2)), 0, float(np.exp(rng.normal(2.4, 0.9))))
+            first = RestingOrder(int(rng.integers(2)), 0, float(np.exp(rng.normal(2.4, 0.9))))
             first.tick = self.ticks(first.side)[int(rng.integers(0, DEEP - 3))]
             layers = int(rng.integers(2, 6)) if rng.random() < 0.3 else 1
             self.resting += [
-                Resting(first.side, first.tick + k, first.qty * rng.uniform(0.9, 1.1)) for k in range(layers)
+                RestingOrder(first.side, first.tick + k, first.qty * rng.uniform(0.9, 1.1)) for k in range(layers)
             ]
             if rng.random() < 0.3:
-                self.resting.append(Resting(1 - first.side, 2 * self.touch + 1 - first.tick, first.qty))
+                self.resting.append(RestingOrder(1 - first.side, 2 * self.touch + 1 - first.tick, first.qty))
             return
         order = self.resting[int(rng.integers(len(self.resting)))]
         if kind < 0.35:
@@ -97,7 +97,7 @@ class Venue:
         elif kind < 0.95:
             self.trade(order, float(rng.choice([0.3, 0.7, 1.0])))
 
-    def trade(self, order: Resting, share: float) -> None:
+    def trade(self, order: RestingOrder, share: float) -> None:
         """Part of an order is traded, sometimes at a worse price than the last trade shows, sometimes with others."""
         taken, side = order.qty * share, (-1.0 if order.side == BID else 1.0)
         through = order.tick + int(self.rng.integers(-1, 2))

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from streams.driver import Driver, table
-from streams.engine.models import InForce
-from streams.engine.task import Outgoing
+from streams.engine.models import ActiveModels
+from streams.engine.task import OutputRecord
 from tapewatch import frames, topics
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
@@ -120,7 +120,7 @@ def names_in(events: Iterable[Event]) -> list[str]:
 
 
 def new_driver(
-    names: Iterable[str], force: InForce | None = None, kinds: Mapping[str, str] = MappingProxyType({})
+    names: Iterable[str], force: ActiveModels | None = None, kinds: Mapping[str, str] = MappingProxyType({})
 ) -> Driver:
     """A driver of shares, and of instruments whose kinds are named."""
     return Driver(FixedRegistry([Instrument(name, kind=kinds.get(name, "share")) for name in names]), force=force)
@@ -129,7 +129,7 @@ def new_driver(
 def run(
     events: Sequence[Event],
     cuts: Iterable[int] = (),
-    force: InForce | None = None,
+    force: ActiveModels | None = None,
     kinds: Mapping[str, str] = MappingProxyType({}),
 ) -> Driver:
     """A driver that was fed the log."""
@@ -161,11 +161,11 @@ def feature(driver: Driver, instrument: str, name: str) -> dict[int, float]:
     return dict(zip(times.tolist(), found[name][mine].tolist(), strict=True))
 
 
-def messages_of(records: Iterable[Outgoing], topic: str) -> list[bytes]:
+def messages_of(records: Iterable[OutputRecord], topic: str) -> list[bytes]:
     return [record.value for record in records if record.topic == topic]
 
 
-def bits(records: Sequence[Outgoing], with_offsets: bool = True) -> dict[str, Any]:
+def bits(records: Sequence[OutputRecord], with_offsets: bool = True) -> dict[str, Any]:
     """Everything that a log gives, rows of a kind in their order, as bytes: however it was cut into records."""
     found: dict[str, Any] = {}
     for kind in ("features", "scores", "bars", "sealed"):

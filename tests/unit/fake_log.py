@@ -8,11 +8,11 @@ import msgspec
 import pyarrow as pa
 
 from streams.driver import Driver
-from streams.engine.models import Control, ModelShelf
+from streams.engine.models import Control, ModelStore
 from streams.engine.policy import DDQN
 from streams.engine.rules import DetectorConfig
-from streams.engine.task import Outgoing
-from streams.verifying.partition import Checked, Input, PartitionCheck
+from streams.engine.task import OutputRecord
+from streams.verifying.partition import Input, PartitionCheck, PartitionResult
 from tapewatch import frames, topics
 from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.frames import FrameHeaders
@@ -81,7 +81,7 @@ class FakeLog:
         return FakeLog(dict(self.partitions), {place: list(records) for place, records in self.kept.items()})
 
 
-def market(log: FakeLog, shelf: ModelShelf, seconds: int = 90) -> None:
+def market(log: FakeLog, shelf: ModelStore, seconds: int = 90) -> None:
     """Trades and quotes of four shares by second, a row that is refused, a record that is none, and a promotion."""
     hashed = shelf.put(made(1).encoded())
     control = Control(models={DDQN: hashed}, config=DetectorConfig(policy=EAGER))
@@ -118,7 +118,7 @@ def registry() -> FixedRegistry:
     return FixedRegistry([Instrument(name) for name in NAMES[1:]])
 
 
-def engine(log: FakeLog, shelf: ModelShelf, cuts: Sequence[int]) -> None:
+def engine(log: FakeLog, shelf: ModelStore, cuts: Sequence[int]) -> None:
     """Write what an engine that commits at these input offsets writes."""
     for partition in range(PARTITIONS):
         driver = Driver(registry(), topics.market(FEED), partition, shelf)
@@ -131,22 +131,22 @@ def engine(log: FakeLog, shelf: ModelShelf, cuts: Sequence[int]) -> None:
                 write(log, partition, outgoing)
 
 
-def write(log: FakeLog, partition: int, outgoing: Outgoing) -> None:
+def write(log: FakeLog, partition: int, outgoing: OutputRecord) -> None:
     """Put an engine's record where it belongs."""
     target = outgoing.target(partition, log.partitions[outgoing.topic])
     log.append(outgoing.topic, target, outgoing.value, outgoing.key, outgoing.headers)
 
 
-def worked(cuts: Sequence[int] = (55, 131, 198, 250)) -> tuple[FakeLog, ModelShelf]:
+def worked(cuts: Sequence[int] = (55, 131, 198, 250)) -> tuple[FakeLog, ModelStore]:
     """A log over which an engine has worked."""
     counts = {**COUNTS, topics.market(FEED): PARTITIONS, topics.dead_letters(topics.market(FEED)): 1}
-    log, shelf = FakeLog(counts), ModelShelf()
+    log, shelf = FakeLog(counts), ModelStore()
     market(log, shelf)
     engine(log, shelf, cuts)
     return log, shelf
 
 
-def checked(log: FakeLog, shelf: ModelShelf, partition: int, end: int = 0) -> Checked:
+def checked(log: FakeLog, shelf: ModelStore, partition: int, end: int = 0) -> PartitionResult:
     """Verify one partition."""
     end = end or len(log.kept[topics.market(FEED), partition])
     return PartitionCheck(log, Input(FEED, partition, PARTITIONS, end), registry(), shelf).run()

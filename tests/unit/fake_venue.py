@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.universe import Listing
-from producers.venues.decoders import Taped
+from producers.venues.decoders import TapeDecoder
 from tapewatch.rows import StatusKind
 
 
@@ -16,12 +16,12 @@ class FakeDecoder:
 
     def __init__(self, collector: Collector, scale: float) -> None:
         self.collector = collector
-        self.wants: deque[Want] = deque()
+        self.wants: deque[DecoderRequest] = deque()
         self._scale = scale
         self._ids: dict[str, int] = {}
         self._codes: dict[str, int] = {}
 
-    def note(self, name: str, want: Want | None, reason: str, at: int) -> None:
+    def note(self, name: str, want: DecoderRequest | None, reason: str, at: int) -> None:
         if want is not None:
             self.collector.status(self._codes[want.symbol], StatusKind.HALT, f"{name} {reason}", at)
 
@@ -43,11 +43,11 @@ class FakeDecoder:
             return
         if count > self._ids.get(symbol, count - 1) + 1:
             self.collector.status(code, StatusKind.GAP, f"before {count}", received)
-            self.wants.append(Want("snapshot", symbol, count))
+            self.wants.append(DecoderRequest("snapshot", symbol, count))
         self._ids[symbol] = count
         self.collector.trades.append(row)
 
-    def answer(self, want: Want, data: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, data: bytes, received: int) -> None:
         self.collector.messages[want.kind] += 1
         self.collector.status(self._codes[want.symbol], StatusKind.RESYNC, data.decode("latin-1"), received)
 
@@ -56,6 +56,6 @@ class FakeDecoder:
             self.collector.status(self._codes[symbol], StatusKind.GAP, reason, received)
 
 
-def make_decoder(_venue: str, collector: Collector, settings: Mapping[str, Any]) -> Taped:
+def make_decoder(_venue: str, collector: Collector, settings: Mapping[str, Any]) -> TapeDecoder:
     decoder = FakeDecoder(collector, float(settings.get("scale", 1.0)))
-    return Taped(decoder, decoder.follow, decoder.opened, decoder.note)
+    return TapeDecoder(decoder, decoder.follow, decoder.opened, decoder.note)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from tapewatch.outgoing import Answer, OutgoingError
+from tapewatch.outgoing import HttpRequestError, HttpResponse
 
 ISSUER = "https://id.example.org"
 CLIENT = "tapewatch"
@@ -67,13 +67,13 @@ class FakeProvider:
 
     def check(self, address: str) -> str:
         if not address.startswith(self.issuer):
-            raise OutgoingError("refused", "elsewhere")
+            raise HttpRequestError("refused", "elsewhere")
         return address
 
-    async def request(self, method: str, address: str, *, headers=None, body=None) -> Answer:
+    async def request(self, method: str, address: str, *, headers=None, body=None) -> HttpResponse:
         self.asked.append((method, address))
         status, told = self.answer(address.removeprefix(self.issuer), parse_qs((body or b"").decode()))
-        return Answer(status, {}, json.dumps(told).encode(), address)
+        return HttpResponse(status, {}, json.dumps(told).encode(), address)
 
     def answer(self, path: str, form) -> tuple[int, dict[str, Any]]:
         if path == "/.well-known/openid-configuration":

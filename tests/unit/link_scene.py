@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import WSMessage, WSMsgType
 
 from producers.base.collector import Collector
-from producers.base.link import Link
-from producers.base.station import Station
+from producers.base.link import ReconnectingWebSocket
+from producers.base.station import FeedSession
 from tapewatch.clock import NANOS
 from tapewatch.settings import Settings
 from tests.unit.live_time import JumpingLoop, Longest, jumping
@@ -214,10 +214,13 @@ class Scene:
         produce = msgspec.structs.replace(Settings().produce, **(USUAL | changed))
         self.venue, self.decoder, self.tape, self.log = Venue(outcomes), KeptDecoder(), KeptTape(), KeptLog()
         settings = msgspec.structs.replace(Settings(), produce=produce)
-        station: Any = Station(settings, "feed", Collector(), _nothing, LoopClock(), self.tape)  # type: ignore[arg-type]
+        station: Any = FeedSession(settings, "feed", Collector(), _nothing, LoopClock(), self.tape)  # type: ignore[arg-type]
         station.session, station.log = lambda: self.venue, self.log
-        self.station: Station = station
-        self.link = Link(station, "l", "ws://localhost/x", self.decoder, {"B", "A"}, ["one", "two"], **options)  # type: ignore[arg-type]
+        self.station: FeedSession = station
+        decoder: Any = self.decoder
+        self.link = ReconnectingWebSocket(
+            station, "l", "ws://localhost/x", decoder, {"B", "A"}, ["one", "two"], **options
+        )
         self.link._backoff._rng = Longest()
         self.task = asyncio.create_task(self.link.run())
 

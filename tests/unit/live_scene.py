@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from producers.base.outlet import KeptOutlet
+from producers.base.outlet import MemoryOutlet
 from producers.base.runner import LiveRun, LiveSummary
 from producers.base.universe import Choice
 from producers.commands.live import pointed_at
@@ -53,7 +53,7 @@ class BinanceScene:
     server: SimulatorServer
     run: LiveRun
     connector: Any
-    outlet: KeptOutlet
+    outlet: MemoryOutlet
     stop: asyncio.Event
     task: "asyncio.Task[LiveSummary]"
 
@@ -186,7 +186,7 @@ async def binance_scene(
         source = SOURCES[SOURCE_OF[dialect]]
         pointed = pointed_at(settings or hasty(), dialect, server.addresses())
         connector = source.function(source.connect)(pointed, Namespace(channels=channels))
-        outlet = KeptOutlet()
+        outlet = MemoryOutlet()
         run = LiveRun(pointed, connector, outlet, choice or Choice())
         stop = asyncio.Event()
         task = asyncio.create_task(run.run(stop))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from detectors.forecast.lstm.inputs import FEATURES
-from detectors.forecast.lstm.model import MINUTE, Described, Model
+from detectors.forecast.lstm.model import MINUTE, LstmMetadata, Model
 from streams.engine.frames_out import BARS, FrameWriter
 from streams.forecast.minute import MinuteTask
 
@@ -17,7 +17,7 @@ def untrained(units: int = 8, horizon: str = MINUTE, seed: int = 3) -> Model:
     random = np.random.default_rng(seed)
     shapes = {"wide": (FEATURES + units, 4 * units), "bias": (4 * units,), "head": (units + 1,)}
     arrays = {name: random.normal(0.0, 0.3, shape).astype(np.float32) for name, shape in shapes.items()}
-    return Model(Described(horizon), arrays)
+    return Model(LstmMetadata(horizon), arrays)
 
 
 def walk(minutes: int, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ from detectors.model_file import content_hash
 from detectors.scenarios.fused_anomaly import Parameters as FusedParameters
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from detectors.scenarios.pump_and_dump import Parameters as PumpParameters
-from streams.engine.models import KMEANS, KMEANS_CLASSIC, InForce, ModelShelf, shipped
+from streams.engine.models import KMEANS, KMEANS_CLASSIC, ActiveModels, ModelStore, shipped
 from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig
 from tests.unit.virtual_policy import EAGER, made
@@ -29,9 +29,9 @@ def one_centre() -> tuple[KMeansModel, KMeansModel]:
     return wide, pair
 
 
-def nervous() -> InForce:
+def nervous() -> ActiveModels:
     """Models and thresholds under which a quiet market raises alerts of every kind."""
-    shelf = ModelShelf()
+    shelf = ModelStore()
     wide, pair = one_centre()
     pump = PumpParameters(
         min_rise=1e-4,
@@ -51,4 +51,4 @@ def nervous() -> InForce:
     models |= {KMEANS: shelf.put(wide.encoded()), KMEANS_CLASSIC: shelf.put(pair.encoded())}
     every_second = msgspec.structs.replace(fusion.shipped(), alert=-7.0)
     models |= {name: content_hash(shipped()[name]) for name in (peers.AUTOENCODER, peers.ISOLATION)}
-    return InForce(shelf, models | {peers.FUSION: shelf.put(every_second.encoded())}, config)
+    return ActiveModels(shelf, models | {peers.FUSION: shelf.put(every_second.encoded())}, config)

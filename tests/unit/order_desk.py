@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from benchmarks.venues.setup import INSTRUMENTS, KEYS, REFERENCE, Simulator, client, limits, served
-from sinks.orders import Arrived, Gateway, Intake, Journal, Limits
+from sinks.orders import Gateway, Journal, Limits, OrderReceiver, OrderRecord
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import Venue
 from tapewatch import topics
@@ -27,7 +27,7 @@ class Desk:
 
     def _begin(self) -> None:
         self.gateway = Gateway(self.venue, self.journal, self._bounds, poll_s=0.01)
-        self.intake = Intake(self.journal, self._bounds, self._reference, self.gateway.active)
+        self.intake = OrderReceiver(self.journal, self._bounds, self._reference, self.gateway.active)
 
     async def restart(self) -> None:
         """Forget all that is in memory, in the middle of whatever is under way."""
@@ -38,7 +38,7 @@ class Desk:
 
     def take(self, *orders: Order) -> None:
         """Orders arrive."""
-        arrived = [Arrived(LOG, self._next + each + 1, encode(made)) for each, made in enumerate(orders)]
+        arrived = [OrderRecord(LOG, self._next + each + 1, encode(made)) for each, made in enumerate(orders)]
         self._next += len(orders)
         self.intake.take(arrived)
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from detectors.ddqn import virtual
 from detectors.ddqn.daily_market import INPUTS, Bars
 from detectors.ddqn.lanes import ACTIONS
-from detectors.ddqn.model import Card, Described, Policy
+from detectors.ddqn.model import Card, Policy, PolicyMetadata
 from detectors.ddqn.trading import inputs_for
 from tapewatch import frames
 from tapewatch.clock import NANOS
@@ -59,7 +59,7 @@ def _policy(
     four = np.zeros(4, dtype=np.float32)
     b = np.array(bias or [0.0] * len(actions), dtype=np.float32)
     arrays = {"w1": w1, "b1": four, "w2": np.eye(4, dtype=np.float32), "b2": four, "w": w, "b": b}
-    return Policy(Described(environment, inputs, actions, card), arrays)
+    return Policy(PolicyMetadata(environment, inputs, actions, card), arrays)
 
 
 def bars_file(path: Path, bars: Bars) -> Path:

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from streams.driver import Driver
 from streams.engine import recovery, snapshots
 from streams.engine.build import build_hash
-from streams.engine.models import ModelShelf
+from streams.engine.models import ModelStore
 from streams.engine.recovery import Rebuild, Recovery
 from streams.engine.snapshots import Pointer, Pointers
 from streams.engine.task import Task
@@ -112,7 +112,7 @@ class Scene(Recovery):
         monkeypatch.setattr(recovery, "WALL", self.clock)
         self.registrations = Registrations()
         registry: Any = self.registrations
-        super().__init__(Settings(), registry, ModelShelf(), build_hash())
+        super().__init__(Settings(), registry, ModelStore(), build_hash())
         self.log = [Record(first + place, *frame, clock=self.clock) for place, frame in enumerate(frames(seconds))]
         self.reader = Reader(self.log, at_once)
         self.low, self.high = first, first + len(self.log)
@@ -136,7 +136,7 @@ class Scene(Recovery):
 
     def at(self, offset: int) -> Task:
         """A task that computed the log up to an offset, one record after the other."""
-        driver = Driver(self.registrations, TOPIC, PARTITION, ModelShelf())
+        driver = Driver(self.registrations, TOPIC, PARTITION, ModelStore())
         for record in self.log:
             if record.offset() < offset:
                 driver.task.feed(record.offset(), record._value, record.headers(), record.timestamp()[1] * 1_000_000)

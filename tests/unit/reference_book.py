@@ -62,7 +62,7 @@ class Order:
 
 
 @dataclass
-class Held:
+class Withdrawal:
     """The strongest withdrawal of late, as it was when it was counted."""
 
     order: Order
@@ -75,7 +75,7 @@ class Held:
 
 
 @dataclass
-class Quoted:
+class QuoteSide:
     """One side of the quotes."""
 
     price: float = 0.0
@@ -137,9 +137,9 @@ class Market:
         self.trades: list[tuple[float, float, int]] = []
         self.unexplained = 0
         self.spent = [0.0, 0.0]
-        self.quoted = (Quoted(), Quoted())
+        self.quoted = (QuoteSide(), QuoteSide())
         self.mid = self.mid_before = 0.0
-        self.held: Held | None = None
+        self.held: Withdrawal | None = None
         self.held_at = 0
         self.now = Second()
         self.past: list[Second] = []
@@ -358,7 +358,7 @@ class Market:
         if order.says() >= self.held_now():
             together, mirrored = len(self.companions(order)), self.mirrored(order)
             held = replace(order)
-            self.held = Held(
+            self.held = Withdrawal(
                 held, order.says(), life, self.traded(order), together, mirrored, int(order.replaces)
             )  # fmt: skip
             self.held_at = len(self.past)

@@ -34,7 +34,7 @@ class Second:
     spread: float = NAN
 
 
-class Decaying:
+class ExponentialMoments:
     """Exponentially weighted mean and variance of the values given so far."""
 
     def __init__(self, half_life: float) -> None:
@@ -76,8 +76,12 @@ class Market:
         self.past: list[Second] = []
         self.now = Second()
         self.squares = 0.0
-        self.volumes, self.counts, self.sides = Decaying(600), Decaying(600), Decaying(600)
-        self.spreads = Decaying(300)
+        self.volumes, self.counts, self.sides = (
+            ExponentialMoments(600),
+            ExponentialMoments(600),
+            ExponentialMoments(600),
+        )
+        self.spreads = ExponentialMoments(300)
 
     # rows
 

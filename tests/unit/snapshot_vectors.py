@@ -16,7 +16,7 @@ import msgspec
 from benchmarks import builds
 from streams.driver import FOREVER_NS
 from streams.engine.build import build_hash
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
 from tapewatch.instruments import Instrument
@@ -91,16 +91,18 @@ def vectors() -> list[Vector]:
     return sorted(found, key=lambda each: each.format)
 
 
-def shelf_of(vector: Vector) -> ModelShelf:
+def shelf_of(vector: Vector) -> ModelStore:
     """The models that the release's task had."""
-    return ModelShelf(vector.models)
+    return ModelStore(vector.models)
 
 
 def fresh(vector: Vector) -> Task:
     """A task that has seen nothing, with what was in force when the release's task began."""
     given = log()
     registry = FixedRegistry([Instrument(name) for name in given.names])
-    first = InForce(shelf_of(vector), vector.first["models"], msgspec.convert(vector.first["config"], DetectorConfig))
+    first = ActiveModels(
+        shelf_of(vector), vector.first["models"], msgspec.convert(vector.first["config"], DetectorConfig)
+    )
     return Task(given.topic, given.partition, registry, first, build_hash())
 
 

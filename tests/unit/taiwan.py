@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.venues.twse.arbiter import Rules
 from producers.venues.twse.decoder import TaiwanDecoder
 from producers.venues.twse.instruments import mis_channel, yahoo_symbol
@@ -102,7 +102,7 @@ class Feed:
 
     def mis(self, received: int, *rows: dict[str, str], code: str = "0000") -> None:
         """An answer of MIS."""
-        self.decoder.answer(Want("mis", self.batch), mis_answer(*rows, code=code), received)
+        self.decoder.answer(DecoderRequest("mis", self.batch), mis_answer(*rows, code=code), received)
 
     def mis_fails(self, received: int, reason: str = "timeout") -> None:
         """A question to MIS without an answer."""
@@ -110,7 +110,7 @@ class Feed:
 
     def yahoo(self, received: int, *quotes: dict[str, Any]) -> None:
         """An answer of Yahoo."""
-        self.decoder.answer(Want("yahoo", ""), yahoo_answer(*quotes), received)
+        self.decoder.answer(DecoderRequest("yahoo", ""), yahoo_answer(*quotes), received)
 
     @property
     def quotes(self) -> list[tuple[Any, ...]]:

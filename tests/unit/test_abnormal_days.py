@@ -8,7 +8,7 @@ import pytest
 from detectors.autoencoder import daily, score
 from detectors.commands.daily_bars import read_folders
 from detectors.ddqn.daily_market import Bars
-from streams.evaluate.abnormal_days import NAMES, Judged, figures
+from streams.evaluate.abnormal_days import NAMES, ScoredDays, figures
 from tapewatch.cli import main
 from tapewatch.errors import TapewatchError
 from tests.unit.volatile_bars import bars
@@ -69,7 +69,7 @@ def test_figures_tell_a_score_that_knows_from_one_that_does_not() -> None:
     abnormal = rng.random(3000) < 0.1
     scores = rng.standard_normal((2, len(NAMES), 3000))
     scores[:, 0] += 2.0 * abnormal
-    found = figures(Judged(abnormal, np.arange(3000) // 21, scores), resamples=50)
+    found = figures(ScoredDays(abnormal, np.arange(3000) // 21, scores), resamples=50)
     assert found["autoencoder"]["auroc"]["low"] > 0.85
     assert found["deviation"]["auroc"]["low"] < 0.5 < found["deviation"]["auroc"]["high"]
     assert found["autoencoder_less_deviation"]["ap"]["low"] > 0.3
@@ -79,7 +79,7 @@ def test_draws_of_months_without_an_abnormal_day_are_left_out() -> None:
     month = np.arange(60) // 30
     abnormal = (month == 1) & (np.arange(60) % 2 == 0)
     scores = np.tile(abnormal.astype(float), (2, len(NAMES), 1))
-    found = figures(Judged(abnormal, month, scores), resamples=40)
+    found = figures(ScoredDays(abnormal, month, scores), resamples=40)
     assert found["autoencoder"]["auroc"] == {"mean": 1.0, "low": 1.0, "high": 1.0}
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapewatch import admission as module
-from tapewatch.admission import WINDOW, Admission, Admitted
+from tapewatch.admission import WINDOW, Admission, AdmittedFrame
 from tapewatch.checks import Reason
 from tapewatch.clock import LATEST_NS
 from tapewatch.errors import ContractError
@@ -27,7 +27,7 @@ def admit(
     return admission.admit(value, FrameHeaders("quote", "test", epoch, sequence, 0).to_kafka(), at_ns)
 
 
-def reasons(admitted: Admitted | None) -> list[str]:
+def reasons(admitted: AdmittedFrame | None) -> list[str]:
     assert admitted is not None
     return [Reason(int(reason)).label for reason in admitted.reasons]
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from streams.commands.config import changed
-from streams.engine.models import ModelShelf
+from streams.engine.models import ModelStore
 from streams.engine.rules import DetectorConfig
 from streams.evaluate import budget, spending, thresholds
 from streams.evaluate.budget_report import write_report
@@ -73,7 +73,7 @@ def test_proposal_keeps_the_budget_and_is_a_file_that_config_apply_takes(market:
     history = FileHistory(market)
     config = DetectorConfig()
     span = Span(*history.extent, 0.0)
-    found = budget.proposed(history, span, config, (ModelShelf(), {}), 1.0)
+    found = budget.proposed(history, span, config, (ModelStore(), {}), 1.0)
     assert found["in_force"]["alerts"] >= 1
     assert found["proposed"]["alerts"] == 0
     wanted = changed(config, tomllib.loads(budget.text(found)))
@@ -84,7 +84,7 @@ def test_proposal_keeps_the_budget_and_is_a_file_that_config_apply_takes(market:
 
 def test_budget_that_is_kept_already_changes_nothing(market: Path) -> None:
     history = FileHistory(market)
-    found = budget.proposed(history, Span(*history.extent, 0.0), DetectorConfig(), (ModelShelf(), {}), 1000.0)
+    found = budget.proposed(history, Span(*history.extent, 0.0), DetectorConfig(), (ModelStore(), {}), 1000.0)
     assert found["proposal"] == {}
     assert "nothing to change" in budget.text(found)
     assert found["proposed"]["configuration"] == DetectorConfig().hash
@@ -94,7 +94,7 @@ def test_budget_that_is_kept_already_changes_nothing(market: Path) -> None:
 def test_report_draws_what_each_multiple_would_open(market: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     history = FileHistory(market)
-    found = budget.proposed(history, Span(*history.extent, 0.0), DetectorConfig(), (ModelShelf(), {}), 1.0)
+    found = budget.proposed(history, Span(*history.extent, 0.0), DetectorConfig(), (ModelStore(), {}), 1.0)
     pump = next(one for one in found["scenarios"] if one["scenario"] == "pump_and_dump")
     assert len(pump["alerts_at_steps"]) == len(found["steps"])
     assert pump["alerts_at_steps"][0] == pump["alerts_in_force"] >= pump["alerts_at_steps"][-1] == 0
@@ -109,7 +109,7 @@ def test_report_of_a_history_without_alerts_says_so(market: Path, tmp_path: Path
     high = thresholds.multiplied(
         DetectorConfig(), {("", name): 16.0 for name in thresholds.scenarios(DetectorConfig())}
     )
-    found = budget.proposed(history, Span(*history.extent, 0.0), high, (ModelShelf(), {}), 1.0)
+    found = budget.proposed(history, Span(*history.extent, 0.0), high, (ModelStore(), {}), 1.0)
     page = write_report(tmp_path, found).read_text()
     assert "no scenario opened an alert" in page and "<img" not in page
 

@@ -23,7 +23,7 @@ def network_arrays(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def made(seed: int = 0) -> model.AutoencoderModel:
-    described = model.Described("stock", inputs.INPUTS, inputs.SOURCES, ((0.0, 0.0), (9.0, 0.9)), 5.0)
+    described = model.AutoencoderMetadata("stock", inputs.INPUTS, inputs.SOURCES, ((0.0, 0.0), (9.0, 0.9)), 5.0)
     return model.AutoencoderModel(described, network_arrays(seed))
 
 

@@ -13,7 +13,7 @@ IDS = {"A": "A.XNAS", "B": "B.XNAS"}
 MINUTE = 60 * NANOS
 
 
-class Kept:
+class MemoryBarOutlet:
     """Keeps what is written; ends the run after some transactions. rows : instrument and opening of each bar"""
 
     def __init__(self, transactions: int = 100) -> None:
@@ -43,7 +43,7 @@ async def fetch(symbol: str, since: int) -> list[Bar]:
     return [Bar(at * MINUTE, 1.0, 1.0, 1.0, 1.0, 1.0) for at in range(10) if at * MINUTE >= since]
 
 
-def send(output: Kept, ids: dict[str, str] = IDS) -> int:
+def send(output: MemoryBarOutlet, ids: dict[str, str] = IDS) -> int:
     return asyncio.run(send_history(output, ids, fetch, 0, 60))
 
 
@@ -52,7 +52,7 @@ def both(minutes: range) -> list[tuple[str, int]]:
 
 
 def test_bars_of_all_symbols_come_in_order_of_time_and_only_once() -> None:
-    output = Kept()
+    output = MemoryBarOutlet()
     assert send(output) == 20
     assert send(output) == 0
     assert output.rows == both(range(10))
@@ -62,7 +62,7 @@ def test_run_that_ends_in_the_middle_goes_on_after_the_last_transaction(monkeypa
     before = bar_history.ROWS_A_TRANSACTION
     bar_history.ROWS_A_TRANSACTION = 7
     try:
-        output = Kept(transactions=1)
+        output = MemoryBarOutlet(transactions=1)
         try:
             send(output)
         except KeyboardInterrupt:
@@ -75,6 +75,6 @@ def test_run_that_ends_in_the_middle_goes_on_after_the_last_transaction(monkeypa
 
 
 def test_symbol_that_joins_later_begins_where_the_feed_is() -> None:
-    output = Kept()
+    output = MemoryBarOutlet()
     send(output, {"A": "A.XNAS"})
     assert send(output, IDS) == 0

@@ -51,7 +51,7 @@ def test_what_is_no_sound_header_moves_nobody(offset: int, raw: bytes) -> None:
 
 
 @dataclass
-class Polled:
+class PolledMessage:
     """A message of partition t[3]. code : of its error; 0 for none"""
 
     at: int
@@ -70,7 +70,7 @@ class Polled:
         return KafkaError(self.code) if self.code else None
 
 
-class Seeking:
+class SeekableConsumer:
     """A consumer that can be moved, or has nothing assigned."""
 
     def __init__(self, assigned: bool = True) -> None:
@@ -97,37 +97,37 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return answers
 
 
-def refusal() -> Polled:
-    return Polled(7, KafkaError._BAD_COMPRESSION)
+def refusal() -> PolledMessage:
+    return PolledMessage(7, KafkaError._BAD_COMPRESSION)
 
 
-def read(over: PassingOver, consumer: Seeking, *polled: Polled) -> list[Any]:
+def read(over: PassingOver, consumer: SeekableConsumer, *polled: PolledMessage) -> list[Any]:
     given: Any = polled
     return [each.first if isinstance(each, UnreadableBatch) else each for each in over.read(consumer, given)]
 
 
 def test_only_what_is_refused_twice_is_passed_over(log: list[bytes]) -> None:
-    over, consumer = PassingOver(Settings()), Seeking()
-    before = Polled(6)
+    over, consumer = PassingOver(Settings()), SeekableConsumer()
+    before = PolledMessage(6)
     assert read(over, consumer, before, refusal()) == [before]
     assert consumer.places == []
-    assert read(over, consumer, refusal(), refusal(), Polled(10)) == [7]
+    assert read(over, consumer, refusal(), refusal(), PolledMessage(10)) == [7]
     assert consumer.places == [10]
 
 
 def test_batch_that_nobody_can_be_asked_about_is_asked_for_again(log: list[bytes]) -> None:
-    over, consumer, known = PassingOver(Settings()), Seeking(), log.pop()
+    over, consumer, known = PassingOver(Settings()), SeekableConsumer(), log.pop()
     assert read(over, consumer, refusal(), refusal()) == []
     log.append(known)
     assert read(over, consumer, refusal()) == [7]
 
 
 def test_batch_of_a_partition_that_was_taken_away_is_nobodys(log: list[bytes]) -> None:
-    assert read(PassingOver(Settings()), Seeking(assigned=False), refusal(), refusal()) == []
+    assert read(PassingOver(Settings()), SeekableConsumer(assigned=False), refusal(), refusal()) == []
 
 
 def test_other_errors_are_handed_on(log: list[bytes]) -> None:
-    over, consumer, gone = PassingOver(Settings()), Seeking(), Polled(7, KafkaError._AUTO_OFFSET_RESET)
+    over, consumer, gone = PassingOver(Settings()), SeekableConsumer(), PolledMessage(7, KafkaError._AUTO_OFFSET_RESET)
     assert read(over, consumer, gone, gone) == [gone, gone]
 
 

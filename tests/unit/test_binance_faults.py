@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from producers.base.outlet import KeptOutlet
+from producers.base.outlet import MemoryOutlet
 from producers.base.runner import LiveRun
 from producers.base.universe import Choice
 from producers.commands.live import pointed_at
@@ -298,7 +298,7 @@ def test_a_stream_whose_certificate_nobody_signed_is_tried_again_and_the_reason_
 def _run(settings: Settings, addresses: dict[str, str], say: Callable[[str], None]) -> tuple[LiveRun, asyncio.Event]:
     """A run of Binance spot that is not started, and its stop."""
     pointed = pointed_at(settings, "binance", addresses)
-    return LiveRun(pointed, spot(pointed, Namespace(channels="")), KeptOutlet(), Choice(), say=say), asyncio.Event()
+    return LiveRun(pointed, spot(pointed, Namespace(channels="")), MemoryOutlet(), Choice(), say=say), asyncio.Event()
 
 
 def _lost(details: list[str]) -> int:

@@ -30,7 +30,7 @@ def example() -> Example:
     return Example("drawn", 0.0, START + np.arange(900), x, events)
 
 
-def fitted() -> training.Fitted:
+def fitted() -> training.ScenarioBoosters:
     return training.fit([example()], 0, Recipe(trees=20, least_rows=5, proof_trees=10, proof_rows=5))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from producers.venues.bridge.map import BridgeMap, load_map
 from producers.venues.bridge.process import letter
 from producers.venues.bridge.screen import screened
-from producers.venues.bridge.translate import Refused, Translator
+from producers.venues.bridge.translate import RefusedRow, Translator
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import from_rfc3339
 
@@ -88,7 +88,7 @@ def load(tmp_path: Path, text: str) -> BridgeMap:
     return load_map(path)
 
 
-def translated(bridge: BridgeMap, *messages: Any, received: int = RECEIVED) -> tuple[list[Any], list[Refused]]:
+def translated(bridge: BridgeMap, *messages: Any, received: int = RECEIVED) -> tuple[list[Any], list[RefusedRow]]:
     translator = Translator(bridge, lambda *_: True)
     for offset, message in enumerate(messages):
         value = message if isinstance(message, bytes) else json.dumps(message).encode()

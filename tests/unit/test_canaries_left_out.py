@@ -12,7 +12,7 @@ from detectors.forecast.lstm.inputs import LOOKBACK
 from sinks.elasticsearch import documents
 from sinks.notify.chat import words
 from sinks.notify.planning import operation, operation_type, placed
-from streams.cases.intake import Intake
+from streams.cases.intake import CaseProcessor
 from streams.forecast.minute import MinuteTask
 from streams.low_rate.records import Record
 from streams.paper.broker import PaperBroker
@@ -44,7 +44,7 @@ def subscription(about: str, **more: object) -> Subscription:
 
 def test_canary_opens_no_case_and_other_instruments_do() -> None:
     registry = FixedRegistry(())
-    intake = Intake(Settings().cases, registry, ("CANARY_",))  # type: ignore[arg-type]
+    intake = CaseProcessor(Settings().cases, registry, ("CANARY_",))  # type: ignore[arg-type]
 
     def follows(instrument: str) -> int:
         value = messages.encode(alert(instrument=instrument))

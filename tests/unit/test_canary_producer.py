@@ -53,7 +53,7 @@ def test_events_begin_on_time_in_turn_under_the_canaries_names() -> None:
     assert [each.strength for each in labels] == pytest.approx([0.6] * 3)
 
 
-class Sent:
+class FakeProducer:
     """What a producer was given."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ def label(start_ns: int, name: str = "CANARY_1.SIMX") -> Label:
 
 
 def test_event_is_announced_once_with_the_time_by_which_it_is_due() -> None:
-    sent, settings = Sent(), CanarySettings(every_s=300.0, due_s=45.0)
+    sent, settings = FakeProducer(), CanarySettings(every_s=300.0, due_s=45.0)
     announcer = Announcer(sent, "canary", 4, settings, ManualClock(START + NANOS))
     for _ in range(3):
         announcer.say([label(START)])
@@ -82,7 +82,7 @@ def test_event_is_announced_once_with_the_time_by_which_it_is_due() -> None:
 
 
 def test_event_whose_rows_were_sent_late_is_no_canary() -> None:
-    sent, clock = Sent(), ManualClock(START + STALE_NS + 1)
+    sent, clock = FakeProducer(), ManualClock(START + STALE_NS + 1)
     announcer = Announcer(sent, "canary", 4, CanarySettings(), clock)
     announcer.say([label(START), label(START + NANOS, "CANARY_2.SIMX")])
     assert [each.instrument for each in sent.said] == ["CANARY_2.SIMX"]

@@ -11,7 +11,7 @@ from benchmarks.capacity.scenarios import Assumptions, Scenario, plan
 from benchmarks.capacity.service import ServiceTimes
 from benchmarks.process_time import MachineTime
 from benchmarks.scale import bound
-from benchmarks.scale_run import Scaled, Share
+from benchmarks.scale_run import GroupRun, Share
 
 TIMES = ServiceTimes(
     row_ns=200.0,
@@ -88,9 +88,9 @@ def test_a_market_that_one_process_carries_is_planned_with_one() -> None:
     assert found.brokers == 3
 
 
-def scaled(busy: float, main: float) -> Scaled:
+def scaled(busy: float, main: float) -> GroupRun:
     share = Share("e", 1_000, 10, main + 1.0, main)
-    return Scaled(10.0, 1_000, 1, 1, 1, (share,), 5.0, {}, MachineTime(busy, 20.0 - busy, 0.0))
+    return GroupRun(10.0, 1_000, 1, 1, 1, (share,), 5.0, {}, MachineTime(busy, 20.0 - busy, 0.0))
 
 
 def test_a_run_is_bound_by_the_cores_or_by_a_thread_or_waits() -> None:

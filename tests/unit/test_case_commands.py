@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tapewatch.messages import Case, CaseAnswer, CaseEvent, Closing
+from tapewatch.messages import Case, CaseAnswer, CaseEvent, PendingClose
 from tests.unit.case_scene import Scene, at, command, rule
 
 
@@ -100,7 +100,7 @@ def test_a_close_an_approval_and_a_rejection_become_steps_with_the_disposition()
         close = command("close", case, seconds=300, why="benign", disposition="duplicate")
         scene.take(close)
         step = CaseEvent(at(300), "ann", "closing", "benign", close.id, "duplicate")
-        waiting = stepped(case, step, 300, closing=Closing("ann", "duplicate", "benign", at(300)))
+        waiting = stepped(case, step, 300, closing=PendingClose("ann", "duplicate", "benign", at(300)))
         assert scene.case(case) == waiting
         answer = command(action, case, who="bob", seconds=400, why="seen")
         scene.take(answer)
@@ -142,7 +142,7 @@ def test_the_closer_of_a_case_cannot_approve_it_under_any_spelling(who: str) -> 
 def test_a_close_waits_for_a_second_account_and_is_kept_with_both() -> None:
     scene, case = in_state("assigned")
     assert scene.tell("close", case, disposition="true_positive", why="layered").accepted
-    assert scene.case(case).closing == Closing("ann", "true_positive", "layered", at(100))
+    assert scene.case(case).closing == PendingClose("ann", "true_positive", "layered", at(100))
     assert not scene.tell("close", case, who="eve", disposition="false_positive").accepted
     assert scene.tell("approve", case, who="bob").accepted
     done = scene.case(case)

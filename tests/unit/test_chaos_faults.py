@@ -18,7 +18,7 @@ from infra.chaos.faults import KINDS, inject, processes, stranger
 from infra.chaos.faults.kind import BrokenPromiseError, Fault, NotInjectedError
 from infra.chaos.faults.stores import full
 from infra.chaos.proxy import Proxy
-from infra.chaos.server import Kept
+from infra.chaos.server import SupervisedProcess
 from infra.embedded.layout import Layout
 from tapewatch import frames
 from tapewatch.clock import NANOS, WALL, WallClock
@@ -42,7 +42,7 @@ class SmallSite:
         self.commands: list[list[str]] = []
         self.status = 0
         self.processes = {
-            name: Kept(name, kind, lambda: ["/bin/sleep", "600"], folder, folder / f"{name}.log")
+            name: SupervisedProcess(name, kind, lambda: ["/bin/sleep", "600"], folder, folder / f"{name}.log")
             for name, kind in (("engine-1", "engine"), ("producer", "producer"), ("sink-postgres", "sink"))
         }
         self.tend()
@@ -70,7 +70,7 @@ class SmallSite:
         for kept in self.processes.values():
             kept.tend()
 
-    def of(self, kind: str) -> list[Kept]:
+    def of(self, kind: str) -> list[SupervisedProcess]:
         return [kept for kept in self.processes.values() if kept.kind == kind]
 
     def leader(self, topic: str, partition: int) -> str:
@@ -128,7 +128,7 @@ def until(holds: Callable[[], bool]) -> None:
     eventually(holds, what="it holds", seconds=DEADLINE_S, pause=0.01)
 
 
-def state(kept: Kept) -> str:
+def state(kept: SupervisedProcess) -> str:
     """The process's state as the kernel tells it: S sleeps, T is stopped, Z is dead."""
     return (Path("/proc") / str(kept.pid) / "stat").read_text().rpartition(")")[2].split()[0]
 
@@ -230,7 +230,9 @@ def test_engines_clock_is_an_hour_back_until_a_snapshot_was_written(
 
 @pytest.mark.slow  # seconds of waiting
 def test_a_spare_engine_that_does_not_join_is_held_again_and_the_fault_does_not_count(site: SmallSite) -> None:
-    spare = Kept("engine-3", "spare", lambda: ["/bin/sleep", "600"], site.folder, site.folder / "engine-3.log")
+    spare = SupervisedProcess(
+        "engine-3", "spare", lambda: ["/bin/sleep", "600"], site.folder, site.folder / "engine-3.log"
+    )
     spare.hold()
     site.processes["engine-3"] = spare
     site.direct = "127.0.0.1:1"
@@ -370,7 +372,7 @@ def test_a_command_that_fails_does_not_count(site: SmallSite) -> None:
 
 
 def test_a_database_put_back_is_what_it_was_and_its_writers_stand_still_meanwhile(site: SmallSite) -> None:
-    server = site.processes["postgres"] = Kept(
+    server = site.processes["postgres"] = SupervisedProcess(
         "postgres", "postgres", lambda: ["/bin/sleep", "600"], site.folder, site.folder / "postgres.log"
     )
     cluster = Layout(site.folder).cluster

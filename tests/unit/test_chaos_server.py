@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.chaos.server import Kept
+from infra.chaos.server import SupervisedProcess
 from tapewatch.clock import NANOS, WALL
 from tests.eventually import eventually
 
@@ -14,7 +14,7 @@ LONG = [sys.executable, "-c", "import time; time.sleep(600)"]
 BAD = [sys.executable, "-c", "import sys; print('no such topic'); sys.exit(3)"]
 
 
-def _until(kept: Kept, wanted: Callable[[], bool]) -> None:
+def _until(kept: SupervisedProcess, wanted: Callable[[], bool]) -> None:
     def is_so() -> bool:
         kept.tend()
         return wanted()
@@ -22,7 +22,7 @@ def _until(kept: Kept, wanted: Callable[[], bool]) -> None:
     eventually(is_so, what="it is so", pause=0.01, told=kept.said)
 
 
-def _words(kept: Kept) -> list[str]:
+def _words(kept: SupervisedProcess) -> list[str]:
     """What the process was started with, as the kernel has it."""
     return Path(f"/proc/{kept.pid}/cmdline").read_text().split("\0")[:-1] if kept.pid else []
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_killed_process_is_started_again_and_counts_as_no_failure(folder: Path) -> None:
-    kept = Kept("a", "engine", lambda: LONG, folder, folder / "a.log")
+    kept = SupervisedProcess("a", "engine", lambda: LONG, folder, folder / "a.log")
     _until(kept, lambda: kept.pid > 0)
     first = kept.pid
     kept.kill()
@@ -44,7 +44,7 @@ def test_killed_process_is_started_again_and_counts_as_no_failure(folder: Path) 
 
 
 def test_held_process_stays_down_until_released(folder: Path) -> None:
-    kept = Kept("a", "engine", lambda: LONG, folder, folder / "a.log")
+    kept = SupervisedProcess("a", "engine", lambda: LONG, folder, folder / "a.log")
     _until(kept, lambda: kept.pid > 0)
     kept.hold()
     kept.kill()
@@ -58,7 +58,7 @@ def test_held_process_stays_down_until_released(folder: Path) -> None:
 
 
 def test_words_given_at_a_release_are_those_of_every_start_until_the_next_release(folder: Path) -> None:
-    kept = Kept("a", "engine", lambda: [*LONG, "always"], folder, folder / "a.log")
+    kept = SupervisedProcess("a", "engine", lambda: [*LONG, "always"], folder, folder / "a.log")
     kept.hold()
     for more, wanted in ((("--restore", "all"), ["always", "--restore", "all"]), ((), ["always"])):
         kept.release(*more)
@@ -71,14 +71,14 @@ def test_words_given_at_a_release_are_those_of_every_start_until_the_next_releas
 
 
 def test_end_that_nobody_asked_for_is_a_failure_with_its_last_words(folder: Path) -> None:
-    kept = Kept("a", "engine", lambda: BAD, folder, folder / "a.log")
+    kept = SupervisedProcess("a", "engine", lambda: BAD, folder, folder / "a.log")
     _until(kept, lambda: bool(kept.failures))
     assert "status 3" in kept.failures[0]
     assert "no such topic" in kept.failures[0]
 
 
 def test_frozen_process_ends_with_the_kit_all_the_same(folder: Path) -> None:
-    kept = Kept("a", "engine", lambda: LONG, folder, folder / "a.log")
+    kept = SupervisedProcess("a", "engine", lambda: LONG, folder, folder / "a.log")
     _until(kept, lambda: kept.pid > 0)
     kept.freeze()
     assert kept.frozen

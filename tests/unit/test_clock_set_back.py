@@ -16,7 +16,7 @@ from streams.engine.snapshots import Pointers
 from tapewatch import kafka
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.errors import TapewatchError
-from tapewatch.idling import Idling
+from tapewatch.idling import IdleDetector
 from tapewatch.settings import Settings
 from tests.unit import engine_market as m
 from tests.unit.recovery_scene import Scene
@@ -95,7 +95,9 @@ def test_elasticsearch_sink_goes_on_looking_around_and_ends_when_idle(
     quiet = QuietLog(clock)
     log: Any = quiet
     nothing: Any = SimpleNamespace(take=None)
-    lane.Lane("docs", log, lambda _: None, lambda: nothing, nothing, nothing, Tally(), 1).run(threading.Event(), 8.0)
+    lane.PartitionWriter("docs", log, lambda _: None, lambda: nothing, nothing, nothing, Tally(), 1).run(
+        threading.Event(), 8.0
+    )
     assert quiet.looks == 3
 
 
@@ -120,7 +122,7 @@ def test_elasticsearch_sink_commits_offsets_that_do_not_move_again_every_hour(
 
     log: Any = Slow(clock)
     nothing: Any = SimpleNamespace(take=None)
-    begun = lane.Lane("docs", log, lambda _: None, lambda: nothing, nothing, nothing, Tally(), 1)
+    begun = lane.PartitionWriter("docs", log, lambda _: None, lambda: nothing, nothing, nothing, Tally(), 1)
     begun.run(threading.Event(), 3 * 3600.0)
     # At the first of nine looks, and then at every third.
     assert kept == [stood] * 3
@@ -145,7 +147,7 @@ def test_postgres_sink_goes_on_reporting_and_ends_when_idle(
 
 
 def test_reader_that_ends_when_idle_ends(clock: ManualClock) -> None:
-    idling = Idling(8.0, clock)
+    idling = IdleDetector(8.0, clock)
     end: Any = SimpleNamespace(
         error=lambda: KafkaError(KafkaError._PARTITION_EOF), topic=lambda: "market.x", partition=lambda: 0
     )

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.simulators.coinbase import CoinbaseVenue
 from producers.simulators.coins import CoinVenue
 from producers.simulators.faults import FaultKind
@@ -17,18 +17,18 @@ from producers.simulators.kraken import KrakenVenue
 from producers.simulators.server import SimulatorServer
 from producers.simulators.upbit import UpbitVenue
 from producers.venues.coinbase.decoder import CoinbaseDecoder
-from producers.venues.coinbase.language import CoinbaseLanguage
+from producers.venues.coinbase.language import CoinbaseProtocol
 from producers.venues.kraken.decoder import KrakenDecoder
-from producers.venues.kraken.language import KrakenLanguage
+from producers.venues.kraken.language import KrakenProtocol
 from producers.venues.upbit.decoder import UpbitDecoder
-from producers.venues.upbit.language import UpbitLanguage
+from producers.venues.upbit.language import UpbitProtocol
 from tapewatch.rows import StatusKind
 
 SYMBOLS = {"upbit": ["KRW-BTC", "KRW-ETH"], "coinbase": ["BTC-USD", "ETH-USD"], "kraken": ["BTC/USD", "ETH/USD"]}
 PARTS: dict[str, tuple[Callable[..., CoinVenue], Callable[..., Any], Callable[[], Any]]] = {
-    "upbit": (UpbitVenue, UpbitDecoder, UpbitLanguage),
-    "coinbase": (CoinbaseVenue, CoinbaseDecoder, CoinbaseLanguage),
-    "kraken": (KrakenVenue, KrakenDecoder, KrakenLanguage),
+    "upbit": (UpbitVenue, UpbitDecoder, UpbitProtocol),
+    "coinbase": (CoinbaseVenue, CoinbaseDecoder, CoinbaseProtocol),
+    "kraken": (KrakenVenue, KrakenDecoder, KrakenProtocol),
 }
 KINDS = ("pass", "lose", "repeat", "swap", "cut", "old", "renew", "in vain")
 ACTIONS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 12)), max_size=12)
@@ -129,7 +129,7 @@ class Session:
     async def help(self) -> None:
         """Do what the decoder asks for; past trades are not to be had."""
         while self.decoder.wants:
-            want: Want = self.decoder.wants.popleft()
+            want: DecoderRequest = self.decoder.wants.popleft()
             if want.kind == "reconnect":
                 await self.cut()
             elif want.kind == "subscribe":

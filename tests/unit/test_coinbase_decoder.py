@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.universe import Listing
 from producers.venues.coinbase.decoder import CoinbaseDecoder
 from producers.venues.coinbase.sequences import REPEATED, Sequences
@@ -89,7 +89,7 @@ def test_number_that_jumps_is_a_gap_and_fresh_snapshots_are_the_resync() -> None
     made.message(trades(1, 10), NOW)
     made.message(book(4, "update", [("bid", "68900.00", "9")]), NOW + SECOND)
     assert kinds(made) == [(StatusKind.GAP, "2 messages missing")]
-    assert list(made.wants) == [Want("reconnect", "*")]
+    assert list(made.wants) == [DecoderRequest("reconnect", "*")]
     assert made.collector.dropped == {"before_snapshot": 1}
     made.message(book(5, "snapshot", BOOK), NOW + 2 * SECOND)
     assert len(kinds(made)) == 1
@@ -129,7 +129,7 @@ def test_hole_of_trades_is_asked_for() -> None:
     made.message(trades(1, 10), NOW)
     made.message(trades(2, 14), NOW)
     (want,) = made.wants
-    assert want == Want("trades", "BTC-USD", from_rfc3339(TIME), 13)
+    assert want == DecoderRequest("trades", "BTC-USD", from_rfc3339(TIME), 13)
     made.answer(want, json.dumps({"trades": past(14, 13, 12, 10, 9), "best_bid": "1"}).encode(), NOW + SECOND)
     assert [row[7] for row in made.collector.trades] == ["10", "14", "12", "13"]
     assert kinds(made)[-1][1] == ("trades 11 to 13 missing; not watched for 1.000 s, trades fetched again 2, lost 1")
@@ -171,7 +171,7 @@ def test_first_message_that_is_not_number_0_is_a_gap() -> None:
     made = decoder()
     made.message(book(3, "update", BOOK), NOW)
     assert kinds(made) == [(StatusKind.GAP, "3 messages missing")]
-    assert list(made.wants) == [Want("reconnect", "*")]
+    assert list(made.wants) == [DecoderRequest("reconnect", "*")]
 
 
 def test_crossed_book_and_inexact_level_are_refused_and_asked_for_anew() -> None:
@@ -246,7 +246,7 @@ def test_no_message_raises_and_each_is_accounted_for() -> None:
         trades(7, 7).replace(b"0.00150000", b"0"),
     ):
         made.message(data, NOW)
-    made.answer(Want("trades", "BTC-USD"), b"<html>", NOW)
+    made.answer(DecoderRequest("trades", "BTC-USD"), b"<html>", NOW)
     assert accounted(made)
     assert made.collector.trades == [] and len(made.collector.books) == 1
 
@@ -280,7 +280,7 @@ def test_a_tape_tells_which_connection_was_left() -> None:
     taped.note(NEWER_LEFT, None, "", NOW)
     assert not taped.decoder.wants
     taped.decoder.message(book(4, "update", [("bid", "68900.00", "2.0")]), NOW)
-    assert list(taped.decoder.wants) == [Want("reconnect", "*")]
+    assert list(taped.decoder.wants) == [DecoderRequest("reconnect", "*")]
     assert [row[3:5] for row in taped.decoder.collector.statuses] == [(StatusKind.GAP, "3 messages missing")]
 
 
@@ -292,7 +292,7 @@ def test_a_renewal_that_failed_takes_its_snapshots_with_it() -> None:
     made.message(book(0, "snapshot", BOOK), NOW)
     made.one_left(newer=False, received=NOW)
     assert made.out_of_step() == {"BTC-USD"}
-    assert list(made.wants) == [Want("reconnect", "*")]
+    assert list(made.wants) == [DecoderRequest("reconnect", "*")]
     assert [kind for kind, _ in kinds(made)] == [StatusKind.GAP]
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from tapewatch.monitoring.server import _Answer
+from tapewatch.monitoring.server import _RequestHandler
 from tests.unit.deployed import ROOT, job_of, parsed, program, settings_of, shows_figures
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -53,7 +53,7 @@ def test_health_is_asked_of_those_that_answer(name: str) -> None:
         return
     port, path = re.search(r"http://127\.0\.0\.1:(\d+)(/\w+)", health["test"][-1]).groups()  # type: ignore[union-attr]
     assert int(port) == settings_of(service["environment"]).metrics.port
-    assert path in _Answer.PAGES
+    assert path in _RequestHandler.PAGES
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -6,7 +6,7 @@ import pytest
 from console.api.rankings import charted
 from console.api.signals import day_begin
 from console.api.trading import summed
-from console.health_checks import Seen, judged
+from console.health_checks import HealthSnapshot, judged
 from console.round_trips import Execution, round_trips
 from console.score_drift import chosen_step, compared
 from tapewatch.clock import NANOS
@@ -94,18 +94,18 @@ def test_regimes_become_signs_by_horizon_in_their_order():
     assert found.regimes == {"1h": [1, 0], "24h": [-1, 0]}
 
 
-def states(seen: Seen) -> dict[str, str]:
+def states(seen: HealthSnapshot) -> dict[str, str]:
     return {check.name: check.state for check in judged(seen)}
 
 
 def test_reader_that_stands_still_with_work_to_do_is_bad_and_a_late_one_is_a_warning():
-    found = states(Seen(lag={"engine": 5, "sink": 9000}, moved_s={"engine": 90.0, "sink": 1.0}))
+    found = states(HealthSnapshot(lag={"engine": 5, "sink": 9000}, moved_s={"engine": 90.0, "sink": 1.0}))
     assert (found["engine"], found["sink"]) == ("bad", "warn")
-    assert states(Seen(lag={"engine": 0}, moved_s={"engine": None}))["engine"] == "good"
+    assert states(HealthSnapshot(lag={"engine": 0}, moved_s={"engine": None}))["engine"] == "good"
 
 
 def test_many_refusals_silence_and_fresh_dead_letters_are_told_with_what_to_do():
-    seen = Seen(refused=10, rows=90, silent={"market.x": 100.0}, dead=3, dead_fresh=1, running="kill")
+    seen = HealthSnapshot(refused=10, rows=90, silent={"market.x": 100.0}, dead=3, dead_fresh=1, running="kill")
     found = states(seen)
     assert found["refusals"] == "bad"
     assert {found[name] for name in ("feeds", "dead letters", "paper trading")} == {"warn"}
@@ -113,4 +113,4 @@ def test_many_refusals_silence_and_fresh_dead_letters_are_told_with_what_to_do()
 
 
 def test_server_that_does_not_answer_is_bad():
-    assert states(Seen(kafka_problem="refused"))["Kafka"] == "bad"
+    assert states(HealthSnapshot(kafka_problem="refused"))["Kafka"] == "bad"

@@ -16,7 +16,7 @@ from detectors.ddqn.daily_account import (
 )
 from detectors.ddqn.daily_market import COLUMNS, INPUTS, WARM, Bars, DailyMarket, bars_of, features, joined
 from detectors.ddqn.daily_training import decide
-from detectors.ddqn.model import Described, Policy
+from detectors.ddqn.model import Policy, PolicyMetadata
 from streams.evaluate.ddqn import figures, text, trade
 from streams.evaluate.ddqn_figures import intervals, shuffled_skill
 from streams.evaluate.strategies import TestedInstrument
@@ -40,7 +40,7 @@ def follower(sign: float = 1.0) -> Policy:
     w = w[::-1].copy() if sign < 0.0 else w
     four, two = np.zeros(4, dtype=np.float32), np.zeros(2, dtype=np.float32)
     arrays = {"w1": w1, "b1": four, "w2": np.eye(4, dtype=np.float32), "b2": four, "w": w, "b": two}
-    return Policy(Described("daily", INPUTS, ("short", "long")), arrays)
+    return Policy(PolicyMetadata("daily", INPUTS, ("short", "long")), arrays)
 
 
 def split(bars: Bars, begins: int) -> Instrument:

@@ -8,14 +8,14 @@ import pytest
 
 from detectors.ddqn.gymnasium_env import vector_env
 from detectors.ddqn.planted import planted
-from detectors.ddqn.trading import Rules, Trading
+from detectors.ddqn.trading import Rules, TradingEnvironment
 from tapewatch.errors import TapewatchError
 
 INSTALLED = find_spec("gymnasium") is not None
 
 
-def lanes() -> Trading:
-    return Trading([planted(1, 60)], 4, Rules(starts="opening"))
+def lanes() -> TradingEnvironment:
+    return TradingEnvironment([planted(1, 60)], 4, Rules(starts="opening"))
 
 
 @pytest.mark.skipif(INSTALLED, reason="gymnasium is installed")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from detectors import registry
-from detectors.ddqn.model import Card, Described, Policy, decode, summary
+from detectors.ddqn.model import Card, Policy, PolicyMetadata, decode, summary
 from detectors.ddqn.score import choose
 
 STATES = 1_000_000
@@ -25,7 +25,9 @@ def made(inputs: int = 22, hidden: int = 32, actions: int = 5, seed: int = 7) ->
     }
     arrays = {name: (random.normal(size=shape) / 4.0).astype(np.float32) for name, shape in shapes.items()}
     names = tuple(f"x{number}" for number in range(inputs))
-    return Policy(Described("test", names, tuple(f"a{number}" for number in range(actions)), Card(seed=seed)), arrays)
+    return Policy(
+        PolicyMetadata("test", names, tuple(f"a{number}" for number in range(actions)), Card(seed=seed)), arrays
+    )
 
 
 def drawn(rows: int, policy: Policy, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:

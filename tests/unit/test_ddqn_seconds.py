@@ -11,7 +11,7 @@ import pytest
 from detectors import registry
 from detectors.commands import second_files
 from detectors.ddqn import virtual, virtual_training
-from detectors.ddqn.environment import Resumable
+from detectors.ddqn.environment import ResumableEnvironment
 from detectors.ddqn.lanes import BUY, HOLD, SELL
 from detectors.ddqn.seconds import Seconds, joined, session_of
 from detectors.ddqn.virtual_market import Rules, VirtualMarket
@@ -61,7 +61,7 @@ def test_short_sales_are_open_on_the_sessions_that_have_them() -> None:
 
 def test_a_state_that_was_kept_goes_on_with_the_same_bits() -> None:
     one, two = market(episode_s=40, shorting="half"), market(episode_s=40, shorting="half")
-    assert isinstance(one, Resumable)
+    assert isinstance(one, ResumableEnvironment)
     one.reset(5)
     two.reset(6)
     actions = np.array([BUY, HOLD, SELL])

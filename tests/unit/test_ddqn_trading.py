@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from detectors.ddqn.lanes import BUY, CANCEL_BUY, HOLD, PRIVATE, SELL
 from detectors.ddqn.planted import best_result, patternless, planted, venue
 from detectors.ddqn.sessions import Session, laid_out
-from detectors.ddqn.trading import Rules, Trading
+from detectors.ddqn.trading import Rules, TradingEnvironment
 from detectors.trading import state as s
 from detectors.trading.tape import Tape, merged, quotes_part, trades_part
 from detectors.trading.units import Units
@@ -38,7 +38,7 @@ def random_session(seed: int, rules: VenueRules, unit: int, seconds: int = 40) -
     return Session("T.TEST", closes, features, merged(quotes, trades), rules, UNITS, unit)
 
 
-def play(env: Trading, seed: int, steps: int, mostly_hold: bool = False) -> list[Any]:
+def play(env: TradingEnvironment, seed: int, steps: int, mostly_hold: bool = False) -> list[Any]:
     """Random allowed actions."""
     rng = np.random.default_rng(seed)
     _, masks = env.reset(seed)
@@ -65,7 +65,7 @@ def test_equity_is_what_came_in_plus_results_less_charges_after_every_step(
     seed: int, rules: VenueRules, order: Any, limit: int, offset: int
 ) -> None:
     unit = 2000
-    env = Trading([random_session(seed, rules, unit)], 3, Rules(order=order, limit=limit, offset=offset))
+    env = TradingEnvironment([random_session(seed, rules, unit)], 3, Rules(order=order, limit=limit, offset=offset))
     rng = np.random.default_rng(seed)
     _, masks = env.reset(seed)
     earned = np.zeros(3)
@@ -87,7 +87,7 @@ def test_equity_is_what_came_in_plus_results_less_charges_after_every_step(
 
 
 def test_a_session_ends_flat() -> None:
-    env = Trading([random_session(3, venue(500), 10)], 1, Rules(order="market"))
+    env = TradingEnvironment([random_session(3, venue(500), 10)], 1, Rules(order="market"))
     env.reset(0)
     step = env.step(np.array([BUY]))
     while not step.terminated[0]:
@@ -98,7 +98,7 @@ def test_a_session_ends_flat() -> None:
 
 
 def test_masks_forbid_what_is_not_there_to_sell_or_cancel() -> None:
-    env = Trading([random_session(3, TWSE, 1000)], 1, Rules(order="limit", offset=-3, starts="opening"))
+    env = TradingEnvironment([random_session(3, TWSE, 1000)], 1, Rules(order="limit", offset=-3, starts="opening"))
     _, masks = env.reset(0)
     assert masks[0].tolist() == [True, True, False, False, False]
     step = env.step(np.array([BUY]))
@@ -109,14 +109,14 @@ def test_masks_forbid_what_is_not_there_to_sell_or_cancel() -> None:
 
 
 def test_a_forbidden_action_is_a_hold() -> None:
-    env = Trading([random_session(3, TWSE, 1000)], 1, Rules(starts="opening"))
+    env = TradingEnvironment([random_session(3, TWSE, 1000)], 1, Rules(starts="opening"))
     env.reset(0)
     env.step(np.array([SELL]))
     assert env.books[0, s.NEXT_ORDER] == 0
 
 
 def test_shorting_is_open_where_the_venue_has_it() -> None:
-    env = Trading([random_session(3, venue(500), 10)], 1, Rules(order="market", starts="opening"))
+    env = TradingEnvironment([random_session(3, venue(500), 10)], 1, Rules(order="market", starts="opening"))
     _, masks = env.reset(0)
     assert masks[0, SELL]
     env.step(np.array([SELL]))
@@ -140,7 +140,7 @@ def test_what_comes_later_changes_nothing_seen_before(seed: int, row: int) -> No
     rules = Rules(window=4, starts="opening")
     seen = []
     for market in (session, changed):
-        env = Trading([market], 1, rules)
+        env = TradingEnvironment([market], 1, rules)
         states, masks = env.reset(0)
         trail, chance = [states], np.random.default_rng(seed)
         for _ in range(row):
@@ -153,25 +153,25 @@ def test_what_comes_later_changes_nothing_seen_before(seed: int, row: int) -> No
 
 def test_the_same_seed_gives_the_same_bits_and_a_checkpoint_goes_on_with_them() -> None:
     sessions = [planted(1, 60), patternless(2, 50)]
-    first = play(Trading(sessions, 5), 7, 80)
-    env = Trading(sessions, 5)
+    first = play(TradingEnvironment(sessions, 5), 7, 80)
+    env = TradingEnvironment(sessions, 5)
     again = play(env, 7, 80)
     assert all(a.states.tobytes() == b.states.tobytes() for a, b in zip(first, again, strict=True))
     kept = env.state()
     held = np.zeros(5, dtype=np.int64)
     expected = [env.step(held).states.tobytes() for _ in range(70)]
-    fresh = Trading(sessions, 5)
+    fresh = TradingEnvironment(sessions, 5)
     fresh.reset(0)
     fresh.restore(kept)
     assert [fresh.step(held).states.tobytes() for _ in range(70)] == expected
 
 
 def test_an_episode_cut_off_is_truncated_and_a_session_that_ends_is_terminated() -> None:
-    env = Trading([planted(1, 60)], 1, Rules(starts="opening", episode_rows=50))
+    env = TradingEnvironment([planted(1, 60)], 1, Rules(starts="opening", episode_rows=50))
     steps = play(env, 0, 50, mostly_hold=True)
     assert steps[49].truncated[0]
     assert not steps[49].terminated[0]
-    env = Trading([planted(1, 60)], 1, Rules(starts="opening"))
+    env = TradingEnvironment([planted(1, 60)], 1, Rules(starts="opening"))
     steps = play(env, 0, 59, mostly_hold=True)
     assert steps[58].terminated[0]
     assert not any(step.terminated[0] for step in steps[:58])
@@ -185,7 +185,7 @@ def turn_with_the_swing(states: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return np.where(masks[np.arange(len(chosen)), chosen], chosen, HOLD)
 
 
-def played(env: Trading, policy: Any) -> None:
+def played(env: TradingEnvironment, policy: Any) -> None:
     states, masks = env.reset(0)
     while len(env.finished) < len(env.tracks.first):
         step = env.step(policy(states, masks))
@@ -194,7 +194,7 @@ def played(env: Trading, policy: Any) -> None:
 
 def test_the_planted_pattern_pays_who_reads_it_and_no_policy_beats_the_best() -> None:
     sessions = [planted(seed, 600) for seed in range(4)]
-    env = Trading(sessions, 4, Rules(order="market", starts="opening"))
+    env = TradingEnvironment(sessions, 4, Rules(order="market", starts="opening"))
     played(env, turn_with_the_swing)
     for episode in env.finished:
         best = best_result(sessions[episode.session], env.rules.latency_ns)
@@ -202,7 +202,7 @@ def test_the_planted_pattern_pays_who_reads_it_and_no_policy_beats_the_best() ->
 
 
 def test_without_a_pattern_trading_costs_and_holding_does_not() -> None:
-    env = Trading([patternless(seed, 600) for seed in range(4)], 4, Rules(order="market", starts="opening"))
+    env = TradingEnvironment([patternless(seed, 600) for seed in range(4)], 4, Rules(order="market", starts="opening"))
     played(env, turn_with_the_swing)
     assert all(episode.result < 0 for episode in env.finished)
     played(env, lambda states, masks: np.full(len(states), HOLD))
@@ -211,7 +211,7 @@ def test_without_a_pattern_trading_costs_and_holding_does_not() -> None:
 
 def test_points_count_round_trips_against_the_target() -> None:
     rules = Rules(order="market", starts="opening", reward="points", target_return=0.001)
-    env = Trading([planted(1, 600)], 1, rules)
+    env = TradingEnvironment([planted(1, 600)], 1, rules)
     states, masks = env.reset(0)
     given_points = set()
     step = None
@@ -224,7 +224,9 @@ def test_points_count_round_trips_against_the_target() -> None:
 
 
 def test_a_drawdown_penalty_only_takes_away() -> None:
-    plain, strict = (Trading([planted(1, 60)], 1, Rules(drawdown_penalty=k, starts="opening")) for k in (0.0, 0.5))
+    plain, strict = (
+        TradingEnvironment([planted(1, 60)], 1, Rules(drawdown_penalty=k, starts="opening")) for k in (0.0, 0.5)
+    )
     for a, b in zip(play(plain, 3, 58), play(strict, 3, 58), strict=True):
         assert b.rewards[0] <= a.rewards[0]
 

@@ -96,7 +96,7 @@ def test_stores_keep_what_counts_and_replayed_rows_of_sealed_seconds() -> None:
 
 
 def test_next_writer_of_a_feed_does_not_take_a_replays_time_for_the_feeds() -> None:
-    class Kept:
+    class ReplayMessage:
         def headers(self):
             return FrameHeaders("quote", REPLAY_SOURCE, 5, 0, 0).to_kafka()
 
@@ -107,7 +107,7 @@ def test_next_writer_of_a_feed_does_not_take_a_replays_time_for_the_feeds() -> N
             return 2, (m.START + 2_000_000) * 1000
 
     tail = LogTail()
-    tail.take(Kept(), Decoder())
+    tail.take(ReplayMessage(), Decoder())
     assert (tail.newest_ns, tail.epochs) == (0, {})
 
 

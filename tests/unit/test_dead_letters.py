@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.driver import Driver
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch import dead_letters, frames
 from tapewatch.batches import KEPT_BYTES
 from tapewatch.checks import Reason
@@ -28,19 +28,19 @@ LARGEST_MESSAGE = 1_048_576
 """Kafka's own default; ours is 16 MB."""
 
 
-def refused(driver: Driver) -> list[Outgoing]:
+def refused(driver: Driver) -> list[OutputRecord]:
     return driver.collect().get("market.driver.dlq", [])
 
 
-def told(letter: Outgoing | DeadLetter) -> dict[str, str]:
+def told(letter: OutputRecord | DeadLetter) -> dict[str, str]:
     return {name: text.decode() for name, text in letter.headers}
 
 
-def size(letter: Outgoing | DeadLetter) -> int:
+def size(letter: OutputRecord | DeadLetter) -> int:
     return len(letter.value) + sum(len(name) + len(value) for name, value in letter.headers)
 
 
-def places(letters: list[Outgoing]) -> list[tuple[str, int, int]]:
+def places(letters: list[OutputRecord]) -> list[tuple[str, int, int]]:
     """Reason, first row and number of rows of each letter."""
     return [(found["reason"], int(found["row"]), int(found.get("rows", "1"))) for found in map(told, letters)]
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from infra.demo.trading import Trading
+from infra.demo.trading import TradingState
 from infra.demo.trading_view import result_of, trading_panel
 from tapewatch.messages import Cause, Fill, Message, Order, Position, encode, stable_id
 from tests.unit.paper_market import TOPIC, signal
@@ -25,8 +25,8 @@ class Record:
         return self._value
 
 
-def after(*said: Message) -> Trading:
-    trading = Trading(TOPIC)
+def after(*said: Message) -> TradingState:
+    trading = TradingState(TOPIC)
     for message in said:
         trading.take(Record(message))
     return trading
@@ -53,7 +53,7 @@ def account(instrument: str, currency: str, result: float) -> Position:
     )  # fmt: skip
 
 
-def shown(trading: Trading | None) -> str:
+def shown(trading: TradingState | None) -> str:
     console = Console(width=100, height=12)
     with console.capture() as capture:
         console.print(trading_panel(5, trading, 0))

@@ -10,8 +10,8 @@ from detectors.desk import batch
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
 from streams.desk import stored, waiting
-from streams.desk.desk import STALE_MINUTES, Desk, Question
-from streams.desk.waiting import Bar, Waiting
+from streams.desk.desk import STALE_MINUTES, CoinRanking, Question
+from streams.desk.waiting import Bar, BarBuffer
 from tapewatch import messages
 from tests.unit.desk_market import START, coin
 
@@ -23,12 +23,12 @@ def bar(name: str, offset: int = 0, partition: int = 0, price: float = 100.0) ->
     return Bar(name, np.array([price, price, price, 1.0, 1.0, 0.0, 0.0]), (partition, offset))
 
 
-def released(held: Waiting, most: int = 100) -> list[tuple[int, list[str]]]:
+def released(held: BarBuffer, most: int = 100) -> list[tuple[int, list[str]]]:
     return [(minute, [one.instrument for one in bars]) for minute, bars in held.release(held.ready(), most)]
 
 
 def test_minute_waits_for_every_awaited_input() -> None:
-    held = Waiting([A, C])
+    held = BarBuffer([A, C])
     held.add(A, 5, bar("X.Y"))
     held.seal(A, 5)
     assert released(held) == []
@@ -44,7 +44,7 @@ def test_minute_waits_for_every_awaited_input() -> None:
 def test_order_is_minute_feed_partition_instrument_however_records_interleave(random) -> None:
     todo = [(source, minute, name) for source in (A, B, C) for minute in (1, 2) for name in ("Z.X", "B.X")]
     random.shuffle(todo)
-    held = Waiting([A, B, C])
+    held = BarBuffer([A, B, C])
     for source, minute, name in todo:
         held.add(source, minute, bar(f"{source[0][0].upper()}{source[1]}{name}"))
     for source in (A, B, C):
@@ -54,7 +54,7 @@ def test_order_is_minute_feed_partition_instrument_however_records_interleave(ra
 
 
 def test_unknown_input_is_awaited_from_where_it_joins() -> None:
-    held = Waiting([A])
+    held = BarBuffer([A])
     held.add(C, 1, bar("EARLY.X"))
     held.add(A, 1, bar("A.X"))
     held.seal(A, 2)
@@ -68,7 +68,7 @@ def test_unknown_input_is_awaited_from_where_it_joins() -> None:
 
 
 def test_silent_input_is_left_out_and_comes_back_when_it_has_caught_up() -> None:
-    held = Waiting([A, C])
+    held = BarBuffer([A, C])
     held.seal(C, 1)
     held.add(A, 5, bar("A.X"))
     held.seal(A, 5)
@@ -82,7 +82,7 @@ def test_silent_input_is_left_out_and_comes_back_when_it_has_caught_up() -> None
 
 
 def test_snapshot_names_the_first_record_that_is_still_needed() -> None:
-    held = Waiting([A, B])
+    held = BarBuffer([A, B])
     held.add(A, 1, bar("A.X", offset=3))
     held.add(A, 2, bar("A.X", offset=4))
     held.add(B, 2, bar("B.X", offset=9, partition=1))
@@ -90,15 +90,15 @@ def test_snapshot_names_the_first_record_that_is_still_needed() -> None:
     held.seal(B, 1)
     assert released(held) == [(1, ["A.X"])]
     assert held.needed() == {0: 4, 1: 9}
-    again = waiting.restored(msgspec.json.decode(msgspec.json.encode(held.stored()), type=waiting.Stored))
+    again = waiting.restored(msgspec.json.decode(msgspec.json.encode(held.stored()), type=waiting.BarBufferState))
     assert (again.sealed, again.released, again.left_out) == (held.sealed, 1, set())
 
 
-def desk(question: Question = QUESTION, currency: str = "USD") -> Desk:
-    return Desk(ranking_model.shipped(), regime_model.shipped(), question, lambda _: currency)
+def desk(question: Question = QUESTION, currency: str = "USD") -> CoinRanking:
+    return CoinRanking(ranking_model.shipped(), regime_model.shipped(), question, lambda _: currency)
 
 
-def live(held: Desk, coins: dict[str, batch.History], start: int, stop: int) -> None:
+def live(held: CoinRanking, coins: dict[str, batch.History], start: int, stop: int) -> None:
     for row in range(start, stop):
         held.add(START + row, [Bar(name, seen.bars[row], (0, row)) for name, seen in coins.items()])
 
@@ -154,7 +154,7 @@ def test_desk_restored_from_its_records_goes_on_bit_for_bit() -> None:
     question = Question(0.005, -0.005, 1.0)
     coins, one = made(400), desk(Question(0.005, -0.005, 1.0))
     live(one, coins, 0, 250)
-    position = stored.Position({0: 7}, Waiting([A]).stored(), question, one.asked.horizon, 2)
+    position = stored.Position({0: 7}, BarBuffer([A]).stored(), question, one.asked.horizon, 2)
     records = dict(stored.records(one, position))
     assert msgspec.json.decode(records[stored.POSITION], type=stored.Position) == position
     other = desk(question)

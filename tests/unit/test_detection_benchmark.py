@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.detection import Example, engine, measured, warm
 from streams.evaluate.scenario_figures import Seconds
 from streams.evaluate.scenario_labels import Event
-from streams.evaluate.scenario_market import Run
+from streams.evaluate.scenario_market import MarketRun
 from tapewatch.clock import NANOS
 
 COUNT = 200
@@ -21,7 +21,7 @@ def made(name: str, seed: int) -> Example:
     names = np.full(COUNT, "A.SIMX", dtype=object)
     score = {"instrument": names, "second": second, "raw": feature, "probability": np.full(COUNT, np.nan)}
     features = {"instrument": names, "ts": (second + 1) * NANOS}
-    run = Run(("A.SIMX",), {"kmeans": score}, features, {"A.SIMX": (0, COUNT)}, [], {}, "", {}, "")
+    run = MarketRun(("A.SIMX",), {"kmeans": score}, features, {"A.SIMX": (0, COUNT)}, [], {}, "", {}, "")
     seconds = warm(Seconds(("A.SIMX",), np.zeros(COUNT, np.int64), second, feature), 0, 20.0)
     return Example(name, name, 0, 3.0, run, seconds, feature[20:, None], events)
 

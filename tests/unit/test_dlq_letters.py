@@ -16,7 +16,7 @@ from tapewatch.commands import dlq_text
 from tapewatch.dead_letters import DeadLetter
 from tapewatch.dlq import retry
 from tapewatch.dlq.letter import Letter, Place, place_of, read
-from tapewatch.dlq.retry import Retried
+from tapewatch.dlq.retry import RetryRecord
 from tapewatch.dlq.selection import Selection
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.logs import printable
@@ -25,7 +25,7 @@ from tests.integration.elasticsearch_kept import alert
 from tests.unit import engine_market as m
 
 
-class Kept:
+class FakeMessage:
     """A record as a Kafka client gives it."""
 
     def __init__(self, topic: str, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> None:
@@ -51,7 +51,7 @@ class Kept:
 
 
 def lying(letter: DeadLetter) -> Letter:
-    return read(Kept(letter.topic, letter.value, letter.headers))
+    return read(FakeMessage(letter.topic, letter.value, letter.headers))
 
 
 def test_letter_says_what_was_refused_where_and_by_whom() -> None:
@@ -85,7 +85,7 @@ def test_letter_of_several_rows_says_how_many_and_shows_the_first_of_them() -> N
     lines = dlq_text.lines(found, None)
     assert "(2.9 row 0 and 49 more)" in lines[1]
     assert lines[-1].strip() == "... 30 more rows"
-    counted = dlq_text.Counted()
+    counted = dlq_text.LetterCounts()
     for each in [*refused_rows(50), *refused_rows(3)]:
         counted.add(lying(each), False)
     assert [(group["letters"], group["rows"]) for group in counted.trees()] == [(4, 53)]
@@ -105,9 +105,9 @@ def test_what_is_no_id_is_refused_with_how_one_looks(text: str) -> None:
 
 def test_only_rows_of_market_topics_are_taken_for_the_engines_where_nobody_is_named() -> None:
     old = [("reason", b"late"), ("origin_topic", b"market.x"), ("origin_partition", b"0"), ("origin_offset", b"3")]
-    assert read(Kept("market.x.dlq", b"", [*old, ("kind", b"row")])).by == "engine"
-    assert read(Kept("market.x.dlq", b"", [*old, ("kind", b"record")])).by == ""
-    assert read(Kept("market.y.dlq", b"", [*old, ("kind", b"row")])).by == ""
+    assert read(FakeMessage("market.x.dlq", b"", [*old, ("kind", b"row")])).by == "engine"
+    assert read(FakeMessage("market.x.dlq", b"", [*old, ("kind", b"record")])).by == ""
+    assert read(FakeMessage("market.y.dlq", b"", [*old, ("kind", b"row")])).by == ""
 
 
 names = st.sampled_from(["reason", "origin_topic", "origin_offset", "bytes", "sha256", "row", "kind", "detail", "x"])
@@ -116,7 +116,7 @@ names = st.sampled_from(["reason", "origin_topic", "origin_offset", "bytes", "sh
 @settings(deadline=None)
 @given(st.lists(st.tuples(names, st.none() | st.binary(max_size=30))), st.none() | st.binary(max_size=80))
 def test_no_letter_stops_whoever_reads_it_or_steers_the_terminal(headers, value) -> None:
-    found = read(Kept("market.x.dlq", value, headers))
+    found = read(FakeMessage("market.x.dlq", value, headers))
     assert Selection(reason="*").has(found)
     assert isinstance(dlq_text.tree(found, None), dict)
     for line in dlq_text.lines(found, None):
@@ -124,7 +124,9 @@ def test_no_letter_stops_whoever_reads_it_or_steers_the_terminal(headers, value)
 
 
 def test_retry_carries_the_record_as_it_was() -> None:
-    told = Retried("alerts.dlq@0.7", ("features", 3, 11), 1_000, b"value", [("type", b"features"), ("partition", b"1")])
+    told = RetryRecord(
+        "alerts.dlq@0.7", ("features", 3, 11), 1_000, b"value", [("type", b"features"), ("partition", b"1")]
+    )
     assert retry.opened(retry.headers(told), b"value") == told
 
 
@@ -140,12 +142,12 @@ def test_what_is_no_retry_is_refused(headers) -> None:
 
 
 def test_stage_takes_a_retry_as_the_record_in_its_own_place() -> None:
-    told = Retried("news.dlq@0.7", (topics.NEWS, 0, 11), 1_500, b"{}", [])
+    told = RetryRecord("news.dlq@0.7", (topics.NEWS, 0, 11), 1_500, b"{}", [])
     carrier = Record((topics.retry("news"), 0), 4, b"{}", 9, tuple(retry.headers(told)))
     assert carrier.original() == Record((topics.NEWS, 0), 11, b"{}", 1_500_000_000)
 
 
-class Carried(Kept):
+class PlacedMessage(FakeMessage):
     """A record at a place of its own."""
 
     def __init__(self, topic: str, value: bytes, headers: Sequence[tuple[str, bytes | None]], offset: int) -> None:
@@ -160,14 +162,14 @@ def test_elasticsearch_makes_of_a_retry_the_documents_of_the_record_that_it_carr
     intake = Intake(ElasticsearchSettings())
     stretch = msgspec.json.encode({"version": "1.0", "letter": "of another kind"})
     for value in (messages.encode(alert(1)), stretch, b"{"):
-        first = intake.take(Carried(topics.ALERTS, value, [], 11))
-        told = Retried("alerts.dlq@0.7", (topics.ALERTS, 0, 11), 1_000, value, [])
-        carrier = Carried(topics.retry(dead_letters.ELASTICSEARCH), value, retry.headers(told), 3)
+        first = intake.take(PlacedMessage(topics.ALERTS, value, [], 11))
+        told = RetryRecord("alerts.dlq@0.7", (topics.ALERTS, 0, 11), 1_000, value, [])
+        carrier = PlacedMessage(topics.retry(dead_letters.ELASTICSEARCH), value, retry.headers(told), 3)
         assert intake.take(carrier) == first
 
 
 def test_elasticsearch_buries_a_retry_that_does_not_say_of_what() -> None:
-    carrier = Carried(topics.retry(dead_letters.ELASTICSEARCH), b"{}", [("retry_topic", b"alerts")], 3)
+    carrier = PlacedMessage(topics.retry(dead_letters.ELASTICSEARCH), b"{}", [("retry_topic", b"alerts")], 3)
     items, letter = Intake(ElasticsearchSettings()).take(carrier)
     assert items == []
     assert letter is not None

@@ -10,7 +10,7 @@ from infra.commands import doctor as command
 from infra.doctor import secrets
 from streams.doctor import brokers, topics
 from tapewatch import doctor
-from tapewatch.doctor import FAIL, OK, PARTS, WARN, Asked, Check
+from tapewatch.doctor import FAIL, OK, PARTS, WARN, Check, CheckContext
 from tapewatch.reach_settings import ConsoleSettings, ElasticsearchSettings, NotifySettings
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tapewatch.topics import TopicSpec, shared_topics
@@ -119,7 +119,7 @@ def test_secrets_are_there_readable_and_private(tmp_path: Path) -> None:
         console=ConsoleSettings(tls_key=str(tmp_path / "none"), tls_cert=secret(tmp_path, "certificate", 0o644)),
         kafka=KafkaSettings(client={"ssl.key.location": secret(tmp_path, "written", 0o660)}),
     )
-    found = by_name(list(secrets.checks(Asked(settings))))
+    found = by_name(list(secrets.checks(CheckContext(settings))))
     assert {name: check.state for name, check in found.items()} == {
         "elasticsearch.api_key_file": WARN,
         "notify.key_file": OK,
@@ -135,15 +135,15 @@ def test_settings_file_with_a_password_is_a_secret_too(tmp_path: Path) -> None:
     file = tmp_path / "tapewatch.toml"
     file.write_text('[kafka]\nclient = { "sasl.password" = "s3cret" }\n')
     file.chmod(0o644)
-    found = by_name(list(secrets.checks(Asked(Settings(data=str(tmp_path)), file))))
+    found = by_name(list(secrets.checks(CheckContext(Settings(data=str(tmp_path)), file))))
     assert found["settings file"].state == WARN
     file.write_text("[topics]\nreplication = 3\n")
-    assert "settings file" not in by_name(list(secrets.checks(Asked(Settings(data=str(tmp_path)), file))))
+    assert "settings file" not in by_name(list(secrets.checks(CheckContext(Settings(data=str(tmp_path)), file))))
 
 
 def test_variable_that_names_a_file_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAPEWATCH_POSTGRES_URL", f"@{tmp_path / 'gone'}")
-    found = by_name(list(secrets.checks(Asked(Settings(data=str(tmp_path))))))
+    found = by_name(list(secrets.checks(CheckContext(Settings(data=str(tmp_path))))))
     assert found["TAPEWATCH_POSTGRES_URL"].state == FAIL
 
 
@@ -153,11 +153,11 @@ def test_machine_that_names_its_own_servers_needs_no_java(tmp_path: Path) -> Non
         kafka=KafkaSettings(bootstrap="127.0.0.1:1"),
         postgres=PostgresSettings(url="postgresql+psycopg2://nobody@127.0.0.1:1/none"),
     )
-    assert [check.state for check in doctor.examined(Asked(settings), "embedded")] == [OK]
+    assert [check.state for check in doctor.examined(CheckContext(settings), "embedded")] == [OK]
 
 
 def test_what_nobody_named_is_no_failure(tmp_path: Path) -> None:
-    asked = Asked(Settings(data=str(tmp_path)))
+    asked = CheckContext(Settings(data=str(tmp_path)))
     found = [check for part in ("kafka", "topics", "groups", "postgres") for check in doctor.examined(asked, part)]
     assert {check.state for check in found} == {OK}
 
@@ -166,7 +166,7 @@ def test_models_that_are_not_what_their_names_say_are_named(tmp_path: Path) -> N
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / f"{'0' * 16}.json").write_text("{}")
-    found = by_name(list(doctor.examined(Asked(Settings(data=str(tmp_path))), "models")))
+    found = by_name(list(doctor.examined(CheckContext(Settings(data=str(tmp_path))), "models")))
     assert found["shipped models"].state == OK
     assert found["trained models"].state == FAIL
     assert "0" * 16 in found["trained models"].found

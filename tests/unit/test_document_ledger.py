@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sinks.reconcile.rows.document_ledger import DocumentLedger, Parted, Placed, Said
+from sinks.reconcile.rows.document_ledger import DocumentDifference, DocumentLedger, ExpectedDocument, StoredDocument
 
 
 @pytest.fixture
@@ -14,11 +14,15 @@ def ledger() -> Iterator[DocumentLedger]:
     made.close()
 
 
-def said(key: str, content: str, version: int = 0, first: bool = False, due: bool = True, offset: int = 0) -> Said:
-    return Said("k", key, content, version, first, due, ("t", 0, offset))
+def said(
+    key: str, content: str, version: int = 0, first: bool = False, due: bool = True, offset: int = 0
+) -> ExpectedDocument:
+    return ExpectedDocument("k", key, content, version, first, due, ("t", 0, offset))
 
 
-def parted(ledger: DocumentLedger, kept: list[Placed], records: list[Said]) -> list[Parted]:
+def parted(
+    ledger: DocumentLedger, kept: list[StoredDocument], records: list[ExpectedDocument]
+) -> list[DocumentDifference]:
     ledger.keep("k", kept)
     ledger.note(records)
     return list(ledger.differences("k"))
@@ -33,29 +37,31 @@ def test_of_revisions_the_highest_must_be_there_and_of_equals_the_later(ledger: 
         said("c", "old"),
         said("c", "new"),
     ]
-    assert parted(ledger, [Placed("a", "2"), Placed("b", "y"), Placed("c", "new")], records) == []
+    assert (
+        parted(ledger, [StoredDocument("a", "2"), StoredDocument("b", "y"), StoredDocument("c", "new")], records) == []
+    )
     assert ledger.counts("k") == (3, 3)
 
 
 def test_what_is_only_created_must_be_there_as_it_came_first(ledger: DocumentLedger) -> None:
     records = [said("a", "first", first=True), said("a", "second", first=True)]
-    assert parted(ledger, [Placed("a", "first")], records) == []
+    assert parted(ledger, [StoredDocument("a", "first")], records) == []
 
 
 def test_lost_doubled_and_different_are_told_by_key(ledger: DocumentLedger) -> None:
     kept = [
-        Placed("same", "1"),
-        Placed("changed", "2"),
-        Placed("nobody", "1"),
-        Placed("twice", "1"),
-        Placed("twice", "1"),
+        StoredDocument("same", "1"),
+        StoredDocument("changed", "2"),
+        StoredDocument("nobody", "1"),
+        StoredDocument("twice", "1"),
+        StoredDocument("twice", "1"),
     ]
     records = [said(key, "1") for key in ("same", "changed", "gone", "twice")]
     assert parted(ledger, kept, records) == [
-        Parted("lost", "gone", 1, 0),
-        Parted("doubled", "nobody", 0, 1),
-        Parted("doubled", "twice", 1, 2),
-        Parted("different", "changed", 1, 1),
+        DocumentDifference("lost", "gone", 1, 0),
+        DocumentDifference("doubled", "nobody", 0, 1),
+        DocumentDifference("doubled", "twice", 1, 2),
+        DocumentDifference("different", "changed", 1, 1),
     ]
 
 
@@ -65,13 +71,18 @@ def test_what_the_sink_has_not_come_to_may_be_there_or_not(ledger: DocumentLedge
         *(said("old", "2", 2, due=False), said("ahead", "1", 1), said("ahead", "2", 2, due=False)),
         *(said("fresh", "1", due=False), said("missing", "1", due=False), said("spoilt", "1", due=False)),
     ]
-    kept = [Placed("old", "1"), Placed("ahead", "2"), Placed("fresh", "1"), Placed("spoilt", "9")]
-    assert parted(ledger, kept, records) == [Parted("different", "spoilt", 1, 1)]
+    kept = [
+        StoredDocument("old", "1"),
+        StoredDocument("ahead", "2"),
+        StoredDocument("fresh", "1"),
+        StoredDocument("spoilt", "9"),
+    ]
+    assert parted(ledger, kept, records) == [DocumentDifference("different", "spoilt", 1, 1)]
     assert ledger.on_the_way() == 3
 
 
 def test_what_the_server_refused_need_not_be_there(ledger: DocumentLedger) -> None:
     ledger.bury([("t", 0, 7), ("t", 0, 7)])
     assert parted(ledger, [], [said("refused", "1", offset=7), said("gone", "1", offset=8)]) == [
-        Parted("lost", "gone", 1, 0)
+        DocumentDifference("lost", "gone", 1, 0)
     ]

@@ -15,7 +15,7 @@ from detectors.scenarios.accounts.wash_trades import Parameters as Wash
 from streams.driver import Driver
 from streams.engine import snapshots
 from streams.engine.accounts import ACCOUNT_SCENARIOS
-from streams.engine.models import Control, InForce, ModelShelf
+from streams.engine.models import ActiveModels, Control, ModelStore
 from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
 from tapewatch import control_rows, messages, topics
@@ -36,9 +36,9 @@ def rows(trades: Sequence[Trade], name: str = "A.SIMX", accounts: bool = True) -
     return trade_rows([(name, each) for each in trades], START * NANOS, accounts)
 
 
-def new_driver(force: InForce | None = None, **kinds: str) -> Driver:
+def new_driver(force: ActiveModels | None = None, **kinds: str) -> Driver:
     known = [Instrument(name, kind=kinds.get(name[0], "share")) for name in NAMES]
-    return Driver(FixedRegistry(known), force=force or InForce(ModelShelf(), {}, DetectorConfig()))
+    return Driver(FixedRegistry(known), force=force or ActiveModels(ModelStore(), {}, DetectorConfig()))
 
 
 def run(found: Rows, until: int = 2000, driver: Driver | None = None, cuts: Sequence[int] = ()) -> Driver:
@@ -117,10 +117,10 @@ def content(driver: Driver) -> list[Alert]:
     ]
 
 
-def brief(**changes: float) -> InForce:
+def brief(**changes: float) -> ActiveModels:
     """Wash trades that close soon, all other scenarios as shipped, without models."""
     rule = msgspec.structs.replace(Wash(quiet_s=5.0, cooldown_s=10.0, update_ratio=1.1), **changes)
-    return InForce(ModelShelf(), {}, DetectorConfig(wash_trades=rule))
+    return ActiveModels(ModelStore(), {}, DetectorConfig(wash_trades=rule))
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_state_of_a_build_with_other_scenarios_in_another_order_is_taken_up_by_n
             one[place] = np.concatenate([each[::-1], each[:1]]).tobytes()
         one[8] = [*reversed(one[8]), "somebody"]
     task = Task("market.driver", 0, FixedRegistry([Instrument(name) for name in NAMES]), brief(), "a build")
-    snapshots.restore(task, snapshots.dump(driver.task), ModelShelf())
+    snapshots.restore(task, snapshots.dump(driver.task), ModelStore())
     encoded = msgspec.msgpack.encode(instruments)
     task.accounts.load(encoded, there)
     assert task.accounts.dump() == driver.task.accounts.dump()
@@ -170,7 +170,7 @@ def test_restart_amid_episodes_changes_no_byte(stop: int) -> None:
     run(found.take(early), stop + 1, driver)
     driver.outgoing()
     task = Task("market.driver", 0, FixedRegistry([Instrument(name) for name in NAMES]), brief(), driver.task.build)
-    snapshots.restore(task, snapshots.dump(driver.task), ModelShelf())
+    snapshots.restore(task, snapshots.dump(driver.task), ModelStore())
     assert task.accounts.dump() == driver.task.accounts.dump()
     driver.task = task
     late = found.take(~early)
@@ -194,7 +194,7 @@ def test_a_class_has_its_own_thresholds() -> None:
     config = DetectorConfig(classes={"spot": {"wash_trades": {"min_trades": 100.0}}})
     trades = case("wash_trades")
     for kind, count in (("share", 2), ("spot", 0)):
-        driver = run(washed(), 2000, new_driver(InForce(ModelShelf(), {}, config), A=kind))
+        driver = run(washed(), 2000, new_driver(ActiveModels(ModelStore(), {}, config), A=kind))
         assert len([alert for alert in alerts(driver) if alert.scenario == "wash_trades"]) == count
     assert len(trades) == len(washed())
 
@@ -206,7 +206,7 @@ def control(driver: Driver, config: DetectorConfig, second: int, sequence: int) 
 
 
 def test_a_control_row_switches_the_thresholds_of_trades_after_it() -> None:
-    driver = new_driver(InForce(ModelShelf(), {}, DetectorConfig(wash_trades=Wash(min_trades=100.0))))
+    driver = new_driver(ActiveModels(ModelStore(), {}, DetectorConfig(wash_trades=Wash(min_trades=100.0))))
     found = washed()
     early = found.ts_recv < (START + 60) * NANOS
     run(found.take(early), 60, driver)
@@ -223,7 +223,7 @@ def test_a_control_row_switches_the_thresholds_of_trades_after_it() -> None:
 
 
 def test_without_scenarios_nothing_is_kept() -> None:
-    driver = run(washed(), 340, new_driver(InForce(ModelShelf(), {}, DetectorConfig(watch=False))))
+    driver = run(washed(), 340, new_driver(ActiveModels(ModelStore(), {}, DetectorConfig(watch=False))))
     assert of_accounts(driver) == [] and driver.task.accounts.dump() == msgspec.msgpack.encode([])
 
 

@@ -15,7 +15,7 @@ from detectors.book.trees import score_rows
 from detectors.scenarios import layering
 from streams.driver import table
 from streams.engine.judging import DETECTORS
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from tapewatch import topics
 from tapewatch.clock import NANOS
 from tapewatch.rows import RowType
@@ -89,11 +89,11 @@ def test_scenario_alerts_once_while_the_model_reports_and_names_the_model() -> N
     reports_anything = msgspec.structs.replace(
         shipped(), boosters=tuple(msgspec.structs.replace(one, alert=1e-6) for one in shipped().boosters)
     )
-    shelf = ModelShelf()
-    default = InForce.default(shelf)
+    shelf = ModelStore()
+    default = ActiveModels.default(shelf)
     at_once = msgspec.structs.replace(default.config, layering=layering.Parameters(warm_s=0.0))
-    easy = InForce(shelf, default.models | {"book": shelf.put(reports_anything.encoded())}, at_once)
-    strict = InForce(shelf, default.models, at_once)
+    easy = ActiveModels(shelf, default.models | {"book": shelf.put(reports_anything.encoded())}, at_once)
+    strict = ActiveModels(shelf, default.models, at_once)
     alerts, quiet = (
         [msgspec.json.decode(data) for data in messages_of(run(log_of(found), force=force).outgoing(), topics.ALERTS)]
         for force in (easy, strict)
@@ -123,10 +123,10 @@ def layered(orders: list[Event], **parameters: float) -> list[dict[str, Any]]:
     easy = msgspec.structs.replace(
         shipped(), boosters=tuple(msgspec.structs.replace(one, alert=1e-6) for one in shipped().boosters)
     )
-    shelf = ModelShelf()
-    default = InForce.default(shelf)
+    shelf = ModelStore()
+    default = ActiveModels.default(shelf)
     config = msgspec.structs.replace(default.config, layering=layering.Parameters(warm_s=0.0, **parameters))
-    force = InForce(shelf, default.models | {"book": shelf.put(easy.encoded())}, config)
+    force = ActiveModels(shelf, default.models | {"book": shelf.put(easy.encoded())}, config)
     alerts = messages_of(run(in_order(log_of(found), orders), force=force).outgoing(), topics.ALERTS)
     told = [msgspec.json.decode(data) for data in alerts]
     return [alert for alert in told if alert["scenario"] == "layering" and alert["revision"] == 0]

@@ -5,7 +5,7 @@ import numpy as np
 from streams.driver import Driver, table
 from streams.engine import snapshots
 from streams.engine import state as s
-from streams.engine.models import ModelShelf
+from streams.engine.models import ModelStore
 from tapewatch import batches, frames
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
@@ -62,7 +62,7 @@ def test_snapshot_of_many_instruments_is_whole_again() -> None:
     driver = m.new_driver(names)
     quotes(driver, names, range(5))
     new, old = m.new_driver(names).task, driver.task
-    snapshots.restore(new, snapshots.dump(old), ModelShelf())
+    snapshots.restore(new, snapshots.dump(old), ModelStore())
     assert snapshots.dump(new) == snapshots.dump(old)
     driver.outgoing()
     quotes(driver, names, range(5, 8))

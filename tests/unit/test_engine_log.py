@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from streams.driver import Driver
 from streams.engine import snapshots
-from streams.engine.models import ModelShelf
-from streams.engine.task import Outgoing, Task
+from streams.engine.models import ModelStore
+from streams.engine.task import OutputRecord, Task
 from tapewatch import topics
 from tapewatch.frames import FrameHeaders
 from tapewatch.registry import FixedRegistry
@@ -45,7 +45,7 @@ def started() -> Driver:
 
 
 @cache
-def whole() -> tuple[Outgoing, ...]:
+def whole() -> tuple[OutputRecord, ...]:
     driver = started()
     for part in parts()[0]:
         m.send(driver, part, parts()[1])
@@ -136,7 +136,7 @@ def test_damaged_snapshot_is_noticed_and_changes_nothing(place: int, flip: int, 
     else:
         data[place] ^= flip
     with pytest.raises(snapshots.DamagedError):
-        snapshots.restore(empty(), bytes(data), ModelShelf())
+        snapshots.restore(empty(), bytes(data), ModelStore())
     assert snapshots.dump(empty()) == snapshots.dump(m.new_driver(parts()[1]).task)
 
 
@@ -156,7 +156,7 @@ def snapshot() -> bytes:
 def test_snapshot_of_another_partition_is_refused() -> None:
     other = Driver(FixedRegistry([]), partition=1)
     with pytest.raises(snapshots.DamagedError, match="is not this partition's"):
-        snapshots.restore(other.task, snapshot(), ModelShelf())
+        snapshots.restore(other.task, snapshot(), ModelStore())
 
 
 def test_repeated_frames_are_dropped() -> None:

@@ -24,7 +24,7 @@ from streams.driver import Driver, table
 from streams.engine import control
 from streams.engine.features import NAMES
 from streams.engine.judging import DETECTORS, REPORTED
-from streams.engine.models import Control, InForce, ModelShelf, shipped
+from streams.engine.models import ActiveModels, Control, ModelStore, shipped
 from streams.engine.rules import DetectorConfig
 from tapewatch import control_rows, messages, topics
 from tapewatch.admission import CONTROL_SOURCE
@@ -47,10 +47,10 @@ def fused_model(alert: float) -> FusionModel:
     return msgspec.structs.replace(fusion.shipped(), alert=alert)
 
 
-def in_force(alert: float = LOW, **changes: Any) -> InForce:
-    shelf = ModelShelf()
-    models = InForce.default(shelf).models | {peers.FUSION: shelf.put(fused_model(alert).encoded())}
-    return InForce(shelf, models, DetectorConfig(fused_anomaly=NEVER, **changes))
+def in_force(alert: float = LOW, **changes: Any) -> ActiveModels:
+    shelf = ModelStore()
+    models = ActiveModels.default(shelf).models | {peers.FUSION: shelf.put(fused_model(alert).encoded())}
+    return ActiveModels(shelf, models, DetectorConfig(fused_anomaly=NEVER, **changes))
 
 
 @cache
@@ -126,10 +126,10 @@ def of_coins() -> autoencoder.AutoencoderModel:
 def test_coins_are_scored_by_their_own_network_and_shares_by_theirs() -> None:
     usual = in_force()
     shelf = usual._shelf
-    assert isinstance(shelf, ModelShelf)
+    assert isinstance(shelf, ModelStore)
     models = usual.models | {peers.AUTOENCODER_CRYPTO: shelf.put(of_coins().encoded())}
     kinds = {"QUOTED.SIMX": "spot", "DEEP.SIMX": "perpetual"}
-    driver = m.run(events(), force=InForce(shelf, models, usual.config), kinds=kinds)
+    driver = m.run(events(), force=ActiveModels(shelf, models, usual.config), kinds=kinds)
     rows, keys = sample(driver)
     errors = dict(zip(keys, batch.score_rows(of_coins().network(rows.names), rows), strict=True))
     coins, shares = scores_of(driver, peers.AUTOENCODER_CRYPTO), scores_of(driver, peers.AUTOENCODER)
@@ -145,7 +145,7 @@ def test_coins_are_scored_by_their_own_network_and_shares_by_theirs() -> None:
 def test_without_a_network_of_coins_the_others_judge_them_alone() -> None:
     usual = in_force()
     models = {name: known for name, known in usual.models.items() if name != peers.AUTOENCODER_CRYPTO}
-    force = InForce(usual._shelf, models, usual.config)
+    force = ActiveModels(usual._shelf, models, usual.config)
     driver = m.run(events()[:3000], force=force, kinds={"BOOKS.SIMX": "spot"})
     assert "BOOKS.SIMX" not in {name for name, _ in scores_of(driver, peers.AUTOENCODER)}
     assert "BOOKS.SIMX" in {name for name, _ in scores_of(driver, peers.FUSION)}
@@ -178,7 +178,7 @@ def switched(at: int, changed: Control) -> Driver:
     names = m.names_in(events())
     driver = m.new_driver(names, in_force())
     shelf = driver.task.force._shelf
-    assert isinstance(shelf, ModelShelf)
+    assert isinstance(shelf, ModelStore)
     shelf.put(other_network().encoded())
     place = next(k for k, event in enumerate(events()) if event.at >= m.at(at))
     done = False
@@ -231,15 +231,17 @@ def test_models_of_every_kind_can_be_promoted_and_wrong_ones_cannot() -> None:
     with pytest.raises(TapewatchError, match="no such input: tarot"):
         control.checked(strange.encoded())
     with pytest.raises(TapewatchError, match="not 'isolation'"):
-        InForce(ModelShelf(), {peers.ISOLATION: fusion.shipped().hash}, DetectorConfig())
+        ActiveModels(ModelStore(), {peers.ISOLATION: fusion.shipped().hash}, DetectorConfig())
 
 
 def test_fusion_without_its_inputs_says_nothing_and_without_a_fusion_nobody_is_asked() -> None:
-    shelf = ModelShelf()
-    alone = InForce(shelf, {peers.FUSION: shelf.put(fused_model(LOW).encoded())}, DetectorConfig(fused_anomaly=NEVER))
+    shelf = ModelStore()
+    alone = ActiveModels(
+        shelf, {peers.FUSION: shelf.put(fused_model(LOW).encoded())}, DetectorConfig(fused_anomaly=NEVER)
+    )
     driver = m.run(events()[:400], force=alone)
     assert table(driver.outgoing(), "features") and not table(driver.outgoing(), "scores")
-    assert not InForce(shelf, {}, DetectorConfig()).judges.ask
+    assert not ActiveModels(shelf, {}, DetectorConfig()).judges.ask
 
 
 def pumped(market: control_market.Market) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from detectors.ddqn import virtual
 from detectors.ddqn.lanes import ACTIONS, BUY, HOLD
-from detectors.ddqn.model import Described, Policy
+from detectors.ddqn.model import Policy, PolicyMetadata
 from detectors.ddqn.score import choose
 from detectors.ddqn.virtual import PRIVATE
 from detectors.ddqn.virtual_lanes import Rows, act_lanes, close_lanes, create_lanes, scaled_rows, see_lanes
@@ -18,7 +18,7 @@ from streams.driver import FOREVER_NS, Driver
 from streams.engine import control
 from streams.engine import state as s
 from streams.engine.features import NAMES
-from streams.engine.models import KMEANS, Control, InForce, shipped
+from streams.engine.models import KMEANS, ActiveModels, Control, shipped
 from streams.engine.policy import DDQN, SHADOW, PolicySettings, problem
 from streams.engine.rules import DetectorConfig
 from streams.engine.signals import size_of
@@ -132,7 +132,7 @@ def test_size_hint_is_all_of_what_is_closed_and_else_grows_with_the_advantage() 
     assert size_of(3, 0.0, 0.2, 0.1) is None
 
 
-def switched(second: int, *controls: Control, force: InForce | None = None) -> Driver:
+def switched(second: int, *controls: Control, force: ActiveModels | None = None) -> Driver:
     """A driver over the market with control rows before the first frame from a second on."""
     names, driver, pending = m.names_in(events()), m.new_driver(m.names_in(events()), force or acting()), list(controls)
     for part in m.frames_of(events()):
@@ -146,7 +146,7 @@ def switched(second: int, *controls: Control, force: InForce | None = None) -> D
     return driver
 
 
-def with_models(*policies: Policy, policy: PolicySettings = EAGER) -> InForce:
+def with_models(*policies: Policy, policy: PolicySettings = EAGER) -> ActiveModels:
     """The first one in force; all on the shelf."""
     force = acting(policy)
     for each in policies:
@@ -184,7 +184,7 @@ def test_control_row_switches_the_policy_off_and_on_with_an_empty_book() -> None
 
 
 def test_without_a_policy_or_switched_off_nothing_is_kept() -> None:
-    for force in (acting(PolicySettings(on=False)), InForce(acting()._shelf, {}, DetectorConfig(watch=False))):
+    for force in (acting(PolicySettings(on=False)), ActiveModels(acting()._shelf, {}, DetectorConfig(watch=False))):
         driver = m.run(events(), force=force)
         assert signals_of(driver) == []
         assert not driver.task.state.virtual.any()
@@ -249,7 +249,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 def test_policies_that_the_engine_cannot_run_are_refused() -> None:
     assert problem(made(1)) == ""
     assert control.checked(made(1).encoded()).detector == DDQN
-    daily = Policy(Described("daily", made(1).described.inputs, ACTIONS), made(1).arrays)
+    daily = Policy(PolicyMetadata("daily", made(1).described.inputs, ACTIONS), made(1).arrays)
     assert "environment 'daily'" in problem(daily)
     assert problem(made(1, ("ret_5s", "tarot"))) == "no such input: tarot"
     plain = Policy(made(1).described, {name: made(1).arrays[name] for name in ("w1", "b1", "w2", "b2", "w", "b")})

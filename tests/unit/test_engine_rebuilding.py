@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streams.driver import Driver
-from streams.engine.rebuilding import Rebuilding
+from streams.engine.rebuilding import RebuildQueue
 from streams.engine.recovery import Progress
 from streams.engine.snapshots import Pointer, Pointers
 from streams.engine.task import Task
@@ -61,7 +61,7 @@ class Scene:
         self._plan = list(plan)
         recovery: Any = self
         settings = EngineSettings(snapshot_seconds=30.0, replay_seconds=2.0)
-        self.rebuilding = Rebuilding(settings, recovery, self, self.clock)
+        self.rebuilding = RebuildQueue(settings, recovery, self, self.clock)
 
     def begin(self, topic: str, partition: int, committed: int, pointers: Pointers) -> Work:
         needs, takes_s = self._plan.pop(0) if self._plan else (1, 0.1)

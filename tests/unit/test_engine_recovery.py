@@ -12,14 +12,14 @@ from confluent_kafka import KafkaError, KafkaException
 
 from streams.driver import Driver
 from streams.engine import snapshots
-from streams.engine.models import ModelShelf
+from streams.engine.models import ModelStore
 from streams.engine.recovery import PATIENCE_S, Progress, Rebuild, Recovery, feed, told_recovery
 from streams.engine.snapshots import OPENING, Pointer, Pointers
 from tapewatch import generations, kafka, logs
 from tapewatch.admission import CLOSES
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError, UnansweredError
-from tapewatch.generations import CLOSING, OPEN, Generation, Generations, Opening
+from tapewatch.generations import CLOSING, OPEN, Generation, Generations, InitialSnapshot
 from tapewatch.settings import LogSettings, Settings
 from tests.unit.recovery_scene import COST_NS, PARTITION, TOPIC, Record, Scene, same
 
@@ -33,13 +33,13 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
 
 
 @pytest.fixture
-def said() -> "Said":
+def said() -> "LogEvents":
     stream = io.StringIO()
     logs.configure(LogSettings(level="info", format="json"), stream)
-    return Said(stream)
+    return LogEvents(stream)
 
 
-class Said:
+class LogEvents:
     """Events of the log since it was last asked, without their time."""
 
     def __init__(self, stream: io.StringIO) -> None:
@@ -91,7 +91,7 @@ def test_newest_snapshot_that_is_not_ahead_of_the_committed_offset_is_taken(
     assert read[: target - start] == list(range(start, target))
 
 
-def test_damaged_snapshot_gives_way_to_the_one_before(scene: Scene, said: Said) -> None:
+def test_damaged_snapshot_gives_way_to_the_one_before(scene: Scene, said: LogEvents) -> None:
     older, newer = scene.store(10, slot=0), scene.store(30, slot=1, damage=True)
     rebuild = scene.to(35, newer, older)
     assert rebuild.advance(FOREVER_S)
@@ -105,7 +105,7 @@ def test_damaged_snapshot_gives_way_to_the_one_before(scene: Scene, said: Said) 
     ]
 
 
-def test_where_every_snapshot_is_damaged_the_state_is_computed_from_the_log(scene: Scene, said: Said) -> None:
+def test_where_every_snapshot_is_damaged_the_state_is_computed_from_the_log(scene: Scene, said: LogEvents) -> None:
     rebuild = scene.to(35, scene.store(30, slot=1, damage=True), Pointer(5, 99, 2, 10, 0))
     assert rebuild.advance(FOREVER_S)
     assert same(rebuild.task, scene.at(35))
@@ -123,7 +123,7 @@ def test_where_every_snapshot_is_damaged_the_state_is_computed_from_the_log(scen
 
 @pytest.mark.parametrize("committed", [-1001, 0])
 def test_group_that_committed_nothing_begins_with_an_empty_state_where_the_log_does(
-    monkeypatch: pytest.MonkeyPatch, said: Said, committed: int
+    monkeypatch: pytest.MonkeyPatch, said: LogEvents, committed: int
 ) -> None:
     scene = Scene(monkeypatch, first=700)
     rebuild = scene.to(committed, Pointer(5, 0, 2, 30, 0))
@@ -172,7 +172,7 @@ def test_recovery_is_never_less_far_than_where_it_hopes_to_begin(scene: Scene, m
     assert far(rebuild, 10, 35, 35, 0.0)
 
 
-def test_recovery_that_had_to_wait_for_its_turn_is_as_patient_as_any(scene: Scene, said: Said) -> None:
+def test_recovery_that_had_to_wait_for_its_turn_is_as_patient_as_any(scene: Scene, said: LogEvents) -> None:
     rebuild = scene.to(20)
     scene.clock.sleep(100.0)
     assert not rebuild.advance(0.0, PATIENCE_S)
@@ -263,11 +263,11 @@ def test_log_that_ends_in_the_readers_view_before_the_target_is_waited_for(scene
 
 
 def test_record_is_fed_with_the_nanoseconds_of_the_brokers_milliseconds() -> None:
-    class Fed:
+    class FakeTask:
         def feed(self, *given: Any) -> None:
             self.given = given
 
-    task, record = Fed(), Record(7, b"value", [("type", b"quote")])
+    task, record = FakeTask(), Record(7, b"value", [("type", b"quote")])
     feed(task, record)  # type: ignore[arg-type]
     assert task.given == (7, b"value", [("type", b"quote")], 1_750_000_080_000_000_000)
 
@@ -345,7 +345,7 @@ def test_passing_errors_are_passed_over_others_end_the_recovery(scene: Scene) ->
 
 
 def test_recovery_that_could_not_ask_begins_again_with_an_empty_task(
-    scene: Scene, said: Said, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, said: LogEvents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registered, asked = scene.registrations.kind, list[int]()
 
@@ -374,7 +374,7 @@ def test_log_that_is_deleted_during_the_replay_is_an_error(scene: Scene) -> None
 # What is said of it
 
 
-def test_long_recovery_says_every_two_seconds_how_far_it_is(scene: Scene, said: Said) -> None:
+def test_long_recovery_says_every_two_seconds_how_far_it_is(scene: Scene, said: LogEvents) -> None:
     """A record takes 0.1 s; three are read at once."""
     scene.reader.at_once = 3
     rebuild = scene.to(40, scene.store(10, slot=0))
@@ -387,7 +387,7 @@ def test_long_recovery_says_every_two_seconds_how_far_it_is(scene: Scene, said: 
     assert not rebuild.advance(0.3) and said() == []
 
 
-def test_log_that_stands_still_is_said_to_after_half_a_minute_and_waited_for(scene: Scene, said: Said) -> None:
+def test_log_that_stands_still_is_said_to_after_half_a_minute_and_waited_for(scene: Scene, said: LogEvents) -> None:
     scene.reader.records, scene.reader.at_once = scene.log[:10], 10
     rebuild = scene.to(20)
     assert not rebuild.advance(1.0)
@@ -462,7 +462,7 @@ def test_line_for_people_says_what_share_is_done_and_how_long_the_rest_may_take(
 def later(scene: Scene, monkeypatch: pytest.MonkeyPatch, digest: str = "") -> tuple[str, bytes]:
     """The partition 0 of a second generation begins with a snapshot; its topic and the snapshot's bytes."""
     topic = f"{TOPIC}-g2"
-    driver = Driver(scene.registrations, topic, 0, ModelShelf())
+    driver = Driver(scene.registrations, topic, 0, ModelStore())
     for record in scene.log[:5]:
         driver.task.feed(record.offset(), record.value(), record.headers(), record.timestamp()[1] * 1_000_000)
     driver.outgoing()
@@ -472,7 +472,7 @@ def later(scene: Scene, monkeypatch: pytest.MonkeyPatch, digest: str = "") -> tu
     for index, part in enumerate((data[:500], data[500:])):
         headers, key = snapshots.chunk_headers(task, 2, index), snapshots.chunk_key(task, OPENING, index)
         scene.stored.append(Record(index, part, headers, key))
-    opening = Opening(5, 0, 2, digest or hashlib.sha256(data).hexdigest(), 1)
+    opening = InitialSnapshot(5, 0, 2, digest or hashlib.sha256(data).hexdigest(), 1)
     found = Generation("scene", 2, topic, 1, OPEN, TOPIC, cut=[0], openings=[opening])
     monkeypatch.setattr(generations, "read", lambda settings: Generations({topic: found}))
     return topic, data
@@ -563,7 +563,7 @@ def test_snapshots_are_read_uncommitted_and_the_market_log_never_from_elsewhere(
 
     monkeypatch.setattr(kafka, "consumer", consumer)
     registry: Any = scene.registrations
-    real = Recovery(Settings(), registry, ModelShelf(), "build")
+    real = Recovery(Settings(), registry, ModelStore(), "build")
     for pointed, first in ((12, 12), (4, 10), (10, 10)):
         assert [each.offset() for each in real.snapshot_records(5, pointed)] == list(range(first, 15))
     assert real.watermarks(TOPIC, PARTITION) == (10, 15)

@@ -18,7 +18,7 @@ from streams.commands import config
 from streams.driver import Driver, table
 from streams.engine import snapshots
 from streams.engine import state as s
-from streams.engine.models import Control, InForce, ModelShelf, decode, shipped
+from streams.engine.models import ActiveModels, Control, ModelStore, decode, shipped
 from streams.engine.rules import DetectorConfig
 from streams.engine.texts import closing_second
 from tapewatch import control_rows, messages, topics
@@ -75,9 +75,9 @@ def test_the_table_is_what_the_library_says() -> None:
     assert table_source.TABLE.read_text() == table_source.source()
 
 
-def force(**sections: Any) -> InForce:
+def force(**sections: Any) -> ActiveModels:
     """Scenarios alone, without models."""
-    return InForce(ModelShelf(), {}, DetectorConfig(**sections))
+    return ActiveModels(ModelStore(), {}, DetectorConfig(**sections))
 
 
 LIVELY: dict[str, Any] = {
@@ -140,7 +140,7 @@ def test_a_class_has_its_own_thresholds() -> None:
     assert driver.task.force.config_hash != DetectorConfig(**LIVELY).hash
     driver.outgoing()
     new = Driver(FixedRegistry([Instrument("A.SIMX"), Instrument("B.SIMX")]))
-    snapshots.restore(new.task, snapshots.dump(driver.task), ModelShelf())
+    snapshots.restore(new.task, snapshots.dump(driver.task), ModelStore())
     assert new.task.state.klass[:2].tolist() == driver.task.state.klass[:2].tolist() == [2, 0]
 
 
@@ -173,7 +173,7 @@ def test_restart_amid_episodes_changes_no_bit(stop: int) -> None:
         if part[0].at == m.at(stop) and part[0].type == RowType.QUOTE:
             driver.outgoing()
             new = m.new_driver(names).task
-            snapshots.restore(new, snapshots.dump(driver.task), ModelShelf())
+            snapshots.restore(new, snapshots.dump(driver.task), ModelStore())
             driver.task = new
         m.send(driver, part, names)
     assert m.bits(driver.outgoing()) == wanted
@@ -270,7 +270,7 @@ def test_session_is_known_from_its_opening_row() -> None:
 def test_pump_model_is_promoted_like_the_others() -> None:
     data = shipped()["pumps"]
     made = decode(data)
-    loaded = InForce.default(ModelShelf())
+    loaded = ActiveModels.default(ModelStore())
     assert loaded.models["pumps"] == made.hash
     wrong = msgspec.json.decode(data) | {"alert": 7.0}
     with pytest.raises(msgspec.ValidationError, match="alert probability"):
@@ -287,9 +287,9 @@ def test_volume_far_beyond_the_usual_is_reported_with_its_numbers() -> None:
         assert evidence.threshold is None or (evidence.value or 0.0) >= evidence.threshold
 
 
-def shipped_force(watch: bool) -> InForce:
+def shipped_force(watch: bool) -> ActiveModels:
     """The shipped models, and lively scenarios or none."""
-    return InForce(ModelShelf(), InForce.default(ModelShelf()).models, DetectorConfig(**LIVELY, watch=watch))
+    return ActiveModels(ModelStore(), ActiveModels.default(ModelStore()).models, DetectorConfig(**LIVELY, watch=watch))
 
 
 def test_without_scenarios_features_and_distances_are_the_same_and_nobody_is_alerted() -> None:

@@ -8,7 +8,7 @@ import pytest
 from detectors import fusion, peers
 from streams.driver import Driver
 from streams.engine import snapshots
-from streams.engine.models import EVER, Control, InForce, ModelShelf
+from streams.engine.models import EVER, ActiveModels, Control, ModelStore
 from streams.engine.policy import DDQN, SHADOW
 from streams.engine.rules import DetectorConfig
 from tapewatch import control_rows, messages, topics
@@ -108,7 +108,7 @@ def test_bad_control_row_changes_nothing_and_is_a_dead_letter(said: str, why: st
 
 
 def test_control_row_one_of_whose_models_is_not_there_brings_none_of_the_others_into_force() -> None:
-    driver, nowhere = m.new_driver(NAMES, InForce.default(shelf := ModelShelf())), "0123456789abcdef"
+    driver, nowhere = m.new_driver(NAMES, ActiveModels.default(shelf := ModelStore())), "0123456789abcdef"
     other = shelf.put(msgspec.structs.replace(fusion.shipped(), alert=-7.0).encoded())
     before, judges = standing(driver), driver.task.force.judges
     value = control_frame(text_of(Control({peers.FUSION: other, peers.ISOLATION: nowhere}, UNWATCHED.config)))
@@ -122,7 +122,7 @@ def test_control_row_one_of_whose_models_is_not_there_brings_none_of_the_others_
     assert taken_up.force.judges.floors.tolist() == driver.task.force.judges.floors.tolist()
 
 
-class Silent(ModelShelf):
+class Silent(ModelStore):
     """A shelf that has not been able to ask for models so often. asked : for which, and for a row of what time"""
 
     def __init__(self, times: int) -> None:
@@ -141,7 +141,7 @@ class Silent(ModelShelf):
 
 def test_model_that_could_not_be_asked_for_is_no_verdict() -> None:
     shelf = Silent(times=1)
-    driver, hidden = m.new_driver(NAMES, InForce.default(shelf)), "0123456789abcdef"
+    driver, hidden = m.new_driver(NAMES, ActiveModels.default(shelf)), "0123456789abcdef"
     before, judges = standing(driver), driver.task.force.judges
     value = control_frame(text_of(Control({peers.ISOLATION: "", peers.FUSION: hidden}, UNWATCHED.config)))
     with pytest.raises(UnansweredError):
@@ -149,7 +149,7 @@ def test_model_that_could_not_be_asked_for_is_no_verdict() -> None:
     assert standing(driver) == before and driver.task.force.judges is judges
     assert letters(driver) == [] and driver.task.tally.refused == {}
     # Another task, which can ask, follows the row; what cannot be followed at all is refused without asking twice.
-    other = m.new_driver(NAMES, InForce.default(shelf))
+    other = m.new_driver(NAMES, ActiveModels.default(shelf))
     record(other, control_frame(text_of(Control({peers.FUSION: hidden}, UNWATCHED.config))))
     assert standing(other)[0][peers.FUSION] == hidden and not standing(other)[2]
     record(other, value, sequence=1)
@@ -159,18 +159,18 @@ def test_model_that_could_not_be_asked_for_is_no_verdict() -> None:
 def test_model_that_came_after_the_row_that_names_it_is_refused_in_every_replay() -> None:
     said = control_frame(text_of(Control({peers.FUSION: (hidden := "0123456789abcdef")})))
 
-    class Later(ModelShelf):
+    class Later(ModelStore):
         def __init__(self, appended: int) -> None:
             super().__init__()
             self.files[hidden], self._appended[hidden] = fusion.shipped().encoded(), appended
 
     now = m.at(1.0)
     for appended, refused in ((now - 1, {}), (now, {"bad_control": 1}), (now + 1, {"bad_control": 1})):
-        driver = m.new_driver(NAMES, InForce.default(Later(appended)))
+        driver = m.new_driver(NAMES, ActiveModels.default(Later(appended)))
         driver.task.feed(0, said, FrameHeaders("status", CONTROL_SOURCE, 1, 0, 0).to_kafka(), now)
         assert driver.task.tally.refused == refused
         # A snapshot names it because it was in force: whoever restores it asks for no time.
-        assert InForce(Later(appended), {peers.FUSION: hidden}, DetectorConfig()).models == {peers.FUSION: hidden}
+        assert ActiveModels(Later(appended), {peers.FUSION: hidden}, DetectorConfig()).models == {peers.FUSION: hidden}
 
 
 def test_each_control_row_of_a_frame_counts_by_itself() -> None:
@@ -200,10 +200,10 @@ OFF, ON = (Control(config=DetectorConfig(policy=msgspec.structs.replace(EAGER, o
 def test_promoted_policy_takes_over_the_positions_and_a_shadow_begins_with_none(
     controls: list[Control], kept: tuple[float, float]
 ) -> None:
-    shelf = ModelShelf()
+    shelf = ModelStore()
     models = {name: shelf.put(made(seed).encoded()) for name, seed in ((DDQN, 1), (SHADOW, 2))}
     shelf.put(made(3).encoded())
-    driver = m.new_driver(NAMES, InForce(shelf, models, DetectorConfig(policy=EAGER)))
+    driver = m.new_driver(NAMES, ActiveModels(shelf, models, DetectorConfig(policy=EAGER)))
     m.send(driver, [quote(name, 0.5, 99, 101) for name in NAMES], NAMES)
     positions = driver.task.state.virtual[:3]
     positions[:, 0], positions[:, 1] = 7.0, 8.0

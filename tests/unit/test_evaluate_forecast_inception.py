@@ -6,7 +6,7 @@ import pytest
 from detectors.forecast.inception.images import Images, images
 from streams.evaluate import factor_pictures
 from streams.evaluate import forecast_inception as judged
-from streams.evaluate.forecast_inception_walk import RIVALS, Walked, walk
+from streams.evaluate.forecast_inception_walk import RIVALS, ImageForecasts, walk
 from tests.unit.inception_panel import factors, panel
 
 YEAR = 2004
@@ -19,7 +19,7 @@ def found() -> Images:
 
 
 @pytest.fixture(scope="module")
-def walked(found) -> Walked:
+def walked(found) -> ImageForecasts:
     """Networks of a few steps."""
     pytest.importorskip("torch")
     return walk(found, YEAR, seeds=2, steps=2)
@@ -73,6 +73,6 @@ def test_momentum_of_random_walks_ranks_below_a_half_within_years():
         price = np.cumsum(rng.normal(0.0, 0.012, 1788))
         day = np.arange(56, 56 + 7 * 244)
         up, year = price[day + 14] > price[day], (day - 56) // 244
-        place = judged._within_years(price[day] - price[day - 56], Walked(day, year, {}, []))
+        place = judged._within_years(price[day] - price[day - 56], ImageForecasts(day, year, {}, []))
         found.append((place[up].mean() - place[~up].mean()) + 0.5)
     assert 0.38 < np.mean(found) < 0.48

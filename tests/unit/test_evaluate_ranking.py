@@ -20,10 +20,10 @@ from tapewatch.settings import Settings
 from tests.unit.desk_market import coin
 
 
-def judged(rows: int = 4000) -> ranking_figures.Judged:
+def judged(rows: int = 4000) -> ranking_figures.HeldOutMinutes:
     rng = np.random.default_rng(0)
     chance = rng.random(rows)
-    return ranking_figures.Judged(
+    return ranking_figures.HeldOutMinutes(
         "c", Barriers(60, 0.01, -0.01), np.arange(rows), chance, np.full(rows, 0.5), rng.random(rows) < chance, 0.5
     )
 

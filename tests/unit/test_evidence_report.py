@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from console.reports.evidence_report import Report, blocks, title
 from console.reports.page import POLICY, page
 from console.reports.pdf import pdf
-from console.reports.proofs import Compared, Proved
+from console.reports.proofs import RecordComparison, VerificationResult
 from tests.unit.report_scene import AT, HOSTILE, alert, case, context
 
 
 def report(text: str = "Pumped.", seconds: int = 120) -> Report:
-    proof = Proved("a" * 32, True, "bundle", "market.twse[2]", "b" * 16, findings=[Compared(0, True, True)], at=AT)
+    proof = VerificationResult(
+        "a" * 32, True, "bundle", "market.twse[2]", "b" * 16, findings=[RecordComparison(0, True, True)], at=AT
+    )
     return Report(alert(text), text, [alert(text)], case(text), context(seconds), proof, (), "d" * 64, 12, AT, "ann")
 
 

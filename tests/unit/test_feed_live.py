@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.feed import FeedWriter, LiveWriter
-from producers.live import Ahead, Runner, Show
-from producers.synthetic import Planned, SyntheticConfig, SyntheticMarket
+from producers.live import ChunkPrefetcher, Runner, Show
+from producers.synthetic import PlannedEvent, SyntheticConfig, SyntheticMarket
 from streams.driver import Driver
 from tapewatch import frames
 from tapewatch.clock import NANOS, ManualClock
@@ -119,7 +119,7 @@ def test_receipt_time_never_goes_back_from_flush_to_flush_and_no_row_is_late(dra
 
 def show_of(tmp_path: Path, seconds: int) -> Show:
     config = SyntheticConfig(
-        instruments=5, sectors=2, rows_per_second=60.0, warmup_s=20.0, plan=(Planned("pump_and_dump", 1.0),)
+        instruments=5, sectors=2, rows_per_second=60.0, warmup_s=20.0, plan=(PlannedEvent("pump_and_dump", 1.0),)
     )
     labels, look_alikes = tmp_path / "labels.csv", tmp_path / "look-alikes.csv"
     return Show(config, 3, "t", 20, seconds, labels, look_alikes)
@@ -170,12 +170,12 @@ def test_label_files_hold_what_has_begun_by_the_end(tmp_path: Path) -> None:
 
 
 def test_failing_simulation_is_reported_with_its_reason() -> None:
-    class Broken:
+    class BrokenSource:
         def chunks(self) -> Iterator[Chunk]:
             raise ValueError("no such state")
             yield
 
-    ahead = Ahead(Broken())  # type: ignore[arg-type]
+    ahead = ChunkPrefetcher(BrokenSource())  # type: ignore[arg-type]
     with pytest.raises(TapewatchError, match="no such state"):
         list(ahead)
     ahead.close()

@@ -157,7 +157,7 @@ def test_boosted_trees_tell_without_xgboost_what_it_tells():
     groups = boosted.exported(booster)
     from detectors.boosted.model import forest
 
-    mine = boosted.Fitted(np.zeros(3), groups, forest(groups, [0.0] * 7))
+    mine = boosted.BoostedClassifier(np.zeros(3), groups, forest(groups, [0.0] * 7))
     rows = replace(plain_rows(900, 1, 0), values=x.astype(float))
     assert np.allclose(
         mine.probabilities(rows, np.ones(900, dtype=bool)), booster.predict(xgboost.DMatrix(x)), atol=1e-5

@@ -11,7 +11,7 @@ from detectors.forecast import lstm
 from detectors.forecast.lstm import forecasting, inputs, score, training
 from detectors.forecast.lstm.forecasting import fit_fold, returns, rows_of, whole
 from detectors.forecast.lstm.inputs import FEATURES, LOOKBACK, WINDOW
-from detectors.forecast.lstm.model import DAY, MINUTE, Described, Model
+from detectors.forecast.lstm.model import DAY, MINUTE, LstmMetadata, Model
 from detectors.forecast.lstm.training import Recipe
 from detectors.forecast.series import Panel, Series, hash_of
 from detectors.forecast.walk import folds
@@ -70,7 +70,7 @@ def test_compiled_forecast_is_torchs() -> None:
     given = np.random.default_rng(0).normal(size=(64, WINDOW, FEATURES)).astype(np.float32)
     with torch.no_grad():
         expected = net(torch.from_numpy(given), torch.ones(64, 16)).numpy()
-    model = Model(Described(DAY), lstm.model.arranged(training.state_of(net)))
+    model = Model(LstmMetadata(DAY), lstm.model.arranged(training.state_of(net)))
     out = np.empty(64, dtype=np.float32)
     score.forecasts(model.network(), given, score.scratch(16), out)
     np.testing.assert_allclose(out, expected, atol=1e-5)
@@ -139,8 +139,8 @@ def test_file_that_does_not_fit_is_refused(wrong: str) -> None:
     model = untrained()
     files = {
         "arrays": Model(model.described, model.arrays | {"bias": np.zeros(3, np.float32)}),
-        "inputs": Model(Described(MINUTE, inputs=("close",)), model.arrays),
-        "horizon": Model(Described("5d"), model.arrays),
+        "inputs": Model(LstmMetadata(MINUTE, inputs=("close",)), model.arrays),
+        "horizon": Model(LstmMetadata("5d"), model.arrays),
     }
     with pytest.raises(ValueError, match="fit together" if wrong == "arrays" else wrong):
         lstm.decode(files[wrong].encoded())

@@ -164,7 +164,7 @@ def file(name: str = "resnet") -> model.NetworkModel:
 
     arrays = {key: value.detach().numpy() for key, value in initial(torch, name, INPUTS, 1).items()}
     cuts = (-0.03, -0.02, -0.01, 0.01, 0.02, 0.03)
-    described = model.Described(name, tuple(f"x{place}" for place in range(INPUTS)), cuts, 1.5, "focal")
+    described = model.NetworkMetadata(name, tuple(f"x{place}" for place in range(INPUTS)), cuts, 1.5, "focal")
     return model.NetworkModel(described, arrays | UNSCALED)
 
 

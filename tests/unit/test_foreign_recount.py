@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tapewatch import topics
-from tests.foreign.market import Market, Seen, rows_of_letter
+from tests.foreign.market import Market, SeenSequences, rows_of_letter
 from tests.foreign.once import check_commits, check_counts, check_keys, check_revisions
 from tests.foreign.outputs import Outputs
 from tests.foreign.recount import BARS, FEATURES, recount
@@ -15,22 +15,22 @@ from tests.foreign.report import Report
 from tests.foreign.scratch import Scratch
 from tests.golden import engine, tape
 from tests.golden.engine import PARTITION
-from tests.golden.store import Placed
+from tests.golden.store import KafkaMessage
 
-Records = dict[str, list[Placed]]
+Records = dict[str, list[KafkaMessage]]
 
 
-class Kept:
+class MemoryTopics:
     """Topics in memory, in the place of a cluster. records : by topic"""
 
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    def read_all(self, topic: str) -> Iterator[Placed]:
+    def read_all(self, topic: str) -> Iterator[KafkaMessage]:
         yield from self._records.get(topic, ())
 
 
-class Verified:
+class TapeVerification:
     """A tape's log and what the engine made of it, in a scratch database."""
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -40,13 +40,13 @@ class Verified:
         records: Records = {}
         for number, record in enumerate(engine.written(name, log)):
             records.setdefault(record.topic, []).append(
-                Placed((record.topic, 0), number, record.value, record.headers or ())
+                KafkaMessage((record.topic, 0), number, record.value, record.headers or ())
             )
         self.market = Market(self.scratch)
-        self.outputs = Outputs(self.scratch, Kept(records), topics.feed_of(topic))
+        self.outputs = Outputs(self.scratch, MemoryTopics(records), topics.feed_of(topic))
         refused, _ = self.outputs.letters(self.report)
         frames = [
-            Placed((topic, PARTITION), number, record.value, record.headers, record.appended)
+            KafkaMessage((topic, PARTITION), number, record.value, record.headers, record.appended)
             for number, record in enumerate(log.records)
         ]
         self.market.take(PARTITION, frames, refused[PARTITION], self.outputs.commits()[PARTITION])
@@ -81,13 +81,13 @@ class Verified:
 
 
 @pytest.fixture(scope="module", params=tape.NAMES)
-def verified(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verified]:
-    found = Verified(request.param, tmp_path_factory.mktemp("scratch"))
+def verified(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapeVerification]:
+    found = TapeVerification(request.param, tmp_path_factory.mktemp("scratch"))
     yield found
     found.scratch.close()
 
 
-def test_tape_is_counted_again_without_a_difference(verified: Verified) -> None:
+def test_tape_is_counted_again_without_a_difference(verified: TapeVerification) -> None:
     assert verified.check() == {}
     assert verified.report.seen["features from the log"] > 800
     assert verified.report.seen["bars from the log"] > 10
@@ -102,15 +102,15 @@ COLD = {
 
 
 @pytest.fixture
-def changed(tmp_path: Path) -> Iterator[Verified]:
-    found = Verified("market", tmp_path)
+def changed(tmp_path: Path) -> Iterator[TapeVerification]:
+    found = TapeVerification("market", tmp_path)
     yield found
     found.scratch.close()
 
 
 @pytest.mark.parametrize("name", tape.NAMES)
 def test_change_of_any_value_that_is_counted_again_is_told(name: str, tmp_path: Path) -> None:
-    changed = Verified(name, tmp_path)
+    changed = TapeVerification(name, tmp_path)
     told: dict[str, set[str]] = {}
     for table, columns in (("features", FEATURES), ("bars", BARS)):
         for number, column in enumerate(columns):
@@ -132,7 +132,7 @@ def test_change_of_any_value_that_is_counted_again_is_told(name: str, tmp_path: 
     changed.scratch.close()
 
 
-def test_value_that_is_not_there_is_told(changed: Verified) -> None:
+def test_value_that_is_not_there_is_told(changed: TapeVerification) -> None:
     changed.change(f"UPDATE features SET trades_1s = 'nan' {ONE}")
     assert changed.check() == {"features from the log": {"different": 1}}
     (example,) = changed.report.document["checks"]["features from the log"]["examples"]["different"]
@@ -140,7 +140,7 @@ def test_value_that_is_not_there_is_told(changed: Verified) -> None:
 
 
 @pytest.mark.parametrize("name", ["features", "bars", "scores"])
-def test_row_taken_out_and_row_put_in_twice_are_told(changed: Verified, name: str) -> None:
+def test_row_taken_out_and_row_put_in_twice_are_told(changed: TapeVerification, name: str) -> None:
     places = changed.scratch.rows(f"SELECT place FROM {name} ORDER BY place LIMIT 2")
     gone, again = (each["place"] for each in places)
     changed.change(f"DELETE FROM {name} WHERE place = {gone}")
@@ -151,19 +151,19 @@ def test_row_taken_out_and_row_put_in_twice_are_told(changed: Verified, name: st
         assert found[f"{name} from the log"] == {"lost": 1}
 
 
-def test_row_that_the_log_does_not_give_is_told(changed: Verified) -> None:
+def test_row_that_the_log_does_not_give_is_told(changed: TapeVerification) -> None:
     changed.change("INSERT INTO features SELECT * REPLACE (ts + 7_000_000_000_000 AS ts) FROM features LIMIT 1")
     assert changed.check()["features from the log"] == {"different": 1}
 
 
-def test_second_without_its_marker_and_second_marked_twice_are_told(changed: Verified) -> None:
+def test_second_without_its_marker_and_second_marked_twice_are_told(changed: TapeVerification) -> None:
     order = "SELECT place FROM markers WHERE topic = 'features' ORDER BY place"
     changed.change(f"DELETE FROM markers WHERE place = ({order} LIMIT 1)")
     changed.change(f"INSERT INTO markers SELECT * FROM markers WHERE place = ({order} OFFSET 3 LIMIT 1)")
     assert changed.check() == {"sealed seconds": {"lost": 1, "doubled": 1}}
 
 
-def test_hole_and_overlap_of_input_ranges_and_another_offset_of_the_group_are_told(changed: Verified) -> None:
+def test_hole_and_overlap_of_input_ranges_and_another_offset_of_the_group_are_told(changed: TapeVerification) -> None:
     first, second = changed.scratch.sql.execute("SELECT next FROM commits ORDER BY next LIMIT 2").fetchall()
     changed.change(f"UPDATE commits SET first = first + 4 WHERE next = {second[0]}")
     changed.change(f"UPDATE commits SET next = next + 1 WHERE next = {first[0]}")
@@ -175,7 +175,7 @@ def test_hole_and_overlap_of_input_ranges_and_another_offset_of_the_group_are_to
     assert changed.check()["commit records"]["doubled"] == 1
 
 
-def test_row_of_the_log_that_no_commit_record_counts_is_told(changed: Verified) -> None:
+def test_row_of_the_log_that_no_commit_record_counts_is_told(changed: TapeVerification) -> None:
     changed.change(
         "UPDATE counted SET count = count - 2 WHERE rowid = (SELECT min(rowid) FROM counted WHERE what = 'rows')"
     )
@@ -190,7 +190,7 @@ def test_revision_left_out_and_revision_said_twice_are_told() -> None:
 
 
 def test_frame_counts_once_and_also_when_as_many_as_63_have_overtaken_it() -> None:
-    seen = Seen()
+    seen = SeenSequences()
     for sequence in (0, 1, 100):
         assert not seen.has("feed", 1, sequence)
         seen.add("feed", 1, sequence)

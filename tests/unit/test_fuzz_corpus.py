@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.fuzz import frame_targets, guided, market
 from benchmarks.fuzz.mutate import LONGEST, Mutator
-from benchmarks.fuzz.soak import Fuzzed, Soak, markdown
+from benchmarks.fuzz.soak import FuzzResult, Soak, markdown
 from benchmarks.fuzz.targets import CORPUS, TARGETS, Target, corpus
 from benchmarks.fuzz.worker import AtWork, HangError, one, where
 from producers.base.collector import Collector
@@ -89,7 +89,7 @@ def test_worker_tells_what_was_raised_and_where_and_keeps_the_input(tmp_path: Pa
 
 
 def test_soak_that_found_something_says_so() -> None:
-    result = Fuzzed(False, 5, 1.0, 5, 1, 0, 9, [], [])
+    result = FuzzResult(False, 5, 1.0, 5, 1, 0, 9, [], [])
     assert "1 crashes" in markdown(result)
 
 

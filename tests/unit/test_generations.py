@@ -9,14 +9,14 @@ from tapewatch import topics
 from tapewatch.admission import CLOSES, CONTROL_SOURCE, OPENS, Admission
 from tapewatch.errors import ContractError
 from tapewatch.frames import FrameHeaders
-from tapewatch.generations import CLOSING, OPEN, OPENING, Generation, Generations, Opening, named, next_after
+from tapewatch.generations import CLOSING, OPEN, OPENING, Generation, Generations, InitialSnapshot, named, next_after
 from tapewatch.rows import StatusKind
 from tests.unit import engine_market as m
 from tests.unit.registered import T0, Registrations
 
 
 def generation(number: int, state: str = OPEN, before: str = "market.a") -> Generation:
-    openings = [Opening(0, 7, 1, "digest", 3)] if state != CLOSING else []
+    openings = [InitialSnapshot(0, 7, 1, "digest", 3)] if state != CLOSING else []
     return Generation("a", number, f"market.a-g{number}", 1, state, before, openings=openings)
 
 

@@ -17,7 +17,7 @@ import yaml
 from tapewatch.errors import SettingsError
 from tapewatch.kernels import cache_folder
 from tapewatch.monitoring import DECLARED
-from tapewatch.monitoring.server import _Answer
+from tapewatch.monitoring.server import _RequestHandler
 from tapewatch.settings import Settings
 from tests.unit.declared_metrics import declared
 from tests.unit.deployed import ROOT, job_of, parsed, settings_of, shows_figures
@@ -148,7 +148,7 @@ def test_probes_and_ports_are_the_endpoint_s(values: str) -> None:
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             if probe in container:
                 asked = container[probe]["httpGet"]
-                assert asked["path"] in _Answer.PAGES
+                assert asked["path"] in _RequestHandler.PAGES
                 assert ports[asked["port"]] == settings.metrics.port > 0
                 assert settings.metrics.host == "0.0.0.0"
         if words_of(pod)[0] == "console":
@@ -253,7 +253,7 @@ def test_prometheus_finds_every_process_under_the_job_that_the_rules_know(values
         chosen = monitor["spec"]["selector"]["matchLabels"]
         assert all(selects(chosen, service["metadata"]["labels"]) for service in services)
         (endpoint,) = monitor["spec"]["endpoints"]
-        assert endpoint["path"] in _Answer.PAGES
+        assert endpoint["path"] in _RequestHandler.PAGES
         assert all(endpoint["port"] == service["spec"]["ports"][0]["name"] for service in services)
 
 

@@ -1,6 +1,6 @@
 """The hot-partition report: what makes a partition hot, and what is advised."""
 
-from tapewatch.hot_partitions import CANDIDATES, Hot, PartitionLoad, WithPartitions, advice, skew_with
+from tapewatch.hot_partitions import CANDIDATES, HotInstrument, PartitionLoad, RepartitionEstimate, advice, skew_with
 from tapewatch.partitioner import partition_for
 
 NAMES = [f"S{number:03d}.SIMX" for number in range(200)]
@@ -10,12 +10,12 @@ def load(partition: int, rows: float, behind: int = 0, instance: str = "e1") -> 
     return PartitionLoad(partition, rows, rows * 90, 0.0, 10, None, None, behind, instance)
 
 
-def hot(share: float) -> list[Hot]:
-    return [Hot("S000.SIMX", 0, 10.0, share)]
+def hot(share: float) -> list[HotInstrument]:
+    return [HotInstrument("S000.SIMX", 0, 10.0, share)]
 
 
-def others(partitions: int, skew: float) -> list[WithPartitions]:
-    return [WithPartitions(partitions * times, skew) for times in CANDIDATES]
+def others(partitions: int, skew: float) -> list[RepartitionEstimate]:
+    return [RepartitionEstimate(partitions * times, skew) for times in CANDIDATES]
 
 
 def test_equal_instruments_make_a_skew_near_one_and_one_loud_one_fills_its_partition() -> None:

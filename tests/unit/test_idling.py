@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.idling import Idling
+from tapewatch.idling import IdleDetector
 
 ONE, TWO = ("alerts", 0), ("alerts", 1)
 
@@ -23,7 +23,7 @@ def clock():
 
 
 def test_silence_before_every_end_is_known_is_no_idleness(clock):
-    idling = Idling(2.0, clock)
+    idling = IdleDetector(2.0, clock)
     clock.sleep(60.0)
     assert not idling.is_over([ONE, TWO])
     assert idling.read([end(ONE)]) == []
@@ -33,7 +33,7 @@ def test_silence_before_every_end_is_known_is_no_idleness(clock):
 
 
 def test_what_comes_is_handed_on_and_counts_as_no_silence(clock):
-    idling = Idling(2.0, clock)
+    idling = IdleDetector(2.0, clock)
     came, failed = record(ONE), Message(topic="alerts", partition=1, error=KafkaError(KafkaError._TRANSPORT))
     idling.read([end(ONE), end(TWO)])
     clock.sleep(3.0)
@@ -47,7 +47,7 @@ def test_what_comes_is_handed_on_and_counts_as_no_silence(clock):
 
 
 def test_a_partition_that_has_more_is_not_at_its_end(clock):
-    idling = Idling(2.0, clock)
+    idling = IdleDetector(2.0, clock)
     idling.read([end(ONE), end(TWO), record(ONE)])
     clock.sleep(60.0)
     assert not idling.is_over([ONE, TWO])
@@ -55,7 +55,7 @@ def test_a_partition_that_has_more_is_not_at_its_end(clock):
 
 
 def test_other_places_and_other_work_begin_the_silence_anew(clock):
-    idling = Idling(2.0, clock)
+    idling = IdleDetector(2.0, clock)
     idling.read([end(ONE)])
     clock.sleep(3.0)
     idling.busy()
@@ -69,9 +69,9 @@ def test_other_places_and_other_work_begin_the_silence_anew(clock):
 
 @pytest.mark.parametrize("held", [[], [ONE]])
 def test_without_a_time_or_a_partition_it_never_ends(clock, held):
-    for idling in (Idling(None, clock), Idling(2.0, clock)):
+    for idling in (IdleDetector(None, clock), IdleDetector(2.0, clock)):
         idling.read([end(TWO)])
         clock.sleep(3600.0)
         assert not idling.is_over(held)
-    assert Idling(None).properties == {"enable_partition_eof": False}
-    assert Idling(0.5).properties == {"enable_partition_eof": True}
+    assert IdleDetector(None).properties == {"enable_partition_eof": False}
+    assert IdleDetector(0.5).properties == {"enable_partition_eof": True}

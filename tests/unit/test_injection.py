@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.injection import BOOK_SCENARIOS, PRICE_SCENARIOS, Plan, Resting, Script, inject, write_markets
+from benchmarks.injection import BOOK_SCENARIOS, PRICE_SCENARIOS, Plan, RestingOrder, Script, inject, write_markets
 from benchmarks.injection.overlay import overlaid
 from benchmarks.injection.script import ASK, BID, Label, Print
 from producers.recordings import open_recording
@@ -21,7 +21,7 @@ def by_type(rows: list[Rows]) -> dict[RowType, Rows]:
     return {part.type: part for part in rows}
 
 
-def script(resting: list[Resting], prints: list[Print] | None = None) -> Script:
+def script(resting: list[RestingOrder], prints: list[Print] | None = None) -> Script:
     return Script(Label("spoofing", START, START + 2 * NANOS, 1.0, True), resting, prints or [])
 
 
@@ -36,7 +36,7 @@ def test_same_seed_gives_the_same_rows_and_another_seed_others() -> None:
 
 def test_order_adds_to_its_level_while_it_rests_and_leaves_the_rest_as_recorded() -> None:
     market = still_market()
-    order = Resting(BID, 99.97, 5.0, START + NANOS, START + 2 * NANOS)
+    order = RestingOrder(BID, 99.97, 5.0, START + NANOS, START + 2 * NANOS)
     books = by_type(overlaid(market, [script([order])], extra_books=False))[RowType.BOOK].columns
     during = (books["ts_recv"] >= order.begin) & (books["ts_recv"] < order.end)
     added = books["bid_qty"] - market.books["bid_qty"]
@@ -47,7 +47,7 @@ def test_order_adds_to_its_level_while_it_rests_and_leaves_the_rest_as_recorded(
 
 def test_order_at_a_price_that_left_the_book_holds_a_level_of_its_own() -> None:
     market = still_market()
-    order = Resting(ASK, 100.005, 2.0, START + NANOS, START + 2 * NANOS)
+    order = RestingOrder(ASK, 100.005, 2.0, START + NANOS, START + 2 * NANOS)
     columns = by_type(overlaid(market, [script([order])], extra_books=False))
     books, quotes = columns[RowType.BOOK].columns, columns[RowType.QUOTE].columns
     row = np.searchsorted(books["ts_recv"], order.begin)

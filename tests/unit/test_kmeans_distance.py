@@ -13,7 +13,7 @@ from detectors.kmeans import batch, fitting, score
 from detectors.kmeans.model import KMeansModel, decode
 from streams.driver import Driver, table
 from streams.engine.judging import DETECTORS
-from streams.engine.models import KMEANS, KMEANS_CLASSIC, InForce, ModelShelf, shipped
+from streams.engine.models import KMEANS, KMEANS_CLASSIC, ActiveModels, ModelStore, shipped
 from streams.engine.rules import DetectorConfig
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, heartbeats, in_order, quote, trade
@@ -64,9 +64,9 @@ def probability(far: float, knots: Sequence[tuple[float, float]]) -> float:
     return y0 + (y1 - y0) * (far - x0) / (x1 - x0)
 
 
-def judged_by(model: KMeansModel) -> InForce:
-    shelf = ModelShelf()
-    return InForce(shelf, {model.detector: shelf.put(model.encoded())}, BARE)
+def judged_by(model: KMeansModel) -> ActiveModels:
+    shelf = ModelStore()
+    return ActiveModels(shelf, {model.detector: shelf.put(model.encoded())}, BARE)
 
 
 Scores = Mapping[tuple[str, int], tuple[float, float]]

@@ -19,7 +19,7 @@ from detectors.kmeans.training import Recipe
 from detectors.model_file import content_hash
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from streams.engine.features import NAMES
-from streams.engine.models import InForce, ModelShelf, shipped
+from streams.engine.models import ActiveModels, ModelStore, shipped
 from streams.engine.rules import DetectorConfig
 from tapewatch import cli
 from tapewatch.errors import TapewatchError
@@ -191,7 +191,7 @@ def test_shipped_models_are_sound_small_and_load_into_the_engine() -> None:
         assert made.encoded() == data
         assert len(data) < 100_000
         assert made.card.command in markdown(made)
-    force = InForce.default(ModelShelf())
+    force = ActiveModels.default(ModelStore())
     assert set(force.models) > set(model.DETECTORS)
 
 
@@ -232,7 +232,7 @@ def test_unsound_model_says_what_is_wrong(changes: dict[str, Any], said: str) ->
 def test_in_force_refuses_a_model_of_another_detector() -> None:
     data = shipped()["kmeans"]
     with pytest.raises(TapewatchError, match="is of 'kmeans'"):
-        InForce(ModelShelf(), {"kmeans_classic": content_hash(data)}, DetectorConfig())
+        ActiveModels(ModelStore(), {"kmeans_classic": content_hash(data)}, DetectorConfig())
 
 
 def test_train_command_writes_registry_out_file_and_one_json_document(

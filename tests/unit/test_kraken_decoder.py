@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.ladder import Level, Levels, padded
 from producers.venues.kraken.checksum import checksum
 from producers.venues.kraken.decoder import KrakenDecoder
@@ -89,7 +89,7 @@ def test_snapshot_and_documented_update_make_books_that_match_the_checksum() -> 
 def test_checksum_that_differs_is_a_gap_and_the_next_snapshot_a_resync() -> None:
     made = in_step()
     made.message(book("update", "BTC/USD", "45283.5 9.0", "", 1), NOW + SECOND)
-    assert list(made.wants) == [Want("subscribe", "BTC/USD")]
+    assert list(made.wants) == [DecoderRequest("subscribe", "BTC/USD")]
     made.message(book("update", "BTC/USD", "45283.5 8.0", "", 2), NOW + SECOND)
     in_step_again = book("snapshot", "BTC/USD", BTC_BIDS, BTC_ASKS, BTC_CHECKSUM)
     made.message(in_step_again, NOW + 3 * SECOND)
@@ -175,7 +175,7 @@ def test_hole_in_trade_ids_is_asked_for_and_filled_with_late_trades() -> None:
     made.message(trades(13), NOW + SECOND)
     assert kinds(made) == [(StatusKind.GAP, "trades 11 to 12 missing")]
     (want,) = made.wants
-    assert want == Want("trades", "BTC/USD", from_rfc3339(TIME), 12)
+    assert want == DecoderRequest("trades", "BTC/USD", from_rfc3339(TIME), 12)
     made.answer(want, page(10, 11, 12, 13), NOW + 2 * SECOND)
     late = int(Condition.LATE)
     assert [(row[7], row[6]) for row in made.collector.trades] == [("10", 0), ("13", 0), ("11", late), ("12", late)]
@@ -281,8 +281,8 @@ def test_no_message_raises_and_each_is_accounted_for() -> None:
         book("update", "BTC/USD", "45283.5 null", "", 1),
     ):
         made.message(data, NOW)
-    made.answer(Want("trades", "BTC/USD"), b'{"error":["EGeneral:Too many requests"]}', NOW)
-    made.answer(Want("trades", "BTC/USD"), b'{"result":{"X":[["1"]],"last":"x"}}', NOW)
+    made.answer(DecoderRequest("trades", "BTC/USD"), b'{"error":["EGeneral:Too many requests"]}', NOW)
+    made.answer(DecoderRequest("trades", "BTC/USD"), b'{"result":{"X":[["1"]],"last":"x"}}', NOW)
     assert accounted(made)
     assert made.collector.refused["venue_error"] == 2
     assert made.collector.refused["not_exact_float"] == 1

@@ -12,7 +12,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from producers.base.buckets import TokenBucket
-from producers.base.link import Link
+from producers.base.link import ReconnectingWebSocket
 from tapewatch.errors import SettingsError
 from tests.unit.link_scene import Scene, Wire, played
 
@@ -298,6 +298,6 @@ def test_an_address_that_is_not_encrypted_is_refused() -> None:
         one = Scene()
         await one.end()
         with pytest.raises(SettingsError):
-            Link(one.station, "l", "ws://192.0.2.1", one.decoder, {"A"}, [])  # type: ignore[arg-type]
+            ReconnectingWebSocket(one.station, "l", "ws://192.0.2.1", one.decoder, {"A"}, [])  # type: ignore[arg-type]
 
     played(scene)

@@ -6,7 +6,7 @@ from typing import Any
 
 from producers.base.collector import Collector
 from producers.base.metrics import FeedMetrics
-from producers.base.outlet import KafkaOutlet, KeptOutlet
+from producers.base.outlet import KafkaOutlet, MemoryOutlet
 from producers.base.runner import LiveRun
 from producers.base.universe import Choice, Listing
 from streams.driver import Driver
@@ -54,9 +54,9 @@ class Edges:
         return (later[0][0], StatusKind.CLOSE if later[0][1] % 2 else StatusKind.OPEN) if later else None
 
 
-async def statuses(edges: Edges, clock: ManualClock, woken_at: int) -> tuple[list[int], bool, KeptOutlet]:
+async def statuses(edges: Edges, clock: ManualClock, woken_at: int) -> tuple[list[int], bool, MemoryOutlet]:
     """Status rows of a run whose machine sleeps through to `woken_at`, and whether it then beats."""
-    outlet, stop = KeptOutlet(), asyncio.Event()
+    outlet, stop = MemoryOutlet(), asyncio.Event()
     run = LiveRun(hasty(), Quiet(""), outlet, Choice(), clock=clock)
     run._calendar = edges  # type: ignore[assignment]
     run._open = edges.is_open(clock.now())
@@ -89,7 +89,7 @@ def test_machine_that_slept_through_a_close_and_an_opening_finds_itself_in_the_o
 
 def test_session_that_opens_while_the_venue_is_waited_for_is_open() -> None:
     async def scene() -> tuple[list[int], bool, set[int]]:
-        outlet, stop, clock = KeptOutlet(), asyncio.Event(), ManualClock(AT)
+        outlet, stop, clock = MemoryOutlet(), asyncio.Event(), ManualClock(AT)
         run = LiveRun(hasty(), Quiet(""), outlet, Choice(), clock=clock)
         run._calendar = Edges(AT + HOUR_NS, AT + 9 * HOUR_NS)  # type: ignore[assignment]
         run._open = False

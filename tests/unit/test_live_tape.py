@@ -12,7 +12,7 @@ import pytest
 
 from producers.base import tape as tape_module
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.tape import Tape
 from producers.base.universe import Listing
 from producers.recordings import RecordingOptions, open_recording
@@ -25,7 +25,7 @@ from tests.eventually import eventually
 from tests.unit import fake_venue
 
 AT = 1_700_000_000 * NANOS
-SNAPSHOT = Want("snapshot", "A")
+SNAPSHOT = DecoderRequest("snapshot", "A")
 LISTED = [Listing(name, Instrument(id=f"{name}.FAKE", kind="spot"), 1.5, traits={"quote": "X"}) for name in "ABC"]
 
 
@@ -218,7 +218,7 @@ def test_full_disk_ends_the_recording_with_the_reason(tmp_path: Path, monkeypatc
     disk.let.set()
     monkeypatch.setattr(tape_module, "_created", lambda path: disk)
     tape = Tape(tmp_path / "a.tape", "fake")
-    tape.answer(Want("snapshot", "A"), b"x", AT)
+    tape.answer(DecoderRequest("snapshot", "A"), b"x", AT)
     with pytest.raises(TapewatchError, match="No space left"):
         tape.close()
     with pytest.raises(TapewatchError, match="No space left"):

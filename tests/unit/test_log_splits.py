@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from streams.driver import FOREVER_NS
 from streams.engine import snapshots
-from streams.engine.models import InForce, ModelShelf
-from streams.engine.task import Outgoing, Task
+from streams.engine.models import ActiveModels, ModelStore
+from streams.engine.task import OutputRecord, Task
 from tapewatch import topics
 from tests.unit import engine_market as m
 from tests.unit.nervous_models import nervous
@@ -21,7 +21,7 @@ from tests.unit.split_log import Log, events, log
 TOPIC = "market.splits"
 
 
-def fresh(partition: int, force: InForce | None = None) -> Task:
+def fresh(partition: int, force: ActiveModels | None = None) -> Task:
     names = m.names_in(events(partition))
     driver = m.new_driver(names)
     return Task(TOPIC, partition, driver.task._registry, force or nervous(), driver.task.build)
@@ -38,7 +38,7 @@ class Engine:
     task: Task = field(init=False)
     committed: int = 0
     snapshot: tuple[int, bytes] | None = None
-    written: list[Outgoing] = field(default_factory=list)
+    written: list[OutputRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.task = fresh(self.partition)
@@ -145,4 +145,4 @@ def test_shelf_of_a_new_process_holds_what_a_snapshot_names() -> None:
     state = snapshots.dump(engine.task)
     engine.recover()
     assert snapshots.dump(engine.task) == state
-    assert isinstance(engine.task.force._shelf, ModelShelf)
+    assert isinstance(engine.task.force._shelf, ModelStore)

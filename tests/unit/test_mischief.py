@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from producers.feed import FeedWriter, LiveWriter
-from producers.feed.mischief import Mischief
+from producers.feed.mischief import FaultInjector
 from streams.driver import Driver, table
 from tapewatch import topics
 from tapewatch.clock import NANOS
@@ -50,7 +50,7 @@ class Feed:
 
     def __init__(self, folder: Path) -> None:
         self.orders, self.log = folder / "orders", Log()
-        self.mischief = Mischief(self.log, self.orders)
+        self.mischief = FaultInjector(self.log, self.orders)
         self.writer = FeedWriter(self.mischief, "test", "test", 1, 1, [NAME])
         self.live = LiveWriter(self.writer)
         self.rows = 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detectors.sentiment.same import Headline, Same
+from detectors.sentiment.same import DuplicateIndex, Headline
 from detectors.sentiment.shingles import alike, pieces
 from tests.unit.news_scene import HOUR, START
 
@@ -10,7 +10,7 @@ CHINESE, KOREAN, ENGLISH = "zh-Hant", "ko", "en"
 
 
 def found(one: str, other: str, language: str, hours: float = 1.0, **more) -> bool:
-    same = Same(48.0)
+    same = DuplicateIndex(48.0)
     same.add(Headline("a", language, one, START, **{key: value[0] for key, value in more.items()}))
     last = Headline("b", language, other, START + round(hours * HOUR), **{key: each[1] for key, each in more.items()})
     return same.original(last) == "a"
@@ -64,14 +64,14 @@ def test_the_more_time_lies_between_the_more_alike_they_have_to_be() -> None:
 
 
 def test_languages_are_not_compared() -> None:
-    same = Same(48.0)
+    same = DuplicateIndex(48.0)
     same.add(Headline("a", "en", "Nokia shares fall", START))
     assert same.original(Headline("b", "de", "Nokia shares fall", START)) == ""
     assert same.original(Headline("b", "en-GB", "Nokia shares fall", START)) == "a"
 
 
 def test_of_several_the_most_alike_is_the_original_and_of_equals_the_oldest() -> None:
-    same = Same(48.0)
+    same = DuplicateIndex(48.0)
     for name, text in (
         ("x", "alpha beta gamma delta epsilon"),
         ("y", "alpha beta gamma delta"),
@@ -82,7 +82,7 @@ def test_of_several_the_most_alike_is_the_original_and_of_equals_the_oldest() ->
 
 
 def test_memory_is_bounded_by_number_and_by_time_and_leaves_nothing_behind() -> None:
-    same = Same(48.0, kept=50)
+    same = DuplicateIndex(48.0, kept=50)
     for each in range(200):
         same.add(Headline(str(each), "en", f"story of chapter {each} and {each * 7}", START))
     assert len(same) == 50

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from detectors.sentiment.decay import FORGOTTEN, HOUR_NS, Decay, Scored, faded, over, stepped
+from detectors.sentiment.decay import FORGOTTEN, HOUR_NS, Decay, ScoredHeadline, faded, over, stepped
 from streams.low_rate.records import Record
 from streams.news.process import MOST_BYTES, NewsWork
 from streams.news.scoring import NewsScoring
@@ -97,7 +97,7 @@ def test_the_stream_gives_the_same_bits_as_the_batch_over_the_stored_items() -> 
     assert len(stored) == len(items) - 1
     batch = over(
         [
-            Scored(from_rfc3339(n.published), from_rfc3339(n.received), n.sentiment, n.instruments)
+            ScoredHeadline(from_rfc3339(n.published), from_rfc3339(n.received), n.sentiment, n.instruments)
             for n in stored
             if n.sentiment is not None
         ],
@@ -125,8 +125,8 @@ def test_a_restart_from_the_written_records_goes_on_with_the_same_bits() -> None
 def test_sentiment_halves_in_a_half_life_and_is_none_after_forty() -> None:
     assert faded(0.8, START, START + 24 * HOUR, 24.0) == 0.4
     assert faded(0.8, START, START + (24 * FORGOTTEN + 1) * HOUR, 24.0) == 0.0
-    first = stepped(None, Scored(START, START, 0.5, ()), 24.0)
-    second = stepped(first, Scored(START + 24 * HOUR_NS, START + 24 * HOUR_NS, 0.5, ()), 24.0)
+    first = stepped(None, ScoredHeadline(START, START, 0.5, ()), 24.0)
+    second = stepped(first, ScoredHeadline(START + 24 * HOUR_NS, START + 24 * HOUR_NS, 0.5, ()), 24.0)
     assert second.value == 0.75
     assert second.count == 1
 
@@ -134,10 +134,10 @@ def test_sentiment_halves_in_a_half_life_and_is_none_after_forty() -> None:
 def test_an_instrument_that_nobody_speaks_of_any_more_takes_no_memory() -> None:
     decay, ends = Decay(24.0), START + FORGOTTEN * 24 * HOUR
     for each in range(50):
-        decay.take(Scored(START, START, 0.5, (f"A{each}.XTST",)))
-    decay.take(Scored(ends, ends, 0.5, ("B.XTST",)))
+        decay.take(ScoredHeadline(START, START, 0.5, (f"A{each}.XTST",)))
+    decay.take(ScoredHeadline(ends, ends, 0.5, ("B.XTST",)))
     assert len(decay.states) == 51
-    later = Scored(ends + HOUR, ends + HOUR, 0.5, ("B.XTST", "A0.XTST"))
+    later = ScoredHeadline(ends + HOUR, ends + HOUR, 0.5, ("B.XTST", "A0.XTST"))
     assert decay.take(later)[1][1] == stepped(None, later, 24.0)
     assert list(decay.states) == ["B.XTST", "A0.XTST"]
 

@@ -14,7 +14,7 @@ from producers.simulators.faults import Fault, FaultKind, FaultPlan
 from producers.simulators.news import NewsSite
 from producers.simulators.server import SimulatorServer
 from producers.venues.news import cnyes
-from producers.venues.news.desk import NewsDesk
+from producers.venues.news.desk import NewsProcessor
 from producers.venues.news.items import Item
 from producers.venues.news.source import Poller
 from producers.venues.news.syndication import HostileFeedError, entries
@@ -69,7 +69,7 @@ def test_article_text_is_that_of_json_ld_or_of_the_article() -> None:
 
 
 def test_item_twice_is_sent_once_and_the_same_text_is_marked() -> None:
-    desk, counts = NewsDesk(), Counter[str]()
+    desk, counts = NewsProcessor(), Counter[str]()
     later = NOW + 86_400 * NANOS
     first, _ = desk.sort([item(1), item(1), item(2, "台積電 法說會!", at=NOW - NANOS)], counts)
     desk.recall(first)
@@ -78,13 +78,13 @@ def test_item_twice_is_sent_once_and_the_same_text_is_marked() -> None:
     assert [one.duplicate_of for one in again] == [first[0].id, ""]
     assert (counts["repeated"], counts["duplicates"]) == (2, 2)
     weekly = msgspec.structs.replace(first[0], id="0" * 32, url="", published=to_rfc3339(later + 9 * 86_400 * NANOS))
-    fresh = NewsDesk()
+    fresh = NewsProcessor()
     fresh.recall([weekly])
     assert fresh.sort([item(5)], counts)[0][0].duplicate_of == ""
 
 
 def test_item_without_headline_or_id_is_refused_with_its_reason() -> None:
-    desk, counts = NewsDesk(), Counter[str]()
+    desk, counts = NewsProcessor(), Counter[str]()
     news, refused = desk.sort([item(1, "<p>!</p>"), Item("h", "", "a", "", 0, NOW), item(2, at=-1)], counts)
     assert not news
     assert [bad.reason for bad in refused] == ["no_headline", "no_id", "bad_time"]
@@ -93,7 +93,7 @@ def test_item_without_headline_or_id_is_refused_with_its_reason() -> None:
 def test_message_has_no_body_unless_asked_and_was_public_when_it_was_received() -> None:
     late = item(1, at=NOW + 3_600 * NANOS, body="<p>(2330-TW)</p>")
     for with_body in (False, True):
-        desk = NewsDesk(with_body)
+        desk = NewsProcessor(with_body)
         desk.know([Instrument("2330.XTAI")])
         (news,), _ = desk.sort([late], Counter())
         assert news.published == news.received == to_rfc3339(NOW)
@@ -119,7 +119,7 @@ def test_rss_and_atom_of_the_site_give_its_stories() -> None:
 def test_entry_without_id_takes_its_address_and_without_time_that_of_receipt() -> None:
     (one,) = entries(rss("<item><title>a</title><link>https://h.example/a?utm_source=b</link></item>"), "h", NOW)
     assert one.own_id == "https://h.example/a"
-    (news,), _ = NewsDesk().sort([one], Counter())
+    (news,), _ = NewsProcessor().sort([one], Counter())
     assert news.published == to_rfc3339(NOW)
     assert news.language == "en-us"
 
@@ -149,7 +149,7 @@ def test_hostile_entries_become_harmless_text() -> None:
         "<item><title>&lt;script&gt;alert(1)&lt;/script&gt;A \u202eB</title><link>javascript:alert(1)</link>"
         "<guid>g</guid><pubDate>the day after</pubDate></item>"
     )
-    (news,), _ = NewsDesk().sort(entries(hostile, "h", NOW), Counter())
+    (news,), _ = NewsProcessor().sort(entries(hostile, "h", NOW), Counter())
     assert (news.headline, news.url) == ("A B", "")
 
 

@@ -20,7 +20,7 @@ from tapewatch.clock import NANOS, ManualClock
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import to_rfc3339
 from tapewatch.networks import Reach
-from tapewatch.outgoing import Answer, Outgoing, OutgoingError
+from tapewatch.outgoing import GuardedHttpClient, HttpRequestError, HttpResponse
 from tapewatch.reach_settings import NotifySettings
 from tapewatch.secret_box import secret_box
 from tapewatch.settings import Settings
@@ -175,22 +175,22 @@ def test_a_pause_that_the_receiver_asks_for_lengthens_the_wait() -> None:
     assert next_due(Outcome(429, "HTTP 429", 1.0), 1, 0, (5.0,), lambda: 0.0) == 5 * NANOS
 
 
-class Told(Outgoing):
+class FakeHttpClient(GuardedHttpClient):
     """Requests that end as they are told to, without a network."""
 
-    def __init__(self, answer: Answer | OutgoingError) -> None:
+    def __init__(self, answer: HttpResponse | HttpRequestError) -> None:
         self._answer = answer
         self.sent: dict[str, str] = {}
 
-    async def request(self, method: str, address: str, *, headers=None, body=None) -> Answer:
+    async def request(self, method: str, address: str, *, headers=None, body=None) -> HttpResponse:
         self.sent = dict(headers)
-        if isinstance(self._answer, OutgoingError):
+        if isinstance(self._answer, HttpRequestError):
             raise self._answer
         return self._answer
 
 
-def delivered(answer: Answer | OutgoingError) -> Outcome:
-    return asyncio.run(webhook.deliver(Told(answer), "https://x", [new_secret()], "msg_1", b"{}", NOON))
+def delivered(answer: HttpResponse | HttpRequestError) -> Outcome:
+    return asyncio.run(webhook.deliver(FakeHttpClient(answer), "https://x", [new_secret()], "msg_1", b"{}", NOON))
 
 
 @pytest.mark.parametrize(
@@ -210,13 +210,13 @@ def delivered(answer: Answer | OutgoingError) -> Outcome:
     ],
 )
 def test_the_receivers_status_says_what_became_of_it(status: int, headers: dict[str, str], outcome: Outcome) -> None:
-    assert delivered(Answer(status, headers, b"", "https://x")) == outcome
+    assert delivered(HttpResponse(status, headers, b"", "https://x")) == outcome
 
 
 def test_a_request_without_an_answer_has_failed_and_a_long_answer_has_not() -> None:
-    assert delivered(OutgoingError("timeout", "no answer")).error == "timeout: no answer"
-    assert delivered(OutgoingError("too_large", "long", 200)).delivered
-    assert not delivered(OutgoingError("too_large", "long", 500)).delivered
+    assert delivered(HttpRequestError("timeout", "no answer")).error == "timeout: no answer"
+    assert delivered(HttpRequestError("too_large", "long", 200)).delivered
+    assert not delivered(HttpRequestError("too_large", "long", 500)).delivered
 
 
 def test_signatures_are_those_of_the_reference_library() -> None:

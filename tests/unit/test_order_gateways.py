@@ -24,7 +24,7 @@ from benchmarks.venues.setup import (
     served,
     simulator,
 )
-from sinks.orders import Arrived
+from sinks.orders import OrderRecord
 from sinks.orders.binance import signature
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import RefusedError
@@ -285,7 +285,7 @@ def test_a_lost_journal_asks_the_venue_before_it_sends_anything(tmp_path: Path) 
             known, unknown, old = (new_order("binance", number) for number in range(3))
             sim.account.place(known.id, "BTCUSDT", "buy", Decimal("64000.25"), Decimal("0.01"))
             done = new_order("binance", 2, revision=3, state="filled", filled=0.01)
-            made.intake.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((known, unknown, old, done))])
+            made.intake.adopt([OrderRecord(LOG, at + 1, encode(o)) for at, o in enumerate((known, unknown, old, done))])
             assert not made.journal.fresh
             await made.work(lambda: bool(made.orders(known.id)) and bool(made.orders(unknown.id)))
             assert at_venue(sim) == {known.id: 1, unknown.id: 1}
@@ -299,7 +299,7 @@ def test_a_new_journal_holds_what_waited_for_it_to_the_limits(tmp_path: Path) ->
         async with desk("binance", tmp_path, sim) as made:
             off_lot, cancelled = new_order("binance", 1, qty=0.01005), new_order("binance", 2)
             wish = new_order("binance", 2, qty=0.02, revision=1, request="cancel")
-            made.intake.adopt([Arrived(LOG, at + 1, encode(o)) for at, o in enumerate((off_lot, cancelled, wish))])
+            made.intake.adopt([OrderRecord(LOG, at + 1, encode(o)) for at, o in enumerate((off_lot, cancelled, wish))])
             await made.work()
             assert "off the lot" in made.last(off_lot.id).reason
             assert (made.last(cancelled.id).state, made.last(cancelled.id).qty) == ("cancelled", 0.01)

@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks.venues.faults import Faults
 from benchmarks.venues.setup import KEYS, REFERENCE, client, limits, new_order, served, simulator
-from sinks.orders import Arrived, Gateway, Intake, Journal, serve
-from sinks.orders.journal import Log, Outgoing
+from sinks.orders import Gateway, Journal, OrderReceiver, OrderRecord, serve
+from sinks.orders.journal import Log, OutboxRecord
 from sinks.orders.secrets import Keys
-from sinks.orders.venue import Standing, Ticket, UnansweredError
+from sinks.orders.venue import OrderStatusReport, Ticket, UnansweredError
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import Order, encode
@@ -28,17 +28,17 @@ class ListLog:
     """A topic of one partition that refuses the first records it is given, and is silent for the first reads."""
 
     def __init__(self, orders: list[Order], refusals: int = 0, silent: int = 0) -> None:
-        self.records = [Arrived(LOG, at + 1, encode(order)) for at, order in enumerate(orders)]
-        self.published: list[Outgoing] = []
+        self.records = [OrderRecord(LOG, at + 1, encode(order)) for at, order in enumerate(orders)]
+        self.published: list[OutboxRecord] = []
         self.refusals, self.silent, self._at = refusals, silent, 0
 
-    def backlog(self) -> list[Arrived]:
+    def backlog(self) -> list[OrderRecord]:
         return []
 
     def start(self, offsets: Mapping[Log, int]) -> None:
         self._at = offsets.get(LOG, 0)
 
-    async def read(self, wait_s: float) -> list[Arrived]:
+    async def read(self, wait_s: float) -> list[OrderRecord]:
         await asyncio.sleep(wait_s)
         if self.silent:
             self.silent -= 1
@@ -50,7 +50,7 @@ class ListLog:
     def at_end(self) -> bool:
         return not self.silent and self._at == len(self.records)
 
-    async def publish(self, records: list[Outgoing]) -> None:
+    async def publish(self, records: list[OutboxRecord]) -> None:
         if self.refusals:
             self.refusals -= 1
             raise TapewatchError("the broker is away")
@@ -66,7 +66,7 @@ async def live(path: Path, log: ListLog, sim, keys: Keys = KEYS) -> None:
     async with served(sim.app()) as address:
         venue = client("binance", address, keys)
         gateway = Gateway(venue, journal, limits(**BOUNDS), poll_s=0.02)
-        intake = Intake(journal, limits(**BOUNDS), REFERENCE, gateway.active)
+        intake = OrderReceiver(journal, limits(**BOUNDS), REFERENCE, gateway.active)
 
         async def trade() -> None:
             while True:
@@ -99,7 +99,7 @@ def test_silence_of_a_broker_that_has_not_answered_yet_is_not_idleness(tmp_path:
 def test_a_second_life_reads_on_and_sends_nothing_twice(tmp_path: Path) -> None:
     sim, log = simulator("binance", Faults()), ListLog([new_order("binance", 1), new_order("binance", 2)])
     asyncio.run(live(tmp_path, log, sim))
-    log.records.append(Arrived(LOG, 3, encode(new_order("binance", 3))))
+    log.records.append(OrderRecord(LOG, 3, encode(new_order("binance", 3))))
     asyncio.run(live(tmp_path, log, sim))
     assert len(sim.account.orders) == 3
 
@@ -115,17 +115,17 @@ class SlowVenue:
     def symbol(self, instrument: str) -> str:
         return instrument
 
-    async def place(self, ticket: Ticket) -> Standing:
+    async def place(self, ticket: Ticket) -> OrderStatusReport:
         self.sent.append(WALL.now())
         raise UnansweredError("lost")
 
-    async def find(self, ticket: Ticket) -> Standing | None:
+    async def find(self, ticket: Ticket) -> OrderStatusReport | None:
         asked = WALL.now()
         await asyncio.sleep(self.answers_after_s)
         accepted = self.sent[0] + int(self.accepts_after_s * NANOS)
-        return Standing(ticket.client_id, "1", "open", Decimal(0)) if asked > accepted else None
+        return OrderStatusReport(ticket.client_id, "1", "open", Decimal(0)) if asked > accepted else None
 
-    async def open_orders(self, symbol: str) -> list[Standing]:
+    async def open_orders(self, symbol: str) -> list[OrderStatusReport]:
         return []
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tapewatch.errors import SettingsError
 from tapewatch.networks import Reach
-from tapewatch.outgoing import Answer, Outgoing, OutgoingError, checked_headers
+from tapewatch.outgoing import GuardedHttpClient, HttpRequestError, HttpResponse, checked_headers
 
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 INSIDE = [
@@ -52,8 +52,8 @@ REFUSED_URLS = [
 
 @pytest.mark.parametrize("address", REFUSED_URLS)
 def test_a_tricky_address_is_refused_before_anything_is_resolved(address: str) -> None:
-    with pytest.raises(OutgoingError) as error:
-        Outgoing().check(address)
+    with pytest.raises(HttpRequestError) as error:
+        GuardedHttpClient().check(address)
     assert error.value.reason == "refused"
 
 
@@ -63,10 +63,10 @@ def test_a_name_for_this_machine_is_refused_when_it_is_resolved(host: str) -> No
         return ["127.0.0.1"]
 
     async def ask() -> None:
-        async with Outgoing(resolve=loopback) as out:
+        async with GuardedHttpClient(resolve=loopback) as out:
             await out.request("GET", f"https://{host}/")
 
-    with pytest.raises(OutgoingError) as error:
+    with pytest.raises(HttpRequestError) as error:
         asyncio.run(ask())
     assert error.value.reason == "refused"
 
@@ -75,8 +75,8 @@ def test_a_name_with_one_address_inside_is_refused_as_a_whole() -> None:
     async def mixed(host: str, port: int) -> list[str]:
         return ["8.8.8.8", "10.0.0.1"]
 
-    with pytest.raises(OutgoingError, match=r"10\.0\.0\.1"):
-        asyncio.run(Outgoing(resolve=mixed).judge("https://example.com/"))
+    with pytest.raises(HttpRequestError, match=r"10\.0\.0\.1"):
+        asyncio.run(GuardedHttpClient(resolve=mixed).judge("https://example.com/"))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_name_with_one_address_inside_is_refused_as_a_whole() -> None:
      {"Content-Length": "0"}, {"X-A": "\u2028"}],
 )  # fmt: skip
 def test_a_header_that_could_add_another_is_refused(headers: dict[str, str]) -> None:
-    with pytest.raises(OutgoingError):
+    with pytest.raises(HttpRequestError):
         checked_headers(headers)
 
 
@@ -112,16 +112,16 @@ class Site:
         answers = self._names.get(host, [["127.0.0.1"]])
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
-    def ask(self, method: str, url: str, **given: object) -> Answer:
+    def ask(self, method: str, url: str, **given: object) -> HttpResponse:
         """One request; `{port}` in the URL is the server's."""
 
-        async def run() -> Answer:
+        async def run() -> HttpResponse:
             runner = web.AppRunner(_app(self._handle))
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             self.port = runner.addresses[0][1]
             try:
-                async with Outgoing(resolve=self._resolve, **self._options) as out:  # type: ignore[arg-type]
+                async with GuardedHttpClient(resolve=self._resolve, **self._options) as out:  # type: ignore[arg-type]
                     return await out.request(method, url.format(port=self.port), **given)  # type: ignore[arg-type]
             finally:
                 await runner.cleanup()
@@ -156,7 +156,7 @@ def test_a_name_that_changes_its_address_after_the_judgement_is_not_asked_again(
 
 def test_a_redirect_to_a_name_that_leads_inside_is_refused() -> None:
     site = Site(leads(302, "http://inner.example/secret"), {"inner.example": [["10.0.0.1"]]})
-    with pytest.raises(OutgoingError, match=r"10\.0\.0\.1") as error:
+    with pytest.raises(HttpRequestError, match=r"10\.0\.0\.1") as error:
         site.ask("GET", "http://good.example:{port}/0")
     assert error.value.reason == "refused"
 
@@ -167,7 +167,7 @@ def test_a_redirect_to_a_name_that_leads_inside_is_refused() -> None:
      "//10.0.0.1/", "http://2130706434/", "http://[::ffff:10.0.0.1]/", "gopher://x/", "http://[bad"],
 )  # fmt: skip
 def test_a_redirect_to_a_tricky_address_is_refused(place: str) -> None:
-    with pytest.raises(OutgoingError) as error:
+    with pytest.raises(HttpRequestError) as error:
         Site(leads(302, place)).ask("GET", "http://good.example:{port}/0")
     assert error.value.reason == "refused"
 
@@ -175,7 +175,7 @@ def test_a_redirect_to_a_tricky_address_is_refused(place: str) -> None:
 def test_redirects_are_counted() -> None:
     places = [f"/{number}" for number in range(1, 5)]
     assert Site(leads(302, *places[:3])).ask("GET", "http://a.example:{port}/0").body == b"here"
-    with pytest.raises(OutgoingError, match="more than 3 redirects"):
+    with pytest.raises(HttpRequestError, match="more than 3 redirects"):
         Site(leads(302, *places)).ask("GET", "http://a.example:{port}/0")
 
 
@@ -203,7 +203,7 @@ def test_a_post_follows_only_a_redirect_that_keeps_it_a_post() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_body_never_goes_to_another_origin(status: int) -> None:
     site = Site(leads(status, "http://b.example:{port}/there"))
-    with pytest.raises(OutgoingError, match="another origin"):
+    with pytest.raises(HttpRequestError, match="another origin"):
         site.ask("POST", "http://a.example:{port}/0", body=b"x")
     assert len(site.asked) == 1
 
@@ -222,13 +222,13 @@ async def _silent(request: web.Request) -> web.StreamResponse:
 
 
 def test_an_answer_above_the_limit_is_cut_off_with_its_status() -> None:
-    with pytest.raises(OutgoingError) as error:
+    with pytest.raises(HttpRequestError) as error:
         Site(_endless, answer_limit=10_000).ask("GET", "http://a.example:{port}/")
     assert (error.value.reason, error.value.status) == ("too_large", 200)
 
 
 def test_a_silent_server_costs_the_time_out_at_most() -> None:
-    with pytest.raises(OutgoingError) as error:
+    with pytest.raises(HttpRequestError) as error:
         Site(_silent, timeout_s=0.2).ask("GET", "http://a.example:{port}/")
     assert error.value.reason == "timeout"
 
@@ -237,12 +237,12 @@ def test_an_unknown_host_and_a_closed_port_are_told_apart() -> None:
     async def nobody(host: str, port: int) -> list[str]:
         raise OSError(-2, "Name or service not known")
 
-    async def ask(out: Outgoing, url: str) -> str:
+    async def ask(out: GuardedHttpClient, url: str) -> str:
         async with out:
-            with pytest.raises(OutgoingError) as error:
+            with pytest.raises(HttpRequestError) as error:
                 await out.request("GET", url)
         return error.value.reason
 
-    assert asyncio.run(ask(Outgoing(resolve=nobody), "https://nobody.example/")) == "unknown_host"
-    closed = Outgoing(["127.0.0.0/8"], plain=True)
+    assert asyncio.run(ask(GuardedHttpClient(resolve=nobody), "https://nobody.example/")) == "unknown_host"
+    closed = GuardedHttpClient(["127.0.0.0/8"], plain=True)
     assert asyncio.run(ask(closed, "http://127.0.0.1:1/")) == "no_connection"

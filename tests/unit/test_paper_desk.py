@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streams.members import Key
-from streams.paper.desk import Desk, Read, companions, load
+from streams.paper.desk import ConsumerRecord, PaperPartition, companions, load
 from streams.paper.task import PaperTask
 from tapewatch import frames, topics
 from tapewatch.clock import LATEST_NS
@@ -21,8 +21,8 @@ COUNTS = {TOPIC: 1, topics.SIGNALS: 4, topics.COMMITS: 4}
 BESIDE = companions(MARKET, COUNTS)
 
 
-def new_desk(settings: PaperSettings = QUICK) -> Desk:
-    return Desk(PaperTask(*MARKET, REGISTRY, settings), BESIDE)
+def new_desk(settings: PaperSettings = QUICK) -> PaperPartition:
+    return PaperPartition(PaperTask(*MARKET, REGISTRY, settings), BESIDE)
 
 
 def command(action: str, instrument: str = "") -> bytes:
@@ -30,15 +30,18 @@ def command(action: str, instrument: str = "") -> bytes:
     return encode(PaperCommand(action=action, instrument=instrument, **named))  # type: ignore[arg-type]
 
 
-def records() -> list[Read]:
+def records() -> list[ConsumerRecord]:
     """All topics of the log, the market first."""
     market = enumerate(LOG.frames)
-    found = [Read(MARKET, number, frames.encode(rows), headers_of(LOG, number), LATEST_NS) for number, rows in market]
+    found = [
+        ConsumerRecord(MARKET, number, frames.encode(rows), headers_of(LOG, number), LATEST_NS)
+        for number, rows in market
+    ]
     said = [encode(each) for part in LOG.signals for each in part]
-    found += [Read((topics.SIGNALS, 0), number, value, None, 0) for number, value in enumerate(said)]
+    found += [ConsumerRecord((topics.SIGNALS, 0), number, value, None, 0) for number, value in enumerate(said)]
     cuts = range(0, len(LOG.frames), 3)
     ended = [commit(first, min(first + 3, len(LOG.frames))) for first in cuts]
-    return found + [Read((topics.COMMITS, 0), number, value, None, 0) for number, value in enumerate(ended)]
+    return found + [ConsumerRecord((topics.COMMITS, 0), number, value, None, 0) for number, value in enumerate(ended)]
 
 
 def test_a_market_partition_is_read_beside_the_signals_of_its_number_where_topics_are_cut_alike() -> None:
@@ -56,7 +59,7 @@ def test_a_record_that_was_read_is_not_read_again() -> None:
     once = desk.take("a")
     assert not any(desk.read(record) for record in records())
     assert not desk.is_dirty
-    assert not desk.read(Read(("market.other", 0), 0, b"", None, 0))
+    assert not desk.read(ConsumerRecord(("market.other", 0), 0, b"", None, 0))
     assert len(once) > 10
 
 
@@ -64,10 +67,10 @@ def test_the_commit_record_says_what_took_effect_where() -> None:
     desk = new_desk(PaperSettings(warm_s=2))
     for record in records()[: len(LOG.frames)]:
         desk.read(record)
-    desk.read(Read((topics.COMMITS, 0), 0, commit(0, 3), None, 0))
-    desk.read(Read((topics.SIGNALS, 0), 0, b"no signal", None, 0))
-    desk.read(Read((topics.PAPER_COMMANDS, 0), 0, command("start"), None, 0))
-    desk.read(Read((topics.PAPER_COMMANDS, 0), 1, command("off", "A.SIMX"), None, 0))
+    desk.read(ConsumerRecord((topics.COMMITS, 0), 0, commit(0, 3), None, 0))
+    desk.read(ConsumerRecord((topics.SIGNALS, 0), 0, b"no signal", None, 0))
+    desk.read(ConsumerRecord((topics.PAPER_COMMANDS, 0), 0, command("start"), None, 0))
+    desk.read(ConsumerRecord((topics.PAPER_COMMANDS, 0), 1, command("off", "A.SIMX"), None, 0))
     said = decode(PaperCommit, desk.take("a")[-1].value)
     assert said.running == "start"
     assert said.switched == {"A.SIMX": False}
@@ -82,12 +85,12 @@ def test_the_commit_record_says_what_took_effect_where() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_took_effect_can_be_repeated_at_its_place(seed: int) -> None:
-    chance, desk, left = random.Random(seed), new_desk(), {key: list[Read]() for key in (MARKET, *BESIDE)}
+    chance, desk, left = random.Random(seed), new_desk(), {key: list[ConsumerRecord]() for key in (MARKET, *BESIDE)}
     for record in records():
         left[record.key].append(record)
     given = ["kill", "start", "stop", "start", "off", "on"]
     left[topics.PAPER_COMMANDS, 0] = [
-        Read((topics.PAPER_COMMANDS, 0), number, command(each, "B.SIMX" if each[0] == "o" else ""), None, 0)
+        ConsumerRecord((topics.PAPER_COMMANDS, 0), number, command(each, "B.SIMX" if each[0] == "o" else ""), None, 0)
         for number, each in enumerate(given)
     ]
     found, taken = list[bytes](), list[Any]()

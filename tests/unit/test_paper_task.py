@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from streams.paper.broker import PaperBroker
 from streams.paper.task import PaperTask
 from tapewatch import frames
@@ -19,7 +19,7 @@ from tests.unit.paper_log import LOG, QUICK, REGISTRY, commit, headers_of
 from tests.unit.paper_market import REFERENCE, TOPIC, Log
 
 
-def fed(task: PaperTask, first: int, end: int) -> list[Outgoing]:
+def fed(task: PaperTask, first: int, end: int) -> list[OutputRecord]:
     """Market, signals and commit of one transaction."""
     for number in range(first, end):
         task.market(number, frames.encode(LOG.frames[number]), headers_of(LOG, number), LATEST_NS)

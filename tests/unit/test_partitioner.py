@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.engine.task import Outgoing
+from streams.engine.task import OutputRecord
 from tapewatch.partitioner import murmur2, partition_for
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "murmur2.json").read_text())["vectors"]
@@ -27,8 +27,8 @@ def test_what_the_engine_writes_lies_where_its_instrument_does_and_else_where_it
     for vector in VECTORS:
         if vector["key"]:
             for partitions, expected in vector["partitions"].items():
-                assert Outgoing("t", b"", instrument=vector["key"]).target(9, int(partitions)) == expected
-    assert [Outgoing("t", b"").target(partition, 4) for partition in (0, 3, 4, 9)] == [0, 3, 0, 1]
+                assert OutputRecord("t", b"", instrument=vector["key"]).target(9, int(partitions)) == expected
+    assert [OutputRecord("t", b"").target(partition, 4) for partition in (0, 3, 4, 9)] == [0, 3, 0, 1]
 
 
 def test_a_topic_without_partitions_is_refused() -> None:

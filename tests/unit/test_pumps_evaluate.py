@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streams.evaluate import intervals, onset, pumps
-from streams.evaluate.pump_streams import Opened, Stream, read_streams
+from streams.evaluate.pump_streams import PumpAlert, Stream, read_streams
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.rows import Rows, RowType
@@ -23,8 +23,8 @@ def stream(days: float = 2.0) -> Stream:
     return Stream("AST_2018-09-07T15.30.csv.gz", "AST.BINANCE", ANNOUNCED, rows)
 
 
-def at(*delays: float) -> list[Opened]:
-    return [Opened(ANNOUNCED + int(delay * NANOS), 1.0) for delay in delays]
+def at(*delays: float) -> list[PumpAlert]:
+    return [PumpAlert(ANNOUNCED + int(delay * NANOS), 1.0) for delay in delays]
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,16 @@ from detectors.boosted import forest
 from detectors.pumps import batch, model, training
 from detectors.pumps import features as f
 from detectors.pumps.card import markdown
-from detectors.pumps.published import Published
+from detectors.pumps.published import FeatureRows
 from detectors.pumps.training import Material, Recipe
 from tapewatch.kernels import kernel
 
 SHIPPED = Path(model.__file__).parent / "shipped" / "pumps.json"
 
 
-def published(x: np.ndarray) -> Published:
+def published(x: np.ndarray) -> FeatureRows:
     coins = np.array([f"C{row % 12}" for row in range(len(x))], dtype=object)
-    return Published(x, coins, np.arange(len(x)))
+    return FeatureRows(x, coins, np.arange(len(x)))
 
 
 def material(seed: int = 1) -> Material:

@@ -10,7 +10,7 @@ from tapewatch.errors import UnansweredError
 from tests.unit.recovery_scene import Reader, Record
 
 
-class Waiting(Reader):
+class BlockingReader(Reader):
     """A consumer whose reading of nothing takes as long as it may."""
 
     def __init__(self, records: list[Record], at_once: int, clock: ManualClock) -> None:
@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
 
 
 def test_caller_that_takes_minutes_between_two_records_is_no_silence_of_the_log(clock: ManualClock) -> None:
-    reader: Any = Waiting([Record(offset, b"") for offset in range(6)], 2, clock)
+    reader: Any = BlockingReader([Record(offset, b"") for offset in range(6)], 2, clock)
     read = []
     for message in kafka.read_range(reader, "t", 0, 0, 6):
         read.append(message.offset())
@@ -41,7 +41,7 @@ def test_caller_that_takes_minutes_between_two_records_is_no_silence_of_the_log(
 
 
 def test_log_that_stands_still_is_told_after_half_a_minute(clock: ManualClock) -> None:
-    reader: Any = Waiting([Record(offset, b"") for offset in range(4)], 2, clock)
+    reader: Any = BlockingReader([Record(offset, b"") for offset in range(4)], 2, clock)
     read = []
     with pytest.raises(UnansweredError, match=r"t\[0\] does not move before offset 6"):
         for message in kafka.read_range(reader, "t", 0, 0, 6):

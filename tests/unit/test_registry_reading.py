@@ -8,7 +8,7 @@ from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 
-class Written:
+class RegistryMessage:
     """A record of the topic, written 5 ms after the epoch."""
 
     def __init__(self, value: bytes | None) -> None:
@@ -30,5 +30,5 @@ class Written:
 def test_what_is_no_reference_data_registers_nothing_and_stops_nobody(value: bytes | None) -> None:
     registry = Registry(Settings())
     for each in (value, msgspec.json.encode(Instrument("A.XTST", kind="share"))):
-        registry._take(Written(each))
+        registry._take(RegistryMessage(each))
     assert list(registry.instruments) == ["A.XTST"]

@@ -13,10 +13,10 @@ import pytest
 from producers.feed import FeedWriter, LiveWriter
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.driver import TOPICS, Driver
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
 from streams.engine.snapshots import dump, restore
-from streams.engine.task import Outgoing, Task
+from streams.engine.task import OutputRecord, Task
 from streams.rescaling.splitting import differences, split
 from tapewatch import frames
 from tapewatch.admission import CLOSES, OPENS
@@ -81,7 +81,7 @@ def heartbeat(source: str) -> Record:
 
 
 @cache
-def force() -> InForce:
+def force() -> ActiveModels:
     """Models and thresholds under which a quiet market raises alerts of every kind, and two policies decide."""
     return nervous()
 
@@ -96,7 +96,7 @@ def fed(one: Driver, records: Iterable[Record]) -> Driver:
     return one
 
 
-def by_instrument(records: Iterable[Outgoing]) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
+def by_instrument(records: Iterable[OutputRecord]) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
     """Every row of every instrument, as bytes, without what names places in a log."""
     found = defaultdict(list)
     for record in records:
@@ -205,7 +205,7 @@ def test_behind_the_cut_the_old_partition_counts_nothing_and_buries_what_comes()
 
 def test_partitions_with_other_things_in_force_are_not_dealt_out() -> None:
     one, other = driver("market.a", 0), driver("market.a", 1)
-    other.task.judge_by(InForce(ModelShelf(), {}, DetectorConfig()))
+    other.task.judge_by(ActiveModels(ModelStore(), {}, DetectorConfig()))
     assert differences([one.task, other.task]) == [
         "not the same models and configuration are in force in all partitions"
     ]

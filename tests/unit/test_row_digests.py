@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sinks.postgres.binary import TRAILER, Texts, pack, texts_of
+from sinks.postgres.binary import TRAILER, StringColumn, pack, texts_of
 from sinks.postgres.tables import QUOTES, STATUS
-from sinks.reconcile.rows.digests import STRANGE, Counted
-from sinks.reconcile.rows.picking import Picked
+from sinks.reconcile.rows.digests import STRANGE, TableDigest
+from sinks.reconcile.rows.picking import PickedRows
 from sinks.reconcile.rows.report import RowPlace, RowsReport, RowTable
 
 LOGS = np.array([-1, -1, 0, -1, 1], dtype=np.int64)
@@ -24,8 +24,8 @@ def quotes(offsets: list[int], log: int = 2, price: float = 1.0) -> bytes:
     return pack(QUOTES, columns).data
 
 
-def taken(*pieces: bytes, table=QUOTES) -> Counted:
-    counted = Counted(table, LOGS, STARTS)
+def taken(*pieces: bytes, table=QUOTES) -> TableDigest:
+    counted = TableDigest(table, LOGS, STARTS)
     for piece in pieces:
         counted.add(piece)
     return counted
@@ -62,7 +62,7 @@ def test_missing_text_and_empty_text_are_not_the_same():
     columns |= {name: np.full(1, 1_750_000_000 * 10**9) for name in ("ts_event_ns", "ts_recv_ns")}
     sums = [
         taken(
-            pack(STATUS, columns, [Texts(np.array([n]), np.zeros(1, np.int64), np.zeros(1, np.uint8))]).data,
+            pack(STATUS, columns, [StringColumn(np.array([n]), np.zeros(1, np.int64), np.zeros(1, np.uint8))]).data,
             table=STATUS,
         )
         for n in (-1, 0, 1)
@@ -94,7 +94,7 @@ def test_rows_of_chosen_records_are_cut_out_whole(table):
     packed = pack(table, columns, texts)
     wanted = np.zeros(30, dtype=np.bool_)
     wanted[1] = True
-    picked = Picked(table, LOGS, STARTS, wanted)
+    picked = PickedRows(table, LOGS, STARTS, wanted)
     picked.add(packed.data, packed.days)
     picked.add(packed.data, packed.days)
     found, whole = taken(*picked.parts, table=table), taken(packed.data, table=table)

@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.injection import Plan, inject, write_markets
 from benchmarks.second_features import second_features
 from streams.evaluate import scenarios
-from streams.evaluate.scenario_figures import Said, Seconds, alerting, auroc, rate_threshold, separation
+from streams.evaluate.scenario_figures import ScenarioAlert, Seconds, alerting, auroc, rate_threshold, separation
 from streams.evaluate.scenario_labels import Event
-from streams.evaluate.scenario_market import Run
+from streams.evaluate.scenario_market import MarketRun
 from streams.evaluate.scenario_scores import calibrated, detector_of, scored_seconds
 from tapewatch.clock import NANOS
 from tapewatch.settings import Settings
@@ -58,14 +58,16 @@ def test_one_percent_of_the_quiet_seconds_may_lie_above_the_threshold() -> None:
 
 
 def test_alert_counts_as_found_false_or_neither_by_where_it_lies() -> None:
-    said = [Said("spoofing", "A.SIMX", when) for when in (96.0, 103.0, 150.0)] + [Said("spoofing", "B.SIMX", 101.0)]
+    said = [ScenarioAlert("spoofing", "A.SIMX", when) for when in (96.0, 103.0, 150.0)] + [
+        ScenarioAlert("spoofing", "B.SIMX", 101.0)
+    ]
     found: dict[str, Any] = alerting(said, [EVENT], [EVENT], 2.0)
     assert found["event_recall"]["mean"] == 1.0
     assert found["median_delay_s"] == pytest.approx(2.8)
     assert found["false_alerts_per_instrument_hour"]["mean"] == 1.0
 
 
-def run_of(scores) -> Run:
+def run_of(scores) -> MarketRun:
     stamps = {"instrument": np.array(["A.SIMX"] * 4, dtype=object), "ts": np.arange(1, 5) * NANOS}
     made = {
         name: {
@@ -76,7 +78,7 @@ def run_of(scores) -> Run:
         }
         for name, (raw, probability) in scores.items()
     }
-    return Run(("A.SIMX",), made, stamps, {"A.SIMX": (0, 2)}, [], {}, "", {}, "")
+    return MarketRun(("A.SIMX",), made, stamps, {"A.SIMX": (0, 2)}, [], {}, "", {}, "")
 
 
 def test_detector_of_the_same_name_is_used_where_there_is_one() -> None:

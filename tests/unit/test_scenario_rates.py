@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.injected_market import IGNITION, Injected, InjectedMarket, Leg
+from benchmarks.injected_market import IGNITION, InjectedEpisode, InjectedMarket, Leg
 from benchmarks.scenario_rates import CONFIG, RAMPING, START_NS, Count, figures
 from benchmarks.wash_market import INSTRUMENTS, WashMarket
 from tapewatch.rows import RowType
@@ -28,7 +28,7 @@ def test_no_false_alert_still_has_an_upper_bound() -> None:
 
 def test_an_injected_path_goes_its_legs_and_fades() -> None:
     legs = (Leg(10.0, 20.0, 0.02, 5.0, 0.9), Leg(20.0, 40.0, -0.01, 5.0, 0.1))
-    found = Injected(IGNITION, "A", legs).offset(np.array([5.0, 15.0, 20.0, 40.0, 70.0, 200.0]))
+    found = InjectedEpisode(IGNITION, "A", legs).offset(np.array([5.0, 15.0, 20.0, 40.0, 70.0, 200.0]))
     assert found.tolist() == pytest.approx([0.0, 0.01, 0.02, 0.01, 0.005, 0.0])
 
 

@@ -11,7 +11,7 @@ from detectors.scenarios import kmeans_anomaly, observation
 from detectors.scenarios.episode import CLOSED, DECIDED, FIELDS, NONE, ONSET, OPENED, REVISION, STREAK, UPDATED, step
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from streams.driver import Driver, table
-from streams.engine.models import KMEANS, InForce, ModelShelf
+from streams.engine.models import KMEANS, ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
 from tapewatch import messages, topics
 from tapewatch.messages import Alert
@@ -114,9 +114,9 @@ def test_row_with_most_inputs_missing_has_no_distance() -> None:
     assert score.distance(np.array([3.0, np.nan, 3.0]), two) == pytest.approx(3.0)
 
 
-def force(model: KMeansModel, rule: AnomalyParameters) -> InForce:
-    shelf = ModelShelf()
-    return InForce(shelf, {KMEANS: shelf.put(model.encoded())}, DetectorConfig(kmeans_anomaly=rule))
+def force(model: KMeansModel, rule: AnomalyParameters) -> ActiveModels:
+    shelf = ModelStore()
+    return ActiveModels(shelf, {KMEANS: shelf.put(model.encoded())}, DetectorConfig(kmeans_anomaly=rule))
 
 
 def spreads(*spans: tuple[int, int, float]) -> list[Event]:

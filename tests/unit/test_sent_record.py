@@ -19,7 +19,7 @@ from tapewatch import frames, sent_record
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.errors import TapewatchError
 from tapewatch.rows import Rows, StatusKind
-from tapewatch.sent_record import Run, SentRecord
+from tapewatch.sent_record import RunHeader, SentRecord
 from tests.unit.fake_log import FakeRecord
 
 AT = 1_760_000_000 * NANOS
@@ -86,7 +86,7 @@ class Life:
         start = told.started_ns if told else AT - SHOW.back_date_s * NANOS
         market = SyntheticMarket(CONFIG, SHOW.seed, start)
         record = SentRecord(self.path)
-        record.begin(Run("t", "synthetic", self.epoch, PARTITIONS, MARKET, start, told.done_ns if told else 0))
+        record.begin(RunHeader("t", "synthetic", self.epoch, PARTITIONS, MARKET, start, told.done_ns if told else 0))
         ids = [each.id for each in market.instruments]
         writer = FeedWriter(self.broker, "t", "synthetic", self.epoch, PARTITIONS, ids, self.clock, record=record)
         newest = max((int(rows.ts_recv.max()) for rows in self.broker.rows()), default=0)
@@ -216,7 +216,7 @@ def test_frame_that_the_record_does_not_know_is_different(life: Life) -> None:
 def test_rows_sent_again_under_another_number_are_duplicated(life: Life) -> None:
     life.live()
     record = SentRecord(life.path)
-    run = Run("t", "synthetic", 2, PARTITIONS, MARKET, AT, AT)
+    run = RunHeader("t", "synthetic", 2, PARTITIONS, MARKET, AT, AT)
     record.begin(run)
     again = next(each for each in life.broker.log[0] if frames.to_rows(each.value()).type.label == "quote")
     record.handed(0, 0, "quote", len(frames.to_rows(again.value())), again.value())
@@ -245,7 +245,7 @@ def test_record_of_another_market_is_refused(life: Life) -> None:
 
 def test_answers_are_counted_without_holes_in_any_order(tmp_path: Path) -> None:
     record = SentRecord(tmp_path / "sent.log")
-    record.begin(Run("t", "synthetic", 1, 1, {}, 0))
+    record.begin(RunHeader("t", "synthetic", 1, 1, {}, 0))
     for sequence in range(4):
         record.handed(0, sequence, "quote", 1, bytes([sequence]))
     for sequence in (0, 2, 3):

@@ -119,7 +119,7 @@ def test_no_group_stands_on_both_sides_of_a_fold() -> None:
 def test_shuffled_labels_are_judged_as_chance() -> None:
     texts, labels = labelled_news.headlines(240, seed=1)
     shuffled = places(np.random.default_rng(3).permutation(labels).tolist())
-    rows = labelled_texts.Labelled(texts, shuffled, [texts], "en", "made", "0")
+    rows = labelled_texts.LabelledTexts(texts, shuffled, [texts], "en", "made", "0")
     classes = sentiment.cross_validated(rows, groups([texts]), sentiment._linear, 3, seed=0)
     assert np.mean(classes.argmax(axis=1) == shuffled) < 0.45
 

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from streams.driver import Driver
 from streams.engine import openings, snapshots
-from streams.engine.models import ModelShelf
+from streams.engine.models import ModelStore
 from streams.engine.rules import DetectorConfig
 from streams.engine.snapshots import CHUNK_BYTES, FORMAT, DamagedError, Pointer, Pointers
 from streams.engine.task import Task
@@ -213,7 +213,7 @@ def test_dump_says_what_it_is_of_and_with_which_digest() -> None:
 
 def restored(data: bytes) -> Task:
     new = m.new_driver([A, B]).task
-    snapshots.restore(new, data, ModelShelf())
+    snapshots.restore(new, data, ModelStore())
     return new
 
 
@@ -250,7 +250,7 @@ def test_whole_snapshot_with_another_head_is_refused_and_leaves_the_task_as_it_w
     fresh = m.new_driver([A, B]).task
     before = snapshots.dump(fresh)
     with pytest.raises(DamagedError) as damage:
-        snapshots.restore(fresh, with_parts(head | changes, state), ModelShelf())
+        snapshots.restore(fresh, with_parts(head | changes, state), ModelStore())
     assert damage.value.message.startswith(why)
     assert snapshots.dump(fresh) == before
 

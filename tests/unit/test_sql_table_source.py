@@ -23,7 +23,7 @@ NOW = 1_773_065_400
 KNOWN = Instrument("A.XNAS", "Known", ticks=(Tick(0.0, 0.01),))
 
 
-class Written:
+class FakeTransaction:
     """What one transaction held."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Ledger:
     live = None
 
     def __init__(self) -> None:
-        self.done: list[Written] = []
+        self.done: list[FakeTransaction] = []
         self.kept: bytes | None = None
         self.registered: list[Instrument] = []
         self.aborts = 0
@@ -59,11 +59,11 @@ class Ledger:
         return self.kept
 
     @contextmanager
-    def transaction(self) -> Iterator[Written]:
+    def transaction(self) -> Iterator[FakeTransaction]:
         if self.aborts:
             self.aborts -= 1
             raise AbortedError("aborted")
-        written = Written()
+        written = FakeTransaction()
         yield written
         self.done.append(written)
         self.kept = written.kept or self.kept
@@ -86,7 +86,7 @@ class Ledger:
         ]
 
 
-class Shut:
+class ClosedMarket:
     """A market that never opens."""
 
     def is_open(self, ns: int) -> bool:
@@ -123,7 +123,7 @@ def test_outage_of_the_database_is_a_gap_row_and_costs_no_record(engine: Engine)
     run(engine, "ALTER TABLE t RENAME TO away")
     stop = threading.Event()
 
-    class Waits(threading.Event):
+    class OutageEvent(threading.Event):
         """Ends the outage after two waits, then the run."""
 
         waits = 0
@@ -137,7 +137,7 @@ def test_outage_of_the_database_is_a_gap_row_and_costs_no_record(engine: Engine)
                 self.set()
             return self.is_set()
 
-    stop = Waits()
+    stop = OutageEvent()
     source.run(stop)
     assert ledger.of(RowType.TRADE, "price") == [10.0, 11.0]
     assert ledger.of(RowType.STATUS, "kind") == [StatusKind.GAP, StatusKind.RESYNC]
@@ -153,7 +153,7 @@ def test_reference_data_that_others_registered_stays(engine: Engine) -> None:
 
 
 def test_quiet_table_beats_only_while_the_market_is_open(engine: Engine) -> None:
-    for watched, beats in ((None, 1), (Shut(), 0)):
+    for watched, beats in ((None, 1), (ClosedMarket(), 0)):
         ledger = Ledger()
         source = source_of(engine, ledger, ManualClock(NOW * NANOS), watched=watched)
         source.look()

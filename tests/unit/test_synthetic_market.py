@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from producers.synthetic import Planned, SyntheticConfig, SyntheticMarket
+from producers.synthetic import PlannedEvent, SyntheticConfig, SyntheticMarket
 from tapewatch.clock import NANOS
 from tapewatch.instruments import is_instrument_id
 from tapewatch.rows import OPTIONAL, REQUIRED, Chunk, Condition, RowType, StatusKind, numpy_dtype
@@ -20,7 +20,7 @@ SMALL = SyntheticConfig(
     warmup_s=120.0,
     gap_s=5.0,
     plan=tuple(
-        Planned(scenario, float(at))
+        PlannedEvent(scenario, float(at))
         for at, scenario in enumerate(
             (
                 "pump_and_dump",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from producers.synthetic import Label, Planned, SyntheticConfig, SyntheticMarket
+from producers.synthetic import Label, PlannedEvent, SyntheticConfig, SyntheticMarket
 from producers.synthetic.config import MANIPULATIONS, SCENARIOS
 from tapewatch.clock import NANOS
 from tapewatch.rows import RowType
@@ -17,13 +17,13 @@ from tapewatch.rows import RowType
 START = 1_750_000_000 * NANOS
 WARMUP = 180
 EACH = 12
-PLAN = tuple(Planned(scenario, 4.0 * k) for k in range(EACH) for scenario in SCENARIOS)
+PLAN = tuple(PlannedEvent(scenario, 4.0 * k) for k in range(EACH) for scenario in SCENARIOS)
 CONFIG = SyntheticConfig(
     instruments=160, rows_per_second=3200.0, seconds=620, warmup_s=float(WARMUP), gap_s=130.0, plan=PLAN
 )
 
 
-class Recorded:
+class SyntheticRun:
     """A run's columns by type and instrument; of books, of which there are most, the sizes only."""
 
     def __init__(self, config: SyntheticConfig, seed: int) -> None:
@@ -51,8 +51,8 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def run() -> Recorded:
-    return Recorded(CONFIG, seed=11)
+def run() -> SyntheticRun:
+    return SyntheticRun(CONFIG, seed=11)
 
 
 def before(rows: dict[str, np.ndarray], label: Label) -> np.ndarray:
@@ -69,14 +69,14 @@ def rate(mask: np.ndarray, weight: np.ndarray, seconds: float) -> float:
 
 
 @pytest.mark.slow
-def test_every_planned_event_has_its_label(run: Recorded) -> None:
+def test_every_planned_event_has_its_label(run: SyntheticRun) -> None:
     for scenario in SCENARIOS:
         assert len(run.labelled(scenario)) >= EACH
     assert all(label.labelled == (label.scenario in MANIPULATIONS) for label in run.labels)
     assert all(label.start_ns < label.end_ns for label in run.labels)
 
 
-def test_nothing_is_injected_during_the_warm_up(run: Recorded) -> None:
+def test_nothing_is_injected_during_the_warm_up(run: SyntheticRun) -> None:
     assert min(label.start_ns for label in run.labels) >= START + WARMUP * NANOS
 
 
@@ -105,7 +105,7 @@ def test_events_of_an_instrument_keep_their_distance() -> None:
             assert following.start_ns - one.end_ns >= quiet * NANOS
 
 
-def test_pump_lifts_the_price_by_its_strength_on_a_rush_of_buys_and_falls_back(run: Recorded) -> None:
+def test_pump_lifts_the_price_by_its_strength_on_a_rush_of_buys_and_falls_back(run: SyntheticRun) -> None:
     for label in run.labelled("pump_and_dump"):
         trades = run.of(RowType.TRADE, label)
         base = trades["price"][before(trades, label)][-1]
@@ -121,7 +121,7 @@ def test_pump_lifts_the_price_by_its_strength_on_a_rush_of_buys_and_falls_back(r
         assert len(buys) > 0.5 * rush.sum()
 
 
-def test_news_moves_the_price_within_seconds_and_it_stays(run: Recorded) -> None:
+def test_news_moves_the_price_within_seconds_and_it_stays(run: SyntheticRun) -> None:
     jumps = run.labelled("news_jump")
     assert {np.sign(label.strength) for label in jumps} == {-1.0, 1.0}
     for label in jumps:
@@ -144,7 +144,7 @@ def visible(books: dict[str, np.ndarray], mask: np.ndarray) -> np.ndarray:
     return np.maximum(books["bid_qty"][mask].max(axis=1), books["ask_qty"][mask].max(axis=1))
 
 
-def test_spoof_order_towers_over_the_book_and_is_cancelled(run: Recorded) -> None:
+def test_spoof_order_towers_over_the_book_and_is_cancelled(run: SyntheticRun) -> None:
     grown = []
     for label in run.labelled("spoofing"):
         books = run.of(RowType.BOOK, label)
@@ -156,7 +156,7 @@ def test_spoof_order_towers_over_the_book_and_is_cancelled(run: Recorded) -> Non
     assert np.median(grown) > 1.5
 
 
-def test_layers_deepen_one_side_of_the_book_for_seconds(run: Recorded) -> None:
+def test_layers_deepen_one_side_of_the_book_for_seconds(run: SyntheticRun) -> None:
     lean = []
     for label in run.labelled("layering"):
         books = run.of(RowType.BOOK, label)
@@ -167,7 +167,7 @@ def test_layers_deepen_one_side_of_the_book_for_seconds(run: Recorded) -> None:
     assert np.median(lean) > 2.0
 
 
-def test_quote_stuffing_multiplies_updates_but_not_trades(run: Recorded) -> None:
+def test_quote_stuffing_multiplies_updates_but_not_trades(run: SyntheticRun) -> None:
     for label in run.labelled("quote_stuffing"):
         quotes, trades = run.of(RowType.QUOTE, label), run.of(RowType.TRADE, label)
         lasts = (label.end_ns - label.start_ns) / NANOS
@@ -176,7 +176,7 @@ def test_quote_stuffing_multiplies_updates_but_not_trades(run: Recorded) -> None
         assert during(trades, label).sum() / lasts < 5.0 * before(trades, label).sum() / 120.0 + 2.0
 
 
-def test_ramp_drifts_up_on_small_buys(run: Recorded) -> None:
+def test_ramp_drifts_up_on_small_buys(run: SyntheticRun) -> None:
     drifts = []
     for label in run.labelled("ramping"):
         trades = run.of(RowType.TRADE, label)
@@ -194,15 +194,15 @@ def test_most_large_genuine_orders_are_filled() -> None:
         rows_per_second=3000.0,
         seconds=430,
         warmup_s=60.0,
-        plan=tuple(Planned("large_order", k / 3) for k in range(120)),
+        plan=tuple(PlannedEvent("large_order", k / 3) for k in range(120)),
         **rates,  # type: ignore[arg-type]
     )
-    run = Recorded(config, seed=2)
+    run = SyntheticRun(config, seed=2)
     filled = [label.end_ns - label.start_ns < 19 * NANOS or _traded(run, label) for label in run.labels]
     assert 0.75 < np.mean(filled) <= 0.97
 
 
-def _traded(run: Recorded, label: Label) -> bool:
+def _traded(run: SyntheticRun, label: Label) -> bool:
     """Whether the visible large order shrank by trades: more was traded in its time than half its size."""
     trades, books = run.of(RowType.TRADE, label), run.of(RowType.BOOK, label)
     size = visible(books, during(books, label)).max()
@@ -211,7 +211,7 @@ def _traded(run: Recorded, label: Label) -> bool:
     return bool(trades["qty"][during(trades, label)].sum() > 0.5 * size and left < 0.6 * size)
 
 
-def test_label_files_hold_manipulations_and_look_alikes_apart(run: Recorded, tmp_path: Path) -> None:
+def test_label_files_hold_manipulations_and_look_alikes_apart(run: SyntheticRun, tmp_path: Path) -> None:
     run.market.write_labels(tmp_path / "labels.csv", tmp_path / "look_alikes.csv")
     for name, wanted in (("labels.csv", True), ("look_alikes.csv", False)):
         with (tmp_path / name).open(newline="") as file:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detectors.ddqn.sessions import Session
-from detectors.ddqn.trading import Rules, Trading
+from detectors.ddqn.trading import Rules, TradingEnvironment
 from detectors.trading import state as s
 from detectors.trading.tape import BOOK, QUOTE, TRADE
 from producers.synthetic.config import SyntheticConfig
@@ -32,7 +32,7 @@ def test_every_instrument_has_its_features_and_its_tape(sessions: list[Session])
 
 
 def test_a_recorded_market_is_played_to_the_end_without_losing_a_step(sessions: list[Session]) -> None:
-    env = Trading(sessions, 4, Rules(starts="opening", window=3))
+    env = TradingEnvironment(sessions, 4, Rules(starts="opening", window=3))
     rng = np.random.default_rng(0)
     _, masks = env.reset(0)
     while len(env.finished) < 4:

@@ -15,7 +15,7 @@ from detectors.forecast.series import Forecast, Panel, Reading, Series, hash_of
 from streams.forecast import data, models
 from streams.forecast.publishing import instrument_id, instrument_ids, predictions
 from streams.forecast.schedule import ExchangeSessions, Schedule
-from streams.forecast.tracking import Described, Run, Step, alone
+from streams.forecast.tracking import Run, RunDescription, Step, alone
 from streams.forecast.training import StoppedError, Work, train_one, trained
 from tapewatch.cli import main
 from tapewatch.clock import NANOS, ManualClock
@@ -38,7 +38,7 @@ def panel(*names: str) -> Panel:
 
 
 def run_of(tmp_path: Path, found: Panel) -> Run:
-    return Run(tmp_path / "runs", Described("2024-03-15", "here", hash_of(found), 1, "b" * 16))
+    return Run(tmp_path / "runs", RunDescription("2024-03-15", "here", hash_of(found), 1, "b" * 16))
 
 
 def silent(_: str) -> None:
@@ -89,7 +89,7 @@ def test_kill_in_the_middle_of_a_step_loses_that_step_alone(tmp_path: Path) -> N
 def test_other_data_seed_or_program_are_another_run(tmp_path: Path) -> None:
     one, other = panel(), Panel({"A.X": series("A.X")}, (Reading("flow", "", "2024-01-02", 5, 1.0),))
     assert hash_of(one) != hash_of(other)
-    described = Described("2024-03-15", "here", "0" * 16, 1, "b" * 16)
+    described = RunDescription("2024-03-15", "here", "0" * 16, 1, "b" * 16)
     assert len({described.id, msgspec.structs.replace(described, seed=2).id}) == 2
     assert described.id == msgspec.structs.replace(described, data="there").id
 

@@ -1,6 +1,6 @@
 """Taiwan's rows in the engine: none is refused, and a takeover counts each share that was traded once."""
 
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.venues.twse.arbiter import MIS, YAHOO
 from producers.venues.twse.instruments import taiwan_instrument
 from streams.driver import Driver, table
@@ -9,7 +9,7 @@ from tapewatch.registry import FixedRegistry
 from tests.unit.taiwan import BOTH, TSMC, VACCINE, Feed, at, chart_answer, mis_row, yahoo_quote
 
 
-class Watched:
+class EngineFeed:
     """A feed whose rows go into the engine second by second."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Watched:
 
 
 def test_takeover_counts_each_share_once() -> None:
-    watched = Watched()
+    watched = EngineFeed()
     feed = watched.feed
     feed.mis(at("10:00:01"), mis_row(v="500"), mis_row(VACCINE, a="-", f="-"))
     watched.send("10:00:01")
@@ -38,7 +38,7 @@ def test_takeover_counts_each_share_once() -> None:
     feed.yahoo(at("10:00:25"), yahoo_quote(event=at("10:00:24"), regularMarketVolume=507_000))
     assert feed.decoder.arbiter.in_charge == YAHOO
     watched.send("10:00:25")
-    feed.decoder.answer(Want(YAHOO, TSMC), chart_answer(event=at("10:00:29"), volume=509_000), at("10:00:30"))
+    feed.decoder.answer(DecoderRequest(YAHOO, TSMC), chart_answer(event=at("10:00:29"), volume=509_000), at("10:00:30"))
     watched.send("10:00:30")
     for second in (31, 36, 41, 46):
         feed.mis(at(f"10:00:{second}"), mis_row(event=at(f"10:00:{second}"), v=str(480 + second)))

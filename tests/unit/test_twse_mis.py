@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.venues.twse.instruments import asked_for, mis_channel, taiwan_instrument, yahoo_symbol
 from producers.venues.twse.mis import instruments_of
 from tapewatch.errors import TapewatchError
@@ -120,7 +120,7 @@ def test_unknown_symbol_is_refused_once_and_dropped_afterwards() -> None:
 )
 def test_answer_that_is_no_good_is_one_refused_message(body: bytes, reason: str) -> None:
     feed = Feed()
-    feed.decoder.answer(Want("mis", feed.batch), body, at("10:00:01"))
+    feed.decoder.answer(DecoderRequest("mis", feed.batch), body, at("10:00:01"))
     assert feed.decoder.collector.refused == {reason: 1} and feed.accounted()
     assert feed.decoder.arbiter.wants_yahoo(at("10:00:01"))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.venues.twse.arbiter import MIS, NOBODY, YAHOO
 from tapewatch.rows import Condition, StatusKind
 from tests.unit.taiwan import TSMC, VACCINE, Feed, at, chart_answer, mis_row, yahoo_quote
@@ -111,11 +111,11 @@ def test_volume_holds_where_yahoo_counts_less() -> None:
 
 def test_chart_without_touch_is_kept_as_a_late_trade_of_the_growth() -> None:
     feed = failing_feed()
-    feed.decoder.answer(Want("yahoo", TSMC), chart_answer(event=at("10:00:19")), at("10:00:20"))
+    feed.decoder.answer(DecoderRequest("yahoo", TSMC), chart_answer(event=at("10:00:19")), at("10:00:20"))
     assert feed.decoder.collector.trades == [
         (feed.decoder.collector.code(TSMC), at("10:00:19"), at("10:00:20"), 1004.0, 10_000.0, 0, Condition.LATE, None)
     ]
-    feed.decoder.answer(Want("yahoo", TSMC), chart_answer(event=at("10:00:24")), at("10:00:25"))
+    feed.decoder.answer(DecoderRequest("yahoo", TSMC), chart_answer(event=at("10:00:24")), at("10:00:25"))
     assert feed.decoder.collector.dropped["no_touch"] == 1 and feed.accounted()
 
 
@@ -138,7 +138,7 @@ def test_quote_of_yahoo_that_cannot_be_is_refused(quote: dict[str, Any], reason:
 def test_documents_without_quotes_are_refused() -> None:
     feed = failing_feed()
     for body in (b"<html>", b"{}", b'{"chart":{"result":null,"error":{"code":"Not Found","description":"x"}}}', b"[]"):
-        feed.decoder.answer(Want("yahoo", ""), body, at("10:00:20"))
+        feed.decoder.answer(DecoderRequest("yahoo", ""), body, at("10:00:20"))
     assert feed.decoder.collector.refused == {"not_json": 1, "no_rows": 1, "unknown_symbol": 1, "malformed": 1}
     assert feed.accounted()
 

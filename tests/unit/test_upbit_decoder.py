@@ -4,7 +4,7 @@ from math import nan
 from typing import Any
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.venues.upbit.decoder import UpbitDecoder
 from tapewatch.rows import Condition, StatusKind
 from tests.unit.upbit_messages import MS, book, past, ticker, trade
@@ -136,7 +136,7 @@ def test_lost_connection_is_a_gap_until_book_and_trades_are_there_again() -> Non
     assert kinds(made) == [(StatusKind.GAP, "connection reset")]
     made.message(trade(14), NOW + 90 * SECOND)
     made.message(book(stream="SNAPSHOT"), NOW + 91 * SECOND)
-    assert list(made.wants) == [Want("trades", "KRW-BTC", upto=NOW + 91 * SECOND)]
+    assert list(made.wants) == [DecoderRequest("trades", "KRW-BTC", upto=NOW + 91 * SECOND)]
     assert len(kinds(made)) == 1
     made.answer(made.wants.popleft(), past(14, 13, 12, 10, 9), NOW + 92 * SECOND)
     late = int(Condition.LATE)
@@ -178,7 +178,7 @@ def test_break_during_the_question_asks_again() -> None:
     made.lost(["KRW-BTC"], "reset", NOW + 2 * SECOND)
     made.answer(want, past(11, 10), NOW + 3 * SECOND)
     made.message(book(MS + 1), NOW + 4 * SECOND)
-    assert list(made.wants) == [Want("trades", "KRW-BTC", upto=NOW + 4 * SECOND)]
+    assert list(made.wants) == [DecoderRequest("trades", "KRW-BTC", upto=NOW + 4 * SECOND)]
     made.answer(made.wants.popleft(), past(12, 11, 10), NOW + 5 * SECOND)
     assert kinds(made)[-1][1] == "reset; not watched for 5.000 s, trades fetched again 2, lost 0"
 

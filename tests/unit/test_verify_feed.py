@@ -5,16 +5,16 @@ from functools import cache
 
 import pytest
 
-from streams.engine.models import ModelShelf
-from streams.verifying.aligning import Found, Place
-from streams.verifying.partition import Checked
+from streams.engine.models import ModelStore
+from streams.verifying.aligning import ComparisonResult, Place
+from streams.verifying.partition import PartitionResult
 from streams.verifying.report import report
 from tapewatch import frames, topics
 from tests.unit import fake_log as f
 
 
 @cache
-def once() -> tuple[f.FakeLog, ModelShelf]:
+def once() -> tuple[f.FakeLog, ModelStore]:
     return f.worked()
 
 
@@ -23,7 +23,7 @@ def log() -> f.FakeLog:
     return once()[0].copy()
 
 
-def verified(log: f.FakeLog, end: int = 0) -> list[Checked]:
+def verified(log: f.FakeLog, end: int = 0) -> list[PartitionResult]:
     return [f.checked(log, once()[1], partition, end) for partition in range(f.PARTITIONS)]
 
 
@@ -56,11 +56,11 @@ def frame(log: f.FakeLog, topic: str, kind: bytes, partition: int = 0, least: in
     return found[len(found) // 2]
 
 
-def every_stream() -> dict[tuple[str, str], Found]:
-    together: dict[tuple[str, str], Found] = {}
+def every_stream() -> dict[tuple[str, str], ComparisonResult]:
+    together: dict[tuple[str, str], ComparisonResult] = {}
     for one in verified(once()[0]):
         for stream, found in one.streams.items():
-            together.setdefault(stream, Found()).add(found)
+            together.setdefault(stream, ComparisonResult()).add(found)
     return together
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streams.engine.models import InForce, ModelShelf, shipped
+from streams.engine.models import ActiveModels, ModelStore, shipped
 from streams.engine.rules import DetectorConfig
 from streams.evaluate import changes, pairing, what_if
 from streams.evaluate.history import Span
@@ -67,7 +67,7 @@ def test_value_that_is_no_number_is_refused(said: str) -> None:
 
 
 def test_unknown_detector_and_unknown_model_are_refused() -> None:
-    shelf = ModelShelf()
+    shelf = ModelStore()
     known = dict.fromkeys(shipped(), "")
     with pytest.raises(TapewatchError, match="no detector in force"):
         changes.model_changes(["spoof=1234"], shelf, known)
@@ -168,7 +168,7 @@ def test_same_configuration_gives_the_same_alerts_and_a_control_row_of_the_log_c
         def records(self):
             return iter([records[0], control, *records[1:]])
 
-    force = [lambda: InForce.default(ModelShelf())] * 2
+    force = [lambda: ActiveModels.default(ModelStore())] * 2
     found = replay([WithControl()], force, span)
     assert [one.first for one in found.episodes[0]] == [one.first for one in found.episodes[1]]
     assert "pump_and_dump" in {one.first.scenario for one in found.episodes[0]}

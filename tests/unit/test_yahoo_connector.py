@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.tape import Tape
 from producers.simulators.faults import FaultKind, FaultPlan
 from producers.simulators.yahoo import YahooVenue
@@ -155,7 +155,7 @@ def test_chart_of_another_interval_is_refused() -> None:
         async with simulated(venue, clock) as settings:
             found = connector(settings)
             async with station_of(settings, found, clock, ["AAPL"]) as station:
-                want = Want("chart", "AAPL")
+                want = DecoderRequest("chart", "AAPL")
                 http = station.http(settings.venues.yahoo.rest)
                 answer = await chart(http, "AAPL", "5m", station.now() - minutes(30), station.now())
                 found.decoder.answer(want, answer.body, answer.received)

@@ -24,7 +24,7 @@ def at(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
-class Kept:
+class MemoryFactorOutlet:
     """Keeps what is stored."""
 
     def __init__(self) -> None:
@@ -53,11 +53,11 @@ class Kept:
         return [factor for factor in self.factors if (factor.series, factor.period) == (series, period)]
 
 
-def looked(venue: YahooVenue, times: Sequence[str], symbols: Sequence[str] = ("AAPL",)) -> Kept:
+def looked(venue: YahooVenue, times: Sequence[str], symbols: Sequence[str] = ("AAPL",)) -> MemoryFactorOutlet:
     """What looks at these times store, from 2 March 2026 on."""
 
-    async def run() -> Kept:
-        clock, output = ManualClock(), Kept()
+    async def run() -> MemoryFactorOutlet:
+        clock, output = ManualClock(), MemoryFactorOutlet()
         async with simulated(venue, clock) as settings:
             http = Http(settings.produce, settings.venues.yahoo.rest, clock=clock)
             series = DailySeries(http, output, symbols, "2026-03-02", clock)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from detectors.ddqn.lanes import ACTIONS
-from detectors.ddqn.model import Card, Described, Policy
+from detectors.ddqn.model import Card, Policy, PolicyMetadata
 from detectors.ddqn.virtual import ENVIRONMENT, PRIVATE
-from streams.engine.models import InForce, ModelShelf
+from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.policy import DDQN, PolicySettings
 from streams.engine.rules import DetectorConfig
 
@@ -24,11 +24,13 @@ def made(seed: int, features: tuple[str, ...] = FEATURES, hidden: int = 8, **des
     arrays["center"] = random.normal(size=len(features)).astype(np.float32)
     arrays["scale"] = np.full(len(features), 0.5, dtype=np.float32)
     names = {"environment": ENVIRONMENT, "inputs": (*features, *PRIVATE), "actions": ACTIONS, **described}
-    return Policy(Described(card=Card(seed=seed), **names), arrays)
+    return Policy(PolicyMetadata(card=Card(seed=seed), **names), arrays)
 
 
-def acting(policy: PolicySettings = EAGER, models: dict[str, Policy] | None = None, watch: bool = False) -> InForce:
+def acting(
+    policy: PolicySettings = EAGER, models: dict[str, Policy] | None = None, watch: bool = False
+) -> ActiveModels:
     """Nothing in force but policies, by what they are promoted as; seed 1 as the one that acts unless told."""
-    shelf, models = ModelShelf(), models or {DDQN: made(1)}
+    shelf, models = ModelStore(), models or {DDQN: made(1)}
     hashes = {name: shelf.put(model.encoded()) for name, model in models.items()}
-    return InForce(shelf, hashes, DetectorConfig(watch=watch, policy=policy))
+    return ActiveModels(shelf, hashes, DetectorConfig(watch=watch, policy=policy))

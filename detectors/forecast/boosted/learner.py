@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from detectors.boosted.forest import Forest
 from detectors.boosted.model import Nodes, forest
-from detectors.boosted.training import Flat
+from detectors.boosted.training import TreeBuilder
 from detectors.forecast.boosted.walk import log_odds
 from detectors.forecast.classes import CLASSES
 from detectors.forecast.direction.filling import filled, medians
@@ -42,7 +42,7 @@ PARAMETERS: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class BoostedClassifier:
     """As learner.Fitted asks. middle : float64[inputs], for what is not known; groups : trees of each class"""
 
     middle: F8
@@ -54,7 +54,7 @@ class Fitted:
         return softmax(log_odds(narrowed(rows.values[wanted], self.middle).astype(np.float64), self.trees))
 
 
-def learn(rows: Rows, labels: I8, fold: Fold, seed: int) -> Fitted:
+def learn(rows: Rows, labels: I8, fold: Fold, seed: int) -> BoostedClassifier:
     """As learner.Learner asks."""
     xgboost = require_xgboost()
     middle = medians(rows.values[fold.fit])
@@ -75,7 +75,7 @@ def learn(rows: Rows, labels: I8, fold: Fold, seed: int) -> Fitted:
         verbose_eval=False,
     )
     groups = exported(booster[: booster.best_iteration + 1])
-    return Fitted(middle, groups, forest(groups, [0.0] * len(groups)))
+    return BoostedClassifier(middle, groups, forest(groups, [0.0] * len(groups)))
 
 
 def narrowed(values: F8, middle: F8) -> F4:
@@ -98,7 +98,7 @@ def exported(booster: Any) -> tuple[Nodes, ...]:
     """
     dump = msgspec.json.decode(bytes(booster.save_raw("json")))["learner"]
     base = np.array(msgspec.json.decode(dump["learner_model_param"]["base_score"].encode()), dtype=np.float64)
-    flats = [Flat() for _ in CLASSES]
+    flats = [TreeBuilder() for _ in CLASSES]
     for flat, value in zip(flats, np.broadcast_to(base, len(flats)), strict=True):
         flat.root()
         flat.node(-1, value=float(value))
@@ -111,7 +111,7 @@ def exported(booster: Any) -> tuple[Nodes, ...]:
     )
 
 
-def _add(flat: Flat, tree: dict[str, Any]) -> None:
+def _add(flat: TreeBuilder, tree: dict[str, Any]) -> None:
     start = flat.root()
     limits = np.nextafter(np.array(tree["split_conditions"], dtype=np.float32), np.float32(-np.inf))
     for node, (left, right) in enumerate(zip(tree["left_children"], tree["right_children"], strict=True)):

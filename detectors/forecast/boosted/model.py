@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from detectors.boosted.model import Nodes, forest
-from detectors.forecast.boosted.learner import NAME, Fitted, learn
+from detectors.forecast.boosted.learner import NAME, BoostedClassifier, learn
 from detectors.forecast.classes import CLASSES
 from detectors.forecast.direction import card as cards
 from detectors.forecast.direction.card import Card
@@ -32,9 +32,9 @@ class BoostedModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     detector: str = NAME
     version: str = "1.0"
 
-    def fitted(self) -> Fitted:
+    def fitted(self) -> BoostedClassifier:
         """What tells probabilities."""
-        return Fitted(np.array(self.middle), self.groups, forest(self.groups, [0.0] * len(self.groups)))
+        return BoostedClassifier(np.array(self.middle), self.groups, forest(self.groups, [0.0] * len(self.groups)))
 
     def problem(self) -> str:
         """What is wrong with the model as a whole; empty where nothing is."""
@@ -52,7 +52,7 @@ def train(panel: Panel, seed: int, report: Callable[[str], None] | None = None) 
     """A model fitted to all whose next move is known. ValueError where there is too little."""
     judge, rows, figures = trained(NAME, learn, panel, seed, report)
     fitted = judge.fitted
-    if not isinstance(fitted, Fitted):
+    if not isinstance(fitted, BoostedClassifier):
         raise TypeError("not boosted trees")
     cuts, middle = (tuple(map(float, each)) for each in (judge.cuts, fitted.middle))
     card = cards.trained_card(NAME, panel, seed, figures)

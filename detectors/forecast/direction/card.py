@@ -9,7 +9,7 @@ import msgspec
 
 from detectors.card_page import limits, measured, named, origin, page
 from detectors.forecast.classes import SHARES
-from detectors.forecast.direction.forecasting import Told
+from detectors.forecast.direction.forecasting import DirectionModel
 from detectors.forecast.series import Panel, hash_of
 from detectors.model_file import Origin
 
@@ -27,7 +27,7 @@ class Card(Origin, frozen=True, forbid_unknown_fields=True):
     limits: str = ""
 
 
-class Filed(Told, Protocol):
+class DirectionModelFile(DirectionModel, Protocol):
     """What a page is made from."""
 
     @property
@@ -74,7 +74,7 @@ def unfit(inputs: Sequence[str], cuts: Sequence[float], temperature: float) -> d
     }
 
 
-def summary(model: Filed) -> dict[str, Any]:
+def summary(model: DirectionModelFile) -> dict[str, Any]:
     """What a listing shows of any of them."""
     return {
         "detector": model.detector,
@@ -85,7 +85,7 @@ def summary(model: Filed) -> dict[str, Any]:
     }
 
 
-def markdown(title: str, model: Filed, made_of: str) -> str:
+def markdown(title: str, model: DirectionModelFile, made_of: str) -> str:
     """The card as a page. made_of : what the model consists of"""
     card = model.card
     facts = {

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from detectors.forecast.classes import classes, cuts
 from detectors.forecast.direction.calibration import calibrated, temperature
-from detectors.forecast.direction.learner import Fitted, Learner
+from detectors.forecast.direction.learner import Classifier, Learner
 from detectors.forecast.direction.rows import NEVER, Rows
 from detectors.forecast.walk import Fold, before
 
@@ -17,13 +17,13 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class CalibratedClassifier:
     """A fitted learner with what makes its probabilities classes.
 
     cuts : float64[6], log returns; temperature : 1 leaves the learner's probabilities as they are
     """
 
-    fitted: Fitted
+    fitted: Classifier
     cuts: F8
     temperature: float
 
@@ -64,10 +64,10 @@ def blinded(rows: Rows, fold: Fold) -> Rows:
     return replace(rows, returns=np.where(fold.fit | fold.calibrate, rows.returns, np.nan))
 
 
-def fit(learner: Learner, rows: Rows, fold: Fold, seed: int) -> Judge:
+def fit(learner: Learner, rows: Rows, fold: Fold, seed: int) -> CalibratedClassifier:
     """Fit and calibrate. fold : as `within` gave it"""
     labels, parts = labelled(rows, fold)
     seen = blinded(rows, fold)
     fitted = learner(seen, labels, fold, seed)
     raw = fitted.probabilities(seen, fold.calibrate)
-    return Judge(fitted, parts, temperature(raw, labels[fold.calibrate]))
+    return CalibratedClassifier(fitted, parts, temperature(raw, labels[fold.calibrate]))

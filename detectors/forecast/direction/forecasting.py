@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from detectors.forecast.classes import CLASSES
 from detectors.forecast.direction.calibration import calibrated
-from detectors.forecast.direction.fitting import Judge, fit, newest
+from detectors.forecast.direction.fitting import CalibratedClassifier, fit, newest
 from detectors.forecast.direction.inputs import REACH, rows_of
-from detectors.forecast.direction.learner import Fitted, Learner
+from detectors.forecast.direction.learner import Classifier, Learner
 from detectors.forecast.direction.rows import Rows
 from detectors.forecast.series import Forecast, Panel
 
@@ -19,7 +19,7 @@ F8 = npt.NDArray[np.float64]
 HORIZON = "1d"
 
 
-class Told(Protocol):
+class DirectionModel(Protocol):
     """What a model file of seven classes tells beside its learner's own numbers."""
 
     @property
@@ -35,7 +35,7 @@ class Told(Protocol):
 
 def trained(
     name: str, learner: Learner, panel: Panel, seed: int, report: Callable[[str], None] | None = None
-) -> tuple[Judge, Rows, dict[str, float]]:
+) -> tuple[CalibratedClassifier, Rows, dict[str, float]]:
     """A learner fitted to all whose target is known, the rows, and figures for its card: rows, and the log loss of the
     calibrating rows beside that of the classes' shares. ValueError where there is too little
 
@@ -58,7 +58,7 @@ def trained(
     return judge, rows, {figure: float(f"{value:.6g}") for figure, value in told.items()}
 
 
-def forecasts(model: Told, fitted: Fitted, panel: Panel) -> list[Forecast]:
+def forecasts(model: DirectionModel, fitted: Classifier, panel: Panel) -> list[Forecast]:
     """For the newest bar of each instrument that is warm.
 
     Inputs are a function of the last REACH bars, so that older ones change no bit. ValueError where the panel has other

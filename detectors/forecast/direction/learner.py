@@ -13,7 +13,7 @@ I8 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
-class Fitted(Protocol):
+class Classifier(Protocol):
     """A fitted learner."""
 
     def probabilities(self, rows: Rows, wanted: Bools) -> F8:
@@ -29,7 +29,7 @@ class Fitted(Protocol):
 class Learner(Protocol):
     """Fits seven classes to rows."""
 
-    def __call__(self, rows: Rows, labels: I8, fold: Fold, seed: int) -> Fitted:
+    def __call__(self, rows: Rows, labels: I8, fold: Fold, seed: int) -> Classifier:
         """Fit to the rows of `fold.fit`; `fold.calibrate` serves early stopping and choices.
 
         rows : all of them, so that windows can reach back; `returns` is NaN outside fit and calibrate

@@ -57,7 +57,7 @@ def calibration(odds: F8, up: Bools, share: float) -> Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class ImageClassifier:
     """A network that has learnt.
 
     parameters : float32 by name; steps : to the best look; loss : of the calibrate rows looked at
@@ -92,7 +92,7 @@ def fit(
     kind: Kind = "inception",
     steps: int = STEPS,
     report: Callable[[str], None] | None = None,
-) -> Fitted:
+) -> ImageClassifier:
     """A network fitted to a fold: the same rows and seed give the same weights.
 
     pixels : float32[images, channels, days, factors]; up : bool[images]
@@ -108,7 +108,7 @@ def fit(
     odds = _odds(torch, kind, best[0], pixels[fold.calibrate])
     # In C order: torch may keep a weight's channels last, and a file holds the bytes as they lie.
     arrays = {name: np.array(value.numpy(), dtype=np.float32, order="C") for name, value in best[0].items()}
-    return Fitted(kind, arrays, calibration(odds, up[fold.calibrate], share), best[1], best[2])
+    return ImageClassifier(kind, arrays, calibration(odds, up[fold.calibrate], share), best[1], best[2])
 
 
 def initial(torch: Any, kind: Kind, shape: tuple[int, ...], share: float, generator: Any) -> dict[str, Any]:

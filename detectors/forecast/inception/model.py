@@ -40,7 +40,7 @@ class Card(Origin, frozen=True, forbid_unknown_fields=True):
     limits: str = "Judged by walk-forward, no skill beyond chance was shown: see docs/inception.md."
 
 
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class InceptionMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of a model but its weights.
 
     channels : instruments, the target first; factors : columns of an image
@@ -66,7 +66,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return first_problem(found)
 
 
-class InceptionModel(TensorFile[Described], frozen=True):
+class InceptionModel(TensorFile[InceptionMetadata], frozen=True):
     """A model: its description, and its arrays by name, float32, those of network.shapes."""
 
     @property
@@ -89,7 +89,7 @@ class InceptionModel(TensorFile[Described], frozen=True):
 
 def decode(data: bytes) -> InceptionModel:
     """Read a model file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
-    return decode_model(data, InceptionModel, Described)
+    return decode_model(data, InceptionModel, InceptionMetadata)
 
 
 def summary(model: InceptionModel) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def train(
         metrics={"calibrate_log_loss": round(fitted.loss, 6), "steps": float(fitted.steps)},
     )
     learnt = fitted.calibration
-    described = Described(found.channels, found.factors, learnt.base, learnt.slope, card)
+    described = InceptionMetadata(found.channels, found.factors, learnt.base, learnt.slope, card)
     return sound(InceptionModel(described, fitted.parameters))
 
 

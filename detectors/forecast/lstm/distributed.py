@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.forecast.lstm import training
-from detectors.forecast.lstm.training import Fitted, Recipe, Step
+from detectors.forecast.lstm.training import Recipe, Step, TrainingResult
 from detectors.pytorch import require_torch
 
 F4 = npt.NDArray[np.float32]
@@ -33,7 +33,9 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def fit(windows: F4, targets: F8 | F4, recipe: Recipe, report: Callable[[int, float], None] | None = None) -> Fitted:
+def fit(
+    windows: F4, targets: F8 | F4, recipe: Recipe, report: Callable[[int, float], None] | None = None
+) -> TrainingResult:
     """As `training.fit`, and the same loss curve, shared out among the processes that torchrun started.
 
     Every process calls it with the same rows and gets the same weights and losses; the first alone reports, the
@@ -78,7 +80,7 @@ def joined(torch: Any) -> Iterator[Any]:
 
 def _fit(
     torch: Any, device: Any, windows: F4, targets: F4, recipe: Recipe, report: Callable[[int, float], None] | None
-) -> Fitted:
+) -> TrainingResult:
     net = training.network(torch, recipe).to(device)
     parallel = torch.nn.parallel.DistributedDataParallel(net, [device.index] if device.type == "cuda" else None)
     adam = training.optimiser(torch, net, recipe)
@@ -93,4 +95,4 @@ def _fit(
     # Shares are equal, so that the mean of their losses is the loss of the step.
     losses = torch.from_numpy(own).to(device)
     torch.distributed.all_reduce(losses)
-    return Fitted(training.state_of(net), losses.cpu().numpy() / processes())
+    return TrainingResult(training.state_of(net), losses.cpu().numpy() / processes())

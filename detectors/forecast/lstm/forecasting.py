@@ -11,7 +11,7 @@ import numpy.typing as npt
 from detectors.forecast.lstm import inputs, score
 from detectors.forecast.lstm.distributed import fit
 from detectors.forecast.lstm.inputs import LOOKBACK
-from detectors.forecast.lstm.model import DAY, MINUTE, NAME, Card, Described, Model, arranged
+from detectors.forecast.lstm.model import DAY, MINUTE, NAME, Card, LstmMetadata, Model, arranged
 from detectors.forecast.lstm.training import Recipe
 from detectors.forecast.series import Forecast, Panel, Series, hash_of
 from detectors.forecast.walk import Fold
@@ -100,7 +100,7 @@ def learn(rows: Rows, chosen: npt.NDArray[np.bool_], recipe: Recipe, report: Cal
             report(f"epoch {epoch} of {recipe.epochs}, loss {loss:.4f}")
 
     fitted = fit(rows.inputs[chosen], rows.targets[chosen], recipe, told)
-    return Model(Described(DAY), arranged(fitted.state))
+    return Model(LstmMetadata(DAY), arranged(fitted.state))
 
 
 def fit_fold(rows: Rows, fold: Fold, recipe: Recipe) -> F8:
@@ -145,7 +145,7 @@ def train(
         "rows": int(chosen.sum()), "recipe": told, "seed": seed, "limits": _LIMITS,
         "metrics": _measured(model, rows, rows.at > begin) if held_out else {},
     }  # fmt: skip
-    described = Described(horizon, card=msgspec.structs.replace(card or _card(panel, seed), **filled))
+    described = LstmMetadata(horizon, card=msgspec.structs.replace(card or _card(panel, seed), **filled))
     return sound(Model(described, model.arrays))
 
 

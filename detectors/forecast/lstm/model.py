@@ -35,7 +35,7 @@ class Card(Origin, frozen=True, forbid_unknown_fields=True):
     limits: str = ""
 
 
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LstmMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of a model but its weights. horizon : 1d or 60s, of its bars and of what it forecasts"""
 
     horizon: str
@@ -54,7 +54,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return first_problem(foreign(self.detector, self.version, NAME) | found)
 
 
-class Model(TensorFile[Described], frozen=True):
+class Model(TensorFile[LstmMetadata], frozen=True):
     """A model: its description, and its arrays by name (ARRAYS), float32, laid out as the kernel takes them."""
 
     @property
@@ -95,7 +95,7 @@ def arranged(state: Mapping[str, F4]) -> dict[str, F4]:
 
 def decode(data: bytes) -> Model:
     """Read a model file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
-    return decode_model(data, Model, Described)
+    return decode_model(data, Model, LstmMetadata)
 
 
 def summary(model: Model) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class TrainingResult:
     """What a run gave. state : weights by name, float32, as torch names them; losses : of each step, before it"""
 
     state: dict[str, F4]
@@ -112,7 +112,9 @@ def step_loss(torch: Any, net: Any, windows: F4, targets: F4, step: Step) -> Any
     return torch.nn.functional.mse_loss(net(given, torch.from_numpy(step.keep)), wanted)
 
 
-def fit(windows: F4, targets: F8 | F4, recipe: Recipe, report: Callable[[int, float], None] | None = None) -> Fitted:
+def fit(
+    windows: F4, targets: F8 | F4, recipe: Recipe, report: Callable[[int, float], None] | None = None
+) -> TrainingResult:
     """One run. windows : float32[rows, WINDOW, FEATURES]; targets : [rows], in volatilities
 
     report : called after each epoch with its number and mean loss. ValueError where there are no rows.
@@ -126,7 +128,7 @@ def fit(windows: F4, targets: F8 | F4, recipe: Recipe, report: Callable[[int, fl
         return step_loss(torch, net, windows, wanted, step)
 
     losses = np.array(list(descend(adam, len(windows), recipe, loss_of, report)))
-    return Fitted(state_of(net), losses)
+    return TrainingResult(state_of(net), losses)
 
 
 def descend(

@@ -7,7 +7,7 @@ from detectors.forecast.direction.card import trained_card
 from detectors.forecast.direction.forecasting import forecasts, trained
 from detectors.forecast.networks.fitting import Recipe, fit
 from detectors.forecast.networks.learners import RECIPE
-from detectors.forecast.networks.model import Described, NetworkModel
+from detectors.forecast.networks.model import NetworkMetadata, NetworkModel
 from detectors.forecast.networks.network import Network
 from detectors.forecast.series import Forecast, Panel
 
@@ -20,7 +20,7 @@ def train(
     if not isinstance(judge.fitted, Network):
         raise TypeError(f"{name} is no network")
     card = trained_card(name, panel, seed, figures)
-    described = Described(
+    described = NetworkMetadata(
         name, rows.names, tuple(float(cut) for cut in judge.cuts), judge.temperature, recipe.loss, card
     )
     return NetworkModel(described, judge.fitted.arrays)

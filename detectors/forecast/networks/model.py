@@ -11,7 +11,7 @@ from detectors.forecast.networks.network import SCALING, Network
 from detectors.model_file import TensorFile, decode_model, first_problem, foreign
 
 
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NetworkMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of a network but its weights.
 
     detector : the architecture's name; inputs : of a day, in order; cuts : log returns between the classes
@@ -33,7 +33,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return first_problem(foreign(self.detector, self.version, wanted) | found)
 
 
-class NetworkModel(TensorFile[Described], frozen=True):
+class NetworkModel(TensorFile[NetworkMetadata], frozen=True):
     """A network: its description, its weights by name, and the inputs' scaling."""
 
     @property
@@ -75,7 +75,7 @@ class NetworkModel(TensorFile[Described], frozen=True):
 
 def decode(data: bytes) -> NetworkModel:
     """Read a file; ValueError names what is wrong in it (msgspec.ValidationError is one)."""
-    return decode_model(data, NetworkModel, Described)
+    return decode_model(data, NetworkModel, NetworkMetadata)
 
 
 def summary(model: NetworkModel) -> dict[str, Any]:

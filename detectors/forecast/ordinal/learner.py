@@ -21,7 +21,7 @@ PENALTIES = (0.003, 0.03, 0.3)
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class OrdinalClassifier:
     """As learner.Fitted asks. middle, scale : float64[inputs], of the fitted rows; penalty : the one chosen"""
 
     middle: F8
@@ -34,15 +34,15 @@ class Fitted:
         return probabilities(scaled(rows.values[wanted], self.middle, self.scale), self.coefficients)
 
 
-def learn(rows: Rows, labels: I8, fold: Fold, seed: int) -> Fitted:
+def learn(rows: Rows, labels: I8, fold: Fold, seed: int) -> OrdinalClassifier:
     """As learner.Learner asks; nothing is drawn, so that the seed changes nothing."""
     raw = rows.values[fold.fit]
     middle = medians(raw)
     scale = spreads(raw, middle)
     x, newer = scaled(raw, middle, scale), scaled(rows.values[fold.calibrate], middle, scale)
-    found = [Fitted(middle, scale, fit(x, labels[fold.fit], len(CLASSES), each), each) for each in PENALTIES]
+    found = [OrdinalClassifier(middle, scale, fit(x, labels[fold.fit], len(CLASSES), each), each) for each in PENALTIES]
 
-    def loss(one: Fitted) -> float:
+    def loss(one: OrdinalClassifier) -> float:
         chances = probabilities(newer, one.coefficients)
         return -float(np.log(np.maximum(chances[np.arange(len(newer)), labels[fold.calibrate]], 1e-12)).mean())
 

@@ -9,7 +9,7 @@ import numpy as np
 from detectors.forecast.direction import card as cards
 from detectors.forecast.direction.card import Card
 from detectors.forecast.direction.forecasting import forecasts, trained
-from detectors.forecast.ordinal.learner import NAME, Fitted, learn
+from detectors.forecast.ordinal.learner import NAME, OrdinalClassifier, learn
 from detectors.forecast.ordinal.regression import Coefficients
 from detectors.forecast.series import Forecast, Panel
 from detectors.model_file import ModelFile, first_problem, foreign, sound
@@ -36,12 +36,12 @@ class OrdinalModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     detector: str = NAME
     version: str = "1.0"
 
-    def fitted(self) -> Fitted:
+    def fitted(self) -> OrdinalClassifier:
         """What tells probabilities."""
         middle, scale, logits, location, spread = (
             np.array(each) for each in (self.middle, self.scale, self.logits, self.location, self.spread)
         )
-        return Fitted(middle, scale, Coefficients(logits, location, spread), self.penalty)
+        return OrdinalClassifier(middle, scale, Coefficients(logits, location, spread), self.penalty)
 
     def problem(self) -> str:
         """What is wrong with the model as a whole; empty where nothing is."""
@@ -61,7 +61,7 @@ def train(panel: Panel, seed: int, report: Callable[[str], None] | None = None) 
     """Fit to all whose next move is known; the seed changes nothing. ValueError where there is too little."""
     judge, rows, figures = trained(NAME, learn, panel, seed, report)
     fitted = judge.fitted
-    if not isinstance(fitted, Fitted):
+    if not isinstance(fitted, OrdinalClassifier):
         raise TypeError("not an ordinal regression")
     by = fitted.coefficients
     columns = (judge.cuts, fitted.middle, fitted.scale, by.location, by.spread, by.cuts)

@@ -26,7 +26,7 @@ class Card(Origin, frozen=True, forbid_unknown_fields=True):
     limits: str = ""
 
 
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EncoderMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the weights are of. language : of text.LANGUAGES; config, tokenizer : the encoder's JSON files"""
 
     language: str
@@ -37,7 +37,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str = "1.0"
 
 
-class EncoderModel(TensorFile[Described], frozen=True):
+class EncoderModel(TensorFile[EncoderMetadata], frozen=True):
     """A fine-tuned encoder: description, and weights as `network.weights` names them."""
 
     @property
@@ -104,7 +104,7 @@ class EncoderScorer:
 
 def decode(data: bytes) -> EncoderModel:
     """Read a model file; ValueError says what is wrong with it."""
-    return decode_model(data, EncoderModel, Described)
+    return decode_model(data, EncoderModel, EncoderMetadata)
 
 
 def summary(model: EncoderModel) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from detectors.model_file import F4
 from detectors.pytorch import require_torch
 from detectors.sentiment.encoder.base import Base
-from detectors.sentiment.encoder.model import Card, Described, EncoderModel
+from detectors.sentiment.encoder.model import Card, EncoderMetadata, EncoderModel
 from detectors.sentiment.encoder.network import logits, network, tokenizer_of, tokens_of, weights
 from detectors.sentiment.labels import I8
 from detectors.sentiment.scorer import CLASSES
@@ -142,4 +142,4 @@ def trained(
         seed=seed,
         limits=_LIMITS,
     )
-    return EncoderModel(Described(language, base.config, base.tokenizer, card), arrays)
+    return EncoderModel(EncoderMetadata(language, base.config, base.tokenizer, card), arrays)

@@ -12,7 +12,7 @@ _SHORTEST_STEM = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TermMatch:
     """A term in a text. at : place of its first unit; size : units (words, or characters); term, kind : which"""
 
     at: int
@@ -37,13 +37,13 @@ class Words:
         """Words, numbers and marks of a cleaned text."""
         return [piece for word in _WORD.findall(text) for piece in _pieces(word)]
 
-    def found(self, units: list[str]) -> Iterator[Found]:
+    def found(self, units: list[str]) -> Iterator[TermMatch]:
         """Terms in order; none overlap."""
         at = 0
         while at < len(units):
             entry = self._longest(units, at)
             if entry:
-                yield Found(at, len(entry[0]), entry[1], entry[2])
+                yield TermMatch(at, len(entry[0]), entry[1], entry[2])
             at += len(entry[0]) if entry else 1
 
     def _longest(self, units: list[str], at: int) -> tuple[tuple[str, ...], str, str] | None:
@@ -66,14 +66,14 @@ class Characters:
         """Characters of a cleaned text."""
         return list(text)
 
-    def found(self, units: list[str]) -> Iterator[Found]:
+    def found(self, units: list[str]) -> Iterator[TermMatch]:
         """Terms in order; none overlap."""
         text, at = "".join(units), 0
         while at < len(text):
             for size in range(min(self._longest, len(text) - at), 0, -1):
                 term = text[at : at + size]
                 if term in self._kinds:
-                    yield Found(at, size, term, self._kinds[term])
+                    yield TermMatch(at, size, term, self._kinds[term])
                     at += size - 1
                     break
             at += 1

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.sentiment.lexicon.matching import Characters, Found, Words, clause_of
+from detectors.sentiment.lexicon.matching import Characters, TermMatch, Words, clause_of
 from detectors.sentiment.lexicon.model import Lexicon, shipped
 from detectors.sentiment.scorer import F8
 from detectors.sentiment.text import cleaned, language_of
@@ -63,13 +63,13 @@ class LexiconScorer:
         terms = self._terms[spoken]
         units = terms.units(cleaned(text))
         clause = clause_of(units)
-        by_clause: dict[int, list[Found]] = {}
+        by_clause: dict[int, list[TermMatch]] = {}
         for found in terms.found(units):
             by_clause.setdefault(clause[found.at], []).append(found)
         total = sum(self._of_clause(found, spoken) for found in by_clause.values())
         return float(total / (HALF + abs(total)))
 
-    def _of_clause(self, found: list[Found], language: str) -> float:
+    def _of_clause(self, found: list[TermMatch], language: str) -> float:
         """What the terms of one clause say together."""
         moved = self._moved(found, language)
         taken = {subject for subject in moved.values() if subject is not None}
@@ -80,7 +80,7 @@ class LexiconScorer:
                 total += sign * _changed(found, place, language)
         return total * (UNCERTAIN if any(term.kind == "uncertain" for term in found) else 1.0)
 
-    def _moved(self, found: list[Found], language: str) -> dict[int, int | None]:
+    def _moved(self, found: list[TermMatch], language: str) -> dict[int, int | None]:
         """For each movement the place of the bad thing that moves; None where what moves is none."""
         bad = [term.term in self._bad[language] for term in found]
         moved: dict[int, int | None] = {}
@@ -95,18 +95,18 @@ class LexiconScorer:
         return moved
 
 
-def _around(found: list[Found], place: int) -> list[int]:
+def _around(found: list[TermMatch], place: int) -> list[int]:
     """Places of the terms near one, in order, without itself: terms do not overlap, so each takes a unit at least."""
     return [each for each in range(max(0, place - _AROUND), min(len(found), place + _AROUND + 1)) if each != place]
 
 
-def _apart(one: Found, other: Found) -> int:
+def _apart(one: TermMatch, other: TermMatch) -> int:
     """Units between two terms."""
     first, second = (one, other) if one.at < other.at else (other, one)
     return second.at - first.at - first.size
 
 
-def _changed(found: list[Found], place: int, language: str) -> float:
+def _changed(found: list[TermMatch], place: int, language: str) -> float:
     """By what negations and degrees near it a term is multiplied."""
     before, after = _NEAR[language]
     term, factor = found[place], 1.0

@@ -32,7 +32,7 @@ class Card(Origin, frozen=True, forbid_unknown_fields=True):
     limits: str = ""
 
 
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LinearMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the weights are of. language : of text.LANGUAGES; vocabulary : terms, the first letter names their view
 
     classes : places in CLASSES that were in the training texts; lexicon : hash of the lexicon whose score is an input
@@ -49,7 +49,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str = "1.0"
 
 
-class LinearModel(TensorFile[Described], frozen=True):
+class LinearModel(TensorFile[LinearMetadata], frozen=True):
     """Arrays: `weights` float32[terms + 3, classes], the last three of the lexicon's inputs; `rarity` float32[terms],
     inverse document frequencies; `bias` float32[classes].
     """
@@ -133,7 +133,7 @@ def lexicon_inputs(scorer: LexiconScorer, texts: Sequence[str], language: str) -
 
 def decode(data: bytes) -> LinearModel:
     """Read a model file; ValueError says what is wrong with it."""
-    return decode_model(data, LinearModel, Described)
+    return decode_model(data, LinearModel, LinearMetadata)
 
 
 def summary(model: LinearModel) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from detectors.model_file import F4
 from detectors.sentiment.labels import I8
 from detectors.sentiment.lexicon.model import shipped
 from detectors.sentiment.lexicon.score import LexiconScorer
-from detectors.sentiment.linear.model import Card, Described, LinearModel, lexicon_inputs
+from detectors.sentiment.linear.model import Card, LinearMetadata, LinearModel, lexicon_inputs
 from detectors.sentiment.linear.terms import VIEWS, terms
 from detectors.sentiment.scorer import CLASSES, F8
 
@@ -32,7 +32,7 @@ _LIMITS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class TermCounts:
     """Texts as counts. views : by view the terms and sparse counts [texts, terms]; lexicon : float64[texts, 3]"""
 
     views: Mapping[str, tuple[list[str], sparse.csr_matrix]]
@@ -70,14 +70,14 @@ def trained(texts: Sequence[str], labels: I8, groups: I8, language: str, seed: i
     rows = {name: int(np.count_nonzero(labels == place)) for place, name in enumerate(CLASSES)}
     present = tuple(int(each) for each in fitted.classes_)
     card = Card(rows=rows, strength=strength, seed=seed, limits=_LIMITS)
-    return LinearModel(Described(language, tuple(vocabulary), present, shipped().hash, temperature, card), arrays)
+    return LinearModel(LinearMetadata(language, tuple(vocabulary), present, shipped().hash, temperature, card), arrays)
 
 
-def counts(texts: Sequence[str], language: str) -> Counted:
+def counts(texts: Sequence[str], language: str) -> TermCounts:
     """Terms of each text, counted, of every view of the language."""
     found = [terms(text, language) for text in texts]
     views = {view: _sparse([one[view] for one in found]) for view in VIEWS[language]}
-    return Counted(views, lexicon_inputs(LexiconScorer(), texts, language))
+    return TermCounts(views, lexicon_inputs(LexiconScorer(), texts, language))
 
 
 def _sparse(rows: Sequence[Counter[str]]) -> tuple[list[str], sparse.csr_matrix]:
@@ -92,7 +92,7 @@ def _sparse(rows: Sequence[Counter[str]]) -> tuple[list[str], sparse.csr_matrix]
     return names, sparse.csr_matrix((values, columns, ends), shape=(len(rows), len(names)))
 
 
-def _inputs(counted: Counted, rows: I8) -> Inputs:
+def _inputs(counted: TermCounts, rows: I8) -> Inputs:
     """Terms that stand in enough of these rows, and their rarity, smoothed as if one more text had every term."""
     used: dict[str, tuple[I8, F4]] = {}
     for view, (_, matrix) in counted.views.items():
@@ -102,7 +102,7 @@ def _inputs(counted: Counted, rows: I8) -> Inputs:
     return Inputs(used)
 
 
-def _matrix(counted: Counted, inputs: Inputs, rows: I8) -> sparse.csr_matrix:
+def _matrix(counted: TermCounts, inputs: Inputs, rows: I8) -> sparse.csr_matrix:
     """Inputs of rows: each view's square roots of counts times rarity, of length 1, then the lexicon's."""
     parts = []
     for view, (used, rarity) in inputs.used.items():
@@ -123,7 +123,7 @@ def _both_sides(fitted: LogisticRegression) -> tuple[F8, F8]:
     return np.vstack([np.zeros_like(fitted.coef_), fitted.coef_]), np.append(0.0, fitted.intercept_)
 
 
-def _chosen(counted: Counted, labels: I8, groups: I8, seed: int) -> tuple[float, float]:
+def _chosen(counted: TermCounts, labels: I8, groups: I8, seed: int) -> tuple[float, float]:
     """Inverse penalty and temperature at which texts that were left out are likeliest."""
     folds = list(StratifiedGroupKFold(INNER, shuffle=True, random_state=seed).split(labels, labels, groups))
     odds = {strength: np.full((len(labels), len(CLASSES)), -np.inf) for strength in STRENGTHS}

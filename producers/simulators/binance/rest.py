@@ -15,7 +15,7 @@ PATIENCE = 10
 BAN_S = 120.0
 
 
-class Asked(Protocol):
+class RestBackend(Protocol):
     """What a simulated market answers. Times in ms; None for a symbol that does not exist"""
 
     def symbols(self) -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ class Asked(Protocol):
 class BinanceRest:
     """The routes of one market. weight : limit a minute, 0 takes the market's own; now : UTC ms"""
 
-    def __init__(self, dialect: Dialect, asked: Asked, now: Callable[[], int], weight: int = 0) -> None:
+    def __init__(self, dialect: Dialect, asked: RestBackend, now: Callable[[], int], weight: int = 0) -> None:
         self._dialect, self._asked, self._now = dialect, asked, now
         self._limit = weight or dialect.weight
         self._window = 0.0

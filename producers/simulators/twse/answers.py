@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from producers.simulators.twse.market import LOT, Shown, TaiwanStock, price_text
+from producers.simulators.twse.market import LOT, StockSnapshot, TaiwanStock, price_text
 from tapewatch.clock import NANOS
 
 UNKNOWN = {"tv": "-", "s": "-", "c": "", "z": "-"}
 
 
-def mis_row(stock: TaiwanStock, shown: Shown) -> dict[str, str]:
+def mis_row(stock: TaiwanStock, shown: StockSnapshot) -> dict[str, str]:
     """A row of msgArray: every value a text, `-` for none, levels joined by `_` with one at the end."""
     at = taipei(shown.at)
     time = f"{at:%H:%M:%S}"

@@ -14,7 +14,7 @@ QUIET, SILENT_TRADE = 0.25, 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class StockSnapshot:
     """What the market shows of a stock since its last change.
 
     at : UTC ns; bids, asks : hundredths of a dollar and lots, best first; last, lots : of the interval's match, 0 for
@@ -48,7 +48,7 @@ class TaiwanStock:
         self.listed, self.trial = True, False
         self.halt = ("", "")
         self.price, self.volume, self.last = self.close, 0, 0
-        self.shown = self.before = Shown(0, (), (), 0, 0, 0)
+        self.shown = self.before = StockSnapshot(0, (), (), 0, 0, 0)
 
     def tick(self, price: int) -> int:
         """The tick size at a price."""
@@ -78,7 +78,7 @@ class TaiwanStock:
         asks = self._levels(price, 1) if price < self.highest else ()
         self.last = price if lots else self.last
         self.before = self.shown
-        self.shown = Shown(now, bids, asks, price if lots else 0, lots, self.volume)
+        self.shown = StockSnapshot(now, bids, asks, price if lots else 0, lots, self.volume)
 
     def _levels(self, price: int, direction: int) -> tuple[tuple[int, int], ...]:
         """Five levels from the price outwards; the best bid is the price itself unless that is the limit up."""

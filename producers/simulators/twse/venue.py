@@ -12,7 +12,7 @@ from producers.simulators.answers import json_answer
 from producers.simulators.faults import FaultKind
 from producers.simulators.server import SimulatorServer
 from producers.simulators.twse.answers import UNKNOWN, chart, mis_document, mis_row, taipei, yahoo_quote, yahoo_symbol
-from producers.simulators.twse.market import Shown, TaiwanMarket, TaiwanStock
+from producers.simulators.twse.market import StockSnapshot, TaiwanMarket, TaiwanStock
 from producers.simulators.twse.recorded import RecordedMis
 from producers.simulators.twse.reports import NOTHING, TaiwanReports, as_csv, as_json
 
@@ -53,7 +53,7 @@ class TaiwanVenue:
         self.answered: dict[str, int] = {"mis_rows": 0, "yahoo_rows": 0, "reports": 0}
         self._asked: dict[str, deque[float]] = {"mis": deque(), "web": deque()}
         self._frozen_until = self._shut_until = 0.0
-        self._frozen: dict[str, Shown] = {}
+        self._frozen: dict[str, StockSnapshot] = {}
         self._server: SimulatorServer | None = None
 
     def addresses(self, http: str, ws: str) -> dict[str, str]:

@@ -9,10 +9,10 @@ import msgspec
 from producers.base.answers import Answer, HttpError
 from producers.base.buckets import TokenBucket
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.http import Http
-from producers.base.link import Link
-from producers.base.station import Station
+from producers.base.link import ReconnectingWebSocket
+from producers.base.station import FeedSession
 from producers.base.universe import Listing
 from producers.venues.binance.decoder import BinanceDecoder
 from producers.venues.binance.limits import (
@@ -36,7 +36,7 @@ class Route:
 
     path: str
     channels: list[str]
-    links: list[Link] = field(default_factory=list)
+    links: list[ReconnectingWebSocket] = field(default_factory=list)
 
     @property
     def carries_books(self) -> bool:
@@ -80,7 +80,7 @@ class BinanceConnector:
         self._levels = rest.depth[0]
         self._ids: dict[str, str] = {}
 
-    async def listed(self, station: Station) -> list[Listing]:
+    async def listed(self, station: FeedSession) -> list[Listing]:
         """Everything in exchangeInfo, ranked by the turnover of 24 hours."""
         web, prefix = self._web(station), self._rest.prefix
         exchange = await web.get(f"{prefix}/exchangeInfo", weight=self._rest.listed)
@@ -90,7 +90,7 @@ class BinanceConnector:
         except msgspec.MsgspecError as error:
             raise HttpError("not_json", f"exchangeInfo is not as expected: {error}") from None
 
-    async def follow(self, station: Station, listed: Sequence[Listing]) -> None:
+    async def follow(self, station: FeedSession, listed: Sequence[Listing]) -> None:
         """Keep symbols where they are carried; fill up connections and open more for new ones."""
         wanted = {one.symbol: one.instrument.id for one in listed}
         gone = set(self._ids) - set(wanted)
@@ -102,11 +102,11 @@ class BinanceConnector:
             await self._carry(station, route, added, gone)
         self.decoder.forget(gone)
 
-    async def run(self, station: Station) -> None:
+    async def run(self, station: FeedSession) -> None:
         """Answer the decoder's questions; the links run beside."""
         await station.answer_wants(self.decoder, lambda want: self._ask(station, want))
 
-    async def _carry(self, station: Station, route: Route, added: Sequence[str], gone: set[str]) -> None:
+    async def _carry(self, station: FeedSession, route: Route, added: Sequence[str], gone: set[str]) -> None:
         """Let a route's connections carry symbols more and fewer; open more where they are full."""
         rest = list(added)
         room = max(1, STREAMS_A_CONNECTION // len(route.channels))
@@ -122,7 +122,7 @@ class BinanceConnector:
         for start in range(0, len(rest), room):
             self._open(station, route, rest[start : start + room])
 
-    def _open(self, station: Station, route: Route, symbols: Sequence[str]) -> None:
+    def _open(self, station: FeedSession, route: Route, symbols: Sequence[str]) -> None:
         name = f"{self.feed}-{sum(len(one.links) for one in self._routes) + 1}"
 
         def opened(_received: int) -> None:
@@ -130,7 +130,7 @@ class BinanceConnector:
             if route.carries_books or link.connections > 1:
                 self.decoder.opened(link.symbols)
 
-        link = Link(
+        link = ReconnectingWebSocket(
             station,
             name,
             f"{self._addresses.stream}{route.path}",
@@ -146,7 +146,7 @@ class BinanceConnector:
         station.links.append(link)
         station.spawn(link.run(), name)
 
-    async def _ask(self, station: Station, want: Want) -> Answer:
+    async def _ask(self, station: FeedSession, want: DecoderRequest) -> Answer:
         """A snapshot, or trades by id."""
         web, prefix = self._http, self._rest.prefix
         if web is None:
@@ -162,7 +162,7 @@ class BinanceConnector:
         params = {"symbol": want.symbol, "fromId": str(want.start), "limit": str(FETCHED_TRADES)}
         return await web.get(f"{prefix}/{path}", params, weight=weight, want=want)
 
-    def _web(self, station: Station) -> Http:
+    def _web(self, station: FeedSession) -> Http:
         if self._http is None:
             per_second, burst = self._rest.pace
             self._http = station.http(self._addresses.rest, per_second=per_second, burst=burst)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.venues.binance.market import BinanceMarket
 from producers.venues.binance.records import (
     AggregateTrade,
@@ -39,7 +39,7 @@ class BinanceDecoder:
 
     def __init__(self, collector: Collector, *, futures: bool) -> None:
         self.collector = collector
-        self.wants: deque[Want] = deque()
+        self.wants: deque[DecoderRequest] = deque()
         self.markets: dict[str, BinanceMarket] = {}
         self._futures = futures
         self._routes: dict[bytes, Route] = {}
@@ -94,7 +94,7 @@ class BinanceDecoder:
             return
         self._take(route, data[end + len(_MIDDLE) : -1], data, received)
 
-    def answer(self, want: Want, data: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, data: bytes, received: int) -> None:
         """Take the body of a snapshot or of trades."""
         market = self.markets.get(want.symbol)
         if market is None:

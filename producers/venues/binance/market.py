@@ -4,7 +4,7 @@ from collections import deque
 from typing import Protocol
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.holes import Ids
 from producers.base.ladder import Level
 from producers.columns import decimal_float
@@ -34,7 +34,7 @@ FETCHED_TRADES = 1_000
 _REGULAR, _LATE = int(Condition.REGULAR), int(Condition.LATE)
 
 
-class Refuses(Protocol):
+class RefusalHandler(Protocol):
     """Takes what gave no row. origin : whence (file or stream), and the line in a file"""
 
     def __call__(self, reason: str, origin: tuple[str, int], raw: bytes) -> None:
@@ -50,7 +50,14 @@ class BinanceMarket:
     """
 
     def __init__(
-        self, symbol: str, code: int, collector: Collector, wants: deque[Want], refuse: Refuses, *, futures: bool
+        self,
+        symbol: str,
+        code: int,
+        collector: Collector,
+        wants: deque[DecoderRequest],
+        refuse: RefusalHandler,
+        *,
+        futures: bool,
     ) -> None:
         self.symbol, self.code = symbol, code
         self.book = DepthSync(futures=futures)
@@ -112,7 +119,7 @@ class BinanceMarket:
         for diff in again:
             self._sync(diff, received, stale)
 
-    def fetched(self, trades: list[FetchedTrade] | list[FetchedAggregate], want: Want, received: int) -> None:
+    def fetched(self, trades: list[FetchedTrade] | list[FetchedAggregate], want: DecoderRequest, received: int) -> None:
         """The answer to a `trades` question: what falls into a hole becomes late trades, the rest of it is lost."""
         since, upto = (want.start, want.upto) if want.upto >= 0 else (0, self.ids.last)
         for each in trades:
@@ -124,7 +131,7 @@ class BinanceMarket:
                 self._late(number, price, qty, stamp, maker, received)
         left = [max(first, since) for first, last in self.ids.missing if first <= upto and last >= since]
         if len(trades) >= FETCHED_TRADES and left:
-            self._wants.append(Want(self._kind, self.symbol, left[0], upto))
+            self._wants.append(DecoderRequest(self._kind, self.symbol, left[0], upto))
             return
         # What the venue did not send although it was asked for is gone.
         self._lost_trades += self.ids.give_up(upto, since)
@@ -171,7 +178,7 @@ class BinanceMarket:
             self._since = received
             detail = f"trades {before + 1} to {number - 1} missing"
             self._collector.status(self.code, StatusKind.GAP, detail, received, event)
-        self._wants.append(Want(self._kind, self.symbol, before + 1, number - 1))
+        self._wants.append(DecoderRequest(self._kind, self.symbol, before + 1, number - 1))
 
     def _late(self, number: int, price: str, qty: str, stamp: int, maker: bool, received: int) -> None:
         self._late_trades += 1
@@ -208,7 +215,7 @@ class BinanceMarket:
         self._want_snapshot()
 
     def _want_snapshot(self) -> None:
-        self._wants.append(Want("snapshot", self.symbol))
+        self._wants.append(DecoderRequest("snapshot", self.symbol))
 
     def _waiting_reason(self) -> str:
         return "gap" if self._had_snapshot else "before_snapshot"

@@ -6,10 +6,10 @@ from typing import Any
 from producers.base.collector import Collector
 from producers.base.universe import Listing
 from producers.venues.binance.decoder import BinanceDecoder
-from producers.venues.decoders import Taped
+from producers.venues.decoders import TapeDecoder
 
 
-def make_decoder(venue: str, collector: Collector, _settings: Mapping[str, Any]) -> Taped:
+def make_decoder(venue: str, collector: Collector, _settings: Mapping[str, Any]) -> TapeDecoder:
     """The decoder of a tape of binance, binance-usdm or binance-coinm."""
     decoder = BinanceDecoder(collector, futures=venue != "binance")
 
@@ -21,4 +21,4 @@ def make_decoder(venue: str, collector: Collector, _settings: Mapping[str, Any])
     def opened(symbols: Collection[str], _at: int) -> None:
         decoder.opened(symbols)
 
-    return Taped(decoder, follow, opened)
+    return TapeDecoder(decoder, follow, opened)

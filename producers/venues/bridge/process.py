@@ -13,7 +13,7 @@ from producers.venues.bridge.inlet import BATCH, Inlet
 from producers.venues.bridge.map import BridgeMap
 from producers.venues.bridge.records import Record, UnfitError
 from producers.venues.bridge.screen import screened
-from producers.venues.bridge.translate import Refused, Translator, provisional
+from producers.venues.bridge.translate import RefusedRow, Translator, provisional
 from tapewatch import dead_letters, group_offsets, logs, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.dead_letters import DeadLetter
@@ -164,7 +164,7 @@ class Bridge:
             self._commit(inlet, [], [], [], self._newest())
         return until_end
 
-    def _commit(self, inlet: Inlet, rows: list[Rows], gaps: list[Rows], refused: list[Refused], until: int) -> None:
+    def _commit(self, inlet: Inlet, rows: list[Rows], gaps: list[Rows], refused: list[RefusedRow], until: int) -> None:
         with self._ledger.transaction() as one:
             self._fill(one, [*gaps, *rows], refused)
             one.until(until)
@@ -176,7 +176,7 @@ class Bridge:
         for bad in refused:
             self.summary.refused[bad.reason] += 1
 
-    def _fill(self, one: Transaction, rows: list[Rows], refused: list[Refused]) -> None:
+    def _fill(self, one: Transaction, rows: list[Rows], refused: list[RefusedRow]) -> None:
         for each in rows:
             one.rows(each)
         for bad in refused:
@@ -209,7 +209,7 @@ class Bridge:
             self._appeared = {}
 
 
-def letter(market: str, source: str, refused: Refused) -> DeadLetter:
+def letter(market: str, source: str, refused: RefusedRow) -> DeadLetter:
     """The dead letter of a refused message or row: its own bytes, origin and reason. market : the feed's topic"""
     by = dead_letters.PRODUCER
     made = dead_letters.of_record(refused.origin, refused.reason, refused.detail, refused.raw, by)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from producers.columns import rows_of
-from producers.venues.bridge.translate import Batch, Refused
+from producers.venues.bridge.translate import Batch, RefusedRow
 from tapewatch import frames
 from tapewatch.checks import FEED, Reason, check
 from tapewatch.clock import LATEST_NS
@@ -12,11 +12,11 @@ from tapewatch.rows import Rows
 _AT_ONCE = 1_024
 
 
-def screened(batch: Batch) -> tuple[list[Rows], list[Refused]]:
+def screened(batch: Batch) -> tuple[list[Rows], list[RefusedRow]]:
     """The batch's good rows in the order of ts_recv, at most 1,024 together, and what the engine would refuse."""
     order = sorted(range(len(batch.rows)), key=lambda row: batch.rows[row][2])
     good: list[Rows] = []
-    refused: list[Refused] = []
+    refused: list[RefusedRow] = []
     names = tuple(batch.names)
     for start in range(0, len(order), _AT_ONCE):
         part = order[start : start + _AT_ONCE]

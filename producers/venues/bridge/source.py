@@ -14,7 +14,7 @@ from producers.venues.bridge.inlet import Inlet
 from producers.venues.bridge.map import BridgeMap, load_map
 from producers.venues.bridge.process import Bridge, log
 from producers.venues.bridge.screen import screened
-from producers.venues.bridge.translate import Refused, Translator
+from producers.venues.bridge.translate import RefusedRow, Translator
 from tapewatch import frames, readable
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
@@ -103,7 +103,7 @@ def _rows(translator: Translator) -> tuple[list[dict[str, Any]], list[dict[str, 
     return rows, [_plain(each) for each in refused]
 
 
-def _plain(refused: Refused) -> dict[str, Any]:
+def _plain(refused: RefusedRow) -> dict[str, Any]:
     topic, partition, offset = refused.origin
     place = f"{topic}[{partition}]@{offset}" + (f" row {refused.row}" if refused.row >= 0 else "")
     return {"refused": refused.reason, "detail": refused.detail, "origin": place}

@@ -30,7 +30,7 @@ _PATH = re.compile(r"\{([^{}]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRow:
     """What gave no row. row : its number in the message, -1 where the whole message is refused; raw : its own bytes"""
 
     origin: Origin
@@ -49,9 +49,9 @@ class Place:
     value: bytes
     record: Record | BadRecord
 
-    def refused(self, reason: str, detail: str) -> Refused:
+    def refused(self, reason: str, detail: str) -> RefusedRow:
         """The row as refused."""
-        return Refused(self.origin, self.row, reason, detail, self.value if self.row < 0 else self.record.raw)
+        return RefusedRow(self.origin, self.row, reason, detail, self.value if self.row < 0 else self.record.raw)
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class Translator:
         self._known = known
         self._codes: dict[str, int] = {}
         self._names: list[str] = []
-        self.refused: list[Refused] = []
+        self.refused: list[RefusedRow] = []
         self._batches = self._fresh()
 
     def message(self, origin: Origin, value: bytes | None, received: int) -> None:
@@ -89,7 +89,7 @@ class Translator:
         try:
             records = self._reader.records(value)
         except UnfitError as error:
-            self.refused.append(Refused(origin, -1, error.reason, error.detail, value or b""))
+            self.refused.append(RefusedRow(origin, -1, error.reason, error.detail, value or b""))
             return
         several = len(records) > 1
         for row, record in enumerate(records):
@@ -99,7 +99,7 @@ class Translator:
             except UnfitError as error:
                 self.refused.append(place.refused(error.reason, error.detail))
 
-    def take(self) -> tuple[list[Batch], list[Refused]]:
+    def take(self) -> tuple[list[Batch], list[RefusedRow]]:
         """The rows and refusals since the last call."""
         batches, self._batches = [batch for batch in self._batches if batch.rows], self._fresh()
         refused, self.refused = self.refused, []
@@ -226,4 +226,4 @@ def provisional(entry: InstrumentMap, feed: str, name: str, record: Record) -> I
     )
 
 
-__all__ = ["Batch", "Origin", "Refused", "Translator", "provisional", "text_reader"]
+__all__ = ["Batch", "Origin", "RefusedRow", "Translator", "provisional", "text_reader"]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.ladder import Book, Level
 from producers.columns import decimal_float
 from producers.venues.coin import LATE, exact_or_nan, settled_time, utc_ns
@@ -39,7 +39,7 @@ class CoinbaseDecoder:
 
     def __init__(self, collector: Collector, symbols: Iterable[str] = ()) -> None:
         self.collector = collector
-        self.wants: deque[Want] = deque()
+        self.wants: deque[DecoderRequest] = deque()
         self.given: Counter[str] = Counter()
         self._sequences = Sequences()
         self._products: dict[str, Product] = {}
@@ -82,7 +82,7 @@ class CoinbaseDecoder:
         else:
             self._control(message, received)
 
-    def answer(self, want: Want, data: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, data: bytes, received: int) -> None:
         """Take the latest trades of a product; an empty body says that none could be had."""
         product = self._products.get(want.symbol)
         if product is None or want.kind != "trades":
@@ -130,7 +130,7 @@ class CoinbaseDecoder:
         """Lose these products' books and trades, and have everything come again on a new connection."""
         for product in products:
             product.lose(reason, received)
-        self.wants.append(Want("reconnect", "*"))
+        self.wants.append(DecoderRequest("reconnect", "*"))
 
     def _book(
         self, each: messages.BookEvent, stream: int, sequence: int, event: int, data: bytes | str, received: int
@@ -194,7 +194,7 @@ class CoinbaseDecoder:
         """A book that cannot be kept any further."""
         self.collector.refuse(reason, "book", data, received)
         product.gap(f"book {reason}", received, book=True, trades=False)
-        self.wants.append(Want("subscribe", product.symbol))
+        self.wants.append(DecoderRequest("subscribe", product.symbol))
 
     def _trades(self, event: messages.TradesEvent, data: bytes | str, received: int) -> None:
         numbered = sorted(((trade_number(trade.trade_id), trade) for trade in event.trades), key=lambda pair: pair[0])

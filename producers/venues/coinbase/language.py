@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from producers.base.answers import Answer
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.http import Http
 from producers.base.universe import Listing
 from producers.venues.coin import exact_or_nan
@@ -21,7 +21,7 @@ PRODUCTS_A_MESSAGE = 100
 TRADES = 1_000
 
 
-class CoinbaseLanguage:
+class CoinbaseProtocol:
     """Requests and subscriptions. Sequence numbers count per connection, hence one connection for everything."""
 
     limits = Limits(requests=(8.0, 8.0), connects=(4.0, 4.0), messages=(6.0, 6.0), symbols=10_000, beats=True)
@@ -49,7 +49,7 @@ class CoinbaseLanguage:
         """Leave one product's channels and join them again, for their snapshots."""
         return [*_messages("unsubscribe", SNAPSHOTS, [symbol]), *_messages("subscribe", SNAPSHOTS, [symbol])]
 
-    async def trades(self, web: Http, want: Want) -> Answer:
+    async def trades(self, web: Http, want: DecoderRequest) -> Answer:
         """The latest trades since the second before the hole."""
         params = {"limit": str(TRADES)}
         if want.start > 0:

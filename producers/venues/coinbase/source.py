@@ -4,8 +4,8 @@ import argparse
 
 from producers.base.collector import Collector
 from producers.venues.coinbase.decoder import CoinbaseDecoder
-from producers.venues.coinbase.language import CoinbaseLanguage
-from producers.venues.spoken import SpokenConnector
+from producers.venues.coinbase.language import CoinbaseProtocol
+from producers.venues.spoken import SubscriptionConnector
 from tapewatch.settings import Settings
 
 
@@ -13,7 +13,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Coinbase needs no arguments of its own."""
 
 
-def coinbase(settings: Settings, args: argparse.Namespace) -> SpokenConnector:
+def coinbase(settings: Settings, args: argparse.Namespace) -> SubscriptionConnector:
     """Coinbase's spot products."""
     decoder = CoinbaseDecoder(Collector())
-    return SpokenConnector("coinbase", settings.venues.coinbase, CoinbaseLanguage(), decoder, one_left=decoder.one_left)
+    return SubscriptionConnector(
+        "coinbase", settings.venues.coinbase, CoinbaseProtocol(), decoder, one_left=decoder.one_left
+    )

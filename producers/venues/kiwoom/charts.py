@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from producers.base.answers import Answer, HttpError
-from producers.base.decoder import Want
-from producers.base.station import Station
+from producers.base.decoder import DecoderRequest
+from producers.base.station import FeedSession
 from producers.base.universe import Listing
 from producers.venues.bars import Bar
 from producers.venues.kiwoom.client import CHART, LIST, KiwoomClient
@@ -46,11 +46,11 @@ class KiwoomCharts:
     def __init__(self, client: KiwoomClient, minutes: int) -> None:
         self._client, self._minutes = client, minutes
 
-    async def newest(self, station: Station, want: Want) -> Answer:
+    async def newest(self, station: FeedSession, want: DecoderRequest) -> Answer:
         """A symbol's newest page."""
         return await self._client.ask(CHART, CHART_API, question(want.symbol, self._minutes), want=want)
 
-    async def listed(self, station: Station) -> list[Listing]:
+    async def listed(self, station: FeedSession) -> list[Listing]:
         """Everything on KOSPI and KOSDAQ."""
         found: list[Listing] = []
         for number, market in MARKETS.items():

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from producers.base.answers import Answer, HttpError
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.http import Http
 from producers.recordings.kiwoom_rows import SEOUL
 from producers.venues.kiwoom.pages import failure
@@ -62,7 +62,13 @@ class KiwoomClient:
         self._renewing = asyncio.Lock()
 
     async def ask(
-        self, path: str, interface: str, body: Mapping[str, Any], *, next_key: str = "", want: Want | None = None
+        self,
+        path: str,
+        interface: str,
+        body: Mapping[str, Any],
+        *,
+        next_key: str = "",
+        want: DecoderRequest | None = None,
     ) -> Answer:
         """The answer of an interface such as ka10080; HttpError where there is none.
 

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable
 
 from producers.base.answers import Answer
-from producers.base.decoder import Want
-from producers.base.station import Station
+from producers.base.decoder import DecoderRequest
+from producers.base.station import FeedSession
 from producers.base.universe import Listing
 from producers.venues.bar_log import latest_bars
 from producers.venues.kiwoom.charts import KiwoomCharts, parse
@@ -32,17 +32,17 @@ def connect(settings: Settings, args: argparse.Namespace) -> PollingConnector:
 
     found: list[KiwoomCharts] = []
 
-    def charts(station: Station) -> KiwoomCharts:
+    def charts(station: FeedSession) -> KiwoomCharts:
         if not found:
             venue = settings.venues.kiwoom
             http = station.http(venue.rest, per_second=venue.per_second, burst=1.0)
             found.append(KiwoomCharts(KiwoomClient(http, *keys(venue), station.clock), minutes))
         return found[0]
 
-    async def ask(station: Station, want: Want) -> Answer:
+    async def ask(station: FeedSession, want: DecoderRequest) -> Answer:
         return await charts(station).newest(station, want)
 
-    async def listed(station: Station) -> list[Listing]:
+    async def listed(station: FeedSession) -> list[Listing]:
         return await charts(station).listed(station)
 
     latest: Callable[[int], dict[str, int]] = (

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.columns import decimal_float
 from producers.venues.coin import LATE, number, settled_time, utc_ns
 from producers.venues.counted_coin import REPEATED
@@ -32,7 +32,7 @@ class KrakenDecoder:
 
     def __init__(self, collector: Collector, symbols: Iterable[str] = (), *, depth: int = 10) -> None:
         self.collector = collector
-        self.wants: deque[Want] = deque()
+        self.wants: deque[DecoderRequest] = deque()
         self.given: Counter[str] = Counter()
         self._depth = depth
         self._system = "online"
@@ -74,7 +74,7 @@ class KrakenDecoder:
         else:
             self._control(message, received)
 
-    def answer(self, want: Want, data: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, data: bytes, received: int) -> None:
         """Take a page of past trades, oldest first; an empty body says that none could be had."""
         pair = self._pairs.get(want.symbol)
         if pair is None or want.kind != "trades":
@@ -82,7 +82,7 @@ class KrakenDecoder:
         trades, last = self._page(data, received)
         found = sum([self._fetched(pair, trade, received) for trade in trades])
         if pair.asked_upto >= 0 and pair.ids.missing and found and len(trades) >= PAGE:
-            self.wants.append(Want("trades", want.symbol, last, want.upto))
+            self.wants.append(DecoderRequest("trades", want.symbol, last, want.upto))
             return
         pair.conclude(want, received)
 
@@ -153,7 +153,7 @@ class KrakenDecoder:
             self.collector.violations[fault] += 1
             self.collector.refuse(fault, "book", data, received)
             pair.gap(f"book {fault}", received, book=True, trades=False)
-            self.wants.append(Want("subscribe", pair.symbol))
+            self.wants.append(DecoderRequest("subscribe", pair.symbol))
             return
         pair.sequence += 1
         if pair.show_book(pair.sequence, event, received, pair.row):

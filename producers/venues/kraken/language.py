@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from producers.base.answers import Answer, HttpError
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.http import Http
 from producers.base.universe import Listing
 from producers.venues.coin import exact_or_nan
@@ -22,7 +22,7 @@ _OLD_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
 """Assets that the websocket calls otherwise than REST."""
 
 
-class KrakenLanguage:
+class KrakenProtocol:
     """Requests and subscriptions. depth : levels of the books, one of DEPTHS"""
 
     limits = Limits(requests=(1.0, 2.0), connects=(0.25, 8.0), messages=(4.0, 8.0), symbols=200, beats=True)
@@ -63,7 +63,7 @@ class KrakenLanguage:
             *self._messages("subscribe", ("book",), [symbol]),
         ]
 
-    async def trades(self, web: Http, want: Want) -> Answer:
+    async def trades(self, web: Http, want: DecoderRequest) -> Answer:
         """Trades from a time on, oldest first."""
         pair = self._rest_names.get(want.symbol, want.symbol.replace("/", ""))
         # The venue gives what comes after `since`: a nanosecond before lets trades of that very moment come too.

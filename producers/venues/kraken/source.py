@@ -4,8 +4,8 @@ import argparse
 
 from producers.base.collector import Collector
 from producers.venues.kraken.decoder import KrakenDecoder
-from producers.venues.kraken.language import DEPTHS, KrakenLanguage
-from producers.venues.spoken import SpokenConnector
+from producers.venues.kraken.language import DEPTHS, KrakenProtocol
+from producers.venues.spoken import SubscriptionConnector
 from tapewatch.settings import Settings
 
 
@@ -16,10 +16,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def kraken(settings: Settings, args: argparse.Namespace) -> SpokenConnector:
+def kraken(settings: Settings, args: argparse.Namespace) -> SubscriptionConnector:
     """Kraken's spot pairs."""
     depth = getattr(args, "depth", DEPTHS[0])
     decoder = KrakenDecoder(Collector(), depth=depth)
-    connector = SpokenConnector("kraken", settings.venues.kraken, KrakenLanguage(depth), decoder)
+    connector = SubscriptionConnector("kraken", settings.venues.kraken, KrakenProtocol(depth), decoder)
     connector.tape_settings["depth"] = depth
     return connector

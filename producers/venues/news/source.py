@@ -18,7 +18,7 @@ from producers.base.collector import RefusedMessage
 from producers.base.http import Http
 from producers.base.state import FencedError, Ledger, Transaction, refused_letter
 from producers.venues.news import cnyes
-from producers.venues.news.desk import NewsDesk
+from producers.venues.news.desk import NewsProcessor
 from producers.venues.news.items import Item
 from producers.venues.news.seen import KEPT
 from producers.venues.news.syndication import FEED_LIMIT, HostileFeedError, entries
@@ -99,7 +99,7 @@ class Poller:
         self._registry: Registry | None = None
         self._position = Position()
         self._stop = asyncio.Event()
-        self.desk = NewsDesk(self._bodies)
+        self.desk = NewsProcessor(self._bodies)
         self.counts: Counter[str] = Counter()
         self.printed: list[Any] = []
 

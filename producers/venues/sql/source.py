@@ -33,7 +33,7 @@ LONGEST_WAIT_S = 60.0
 log = get("sql")
 
 
-class Known(Protocol):
+class InstrumentSource(Protocol):
     """What is registered already."""
 
     @property
@@ -42,7 +42,7 @@ class Known(Protocol):
         ...
 
 
-class Watched(Protocol):
+class MarketCalendar(Protocol):
     """When a market is open."""
 
     def is_open(self, ns: int) -> bool:
@@ -75,8 +75,8 @@ class TableSource:
         table_map: TableMap,
         engine: Engine,
         ledger: Ledger,
-        known: Known,
-        watched: Watched | None = None,
+        known: InstrumentSource,
+        watched: MarketCalendar | None = None,
         clock: Clock = WALL,
     ) -> None:
         self.map = table_map

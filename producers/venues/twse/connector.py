@@ -8,10 +8,10 @@ from typing import TypeVar
 from producers.base.answers import HttpError
 from producers.base.buckets import TokenBucket
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.http import Http
 from producers.base.sessions import SessionCalendar
-from producers.base.station import Station
+from producers.base.station import FeedSession
 from producers.base.universe import Listing
 from producers.venues.twse import standin
 from producers.venues.twse.arbiter import MIS, YAHOO, Rules
@@ -68,7 +68,7 @@ class TwseConnector:
         self._lists: tuple[Http, Http] | None = None
         self._standin: standin.StandIn | None = None
 
-    async def listed(self, station: Station) -> list[Listing]:
+    async def listed(self, station: FeedSession) -> list[Listing]:
         """What was asked for by name, as MIS knows it; else everything, ranked by the latest day's turnover."""
         if self._asked:
             return [one for batch in batches(self._asked) for one in await self._named(station, batch)]
@@ -90,7 +90,7 @@ class TwseConnector:
                 raise
             return found
 
-    async def _named(self, station: Station, batch: str) -> list[Listing]:
+    async def _named(self, station: FeedSession, batch: str) -> list[Listing]:
         """The instruments of a request as MIS knows them; as they were named where MIS does not answer."""
         try:
             answer = await self._web(station).get(PATH, parameters(batch))
@@ -100,7 +100,7 @@ class TwseConnector:
             station.failures[f"{MIS}_{error.reason}"] += 1
             return [listing(taiwan_instrument(name)) for name in asked_for(batch.split("|"))]
 
-    async def follow(self, station: Station, listed: Sequence[Listing]) -> None:
+    async def follow(self, station: FeedSession, listed: Sequence[Listing]) -> None:
         """Ask for these and no others from the next round on."""
         self._instruments = [one.instrument.id for one in listed]
         self._batches = batches(self._instruments)
@@ -108,7 +108,7 @@ class TwseConnector:
         self._open(station, self._batches)
         self._stand_in(station).watch(self._instruments)
 
-    async def run(self, station: Station) -> None:
+    async def run(self, station: FeedSession) -> None:
         """Ask MIS, and Yahoo where it is needed, while the exchange trades."""
         station.spawn(station.every(standin.ROUND_S / self._pace, lambda: self._ask_yahoo(station)), "yahoo")
         was_open = False
@@ -127,9 +127,9 @@ class TwseConnector:
         """Whether MIS shows something worth asking for."""
         return self._sessions.is_open(now + BEFORE_NS) or self._sessions.is_open(now - AFTER_NS)
 
-    async def _ask_mis(self, station: Station, batch: str) -> None:
+    async def _ask_mis(self, station: FeedSession, batch: str) -> None:
         """One request; where it fails, the next round is the retry."""
-        want = Want(MIS, batch)
+        want = DecoderRequest(MIS, batch)
         try:
             async with asyncio.timeout(ROUNDS_TO_WAIT * round_s(len(self._batches)) / self._pace):
                 answer = await self._web(station).get(PATH, parameters(batch), want=want, expect_json=False)
@@ -139,7 +139,7 @@ class TwseConnector:
             return
         self.decoder.answer(want, answer.body, answer.received)
 
-    async def _ask_yahoo(self, station: Station) -> None:
+    async def _ask_yahoo(self, station: FeedSession) -> None:
         """A round of questions to Yahoo where MIS is not in charge or about to lose it."""
         yahoo = self._stand_in(station)
         if not (self._is_open(station.now()) and self.decoder.arbiter.wants_yahoo(station.now())):
@@ -153,25 +153,25 @@ class TwseConnector:
             else:
                 self.decoder.answer(want, answer.body, answer.received)
 
-    def _open(self, station: Station, batches_of_mis: Sequence[str]) -> None:
+    def _open(self, station: FeedSession, batches_of_mis: Sequence[str]) -> None:
         """What MIS is asked for from now on, also for the tape; nothing: a session begins."""
         now = station.now()
         station.tape_opened(MIS, batches_of_mis, now)
         self.decoder.opened(batches_of_mis, now)
 
-    def _failed(self, station: Station, upstream: str, symbols: str, reason: str) -> None:
+    def _failed(self, station: FeedSession, upstream: str, symbols: str, reason: str) -> None:
         """A question without an answer, also for the tape."""
         now = station.now()
         station.failures[f"{upstream}_{reason}"] += 1
         station.tape_lost(upstream, [symbols], reason, now)
         self.decoder.lost([symbols], f"{upstream}: {reason}", now)
 
-    def _web(self, station: Station) -> Http:
+    def _web(self, station: FeedSession) -> Http:
         if self._mis is None:
             self._mis = station.http(self._addresses.mis, bucket=self.bucket, attempts=1, cookies=True)
         return self._mis
 
-    def _stand_in(self, station: Station) -> standin.StandIn:
+    def _stand_in(self, station: FeedSession) -> standin.StandIn:
         if self._standin is None:
             web = station.http(
                 self._addresses.yahoo,

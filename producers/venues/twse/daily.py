@@ -29,7 +29,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReportResult:
     """What an answer said."""
 
     state: State
@@ -53,28 +53,28 @@ class DailyDecoder:
     given: Counter[str] = field(default_factory=Counter)
     _absent: dict[tuple[str, date], int] = field(default_factory=dict)
 
-    def read(self, report: Report, day: date, body: bytes, received: int) -> Reading:
+    def read(self, report: Report, day: date, body: bytes, received: int) -> ReportResult:
         """The factors of one day's report. received : UTC nanoseconds"""
         found = self._document(report, body, received, *report.keys)
         if isinstance(found, State):
             if found is State.ABSENT:
                 self._absent[report.name, day] = received
-            return Reading(found)
+            return ReportResult(found)
         document, table = found
         if document.day is not None and document.day != day:
             self._refuse("other_day", report, body, received)
-            return Reading(State.REFUSED)
+            return ReportResult(State.REFUSED)
         published = self._published(report, day, received)
         factors = self._rows(report, table, day, published, received)
-        return Reading(State.OUT, factors + self._totals(report, document, day, published, received))
+        return ReportResult(State.OUT, factors + self._totals(report, document, day, published, received))
 
     def read_month(
         self, report: Report, instrument: str, days: Collection[date], body: bytes, received: int
-    ) -> Reading:
+    ) -> ReportResult:
         """The factors of one instrument's month, whose rows begin with a ROC date. days : which of them are wanted"""
         found = self._document(report, body, received, *report.keys)
         if isinstance(found, State):
-            return Reading(found)
+            return ReportResult(found)
         _, table = found
         factors: list[Factor] = []
         for row in table.rows:
@@ -89,7 +89,7 @@ class DailyDecoder:
                 continue
             published = self._published(report, day, received)
             factors += self._values(report.columns, table, row, instrument, day, published, received)
-        return Reading(State.OUT, factors)
+        return ReportResult(State.OUT, factors)
 
     def _document(self, report: Report, body: bytes, received: int, *keys: str) -> tuple[Document, Table] | State:
         """The document and its table of values, or why there is none."""

@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import isnan, nan
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.ladder import Level, padded
 from producers.venues.twse.arbiter import MIS, YAHOO, Arbiter, Rules, Switch
 from producers.venues.twse.instruments import mis_channel
@@ -60,7 +60,7 @@ class TaiwanDecoder:
     rules: Rules = field(default_factory=Rules)
 
     def __post_init__(self) -> None:
-        self.wants: deque[Want] = deque()
+        self.wants: deque[DecoderRequest] = deque()
         self.arbiter = Arbiter(self.rules)
         self.given: Counter[str] = Counter()
         self.held = 0
@@ -91,7 +91,7 @@ class TaiwanDecoder:
             self.arbiter.mis_failed(batch, why)
         self.tick(received)
 
-    def answer(self, want: Want, data: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, data: bytes, received: int) -> None:
         """Take an answer. want : kind mis (symbol: the batch) or yahoo"""
         if want.kind == MIS:
             self._mis(want, data, received)
@@ -107,7 +107,7 @@ class TaiwanDecoder:
         for switch in switches:
             self.collector.status(0, switch.kind, switch.detail, received)
 
-    def _mis(self, want: Want, data: bytes, received: int) -> None:
+    def _mis(self, want: DecoderRequest, data: bytes, received: int) -> None:
         try:
             answer = read_answer(data)
             if answer.code != GOOD or not answer.rows:
@@ -135,7 +135,7 @@ class TaiwanDecoder:
         self.arbiter.mis_answered(want.symbol, max(found.event for found in snapshots), received)
         self._take(MIS, snapshots, received)
 
-    def _yahoo(self, want: Want, data: bytes, received: int) -> None:
+    def _yahoo(self, want: DecoderRequest, data: bytes, received: int) -> None:
         try:
             found = read_quotes(data)
         except UnreadableError as error:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from producers.base.answers import Answer, HttpError
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.http import Http
 from producers.venues.twse.arbiter import YAHOO
 from producers.venues.twse.instruments import yahoo_symbol
@@ -34,18 +34,18 @@ class StandIn:
         """Ask for these from now on."""
         self._symbols = deque(yahoo_symbol(instrument) for instrument in instruments)
 
-    def questions(self) -> Iterator[Want]:
+    def questions(self) -> Iterator[DecoderRequest]:
         """What one round asks; with charts, a part of the symbols in turn."""
         if not self.charts_only:
             symbols = list(self._symbols)
             for start in range(0, len(symbols), SYMBOLS):
-                yield Want(YAHOO, ",".join(symbols[start : start + SYMBOLS]))
+                yield DecoderRequest(YAHOO, ",".join(symbols[start : start + SYMBOLS]))
             return
         for _ in range(min(CHARTS_A_ROUND, len(self._symbols))):
-            yield Want(YAHOO, self._symbols[0])
+            yield DecoderRequest(YAHOO, self._symbols[0])
             self._symbols.rotate(-1)
 
-    async def ask(self, want: Want) -> Answer:
+    async def ask(self, want: DecoderRequest) -> Answer:
         """The answer to a question; HttpError where there is none."""
         if self.charts_only:
             return await self._web.get(CHART + want.symbol, {"range": "1d", "interval": "1m"}, want=want)
@@ -64,7 +64,7 @@ class StandIn:
             self.charts_only = error.status in _REFUSED
             raise error from None
 
-    async def _quotes(self, want: Want) -> Answer:
+    async def _quotes(self, want: DecoderRequest) -> Answer:
         query = {"symbols": want.symbol, "fields": _FIELDS} | ({"crumb": self._crumb} if self._crumb else {})
         return await self._web.get(QUOTES, query, want=want)
 

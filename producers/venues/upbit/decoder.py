@@ -7,7 +7,7 @@ from math import nan
 import msgspec
 
 from producers.base.collector import Collector
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.ladder import Levels, padded, row_violation
 from producers.venues.coin import LATE, REGULAR, Coin, number, settled_time
 from producers.venues.upbit.ids import UniqueIds
@@ -54,7 +54,7 @@ class UpbitDecoder:
 
     def __init__(self, collector: Collector, symbols: Iterable[str] = ()) -> None:
         self.collector = collector
-        self.wants: deque[Want] = deque()
+        self.wants: deque[DecoderRequest] = deque()
         self.given: Counter[str] = Counter()
         self._markets: dict[str, Market] = {}
         self.follow(symbols)
@@ -87,7 +87,7 @@ class UpbitDecoder:
         except ValueError:
             self.collector.refuse("malformed_record", kind, data, received)
 
-    def answer(self, want: Want, data: bytes, received: int) -> None:
+    def answer(self, want: DecoderRequest, data: bytes, received: int) -> None:
         """Take a page of past trades, newest first; an empty body says that none could be had."""
         market = self._markets.get(want.symbol)
         if market is None:
@@ -100,7 +100,7 @@ class UpbitDecoder:
         market.pages += 1
         oldest = trades[-1].sequential_id if trades else -1
         if len(trades) == TICKS_A_PAGE and oldest > market.ids.floor and market.pages < PAGES:
-            self.wants.append(Want("trades", want.symbol, oldest, want.upto))
+            self.wants.append(DecoderRequest("trades", want.symbol, oldest, want.upto))
             return
         market.uncertain |= not trades or oldest > market.ids.floor
         market.trades_due = False
@@ -156,7 +156,7 @@ class UpbitDecoder:
         """The book is there again: ask for the trades between, or say that all is well."""
         if market.trades_due and market.asked_upto < 0:
             market.asked_upto, market.pages = received, 0
-            self.wants.append(Want("trades", market.symbol, upto=received))
+            self.wants.append(DecoderRequest("trades", market.symbol, upto=received))
         market.settle(received)
 
     def _trade(self, market: Market, frame: Trade, data: bytes | str, received: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from producers.base.answers import Answer
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.http import Http
 from producers.base.universe import Listing
 from producers.venues.spoken import Limits
@@ -42,7 +42,7 @@ MARKETS_A_REQUEST = 100
 _LEFT = re.compile(r"sec=(\d+)")
 
 
-class UpbitLanguage:
+class UpbitProtocol:
     """Requests and subscriptions."""
 
     limits = Limits(
@@ -75,7 +75,7 @@ class UpbitLanguage:
         """The same: its answer begins with a snapshot of every market."""
         return self.subscribe(carried)
 
-    async def trades(self, web: Http, want: Want) -> Answer:
+    async def trades(self, web: Http, want: DecoderRequest) -> Answer:
         """Trades, newest first, before the cursor if there is one."""
         params = {"market": want.symbol, "count": str(TICKS_A_PAGE)}
         if want.start >= 0:
@@ -98,7 +98,7 @@ def _listing(market: Market, turnover: dict[str, float]) -> Listing:
     return Listing(market.market, instrument, turnover.get(market.market, 0.0), True, traits)
 
 
-async def _get(web: Http, path: str, params: dict[str, str], want: Want | None = None) -> Answer:
+async def _get(web: Http, path: str, params: dict[str, str], want: DecoderRequest | None = None) -> Answer:
     """An answer; where it says that the second's requests are used up, nothing more is sent within it."""
     answer = await web.get(path, params, want=want)
     left = _LEFT.search(answer.headers.get("Remaining-Req", ""))

@@ -3,9 +3,9 @@
 import argparse
 
 from producers.base.collector import Collector
-from producers.venues.spoken import SpokenConnector
+from producers.venues.spoken import SubscriptionConnector
 from producers.venues.upbit.decoder import UpbitDecoder
-from producers.venues.upbit.language import UpbitLanguage
+from producers.venues.upbit.language import UpbitProtocol
 from tapewatch.settings import Settings
 
 
@@ -13,6 +13,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Upbit needs no arguments of its own."""
 
 
-def upbit(settings: Settings, args: argparse.Namespace) -> SpokenConnector:
+def upbit(settings: Settings, args: argparse.Namespace) -> SubscriptionConnector:
     """Upbit's KRW markets."""
-    return SpokenConnector("upbit", settings.venues.upbit, UpbitLanguage(), UpbitDecoder(Collector()))
+    return SubscriptionConnector("upbit", settings.venues.upbit, UpbitProtocol(), UpbitDecoder(Collector()))

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from producers.venues.bars import Bar
-from producers.venues.yahoo.document import Document, Inexact, Meta, Result, decoded
+from producers.venues.yahoo.document import Document, InexactNumber, Meta, Result, decoded
 from tapewatch.clock import NANOS
 from tapewatch.instruments import CorporateAction
 
@@ -207,7 +207,7 @@ def _bar(at: int, row: tuple[Any, ...], left_out: Counter[str]) -> Bar | None:
     if any(value is None for value in row[:4]):
         left_out["null"] += 1
         return None
-    if any(isinstance(value, Inexact) for value in row):
+    if any(isinstance(value, InexactNumber) for value in row):
         left_out["not_exact_float"] += 1
         return None
     if not all(isinstance(value, float | int) for value in (*row[:4], volume or 0)):

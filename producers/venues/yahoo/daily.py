@@ -61,7 +61,7 @@ class FactorOutput(Protocol):
         ...
 
 
-class _Kept:
+class _OutletFactors:
     """Positions by symbol in what an outlet keeps."""
 
     def __init__(self, outlet: FactorOutlet) -> None:
@@ -78,7 +78,7 @@ class _Kept:
         self._outlet.write(factors, msgspec.json.encode(positions))
 
 
-class KafkaFactors(_Kept):
+class KafkaFactors(_OutletFactors):
     """Topic `factors`, with the position in the same transaction."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -97,7 +97,7 @@ class KafkaFactors(_Kept):
         self._registry.close()
 
 
-class ScreenFactors(_Kept):
+class ScreenFactors(_OutletFactors):
     """Prints factors as JSON lines instead of storing them."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:

@@ -13,7 +13,7 @@ FLOAT32_DIGITS = 9
 _LARGEST = 1e30
 
 
-class Inexact(str):
+class InexactNumber(str):
     """The text of a number that float64 does not hold."""
 
     __slots__ = ()
@@ -61,7 +61,7 @@ class Quote(msgspec.Struct):
     volume: list[Any] | None = None
 
 
-class Adjusted(msgspec.Struct):
+class AdjustedCloses(msgspec.Struct):
     """Closes adjusted for splits and dividends."""
 
     adjclose: list[Any] | None = None
@@ -71,7 +71,7 @@ class Indicators(msgspec.Struct):
     """The chart's columns."""
 
     quote: list[Quote] = []
-    adjclose: list[Adjusted] | None = None
+    adjclose: list[AdjustedCloses] | None = None
 
 
 class Dividend(msgspec.Struct):
@@ -81,7 +81,7 @@ class Dividend(msgspec.Struct):
     amount: float
 
 
-class Split(msgspec.Struct):
+class StockSplit(msgspec.Struct):
     """date : seconds since the epoch; numerator new shares for denominator old ones"""
 
     date: int
@@ -93,7 +93,7 @@ class Events(msgspec.Struct):
     """Corporate actions by the text of their date."""
 
     dividends: dict[str, Dividend] | None = None
-    splits: dict[str, Split] | None = None
+    splits: dict[str, StockSplit] | None = None
 
 
 class Result(msgspec.Struct):
@@ -125,14 +125,14 @@ class Document(msgspec.Struct):
     chart: Body
 
 
-def number(text: str) -> float | Inexact:
+def number(text: str) -> float | InexactNumber:
     """The number a JSON text stands for. A widened float32 becomes the shortest decimal of that float32, which is what
     the venue published; a text that float64 does not hold stays text.
     """
     try:
         value = decimal_float(text)
     except ValueError:
-        return Inexact(text)
+        return InexactNumber(text)
     if len(text) > FLOAT32_DIGITS + 1 and abs(value) < _LARGEST and value % 1.0 and float(np.float32(value)) == value:
         return float(str(np.float32(value)))
     return value

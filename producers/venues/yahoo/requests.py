@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from producers.base.answers import Answer, HttpError
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.http import Http
 from tapewatch.clock import NANOS
 
@@ -12,7 +12,9 @@ INTRADAY_DAYS = {"1m": 7, "2m": 60, "5m": 60, "15m": 60, "30m": 60, "60m": 730, 
 """Days of one request at most, by interval (those of 1m reach back 30 days, the others as far as here)."""
 
 
-async def chart(http: Http, symbol: str, interval: str, start: int, end: int, want: Want | None = None) -> Answer:
+async def chart(
+    http: Http, symbol: str, interval: str, start: int, end: int, want: DecoderRequest | None = None
+) -> Answer:
     """The answer for a symbol's bars of [start, end), UTC nanoseconds, with splits and dividends.
 
     An unknown symbol comes as HTTP 404 with a document that says so: an answer whose receipt time is 0. HttpError where

@@ -5,9 +5,9 @@ import asyncio
 from collections.abc import Callable
 
 from producers.base.answers import Answer
-from producers.base.decoder import Want
+from producers.base.decoder import DecoderRequest
 from producers.base.http import Http
-from producers.base.station import Station
+from producers.base.station import FeedSession
 from producers.base.universe import Listing
 from producers.venues.bar_log import latest_bars
 from producers.venues.polled import LOOK_BACK_NS, ChartDecoder, ChartPage, NoChartError, PollingConnector, symbols_of
@@ -46,14 +46,14 @@ def connect(settings: Settings, args: argparse.Namespace) -> PollingConnector:
     interval_s = interval_seconds(args.interval)
     services: list[Http] = []
 
-    def service(station: Station) -> Http:
+    def service(station: FeedSession) -> Http:
         if not services:
             venue = settings.venues.yahoo
             headers = {"User-Agent": venue.user_agent}
             services.append(station.http(venue.rest, per_second=venue.per_second, burst=1.0, headers=headers))
         return services[0]
 
-    async def listed(station: Station) -> list[Listing]:
+    async def listed(station: FeedSession) -> list[Listing]:
         known = {} if args.dry_run else await asyncio.to_thread(registered, settings)
         found: list[Listing] = []
         for symbol in wanted:
@@ -67,7 +67,7 @@ def connect(settings: Settings, args: argparse.Namespace) -> PollingConnector:
             found.append(Listing(symbol, merged(known.get(fresh.id), fresh)))
         return found
 
-    async def ask(station: Station, want: Want) -> Answer:
+    async def ask(station: FeedSession, want: DecoderRequest) -> Answer:
         now = station.now()
         start = now - LOOK_BACK_NS - int(args.delayed * NANOS) - interval_s * NANOS
         return await chart(service(station), want.symbol, args.interval, start, now, want)

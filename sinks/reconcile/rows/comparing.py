@@ -8,26 +8,26 @@ from contextlib import closing
 
 import numpy as np
 
-from sinks.postgres.binary import Packed
+from sinks.postgres.binary import PackedRows
 from sinks.postgres.database import check_revision, connect
 from sinks.postgres.keys import Keys
 from sinks.postgres.market import TABLES
 from sinks.postgres.tables import BARS, SCORES, Table
 from sinks.reconcile.ledger import POSTGRES
 from sinks.reconcile.rows import case_rows, message_rows
-from sinks.reconcile.rows.digests import STRANGE, Counted, Longs
+from sinks.reconcile.rows.digests import STRANGE, Longs, TableDigest
 from sinks.reconcile.rows.message_rows import Key
 from sinks.reconcile.rows.report import NOWHERE, PLACES, RowPlace, RowTable
 from sinks.reconcile.rows.store_side import Snapshot
 from sinks.reconcile.rows.topics_side import TopicRows
-from sinks.reconcile.rows.wrong import Wrong
+from sinks.reconcile.rows.wrong import Discrepancies
 from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
 
 
-def compare_tables(settings: Settings, feed: str, wrong: Wrong) -> tuple[list[RowTable], int]:
+def compare_tables(settings: Settings, feed: str, wrong: Discrepancies) -> tuple[list[RowTable], int]:
     """Compare what the topics hold of a feed with PostgreSQL, as far as the sink has read them.
 
     wrong : takes up every place that is
@@ -67,16 +67,16 @@ def _highs(settings: Settings, topic: str) -> dict[int, int]:
 
 
 def _bulk(
-    said: TopicRows, snapshot: Snapshot, logs: Mapping[int, int], highs: Mapping[int, int], wrong: Wrong
+    said: TopicRows, snapshot: Snapshot, logs: Mapping[int, int], highs: Mapping[int, int], wrong: Discrepancies
 ) -> Iterator[RowTable]:
     """The bulk tables: those of the market log, then the engine's; bars, which both write, with the engine's."""
     numbers = {partition: logs[partition] for partition in sorted(highs) if partition in logs}
     wrong.numbers = numbers
     places, starts = layout(numbers, highs)
-    market = {table.name: Counted(table, places, starts) for table in TABLES.values()}
+    market = {table.name: TableDigest(table, places, starts) for table in TABLES.values()}
     for packed in said.market():
         _take(market, packed, places, starts)
-    engine = {each.name: Counted(each, places, starts) for each in (SCORES,)} | {BARS.name: market.pop(BARS.name)}
+    engine = {each.name: TableDigest(each, places, starts) for each in (SCORES,)} | {BARS.name: market.pop(BARS.name)}
     for name in sorted(market):
         yield from _compared(market.pop(name), snapshot, wrong)
     for packed in said.engine():
@@ -95,11 +95,11 @@ def layout(numbers: Mapping[int, int], highs: Mapping[int, int]) -> tuple[Longs,
     return places, starts
 
 
-def _take(counted: dict[str, Counted], packed: Packed, places: Longs, starts: Longs) -> None:
+def _take(counted: dict[str, TableDigest], packed: PackedRows, places: Longs, starts: Longs) -> None:
     """Count rows of the topics."""
     name = packed.table.name
     if name not in counted:
-        counted[name] = Counted(packed.table, places, starts)
+        counted[name] = TableDigest(packed.table, places, starts)
     if counted[name].table != packed.table:
         raise TapewatchError(
             f"frames for table {name} have different columns", "Rows of one build's feature columns are compared."
@@ -107,10 +107,10 @@ def _take(counted: dict[str, Counted], packed: Packed, places: Longs, starts: Lo
     counted[name].add(packed.data)
 
 
-def _compared(said: Counted, snapshot: Snapshot, wrong: Wrong) -> Iterator[RowTable]:
+def _compared(said: TableDigest, snapshot: Snapshot, wrong: Discrepancies) -> Iterator[RowTable]:
     """A table by input partition."""
     table: Table = said.table
-    kept = Counted(table, said.places, said.starts)
+    kept = TableDigest(table, said.places, said.starts)
     snapshot.copy(table, list(wrong.numbers.values()), kept.add)
     for place, partition in enumerate(wrong.numbers):
         inside = slice(int(said.starts[place]), int(said.starts[place + 1]))
@@ -121,7 +121,7 @@ def _compared(said: Counted, snapshot: Snapshot, wrong: Wrong) -> Iterator[RowTa
         yield RowTable(POSTGRES, table.name, NOWHERE, 0, strange, 0, strange, 0, "", [told])
 
 
-def _table(partition: int, inside: slice, said: Counted, kept: Counted, wrong: Wrong) -> RowTable:
+def _table(partition: int, inside: slice, said: TableDigest, kept: TableDigest, wrong: Discrepancies) -> RowTable:
     wanted, found = said.counts[inside], kept.counts[inside]
     missing, more = np.maximum(wanted - found, 0), np.maximum(found - wanted, 0)
     unlike = (wanted == found) & (said.sums[inside] != kept.sums[inside])
@@ -139,7 +139,7 @@ def _table(partition: int, inside: slice, said: Counted, kept: Counted, wrong: W
     )  # fmt: skip
 
 
-def _messages(said: TopicRows, snapshot: Snapshot, topic: str, wrong: Wrong) -> Iterator[RowTable]:
+def _messages(said: TopicRows, snapshot: Snapshot, topic: str, wrong: Discrepancies) -> Iterator[RowTable]:
     """Tables of JSON messages."""
     for table, (source, *_) in message_rows.KINDS.items():
         wanted = message_rows.counted(message_rows.said(table, said.messages(source)))
@@ -148,7 +148,7 @@ def _messages(said: TopicRows, snapshot: Snapshot, topic: str, wrong: Wrong) -> 
             yield _message_table(table, partition, wanted.get(partition, {}), found.get(partition, {}), wrong)
 
 
-def _cases(said: TopicRows, snapshot: Snapshot, wrong: Wrong) -> Iterator[RowTable]:
+def _cases(said: TopicRows, snapshot: Snapshot, wrong: Discrepancies) -> Iterator[RowTable]:
     """Tables of cases, which belong to no feed: an alert of any may be in one."""
     wanted = case_rows.said(said.whole(topics.CASES), snapshot.refused(topics.CASES))
     for table in case_rows.TABLES:
@@ -160,7 +160,7 @@ def _message_table(
     partition: int,
     wanted: Mapping[Key, Counter[bytes]],
     found: Mapping[Key, Counter[bytes]],
-    wrong: Wrong,
+    wrong: Discrepancies,
 ) -> RowTable:
     counts, places = Counter[str](), list[RowPlace]()
     for key in sorted(set(wanted) | set(found), key=lambda each: each[1]):

@@ -88,7 +88,7 @@ def take_rows(
 
 
 @dataclass(slots=True)
-class Counted:
+class TableDigest:
     """What one side holds of a table, by log and offset; 16 bytes an offset."""
 
     table: Table

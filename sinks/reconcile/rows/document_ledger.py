@@ -46,7 +46,7 @@ WHERE key NOT IN (SELECT l.key FROM later l JOIN kept k ON k.key = l.key AND k.h
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class StoredDocument:
     """A document. key : index/id; hash : of what it says"""
 
     key: str
@@ -54,7 +54,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ExpectedDocument:
     """A document as a record makes it.
 
     version : of two the higher one counts, of equals the later one; first : only where there is none yet
@@ -71,7 +71,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Parted:
+class DocumentDifference:
     """Where both sides part. kind : lost, doubled or different; said, kept : how many documents of that key"""
 
     kind: str
@@ -88,11 +88,11 @@ class DocumentLedger:
         self._session = sqlite3.connect(Path(self._folder.name) / "documents.sqlite", isolation_level=None)
         self._session.executescript(_MAKE)
 
-    def keep(self, kind: str, documents: Iterable[Placed]) -> None:
+    def keep(self, kind: str, documents: Iterable[StoredDocument]) -> None:
         """Take up documents of a kind as they are kept."""
         self._write("INSERT INTO kept VALUES (?, ?, ?)", ((each.key, kind, each.hash) for each in documents))
 
-    def note(self, documents: Iterable[Said]) -> None:
+    def note(self, documents: Iterable[ExpectedDocument]) -> None:
         """Take up what the topics say, in their order; what the sink has not come to yet may be there or not."""
         self._session.execute("CREATE INDEX kept_key ON kept (key)")
         self._session.execute("BEGIN")
@@ -115,7 +115,7 @@ class DocumentLedger:
         said, kept = (int(self._session.execute(each, (kind,)).fetchone()[0]) for each in asked)
         return said, kept
 
-    def differences(self, kind: str) -> Iterator[Parted]:
+    def differences(self, kind: str) -> Iterator[DocumentDifference]:
         """Where the sides part, over documents of a kind."""
         queries = (
             ("lost", _LOST, (kind,)),
@@ -125,7 +125,7 @@ class DocumentLedger:
         )
         for what, query, values in queries:
             for key, said, kept in self._session.execute(query, values):
-                yield Parted(what, key, int(said), int(kept))
+                yield DocumentDifference(what, key, int(said), int(kept))
 
     def on_the_way(self) -> int:
         """Documents that the sink has yet to bring."""

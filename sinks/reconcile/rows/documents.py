@@ -22,7 +22,7 @@ from sinks.log_reader import Log
 from sinks.reconcile import hashes
 from sinks.reconcile.buried import refused_records
 from sinks.reconcile.ledger import ELASTICSEARCH
-from sinks.reconcile.rows.document_ledger import DocumentLedger, Placed, Said
+from sinks.reconcile.rows.document_ledger import DocumentLedger, ExpectedDocument, StoredDocument
 from sinks.reconcile.rows.report import NOWHERE, PLACES, RowPlace, RowTable
 from sinks.reconcile.rows.topics_side import log_consumer
 from tapewatch import dead_letters, kafka, topics
@@ -98,7 +98,7 @@ class _Comparison:
             )
         return found
 
-    def _kept(self, kind: str) -> Iterator[Placed]:
+    def _kept(self, kind: str) -> Iterator[StoredDocument]:
         """Documents of a kind, in one view and in no order."""
         index = mappings.pattern(self._prefix, kind)
         if not self._client.indices.exists(index=index, allow_no_indices=False):
@@ -120,11 +120,11 @@ class _Comparison:
                 for hit in found:
                     lasting = kind in mappings.LASTING
                     own = f"{self._prefix}-{kind}" if lasting else hit["_index"]
-                    yield Placed(f"{own}/{hit['_id']}", hashes.of_document(hit["_source"]))
+                    yield StoredDocument(f"{own}/{hit['_id']}", hashes.of_document(hit["_source"]))
         finally:
             self._client.options(ignore_status=404).close_point_in_time(id=view)
 
-    def _said(self, done: Mapping[Log, int]) -> Iterator[Said]:
+    def _said(self, done: Mapping[Log, int]) -> Iterator[ExpectedDocument]:
         """What the topics say must lie there, and what may lie there already."""
         reader = log_consumer(self._settings)
         try:
@@ -171,9 +171,9 @@ class _Comparison:
         )
 
 
-def _said(item: Item, due: bool) -> Said:
+def _said(item: Item, due: bool) -> ExpectedDocument:
     """An item by where it goes, its version and what it says."""
     ((verb, meta),) = msgspec.json.decode(item.action).items()
     key = f"{meta['_index']}/{meta['_id']}"
     content = hashes.of_document(msgspec.json.decode(item.source))
-    return Said(item.kind, key, content, int(meta.get("version", 0)), verb == "create", due, item.origin)
+    return ExpectedDocument(item.kind, key, content, int(meta.get("version", 0)), verb == "create", due, item.origin)

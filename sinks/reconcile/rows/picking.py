@@ -44,7 +44,7 @@ def pick_rows(
 
 
 @dataclass(slots=True)
-class Picked:
+class PickedRows:
     """Rows of one table of the records whose cell is wanted. wanted : bool[starts[-1]]"""
 
     table: Table

@@ -31,10 +31,10 @@ from sinks.reconcile.rows import message_rows
 from sinks.reconcile.rows.comparing import layout
 from sinks.reconcile.rows.digests import Longs
 from sinks.reconcile.rows.message_rows import Key
-from sinks.reconcile.rows.picking import Picked
+from sinks.reconcile.rows.picking import PickedRows
 from sinks.reconcile.rows.report import NOWHERE
 from sinks.reconcile.rows.topics_side import TopicRows
-from sinks.reconcile.rows.wrong import Wrong
+from sinks.reconcile.rows.wrong import Discrepancies
 from tapewatch import messages, topics
 from tapewatch.errors import ContractError
 from tapewatch.messages import Case
@@ -46,7 +46,7 @@ _OF_ENGINE = ("features", "scores")
 """Tables that the engine's topics alone fill; bars come from both sides."""
 
 
-def repair_tables(settings: Settings, feed: str, wrong: Wrong) -> None:
+def repair_tables(settings: Settings, feed: str, wrong: Discrepancies) -> None:
     """Write again what is lost, doubled or different.
 
     psycopg2.Error where the database gives up: nothing is changed then.
@@ -76,9 +76,9 @@ def repair_tables(settings: Settings, feed: str, wrong: Wrong) -> None:
 class _Work:
     """What is to be deleted and written. ends : how far the sink had come in the market log, by partition"""
 
-    def __init__(self, wrong: Wrong, ends: Mapping[int, int]) -> None:
+    def __init__(self, wrong: Discrepancies, ends: Mapping[int, int]) -> None:
         self._wrong = wrong
-        self._bulk: dict[str, Picked] = {}
+        self._bulk: dict[str, PickedRows] = {}
         self._offsets: dict[str, dict[int, Longs]] = {}
         for name, (table, by) in wrong.bulk.items():
             # What the sink reads of the market log meanwhile is for the next repair.
@@ -87,7 +87,7 @@ class _Work:
             wanted = np.zeros(int(starts[-1]), dtype=np.bool_)
             for partition, offsets in mine.items():
                 wanted[starts[places[wrong.numbers[partition]]] + offsets] = True
-            self._bulk[name] = Picked(table, places, starts, wanted)
+            self._bulk[name] = PickedRows(table, places, starts, wanted)
             self._offsets[name] = mine
         self._coverage = {(each, key[1]) for each, found in wrong.keys.get("coverage", {}).items() for key in found}
         self._alerts = {key[0] for key in self._keys("case_alerts")}

@@ -8,12 +8,12 @@ from confluent_kafka import Consumer, Message
 
 from sinks.engine_frame import KINDS
 from sinks.log_reader import headers_of
-from sinks.postgres.binary import Packed
+from sinks.postgres.binary import PackedRows
 from sinks.postgres.engine_frames import EngineFrames
 from sinks.postgres.keys import Keys
 from sinks.postgres.market import MarketFrames
 from tapewatch import kafka, topics
-from tapewatch.admission import Admission, KnowsInstruments
+from tapewatch.admission import Admission, InstrumentProvider
 from tapewatch.errors import ContractError
 from tapewatch.frames import MAX_FRAME_BYTES
 from tapewatch.settings import Settings
@@ -46,7 +46,7 @@ class TopicRows:
         feed: str,
         ends: Mapping[Log, int],
         keys: Keys,
-        registry: KnowsInstruments,
+        registry: InstrumentProvider,
         begins: Mapping[Log, int] = MappingProxyType({}),
     ) -> None:
         self._begins = begins
@@ -55,7 +55,7 @@ class TopicRows:
         self._market = MarketFrames(keys)
         self._engine = EngineFrames(keys, _KnownColumns())
 
-    def market(self) -> Iterator[Packed]:
+    def market(self) -> Iterator[PackedRows]:
         """Rows of the market log."""
         topic = topics.market(self._feed)
         for (name, partition), end in sorted(self._ends.items()):
@@ -67,7 +67,7 @@ class TopicRows:
                 if packed is not None:
                     yield packed
 
-    def engine(self) -> Iterator[Packed]:
+    def engine(self) -> Iterator[PackedRows]:
         """Rows of the engine's frames."""
         wanted = self._feed.encode()
         for (name, partition), end in sorted(self._ends.items()):
@@ -109,7 +109,7 @@ class TopicRows:
         finally:
             reader.close()
 
-    def _admitted(self, admission: Admission, message: Message, log: int) -> Packed | None:
+    def _admitted(self, admission: Admission, message: Message, log: int) -> PackedRows | None:
         """The rows of a market record that the sink keeps."""
         value = message.value()
         if value is not None and len(value) > MAX_FRAME_BYTES:

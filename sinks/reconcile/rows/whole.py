@@ -9,7 +9,7 @@ from sinks.reconcile.rows.comparing import compare_tables
 from sinks.reconcile.rows.documents import compare_documents
 from sinks.reconcile.rows.repair import repair_tables
 from sinks.reconcile.rows.report import RowsReport, RowTable
-from sinks.reconcile.rows.wrong import Wrong
+from sinks.reconcile.rows.wrong import Discrepancies
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 
@@ -19,12 +19,12 @@ def compare_rows(settings: Settings, feed: str, stores: Collection[str] = (POSTG
 
     feed : whose rows PostgreSQL is asked for; cases and documents are compared whole, of every feed
     """
-    return _compared(settings, feed, stores, Wrong())
+    return _compared(settings, feed, stores, Discrepancies())
 
 
 def repair_rows(settings: Settings, feed: str, stores: Collection[str] = (POSTGRES,)) -> RowsReport:
     """The same, with PostgreSQL's tables repaired; what is left after it."""
-    wrong = Wrong()
+    wrong = Discrepancies()
     found = _compared(settings, feed, stores, wrong)
     if not wrong:
         return found
@@ -33,7 +33,7 @@ def repair_rows(settings: Settings, feed: str, stores: Collection[str] = (POSTGR
     return msgspec.structs.replace(left, repaired=wrong.counts(), seconds=round(found.seconds + left.seconds, 3))
 
 
-def _compared(settings: Settings, feed: str, stores: Collection[str], wrong: Wrong) -> RowsReport:
+def _compared(settings: Settings, feed: str, stores: Collection[str], wrong: Discrepancies) -> RowsReport:
     """One comparison. wrong : takes up what is, of PostgreSQL"""
     begun = WALL.elapsed()
     tables: list[RowTable] = []

@@ -10,7 +10,7 @@ from sinks.reconcile.rows.message_rows import Key
 
 
 @dataclass(slots=True)
-class Wrong:
+class Discrepancies:
     """What is lost, doubled or different.
 
     numbers : number of each log by input partition
