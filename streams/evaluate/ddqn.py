@@ -25,7 +25,7 @@ from detectors.ddqn.daily_account import CAPITAL, COST, FIRST, LONG, SHORT
 from detectors.ddqn.model import Policy, decode
 from detectors.pytorch import require_torch
 from streams.evaluate.ddqn_figures import BLOCK, intervals, shuffled_skill
-from streams.evaluate.strategies import POLICY, RULES, TestedInstrument
+from streams.evaluate.strategies import POLICY, RULES, EvaluatedInstrument
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -107,7 +107,7 @@ def _learnt(bars: dict[str, Any], recipe: Any, seed: int) -> bytes:
     return daily_training.train(bars, replace(recipe, seed=seed), report=say).encoded()
 
 
-def trade(one: Instrument, policies: Sequence[Policy]) -> TestedInstrument:
+def trade(one: Instrument, policies: Sequence[Policy]) -> EvaluatedInstrument:
     """All strategies on the instrument's second file; the policy's features look back into the first one."""
     close, history = one.test.close, one.training.close
     windows = {
@@ -121,7 +121,7 @@ def trade(one: Instrument, policies: Sequence[Policy]) -> TestedInstrument:
         "mean_reversion": daily_account.averages_rule(close, *windows["mean_reversion"], trend=False),
     }
     actions = [daily_training.decide(policy, one.whole, one.begins + FIRST)[one.begins :] for policy in policies]
-    return TestedInstrument(
+    return EvaluatedInstrument(
         one,
         {name: daily_account.account(close, found) for name, found in wanted.items()},
         windows,
@@ -131,7 +131,7 @@ def trade(one: Instrument, policies: Sequence[Policy]) -> TestedInstrument:
     )
 
 
-def figures(traded: Sequence[TestedInstrument], seed: int) -> dict[str, Any]:
+def figures(traded: Sequence[EvaluatedInstrument], seed: int) -> dict[str, Any]:
     """Sharpe ratios by instrument and their means, and the paired difference to buy-and-hold, with intervals."""
     days = min(len(one.instrument.test) for one in traded)
     returns = {POLICY: np.array([[own.returns[:days] for own in one.policy] for one in traded])}
@@ -144,7 +144,7 @@ def figures(traded: Sequence[TestedInstrument], seed: int) -> dict[str, Any]:
     }
 
 
-def _instrument(one: TestedInstrument) -> dict[str, Any]:
+def _instrument(one: EvaluatedInstrument) -> dict[str, Any]:
     """One instrument's Sharpe ratios: of the policy by seed and their mean, and of the rules."""
     by_seed = [daily_account.sharpe(own.returns) for own in one.policy]
     return {

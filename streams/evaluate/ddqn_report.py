@@ -8,10 +8,10 @@ import numpy as np
 
 from streams.evaluate import equity_page
 from streams.evaluate import pump_page as page
-from streams.evaluate.strategies import RULES, TestedInstrument, of_days
+from streams.evaluate.strategies import RULES, EvaluatedInstrument, of_days
 
 
-def write_report(folder: Path, document: dict[str, Any], traded: Sequence[TestedInstrument]) -> Path:
+def write_report(folder: Path, document: dict[str, Any], traded: Sequence[EvaluatedInstrument]) -> Path:
     """Write ddqn.html; returns its path."""
     parts = [_ratios(document), _difference(document)]
     parts += [equity_page.picture(of_days(one)) for one in traded]

@@ -28,7 +28,7 @@ MARKET = Rules(order="market")
 
 
 @dataclass(frozen=True, slots=True)
-class TestedInstrument:
+class EvaluatedInstrument:
     """One instrument's accounts in the test.
 
     rules : by name; policy : one a seed; actions : of the policies; wanted : actions of the rules
@@ -98,7 +98,7 @@ class InstrumentResult:
         return self.policies if name == POLICY else [self.rules[name]]
 
 
-def of_days(traded: TestedInstrument) -> InstrumentResult:
+def of_days(traded: EvaluatedInstrument) -> InstrumentResult:
     """Accounts of daily bars."""
     bars = traded.instrument.test
     policies = [_daily(account, actions) for account, actions in zip(traded.policy, traded.actions, strict=True)]

@@ -19,7 +19,7 @@ from detectors.ddqn.daily_training import decide
 from detectors.ddqn.model import Policy, PolicyMetadata
 from streams.evaluate.ddqn import figures, text, trade
 from streams.evaluate.ddqn_figures import intervals, shuffled_skill
-from streams.evaluate.strategies import TestedInstrument
+from streams.evaluate.strategies import EvaluatedInstrument
 from tapewatch.errors import TapewatchError
 
 
@@ -206,10 +206,10 @@ def test_a_policy_that_is_the_benchmark_differs_from_it_by_nothing() -> None:
 
 
 def test_figures_have_every_strategy_with_an_interval() -> None:
-    traded: list[TestedInstrument] = [
+    traded: list[EvaluatedInstrument] = [
         trade(split(market(500, seed=seed), 380), [follower(), follower(-1.0)]) for seed in (1, 2)
     ]
-    traded[1] = TestedInstrument(
+    traded[1] = EvaluatedInstrument(
         split(market(500, seed=2), 380), *(getattr(traded[1], name) for name in type(traded[1]).__slots__[1:])
     )
     document = figures([traded[0]], seed=1)
