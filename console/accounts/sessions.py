@@ -25,7 +25,7 @@ JOIN seats ON seats.role = a.role WHERE t.hash = :hash AND NOT a.disabled AND t.
 """  # noqa: S608 - of constants alone
 
 
-class StoredSession(msgspec.Struct, frozen=True):
+class SessionRow(msgspec.Struct, frozen=True):
     """An open session. id : names it, and is no key to it; agent : the browser's own words, cut"""
 
     id: str
@@ -77,7 +77,7 @@ def find(session: sa.Connection, cookie: str, now: int, idle_minutes: float) -> 
     )
 
 
-def of(session: sa.Connection, account: str, now: int, idle_minutes: float) -> list[StoredSession]:
+def of(session: sa.Connection, account: str, now: int, idle_minutes: float) -> list[SessionRow]:
     """An account's open sessions, newest first."""
     rows = session.execute(
         sa.text(
@@ -86,7 +86,7 @@ def of(session: sa.Connection, account: str, now: int, idle_minutes: float) -> l
         ),
         {"account": account, "now": now, "idle": now - int(idle_minutes * 60 * NANOS)},
     )
-    return [StoredSession(*row) for row in rows]
+    return [SessionRow(*row) for row in rows]
 
 
 def end(session: sa.Connection, account: str, begun_with: str = "") -> int:

@@ -45,7 +45,7 @@ class Card(msgspec.Struct, frozen=True):
     markdown: str
 
 
-class _ListedModel(msgspec.Struct, frozen=True):
+class _ModelLine(msgspec.Struct, frozen=True):
     """A line of `tapewatch models list`."""
 
     hash: str
@@ -65,7 +65,7 @@ class _ListedModel(msgspec.Struct, frozen=True):
 
 
 class _List(msgspec.Struct, frozen=True):
-    models: list[_ListedModel]
+    models: list[_ModelLine]
 
 
 class DriftQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,7 +111,7 @@ async def listed(call: Call) -> list[Model]:
     return sorted(told, key=lambda model: (model.detector, model.role))
 
 
-def _model(told: _ListedModel, champion: bool) -> Model:
+def _model(told: _ModelLine, champion: bool) -> Model:
     sizes = {"clusters": told.clusters, "trees": told.trees, "weights": told.weights}
     return Model(
         told.hash, told.detector, "champion" if champion else "shadow" if told.shadow else "challenger",

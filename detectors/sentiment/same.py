@@ -45,7 +45,7 @@ class Headline:
 
 
 @dataclass(frozen=True, slots=True)
-class _StoredHeadline:
+class _HeadlineEntry:
     place: int
     headline: Headline
     pieces: Pieces
@@ -58,7 +58,7 @@ class DuplicateIndex:
     def __init__(self, same_h: float, kept: int = KEPT) -> None:
         self._span, self._most = round(same_h * HOUR_NS), kept
         self._added = 0
-        self._kept: OrderedDict[str, _StoredHeadline] = OrderedDict()
+        self._kept: OrderedDict[str, _HeadlineEntry] = OrderedDict()
         self._bands: dict[Band, OrderedDict[str, None]] = {}
 
     def __len__(self) -> int:
@@ -92,7 +92,7 @@ class DuplicateIndex:
         """Remember a headline that said something new; the oldest are forgotten."""
         own = pieces(headline.text)
         self._added += 1
-        kept = _StoredHeadline(self._added, headline, own, _bands(headline, own))
+        kept = _HeadlineEntry(self._added, headline, own, _bands(headline, own))
         self._forget(headline.id)
         self._kept[headline.id] = kept
         for band in kept.bands:

@@ -166,16 +166,16 @@ def alerts_elsewhere(settings: Settings, topic: str) -> dict[str, int]:
     return {name: len(ids) for name, ids in sorted(found.items())}
 
 
-class StoredFeed(msgspec.Struct):
+class FeedTables(msgspec.Struct):
     """A feed in PostgreSQL. tables : rows by table; revisions : of its alerts, by id."""
 
     tables: dict[str, int]
     revisions: dict[str, int]
 
 
-def in_postgres(settings: Settings, topic: str) -> StoredFeed:
+def in_postgres(settings: Settings, topic: str) -> FeedTables:
     """Count this feed's rows."""
-    stored = StoredFeed({}, {})
+    stored = FeedTables({}, {})
     with closing(connect(settings)) as session, session.cursor() as cursor:
         cursor.execute("SELECT id, revision FROM alerts WHERE provenance->>'topic' = %s", (topic,))
         stored.revisions = {str(name): int(revision) for name, revision in cursor.fetchall()}
@@ -240,7 +240,7 @@ class DemoOutcome(msgspec.Struct, frozen=True):
 def summarise(settings: Settings, plan: Plan, seen: Follower, ending: DemoOutcome) -> Summary:
     """Add it all up. Who interrupts does not want to wait: then nothing is counted, and no alerts are compared."""
     kept = alerts_in_topic(settings, plan.topic)
-    stored = in_postgres(settings, plan.topic) if ending.drained else StoredFeed(ending.inserted, {})
+    stored = in_postgres(settings, plan.topic) if ending.drained else FeedTables(ending.inserted, {})
     revisions = {name: alert.revision for name, alert in kept.newest.items()}
     differing = sorted(name for name, _ in revisions.items() ^ stored.revisions.items())
     ours = [name for name in kept.newest if name in seen.alerts]

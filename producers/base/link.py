@@ -69,6 +69,7 @@ class ReconnectingWebSocket:
         self._backoff = Backoff(station.produce.backoff_first_s, station.produce.backoff_cap_s)
         self._log = station.log.bind(link=name)
         self._standing: dict[asyncio.Task[str], _Connection] = {}
+        station.links.append(self)
 
     @property
     def is_up(self) -> bool:

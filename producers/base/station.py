@@ -15,6 +15,7 @@ from producers.base.buckets import TokenBucket
 from producers.base.collector import Collector
 from producers.base.decoder import Decoder, DecoderRequest
 from producers.base.http import Http
+from producers.base.metrics import ConnectionCounters
 from producers.base.offset import ClockOffset
 from producers.base.universe import Listing
 from tapewatch import logs
@@ -26,12 +27,8 @@ ASKING = 8
 """Questions under way at a time."""
 
 
-class Websocket(Protocol):
-    """A connection that stays. connections : opened so far, renewals included; losses : of them, how many broke"""
-
-    name: str
-    connections: int
-    losses: int
+class Websocket(ConnectionCounters, Protocol):
+    """A connection that stays."""
 
     @property
     def is_up(self) -> bool:

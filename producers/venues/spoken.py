@@ -164,7 +164,6 @@ class SubscriptionConnector:
             one_left=one_left,
         )
         self._links.append(link)
-        station.links.append(link)
         station.spawn(link.run(), name)
 
     async def _chase(self) -> None:

@@ -13,7 +13,7 @@ from sinks.elasticsearch.intake import alert_item
 from sinks.elasticsearch.item import Item, encode
 from sinks.elasticsearch.positions import next_offsets
 from sinks.reconcile import hashes
-from sinks.reconcile.ledger import ELASTICSEARCH, StoredAlert
+from sinks.reconcile.ledger import ELASTICSEARCH, AlertVersion
 from tapewatch import messages, topics
 from tapewatch.messages import Alert
 from tapewatch.rfc3339 import to_rfc3339
@@ -43,7 +43,7 @@ class ElasticsearchAlerts:
             return None
         return {partition: offset for (_, partition), offset in alerts.items()}
 
-    def read(self, since_ns: int, until_ns: int) -> Iterator[StoredAlert]:
+    def read(self, since_ns: int, until_ns: int) -> Iterator[AlertVersion]:
         """Alerts decided in a stretch of time, and documents without a sound time, in no order."""
         self._client.indices.refresh(index=self._alias)
         view = self._client.open_point_in_time(index=self._alias, keep_alive="2m")["id"]
@@ -67,7 +67,7 @@ class ElasticsearchAlerts:
                     return
                 after = found[-1]["sort"]
                 yield from (
-                    StoredAlert(hit["_id"], _revision(hit["_source"]), hashes.of_document(hit["_source"]))
+                    AlertVersion(hit["_id"], _revision(hit["_source"]), hashes.of_document(hit["_source"]))
                     for hit in found
                 )
         finally:

@@ -51,7 +51,7 @@ class ExpectedAlert:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredAlert:
+class AlertVersion:
     """An alert in a store."""
 
     id: str
@@ -93,7 +93,7 @@ class Ledger:
             self._session.execute("BEGIN")
             self._session.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", records)
 
-    def keep(self, store: str, alerts: Iterable[StoredAlert]) -> int:
+    def keep(self, store: str, alerts: Iterable[AlertVersion]) -> int:
         """Take up what a store says now, in place of what it said before; how many alerts."""
         with self._session:
             self._session.execute("BEGIN")

@@ -13,7 +13,7 @@ from sinks.postgres.keys import Keys
 from sinks.postgres.positions import next_offsets
 from sinks.postgres.writer import merge_storable
 from sinks.reconcile import hashes
-from sinks.reconcile.ledger import POSTGRES, StoredAlert
+from sinks.reconcile.ledger import POSTGRES, AlertVersion
 from tapewatch import messages, topics
 from tapewatch.messages import Alert, Evidence, Provenance
 from tapewatch.rfc3339 import to_rfc3339
@@ -43,7 +43,7 @@ class PostgresAlerts:
         ours = {partition: offset for (topic, partition), offset in stand.items() if topic == topics.ALERTS}
         return ours if stand else None
 
-    def read(self, since_ns: int, until_ns: int) -> Iterator[StoredAlert]:
+    def read(self, since_ns: int, until_ns: int) -> Iterator[AlertVersion]:
         """Alerts decided in a stretch of time, in no order."""
         with closing(connect(self._url)) as session:
             check_revision(session)
@@ -51,7 +51,7 @@ class PostgresAlerts:
                 cursor.itersize = _AT_ONCE
                 cursor.execute(_READ, (since_ns, until_ns))
                 for row in cursor:
-                    yield StoredAlert(row[0], row[7], _hash(row))
+                    yield AlertVersion(row[0], row[7], _hash(row))
 
     def write(self, records: Sequence[tuple[tuple[str, int, int], bytes]]) -> None:
         """Bring alerts to what these records say, whatever is kept; what it cannot hold stays as it is."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sinks.reconcile import report as reports
 from sinks.reconcile.elasticsearch import ElasticsearchAlerts
-from sinks.reconcile.ledger import ELASTICSEARCH, KINDS, POSTGRES, Difference, Ledger, StoredAlert
+from sinks.reconcile.ledger import ELASTICSEARCH, KINDS, POSTGRES, AlertVersion, Difference, Ledger
 from sinks.reconcile.postgres import PostgresAlerts
 from sinks.reconcile.report import EXAMPLES, Report, StoreReport
 from sinks.reconcile.topic import AlertTopic
@@ -33,7 +33,7 @@ class Store(Protocol):
         """How far the sink has come: next offset by partition of the topic; None where it never ran."""
         ...
 
-    def read(self, since_ns: int, until_ns: int) -> Iterator[StoredAlert]:
+    def read(self, since_ns: int, until_ns: int) -> Iterator[AlertVersion]:
         """Alerts decided in a stretch of time."""
         ...
 

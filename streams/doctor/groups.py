@@ -13,7 +13,7 @@ from streams.engine.build import build_hash
 from streams.engine.recovery import Recovery
 from streams.engine.shelf import KafkaModelStore
 from streams.engine.standing import OffsetVerifier
-from streams.paper.standing import PaperOffsetVerifier as PaperStanding
+from streams.paper.standing import PaperOffsetVerifier
 from tapewatch import kafka, topic_ids
 from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.errors import TapewatchError, UnansweredError
@@ -101,7 +101,9 @@ def _paper_standing(settings: Settings, client: AdminClient) -> Iterator[Check]:
     told = msgspec.structs.replace(settings, paper=msgspec.structs.replace(settings.paper, restore_offsets=False))
     places = _places(client, settings.paper.feeds)
     try:
-        PaperStanding(told).proved(group, reader, places, topic_ids.present(client, {each.topic for each in places}))
+        PaperOffsetVerifier(told).proved(
+            group, reader, places, topic_ids.present(client, {each.topic for each in places})
+        )
     except TapewatchError as error:
         yield failing(f"group {settings.paper.group} offsets", error.message, error.hint)
     finally:

@@ -20,6 +20,7 @@ from detectors.scenarios.accounts.ring import UNKNOWN, Ring, hashed
 from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.library import ENGINE
 from streams.engine import output as o
+from streams.engine.layout import each, places
 from streams.engine.rules import DetectorConfig
 from tapewatch.admission import AdmittedFrame
 from tapewatch.clock import NANOS
@@ -67,8 +68,8 @@ class InstrumentState:
         return self.second >= 0 or any(e_.is_live(each) for each in self.episodes)
 
 
-class _StoredState(msgspec.Struct, frozen=True, array_like=True):
-    """A `InstrumentState` as bytes; the ring's columns as far as they are filled."""
+class _InstrumentBytes(msgspec.Struct, frozen=True, array_like=True):
+    """An `InstrumentState` as bytes; the ring's columns as far as they are filled."""
 
     slot: int
     seen: int
@@ -229,7 +230,7 @@ class Accounts:
         """
         for there, here in slots.items():
             if there in other._of:
-                one = _loaded(_dumped(here, other._of[there]), range(len(ACCOUNT_SCENARIOS)))
+                one = _loaded(_dumped(here, other._of[there]))
                 one.episodes[:, [e_.ONSET_OFFSET, e_.DECIDED_OFFSET]] = 0.0
                 self._set_rules(here, one.ring)
                 self._of[here] = one
@@ -244,9 +245,8 @@ class Accounts:
         """Take up a dumped state, under the configuration in force. scenarios : in the order of its episodes, where it
         is not this build's; ValueError where the bytes do not fit
         """
-        there = [ACCOUNT_SCENARIOS.index(name) if name in ACCOUNT_SCENARIOS else -1 for name in scenarios]
-        order = there or list(range(len(ACCOUNT_SCENARIOS)))
-        self._of = {each.slot: _loaded(each, order) for each in msgspec.msgpack.decode(data, type=list[_StoredState])}
+        there = scenarios or ACCOUNT_SCENARIOS
+        self._of = {one.slot: _loaded(one, there) for one in msgspec.msgpack.decode(data, type=list[_InstrumentBytes])}
         self.live = {slot for slot, one in self._of.items() if one.live}
         for slot, one in self._of.items():
             self._set_rules(slot, one.ring)
@@ -262,9 +262,9 @@ def _columns(ring: Ring) -> tuple[npt.NDArray[Any], ...]:
     return ring.ts, ring.price, ring.qty, ring.buyer, ring.seller
 
 
-def _dumped(slot: int, one: InstrumentState) -> _StoredState:
+def _dumped(slot: int, one: InstrumentState) -> _InstrumentBytes:
     filled = int(min(one.ring.seen[0], one.ring.ts.size))
-    return _StoredState(
+    return _InstrumentBytes(
         slot=slot,
         seen=int(one.ring.seen[0]),
         ring=tuple(column[:filled].tobytes() for column in _columns(one.ring)),
@@ -277,20 +277,19 @@ def _dumped(slot: int, one: InstrumentState) -> _StoredState:
     )
 
 
-def _loaded(dumped: _StoredState, order: Sequence[int]) -> InstrumentState:
-    """What was dumped. order : for each scenario of the dump its place here, -1 for one that is unknown here"""
+def _loaded(dumped: _InstrumentBytes, scenarios: Sequence[str] = ACCOUNT_SCENARIOS) -> InstrumentState:
+    """What was dumped. scenarios : in the order of the dump"""
     one = InstrumentState(watch.create(), second=dumped.second, stepped=dumped.stepped)
     one.ring.seen[0] = dumped.seen
     for column, data in zip(_columns(one.ring), dumped.ring, strict=True):
         column[: len(data) // 8] = np.frombuffer(data, dtype=column.dtype)
-    known = [place for place, here in enumerate(order) if here >= 0]
-    targets = [order[place] for place in known]
+    there, here = places(each(scenarios), each(ACCOUNT_SCENARIOS))
     for array, data in (
         (one.episodes, dumped.episodes),
         (one.strengths, dumped.strengths),
         (one.values, dumped.values),
     ):
-        array[targets] = np.frombuffer(data).reshape(len(order), *array.shape[1:])[known]
-    for place, here in zip(known, targets, strict=True):
-        one.parties[here] = dumped.parties[place]
+        array[here] = np.frombuffer(data).reshape(len(scenarios), *array.shape[1:])[there]
+    for source, target in zip(there, here, strict=True):
+        one.parties[target] = dumped.parties[source]
     return one

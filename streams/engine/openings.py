@@ -23,6 +23,8 @@ from tapewatch.settings import Settings
 DAY_NS = 86_400 * NANOS
 FIRST_SLOT = OPENING + 1
 """The slots before it are those of the running snapshots and of a generation's first state."""
+DAY = "day"
+"""Header of an opening's chunks, by which they are told."""
 _SPARE = 2
 """Days that an opening outlives its log."""
 
@@ -49,11 +51,6 @@ def slot_of(day: int, retention_hours: int) -> int:
     return FIRST_SLOT + day % (-(-retention_hours // 24) + _SPARE)
 
 
-def headers(day: int, group: str) -> list[tuple[str, bytes]]:
-    """By which the chunks of an opening are told. group : the engines' consumer group, whose state it is"""
-    return [("day", str(day).encode()), (GROUP, group.encode())]
-
-
 def kept(settings: Settings, reader: Consumer, task: Task) -> list[OpeningSnapshot]:
     """All openings of a task's partition, by offset: the one that it begins with, in a later generation of a feed, and
     those of the engine group's days. reader : a consumer nothing else uses meanwhile
@@ -78,9 +75,7 @@ def find(reader: Consumer, task: Task, group: str) -> list[OpeningSnapshot]:
     """
     # A later day in the same slot: compaction takes the chunks of the one before.
     found = {
-        each.slot: OpeningSnapshot(int(told["day"]), each)
-        for told, each in _whole(reader, task, group)
-        if "day" in told
+        each.slot: OpeningSnapshot(int(told[DAY]), each) for told, each in _whole(reader, task, group) if DAY in told
     }
     return sorted(found.values(), key=lambda opening: opening.pointer.next_offset)
 

@@ -394,7 +394,7 @@ class Engine:
     def _write_snapshot(self, held: AssignedPartition) -> Pointer:
         """Write the task's state in chunks; returns where it lies, known once the broker has the chunks."""
         task, data = held.task, dump(held.task)
-        pointer = self._put(task, held.pointers.next_slot, data, [(GROUP, self._settings.engine.group.encode())])
+        pointer = self._put(task, held.pointers.next_slot, data)
         self._watch.snapshot((task.topic, task.partition), len(data))
         return pointer
 
@@ -404,12 +404,13 @@ class Engine:
         held.opened = max(day, before)
         if 0 <= before < day:
             slot = openings.slot_of(day, self._settings.topics.market_retention_hours)
-            self._put(held.task, slot, dump(held.task), openings.headers(day, self._settings.engine.group))
+            self._put(held.task, slot, dump(held.task), [(openings.DAY, str(day).encode())])
 
     def _put(self, task: Task, slot: int, data: bytes, more: Headers = ()) -> Pointer:
         """Write a dumped state to a slot; where it lies. more : headers of each chunk beside every snapshot's"""
+        named = [(GROUP, self._settings.engine.group.encode()), *more]
         partition = task.partition % self._partitions[topics.SNAPSHOTS]
-        return put(self._writer, partition, task, slot, data, more)
+        return put(self._writer, partition, task, slot, data, named)
 
     def _produce(self, record: OutputRecord, partition: int) -> None:
         target = record.target(partition, self._partition_count(record.topic))

@@ -189,7 +189,7 @@ def restore(task: Task, data: bytes, shelf: ModelSource) -> None:
         task.admission.load(head.names, head.sources, head.clock, head.missing)
         task.adopt(s.load(state[:split], head.layout or s.LAYOUT), head.kinds)
         task.accounts.load(state[split:], head.account_scenarios)
-    except (msgspec.MsgspecError, ValueError, IndexError, OverflowError) as error:
+    except (msgspec.MsgspecError, ValueError, LookupError, OverflowError) as error:
         raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] cannot be taken up: {error}") from error
     task.next_offset = head.next_offset
 
@@ -207,12 +207,12 @@ def _known_config(raw: msgspec.Raw) -> DetectorConfig:
     try:
         return msgspec.json.decode(raw, type=DetectorConfig)
     except msgspec.ValidationError:
-        given, ours = msgspec.json.decode(raw, type=dict[str, Any]), msgspec.to_builtins(DetectorConfig())
-        kept = _pruned(given, ours)
-        if "classes" in given:
-            scenarios = {name: ours[name] for name in ALL_SCENARIOS}
-            kept["classes"] = {kind: _pruned(changes, scenarios) for kind, changes in given["classes"].items()}
-        return msgspec.convert(kept, DetectorConfig)
+        given, known = msgspec.json.decode(raw, type=dict[str, Any]), msgspec.to_builtins(DetectorConfig())
+        kinds = given.get("classes")
+        if isinstance(kinds, dict):
+            scenarios = {name: known[name] for name in ALL_SCENARIOS}
+            known["classes"] = dict.fromkeys(kinds, scenarios)
+        return msgspec.convert(_pruned(given, known), DetectorConfig)
 
 
 def _pruned(given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:

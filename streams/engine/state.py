@@ -153,18 +153,6 @@ _NAN_AT_BIRTH = (
     CLOSES_AT,
 )
 
-_SHAPES: dict[str, tuple[int, ...]] = {
-    "acc": (ACCUMULATORS,),
-    "book": (40,),
-    "episodes": (SCENARIOS, EPISODE_FIELDS),
-    "live": (),
-    "pumps": (PUMP_FIELDS,),
-    "flow": (FLOW_FIELDS,),
-    "tape": (TAPE, TAPE_FIELDS),
-    "resting": (RESTING, RESTING_FIELDS),
-    "virtual": (TERMS + 1, VIRTUAL_FIELDS),
-}
-"""What an instrument has in each array but the rings, in the order of a dump."""
 LAYOUT: dict[str, ArrayLayout] = {
     "acc": ArrayLayout("float64", (named(globals(), "BID", "SPARE", ACCUMULATORS),)),
     "book": ArrayLayout("float64", (whole("levels", 40),)),
@@ -179,6 +167,8 @@ LAYOUT: dict[str, ArrayLayout] = {
     "codes": ArrayLayout("float32", (whole("rows", autoencoder.STATE_ROWS),)),
 }
 """The arrays of a dump, in its order behind the clock, and what their numbers are called."""
+_SHAPES = {name: array.shape for name, array in LAYOUT.items() if name not in ("rings", "codes")}
+"""What an instrument has in each array that has a row an instrument."""
 _SPARSE = ("episodes", "pumps", "flow", "tape", "resting", "virtual")
 """Arrays whose rows stay untouched where they are zeros."""
 

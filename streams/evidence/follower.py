@@ -22,7 +22,7 @@ from streams.evidence.states import BrokerLog, BrokerSnapshots
 from tapewatch import kafka, logs, topics
 from tapewatch.canaries import is_canary
 from tapewatch.clock import WALL, Clock
-from tapewatch.evidence import Archive, StoredRecord
+from tapewatch.evidence import Archive, EvidenceRecord
 from tapewatch.evidence.records import kept
 from tapewatch.idling import IdleDetector
 from tapewatch.monitoring import Monitor, counters
@@ -113,7 +113,7 @@ class Follower:
         else:
             self.monitor.waits_for("partitions", "none is assigned")
 
-    def _take(self, gatherer: Gatherer, record: StoredRecord) -> None:
+    def _take(self, gatherer: Gatherer, record: EvidenceRecord) -> None:
         """Archive one record's revision, unless it is there."""
         totals = self.totals
         totals.records += 1

@@ -20,7 +20,7 @@ from streams.evidence.replaying import Recorder, RegisteredInstrument, feed_kept
 from streams.evidence.states import MarketLog, Snapshots
 from tapewatch import logs
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, Entry, Manifest, StoredRecord, Subject, records
+from tapewatch.evidence import Archive, Entry, EvidenceRecord, Manifest, Subject, records
 from tapewatch.kernels import source_hashes
 from tapewatch.messages import Alert
 
@@ -72,7 +72,7 @@ class Gatherer:
         self._archive, self._registry, self._shelf = archive, registry, shelf
         self._snapshots, self._market, self._reach = snapshots, market, reach
 
-    def gather(self, record: StoredRecord, alert: Alert) -> BundleDraft:
+    def gather(self, record: EvidenceRecord, alert: Alert) -> BundleDraft:
         """The bundle of an alert's newest revision, with its earlier ones where they lie near enough in the log."""
         source = alert.provenance
         where, last = (source.topic, source.partition), source.updated_offset
@@ -91,7 +91,7 @@ class Gatherer:
         except (DamagedError, TapewatchError) as error:
             return self._without_log(told, alert, error.message)
 
-    def _before(self, record: StoredRecord, alert: Alert) -> tuple[list[StoredRecord], State | None]:
+    def _before(self, record: EvidenceRecord, alert: Alert) -> tuple[list[EvidenceRecord], State | None]:
         """Earlier records of the alert with the state that they were proved from, where this one is near enough."""
         source = alert.provenance
         earlier = self._archive.of_input(alert.id, source.topic, source.partition)
@@ -148,7 +148,9 @@ class Gatherer:
         task.next_offset = max(task.next_offset, offset)
         return State(dump(task), task.next_offset, "replayed")
 
-    def _bundle(self, told: list[StoredRecord], alert: Alert, state: State, stretch: list[StoredRecord]) -> BundleDraft:
+    def _bundle(
+        self, told: list[EvidenceRecord], alert: Alert, state: State, stretch: list[EvidenceRecord]
+    ) -> BundleDraft:
         """Replay the stretch once: it tells which models and instruments it needs, and whether the alert comes out."""
         where, shelf = (alert.provenance.topic, alert.provenance.partition), Recorder(self._shelf)
         task = replayed(where, state.data, stretch, self._registry, shelf)
@@ -180,7 +182,7 @@ class Gatherer:
         ]
         return msgspec.json.encode(met, order="deterministic")
 
-    def _without_log(self, told: list[StoredRecord], alert: Alert, problem: str) -> BundleDraft:
+    def _without_log(self, told: list[EvidenceRecord], alert: Alert, problem: str) -> BundleDraft:
         """A bundle that says what it lacks: the chain has no silent hole."""
         parts = {proving.ALERTS: records.encode(told), **_of_program()}
         return BundleDraft(_draft(told, alert, problem), parts)
@@ -198,7 +200,7 @@ def _told(findings: list[Finding]) -> str:
     return f"the archived log does not give this alert: {'; '.join(lines)[:500]}"
 
 
-def _draft(told: list[StoredRecord], alert: Alert, problem: str) -> Manifest:
+def _draft(told: list[EvidenceRecord], alert: Alert, problem: str) -> Manifest:
     """A manifest without its place in the chain and without its parts."""
     source = alert.provenance
     revisions = {found.revision for record in told if (found := decoded(record.value)) is not None}

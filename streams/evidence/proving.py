@@ -11,7 +11,7 @@ from streams.engine.models import ModelStore
 from streams.engine.verification import Finding, Proof, alerts_of, compare, decoded
 from streams.evidence.replaying import ArchivedRegistry, RegisteredInstrument, replayed
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, Bundle, Entry, StoredRecord, records
+from tapewatch.evidence import Archive, Bundle, Entry, EvidenceRecord, records
 
 STATE, INSTRUMENTS, ALERTS, LOG, MODELS = "state.bin", "instruments.json", "alerts.arrow", "log/", "models/"
 
@@ -123,7 +123,7 @@ def _findings(bundle: Bundle) -> tuple[list[Finding], int]:
     return compared(records.decode(bundle.part(ALERTS)), recomputed), len(log)
 
 
-def compared(archived: list[StoredRecord], recomputed: dict[int, bytes]) -> list[Finding]:
+def compared(archived: list[EvidenceRecord], recomputed: dict[int, bytes]) -> list[Finding]:
     """Each record of the alert against the recomputed one of its revision; a revision without a record is named."""
     findings = [compare(record.value or b"", record.partition, record.offset, recomputed) for record in archived]
     mine = {found.revision for found in (decoded(record.value) for record in archived) if found is not None}

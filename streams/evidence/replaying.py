@@ -8,7 +8,7 @@ from streams.engine.build import build_hash
 from streams.engine.models import EVER, ActiveModels, ModelSource
 from streams.engine.snapshots import restore
 from streams.engine.task import ReferenceData, Task
-from tapewatch.evidence import StoredRecord
+from tapewatch.evidence import EvidenceRecord
 from tapewatch.instruments import Instrument
 from tapewatch.registry import UNMARKED_TOLERANCE_NS
 
@@ -63,7 +63,7 @@ def new_task(where: tuple[str, int], registry: ReferenceData, shelf: ModelSource
 
 
 def replayed(
-    where: tuple[str, int], state: bytes, log: Iterable[StoredRecord], registry: ReferenceData, shelf: ModelSource
+    where: tuple[str, int], state: bytes, log: Iterable[EvidenceRecord], registry: ReferenceData, shelf: ModelSource
 ) -> Task:
     """A task restored from a dumped state and fed the records behind it; DamagedError where the state is none."""
     task = new_task(where, registry, shelf)
@@ -74,6 +74,6 @@ def replayed(
     return task
 
 
-def feed_kept(task: Task, record: StoredRecord) -> None:
+def feed_kept(task: Task, record: EvidenceRecord) -> None:
     """Hand an archived record to a task."""
     task.feed(record.offset, record.value, record.headers, record.timestamp_ms * 1_000_000)

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from streams.engine.snapshots import OPENING, DamagedError, Pointers, chunk_key, collect
 from streams.engine.task import Task
 from tapewatch import group_offsets, kafka, topics
-from tapewatch.evidence import StoredRecord
+from tapewatch.evidence import EvidenceRecord
 from tapewatch.evidence.records import kept
 from tapewatch.settings import Settings
 
@@ -24,7 +24,7 @@ class MarketLog(Protocol):
         """First and next offset; 0, 0 where there is no such partition."""
         ...
 
-    def read(self, where: Where, first: int, last: int) -> Iterator[StoredRecord]:
+    def read(self, where: Where, first: int, last: int) -> Iterator[EvidenceRecord]:
         """The records of a stretch, both ends included."""
         ...
 
@@ -49,7 +49,7 @@ class BrokerLog:
             return 0, 0
         return kafka.watermarks(self._reader, *where)
 
-    def read(self, where: Where, first: int, last: int) -> Iterator[StoredRecord]:
+    def read(self, where: Where, first: int, last: int) -> Iterator[EvidenceRecord]:
         """The records of a stretch, both ends included."""
         return map(kept, kafka.read_range(self._reader, *where, first, last + 1))
 

@@ -31,7 +31,7 @@ class ConsumerRecord(NamedTuple):
     appended_ns: int
 
 
-class StoredPartition(msgspec.Struct, forbid_unknown_fields=True):
+class PartitionSnapshot(msgspec.Struct, forbid_unknown_fields=True):
     """What a restart goes on from. reads : topic, partition and next offset of the topics beside the market's."""
 
     task: StoredTask
@@ -141,7 +141,7 @@ class PaperPartition:
     def dump(self) -> bytes:
         """The state, with its SHA-256 and size before it, in LZ4."""
         reads = [(topic, partition, offset) for (topic, partition), offset in sorted(self.reads.items())]
-        whole = msgspec.json.encode(StoredPartition(self.task.stored(), reads, self.orders, self.fills))
+        whole = msgspec.json.encode(PartitionSnapshot(self.task.stored(), reads, self.orders, self.fills))
         size = len(whole).to_bytes(_SIZE_BYTES, "little")
         return hashlib.sha256(whole).digest() + size + bytes(pa.compress(whole, codec="lz4", asbytes=True))
 
@@ -156,7 +156,7 @@ def load(data: bytes, registry: ReferenceData, beside: list[Key]) -> PaperPartit
         whole = bytes(pa.decompress(packed, decompressed_size=size, codec="lz4", asbytes=True))
         if hashlib.sha256(whole).digest() != digest:
             raise TapewatchError("the paper broker's state does not match its digest", "Restore the topic's backup.")
-        found = msgspec.json.decode(whole, type=StoredPartition)
+        found = msgspec.json.decode(whole, type=PartitionSnapshot)
     except (msgspec.MsgspecError, pa.ArrowException, OSError, ValueError) as error:
         raise TapewatchError(
             f"the paper broker's state cannot be read: {error}", "Start it with the build that wrote it."

@@ -19,7 +19,7 @@ from tapewatch.paper_settings import PaperSettings
 VERSION = 1
 
 
-class StoredInstrument(msgspec.Struct, forbid_unknown_fields=True):
+class InstrumentSnapshot(msgspec.Struct, forbid_unknown_fields=True):
     """One instrument. state : base64 of int64[WIDTH], little-endian"""
 
     instrument: str
@@ -33,7 +33,7 @@ class StoredInstrument(msgspec.Struct, forbid_unknown_fields=True):
     seconds: int
 
 
-class StoredBroker(msgspec.Struct, forbid_unknown_fields=True):
+class BrokerSnapshot(msgspec.Struct, forbid_unknown_fields=True):
     """Everything that the next row's outcome depends on."""
 
     version: int
@@ -45,7 +45,7 @@ class StoredBroker(msgspec.Struct, forbid_unknown_fields=True):
     running: Command
     switched: dict[str, bool]
     skipped: dict[str, int]
-    lanes: list[StoredInstrument]
+    lanes: list[InstrumentSnapshot]
     standing: list[Record]
 
 
@@ -54,18 +54,18 @@ def dump(broker: PaperBroker) -> bytes:
     return msgspec.json.encode(stored(broker), order="deterministic")
 
 
-def stored(broker: PaperBroker) -> StoredBroker:
+def stored(broker: PaperBroker) -> BrokerSnapshot:
     """The broker's state as plain values."""
     lanes = broker.lanes
     each = [
-        StoredInstrument(
+        InstrumentSnapshot(
             name, lanes.currencies[k], lanes.rules[k], lanes.units[k].price_decimals, lanes.units[k].qty_decimals,
             base64.b64encode(lanes.state[k].astype("<i8").tobytes()).decode(), float(lanes.middle[k]),
             float(lanes.variance[k]), int(lanes.seconds[k]),
         )
         for k, name in enumerate(lanes.ids)
     ]  # fmt: skip
-    return StoredBroker(
+    return BrokerSnapshot(
         VERSION, broker.settings, broker.topic, broker.partition, broker.offset, broker.clock, broker.running,
         broker.switched, broker.skipped, each, list(broker.book.standing.values()),
     )  # fmt: skip
@@ -74,13 +74,13 @@ def stored(broker: PaperBroker) -> StoredBroker:
 def load(data: bytes, reference: Mapping[str, Instrument]) -> PaperBroker:
     """A broker that goes on where `dump` was taken; TapewatchError where the bytes are no such state."""
     try:
-        found = msgspec.json.decode(data, type=StoredBroker)
+        found = msgspec.json.decode(data, type=BrokerSnapshot)
     except msgspec.DecodeError as error:
         raise TapewatchError(f"no state of a paper broker: {error}", "Start it from the log's beginning.") from None
     return restored(found, reference)
 
 
-def restored(found: StoredBroker, reference: Mapping[str, Instrument]) -> PaperBroker:
+def restored(found: BrokerSnapshot, reference: Mapping[str, Instrument]) -> PaperBroker:
     """A broker of a state; TapewatchError where this build cannot read it."""
     if found.version != VERSION:
         raise TapewatchError(

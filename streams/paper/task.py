@@ -11,7 +11,7 @@ import msgspec
 from streams.engine.task import OutputRecord, ReferenceData
 from streams.paper.broker import PaperBroker
 from streams.paper.gate import Gate, Span
-from streams.paper.stored import StoredBroker, restored, stored
+from streams.paper.stored import BrokerSnapshot, restored, stored
 from tapewatch import frames, messages
 from tapewatch.admission import CONTROL_SOURCE, Admission
 from tapewatch.errors import ContractError, TapewatchError
@@ -41,7 +41,7 @@ class StoredTask(msgspec.Struct, forbid_unknown_fields=True):
     clock: int
     signals: list[Signal]
     spans: list[Span]
-    broker: StoredBroker
+    broker: BrokerSnapshot
     missing: dict[str, int] = {}
 
 

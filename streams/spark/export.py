@@ -33,7 +33,7 @@ from streams.spark.tables import rows_of
 from tapewatch import generations, kafka, topics
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.evidence.durable import place
-from tapewatch.evidence.records import StoredRecord
+from tapewatch.evidence.records import EvidenceRecord
 from tapewatch.registry import FixedRegistry, Registry
 from tapewatch.settings import Settings
 
@@ -136,7 +136,7 @@ def _refuse_gaps(where: Where, start: int, low: int, high: int) -> None:
         )
 
 
-def _kept(job: Job, where: Where, entry: Entry, start: int, stretch: Sequence[StoredRecord]) -> Entry:
+def _kept(job: Job, where: Where, entry: Entry, start: int, stretch: Sequence[EvidenceRecord]) -> Entry:
     """Write a stretch's files, then enter it."""
     out, next_ = Path(job.out), stretch[-1].offset + 1
     files: dict[str, TableFiles] = {}
@@ -170,12 +170,12 @@ def _enter(out: Path, entry: Entry) -> Entry:
 
 
 def _batches(
-    form: Form, topic: str, stretch: Sequence[StoredRecord]
+    form: Form, topic: str, stretch: Sequence[EvidenceRecord]
 ) -> Iterator[tuple[str, str, pa.RecordBatch | None]]:
     """Day, table and rows; no rows for a record that is no frame where one was announced."""
     if form == RECORDS:
         for at in range(0, len(stretch), _READ):
-            by_day: dict[str, list[StoredRecord]] = {}
+            by_day: dict[str, list[EvidenceRecord]] = {}
             for record in stretch[at : at + _READ]:
                 by_day.setdefault(_day_of(record), []).append(record)
             for day, records in by_day.items():
@@ -192,7 +192,7 @@ def _batches(
         yield _day(_first_time(batch) or record.timestamp_ms * 1_000_000), table, _with_place(batch, record)
 
 
-def _with_place(batch: pa.RecordBatch, record: StoredRecord) -> pa.RecordBatch:
+def _with_place(batch: pa.RecordBatch, record: EvidenceRecord) -> pa.RecordBatch:
     """Rows with where they lay: the record's offset and time, and the input that a frame of the engine names."""
     told = dict(record.headers)
     more: dict[str, pa.Array] = {
@@ -211,7 +211,7 @@ def _first_time(batch: pa.RecordBatch) -> int | None:
     return int(batch.column(name)[0].as_py()) if name and batch.num_rows else None
 
 
-def _day_of(record: StoredRecord) -> str:
+def _day_of(record: EvidenceRecord) -> str:
     """The day of a whole record: its rows' where it is a frame, else that of its append time."""
     found = None
     if record.value and record.value.startswith(b"\xff\xff\xff\xff"):

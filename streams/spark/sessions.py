@@ -18,10 +18,10 @@ from streams.engine.snapshots import Pointer, collect, restore
 from streams.engine.task import ReferenceData, Task
 from streams.evidence.replaying import new_task
 from streams.evidence.states import BrokerLog, MarketLog, Where
-from streams.spark.stored_log import StoredLog, StoredModelStore, StoredRegistry
+from streams.spark.stored_log import ExportModelStore, StoredLog, StoredRegistry
 from tapewatch import frames, generations, kafka, topics
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.evidence.records import StoredRecord
+from tapewatch.evidence.records import EvidenceRecord
 from tapewatch.registry import FixedRegistry, Registry
 from tapewatch.settings import Settings
 
@@ -97,7 +97,7 @@ class Source:
 
     def _reference(self) -> tuple[ReferenceData, ModelSource]:
         if self._stored is not None:
-            return StoredRegistry(self._stored), StoredModelStore(self._stored)
+            return StoredRegistry(self._stored), ExportModelStore(self._stored)
         registry = Registry(self._settings)
         registry.read_whole()
         registry.close()
@@ -166,7 +166,7 @@ def first_day(log: MarketLog, where: Where, low: int, high: int) -> str:
     return openings.named(appended // openings.DAY_NS)
 
 
-def time_of(record: StoredRecord) -> int | None:
+def time_of(record: EvidenceRecord) -> int | None:
     """`ts_recv` of the first row of a market frame, UTC ns; None where the record is none."""
     try:
         view = frames.Decoder().open(record.value or b"")

@@ -20,7 +20,7 @@ from tapewatch import topics
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.evidence.durable import place
-from tapewatch.evidence.records import StoredRecord
+from tapewatch.evidence.records import EvidenceRecord
 from tapewatch.generations import Generation, Generations
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
@@ -38,7 +38,7 @@ RECORDS = pa.schema(
 _OFFSET_BYTES = 8
 
 
-def batch_of(records: Iterable[StoredRecord]) -> pa.RecordBatch:
+def batch_of(records: Iterable[EvidenceRecord]) -> pa.RecordBatch:
     """Records as rows of RECORDS."""
     rows = [
         (each.offset, each.timestamp_ms, each.key, each.value, [{"name": n, "value": v} for n, v in each.headers])
@@ -77,7 +77,7 @@ class StoredLog:
         files = self._files(where)
         return (span(files[0])[0], span(files[-1])[1]) if files else (0, 0)
 
-    def read(self, where: Where, first: int, last: int) -> Iterator[StoredRecord]:
+    def read(self, where: Where, first: int, last: int) -> Iterator[EvidenceRecord]:
         """The records of a stretch, both ends included."""
         for (begin, end), files in groupby(self._files(where), key=span):
             if end > first and begin <= last:
@@ -95,7 +95,7 @@ class StoredLog:
         found = [msgspec.json.decode(value, type=Generation) for value in values]
         return Generations({each.topic: each for each in found})
 
-    def records(self, topic: str) -> Iterator[StoredRecord]:
+    def records(self, topic: str) -> Iterator[EvidenceRecord]:
         """All records of a topic."""
         for partition in range(self.partitions(topic)):
             yield from self.read((topic, partition), 0, 2**62)
@@ -118,16 +118,16 @@ class StoredLog:
         return (self.folder / "openings" / where[0] / str(where[1]) / f"{day}.snapshot").read_bytes()[_OFFSET_BYTES:]
 
 
-def _records(path: Path, partition: int) -> Iterator[StoredRecord]:
+def _records(path: Path, partition: int) -> Iterator[EvidenceRecord]:
     """The records of a file."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=256):
             for row in batch.to_pylist():
                 headers = [(each["name"], each["value"] or b"") for each in row["headers"] or ()]
-                yield StoredRecord(partition, row["offset"], row["timestamp_ms"], row["key"], row["value"], headers)
+                yield EvidenceRecord(partition, row["offset"], row["timestamp_ms"], row["key"], row["value"], headers)
 
 
-class StoredModelStore(ModelStore):
+class ExportModelStore(ModelStore):
     """The shipped models, and those of an exported topic `models`."""
 
     def __init__(self, log: StoredLog) -> None:

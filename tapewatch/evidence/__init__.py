@@ -10,4 +10,4 @@ from tapewatch.evidence.bundle import Part as Part
 from tapewatch.evidence.bundle import Subject as Subject
 from tapewatch.evidence.container import load as load
 from tapewatch.evidence.container import packed as packed
-from tapewatch.evidence.records import StoredRecord as StoredRecord
+from tapewatch.evidence.records import EvidenceRecord as EvidenceRecord

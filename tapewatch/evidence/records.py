@@ -22,7 +22,7 @@ _SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class StoredRecord:
+class EvidenceRecord:
     """One Kafka record. timestamp_ms : as the broker gives it, UTC milliseconds"""
 
     partition: int
@@ -33,9 +33,9 @@ class StoredRecord:
     headers: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-def kept(message: Message) -> StoredRecord:
+def kept(message: Message) -> EvidenceRecord:
     """A consumed message as a record."""
-    return StoredRecord(
+    return EvidenceRecord(
         message.partition(),
         message.offset(),
         message.timestamp()[1],
@@ -45,7 +45,7 @@ def kept(message: Message) -> StoredRecord:
     )
 
 
-def encode(records: Iterable[StoredRecord]) -> bytes:
+def encode(records: Iterable[EvidenceRecord]) -> bytes:
     """Records as one Arrow IPC stream with one batch, its buffers compressed by zstd."""
     rows = [
         {
@@ -64,14 +64,14 @@ def encode(records: Iterable[StoredRecord]) -> bytes:
     return bytes(stream.getvalue())
 
 
-def decode(data: bytes) -> list[StoredRecord]:
+def decode(data: bytes) -> list[EvidenceRecord]:
     """The records of an encoded stream; TapewatchError where it is none."""
     try:
         rows = pa.ipc.open_stream(data).read_all().cast(_SCHEMA).to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise TapewatchError(f"archived records cannot be read: {error}") from error
     return [
-        StoredRecord(
+        EvidenceRecord(
             row["partition"],
             row["offset"],
             row["timestamp_ms"],

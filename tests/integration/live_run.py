@@ -32,7 +32,7 @@ QUICK = ProduceSettings(
 )
 
 
-class KeptRows(MemoryOutlet):
+class RowCollector(MemoryOutlet):
     """Keeps rows by type and instrument. count : rows so far; parts : all of them as they came"""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class KeptRows(MemoryOutlet):
 class SimulatedRun:
     """A run that stands: venue and its server, what came out, and the run itself."""
 
-    def __init__(self, server: SimulatorServer, kept: KeptRows, run: LiveRun) -> None:
+    def __init__(self, server: SimulatorServer, kept: RowCollector, run: LiveRun) -> None:
         self.server, self.plan, self.kept, self.run = server, server.plan, kept, run
 
     async def until(self, condition: Callable[[], bool], what: str = "", told: Callable[[], str] = str) -> None:
@@ -107,7 +107,7 @@ async def played(
     """Serve a venue and run a connector against it."""
     async with SimulatorServer(venue, plan, rules=rules) as server:
         settings = pointed_at(Settings(produce=produce), venue.name, server.addresses())
-        kept = KeptRows()
+        kept = RowCollector()
         run = LiveRun(settings, connector(settings), kept, choice or Choice(), tape=tape)
         stop = asyncio.Event()
         running = asyncio.create_task(run.run(stop))

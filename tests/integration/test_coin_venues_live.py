@@ -18,7 +18,7 @@ from tapewatch.rows import Condition, RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.eventually import eventually_async
 from tests.integration.coin_scenes import VENUES, Scene, Venue, counting, every_venue, play
-from tests.integration.live_run import PATIENCE_S, QUICK, KeptRows
+from tests.integration.live_run import PATIENCE_S, QUICK, RowCollector
 
 
 @every_venue
@@ -109,7 +109,7 @@ def test_certificate_that_nobody_signed_is_not_trusted() -> None:
         async with SimulatorServer(VENUES[0].simulated(), tls=True) as server:
             settings = pointed_at(Settings(produce=QUICK), "upbit", server.addresses())
             connector = VENUES[0].connector(settings)
-            run = LiveRun(settings, connector, KeptRows(), Choice())
+            run = LiveRun(settings, connector, RowCollector(), Choice())
             stop = asyncio.Event()
             running = asyncio.create_task(run.run(stop))
             await eventually_async(lambda: run.station.failures["tls"], what="the handshake fails")

@@ -13,7 +13,7 @@ from streams.engine.task import Task
 from streams.evidence.gathering import Gatherer
 from tapewatch import messages, topics
 from tapewatch.clock import Clock
-from tapewatch.evidence import Archive, Entry, StoredRecord
+from tapewatch.evidence import Archive, Entry, EvidenceRecord
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert
@@ -49,10 +49,10 @@ class Scene:
         events = pumped_events()
         names = m.names_in(events)
         parts = m.frames_of(events)
-        self.log: list[StoredRecord] = []
+        self.log: list[EvidenceRecord] = []
         for number, part in enumerate(parts):
             headers = FrameHeaders(part[0].type.label, "test", 0, number, 0).to_kafka()
-            record = StoredRecord(0, number, FOREVER_NS // 1_000_000, None, m.frame(part, names), headers)
+            record = EvidenceRecord(0, number, FOREVER_NS // 1_000_000, None, m.frame(part, names), headers)
             self.log.append(record)
             driver.record(record.value, headers)
             if number == int(len(parts) * snapshot_at):
@@ -60,13 +60,14 @@ class Scene:
                 self.snapshots.append((driver.task.next_offset, dump(driver.task)))
         found = [record for record in driver.collect()[topics.ALERTS] if b"pump_and_dump" in record.value]
         self.alerts = [
-            StoredRecord(0, offset, 0, record.key, record.value, record.headers) for offset, record in enumerate(found)
+            EvidenceRecord(0, offset, 0, record.key, record.value, record.headers)
+            for offset, record in enumerate(found)
         ]
 
     def bounds(self, where: tuple[str, int]) -> tuple[int, int]:
         return (self.low, len(self.log)) if where == (TOPIC, 0) else (0, 0)
 
-    def read(self, where: tuple[str, int], first: int, last: int) -> Iterator[StoredRecord]:
+    def read(self, where: tuple[str, int], first: int, last: int) -> Iterator[EvidenceRecord]:
         return iter(self.log[max(first, self.low) : last + 1])
 
     def before(self, task: Task, limit: int) -> tuple[int, bytes] | None:
@@ -79,7 +80,7 @@ def settings_in(folder: Path, **evidence: Any) -> Settings:
 
 
 def archived(
-    scene: Scene, archive: Archive, records: list[StoredRecord] | None = None, reach: int = 20_000
+    scene: Scene, archive: Archive, records: list[EvidenceRecord] | None = None, reach: int = 20_000
 ) -> list[Entry]:
     """Archive the scene's alert records (or these), one bundle each."""
     gatherer = Gatherer(archive, scene.registry, ModelStore(), scene, scene, reach)

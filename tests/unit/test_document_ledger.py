@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sinks.reconcile.rows.document_ledger import DocumentDifference, DocumentLedger, ExpectedDocument, StoredDocument
+from sinks.reconcile.rows.document_ledger import DocumentDifference, DocumentLedger, DocumentVersion, ExpectedDocument
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def said(
 
 
 def parted(
-    ledger: DocumentLedger, kept: list[StoredDocument], records: list[ExpectedDocument]
+    ledger: DocumentLedger, kept: list[DocumentVersion], records: list[ExpectedDocument]
 ) -> list[DocumentDifference]:
     ledger.keep("k", kept)
     ledger.note(records)
@@ -38,23 +38,24 @@ def test_of_revisions_the_highest_must_be_there_and_of_equals_the_later(ledger: 
         said("c", "new"),
     ]
     assert (
-        parted(ledger, [StoredDocument("a", "2"), StoredDocument("b", "y"), StoredDocument("c", "new")], records) == []
+        parted(ledger, [DocumentVersion("a", "2"), DocumentVersion("b", "y"), DocumentVersion("c", "new")], records)
+        == []
     )
     assert ledger.counts("k") == (3, 3)
 
 
 def test_what_is_only_created_must_be_there_as_it_came_first(ledger: DocumentLedger) -> None:
     records = [said("a", "first", first=True), said("a", "second", first=True)]
-    assert parted(ledger, [StoredDocument("a", "first")], records) == []
+    assert parted(ledger, [DocumentVersion("a", "first")], records) == []
 
 
 def test_lost_doubled_and_different_are_told_by_key(ledger: DocumentLedger) -> None:
     kept = [
-        StoredDocument("same", "1"),
-        StoredDocument("changed", "2"),
-        StoredDocument("nobody", "1"),
-        StoredDocument("twice", "1"),
-        StoredDocument("twice", "1"),
+        DocumentVersion("same", "1"),
+        DocumentVersion("changed", "2"),
+        DocumentVersion("nobody", "1"),
+        DocumentVersion("twice", "1"),
+        DocumentVersion("twice", "1"),
     ]
     records = [said(key, "1") for key in ("same", "changed", "gone", "twice")]
     assert parted(ledger, kept, records) == [
@@ -72,10 +73,10 @@ def test_what_the_sink_has_not_come_to_may_be_there_or_not(ledger: DocumentLedge
         *(said("fresh", "1", due=False), said("missing", "1", due=False), said("spoilt", "1", due=False)),
     ]
     kept = [
-        StoredDocument("old", "1"),
-        StoredDocument("ahead", "2"),
-        StoredDocument("fresh", "1"),
-        StoredDocument("spoilt", "9"),
+        DocumentVersion("old", "1"),
+        DocumentVersion("ahead", "2"),
+        DocumentVersion("fresh", "1"),
+        DocumentVersion("spoilt", "9"),
     ]
     assert parted(ledger, kept, records) == [DocumentDifference("different", "spoilt", 1, 1)]
     assert ledger.on_the_way() == 3

@@ -14,7 +14,7 @@ from streams.evidence.proving import prove, prove_archived
 from tapewatch import audit, cli, evidence
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, Entry, StoredRecord, records
+from tapewatch.evidence import Archive, Entry, EvidenceRecord, records
 from tests.unit.evidence_scene import Scene, archive_in, archived, settings_in
 
 NOW = 1_800_000_000 * NANOS
@@ -113,7 +113,7 @@ def test_forged_alert_in_a_sound_bundle_is_not_proved(kept: tuple[Path, list[Ent
     original = archive(folder).bundle(entries[-1].bundle)
     parts = {part.path: original.part(part.path) for part in original.manifest.parts}
     forged = [
-        StoredRecord(
+        EvidenceRecord(
             0, 0, 0, record.key, (record.value or b"").replace(b'"severity":"', b'"severity":"x'), record.headers
         )
         for record in records.decode(parts["alerts.arrow"])[:1]

@@ -147,9 +147,22 @@ def _set(head: dict[str, Any], place: str, value: object) -> None:
         lambda head: head["layout"]["acc"].__setitem__(0, "object"),
         lambda head: head["layout"].update(huge=["float64", [[["x", 60_000]], [["y", 1]]]]),
         lambda head: head["config"].update(watch="no"),
+        lambda head: head["config"].update(classes=["coin"]),
+        lambda head: head["config"].update(classes={"coin": 1.0}),
+        lambda head: head["layout"].update(elsewhere=head["layout"].pop("episodes")),
         lambda head: head["kinds"].append("one too many"),
     ],
-    ids=["negative", "enormous", "objects", "larger than its size", "configuration", "kinds"],
+    ids=[
+        "negative",
+        "enormous",
+        "objects",
+        "larger than its size",
+        "configuration",
+        "classes",
+        "class",
+        "no episodes",
+        "kinds",
+    ],
 )
 def test_layout_that_cannot_be_is_a_damaged_snapshot(damage: Callable[[dict[str, Any]], None]) -> None:
     head, arrays, accounts = opened(snapshots.dump(worked()))

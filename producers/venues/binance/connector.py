@@ -143,7 +143,6 @@ class BinanceConnector:
             opened=opened,
         )
         route.links.append(link)
-        station.links.append(link)
         station.spawn(link.run(), name)
 
     async def _ask(self, station: FeedSession, want: DecoderRequest) -> Answer:

@@ -7,7 +7,7 @@ import msgspec
 
 from producers.base.collector import RefusedMessage
 from producers.venues.news.items import Item, UnfitItemError, news_of
-from producers.venues.news.seen import SeenItems
+from producers.venues.news.seen import ItemHistory
 from producers.venues.news.symbols import SymbolFinder
 from tapewatch.instruments import Instrument
 from tapewatch.messages import News
@@ -18,7 +18,7 @@ class NewsProcessor:
 
     def __init__(self, with_body: bool = False) -> None:
         self._with_body = with_body
-        self._seen = SeenItems()
+        self._seen = ItemHistory()
         self._finder = SymbolFinder(())
         self._known: dict[str, str] = {}
 
@@ -45,7 +45,7 @@ class NewsProcessor:
         """
         news: list[News] = []
         refused: list[RefusedMessage] = []
-        fresh = SeenItems()
+        fresh = ItemHistory()
         for item in items:
             counts["items"] += 1
             if item.id in self._seen or item.id in fresh:

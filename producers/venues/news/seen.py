@@ -12,7 +12,7 @@ WINDOW_NS = 3 * 86_400 * NANOS
 """The same headline later than that is another piece of news, such as a weekly column."""
 
 
-class SeenItems:
+class ItemHistory:
     """Remembers the last 50,000 items."""
 
     def __init__(self) -> None:

@@ -46,7 +46,7 @@ WHERE key NOT IN (SELECT l.key FROM later l JOIN kept k ON k.key = l.key AND k.h
 
 
 @dataclass(frozen=True, slots=True)
-class StoredDocument:
+class DocumentVersion:
     """A document. key : index/id; hash : of what it says"""
 
     key: str
@@ -88,7 +88,7 @@ class DocumentLedger:
         self._session = sqlite3.connect(Path(self._folder.name) / "documents.sqlite", isolation_level=None)
         self._session.executescript(_MAKE)
 
-    def keep(self, kind: str, documents: Iterable[StoredDocument]) -> None:
+    def keep(self, kind: str, documents: Iterable[DocumentVersion]) -> None:
         """Take up documents of a kind as they are kept."""
         self._write("INSERT INTO kept VALUES (?, ?, ?)", ((each.key, kind, each.hash) for each in documents))
 

@@ -22,7 +22,7 @@ from sinks.log_reader import Log
 from sinks.reconcile import hashes
 from sinks.reconcile.buried import refused_records
 from sinks.reconcile.ledger import ELASTICSEARCH
-from sinks.reconcile.rows.document_ledger import DocumentLedger, ExpectedDocument, StoredDocument
+from sinks.reconcile.rows.document_ledger import DocumentLedger, DocumentVersion, ExpectedDocument
 from sinks.reconcile.rows.report import NOWHERE, PLACES, RowPlace, RowTable
 from sinks.reconcile.rows.topics_side import log_consumer
 from tapewatch import dead_letters, kafka, topics
@@ -98,7 +98,7 @@ class _Comparison:
             )
         return found
 
-    def _kept(self, kind: str) -> Iterator[StoredDocument]:
+    def _kept(self, kind: str) -> Iterator[DocumentVersion]:
         """Documents of a kind, in one view and in no order."""
         index = mappings.pattern(self._prefix, kind)
         if not self._client.indices.exists(index=index, allow_no_indices=False):
@@ -120,7 +120,7 @@ class _Comparison:
                 for hit in found:
                     lasting = kind in mappings.LASTING
                     own = f"{self._prefix}-{kind}" if lasting else hit["_index"]
-                    yield StoredDocument(f"{own}/{hit['_id']}", hashes.of_document(hit["_source"]))
+                    yield DocumentVersion(f"{own}/{hit['_id']}", hashes.of_document(hit["_source"]))
         finally:
             self._client.options(ignore_status=404).close_point_in_time(id=view)
 
