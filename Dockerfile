@@ -34,6 +34,7 @@ COPY producers /build/producers
 COPY sinks /build/sinks
 COPY console /build/console
 COPY infra /build/infra
+COPY evaluation /build/evaluation
 COPY benchmarks /build/benchmarks
 # setuptools, which builds it, is one of the locked packages. Kernels are compiled once, for this machine's kind of CPU;
 # they and bytecode are kept by their sources' times, of which an image's layers keep whole seconds.

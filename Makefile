@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 EXTRAS ?= embedded,elasticsearch,cases,notify,console,live,sql,forecast,dev
-PACKAGES := tapewatch streams detectors producers sinks infra console benchmarks
+PACKAGES := tapewatch streams detectors producers sinks infra console evaluation benchmarks
 KERNEL_SOURCES := $(shell grep -rl --include='*.py' 'tapewatch\.kernels' tapewatch producers detectors streams)
 SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 FIND_JAVA := from infra.embedded.java import find; find()

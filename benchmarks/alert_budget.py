@@ -27,14 +27,14 @@ from detectors.isolation import model as isolation
 from detectors.kmeans import model as kmeans
 from detectors.kmeans import training as kmeans_training
 from detectors.model_file import content_hash
+from evaluation import budget, intervals, thresholds
+from evaluation.history import Partition, Record, Span
 from producers.synthetic import SyntheticMarket
 from streams.driver import FOREVER_NS
 from streams.engine.build import build_hash
 from streams.engine.models import ActiveModels, ModelStore, shipped
 from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
-from streams.evaluate import budget, intervals, thresholds
-from streams.evaluate.history import Partition, Record, Span
 from tapewatch import frames
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders

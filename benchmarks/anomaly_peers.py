@@ -26,11 +26,11 @@ from detectors.isolation import model as isolation
 from detectors.kmeans import model as kmeans
 from detectors.kmeans.budget import DAY_S, false_episodes
 from detectors.kmeans.sample import Sample, build, concatenated
+from evaluation import intervals
 from producers.feed import FrameEncoder, RecordedFrames
 from producers.recordings import open_recording
 from producers.synthetic.config import MANIPULATIONS
 from streams.driver import Driver, table
-from streams.evaluate import intervals
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
 from tapewatch.registry import FixedRegistry

@@ -15,7 +15,7 @@ from tapewatch import kernels
 from tapewatch.errors import TapewatchError
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("tapewatch", "detectors", "streams", "producers", "sinks", "console", "infra")
+PACKAGES = ("tapewatch", "detectors", "streams", "producers", "sinks", "console", "infra", "evaluation")
 CHANGED = Path("streams/engine/control.py")
 """Part of the build's hash, not of the kernels': a line more in it gives another build with the same machine code."""
 

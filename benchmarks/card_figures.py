@@ -17,7 +17,7 @@ import msgspec
 
 from detectors import registry
 from detectors.figures import Figure, ModelFigures, recorded, section
-from streams.evaluate import intervals
+from evaluation import intervals
 from tapewatch import generated
 
 MODULE = "benchmarks.card_figures"

@@ -1,19 +1,227 @@
-"""`tapewatch bench tape`: the console's tape with 2,000 instruments in a real browser, and 100 event subscribers."""
+"""`tapewatch bench tape`: the console's tape with 2,000 instruments in a real browser, and 100 event subscribers.
 
+Event streams under load: what 100 subscribers at once cost the server, and how soon an alert reaches them.
+
+A console of the bench's own: a stack, 2,000 instruments that are written live, the server as its own process.
+"""
+
+import asyncio
+import json
 import shutil
-from collections.abc import Callable
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
+import numpy as np
+from confluent_kafka import Producer
 
-from benchmarks.console_run import ACCOUNT, ConsoleProcess, LiveQuotes, resident_mb, served
-from benchmarks.console_streams import StreamsResult, measure
 from benchmarks.figures import Machine, machine, versions
 from benchmarks.process_time import cpu_seconds
-from benchmarks.stack import own_stack
+from benchmarks.quotes import Shape
+from benchmarks.stack import command, environment, own_stack
+from infra import migrations
+from producers.feed import FeedWriter, feed_producer, open_feed
+from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.rows import Column, Rows, RowType
 from tapewatch.settings import Settings
+
+ACCOUNT = "bench"
+PARTITIONS = 4
+SLICES = 8
+"""Frames of a partition in the time in which each instrument is written once: a feed does not send all at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleProcess:
+    """A running console. url : its address without a slash at the end"""
+
+    url: str
+    password: str
+    pid: int
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[ConsoleProcess]:
+    """The console as a process of its own, on a free port, with an analyst's account."""
+    migrations.migrate(settings.postgres_url())
+    specs = [*topics.shared_topics(settings.topics), *topics.case_topics(settings.topics)]
+    kafka.create_topics(settings, specs)
+    words = command("console", "--port", "0", "--json", "--open-account", f"{ACCOUNT}:analyst")
+    process = subprocess.Popen(words, env=environment(settings), stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise TapewatchError("the console did not start", "Read its messages above.")
+        told = json.loads(line)
+        yield ConsoleProcess(told["url"].rstrip("/"), told["accounts"][0]["password"], process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+class LiveQuotes:
+    """Writes every instrument `rate` times a second, spread over time, in a thread of its own."""
+
+    def __init__(self, settings: Settings, instruments: int, rate: float) -> None:
+        self._shape = Shape(instruments, 2, PARTITIONS)
+        open_feed(settings, "bench-tape", self._shape.reference_data(), PARTITIONS)
+        producer = feed_producer(settings, linger_ms=5)
+        self._writer = FeedWriter(producer, "bench-tape", "bench", 0, PARTITIONS, self._shape.names)
+        self._pause_s = 1 / rate / SLICES
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="quotes", daemon=True)
+        self._generator = np.random.default_rng(1)
+        self._prices = self._generator.uniform(10, 1000, instruments).round(2)
+        self.rows = 0
+
+    @contextmanager
+    def written(self) -> Iterator["LiveQuotes"]:
+        """Write for the length of the block."""
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            self._thread.join()
+            self._writer.flush()
+
+    def _run(self) -> None:
+        places = {name: place for place, name in enumerate(self._shape.names)}
+        parts = [np.array([places[name] for name in names]) for names in self._shape.by_partition()]
+        turn, due = 0, WALL.elapsed()
+        while not self._stop.is_set():
+            for partition, codes in enumerate(parts):
+                chosen = codes[turn % SLICES :: SLICES]
+                if len(chosen):
+                    self._writer.send(partition, self._quotes(chosen))
+                    self.rows += len(chosen)
+            turn += 1
+            due += int(self._pause_s * NANOS)
+            self._stop.wait(max(due - WALL.elapsed(), 0) / NANOS)
+
+    def _quotes(self, codes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Rows:
+        """One quote of each, every price moved."""
+        moved = self._prices[codes] * (1 + self._generator.normal(0, 1e-3, len(codes)))
+        price = self._prices[codes] = np.maximum(moved, 1.0).round(2)
+        qty = self._generator.integers(1, 500, len(codes)).astype(np.float64)
+        times = np.full(len(codes), WALL.now(), dtype=np.int64)
+        touch = {"bid_price": price - 0.01, "bid_qty": qty, "ask_price": price + 0.01, "ask_qty": qty}
+        whole = {"last_price": price, "volume": np.full(len(codes), float(self.rows))}
+        columns: dict[str, Column] = {
+            "instrument": codes.astype(np.int32),
+            "ts_event": times,
+            "ts_recv": times,
+            **touch,
+            **whole,
+        }
+        return Rows(RowType.QUOTE, self._shape.names, columns)
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process, MB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024 / 1e6
+
+
+SUBSCRIBERS = 100
+ALERTS = 100
+ALERT_BYTES = 3_000
+"""What an alert with evidence and provenance weighs."""
+
+
+class StreamsResult(msgspec.Struct, frozen=True):
+    """Subscribers of server-sent events. rss_before_mb : of the server, with one subscriber
+
+    push_ms : from asking for the commit to a subscriber's receipt, over all alerts and subscribers
+    """
+
+    subscribers: int
+    alerts: int
+    received: int
+    rss_before_mb: float
+    rss_after_mb: float
+    push_ms: dict[str, float]
+
+
+def measure(settings: Settings, served: ConsoleProcess) -> StreamsResult:
+    """Connect, write alerts in transactions, and look."""
+    return asyncio.run(_measured(settings, served))
+
+
+async def _measured(settings: Settings, served: ConsoleProcess) -> StreamsResult:
+    sent: dict[int, int] = {}
+    delays: list[float] = []
+    connector = aiohttp.TCPConnector(limit=0)
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(served.url, connector=connector, cookie_jar=jar) as session:
+        told = {"name": ACCOUNT, "password": served.password}
+        (await session.post("/api/v1/session", json=told)).raise_for_status()
+        producer = _producer(settings)
+        first = await _listening(session, sent, delays)
+        await asyncio.to_thread(_write, producer, sent, 1)
+        await asyncio.sleep(2)
+        before = resident_mb(served.pid)
+        rest = [await _listening(session, sent, delays) for _ in range(SUBSCRIBERS - 1)]
+        delays.clear()
+        for _ in range(ALERTS):
+            await asyncio.to_thread(_write, producer, sent, 1)
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(3)
+        after = resident_mb(served.pid)
+        for task in (first, *rest):
+            task.cancel()
+        await asyncio.gather(first, *rest, return_exceptions=True)
+    delays.sort()
+    places = {"median": delays[len(delays) // 2], "p99": delays[int(len(delays) * 0.99)], "max": delays[-1]}
+    figures = {name: round(value, 1) for name, value in places.items()}
+    return StreamsResult(SUBSCRIBERS, ALERTS, len(delays), round(before, 1), round(after, 1), figures)
+
+
+def _producer(settings: Settings) -> Producer:
+    producer = kafka.producer(settings, linger_ms=0, transactional_id="bench-console")
+    producer.init_transactions(30)
+    return producer
+
+
+def _write(producer: Producer, sent: dict[int, int], count: int) -> None:
+    """Alerts, one transaction each; when its commit returned is noted."""
+    for _ in range(count):
+        number = len(sent)
+        alert = {"id": f"{number:032x}", "number": number, "instrument": "2330.TWSE", "sentence": "x" * ALERT_BYTES}
+        producer.begin_transaction()
+        producer.produce(topics.ALERTS, key=b"2330.TWSE", value=json.dumps(alert).encode())
+        # Whoever reads fast has the alert before the commit's answer is back: the clock starts before it is asked for.
+        sent[number] = WALL.now()
+        producer.commit_transaction(30)
+
+
+async def _listening(session: aiohttp.ClientSession, sent: dict[int, int], delays: list[float]) -> asyncio.Task[None]:
+    """A subscriber, once it is connected."""
+    timeout = aiohttp.ClientTimeout(total=None)
+    answer = await session.get("/api/v1/events", params={"topics": "alerts"}, timeout=timeout)
+    answer.raise_for_status()
+    await answer.content.readuntil(b"begin\ndata: {}\n\n")
+    return asyncio.create_task(_listen(answer, sent, delays))
+
+
+async def _listen(answer: aiohttp.ClientResponse, sent: dict[int, int], delays: list[float]) -> None:
+    async with answer:
+        while True:
+            block = await answer.content.readuntil(b"\n\n")
+            now = WALL.now()
+            data = next((line for line in block.splitlines() if line.startswith(b"data: ")), b"")
+            message: dict[str, Any] = json.loads(data.removeprefix(b"data: ") or b"{}")
+            if "number" in message:
+                delays.append((now - sent[message["number"]]) / NANOS * 1000)
+
 
 INSTRUMENTS = 2_000
 RATE = 4.0

@@ -27,9 +27,9 @@ from detectors.forecast.direction.rows import Rows
 from detectors.forecast.ordinal import learner as ordinal
 from detectors.forecast.series import hash_of
 from detectors.forecast.walk import Fold, folds, years
-from streams.evaluate import forecast_direction_figures as figures
-from streams.evaluate.forecast import first_year, read_folders
-from streams.evaluate.forecast_figures import days_of, interval
+from evaluation import forecast_direction_figures as figures
+from evaluation.forecast import first_year, read_folders
+from evaluation.forecast_figures import days_of, interval
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

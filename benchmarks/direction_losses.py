@@ -28,8 +28,8 @@ from detectors.forecast.networks.learners import RECIPE
 from detectors.forecast.networks.losses import LOSSES
 from detectors.forecast.series import hash_of
 from detectors.forecast.walk import Fold, folds, years
-from streams.evaluate.forecast import first_year, read_folders
-from streams.evaluate.forecast_figures import compared, days_of, interval, values
+from evaluation.forecast import first_year, read_folders
+from evaluation.forecast_figures import compared, days_of, interval, values
 
 F8 = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.overlap_inflation import CHANNELS, random_walks
 from detectors.forecast.inception.images import images
 from detectors.forecast.inception.model import factors
-from streams.evaluate.factor_pictures import drawn
+from evaluation.factor_pictures import drawn
 
 
 def main() -> None:

@@ -15,11 +15,11 @@ import msgspec
 
 from benchmarks.training_data import START_NS, WARMUP_S, market_config
 from detectors.scenarios.fused_anomaly import NAME, Parameters
+from evaluation import intervals
 from producers.synthetic import Label, SyntheticMarket
 from streams.driver import Driver
 from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.rules import DetectorConfig
-from streams.evaluate import intervals
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.messages import Alert, from_rfc3339

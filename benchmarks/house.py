@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("tapewatch", "streams", "detectors", "producers", "sinks", "infra", "console", "benchmarks")
+FOLDERS = ("tapewatch", "streams", "detectors", "producers", "sinks", "infra", "console", "evaluation", "benchmarks")
 ENGINE = "streams.engine.process"
 NOUNS = frozenset(
     {

@@ -1,26 +1,112 @@
-"""One run of a peer's program over a filled topic: started, watched until every quote has its record, ended."""
+"""One run of a peer's program over a filled topic: started, watched until every quote has its record, ended.
 
+Whether a peer wrote what was asked of it: its records against the plain step over the same quotes.
+
+Environments of the peers: made by uv from hash-pinned requirement files, kept in the user's cache folder.
+"""
+
+import hashlib
+import json
+import math
+import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from confluent_kafka import Consumer, Message
 
 import benchmarks
-from benchmarks import environments
-from benchmarks.peer_check import differing, looked_at
-from benchmarks.peers.features import NAMES, Centres
+from benchmarks.peers.features import NAMES, Centres, fresh, step
 from benchmarks.process_time import tree_seconds
 from infra.embedded import jars
 from infra.embedded.lock import Lock
 from tapewatch import kafka
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.kernels import cache_folder
 from tapewatch.settings import Settings
 from tapewatch.topics import TopicSpec
+
+_READY = ".ready"
+
+
+def python_of(peer: str) -> Path:
+    """The Python of a peer's environment, made now where it does not exist yet.
+
+    The folder is named by the hash of requirement file and Python version, so that changed pins give a new environment.
+    """
+    requirements = Path(str(resources.files("benchmarks.peers") / f"{peer}.txt"))
+    named = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    folder = cache_folder() / "peers" / named
+    python = folder / "bin" / "python"
+    if not (folder / _READY).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        _uv("venv", "--python", sys.executable, str(folder))
+        _uv("pip", "install", "--python", str(python), "--require-hashes", "-r", str(requirements))
+        (folder / _READY).touch()
+    return python
+
+
+def version_of(python: Path, package: str) -> str:
+    """Installed version of a distribution in that environment."""
+    script = f"from importlib.metadata import version; print(version({package!r}))"
+    done = subprocess.run([str(python), "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    return done.stdout.strip() or "unknown"
+
+
+def _uv(*words: str) -> None:
+    """Run uv; TapewatchError with what it said where it fails."""
+    beside = Path(sys.executable).with_name("uv")
+    program = str(beside) if beside.exists() else shutil.which("uv")
+    if program is None:
+        raise TapewatchError("the peers' environments are made by uv, which is not here", "Run `pip install uv`.")
+    done = subprocess.run([program, "--quiet", *words], capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    if done.returncode != 0:
+        raise TapewatchError(
+            f"uv {words[0]} failed: {done.stderr.strip()}", "Look at the package index settings of uv."
+        )
+
+
+EVERY = 40
+"""One instrument in so many is looked at: each goes its own way, from its first quote to its last."""
+
+
+def looked_at(instrument: bytes) -> bool:
+    """Whether this instrument, a record's key, is one of them."""
+    return zlib.crc32(instrument) % EVERY == 0
+
+
+def differing(quotes: Iterable[bytes], written: Iterable[bytes], centres: Centres, names: Sequence[str]) -> int:
+    """How many quotes have no record, or one with other features of these names or, where they are all, other distance.
+
+    quotes : of whole instruments, each in the order of its log; written : in any order
+    """
+    found = {(made["instrument"], made["ts"]): made for made in map(json.loads, written)}
+    states, count = defaultdict[str, dict[str, Any]](fresh), 0
+    for quote in map(json.loads, quotes):
+        features = step(states[quote["instrument"]], quote)
+        wanted = {name: value for name, value in zip(NAMES, features, strict=True) if name in names}
+        if len(wanted) == len(NAMES):
+            wanted["distance"] = centres.distance(features)
+        made = found.get((quote["instrument"], quote["ts"]))
+        count += made is None or not all(_same(made.get(name), value) for name, value in wanted.items())
+    return count
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    """Equal but for the last bits: not every peer adds in Python."""
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+
 
 PATIENCE_S = 180.0
 """Longest time without a new record: Spark fetches its connector first."""
@@ -62,7 +148,7 @@ def run_peer(settings: Settings, peer: Peer, source: str, quotes: int, partition
     """Run it over the `quotes` records of `source`; TapewatchError where it ends or stalls before all are written, or
     writes others than the plain step gives.
     """
-    python = environments.python_of(peer.environment or peer.name)
+    python = python_of(peer.environment or peer.name)
     target = f"bench.{peer.name}.scores"
     kafka.create_topics(settings, [TopicSpec(target, partitions, {"message.timestamp.type": "LogAppendTime"})])
     folder = Path(settings.data) / f"peer-{peer.name}"
@@ -81,7 +167,7 @@ def run_peer(settings: Settings, peer: Peer, source: str, quotes: int, partition
     _check(settings, peer, source, sample, centres)
     seconds = (max(times) - min(times)) / 1000
     return PeerRun(
-        version=environments.version_of(python, peer.package),
+        version=version_of(python, peer.package),
         guarantee=peer.guarantee,
         quotes=quotes,
         seconds=round(seconds, 2),

@@ -9,9 +9,9 @@ import msgspec
 from benchmarks.training_data import START_NS, market_config
 from detectors.commands import second_files
 from detectors.ddqn.seconds import Seconds
+from evaluation.virtual_seconds import seconds_of
 from producers.recordings import open_recording
 from producers.synthetic import SyntheticConfig, SyntheticMarket
-from streams.virtual_seconds import seconds_of
 from tapewatch.kernels import source_hash
 from tapewatch.rows import RowSource
 

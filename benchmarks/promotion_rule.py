@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.stats import binom
 
 from detectors.ddqn.sequential import PROMOTE, REFUSE, Rule, chances, walk
-from streams.evaluate.intervals import share
+from evaluation.intervals import share
 
 I8 = npt.NDArray[np.int64]
 

@@ -24,7 +24,7 @@ from detectors.trading.queue import place_of
 from detectors.trading.tape import QUOTE, TRADE, Tape, empty_tape, run_lane
 from detectors.trading.units import Units, terms, tick_table
 from detectors.trading.venues import VenueRules
-from streams.evaluate.intervals import share
+from evaluation.intervals import share
 
 I8 = npt.NDArray[np.int64]
 

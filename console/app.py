@@ -1,23 +1,149 @@
-"""The aiohttp application: the API's routes behind one door, and the pages' files."""
+"""The aiohttp application: the API's routes behind one door, and the pages' files.
+
+The pages' files: scripts, styles, pictures and catalogues, and nothing else that lies beside them.
+
+What every request passes and every answer carries: allowed hosts, no foreign origin, security headers.
+"""
 
 import asyncio
 import hmac
+import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import sqlalchemy as sa
 from aiohttp import web
 
-from console import files, gate, watching
+from console import watching
+from console.accounts.enter import address_of, secure
 from console.identity import Account, Identify
 from console.refusal import RefusedError
 from console.routing import Call, EmptyQuery, Route, answered
 from console.services import Part, Services, StreamingPart
 from tapewatch import audit, logs
 from tapewatch.errors import TapewatchError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+ADDRESS_FACTOR = 5
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+def guard(services: Services) -> Any:
+    """The middleware that looks at each request first."""
+    settings = services.settings.console
+    hosts = LOOPBACK | {settings.host.lower()} | {name.lower() for name in settings.allowed_hosts}
+
+    @web.middleware
+    async def look(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            _check_host(request, hosts)
+            _check_origin(request)
+            if request.path.startswith("/api/"):
+                caller = f"address {address_of(request, settings)}"
+                services.rates.take(caller, ADDRESS_FACTOR * settings.requests_per_minute)
+            return await handler(request)
+        except RefusedError as refused:
+            return answered(refused.status, {"error": refused.reason, "next": refused.hint})
+
+    return look
+
+
+def dress(services: Services) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Put the security headers on an answer before it leaves."""
+    tls = secure(services.settings.console)
+
+    async def headers(request: web.Request, response: web.StreamResponse) -> None:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.path.startswith("/api/"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        if tls:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
+        response.headers.pop("Server", None)
+
+    return headers
+
+
+def _check_host(request: web.Request, hosts: frozenset[str]) -> None:
+    """The Host header names this console: a foreign name that resolves to it (DNS rebinding) gets nothing."""
+    named = request.headers.getall("Host", [])
+    try:
+        host = urlsplit(f"//{named[0]}").hostname if len(named) == 1 else None
+    except ValueError:
+        host = None
+    if host is None or host.lower() not in hosts:
+        raise RefusedError(421, "this console does not answer to that name", "Add it to console.allowed_hosts.")
+
+
+def _check_origin(request: web.Request) -> None:
+    """No other site's page may change anything, nor open a WebSocket. Programs send neither header."""
+    if request.method in SAFE and "Upgrade" not in request.headers:
+        return
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise RefusedError(403, "another site's page asks for this")
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != request.headers["Host"].lower():
+        raise RefusedError(403, "another site's page asks for this")
+
+
+WEB = Path(__file__).with_name("web")
+
+_NAME = re.compile(r"(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.([a-z0-9]+)")
+_TYPES = {
+    "js": "text/javascript",
+    "css": "text/css",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "woff2": "font/woff2",
+    "json": "application/json",
+}
+_CATALOGUES = "i18n/"
+_WITHIN = ("node_modules/",)
+
+
+def found(name: str, root: Path = WEB) -> Path | None:
+    """The file of a name below /static/; None for what is not served: other kinds, links, what lies outside."""
+    match = _NAME.fullmatch(name)
+    if match is None or match[1] not in _TYPES or name.startswith(_WITHIN) or name.endswith(".config.js"):
+        return None
+    if match[1] == "json" and not name.startswith(_CATALOGUES):
+        return None
+    path = root / name
+    return path if path.is_file() and path.resolve() == root.resolve() / name else None
+
+
+async def static(request: web.Request) -> web.StreamResponse:
+    """A file, to be asked for again each time (an unchanged one answers 304)."""
+    path = found(request.match_info["name"])
+    if path is None:
+        raise web.HTTPNotFound(text="there is no such file")
+    kind = _TYPES[path.suffix[1:]]
+    return web.FileResponse(path, headers={"Cache-Control": "no-cache", "Content-Type": kind})
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    """The one page that draws all others."""
+    return web.FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+
 
 MAX_BODY = 1024 * 1024
 LONGEST_ID = 200
@@ -34,17 +160,17 @@ def make_app(
 
     identify : finds the account of a request; routes : of the API
     """
-    middlewares = [watching.counting(services.monitor, services.streams), gate.guard(services)]
+    middlewares = [watching.counting(services.monitor, services.streams), guard(services)]
     app = web.Application(client_max_size=MAX_BODY, middlewares=middlewares)
-    app.on_response_prepare.append(gate.dress(services))
+    app.on_response_prepare.append(dress(services))
     app.on_shutdown.append(partial(_end_streams, services=services))
     app.cleanup_ctx.append(partial(_parts, services=services, parts=parts or {}))
     app.on_shutdown.append(partial(_hang_up, services))
     for route in routes:
         app.router.add_route(route.method, route.path, _door(route, services, identify))
     app.router.add_route("*", "/api/{rest:.*}", _no_such_route)
-    app.router.add_get("/static/{name:.*}", files.static)
-    app.router.add_get("/{page:.*}", files.page)
+    app.router.add_get("/static/{name:.*}", static)
+    app.router.add_get("/{page:.*}", page)
     return app
 
 
@@ -122,7 +248,7 @@ def _check_rights(route: Route, account: Account, request: web.Request) -> None:
         return
     if not account.name:
         raise RefusedError(401, "you are not logged in", "Log in.")
-    if request.method not in gate.SAFE and account.proof:
+    if request.method not in SAFE and account.proof:
         given = request.headers.get("X-CSRF-Token", "").encode()
         if not hmac.compare_digest(given, account.proof.encode()):
             raise RefusedError(403, "the CSRF proof is missing or old", "Load the page anew.")

@@ -1,15 +1,174 @@
-"""What is fuzzed: a name, what it proves, and a function of bytes that raises where the promise is broken."""
+"""What is fuzzed: a name, what it proves, and a function of bytes that raises where the promise is broken.
 
+Targets of recordings: a file of each kind, read as `produce replay` reads it.
+
+Targets that read JSON: messages of every kind, control rows, and what `tail` shows.
+
+Targets of live venues: a short session of messages, answers and breaks, each given to the venue's decoder.
+
+An input is steps separated by a record separator (0x1e); a step's first byte says what it is: `m` a pushed message, a
+digit the answer to a question of that kind, `l` a broken connection, `o` one that is open, `t` ten seconds that pass.
+"""
+
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.fuzz import frame_targets, message_targets, recording_targets, venue_targets
+from benchmarks.fuzz import frame_targets, market
+from producers.base.collector import Collector
+from producers.base.decoder import DecoderRequest
+from producers.base.universe import Listing
+from producers.recordings import RecordingOptions, open_recording
+from producers.recordings.opening import kind_names
+from producers.venues.decoders import make_decoder
+from tapewatch import control_rows, frames, messages, readable
+from tapewatch.admission import CONTROL_SOURCE
+from tapewatch.clock import NANOS
+from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.frames import FrameHeaders
+from tapewatch.instruments import Instrument
+
+Take = Callable[[bytes], None]
+
+STEP = b"\x1e"
+START_NS = 1_700_000_000 * NANOS
+
+VENUES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "binance": ("BTCUSDT", "BTCUSDT.BINANCE", ("snapshot", "trades", "aggregates")),
+    "binance-usdm": ("BTCUSDT", "BTCUSDT-PERP.BINANCE", ("snapshot", "trades", "aggregates")),
+    "upbit": ("KRW-BTC", "KRW-BTC.UPBIT", ("trades",)),
+    "coinbase": ("BTC-USD", "BTC-USD.COINBASE", ("trades",)),
+    "kraken": ("BTC/USD", "BTC-USD.KRAKEN", ("trades",)),
+    "twse": ("2330.XTAI", "2330.XTAI", ("mis", "yahoo")),
+    "yahoo": ("AAPL", "AAPL.XNAS", ("chart",)),
+    "kiwoom": ("005930", "005930.XKRX", ("chart",)),
+}
+"""Symbol, instrument, and kinds of questions."""
+
+
+def session(venue: str) -> Callable[[], Take]:
+    """What gives a venue's target."""
+    return lambda: lambda data: play(venue, data)
+
+
+def play(venue: str, data: bytes) -> None:
+    """A session of one input, begun anew; what it gave must be rows that a frame can hold."""
+    symbol, instrument, kinds = VENUES[venue]
+    collector = Collector()
+    taped = make_decoder(venue, collector, {})
+    now = START_NS
+    taped.follow([Listing(symbol, Instrument(instrument))], now)
+    for step in data.split(STEP)[:32]:
+        now += NANOS // 10
+        what, rest = step[:1], step[1:]
+        if what == b"m":
+            taped.decoder.message(rest, now)
+        elif what.isdigit():
+            place = b"0123456789".find(what)
+            taped.decoder.answer(asked(taped.decoder.wants, kinds[place % len(kinds)], symbol), rest, now)
+        elif what == b"l":
+            taped.decoder.lost([symbol], rest.decode("utf-8", "replace"), now)
+        elif what == b"o":
+            taped.opened([symbol], now)
+        elif what == b"t":
+            now += 10 * NANOS
+    for rows in collector.take():
+        frames.encode(rows)
+    collector.take_refused()
+
+
+def asked(wants: object, kind: str, symbol: str) -> DecoderRequest:
+    """The question that stands, else one of that kind."""
+    for want in list(wants):  # type: ignore[call-overload]
+        if want.kind == kind:
+            return want  # type: ignore[no-any-return]
+    return DecoderRequest(kind, symbol, 0)
+
+
+ROUND = 200
+"""Inputs after which a partition is begun anew."""
+
+
+def message() -> Take:
+    """The first byte says which kind the rest is read as; what is read can be written and read again."""
+    kinds = list(messages.KINDS.values())
+
+    def take(data: bytes) -> None:
+        kind = kinds[data[0] % len(kinds)] if data else kinds[0]
+        try:
+            found = messages.decode(kind, data[1:])
+        except ContractError:
+            return
+        again = messages.encode(found)
+        if messages.encode(messages.decode(kind, again)) != again:
+            raise AssertionError(f"{kind.__name__} is not read as it was written")
+
+    return take
+
+
+def control() -> Take:
+    """The detail of a control row, then a second of a market under what it brought into force."""
+    used, number = market.driver(), 0
+
+    def take(data: bytes) -> None:
+        nonlocal used, number
+        if number == ROUND:
+            used, number = market.driver(), 0
+        number += 1
+        value = control_rows.frame(data.decode("utf-8", "replace"), market.START * NANOS)
+        used.record(value, FrameHeaders("status", CONTROL_SOURCE, 0, number, 0).to_kafka())
+        for rows in market.second(number):
+            used.send(rows)
+        used.task.take()
+
+    return take
+
+
+def show() -> Take:
+    """As `tail` reads a record."""
+
+    def take(data: bytes) -> None:
+        try:
+            readable.read(data)
+        except ContractError:
+            return
+
+    return take
+
+
+KINDS = kind_names()
+NAMES = {"lobster": "AAPL_2012-06-21_34200000_57600000_message_10.csv"}
+"""File names that tell something."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a file of the target's own in a new folder
+
+
+def replay(kind: str) -> Callable[[], Take]:
+    """What gives a kind's target: the file is written to memory and read to its end."""
+
+    def make() -> Take:
+        folder = tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)
+        path = Path(folder.name) / NAMES.get(kind, "2330.XTAI.csv")
+        options = RecordingOptions(instrument="2330.XTAI", date="2012-06-21", chunk_rows=64)
+
+        def take(data: bytes, _kept: object = folder) -> None:
+            path.write_bytes(data)
+            try:
+                recording = open_recording([path], kind=kind, options=options)
+                for chunk in recording.chunks():
+                    for rows in chunk.rows:
+                        if len(rows):
+                            frames.encode(rows)
+            except TapewatchError:
+                return
+
+        return take
+
+    return make
+
 
 CORPUS = Path(__file__).resolve().parents[2] / "tests" / "fuzz" / "corpus"
 """A folder a target."""
-
-Take = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +184,20 @@ class Target:
 
 TARGETS: dict[str, Target] = {
     **{
-        f"recording-{kind}": Target(
-            f"a file of kind {kind} gives rows, refusals or an error", recording_targets.replay(kind), 5
-        )
-        for kind in recording_targets.KINDS
+        f"recording-{kind}": Target(f"a file of kind {kind} gives rows, refusals or an error", replay(kind), 5)
+        for kind in KINDS
     },
-    **{
-        name: Target(f"{name}: a session's messages give rows or refusals", venue_targets.session(name), 20)
-        for name in venue_targets.VENUES
-    },
-    "control": Target("a control row's detail is applied or refused", message_targets.control, 3),
+    **{name: Target(f"{name}: a session's messages give rows or refusals", session(name), 20) for name in VENUES},
+    "control": Target("a control row's detail is applied or refused", control, 3),
     "task": Target("no record changes another instrument's result", frame_targets.task, 40),
-    "readable": Target("a record is shown or not, by `tail`", message_targets.show, 100),
+    "readable": Target("a record is shown or not, by `tail`", show, 100),
     "admission": Target(
         "a record is admitted, dropped or refused; its clock is believed", frame_targets.admission, 200
     ),
     "frame": Target("a frame opens or is refused with a reason", frame_targets.decoder, 300),
     "headers": Target("a record's headers are read or refused", frame_targets.headers, 2000),
     "ipc": Target("positions found in Arrow metadata lie within the frame", frame_targets.metadata, 3000),
-    "message": Target("a JSON message is read or refused", message_targets.message, 4157),
+    "message": Target("a JSON message is read or refused", message, 4157),
 }
 """The dearest first: so that a soak does not end with one of them alone."""
 

@@ -1,25 +1,86 @@
-"""Labels: what people say of alerts and news, with who and when; training data to take along."""
+"""Labels: what people say of alerts and news, with who and when; training data to take along.
+
+The topic `labels` as the console reads and writes it: all of it in memory, read on before each answer.
+"""
 
 import asyncio
 import csv
 import io
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
+from confluent_kafka import Consumer, Producer
 from msgspec import Meta
 
 from console.app import record
 from console.csv_text import cell
 from console.filters import Glob, MessageId, Word, canaries, seen_by
-from console.label_log import LabelLog, newest
 from console.refusal import RefusedError
 from console.routing import Call, Route
 from console.services import Services
+from tapewatch import kafka, messages, topics
+from tapewatch.errors import ContractError
 from tapewatch.messages import Label, stable_id
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.settings import Settings
+
+
+class LabelLog:
+    """Labels in the order in which they were given. Its methods wait for the broker: call them in a thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._turn = threading.Lock()
+        self._reader: Consumer | None = None
+        self._producer: Producer | None = None
+        self._next = 0
+        self._labels: list[Label] = []
+
+    def labels(self) -> list[Label]:
+        """All labels as the topic stands now."""
+        with self._turn:
+            self._read_on()
+            return list(self._labels)
+
+    def give(self, label: Label) -> None:
+        """Write a label; it is on the topic when this returns."""
+        with self._turn:
+            if self._producer is None:
+                kafka.create_topics(self._settings, topics.case_topics(self._settings.topics))
+                self._producer = kafka.producer(self._settings, linger_ms=0)
+            sent = kafka.Deliveries(self._producer)
+            sent.send(topics.LABELS, messages.encode(label), label.subject.encode())
+            sent.settle(kafka.TIMEOUT_S)
+
+    def close(self) -> None:
+        """Give the clients back."""
+        with self._turn:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+
+    def _read_on(self) -> None:
+        if self._reader is None:
+            self._reader = kafka.consumer(self._settings)
+            if topics.LABELS not in kafka.existing_topics(kafka.admin(self._settings)):
+                kafka.create_topics(self._settings, topics.case_topics(self._settings.topics))
+        low, high = kafka.watermarks(self._reader, topics.LABELS, 0)
+        for message in kafka.read_range(self._reader, topics.LABELS, 0, max(low, self._next), high):
+            # What is no label (nothing of ours writes such a record) labels nothing.
+            with suppress(ContractError):
+                self._labels.append(messages.decode(Label, message.value() or b""))
+        self._next = high
+
+
+def newest(labels: list[Label]) -> list[Label]:
+    """The newest label of each subject and account, in their order."""
+    held = {(label.kind, label.subject, label.who): label for label in labels}
+    return sorted(held.values(), key=lambda label: label.at)
+
 
 Kind = Literal["alert", "news"]
 Said = Literal["manipulation", "genuine", "unclear", "positive", "neutral", "negative"]

@@ -8,34 +8,156 @@
 5. Judge what can be judged, and write the verdicts in one transaction.
 If we die before its commit, nothing of them is there and the next one judges anew; after it, the next one finds them at
 step 2. There are no offsets: the topic is the state.
+
+The watcher's figures for Prometheus.
+
+The watcher's side of Kafka: canaries and alerts, read committed, each from where it is asked to.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Producer, TopicPartition
 
 from sinks.backoff import Backoff
-from sinks.canary.figures_shown import CanaryMetrics
-from sinks.canary.following import CanaryConsumer
 from sinks.canary.ledger import LATE_NS, Ledger
 from sinks.canary.stores import Stores
 from sinks.canary.summary import Progress, Summary, summary
 from tapewatch import kafka, logs, topics
-from tapewatch.canaries import Canary, figures, since
+from tapewatch.canaries import Canary, figures, is_canary, silent_s, since
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError
+from tapewatch.idling import Ends
 from tapewatch.messages import Alert, decode, encode
-from tapewatch.monitoring import Monitor
+from tapewatch.monitoring import Monitor, counter, gauge, histogram
+from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.settings import Settings
+
+AT_ONCE = 500
+_log = logs.get("sink.canary")
+
+
+class CanaryConsumer:
+    """Follows both topics. since_ns : alerts recorded earlier are not read; at : next offset of the canaries
+
+    took : gets each canary and each alert of a canary instrument, with the time of its record (UTC ns)
+    told : gets the client's statistics
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        since_ns: int,
+        at: int,
+        took: Callable[[Canary | Alert, int], None],
+        told: Callable[[str], None] | None = None,
+    ) -> None:
+        self._canaries, self._took = settings.notify.canaries, took
+        self._consumer: Consumer = kafka.consumer(
+            settings, "tapewatch-canary-watch", told=told, enable_partition_eof=True
+        )
+        self._ends = Ends()
+        self.unreadable = 0
+        found = self._consumer.list_topics(topics.ALERTS, timeout=kafka.TIMEOUT_S).topics[topics.ALERTS].partitions
+        self._alerts = [(topics.ALERTS, number) for number in found]
+        asked = [TopicPartition(topics.ALERTS, number, since_ns // 1_000_000) for number in sorted(found)]
+        starts = kafka.offsets_at(self._consumer, asked)
+        for start in starts:
+            if start.offset in (OFFSET_END, -1):
+                start.offset = kafka.watermarks(self._consumer, topics.ALERTS, start.partition)[1]
+        self._consumer.assign([*starts, TopicPartition(topics.CANARIES, 0, at)])
+
+    def poll(self, seconds: float) -> bool:
+        """Take what has come; waits that long at most. Whether all alerts that there are have been read since the last
+        call of `look_again`. KafkaException where the broker fails.
+        """
+        for message in self._ends.read(self._consumer.consume(AT_ONCE, timeout=seconds)):
+            error = message.error()
+            if error is None:
+                self._read(message)
+            elif not error.retriable():
+                raise KafkaException(error)
+        return self._ends.cover(self._alerts)
+
+    def _read(self, message: Message) -> None:
+        recorded_ns = message.timestamp()[1] * 1_000_000
+        try:
+            if message.topic() == topics.CANARIES:
+                self._took(decode(Canary, message.value() or b""), recorded_ns)
+                return
+            alert = decode(Alert, message.value() or b"")
+            if is_canary(self._canaries, alert.instrument):
+                self._took(alert, recorded_ns)
+        except ContractError as error:
+            self.unreadable += 1
+            _log.warning("a record is no message", topic=message.topic(), problem=logs.printable(error.message)[:200])
+
+    def close(self) -> None:
+        """Give the consumer back."""
+        self._consumer.close()
+
+
+HOUR_NS = 3600 * NANOS
+
+INJECTED = counter("tapewatch_canary_injected_total", "Canaries announced, since the watcher's start.", "scenario")
+FOUND = counter("tapewatch_canary_found_total", "Canaries found in time.", "scenario")
+LATE = counter("tapewatch_canary_late_total", "Canaries found after they were due.", "scenario")
+MISSED = counter("tapewatch_canary_missed_total", "Canaries not found in time.", "scenario")
+ABSENT = counter("tapewatch_canary_absent_total", "Canaries whose alert a store did not show in time.", "stage")
+RECALL = gauge("tapewatch_canary_recall", "Found in time, of the canaries of the last hour that are judged.")
+IN_A_ROW = gauge("tapewatch_canary_missed_in_a_row", "Canaries missed one after the other, up to the newest verdict.")
+OVERDUE = gauge("tapewatch_canary_overdue_seconds", "Since when the next canary ought to have been injected; 0 if not.")
+DECISION = histogram(
+    "tapewatch_canary_decision_seconds",
+    "From the first injected row to the alert's decision, market time.",
+    buckets=(1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300),
+)
+STAGE = histogram(
+    "tapewatch_canary_stage_seconds", "From the alert's decision until it can be read there, wall time.", "stage"
+)
+
+
+class CanaryMetrics:
+    """Counts verdicts. canaries : everything that is known, newest revisions; in_a_row : missed up to now"""
+
+    def __init__(self, monitor: Monitor, canaries: Callable[[], Iterable[Canary]], in_a_row: Callable[[], int]) -> None:
+        self._monitor, self._canaries = monitor, canaries
+        monitor.show(IN_A_ROW, lambda: {(): in_a_row()})
+        monitor.show(RECALL, self._recall)
+        monitor.show(OVERDUE, self._overdue)
+
+    def take(self, canary: Canary) -> None:
+        """A revision that is new."""
+        monitor, scenario = self._monitor, canary.scenario
+        if canary.state == "injected":
+            monitor.add(INJECTED, 1, scenario)
+            return
+        monitor.add({"found": FOUND, "late": LATE, "missed": MISSED}[canary.state], 1, scenario)
+        if canary.state == "late":
+            return
+        for stage in canary.absent:
+            monitor.add(ABSENT, 1, stage)
+        if canary.decision_s is not None:
+            monitor.distribution(DECISION).observe(canary.decision_s)
+        for stage, seconds in canary.stages.items():
+            if seconds is not None:
+                monitor.distribution(STAGE, stage).observe(seconds)
+
+    def _recall(self) -> dict[tuple[str, ...], float]:
+        found = figures(since(list(self._canaries()), WALL.now() - HOUR_NS)).recall
+        return {} if found is None else {(): found}
+
+    def _overdue(self) -> dict[tuple[str, ...], float]:
+        newest = max(list(self._canaries()), key=lambda each: from_rfc3339(each.start), default=None)
+        return {} if newest is None else {(): silent_s(newest, WALL.now())}
+
 
 POLL_S = 0.05
 """How finely latencies are measured: alerts and stores are looked at so often."""
 REPORT_NS = 5 * NANOS
 KEPT_NS = 26 * 3600 * NANOS
 TRANSACTION_TIMEOUT_MS = 10_000
-_log = logs.get("sink.canary")
 
 
 class CanarySink:

@@ -1,6 +1,8 @@
 """The sender: takes what is due for each subscription that has room, sends it, writes what became of it.
 
 Each subscription has so many messages under way at most, so that a slow or dead receiver delays only itself.
+
+Spans of deliveries: one for each alert of a message and each attempt; the receiver is told which, and may go on.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
 from sinks.notify import outbox, webhook
@@ -21,8 +24,7 @@ from sinks.notify.chat import Chat
 from sinks.notify.outbox import ClaimedMessage, DeliveryAttempt
 from sinks.notify.outcome import Outcome, next_due
 from sinks.notify.summary import Tally
-from sinks.notify.traced import attempted, header
-from tapewatch import logs
+from tapewatch import logs, tracing
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.networks import Reach
@@ -31,7 +33,72 @@ from tapewatch.reach_settings import NotifySettings
 from tapewatch.secret_box import SecretBox
 from tapewatch.subscription_store import address, one, signing_secrets
 from tapewatch.subscriptions import Kind, check_target
-from tapewatch.tracing import Tracer
+from tapewatch.tracing import AlertIdentity, Step, Tracer
+
+
+class _Data(msgspec.Struct, frozen=True):
+    """The data of a message: an alert, or several in a digest."""
+
+    id: str = ""
+    revision: int = 0
+    scenario: str = ""
+    instrument: str = ""
+    alerts: list[AlertIdentity] = []
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """A message's body."""
+
+    type: str
+    data: _Data
+
+
+def alerts_of(body: bytes) -> list[AlertIdentity]:
+    """The alerts that a message tells of; none where it is about something else, such as a canary."""
+    try:
+        found = msgspec.json.decode(body, type=_Body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []
+    if not found.type.startswith("alert"):
+        return []
+    data = found.data
+    return data.alerts or ([AlertIdentity(data.id, data.revision, data.scenario, data.instrument)] if data.id else [])
+
+
+def header(body: bytes, message_id: str, begun_ns: int) -> dict[str, str]:
+    """The W3C header of an attempt, of the first alert's trace; empty where the message is of none."""
+    alerts = alerts_of(body)
+    if not alerts:
+        return {}
+    first = alerts[0]
+    attempt = _attempt(message_id, begun_ns)
+    return {"traceparent": tracing.traceparent(first.id, first.revision, tracing.WEBHOOK, attempt)}
+
+
+def attempted(tracer: Tracer, body: bytes, message_id: str, begun_ns: int, outcome: Outcome) -> None:
+    """Send the spans of an attempt that is over."""
+    done = WALL.now()
+    for alert in alerts_of(body):
+        told: dict[str, str | int] = {"tapewatch.message": message_id, "http.response.status_code": outcome.status}
+        tracer.send(
+            Step(
+                tracing.WEBHOOK,
+                alert.id,
+                alert.revision,
+                begun_ns,
+                done,
+                "CLIENT",
+                alert.attributes | told,
+                _attempt(message_id, begun_ns),
+                outcome.error,
+            )
+        )
+
+
+def _attempt(message_id: str, begun_ns: int) -> str:
+    """What tells attempts apart."""
+    return f"{message_id} {begun_ns}"
+
 
 PAUSE_S = 0.1
 """How long the outbox is left alone when nothing has ended."""

@@ -2,20 +2,24 @@
 
 There is one way to begin and to recover: a new session, the one-writer lock, state and offsets from the database. So a
 failure at any moment, an unanswered COMMIT included, is decided by what the database holds.
+
+A copy of the audit log in the database, so that it can be queried beside alerts. The file stays the proof.
 """
 
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from pathlib import Path
 
+import msgspec
 import psycopg2
 from confluent_kafka import KafkaException
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
+from psycopg2.extras import execute_values
 
 from sinks.backoff import Backoff
 from sinks.burial import DeadLetterTopics
 from sinks.log_reader import Reader
-from sinks.postgres.audit_copy import AuditCopy
 from sinks.postgres.batch import Batch
 from sinks.postgres.database import check_revision, claim, connect
 from sinks.postgres.intake import Intake, is_wanted
@@ -26,13 +30,54 @@ from sinks.postgres.retries import Refusals
 from sinks.postgres.summary import Progress, Summary, Tally
 from sinks.postgres.writer import Writer
 from sinks.traced import stored
-from tapewatch import kafka, logs, topic_ids, topics, tracing
+from tapewatch import audit, kafka, logs, topic_ids, topics, tracing
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError, UnansweredError
 from tapewatch.monitoring import Monitor
 from tapewatch.monitoring import shared as figures
 from tapewatch.registry import Registry
+from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.settings import Settings
+
+_INSERT = """
+INSERT INTO audit (hash, sequence, at_ns, who, action, subject, why, details, previous) VALUES %s
+ON CONFLICT (hash) DO NOTHING
+"""
+_log = logs.get("sink.postgres")
+
+
+class AuditCopy:
+    """Copies entries that the table lacks, whenever the log has grown."""
+
+    def __init__(self, data: Path) -> None:
+        self._folder = audit.folder(data)
+        self._size = -1
+        self._copied = 0
+
+    def refresh(self, session: Connection) -> None:
+        """Copy what is new, in a transaction of its own. A damaged log is reported, not copied."""
+        path = self._folder / audit.LOG_FILE
+        size = path.stat().st_size if path.exists() else 0
+        if size == self._size:
+            return
+        try:
+            entries = audit.entries(self._folder)
+            rows = [_row(entry) for entry in entries[self._copied if size > self._size else 0 :]]
+            with session, session.cursor() as cursor:
+                if rows:
+                    execute_values(cursor, _INSERT, rows)
+            self._copied = len(entries)
+        except (TapewatchError, ValueError) as error:
+            _log.error("the audit log cannot be copied", problem=str(error))
+        self._size = size
+
+
+def _row(entry: audit.AuditEntry) -> tuple[object, ...]:
+    """An entry as a row; NUL, which PostgreSQL does not know, as `?`."""
+    told = (text.replace("\0", "?") for text in (entry.who, entry.action, entry.subject, entry.why))
+    details = msgspec.json.encode(entry.details).decode().replace("\\u0000", "?")
+    return (entry.hash, entry.sequence, from_rfc3339(entry.at), *told, details, entry.previous)
+
 
 REPORT_NS = 2 * NANOS
 ANEW = (
@@ -44,8 +89,6 @@ MAX_REFUSALS = 5
 
 BROKER = (KafkaException, kafka.DeliveryError, UnansweredError)
 """What a broker's failure looks like: it is waited for."""
-
-_log = logs.get("sink.postgres")
 
 
 class PostgresSink:

@@ -2,20 +2,171 @@
 
 No clock but the messages' own times. What was taken before changes nothing: an alert's revision that its case has
 seen, a command that was answered. The whole state is in what came out, so that `recall` of that makes the same desk.
+
+Which instruments belong together: those of one base asset, and an equity with what is derived from it.
+
+The rule, in this order. A symbol's product suffix (`-PERP`, `-F202612`) and leading multiplier (`1000PEPE`) go. A
+coin's symbol is split into base and quote asset: at the dash, where Upbit alone writes the quote first, or at the
+currency that it ends with; what remains is the base asset, the same on every venue. Everything else is its symbol up
+to the first dash, within its currency, so that a ticker of another country is another neighbourhood; where no reference
+data says the currency, within its venue.
+
+All cases, and the one that a new alert belongs to: by neighbourhood and time, by cooldown, by suppression.
 """
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from streams.cases import inhibition, risk, suppressing, transitions
-from streams.cases.neighbourhood import neighbourhood
-from streams.cases.placing import QUIET, CaseIndex
+from streams.cases.risk import CONFIRMED, DISMISSED, Record, highest
 from streams.cases.transitions import RefusedError, moment
+from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError
 from tapewatch.instruments import Instrument, is_instrument_id
 from tapewatch.messages import Alert, Case, CaseAlert, CaseAnswer, CaseCommand, CaseEvent, Suppression, stable_id
 from tapewatch.reach_settings import CaseSettings
+from tapewatch.rfc3339 import from_rfc3339
+
+QUIET = "suppressed"
+"""Disposition of a case in which no alert ever raised anybody."""
+
+
+class CaseIndex:
+    """Cases by id, with what finds them again."""
+
+    def __init__(self, settings: CaseSettings) -> None:
+        self._settings = settings
+        self.cases: dict[str, Case] = {}
+        self._of_alert: dict[str, str] = {}
+        self._open: dict[str, dict[str, None]] = {}
+        self._closed: dict[str, dict[str, str]] = {}
+        self._cooling: dict[tuple[str, str], str] = {}
+        self._quiet: dict[str, str] = {}
+        self._at_close: dict[str, int] = {}
+
+    def put(self, case: Case) -> None:
+        """Take up a case's newest revision."""
+        self.cases[case.id] = case
+        for alert in case.alerts:
+            self._of_alert[alert.id] = case.id
+        works = self._open.setdefault(case.neighbourhood, {})
+        outcomes = self._closed.setdefault(case.neighbourhood, {})
+        if case.state != "closed":
+            works[case.id] = None
+            outcomes.pop(case.id, None)
+            self._at_close.pop(case.id, None)
+            return
+        self._at_close.setdefault(case.id, highest(case.alerts))
+        works.pop(case.id, None)
+        outcomes[case.id] = case.disposition
+        if case.disposition == QUIET:
+            self._quiet[case.neighbourhood] = case.id
+            return
+        for alert in case.alerts:
+            key = (alert.scenario, alert.instrument)
+            held = self.cases.get(self._cooling.get(key, ""))
+            if held is None or held.closed <= case.closed:
+                self._cooling[key] = case.id
+
+    def ceiling(self, case: Case) -> int:
+        """Rank of the highest severity that raised somebody: at the close of a closed case, else now; -1 for none."""
+        return self._at_close.get(case.id, highest(case.alerts))
+
+    def of_alert(self, alert: str) -> Case | None:
+        """The case that holds an alert; None before it is in one."""
+        return self.cases.get(self._of_alert.get(alert, ""))
+
+    def record(self, name: str, beside: str = "") -> Record:
+        """How the neighbourhood's closed cases came out, one of them left aside."""
+        outcomes = [outcome for case, outcome in self._closed.get(name, {}).items() if case != beside]
+        return Record(sum(each in CONFIRMED for each in outcomes), sum(each in DISMISSED for each in outcomes))
+
+    def open_case(self, name: str, alert: CaseAlert) -> Case | None:
+        """The case in work whose alerts lie nearest, within the window; the lowest id decides between equals."""
+        found = []
+        for each in self._open.get(name, {}):
+            case = self.cases[each]
+            gap = _gap(case, alert)
+            if len(case.alerts) < self._settings.most_alerts and gap <= self._settings.window_s * NANOS:
+                found.append((gap, each))
+        return self.cases[min(found)[1]] if found else None
+
+    def cooling(self, alert: CaseAlert) -> Case | None:
+        """The closed case whose cooldown the alert falls into: of its scenario and instrument, decided within
+        `cooldown_s` after the close, or after the newest revision of the case's alerts where the log's time is behind.
+        """
+        case = self.cases.get(self._cooling.get((alert.scenario, alert.instrument), ""))
+        if case is None or case.state != "closed" or len(case.alerts) >= self._settings.most_alerts:
+            return None
+        decided, lasts = from_rfc3339(alert.decided), self._settings.cooldown_s * NANOS
+        newest = max(each.updated for each in case.alerts)
+        ends = (from_rfc3339(newest), from_rfc3339(case.closed))
+        return case if any(0 <= decided - end <= lasts for end in ends) or _gap(case, alert) == 0 else None
+
+    def quiet_case(self, name: str, alert: CaseAlert) -> Case | None:
+        """The case of alerts that never raised anybody, within the window."""
+        case = self.cases.get(self._quiet.get(name, ""))
+        if case is None or case.state != "closed" or len(case.alerts) >= self._settings.most_alerts:
+            return None
+        return case if _gap(case, alert) <= self._settings.window_s * NANOS else None
+
+
+def _gap(case: Case, alert: CaseAlert) -> int:
+    """Nanoseconds between an alert's decision and the nearest of the case's alerts, from decided to updated; 0 within
+    one.
+    """
+    at = from_rfc3339(alert.decided)
+    return min(max(from_rfc3339(each.decided) - at, at - from_rfc3339(each.updated), 0) for each in case.alerts)
+
+
+COIN_KINDS = ("spot", "perpetual")
+QUOTE_FIRST = ("UPBIT",)
+QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD", "EUR", "GBP", "TRY", "KRW", "JPY", "BTC", "ETH", "BNB")
+"""Quote assets by which a coin's symbol is cut where no reference data says its own; longer ones first."""
+
+_PRODUCT = re.compile(r"-(PERP|SWAP|FUT|F?\d{4,8})$")
+_MULTIPLIER = re.compile(r"^10{3,6}(?=[A-Z])")
+_MIC = re.compile(r"[A-Z][A-Z0-9]{3}")
+
+
+def neighbourhood(instrument: str, reference: Instrument | None) -> str:
+    """The name of an instrument's neighbourhood: `coin:BTC`, `share:2330/TWD`, `share:2330.XTAI`.
+
+    reference : the instrument's reference data; None where there is none
+    """
+    symbol, _, venue = instrument.rpartition(".")
+    currency = reference.currency if reference else ""
+    if _is_coin(venue, reference):
+        return f"coin:{_base(_PRODUCT.sub('', symbol), venue, currency)}"
+    root = symbol.partition("-")[0]
+    return f"share:{root}/{currency}" if currency else f"share:{root}.{venue}"
+
+
+def _is_coin(venue: str, reference: Instrument | None) -> bool:
+    """By its kind; without reference data, by a venue that has no four-letter market identifier code."""
+    return reference.kind in COIN_KINDS if reference else _MIC.fullmatch(venue) is None
+
+
+def _base(symbol: str, venue: str, currency: str) -> str:
+    """The base asset of a coin's symbol."""
+    first, dash, second = symbol.partition("-")
+    if dash:
+        quote_first = venue in QUOTE_FIRST or (bool(currency) and first == currency)
+        symbol = second if quote_first else first
+    else:
+        symbol = _cut(symbol, currency)
+    return _MULTIPLIER.sub("", symbol)
+
+
+def _cut(symbol: str, currency: str) -> str:
+    """A symbol without the quote asset at its end."""
+    for quote in ((currency,) if currency else ()) + QUOTES:
+        if symbol.endswith(quote) and symbol != quote:
+            return symbol.removesuffix(quote)
+    return symbol
+
 
 WHO = "cases"
 """Whose steps in a case's history are the stage's own."""

@@ -26,7 +26,7 @@ from streams.spark import backfill, export, ranges
 from streams.spark.backfill import Job
 from streams.spark.files import batches
 from streams.spark.sessions import Session, Source, plan
-from streams.spark.source import ends
+from streams.spark.stage import ends
 from streams.spark.stored_log import span
 from streams.verifying.feed import verify_feed
 from tapewatch import generations, kafka, topics

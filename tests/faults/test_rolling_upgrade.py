@@ -17,8 +17,7 @@ from confluent_kafka import Message
 
 from benchmarks import builds
 from streams.engine.build import build_hash
-from streams.verifying.feed import verify_feed
-from streams.verifying.report import Report
+from streams.verifying.feed import Report, verify_feed
 from tapewatch import kafka, topics
 from tapewatch.settings import KafkaSettings, Settings
 from tapewatch.stack import Addresses

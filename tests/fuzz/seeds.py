@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.fuzz import market
 from benchmarks.fuzz.frame_targets import SEPARATOR
-from benchmarks.fuzz.targets import CORPUS, TARGETS
-from benchmarks.fuzz.venue_targets import START_NS, STEP
+from benchmarks.fuzz.targets import CORPUS, START_NS, STEP, TARGETS
 from producers.base.tape import Tape
 from producers.base.universe import Listing
 from streams.engine.rules import DetectorConfig

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from yarl import URL
 
 from console.accounts import attempts
-from console.gate import HEADERS
+from console.app import HEADERS
 from tapewatch.clock import WALL
 from tapewatch.desk_messages import Case
 from tapewatch.message import encode

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
-from console.label_log import LabelLog
+from console.api.labels import LabelLog
 from producers.base.collector import RefusedMessage
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet

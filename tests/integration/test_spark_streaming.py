@@ -10,8 +10,7 @@ import pytest
 
 from benchmarks.parity_told import driven
 from streams.spark.ranges import RangeEngine
-from streams.spark.source import ends
-from streams.spark.stage import SparkStage
+from streams.spark.stage import SparkStage, ends
 from streams.verifying.feed import verify_feed
 from tapewatch import topics
 from tapewatch.settings import Settings

@@ -13,7 +13,7 @@ from producers.base.runner import LiveRun, LiveSummary
 from producers.base.universe import Choice
 from producers.commands.live import pointed_at
 from producers.simulators.binance import BinanceRecording
-from producers.simulators.recorded import recorded_lines
+from producers.simulators.binance.recording import recorded_lines
 from producers.simulators.server import SimulatorServer
 from producers.sources import SOURCES
 from tapewatch.settings import Settings

@@ -12,8 +12,8 @@ import pytest
 from detectors.pumps import batch
 from detectors.pumps import features as f
 from detectors.pumps.model import shipped
-from streams.evaluate.pump_streams import Stream, detector_alerts, read_streams
-from streams.evaluate.pumps import figures
+from evaluation.pump_streams import Stream, detector_alerts, read_streams
+from evaluation.pumps import figures
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded data at {DATA}; set TAPEWATCH_TEST_DATA")

@@ -9,8 +9,8 @@ from detectors.commands import minute_files
 from detectors.desk.batch import History
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
-from streams.evaluate import ranking_figures as figures
-from streams.evaluate.ranking import DAYS
+from evaluation import ranking_figures as figures
+from evaluation.ranking import DAYS
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 FOLDER = DATA / "minute"

@@ -8,7 +8,7 @@ import pytest
 from detectors.autoencoder import daily, score
 from detectors.commands.daily_bars import read_folders
 from detectors.ddqn.daily_market import Bars
-from streams.evaluate.abnormal_days import NAMES, ScoredDays, figures
+from evaluation.abnormal_days import NAMES, ScoredDays, figures
 from tapewatch.cli import main
 from tapewatch.errors import TapewatchError
 from tests.unit.volatile_bars import bars

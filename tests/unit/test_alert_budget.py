@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from evaluation import budget, spending, thresholds
+from evaluation.budget import write_report
+from evaluation.history import Span
+from evaluation.stored_files import FileHistory
 from streams.commands.config import changed
 from streams.engine.models import ModelStore
 from streams.engine.rules import DetectorConfig
-from streams.evaluate import budget, spending, thresholds
-from streams.evaluate.budget_report import write_report
-from streams.evaluate.history import Span
-from streams.evaluate.stored_files import FileHistory
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 from tests.unit.stored_trades import stored, trades

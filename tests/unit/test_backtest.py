@@ -10,9 +10,9 @@ from detectors.ddqn.daily_account import CAPITAL, FIRST, account, sharpe
 from detectors.ddqn.planted import planted
 from detectors.ddqn.played import policy_player, run_sessions
 from detectors.ddqn.sessions import Session
-from streams.commands.backtest import document_of
-from streams.evaluate.stages import DailyStage, split_at
-from streams.evaluate.strategies import MARKET, of_seconds
+from evaluation.commands.backtest import document_of
+from evaluation.stages import DailyStage, split_at
+from evaluation.strategies import MARKET, of_seconds
 from tapewatch.cli import main
 from tests.unit.kept_policy import kept
 from tests.unit.policies import bars_file, daily_follower, second_follower, swinging_market, trending

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.compare import PEERS, centres_for
 from benchmarks.fill import records
-from benchmarks.peer_check import differing, looked_at
+from benchmarks.peer_run import differing, looked_at
 from benchmarks.peers.features import NAMES, OWN_SECOND, Centres, fresh, record, step
 from benchmarks.quotes import Shape, frames_of, partition_rows
 from detectors.kmeans.score import Centres as EngineCentres

@@ -11,7 +11,7 @@ from console.live.hub import Hub
 from detectors.forecast.lstm.inputs import LOOKBACK
 from sinks.elasticsearch import documents
 from sinks.notify.chat import words
-from sinks.notify.planning import operation, operation_type, placed
+from sinks.notify.inbox import operation, operation_type, placed
 from streams.cases.intake import CaseProcessor
 from streams.forecast.minute import MinuteTask
 from streams.low_rate.records import Record

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from producers.canary import CanaryMarket, names_by_partition
-from producers.canary.announcing import STALE_NS, Announcer
+from producers.canary.running import STALE_NS, Announcer
 from producers.synthetic import Label, Rota
 from tapewatch.canaries import PREFIX, Canary, canary_id, figures, is_canary, silent_s
 from tapewatch.clock import NANOS, ManualClock

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import card_figures
 from detectors import figures, registry
-from streams.evaluate import intervals
+from evaluation import intervals
 
 
 def test_recorded_figures_are_in_step_with_models_and_results() -> None:

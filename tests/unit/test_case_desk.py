@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from streams.cases import inhibition
-from streams.cases.neighbourhood import neighbourhood
+from streams.cases.desk import neighbourhood
 from tapewatch.errors import ContractError
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert, Case, CaseCommand

@@ -5,9 +5,8 @@ import pytest
 
 from console.api.rankings import charted
 from console.api.signals import day_begin
-from console.api.trading import summed
+from console.api.trading import Execution, round_trips, summed
 from console.health_checks import HealthSnapshot, judged
-from console.round_trips import Execution, round_trips
 from console.score_drift import chosen_step, compared
 from tapewatch.clock import NANOS
 

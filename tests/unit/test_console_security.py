@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from console import api, files, openapi, serve
+from console import api, app, openapi, serve
 from console.accounts import passwords
 from console.accounts.store import PAGES
 from console.limits import Rates
@@ -67,7 +67,7 @@ def test_only_pages_files_are_served_and_no_links(tmp_path):
     served = ("app.js", "i18n/ko.json")
     asked = [*served, "package.json", "vendor.mjs", "secret.txt", "types.d.ts", "link.js", "away/hosts.js", "", "."]
     asked += ["../app.js", "i18n", "i18n/", "/app.js", "app.js/", "./app.js", "node_modules/x.js", "APP.JS", "app.js\n"]
-    assert [name for name in asked if files.found(name, tmp_path)] == list(served)
+    assert [name for name in asked if app.found(name, tmp_path)] == list(served)
 
 
 def test_a_minutes_requests_may_come_at_once_and_then_as_many_a_minute():

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from detectors.scenarios import cross
-from streams.evaluate import cross_market
-from streams.evaluate.changes import with_values
+from evaluation import cross_market
+from evaluation.changes import with_values
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import to_rfc3339

@@ -17,9 +17,9 @@ from detectors.ddqn.daily_account import (
 from detectors.ddqn.daily_market import COLUMNS, INPUTS, WARM, Bars, DailyMarket, bars_of, features, joined
 from detectors.ddqn.daily_training import decide
 from detectors.ddqn.model import Policy, PolicyMetadata
-from streams.evaluate.ddqn import figures, text, trade
-from streams.evaluate.ddqn_figures import intervals, shuffled_skill
-from streams.evaluate.strategies import EvaluatedInstrument
+from evaluation.ddqn import figures, text, trade
+from evaluation.ddqn_figures import intervals, shuffled_skill
+from evaluation.strategies import EvaluatedInstrument
 from tapewatch.errors import TapewatchError
 
 

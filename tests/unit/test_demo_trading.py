@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from infra.demo.trading import TradingState
-from infra.demo.trading_view import result_of, trading_panel
+from infra.demo.view import result_of, trading_panel
 from tapewatch.messages import Cause, Fill, Message, Order, Position, encode, stable_id
 from tests.unit.paper_market import TOPIC, signal
 

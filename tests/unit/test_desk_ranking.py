@@ -11,7 +11,7 @@ from detectors.desk import batch
 from detectors.desk.state import Barriers
 from detectors.ranking import features as f
 from detectors.ranking import model, training
-from detectors.ranking.touch import touch_probability
+from detectors.ranking.features import touch_probability
 from detectors.regime import model as regime
 from tapewatch.kernels import kernel
 from tests.unit.desk_market import coin

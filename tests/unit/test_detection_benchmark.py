@@ -3,9 +3,9 @@
 import numpy as np
 
 from benchmarks.detection import Example, engine, measured, warm
-from streams.evaluate.scenario_figures import Seconds
-from streams.evaluate.scenario_labels import Event
-from streams.evaluate.scenario_market import MarketRun
+from evaluation.scenario_figures import Seconds
+from evaluation.scenario_labels import Event
+from evaluation.scenario_market import MarketRun
 from tapewatch.clock import NANOS
 
 COUNT = 200

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sinks.reconcile.rows.document_ledger import DocumentDifference, DocumentLedger, DocumentVersion, ExpectedDocument
+from sinks.reconcile.rows.documents import DocumentDifference, DocumentLedger, DocumentVersion, ExpectedDocument
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from detectors import calibration, drift
 from detectors.calibration import conformal_levels
 from detectors.monitors import HOUR_S, Monitor, Reference
-from streams.evaluate import drift as command
+from evaluation import drift as command
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 from tests.unit.stored_trades import stored, trades

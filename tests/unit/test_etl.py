@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("google_crc32c")
-from streams.spark import outputs, raw, session, tfrecord
+from streams.spark import job, raw, session, tfrecord
 from streams.spark.cleaning import CLIPPED, FILLED, OUTLIER, WINDOW_COLUMNS, Rule, clean
 from streams.spark.raw import Source
 from tapewatch.cli import main
@@ -121,7 +121,7 @@ def test_layouts_are_read_by_their_headers_in_any_order_and_encoding(tmp_path):
 
 def test_our_own_output_can_be_read_again_without_a_change(tmp_path):
     bars = cleaned(tmp_path, walk(120)).bars
-    outputs.write_bars(tmp_path / "out", "0050", bars)
+    job.write_bars(tmp_path / "out", "0050", bars)
     (source,) = raw.find([tmp_path / "out" / "bars"])
     again = clean(source.symbol, raw.read(source), KEEP).bars
     assert source.symbol == "0050"
@@ -130,7 +130,7 @@ def test_our_own_output_can_be_read_again_without_a_change(tmp_path):
 
 def test_windows_hold_fifty_known_bars_and_the_close_that_followed(tmp_path):
     bars = cleaned(tmp_path, walk(75)).bars
-    examples: list[dict[str, Any]] = [tfrecord.decode(each) for each in outputs.examples("AAPL", bars, "windows")]
+    examples: list[dict[str, Any]] = [tfrecord.decode(each) for each in job.examples("AAPL", bars, "windows")]
     values = np.column_stack([bars[name].to_numpy() for name in WINDOW_COLUMNS]).astype(np.float32)
     assert len(examples) == 75 - 20 - 49
     assert np.array_equal(examples[0]["window"].reshape(50, 8), values[20:70])
@@ -190,7 +190,7 @@ def test_a_folder_without_bars_is_an_error(tmp_path):
 def test_a_write_that_fails_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getpid", lambda: 1)
     with pytest.raises(KeyError):
-        outputs.write_records(tmp_path, "AAPL", pa.table({"at": [1]}), "rows")
+        job.write_records(tmp_path, "AAPL", pa.table({"at": [1]}), "rows")
     assert [path for path in Path(tmp_path).rglob("*") if path.is_file()] == []
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from detectors.forecast.inception.images import Images, images
-from streams.evaluate import factor_pictures
-from streams.evaluate import forecast_inception as judged
-from streams.evaluate.forecast_inception_walk import RIVALS, ImageForecasts, walk
+from evaluation import factor_pictures
+from evaluation import forecast_inception as judged
+from evaluation.forecast_inception import RIVALS, ImageForecasts, walk
 from tests.unit.inception_panel import factors, panel
 
 YEAR = 2004

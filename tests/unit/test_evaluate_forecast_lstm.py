@@ -7,7 +7,7 @@ import pytest
 
 from detectors.forecast.lstm.training import Recipe
 from detectors.forecast.series import Panel, Series
-from streams.evaluate import forecast_lstm
+from evaluation import forecast_lstm
 
 _DAY_NS = 86_400_000_000_000
 _FIRST = 11_000

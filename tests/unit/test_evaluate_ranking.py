@@ -12,8 +12,8 @@ from detectors.calibration import reliability
 from detectors.desk import batch
 from detectors.desk.state import Barriers
 from detectors.regime import planted
-from streams.evaluate import ranking, ranking_figures
-from streams.evaluate.day_blocks import daily
+from evaluation import ranking, ranking_figures
+from evaluation.day_blocks import daily
 from tapewatch.day_blocks import drawn, interval
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings

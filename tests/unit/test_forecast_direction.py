@@ -19,8 +19,8 @@ from detectors.forecast.ordinal import learner as ordinal
 from detectors.forecast.ordinal import regression
 from detectors.forecast.series import Panel, Reading, hash_of
 from detectors.forecast.walk import folds, years
-from streams.evaluate import forecast_direction as judged
-from streams.evaluate import forecast_direction_figures as figures
+from evaluation import forecast_direction as judged
+from evaluation import forecast_direction_figures as figures
 from tapewatch.cli import main
 from tests.unit.direction_market import DAY, panel, plain_rows
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score, roc_auc_score
 
 from detectors.forecast import judging
-from streams.evaluate import forecast_figures as figures
+from evaluation import forecast_figures as figures
 
 DAY = 86_400 * 10**9
 

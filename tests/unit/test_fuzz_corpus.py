@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from benchmarks.fuzz import frame_targets, guided, market
 from benchmarks.fuzz.mutate import LONGEST, Mutator
-from benchmarks.fuzz.soak import FuzzResult, Soak, markdown
+from benchmarks.fuzz.soak import AtWork, FuzzResult, HangError, Soak, markdown, one, where
 from benchmarks.fuzz.targets import CORPUS, TARGETS, Target, corpus
-from benchmarks.fuzz.worker import AtWork, HangError, one, where
 from producers.base.collector import Collector
 from tapewatch import frames
 from tapewatch.errors import TapewatchError
@@ -103,7 +102,7 @@ def test_soak_takes_every_input_and_knows_the_one_that_killed_its_process(
 
     targets = {"message": replace(TARGETS["message"], share=1), "headers": Target("dies", lambda: deadly, 1)}
     monkeypatch.setattr("benchmarks.fuzz.soak.TARGETS", targets)
-    monkeypatch.setattr("benchmarks.fuzz.worker.TARGETS", targets)
+    monkeypatch.setattr("benchmarks.fuzz.soak.TARGETS", targets)
     soak = Soak(2_000, tmp_path, tmp_path, time.monotonic() + 300)
     soak.run()
     assert soak.tried["message"].done == 1_000

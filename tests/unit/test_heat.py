@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from console.heat import heat
+from console.api.books import heat
 
 NAN = float("nan")
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from producers.base.collector import Collector
-from producers.base.histogram import Latencies
-from producers.base.metrics import FeedMetrics
+from producers.base.metrics import FeedMetrics, Latencies
 from producers.base.offset import ClockOffset
 from tapewatch.clock import NANOS
 from tapewatch.exposition import escaped, sample_line

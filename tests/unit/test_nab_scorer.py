@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.evaluate import nab
-from streams.evaluate.nab_baselines import windowed_gaussian
-from streams.evaluate.nab_data import Profile, Series, development, read_series
-from streams.evaluate.nab_score import (
+from evaluation import nab
+from evaluation.nab import windowed_gaussian
+from evaluation.nab_data import Profile, Series, development, read_series
+from evaluation.nab_score import (
     OUTSIDE,
     PROBATION,
     Rows,

@@ -2,8 +2,7 @@
 
 import pytest
 
-from detectors.sentiment.same import DuplicateIndex, Headline
-from detectors.sentiment.shingles import alike, pieces
+from detectors.sentiment.same import DuplicateIndex, Headline, alike, pieces
 from tests.unit.news_scene import HOUR, START
 
 CHINESE, KOREAN, ENGLISH = "zh-Hant", "ko", "en"

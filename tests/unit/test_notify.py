@@ -10,9 +10,9 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from sinks.notify import chat, webhook
-from sinks.notify.guarded_thread import RefusedConnectionError, guarded
+from sinks.notify.chat import RefusedConnectionError, guarded
+from sinks.notify.inbox import digest, placed
 from sinks.notify.outcome import Outcome, next_due
-from sinks.notify.planning import digest, placed
 from sinks.notify.sender import GuardedTransports
 from sinks.notify.sender import Target as To
 from tapewatch import messages

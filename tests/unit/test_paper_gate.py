@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.paper.gate import Gate
+from streams.paper.task import Gate
 from tapewatch.messages import Commit, Signal
 from tapewatch.rows import Rows
 from tests.unit.paper_market import TOPIC, Log, random_log, signal

@@ -7,7 +7,7 @@ import pytest
 
 from detectors.commands import second_files
 from detectors.ddqn import promotion
-from streams.evaluate import stages
+from evaluation import stages
 from tapewatch.cli import main
 from tests.unit.kept_policy import kept
 from tests.unit.policies import bars_file, daily_follower, engine_follower, second_follower, swinging_market, trending

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from streams.evaluate import intervals, onset, pumps
-from streams.evaluate.pump_streams import PumpAlert, Stream, read_streams
+from evaluation import intervals, onset, pumps
+from evaluation.pump_streams import PumpAlert, Stream, read_streams
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.rows import Rows, RowType

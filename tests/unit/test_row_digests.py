@@ -9,7 +9,7 @@ import pytest
 from sinks.postgres.binary import TRAILER, StringColumn, pack, texts_of
 from sinks.postgres.tables import QUOTES, STATUS
 from sinks.reconcile.rows.digests import STRANGE, TableDigest
-from sinks.reconcile.rows.picking import PickedRows
+from sinks.reconcile.rows.repair import PickedRows
 from sinks.reconcile.rows.report import RowPlace, RowsReport, RowTable
 
 LOGS = np.array([-1, -1, 0, -1, 1], dtype=np.int64)

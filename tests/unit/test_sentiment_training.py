@@ -16,8 +16,8 @@ from detectors.sentiment.linear import model as linear
 from detectors.sentiment.linear import training
 from detectors.sentiment.linear.model import LinearModel, LinearScorer
 from detectors.sentiment.linear.terms import terms
-from streams.evaluate import sentiment
-from streams.evaluate.sentiment_figures import accuracy, calibration_error, macro_f1
+from evaluation import sentiment
+from evaluation.sentiment import accuracy, calibration_error, macro_f1
 from tapewatch.cli import main
 from tapewatch.errors import TapewatchError
 from tests.unit import labelled_news

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from streams.driver import Driver
 from streams.engine import openings
 from streams.spark.files import TableFiles
-from streams.spark.source import capped, stretches
+from streams.spark.stage import capped, stretches
 from streams.spark.stored_log import span
 from streams.spark.tables import Digest, rows_of
 from tapewatch import topics

@@ -10,7 +10,7 @@ import pytest
 
 from console.identity import Account
 from console.live.market import ACTIONS, DAY, Market
-from console.live.tape_reader import TapeReader
+from console.live.tape import TapeReader
 from console.live.tape_wire import COLUMNS, frame, head
 from console.live.viewers import Group, Viewer
 from tapewatch import frames

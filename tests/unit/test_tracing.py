@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sinks.notify import traced
+from sinks.notify import sender
 from sinks.notify.outcome import Outcome
 from sinks.traced import stored
 from tapewatch import tracing
@@ -83,16 +83,16 @@ def test_stores_span_is_of_each_alert_and_of_nothing_that_is_none(tracer: Tracer
 
 def test_digest_has_a_span_of_each_alert_and_the_header_of_the_first(tracer: Tracer, collector: Collector) -> None:
     whole = body("alerts.digest", {"reason": "digest", "count": 2, "alerts": [ALERT, ALERT | {"id": B}]})
-    traced.attempted(tracer, whole, "m", 5, Outcome(200))
+    sender.attempted(tracer, whole, "m", 5, Outcome(200))
     tracer.close()
     assert {span.trace for span in collector.spans} == {f"{tracing.trace_id(each):032x}" for each in (A, B)}
-    assert traced.header(whole, "m", 5)["traceparent"].split("-")[2] == collector.of(tracing.trace_id(A))[0].span
+    assert sender.header(whole, "m", 5)["traceparent"].split("-")[2] == collector.of(tracing.trace_id(A))[0].span
 
 
 def test_message_that_is_of_no_alert_has_neither_span_nor_header() -> None:
     for other in (body("canary.missed", {"id": A, "revision": 1}), b"{}", body("alerts.digest", {"alerts": []})):
-        assert traced.alerts_of(other) == []
-        assert traced.header(other, "m", 1) == {}
+        assert sender.alerts_of(other) == []
+        assert sender.header(other, "m", 1) == {}
 
 
 def test_collector_that_is_away_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:

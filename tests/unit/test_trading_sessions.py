@@ -7,9 +7,9 @@ from detectors.ddqn.sessions import Session
 from detectors.ddqn.trading import Rules, TradingEnvironment
 from detectors.trading import state as s
 from detectors.trading.tape import BOOK, QUOTE, TRADE
+from evaluation.sessions import sessions_of
 from producers.synthetic.config import SyntheticConfig
 from producers.synthetic.market import SyntheticMarket
-from streams.sessions import sessions_of
 from tapewatch.clock import NANOS
 
 NAMES = ("ret_1s", "ret_10s", "imbalance_60s", "spread_bps")

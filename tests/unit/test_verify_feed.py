@@ -7,8 +7,8 @@ import pytest
 
 from streams.engine.models import ModelStore
 from streams.verifying.aligning import ComparisonResult, Place
+from streams.verifying.feed import report
 from streams.verifying.partition import PartitionResult
-from streams.verifying.report import report
 from tapewatch import frames, topics
 from tests.unit import fake_log as f
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from detectors.ddqn.seconds import Seconds
+from evaluation.virtual_seconds import WITHOUT, by_second, quotes_at, seconds_of
 from producers.synthetic.config import SyntheticConfig
 from producers.synthetic.market import SyntheticMarket
-from streams.virtual_seconds import WITHOUT, by_second, quotes_at, seconds_of
 from tapewatch.clock import NANOS
 from tapewatch.instruments import Instrument
 from tapewatch.rows import Chunk, RowType

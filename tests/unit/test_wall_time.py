@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("tapewatch", "producers", "streams", "sinks", "console", "infra", "benchmarks")
+PACKAGES = ("tapewatch", "producers", "streams", "sinks", "console", "infra", "evaluation", "benchmarks")
 READS = {"now": "wall", "elapsed": "elapsed"}
 TIMES = {"now": "wall", "now_ns": "wall", "elapsed": "elapsed", "elapsed_ns": "elapsed"}
 """Parameters that are times by their names: who calls may stand in another module."""

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation import changes, pairing, what_if
+from evaluation.history import Span
+from evaluation.replayed import Episode, replay
+from evaluation.stored_files import FileHistory, framed
 from streams.engine.models import ActiveModels, ModelStore, shipped
 from streams.engine.rules import DetectorConfig
-from streams.evaluate import changes, pairing, what_if
-from streams.evaluate.history import Span
-from streams.evaluate.replayed import Episode, replay
-from streams.evaluate.stored_files import FileHistory, framed
 from tapewatch.clock import NANOS
 from tapewatch.control_rows import frame as control_frame
 from tapewatch.errors import TapewatchError

@@ -1,4 +1,7 @@
-"""XGBoost as a learner of the seven classes, one thread and seeded; its trees come out as detectors.boosted's."""
+"""XGBoost as a learner of the seven classes, one thread and seeded; its trees come out as detectors.boosted's.
+
+What boosted trees of several classes say of rows.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,17 +11,34 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.boosted.forest import Forest
+from detectors.boosted.forest import log_odds as of_group
 from detectors.boosted.model import Nodes, forest
 from detectors.boosted.training import TreeBuilder
-from detectors.forecast.boosted.walk import log_odds
 from detectors.forecast.classes import CLASSES
 from detectors.forecast.direction.filling import filled, medians
 from detectors.forecast.direction.rows import Rows
 from detectors.forecast.walk import Fold
 from tapewatch.errors import TapewatchError
+from tapewatch.kernels import kernel
+
+F8 = npt.NDArray[np.float64]
+
+
+def log_odds(x: F8, trees: Forest) -> F8:
+    """Of each class, float64[rows, classes]. x : float64[rows, inputs]"""
+    found = np.zeros((len(x), len(trees.base)))
+    _walk(np.ascontiguousarray(x), trees, found)
+    return found
+
+
+@kernel
+def _walk(x: F8, trees: Forest, found: F8) -> None:
+    for row in range(x.shape[0]):
+        for group in range(found.shape[1]):
+            found[row, group] = of_group(x[row], group, trees)
+
 
 F4 = npt.NDArray[np.float32]
-F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 

@@ -6,15 +6,19 @@
 3. One transaction: the sink's positions are locked, so that the sink waits and none of its rows come meanwhile; what
    the engine has said of the same input records since step 1 is read; what is wrong is deleted and written by the
    sink's own code. If we die before the commit, nothing has changed; doing it twice changes nothing either.
+
+The rows of chosen records of the market log, cut out of a stream in PostgreSQL's binary COPY format.
 """
 
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
@@ -26,20 +30,78 @@ from sinks.postgres.database import check_revision, connect
 from sinks.postgres.keys import Keys
 from sinks.postgres.partitions import DayPartitions
 from sinks.postgres.positions import next_offsets
+from sinks.postgres.tables import Table
 from sinks.postgres.writer import copy_rows, merge_storable
 from sinks.reconcile.rows import message_rows
 from sinks.reconcile.rows.comparing import layout
-from sinks.reconcile.rows.digests import Longs
+from sinks.reconcile.rows.digests import Bytes, Longs, _number
 from sinks.reconcile.rows.message_rows import Key
-from sinks.reconcile.rows.picking import PickedRows
 from sinks.reconcile.rows.report import NOWHERE
 from sinks.reconcile.rows.topics_side import TopicRows
 from sinks.reconcile.rows.wrong import Discrepancies
 from tapewatch import messages, topics
 from tapewatch.errors import ContractError
+from tapewatch.kernels import kernel
 from tapewatch.messages import Case
 from tapewatch.registry import Registry
 from tapewatch.settings import Settings
+
+
+@kernel
+def pick_rows(
+    data: Bytes, fields: Longs, places: Longs, starts: Longs, wanted: npt.NDArray[np.bool_], out: Bytes
+) -> int:
+    """Copy whole rows of wanted records; returns the bytes copied.
+
+    fields : int64[2], which fields hold the number of the log and the offset in it
+    places : int64[logs], place of each log, -1 for others; starts : int64[places + 1], where its offsets begin
+    wanted : bool[starts[-1]]; out : uint8[data.size]
+    """
+    at, used = 0, 0
+    while at + 2 <= data.size:
+        columns = _number(data, at, 2)
+        position, log, offset = at + 2, -1, -1
+        for column in range(columns):
+            length = _number(data, position, 4)
+            position += 4
+            if column == fields[0]:
+                log = _number(data, position, length)
+            elif column == fields[1]:
+                offset = _number(data, position, length)
+            position += max(length, 0)
+        if 0 <= log < places.size and places[log] >= 0:
+            place = places[log]
+            cell = starts[place] + offset
+            if cell < starts[place + 1] and wanted[cell]:
+                for byte in range(at, position):
+                    out[used] = data[byte]
+                    used += 1
+        at = position
+    return used
+
+
+@dataclass(slots=True)
+class PickedRows:
+    """Rows of one table of the records whose cell is wanted. wanted : bool[starts[-1]]"""
+
+    table: Table
+    places: Longs
+    starts: Longs
+    wanted: npt.NDArray[np.bool_]
+    parts: list[bytes] = field(default_factory=list)
+    days: set[tuple[str, int]] = field(default_factory=set)
+
+    def add(self, data: bytes, days: tuple[int, ...]) -> None:
+        """Take up what is wanted of packed rows. days : that they touch"""
+        names = self.table.columns
+        fields = np.array([names.index("log_id"), names.index("log_offset")], dtype=np.int64)
+        out = np.empty(len(data), dtype=np.uint8)
+        rows = np.frombuffer(data, dtype=np.uint8)
+        used = pick_rows(rows, fields, self.places, self.starts, self.wanted, out)
+        if used:
+            self.parts.append(out[:used].tobytes())
+            self.days.update((self.table.name, day) for day in days)
+
 
 _LOCK = "LOCK TABLE sink_offsets IN SHARE ROW EXCLUSIVE MODE"
 _OF_ENGINE = ("features", "scores")

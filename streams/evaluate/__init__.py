@@ -1,1 +1,0 @@
-"""What `tapewatch evaluate` measures: one module each, through the brokerless driver."""
