@@ -14,15 +14,19 @@ NOT_MEASURED = "Not measured yet."
 
 def table(result: dict[str, Any]) -> str:
     """Each kind of fault with what it did, and the sums."""
-    lines = ["| fault | times | lost | duplicated | longest stall, s |", "|---|--:|--:|--:|--:|"]
+    lines = [
+        "| fault | times | lost | duplicated | longest stall, s | beyond the faults, s |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
     for each in result["by_fault"]:
         counts = f"{each['times']} | {each['lost']} | {each['duplicated']} | {each['longest_stall_s']:.1f}"
+        counts += f" | {each['beyond_faults_s']:.1f}"
         lines.append(f"| `{each['kind']}` | {counts} |")
     where = result["where"]
     return "\n".join([
         *lines,
         f"| **all** | **{result['faults_in_all']}** | **{result['lost']}** | **{result['duplicated']}** "
-        f"| **{result['longest_stall_s']:.1f}** |",
+        f"| **{result['longest_stall_s']:.1f}** | **{result['beyond_faults_s']:.1f}** |",
         "",
         f"{result['rows_in']:,} rows in, {result['minutes']:g} minutes, seed {result['seed']}: {result['lost']} lost, "
         f"{result['duplicated']} duplicated, {result['different']} different, {result['late']} late. "

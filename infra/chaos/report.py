@@ -10,7 +10,8 @@ import msgspec
 class FaultSummary(msgspec.Struct, frozen=True):
     """One kind of fault. times : injected; longest_stall_s : of gaps in committed output that it may have to do with
 
-    lost, duplicated : rows whose second lies in such a fault
+    lost, duplicated : rows whose second lies in such a fault; beyond_faults_s : longest time in one of those gaps in
+    which no fault was open, of any kind that hits committed output
     """
 
     kind: str
@@ -18,6 +19,7 @@ class FaultSummary(msgspec.Struct, frozen=True):
     lost: int
     duplicated: int
     longest_stall_s: float
+    beyond_faults_s: float
 
 
 class Webhooks(msgspec.Struct, frozen=True):
@@ -45,8 +47,8 @@ class Result(msgspec.Struct, frozen=True):
     rows_in : input rows in the log; faults : injected, by kind; lost, duplicated, different : rows and messages of
     topics, tables, documents and webhooks, over all verifiers
     late : input rows refused because their second was closed or their time absurd; they lie in the dead letters
-    longest_stall_s : longest time between committed outputs of a partition; brokers_stall_s, engines_stall_s : where
-    a broker was lost, and where an engine died
+    longest_stall_s : longest time between committed outputs of a partition; beyond_faults_s : longest time in one such
+    gap in which no fault was open
     sound : whether nothing is lost, duplicated or different and everything came to its end
     problems : what did not do its part; not_injected : faults that could not be brought about, with the reason
     injected_late_s : the latest beginning of a fault behind its time; drained_s : until all readers were level
@@ -63,6 +65,7 @@ class Result(msgspec.Struct, frozen=True):
     different: int
     late: int
     longest_stall_s: float
+    beyond_faults_s: float
     by_fault: list[FaultSummary]
     sound: bool
     problems: list[str]
@@ -81,9 +84,10 @@ class Result(msgspec.Struct, frozen=True):
     def lines(self) -> list[str]:
         """For people."""
         width = max((len(each.kind) for each in self.by_fault), default=5)
-        rows = [f"{'fault':<{width}}  times  lost  duplicated  longest stall, s"]
+        rows = [f"{'fault':<{width}}  times  lost  duplicated  longest stall, s  beyond the faults, s"]
         for each in self.by_fault:
             counts = f"{each.times:>5}  {each.lost:>4}  {each.duplicated:>10}  {each.longest_stall_s:>16.1f}"
+            counts += f"  {each.beyond_faults_s:>20.1f}"
             rows.append(f"{each.kind:<{width}}  {counts}")
         return [
             *rows,
@@ -91,7 +95,7 @@ class Result(msgspec.Struct, frozen=True):
             f"{self.rows_in:,} rows in; {self.faults_in_all} faults of {len(self.faults)} kinds "
             f"in {self.minutes:g} minutes",
             f"{self.lost:,} lost, {self.duplicated:,} duplicated, {self.different:,} different, {self.late:,} late; "
-            f"longest stall {self.longest_stall_s:.1f} s",
+            f"longest stall {self.longest_stall_s:.1f} s, {self.beyond_faults_s:.1f} s beyond the faults",
             f"the second verifier counted {self.counted_again:,} rows again"
             if self.counted_again is not None
             else "the second verifier is not here",

@@ -19,7 +19,7 @@ from infra.chaos.levels import Levels
 from infra.chaos.report import FaultSummary, Machine, Result, where
 from infra.chaos.schedule import schedule
 from infra.chaos.site import Plan, Site, end_all
-from infra.chaos.stall import Gap, Meter, Span, longest, longest_by_kind
+from infra.chaos.stall import Gap, Meter, Span, longest, worst, worst_by_kind
 from infra.chaos.verdict import Verdict, judge
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -145,7 +145,7 @@ class Course:
             for each in done
         ]
         times = Counter(span.kind for span in spans)
-        stalls = longest_by_kind(gaps, spans)
+        stalls, stall = worst_by_kind(gaps, spans), worst(gaps, spans)
         broken = [f"{each.outcome.fault.kind}: {each.outcome.broken}" for each in self._injected if each.outcome.broken]
         problems = [*self.problems, *broken, *verdict.problems]
         bad = verdict.lost or verdict.duplicated or verdict.different or problems or not verdict.rows_in
@@ -158,14 +158,16 @@ class Course:
             duplicated=verdict.duplicated,
             different=verdict.different,
             late=verdict.late,
-            longest_stall_s=longest(gaps),
+            longest_stall_s=stall.longest_s,
+            beyond_faults_s=stall.beyond_s,
             by_fault=[
                 FaultSummary(
                     kind,
                     times[kind],
                     _within(verdict, spans, kind, "lost"),
                     _within(verdict, spans, kind, "duplicated"),
-                    stalls[kind],
+                    stalls[kind].longest_s,
+                    stalls[kind].beyond_s,
                 )
                 for kind in sorted(times)
             ],

@@ -53,18 +53,46 @@ def longest(gaps: Iterable[Gap]) -> float:
     return round(max((gap.seconds for gap in gaps), default=0.0), 1)
 
 
-def longest_by_kind(gaps: Iterable[Gap], spans: Iterable[Span]) -> dict[str, float]:
-    """The longest gap that each kind of fault may have to do with, s; one gap may count for several kinds.
+def beyond(gap: Gap, spans: Iterable[Span]) -> float:
+    """How long of a gap no fault was open that hits committed output, s."""
+    left, at = 0, gap.began_ns
+    for began, ended in sorted((span.began_ns, span.ended_ns) for span in spans if span.output):
+        left += max(0, min(began, gap.ended_ns) - at)
+        at = max(at, ended)
+    return (left + max(0, gap.ended_ns - at)) / NANOS
+
+
+class Stall(msgspec.Struct, frozen=True):
+    """The worst of some gaps. longest_s : the longest; beyond_s : the longest time in one with no fault open"""
+
+    longest_s: float = 0.0
+    beyond_s: float = 0.0
+
+
+def worst(gaps: Iterable[Gap], spans: Iterable[Span]) -> Stall:
+    """The worst of all gaps under these faults."""
+    stall, every = Stall(), list(spans)
+    for gap in gaps:
+        stall = _worse(stall, gap, every)
+    return stall
+
+
+def worst_by_kind(gaps: Iterable[Gap], spans: Iterable[Span]) -> dict[str, Stall]:
+    """The worst of the gaps that each kind of fault may have to do with; one gap may count for several kinds.
 
     A fault among readers counts only where none was open before them.
     """
     every = list(spans)
-    found = dict.fromkeys((span.kind for span in every), 0.0)
+    found = dict.fromkeys((span.kind for span in every), Stall())
     for gap in gaps:
         touching = [span for span in every if span.touches(gap)]
         for span in [span for span in touching if span.output] or touching:
-            found[span.kind] = max(found[span.kind], longest([gap]))
+            found[span.kind] = _worse(found[span.kind], gap, every)
     return found
+
+
+def _worse(stall: Stall, gap: Gap, spans: list[Span]) -> Stall:
+    return Stall(max(stall.longest_s, longest([gap])), max(stall.beyond_s, round(beyond(gap, spans), 1)))
 
 
 class Meter:

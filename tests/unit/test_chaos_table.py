@@ -14,8 +14,18 @@ RESULT = {
     "different": 1,
     "late": 7,
     "longest_stall_s": 9.25,
+    "beyond_faults_s": 4.0,
     "faults_in_all": 101,
-    "by_fault": [{"kind": "kill_engine", "times": 12, "lost": 0, "duplicated": 2, "longest_stall_s": 9.25}],
+    "by_fault": [
+        {
+            "kind": "kill_engine",
+            "times": 12,
+            "lost": 0,
+            "duplicated": 2,
+            "longest_stall_s": 9.25,
+            "beyond_faults_s": 4.0,
+        }
+    ],
     "verified": {"topics": {"lost": 0, "duplicated": 2, "different": 1}},
     "where": {"cpu": "A", "cores": 2, "memory_gib": 23.5, "load_before": 0.3},
 }
@@ -26,8 +36,8 @@ def test_table_states_each_fault_and_the_sums(tmp_path: Path) -> None:
     result = tmp_path / "chaos.json"
     result.write_text(json.dumps(RESULT))
     page = chaos_table.page(PAGE, result)
-    assert "| `kill_engine` | 12 | 0 | 2 | 9.2 |" in page
-    assert "| **all** | **101** | **0** | **2** | **9.2** |" in page
+    assert "| `kill_engine` | 12 | 0 | 2 | 9.2 | 4.0 |" in page
+    assert "| **all** | **101** | **0** | **2** | **9.2** | **4.0** |" in page
     assert "20,000,123 rows in" in page
     assert "2 duplicated, 1 different, 7 late" in page
     assert page.startswith("before\n")
