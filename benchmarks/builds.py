@@ -16,7 +16,7 @@ from tapewatch.errors import TapewatchError
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("tapewatch", "detectors", "streams", "producers", "sinks", "console", "infra", "evaluation")
-CHANGED = Path("streams/engine/control.py")
+CHANGED = Path("streams/engine/process.py")
 """Part of the build's hash, not of the kernels': a line more in it gives another build with the same machine code."""
 
 _DESCRIBE = """
@@ -40,8 +40,31 @@ def of_commit(commit: str, folder: Path, packages: Sequence[str] = PACKAGES) -> 
     if git is None or not (ROOT / ".git").exists():
         raise TapewatchError(f"{ROOT} is no clone, or git is missing", "Leave --from out: a copy of this tree will do.")
     archive = folder.with_suffix(".tar")
-    words = [git, "-C", str(ROOT), "archive", "--format=tar", "-o", str(archive), commit, "--", *packages]
+    words = [
+        git,
+        "-C",
+        str(ROOT),
+        "ls-tree",
+        "--name-only",
+        commit,
+        "--",
+        *packages,
+    ]  # a former build has fewer folders
     done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    if not done.returncode:
+        words = [
+            git,
+            "-C",
+            str(ROOT),
+            "archive",
+            "--format=tar",
+            "-o",
+            str(archive),
+            commit,
+            "--",
+            *done.stdout.split(),
+        ]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     if done.returncode:
         raise TapewatchError(f"there is no commit {commit}: {done.stderr.strip()[-200:]}", "See `git log`.")
     with tarfile.open(archive) as packed:
