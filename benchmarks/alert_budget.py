@@ -32,8 +32,8 @@ from evaluation.history import Partition, Record, Span
 from producers.synthetic import SyntheticMarket
 from streams.driver import FOREVER_NS
 from streams.engine.build import build_hash
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore, shipped
-from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
 from tapewatch import frames
 from tapewatch.clock import NANOS

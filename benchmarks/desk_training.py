@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.ship_trees import ship
 from detectors.boosted.model import Card
+from detectors.coin_features.batch import History
 from detectors.commands import minute_files
-from detectors.desk.batch import History
 from detectors.ranking import card as ranking_card
 from detectors.ranking import model as ranking
 from detectors.ranking import training as ranking_training

@@ -16,9 +16,9 @@ from benchmarks.stack import own_stack
 from detectors import registry
 from detectors.ddqn.model import Policy
 from streams.engine import control, state
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.policy import DDQN, PolicySettings
-from streams.engine.rules import DetectorConfig
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -118,7 +118,7 @@ def bench(
             shape = Shape.of(
                 instruments, int(SHAPES.get(instruments, 2_000_000) * share), own.topics.market_partitions, seed
             )
-            measured[str(instruments)] = _size(own, shape, runs, say, force.judges.decide, is_first=not measured)
+            measured[str(instruments)] = _size(own, shape, runs, say, force.detectors.decide, is_first=not measured)
     main = measured[str(sizes[0])]
     return EngineResult(
         bench="engine",
@@ -146,7 +146,7 @@ def _in_force(config: DetectorConfig, policy: Policy | None) -> ActiveModels:
     if policy:
         models = models | {DDQN: shelf.put(policy.encoded())}
     force = ActiveModels(shelf, models, config)
-    if not force.judges.kmeans.centres.size:
+    if not force.detectors.kmeans.centres.size:
         raise TapewatchError(
             "no K-means model is shipped with this build", "Run `tapewatch train kmeans`, then try again."
         )

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from benchmarks.quotes import START_NS, Shape
 from benchmarks.stack import as_engine, command, environment
-from streams.engine.judging import KMEANS
+from streams.engine.scenario_evaluation import KMEANS
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError

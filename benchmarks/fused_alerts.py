@@ -18,8 +18,8 @@ from detectors.scenarios.fused_anomaly import NAME, Parameters
 from evaluation import intervals
 from producers.synthetic import Label, SyntheticMarket
 from streams.driver import Driver
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.messages import Alert, from_rfc3339

@@ -19,7 +19,7 @@ from detectors.forecast.lstm import inputs
 from detectors.forecast.lstm.forecasting import APART, returns, whole
 from detectors.forecast.lstm.model import MINUTE, Model, decode
 from detectors.forecast.series import Series
-from streams.engine.frames_out import BARS, FrameWriter
+from streams.engine.output_frames import BARS, FrameWriter
 from streams.forecast.minute import MinuteTask
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS, WALL

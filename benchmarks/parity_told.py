@@ -14,8 +14,8 @@ from confluent_kafka import Message
 from benchmarks.pace import Pace
 from streams.driver import TOPICS
 from streams.engine.build import build_hash
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaModelStore
 from streams.engine.task import OutputRecord
 from streams.evidence.replaying import feed_kept
 from streams.evidence.states import BrokerLog

@@ -14,8 +14,8 @@ from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
 from benchmarks.stack import own_stack
 from producers.feed import FrameEncoder
 from streams.engine.build import build_hash
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from streams.engine.task import OutputRecord, Task
 from tapewatch import kafka, topics
 from tapewatch.admission import Admission

@@ -13,8 +13,8 @@ from benchmarks.fill import fill_market
 from benchmarks.quotes import Shape
 from benchmarks.stack import own_stack
 from streams.engine.build import build_hash
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import Pointers, dump, put
 from streams.engine.task import Task
 from streams.engine.warm import warm_up

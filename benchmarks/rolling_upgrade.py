@@ -24,7 +24,7 @@ from infra.chaos import database
 from infra.chaos.report import Machine, where
 from infra.chaos.run import Course, Wishes, own_folder, told
 from infra.chaos.site import OPTIONAL, Plan, Site
-from infra.chaos.stall import Meter, Span, longest, longest_by_kind
+from infra.chaos.stall import Meter, Span, longest, worst_by_kind
 from infra.chaos.verdict import judge
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
@@ -103,8 +103,10 @@ def rehearse(
                 Span(f"{step.process} {step.to}", step.began_ns, step.ready_ns, step.process in ENGINES)
                 for step in steps
             ]
-            stalls = longest_by_kind(gaps, spans)
-            steps = [msgspec.structs.replace(each, stall_s=stalls[f"{each.process} {each.to}"]) for each in steps]
+            stalls = worst_by_kind(gaps, spans)
+            steps = [
+                msgspec.structs.replace(each, stall_s=stalls[f"{each.process} {each.to}"].longest_s) for each in steps
+            ]
             recovered, unreadable = _took_up(site)
             commits = _commits(site)
             problems = [*course.problems, *verdict.problems, *_missing(commits, known)]

@@ -10,8 +10,8 @@ from benchmarks.quotes import Shape
 from benchmarks.scale_run import GroupRun, run_group
 from benchmarks.stack import own_stack
 from streams.engine import control
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.policy import PolicySettings
-from streams.engine.rules import DetectorConfig
 from streams.engine.warm import warm_up
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL

@@ -37,6 +37,7 @@ from detectors.autoencoder import batch, inputs, training
 from detectors.autoencoder.model import AutoencoderModel, Card, described
 from detectors.autoencoder.score import WINDOW
 from detectors.calibration import probabilities
+from detectors.ensemble_card import markdown
 from detectors.fusion import FusionModel
 from detectors.isolation import training as isolation_training
 from detectors.isolation.model import IsolationModel
@@ -44,7 +45,6 @@ from detectors.kmeans import model as kmeans
 from detectors.kmeans import training as kmeans_training
 from detectors.kmeans.model import KMeansModel
 from detectors.kmeans.sample import Sample
-from detectors.peer_card import markdown
 from detectors.thresholds import Score, Thresholds, finished, thresholds
 from producers.synthetic import SyntheticMarket
 from tapewatch.clock import NANOS

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from producers.synthetic import SHARES, AssetClass, Label, SyntheticConfig, SyntheticMarket
 from streams.driver import Driver, run_source, table
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.features import NAMES
 from streams.engine.models import ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from tapewatch.clock import NANOS
 from tapewatch.kernels import source_hash
 from tapewatch.registry import FixedRegistry

@@ -8,8 +8,8 @@ from benchmarks.account_controls import Trade, crowd, seconds_of, trade_rows
 from detectors.scenarios.accounts import wash_trades
 from detectors.scenarios.accounts.ring import hashed
 from streams.driver import Driver
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.instruments import Instrument

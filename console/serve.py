@@ -15,8 +15,8 @@ from console.app import make_app
 from console.database import Database
 from console.services import Services
 from console.watching import watch
+from tapewatch.delivery_settings import ConsoleSettings
 from tapewatch.errors import TapewatchError
-from tapewatch.reach_settings import ConsoleSettings
 from tapewatch.settings import Settings
 
 REVISION = "0008"

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from detectors import figures, fusion, peer_card
+from detectors import ensemble_card, figures, fusion
 from detectors.autoencoder import model as autoencoder
 from detectors.book import card as book_card
 from detectors.book import model as book
@@ -77,12 +77,12 @@ KINDS: dict[str, Kind] = {
             (f"{instrument_class}.safetensors",),
             autoencoder.decode,
             autoencoder.summary,
-            peer_card.markdown,
+            ensemble_card.markdown,
         )
         for instrument_class, name in autoencoder.DETECTORS.items()
     },
     "isolation": Kind(
-        "detectors.isolation", ("isolation.json",), isolation.decode, isolation.summary, peer_card.markdown
+        "detectors.isolation", ("isolation.json",), isolation.decode, isolation.summary, ensemble_card.markdown
     ),
     ddqn.DETECTOR: Kind("detectors.ddqn", ("ddqn.safetensors",), ddqn.decode, ddqn.summary, policy_card.markdown),
     ranking.DETECTOR: Kind(
@@ -92,7 +92,7 @@ KINDS: dict[str, Kind] = {
     lstm.NAME: Kind("", (), lstm.decode, lstm.summary, lstm.markdown),
     **{each.NAME: Kind("", (), each.decode, each.summary, each.markdown) for each in (ordinal, boosted, inception)},
     **{name: Kind("", (), network.decode, network.summary, network.markdown) for name in network_architectures.NAMES},
-    fusion.DETECTOR: Kind("detectors", ("fusion.json",), fusion.decode, fusion.summary, peer_card.markdown),
+    fusion.DETECTOR: Kind("detectors", ("fusion.json",), fusion.decode, fusion.summary, ensemble_card.markdown),
     # Written by hand, not trained: it lies beside its rules, not among the shipped models.
     lexicon.DETECTOR: Kind("", (), lexicon.decode, lexicon.summary, lexicon.markdown),
     **{

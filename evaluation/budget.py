@@ -20,8 +20,8 @@ from evaluation.changes import keys_of
 from evaluation.history import History, Span
 from evaluation.replayed import Replay, on_stderr, replay, silent
 from evaluation.what_if import add_history, finish, in_force, opened
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from streams.commands.config import changed
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ModelSource
-from streams.engine.rules import DetectorConfig
 from tapewatch.errors import TapewatchError
 
 _PREFIX = "scenario."

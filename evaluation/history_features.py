@@ -5,8 +5,8 @@ from typing import Any
 
 from evaluation.history import Partition, Span
 from streams.driver import table
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from tapewatch import topics
 from tapewatch.clock import NANOS
 

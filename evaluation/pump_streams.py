@@ -16,8 +16,8 @@ from detectors.pumps import batch
 from detectors.pumps.model import PumpModel
 from detectors.scenarios.library import PUMP_AND_DUMP, SCENARIOS
 from streams.driver import Driver
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from tapewatch import messages, topics
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError

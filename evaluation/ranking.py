@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from detectors.coin_features.state import Barriers
 from detectors.commands import minute_files
-from detectors.desk.state import Barriers
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
 from detectors.regime.planted import planted_shares

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.calibration import BINS, reliability
-from detectors.desk import batch
-from detectors.desk import windows as w
-from detectors.desk.batch import DAY, History, MinuteFeatures
-from detectors.desk.state import Barriers
+from detectors.coin_features import batch
+from detectors.coin_features import windows as w
+from detectors.coin_features.batch import DAY, History, MinuteFeatures
+from detectors.coin_features.state import Barriers
 from detectors.ranking import features as f
 from detectors.ranking.model import RankingModel
 from detectors.regime import judged

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.desk import windows as w
+from detectors.coin_features import windows as w
 from detectors.regime.model import RegimeModel
 from detectors.regime.rules import HOURS
 from evaluation import pump_page as page

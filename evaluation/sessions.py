@@ -11,7 +11,7 @@ from detectors.trading.state import LEVELS
 from detectors.trading.tape import BOOK, TRADE, Tape, merged
 from detectors.trading.units import LOT
 from streams.driver import run_source, table
-from streams.paper.lanes import InstrumentTable
+from streams.paper.instrument_states import InstrumentTable
 from tapewatch import topics
 from tapewatch.instruments import Instrument
 from tapewatch.rows import RowSource, RowType

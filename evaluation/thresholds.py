@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from streams.engine.rules import DetectorConfig
+from streams.engine.detector_config import DetectorConfig
 
 SENSITIVITY: dict[str, tuple[str, ...]] = {
     "kmeans_anomaly": ("distance_ratio",),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from detectors.ddqn.seconds import Seconds, joined, session_of
 from streams.driver import run_source, table
 from streams.engine.features import NAMES
-from streams.paper.lanes import instrument_rules
+from streams.paper.instrument_states import instrument_rules
 from tapewatch import topics
 from tapewatch.clock import NANOS
 from tapewatch.instruments import Instrument

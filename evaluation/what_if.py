@@ -19,8 +19,8 @@ from evaluation.replayed import Episode, Replay, on_stderr, replay
 from evaluation.stored_files import FileHistory
 from streams.commands.models import reached
 from streams.engine import control
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339

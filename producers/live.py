@@ -10,8 +10,17 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from producers.feed import FeedWriter, LiveWriter, Rate, await_engine, feed_producer, open_feed, read_tail, watching
-from producers.feed.mischief import FaultInjector
+from producers.feed import (
+    FeedWriter,
+    LiveWriter,
+    Rate,
+    await_engine,
+    feed_producer,
+    open_feed,
+    read_tail,
+    writer_metrics,
+)
+from producers.feed.fault_injection import FaultInjector
 from producers.keeping import ResumePoint, before, gap_row, note_left_out
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
 from tapewatch import generations
@@ -34,7 +43,7 @@ _SOURCE = "synthetic"
 
 
 @dataclass(frozen=True, slots=True)
-class Show:
+class SyntheticFeed:
     """A synthetic market to run.
 
     config, seed : what the market is a function of, beside its start; `config.warmup_s` is normally `back_date_s`
@@ -43,7 +52,7 @@ class Show:
     seconds : length of what follows, s; 0 has no end
     labels, look_alikes : CSV files of injected manipulation and of what only looks like it, kept up to date
     await_engine : send nothing before an engine works on the feed
-    mischief : file of orders of what shall go wrong on the way (producers.feed.mischief)
+    mischief : file of orders of what shall go wrong on the way (producers.feed.fault_injection)
     record : file in which every frame that is sent is written down; resume : go on from it where it exists
     """
 
@@ -61,7 +70,7 @@ class Show:
     resume: bool = False
 
 
-class ShowSummary(msgspec.Struct, frozen=True):
+class SyntheticFeedSummary(msgspec.Struct, frozen=True):
     """What a show sent.
 
     rows : by row type, heartbeats not among them
@@ -96,13 +105,13 @@ class ShowSummary(msgspec.Struct, frozen=True):
 
 def run_synthetic(
     settings: Settings,
-    show: Show,
+    show: SyntheticFeed,
     *,
     stop: threading.Event | None = None,
     clock: Clock = WALL,
     rate: bool = False,
     say: Callable[[str], None] = lambda text: None,
-) -> ShowSummary:
+) -> SyntheticFeedSummary:
     """Run a synthetic market as a live feed until its end or until `stop` is set; every frame is then acknowledged.
 
     rate : whether to say rates on stderr every few seconds; say : gets what the user should know
@@ -141,7 +150,7 @@ def run_synthetic(
     live = LiveWriter(writer, tail.newest_ns)
     said = Rate(writer, clock) if rate else None
     with Monitor("producer", settings) as monitor:
-        watching.show(monitor, lambda: writer)
+        writer_metrics.show(monitor, lambda: writer)
         monitor.ready()
         runner = Runner(show, market, live, start_ns, clock, said, say, beat=monitor.beat, mischief=mischief)
         if record is not None:
@@ -150,12 +159,12 @@ def run_synthetic(
     return runner.summary((clock.elapsed() - begun) / NANOS)
 
 
-def _described(show: Show) -> dict[str, Any]:
+def _described(show: SyntheticFeed) -> dict[str, Any]:
     """What a market's rows are a function of, beside its start."""
     return {"seed": show.seed, "config": msgspec.json.decode(msgspec.json.encode(show.config))}
 
 
-def _warm_up(show: Show) -> None:
+def _warm_up(show: SyntheticFeed) -> None:
     """Load or compile the simulator's kernels before the market's start is settled, so that it does not begin late."""
     next(SyntheticMarket(show.config, show.seed, 0).chunks())
 
@@ -187,7 +196,7 @@ class Runner:
 
     def __init__(
         self,
-        show: Show,
+        show: SyntheticFeed,
         market: Market,
         live: LiveWriter,
         start_ns: int,
@@ -309,14 +318,14 @@ class Runner:
         for new, file in zip(fresh, files, strict=True):
             new.replace(file)
 
-    def summary(self, seconds: float) -> ShowSummary:
+    def summary(self, seconds: float) -> SyntheticFeedSummary:
         """What was sent. seconds : wall time, s."""
         show, writer, sent = self._show, self._live.writer, self._live.writer.sent
         injected: dict[str, int] = {}
         for label in self._labels:
             if label.start_ns <= self._sent_ns:
                 injected[label.scenario] = injected.get(label.scenario, 0) + 1
-        return ShowSummary(
+        return SyntheticFeedSummary(
             feed=writer.feed,
             topic=writer.topic,
             source=writer.source,

@@ -18,7 +18,7 @@ from producers.feed import (
     open_feed,
     read_tail,
     send_refusals,
-    watching,
+    writer_metrics,
 )
 from producers.recordings import Recording, RecordingOptions, open_recording
 from tapewatch import topics
@@ -118,7 +118,7 @@ def replay(
     writer = FeedWriter(producer, name, source_name(recording), _EPOCH, count, ids, clock)
     started = clock.elapsed()
     with Monitor("producer", settings) as monitor:
-        watching.show(monitor, lambda: writer)
+        writer_metrics.show(monitor, lambda: writer)
         monitor.ready()
         run = Replay(writer, speed, clock, stop or threading.Event(), watch, tail, monitor.beat)
         complete = run.send(recording)

@@ -52,7 +52,7 @@ _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
-class Reach:
+class AllowedAddresses:
     """The addresses that may be connected to: public ones, and those of `allowed` networks (CIDR).
 
     SettingsError where one of those is no network.

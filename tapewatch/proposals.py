@@ -7,8 +7,8 @@ from typing import Literal
 from confluent_kafka import Message
 
 from tapewatch import kafka, topics
+from tapewatch.case_messages import Proposal
 from tapewatch.clock import WALL, Clock
-from tapewatch.desk_messages import Proposal
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.message import decode, encode, stable_id
 from tapewatch.rfc3339 import to_rfc3339

@@ -13,12 +13,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from tapewatch.errors import SettingsError, TapewatchError
-from tapewatch.forecast_settings import ForecastSettings, NewsSettings
-from tapewatch.kafka_settings import KafkaSettings as KafkaSettings
-from tapewatch.kafka_settings import of_embedded
-from tapewatch.paper_settings import PaperProcessSettings
-from tapewatch.reach_settings import (
+from tapewatch.delivery_settings import (
     CanarySettings,
     CaseSettings,
     ConsoleSettings,
@@ -27,6 +22,11 @@ from tapewatch.reach_settings import (
     GovernanceSettings,
     NotifySettings,
 )
+from tapewatch.errors import SettingsError, TapewatchError
+from tapewatch.forecast_settings import ForecastSettings, NewsSettings
+from tapewatch.kafka_settings import KafkaSettings as KafkaSettings
+from tapewatch.kafka_settings import of_embedded
+from tapewatch.paper_settings import PaperProcessSettings
 from tapewatch.stack import Addresses
 from tapewatch.venue_settings import ProduceSettings, VenueSettings
 

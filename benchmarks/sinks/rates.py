@@ -16,8 +16,8 @@ from benchmarks.stack import command, environment, own_stack
 from infra import migrations
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS
+from tapewatch.delivery_settings import ElasticsearchSettings
 from tapewatch.errors import TapewatchError
-from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.settings import Settings
 
 INSTRUMENTS = 2_000

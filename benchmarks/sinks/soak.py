@@ -24,8 +24,8 @@ from sinks.reconcile import Reconciler, Report
 from sinks.reconcile.ledger import STORES
 from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.delivery_settings import ElasticsearchSettings
 from tapewatch.messages import Alert, Provenance, alert_id, encode, to_rfc3339
-from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.settings import Settings
 from tapewatch.stack import Addresses
 

@@ -22,7 +22,7 @@ from console.filters import (
 )
 from console.refusal import RefusedError
 from console.routing import Call, Route
-from tapewatch.desk_messages import CaseState
+from tapewatch.case_messages import CaseState
 from tapewatch.messages import Alert, AlertState, Severity
 from tapewatch.rfc3339 import to_rfc3339
 

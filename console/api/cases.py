@@ -13,7 +13,7 @@ from console.refusal import RefusedError
 from console.routing import Call, Route
 from console.services import Services
 from tapewatch.case_client import CaseClient, command
-from tapewatch.desk_messages import CaseState, Disposition
+from tapewatch.case_messages import CaseState, Disposition
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import Case, CaseAnswer, CaseCommand
 

@@ -15,8 +15,8 @@ from console.refusal import RefusedError
 from console.routing import Call, Route
 from console.services import Services
 from tapewatch import proposals
+from tapewatch.case_messages import Proposal
 from tapewatch.clock import NANOS
-from tapewatch.desk_messages import Proposal
 from tapewatch.rfc3339 import to_rfc3339
 
 KEPT_NS = 10 * NANOS

@@ -247,7 +247,7 @@ async def _refusing(call: Call, work: Callable[[sa.Connection], T]) -> T:
 
 async def _reachable(call: Call, kind: Kind, target: str) -> None:
     """RefusedError where the address is none of its kind, or leads into the operator's network."""
-    from tapewatch.outgoing import GuardedHttpClient, HttpRequestError
+    from tapewatch.guarded_http import GuardedHttpClient, HttpRequestError
 
     try:
         check_target(kind, target)

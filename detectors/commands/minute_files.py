@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as csv
 
-from detectors.desk.batch import History, history
+from detectors.coin_features.batch import History, history
 from detectors.forecast.series import Series
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError

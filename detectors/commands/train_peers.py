@@ -14,13 +14,13 @@ from detectors.autoencoder import batch, inputs, training
 from detectors.autoencoder import model as autoencoder
 from detectors.autoencoder.model import AutoencoderModel, Card, described
 from detectors.commands import train_daily, training_rows
+from detectors.ensemble_card import markdown
 from detectors.isolation import model as isolation
 from detectors.isolation import training as isolation_training
 from detectors.isolation.model import IsolationModel
 from detectors.kmeans import training as kmeans_training
 from detectors.kmeans.sample import Sample, concatenated
 from detectors.model_file import kept
-from detectors.peer_card import markdown
 from detectors.thresholds import finished, thresholds
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from detectors.desk import windows as w
+from detectors.coin_features import windows as w
 from tapewatch.kernels import inlined
 
 _TERMS = 64

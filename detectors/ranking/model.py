@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from detectors.boosted.model import Card
 from detectors.calibration import probabilities
-from detectors.desk.state import Barriers
+from detectors.coin_features.state import Barriers
 from detectors.model_file import ModelFile, first_problem, foreign, sound, unfit_knots
 from detectors.ranking import features as f
 

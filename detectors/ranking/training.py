@@ -17,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from detectors.calibration import isotonic, log_loss, rounded
-from detectors.desk.batch import DAY, History, outcome, watched
-from detectors.desk.state import Barriers
+from detectors.coin_features.batch import DAY, History, outcome, watched
+from detectors.coin_features.state import Barriers
 from detectors.ranking import features as f
 from detectors.ranking.model import Card, RankingModel
 from detectors.regime.rules import HORIZONS, Regimes

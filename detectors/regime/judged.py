@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.desk import windows as w
-from detectors.desk.batch import History, MinuteFeatures
+from detectors.coin_features import windows as w
+from detectors.coin_features.batch import History, MinuteFeatures
 from detectors.regime.rules import HORIZONS, RULES
 
 F8 = npt.NDArray[np.float64]

@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors.desk import batch
-from detectors.desk.batch import History
-from detectors.desk.state import Barriers
+from detectors.coin_features import batch
+from detectors.coin_features.batch import History
+from detectors.coin_features.state import Barriers
 from detectors.regime.model import RegimeModel
 from detectors.regime.rules import HORIZONS, HOURS, RULES
 

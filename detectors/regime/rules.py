@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.desk import windows as w
+from detectors.coin_features import windows as w
 from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]

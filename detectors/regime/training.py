@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.calibration import rounded
-from detectors.desk import windows as w
-from detectors.desk.batch import History, MinuteFeatures, watched
-from detectors.desk.state import Barriers
+from detectors.coin_features import windows as w
+from detectors.coin_features.batch import History, MinuteFeatures, watched
+from detectors.coin_features.state import Barriers
 from detectors.regime import judged
 from detectors.regime.model import Card, Pair, RegimeModel
 from detectors.regime.rules import HORIZONS, HOURS, RULES, STEPS

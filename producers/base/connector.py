@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from producers.base.decoder import Decoder
-from producers.base.station import FeedSession
+from producers.base.feed_session import FeedSession
 from producers.base.universe import Listing
 
 

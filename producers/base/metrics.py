@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from producers.base.clock_offset import ClockOffset
 from producers.base.collector import Collector
-from producers.base.offset import ClockOffset
 from tapewatch.exposition import Sample, family, sample_line
 from tapewatch.monitoring import counter, gauge, histogram
 from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind

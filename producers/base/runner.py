@@ -13,12 +13,12 @@ import msgspec
 from producers.base.answers import HttpError
 from producers.base.backoff import Backoff
 from producers.base.connector import Connector
+from producers.base.feed_session import FeedSession, Tape
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet, Outlet
 from producers.base.sessions import SessionCalendar
-from producers.base.station import FeedSession, Tape
 from producers.base.universe import Choice, Listing, Universe, change
-from producers.feed import FeedWriter, watching
+from producers.feed import FeedWriter, writer_metrics
 from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS, WALL, Clock, SteadyClock
 from tapewatch.errors import TapewatchError
@@ -102,7 +102,7 @@ class LiveRun:
         self.metrics = metrics or FeedMetrics(connector.feed)
         self.monitor = Monitor("producer", settings)
         self.monitor.show_text(self.metrics.exposition)
-        watching.show(self.monitor, self._writer)
+        writer_metrics.show(self.monitor, self._writer)
         self.monitor.show(SILENCE, lambda: {(connector.feed,): self._silence_s()})
         self.monitor.show(SESSION_OPEN, lambda: {(connector.feed,): self._open})
         self.metrics.collector = self._collector

@@ -12,17 +12,17 @@ import msgspec
 from confluent_kafka import Producer
 
 from producers.canary.market import CanaryMarket, names_by_partition
-from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail, watching
-from producers.live import Runner, Show
+from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail, writer_metrics
+from producers.live import Runner, SyntheticFeed
 from producers.synthetic import Label, Rota
 from tapewatch import kafka, topics
 from tapewatch.canaries import FEED, Canary, canary_id, is_canary
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.delivery_settings import CanarySettings
 from tapewatch.errors import TapewatchError
 from tapewatch.message import encode
 from tapewatch.monitoring import Monitor, counter
 from tapewatch.partitioner import partition_for
-from tapewatch.reach_settings import CanarySettings
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings
 
@@ -163,9 +163,9 @@ def run_canaries(
         clock,
     )
     announcer = Announcer(kafka.producer(settings, linger_ms=0), canaries.feed, partitions, settings.canary, clock)
-    show = Show(config=market.config, seed=canaries.seed, feed=canaries.feed, seconds=canaries.seconds)
+    show = SyntheticFeed(config=market.config, seed=canaries.seed, feed=canaries.feed, seconds=canaries.seconds)
     with Monitor("producer_canary", settings) as monitor:
-        watching.show(monitor, lambda: writer)
+        writer_metrics.show(monitor, lambda: writer)
         monitor.show(ANNOUNCED, lambda: {(canaries.feed,): announcer.count})
         monitor.show(STALE, lambda: {(canaries.feed,): announcer.stale})
         monitor.ready()

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from producers.commands import canary
 from producers.feed.progress import ReplayProgress
-from producers.live import Show, ShowSummary, run_synthetic
+from producers.live import SyntheticFeed, SyntheticFeedSummary, run_synthetic
 from producers.recordings import Recording, RecordingOptions, kind_names, open_recording
 from producers.replay import MAX_SPEED, ReplaySummary, feed_name, replay, source_name
 from producers.sources import SOURCES
@@ -233,7 +233,7 @@ def _synthetic(args: argparse.Namespace, settings: Settings, stop: threading.Eve
     if args.resume and not args.record:
         raise TapewatchError("--resume needs --record", "Name the record of the runs before.")
     beside = args.labels and args.labels.with_name(f"{args.labels.stem}-look-alikes{args.labels.suffix}")
-    show = Show(
+    show = SyntheticFeed(
         config=_config(args),
         seed=args.seed,
         feed=args.feed,
@@ -294,7 +294,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _print(summary: ReplaySummary | ShowSummary, as_json: bool) -> None:
+def _print(summary: ReplaySummary | SyntheticFeedSummary, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(summary).decode(), flush=True)
         return

@@ -1,6 +1,6 @@
 """The way into a market topic: split by partition, frame, count, send, and never lose a frame in silence."""
 
-from producers.feed import watching
+from producers.feed import writer_metrics
 from producers.feed.encoder import FrameEncoder
 from producers.feed.engine_ready import await_engine
 from producers.feed.live import LiveWriter
@@ -30,5 +30,5 @@ __all__ = [
     "read_tail",
     "refused_line",
     "send_refusals",
-    "watching",
+    "writer_metrics",
 ]

@@ -21,7 +21,7 @@ class LiveWriter:
 
     newest_ns : newest ts_recv that lies in the log already, UTC nanoseconds
     flush_rows : waiting rows that ask for a flush (`full`)
-    clock_error_ns : what the writer's clock is off by, 0 but where that is tried (producers.feed.mischief)
+    clock_error_ns : what the writer's clock is off by, 0 but where that is tried (producers.feed.fault_injection)
     """
 
     def __init__(self, writer: FeedWriter, newest_ns: int = 0, flush_rows: int = 4096) -> None:

@@ -81,7 +81,7 @@ class Venue(Protocol):
         ...
 
 
-class Talker(Protocol):
+class WebSocketHandler(Protocol):
     """The venue's side of its websocket connections."""
 
     async def opened(self, connection: Connection) -> None:
@@ -152,7 +152,7 @@ class SimulatorServer:
         secure = "s" if self._tls else ""
         return self.venue.addresses(f"http{secure}://127.0.0.1:{self._port}", f"ws{secure}://127.0.0.1:{self._port}")
 
-    def websocket(self, path: str, talker: Talker, admit: Admit | None = None) -> web.RouteDef:
+    def websocket(self, path: str, talker: WebSocketHandler, admit: Admit | None = None) -> web.RouteDef:
         """A websocket route. admit : the answer to a client that is not let in, None where it is"""
 
         async def handler(request: web.Request) -> web.StreamResponse:
@@ -246,7 +246,7 @@ class SimulatorServer:
                 return await slowly(request, answer, fault.seconds)
         return answer
 
-    async def _talk(self, request: web.Request, talker: Talker) -> web.StreamResponse:
+    async def _talk(self, request: web.Request, talker: WebSocketHandler) -> web.StreamResponse:
         """One websocket connection from its opening to its end."""
         socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 22)
         await socket.prepare(request)

@@ -4,7 +4,7 @@ from collections import deque
 
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
-from producers.base.holes import Ids
+from producers.base.sequence_gaps import Ids
 from producers.venues.coin import LATE, REGULAR, Coin
 from tapewatch.checks import MAX_SKEW_NS
 

@@ -12,7 +12,7 @@ import msgspec
 from producers.base.answers import Answer, HttpError
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
-from producers.base.station import FeedSession
+from producers.base.feed_session import FeedSession
 from producers.base.universe import Listing
 from producers.venues.bars import Bar
 from producers.venues.live_bars import LiveBars

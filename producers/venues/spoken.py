@@ -11,9 +11,9 @@ import msgspec
 from producers.base.answers import Answer, HttpError
 from producers.base.buckets import TokenBucket
 from producers.base.decoder import Decoder, DecoderRequest
+from producers.base.feed_session import FeedSession
 from producers.base.http import Http
-from producers.base.link import ReconnectingWebSocket
-from producers.base.station import FeedSession
+from producers.base.reconnecting_websocket import ReconnectingWebSocket
 from producers.base.universe import Listing
 from tapewatch.venue_settings import ExchangeSettings
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaException, Message
 
 from sinks.backoff import Backoff
-from sinks.burial import DeadLetterTopics
+from sinks.dead_letters import DeadLetterTopics
 from sinks.elasticsearch.bulk import Bulk, BulkResult, StoppedError
-from sinks.elasticsearch.intake import Intake
+from sinks.elasticsearch.bulk_items import Intake
 from sinks.elasticsearch.item import Item
 from sinks.elasticsearch.summary import Tally
 from sinks.log_reader import Log, Reader, place
-from sinks.traced import stored
+from sinks.store_spans import stored
 from tapewatch import dead_letters, group_offsets, logs, tracing
 from tapewatch.clock import NANOS, WALL
 from tapewatch.dead_letters import DeadLetter

@@ -8,11 +8,11 @@ from functools import partial
 from confluent_kafka import Message
 
 from sinks.backoff import Backoff
-from sinks.burial import DeadLetterTopics
+from sinks.dead_letters import DeadLetterTopics
 from sinks.elasticsearch import templates
 from sinks.elasticsearch.bulk import Bulk
+from sinks.elasticsearch.bulk_items import Intake, is_urgent
 from sinks.elasticsearch.client import connect
-from sinks.elasticsearch.intake import Intake, is_urgent
 from sinks.elasticsearch.lane import PartitionWriter
 from sinks.elasticsearch.summary import Progress, Summary, Tally
 from sinks.log_reader import Reader

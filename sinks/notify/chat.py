@@ -19,7 +19,7 @@ import msgspec
 
 from sinks.notify.outcome import Outcome
 from tapewatch.errors import TapewatchError
-from tapewatch.networks import Reach
+from tapewatch.networks import AllowedAddresses
 
 _local = threading.local()
 _installing = threading.Lock()
@@ -31,7 +31,7 @@ class RefusedConnectionError(ConnectionRefusedError):
 
 
 @contextmanager
-def guarded(reach: Reach) -> Iterator[None]:
+def guarded(reach: AllowedAddresses) -> Iterator[None]:
     """Within the block, this thread connects only to what `reach` allows; RefusedConnectionError else."""
     _install()
     _local.reach = reach
@@ -54,7 +54,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     """Judge a connection."""
     if event != "socket.connect":
         return
-    reach: Reach | None = getattr(_local, "reach", None)
+    reach: AllowedAddresses | None = getattr(_local, "reach", None)
     if reach is None:
         return
     address = arguments[1]
@@ -72,7 +72,7 @@ LINES = 40
 class Chat:
     """Sends to mail and chat services, one thread a message under way."""
 
-    def __init__(self, reach: Reach) -> None:
+    def __init__(self, reach: AllowedAddresses) -> None:
         self._reach = reach
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="chat")
 

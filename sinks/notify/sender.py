@@ -26,10 +26,10 @@ from sinks.notify.outcome import Outcome, next_due
 from sinks.notify.summary import Tally
 from tapewatch import logs, tracing
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.delivery_settings import NotifySettings
 from tapewatch.errors import TapewatchError
-from tapewatch.networks import Reach
-from tapewatch.outgoing import GuardedHttpClient
-from tapewatch.reach_settings import NotifySettings
+from tapewatch.guarded_http import GuardedHttpClient
+from tapewatch.networks import AllowedAddresses
 from tapewatch.secret_box import SecretBox
 from tapewatch.subscription_store import address, one, signing_secrets
 from tapewatch.subscriptions import Kind, check_target
@@ -145,7 +145,7 @@ class GuardedTransports:
             timeout_s=settings.timeout_s,
             answer_limit=ANSWER_LIMIT,
         )
-        self._chat = Chat(Reach(settings.allow_networks))
+        self._chat = Chat(AllowedAddresses(settings.allow_networks))
 
     async def deliver(self, target: Target, message_id: str, body: bytes, now_ns: int) -> Outcome:
         """One attempt; never an exception."""

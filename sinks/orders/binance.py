@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from sinks.orders.rest import Answer, Rest
+from sinks.orders.rest import Answer, RestClient
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import (
     Execution,
@@ -59,7 +59,7 @@ class Binance:
         weight_a_minute: int = 6000,
         clock: Clock = WALL,
     ) -> None:
-        self._rest, self._keys, self._clock = Rest(address, timeout_s), keys, clock
+        self._rest, self._keys, self._clock = RestClient(address, timeout_s), keys, clock
         self._window, self._weight = recv_window_ms, weight_a_minute
         self._ahead_ms = 0
         # The venue looks at its own clock, of which ours is known to about one round trip.

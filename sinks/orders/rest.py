@@ -31,7 +31,7 @@ class Answer:
         return 200 <= self.status < 300
 
 
-class Rest:
+class RestClient:
     """A session with one address. After a rate limit nothing is sent until the time the venue named."""
 
     def __init__(self, address: str, timeout_s: float) -> None:

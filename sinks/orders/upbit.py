@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from sinks.orders.rest import Answer, Rest
+from sinks.orders.rest import Answer, RestClient
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import Execution, OrderStatusReport, RefusedError, Ticket, UnansweredError, VenueState, plain
 from tapewatch.clock import NANOS
@@ -33,7 +33,7 @@ class Upbit:
     name = "upbit"
 
     def __init__(self, address: str, keys: Keys, timeout_s: float = 5.0) -> None:
-        self._rest, self._keys = Rest(address, timeout_s), keys
+        self._rest, self._keys = RestClient(address, timeout_s), keys
         # Sent again, an identifier that was accepted is refused: waiting only spares needless requests.
         self.in_flight_s = timeout_s
 

@@ -18,7 +18,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from psycopg2.extras import execute_values
 
 from sinks.backoff import Backoff
-from sinks.burial import DeadLetterTopics
+from sinks.dead_letters import DeadLetterTopics
 from sinks.log_reader import Reader
 from sinks.postgres.batch import Batch
 from sinks.postgres.database import check_revision, claim, connect
@@ -29,7 +29,7 @@ from sinks.postgres.positions import Positions, begin_anew
 from sinks.postgres.retries import Refusals
 from sinks.postgres.summary import Progress, Summary, Tally
 from sinks.postgres.writer import Writer
-from sinks.traced import stored
+from sinks.store_spans import stored
 from tapewatch import audit, kafka, logs, topic_ids, topics, tracing
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError, UnansweredError

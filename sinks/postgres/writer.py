@@ -16,7 +16,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
 from psycopg2.extras import execute_values
 
-from sinks.burial import DeadLetterTopics
+from sinks.dead_letters import DeadLetterTopics
 from sinks.postgres import desk_work, merge, own_trading, positions, retries
 from sinks.postgres.batch import Batch, JsonRecord, RefusedRecord
 from sinks.postgres.binary import HEADER, TRAILER

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sinks.elasticsearch import mappings
 from sinks.elasticsearch.bulk import Bulk
+from sinks.elasticsearch.bulk_items import alert_item
 from sinks.elasticsearch.client import connect
-from sinks.elasticsearch.intake import alert_item
 from sinks.elasticsearch.item import Item, encode
 from sinks.elasticsearch.positions import next_offsets
 from sinks.reconcile import hashes

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from streams import members
-from streams.cases.intake import CaseProcessor
-from streams.low_rate.process import EventStage
-from streams.low_rate.records import EventStageTotals, Keyed, Outcome, Record
+from streams.cases.decoder import CaseProcessor
+from streams.event_stage.process import EventStage
+from streams.event_stage.records import EventStageTotals, Keyed, Outcome, Record
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import WALL, Clock
 from tapewatch.dead_letters import CASES

@@ -13,7 +13,7 @@ import msgspec
 
 from streams.commands.models import told
 from streams.engine import control
-from streams.engine.rules import DetectorConfig
+from streams.engine.detector_config import DetectorConfig
 from tapewatch import control_rows, proposals
 from tapewatch.control_rows import CONFIG
 from tapewatch.errors import TapewatchError

@@ -13,8 +13,8 @@ from detectors.model_file import content_hash
 from streams.commands import promoting, reproduce
 from streams.engine import control
 from streams.engine.control import Change
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.models import DETECTORS, ModelSource, ModelStore
-from streams.engine.shelf import KafkaModelStore
 from tapewatch import control_rows, proposals
 from tapewatch.control_rows import Order
 from tapewatch.errors import TapewatchError

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from streams.desk import options
+from streams.coin_ranking import options
 from tapewatch.access.check import check
 from tapewatch.clock import NANOS, WALL
 from tapewatch.monitoring import Monitor, add_flag, asked
@@ -145,9 +145,9 @@ def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
 
 def _desk(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
     """The coin desk, and its progress line."""
-    from streams.desk.running import desk_of
+    from streams.coin_ranking.running import process_of
 
-    desk = desk_of(args, settings)
+    desk = process_of(args, settings)
     totals = desk.totals
     return desk, lambda: (
         totals.minutes,

@@ -10,10 +10,10 @@ from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 from streams import members
 from streams.doctor.brokers import PATIENCE_S, is_reachable
 from streams.engine.build import build_hash
+from streams.engine.group_position import OffsetVerifier
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaModelStore
-from streams.engine.standing import OffsetVerifier
-from streams.paper.standing import PaperOffsetVerifier
+from streams.paper.group_position import PaperOffsetVerifier
 from tapewatch import kafka, topic_ids
 from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.errors import TapewatchError, UnansweredError

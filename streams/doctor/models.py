@@ -9,7 +9,7 @@ from detectors.model_file import content_hash
 from streams.doctor.brokers import is_reachable
 from streams.engine.build import build_hash
 from streams.engine.control import models_in_force
-from streams.engine.shelf import KafkaModelStore
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.snapshots import FORMAT
 from tapewatch import control_rows
 from tapewatch.doctor import Check, CheckContext, failing, good, warning

@@ -20,8 +20,8 @@ from detectors.scenarios.accounts.ring import UNKNOWN, Ring, hashed
 from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.library import ENGINE
 from streams.engine import output as o
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.layout import each, places
-from streams.engine.rules import DetectorConfig
 from tapewatch.admission import AdmittedFrame
 from tapewatch.clock import NANOS
 from tapewatch.errors import ContractError

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.book import trees as book
-from detectors.peers import AUTOENCODER, AUTOENCODER_CRYPTO, COINS, FUSION, ISOLATION
+from detectors.ensemble_members import AUTOENCODER, AUTOENCODER_CRYPTO, COINS, FUSION, ISOLATION
 from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.episode import CLOSED, OPENED, UPDATED
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS

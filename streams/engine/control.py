@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from detectors.model_file import content_hash
+from streams.engine.detector_config import DetectorConfig
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.models import Model, ModelSource, decode, shipped
 from streams.engine.models import problem as problem_of
 from streams.engine.policy import DDQN, SHADOW
-from streams.engine.rules import DetectorConfig
-from streams.engine.shelf import KafkaModelStore
 from tapewatch import audit, control_rows, kafka, topics
 from tapewatch.clock import WALL, Clock
 from tapewatch.control_rows import CONFIG, HISTORY, Order

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from streams.engine.features import FEATURES, Feature
-from streams.engine.seal import MAX_SILENCE_S
+from streams.engine.second_close import MAX_SILENCE_S
 from tapewatch import generated
 
 MODULE = "streams.engine.features_page"

@@ -9,11 +9,11 @@ from detectors.book import flow
 from detectors.pumps.features import buy
 from streams.engine import output as o
 from streams.engine import state as s
-from streams.engine.deciding import end_session, keep_quote
-from streams.engine.hands import opened
-from streams.engine.observing import on_order, on_print
+from streams.engine.decisions import end_session, keep_quote
+from streams.engine.kernel_context import opened
+from streams.engine.observations import on_order, on_print
 from streams.engine.output import Output
-from streams.engine.seal import advance, cover
+from streams.engine.second_close import advance, cover
 from streams.engine.state import State
 from streams.engine.windows import restart_windows
 from tapewatch.checks import LEVELS, floats, int8s
@@ -260,11 +260,11 @@ def _end_halt(out: Output, a: F8, i: int, second: int, offset: int) -> None:
 
 
 @kernel
-def _on_status(hands: Longs, i: int, kind: int, second: int, offset: int, closes: int) -> None:
+def _on_status(context: Longs, i: int, kind: int, second: int, offset: int, closes: int) -> None:
     """A status row of one instrument: its phase, when its session began and ends, and what was not watched while it was
     halted. closes : second of the epoch at which the session will end, 0 where that is not known
     """
-    S, judges, out = opened(hands)
+    S, detectors, out = opened(context)
     a = S.acc[i]
     if kind == _GAP:
         _lose_sight(out, a, i, second, offset)
@@ -277,7 +277,7 @@ def _on_status(hands: Longs, i: int, kind: int, second: int, offset: int, closes
     elif kind == _CLOSE:
         _end_halt(out, a, i, second, offset)
         a[s.PHASE_OF] = s.CLOSED
-        if judges.decide:
+        if detectors.decide:
             end_session(a, S.virtual[i])
     elif kind in (_OPEN, _RESUME, _AUCTION):
         _end_halt(out, a, i, second, offset)
@@ -304,18 +304,18 @@ def _wake(S: State, i: int) -> None:
 @kernel
 def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any case
     row_type: int, buffer: Bytes, offsets: Longs, rows: int, start: int, slots: Ints, reasons: Bytes, offset: int,
-    beside: Longs, hands: Longs,
+    strings: Longs, context: Longs,
 ) -> int:  # fmt: skip
     """Take a frame's accepted rows in, from row `start` on; returns the next row.
 
     buffer, offsets, rows : the frame's View; slots : int32[dictionary]; reasons : uint8[rows], 0 where a row counts
     offset : the record's offset, named as cause in what the kernel writes
-    beside : int64[rows], what was read from texts: of status rows the close that they name, seconds of the epoch, 0
+    strings : int64[rows], what was read from texts: of status rows the close that they name, seconds of the epoch, 0
     where none does; of order rows a hash of the order's id; empty for other types, and where no text tells anything
-    hands : words of a bundle of `Hands`
+    context : words of a bundle of `KernelContext`
     Stops early when `out` is full (counts[FULL], call again after draining) or behind a control row (counts[CONTROL]).
     """
-    S, _, out = opened(hands)
+    S, _, out = opened(context)
     codes = buffer[offsets[0] : offsets[0] + 4 * rows].view(np.int32)
     ts_event = buffer[offsets[1] : offsets[1] + 8 * rows].view(np.int64)
     ts_recv = buffer[offsets[2] : offsets[2] + 8 * rows].view(np.int64)
@@ -363,7 +363,7 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
             out.counts[o.CONTROL] = 1
             return row + 1
         second = ts_recv[row] // _SECOND
-        if second > clock[s.SECOND] and not advance(hands, second, offset):
+        if second > clock[s.SECOND] and not advance(context, second, offset):
             return row
         clock[s.NEWEST] = max(clock[s.NEWEST], ts_recv[row])
         i = int(slots[codes[row]])
@@ -374,12 +374,12 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
             if out.counts[o.COVERAGE] + clock[s.COUNT] > out.coverage.shape[1]:
                 out.counts[o.FULL] = 1
                 return row
-            closes = beside[row] if beside.size > 0 else 0
+            closes = strings[row] if strings.size > 0 else 0
             if i >= 0:
-                _on_status(hands, i, kind, second, offset, closes)
+                _on_status(context, i, kind, second, offset, closes)
                 continue
             for each in range(clock[s.COUNT]):
-                _on_status(hands, each, kind, second, offset, closes)
+                _on_status(context, each, kind, second, offset, closes)
             if kind in (_OPEN, _RESUME):
                 clock[s.PHASE] = s.ACTIVE
             elif kind == _AUCTION:
@@ -405,7 +405,7 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
         elif row_type == _TRADE:
             _on_trade(S, i, c3[row], c4[row], b5[row], b6[row], ts_event[row], ts_recv[row])
         elif row_type == _ORDER:
-            order = beside[row] if beside.size > 0 else 0
+            order = strings[row] if strings.size > 0 else 0
             on_order(a, S.resting[i], b3[row], c6[row], order, ts_event[row] // _MILLISECOND)
         elif row_type == _BOOK:
             flow.on_book(S.flow[i], S.book[i], c4, c5, c6, c7, row * LEVELS, ts_recv[row])

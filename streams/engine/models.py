@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors import peers, registry
+from detectors import ensemble_members, registry
 from detectors.autoencoder.model import DAILY, AutoencoderModel
 from detectors.book import model as book
 from detectors.book.model import BookModel
@@ -22,17 +22,17 @@ from detectors.pumps.model import PumpModel
 from detectors.scenarios.fused_anomaly import ODDS_RATIO
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY
 from streams.engine import policy
+from streams.engine.detector_config import DetectorConfig, nobody
 from streams.engine.features import NAMES
-from streams.engine.judging import REPORTED
 from streams.engine.policy import DDQN, SHADOW
-from streams.engine.rules import DetectorConfig, nobody
+from streams.engine.scenario_evaluation import REPORTED
 from tapewatch.bundles import Bundle
 from tapewatch.errors import ContractError
 
 KMEANS, KMEANS_CLASSIC, PUMPS, BOOK = "kmeans", "kmeans_classic", pumps.DETECTOR, book.DETECTOR
 DETECTORS = (
-    KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, peers.AUTOENCODER, peers.AUTOENCODER_CRYPTO, peers.ISOLATION, peers.FUSION,
-    DDQN, SHADOW,
+    KMEANS, KMEANS_CLASSIC, PUMPS, BOOK, ensemble_members.AUTOENCODER, ensemble_members.AUTOENCODER_CRYPTO,
+    ensemble_members.ISOLATION, ensemble_members.FUSION, DDQN, SHADOW,
 )  # fmt: skip
 """Detectors that a model can be promoted for."""
 EVER = 2**62
@@ -114,7 +114,7 @@ def problem(model: Model) -> str:
     if isinstance(model, _Peer):
         if isinstance(model, AutoencoderModel) and model.described.instrument_class == DAILY:
             return "it judges daily bars, which the engine does not"
-        return peers.problem(model, NAMES)
+        return ensemble_members.problem(model, NAMES)
     if model.detector not in _INPUTS:
         return f"there is no detector {model.detector!r}"
     missing = [name for name in model.inputs if name not in _INPUTS[model.detector]]
@@ -129,7 +129,7 @@ class ActiveModels:
         self.models: dict[str, str] = {}
         self.config = config
         self.config_hash = config.hash
-        self.judges = nobody()
+        self.detectors = nobody()
         self._players: dict[str, Bundle[policy.Player]] = {}
         for detector, wanted in sorted(models.items()):
             self._load(detector, wanted, EVER)
@@ -138,12 +138,14 @@ class ActiveModels:
     def _switch(self) -> None:
         """Take over what the configuration says; without a fusion nothing would come of its inputs."""
         config = self.config
-        ask = config.watch and config.peers and peers.FUSION in self.models
+        ask = config.watch and config.peers and ensemble_members.FUSION in self.models
         rules = config.rules()
         with np.errstate(divide="ignore"):
-            floors = self.judges.peers.limits[peers.ALERT] + np.log(REPORTED * rules[:, FUSED_ANOMALY, ODDS_RATIO])
+            floors = self.detectors.peers.limits[ensemble_members.ALERT] + np.log(
+                REPORTED * rules[:, FUSED_ANOMALY, ODDS_RATIO]
+            )
         decide = config.policy.on and (DDQN in self.models or SHADOW in self.models)
-        self.judges = self.judges._replace(
+        self.detectors = self.detectors._replace(
             rules=rules, watch=config.watch, ask=ask, floors=floors, decide=decide, habits=config.policy.habits()
         )
         self.config_hash = config.hash
@@ -170,17 +172,21 @@ class ActiveModels:
     def _take(self, detector: str, model: Model) -> None:
         """Judge by a model."""
         if isinstance(model, PumpModel):
-            self.judges = self.judges._replace(pumps=model.trees())
+            self.detectors = self.detectors._replace(pumps=model.trees())
         elif isinstance(model, BookModel):
-            self.judges = self.judges._replace(book=model.trees())
+            self.detectors = self.detectors._replace(book=model.trees())
         elif isinstance(model, _Peer):
-            self.judges = self.judges._replace(peers=peers.with_model(self.judges.peers, model, NAMES))
+            self.detectors = self.detectors._replace(
+                peers=ensemble_members.with_model(self.detectors.peers, model, NAMES)
+            )
         elif isinstance(model, Policy):
             self._take_policy(detector, model)
         else:
             centres = model.centres_for(_INPUTS[detector])
-            judges = self.judges
-            self.judges = judges._replace(kmeans=centres) if detector == KMEANS else judges._replace(classic=centres)
+            detectors = self.detectors
+            self.detectors = (
+                detectors._replace(kmeans=centres) if detector == KMEANS else detectors._replace(classic=centres)
+            )
 
     def _take_policy(self, detector: str, model: Policy) -> None:
         if policy.problem(model):
@@ -196,9 +202,9 @@ class ActiveModels:
 
     def _place(self, detector: str, words: npt.NDArray[np.int64] | int) -> None:
         """Hand kernels a policy, or none."""
-        policies = self.judges.policies.copy()
+        policies = self.detectors.policies.copy()
         policies[policy.PLACES.index(detector)] = words
-        self.judges = self.judges._replace(policies=policies)
+        self.detectors = self.detectors._replace(policies=policies)
 
     def after(self, control: Control, for_ns: int) -> "ActiveModels":
         """What is in force behind a control row; what the row does not name stays.

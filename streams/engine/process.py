@@ -17,18 +17,18 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from msgspec import UNSET
 
 from streams import members
-from streams.engine import memory, openings
+from streams.engine import memory, opening_snapshots
 from streams.engine.build import build_hash
+from streams.engine.group_position import OffsetVerifier
+from streams.engine.metrics import EngineMetrics, Place
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.rebuilding import AssignedPartition, RebuildQueue
 from streams.engine.recovery import Progress, Recovery, feed
-from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import GROUP, Pointer, Pointers, dump, put
-from streams.engine.standing import OffsetVerifier
 from streams.engine.task import OutputRecord, Tally, Task
 from streams.engine.totals import Totals
 from streams.engine.tracing import Traces
 from streams.engine.warm import warm_up
-from streams.engine.watching import EngineMetrics, Place
 from streams.members import Key, Membership
 from tapewatch import kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
@@ -400,11 +400,11 @@ class Engine:
 
     def _open_day(self, held: AssignedPartition) -> None:
         """Keep the state as the first transaction of a day leaves it, beside the running ones."""
-        day, before = openings.day_of(held.task), held.opened
+        day, before = opening_snapshots.day_of(held.task), held.opened
         held.opened = max(day, before)
         if 0 <= before < day:
-            slot = openings.slot_of(day, self._settings.topics.market_retention_hours)
-            self._put(held.task, slot, dump(held.task), [(openings.DAY, str(day).encode())])
+            slot = opening_snapshots.slot_of(day, self._settings.topics.market_retention_hours)
+            self._put(held.task, slot, dump(held.task), [(opening_snapshots.DAY, str(day).encode())])
 
     def _put(self, task: Task, slot: int, data: bytes, more: Headers = ()) -> Pointer:
         """Write a dumped state to a slot; where it lies. more : headers of each chunk beside every snapshot's"""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from streams.engine import openings
+from streams.engine import opening_snapshots
 from streams.engine.cadence import Cadence
 from streams.engine.recovery import Progress, Rebuild, Recovery
 from streams.engine.snapshots import Pointers
@@ -76,7 +76,7 @@ class RebuildQueue:
         self._totals.recovered += rebuild.target > 0
         now = self._clock.elapsed()
         cadence = Cadence(self._settings.snapshot_seconds, self._settings.replay_seconds, now, rebuild.replay_ns)
-        return AssignedPartition(task, pointers, cadence, openings.day_of(task))
+        return AssignedPartition(task, pointers, cadence, opening_snapshots.day_of(task))
 
     @property
     def progress(self) -> list[Progress]:

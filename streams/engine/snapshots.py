@@ -17,9 +17,9 @@ from confluent_kafka import Message, Producer
 from streams import members
 from streams.engine import state as s
 from streams.engine.accounts import ACCOUNT_SCENARIOS, MAX_BYTES
+from streams.engine.detector_config import ALL_SCENARIOS, DetectorConfig
 from streams.engine.layout import ArrayLayout
 from streams.engine.models import ActiveModels, ModelSource
-from streams.engine.rules import ALL_SCENARIOS, DetectorConfig
 from streams.engine.task import Task
 from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError

@@ -12,20 +12,20 @@ import msgspec
 import numpy as np
 
 from detectors.autoencoder.score import restart
-from detectors.peers import AUTOENCODER, AUTOENCODER_CRYPTO, COINS
+from detectors.ensemble_members import AUTOENCODER, AUTOENCODER_CRYPTO, COINS
 from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.accounts import Accounts
 from streams.engine.alerts import build_alert
-from streams.engine.deciding import begin_anew
-from streams.engine.frames_out import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, SEALED_MINUTES, FrameWriter
-from streams.engine.hands import HANDS, KernelContext
+from streams.engine.decisions import begin_anew
 from streams.engine.ingest import ingest
+from streams.engine.kernel_context import CONTEXT, KernelContext
 from streams.engine.models import ActiveModels, Control, bad_control
+from streams.engine.output_frames import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, SEALED_MINUTES, FrameWriter
 from streams.engine.policy import PLACES
 from streams.engine.signals import build_signal
 from streams.engine.state import create, grow
-from streams.engine.texts import beside
+from streams.engine.string_columns import columns_of
 from streams.engine.windows import begin_watching
 from tapewatch import batches, dead_letters, frames, messages, topics
 from tapewatch.admission import CONTROL_SOURCE, Admission, AdmittedFrame, InstrumentProvider
@@ -99,7 +99,7 @@ class Task:
         self.next_offset = 0
         self.tally = Tally()
         self._out = o.create(s.capacity(self.state))
-        self._bundle = HANDS.bundle(KernelContext(self.state, force.judges, self._out))
+        self._bundle = CONTEXT.bundle(KernelContext(self.state, force.detectors, self._out))
         self._outgoing: list[OutputRecord] = []
         self._features, self._scores = FrameWriter(FEATURES), FrameWriter(SCORES)
         self._bars, self._sealed = FrameWriter(BARS), FrameWriter(SEALED)
@@ -148,7 +148,7 @@ class Task:
         self._make_room(appended_ns)
         if view.type == RowType.TRADE:
             self.accounts.take(admitted, self.kinds, int(self.state.clock[s.NEWEST]), offset)
-        row, texts = 0, beside(view)
+        row, texts = 0, columns_of(view)
         while row < view.rows:
             row = ingest(
                 int(view.type), view.buffer, view.offsets, view.rows, row, admitted.slots, admitted.reasons, offset,
@@ -166,8 +166,8 @@ class Task:
     def _hands(self) -> np.ndarray:
         """State, judges and buffers as `ingest` takes them."""
         held = self._bundle.tree
-        if held.state is not self.state or held.judges is not self.force.judges or held.out is not self._out:
-            self._bundle = HANDS.bundle(KernelContext(self.state, self.force.judges, self._out))
+        if held.state is not self.state or held.detectors is not self.force.detectors or held.out is not self._out:
+            self._bundle = CONTEXT.bundle(KernelContext(self.state, self.force.detectors, self._out))
         return self._bundle.words
 
     def adopt(self, state: s.State, kinds: Sequence[str]) -> None:
@@ -201,7 +201,7 @@ class Task:
         self.state.klass[: len(self.kinds)] = self.force.config.class_places(self.kinds)
         self.state.coin[: len(self.kinds)] = [kind in COINS for kind in self.kinds]
         self.accounts.switch(self.force.config, self.kinds)
-        if self.force.judges.decide:
+        if self.force.detectors.decide:
             terms = self.force.config.policy.terms(self.admission.names[fresh:], self.kinds[fresh:])
             self.state.virtual[fresh : len(self.kinds), s.TERMS, s.BUY_COST : s.SHORTING + 1] = terms
 
@@ -232,7 +232,7 @@ class Task:
     def _deciding(self) -> list[str]:
         """Content hash of the policy and of its shadow, empty where none decides."""
         force = self.force
-        return [force.models.get(name, "") if force.judges.decide else "" for name in PLACES]
+        return [force.models.get(name, "") if force.detectors.decide else "" for name in PLACES]
 
     def _networks(self) -> tuple[str | None, ...]:
         """Hashes of the autoencoders in force."""

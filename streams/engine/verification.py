@@ -6,8 +6,8 @@ import msgspec
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.build import build_hash
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.recovery import Recovery, feed
-from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import Pointers
 from streams.engine.task import Task
 from tapewatch import group_offsets, kafka, messages, topics

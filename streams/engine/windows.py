@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from streams.engine import rings as r_
 from streams.engine import state as s
-from streams.engine.observing import clear, fold, forget_windows
+from streams.engine.observations import clear, fold, forget_windows
 from streams.engine.state import State
 from tapewatch.kernels import inlined, kernel
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from streams import members
-from streams.engine.shelf import KafkaModelStore
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.verification import decoded
 from streams.engine.warm import warm_up
 from streams.evidence.gathering import Gatherer

@@ -14,7 +14,7 @@ from detectors.forecast.lstm.forecasting import APART
 from detectors.forecast.lstm.inputs import LOOKBACK
 from detectors.forecast.lstm.model import MINUTE, Model
 from streams.engine.task import OutputRecord
-from streams.forecast.minute_standing import headers
+from streams.forecast.minute_group_position import headers
 from tapewatch import frames, messages, topics
 from tapewatch.canaries import is_canary
 from tapewatch.errors import ContractError

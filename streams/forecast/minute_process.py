@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from detectors.forecast.lstm.model import Model
 from streams import members
 from streams.engine.build import build_hash
-from streams.forecast import minute_standing
+from streams.forecast import minute_group_position
 from streams.forecast.minute import MinuteTask
 from streams.members import Membership
 from tapewatch import group_offsets, kafka, logs, topics
@@ -115,7 +115,7 @@ class MinuteForecasts:
         try:
             places = group_offsets.committed(consumer, given)
             if not self._proved >= {place.partition for place in given}:
-                places = minute_standing.proved(self._settings, reader, places)
+                places = minute_group_position.proved(self._settings, reader, places)
             self._proved |= {place.partition for place in given}
             for place in places:
                 self._tasks[place.partition] = self._task(reader, place)

@@ -12,8 +12,8 @@ from confluent_kafka import TopicPartition
 
 from detectors.sentiment.decay import FORGOTTEN
 from streams import members
-from streams.low_rate.process import EventStage
-from streams.low_rate.records import EventStageTotals, Keyed, Outcome, Record
+from streams.event_stage.process import EventStage
+from streams.event_stage.records import EventStageTotals, Keyed, Outcome, Record
 from streams.news.scoring import NewsScoring, ScorerSource
 from tapewatch import dead_letters, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock

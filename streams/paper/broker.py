@@ -16,7 +16,7 @@ from detectors.trading.orders import REFUSALS, cancel, flatten, held_for_buys, p
 from detectors.trading.tape import Tape, run_log
 from detectors.trading.ticks import ceil_price, floor_price, moved_price
 from detectors.trading.units import LOT
-from streams.paper.lanes import InstrumentTable
+from streams.paper.instrument_states import InstrumentTable
 from streams.paper.records import OrderBook, Record
 from tapewatch.clock import NANOS
 from tapewatch.instruments import Instrument

@@ -3,8 +3,8 @@
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.paper.desk import PaperPartition
-from streams.paper.kept import read_state
+from streams.paper.paper_partition import PaperPartition
+from streams.paper.state_records import read_state
 from tapewatch import control_rows, kafka, paper_commands, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.group_offsets import committed

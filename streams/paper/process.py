@@ -18,9 +18,9 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from streams import members
 from streams.engine.task import OutputRecord
 from streams.members import Key, Membership
-from streams.paper import kept
-from streams.paper.desk import ConsumerRecord, PaperPartition, companions
-from streams.paper.standing import PaperOffsetVerifier
+from streams.paper import state_records
+from streams.paper.group_position import PaperOffsetVerifier
+from streams.paper.paper_partition import ConsumerRecord, PaperPartition, companions
 from streams.paper.task import PaperTask
 from tapewatch import group_offsets, kafka, logs, topic_ids, topics
 from tapewatch.clock import NANOS, WALL, Clock
@@ -165,7 +165,7 @@ class Paper:
             task = PaperTask(*key, self._registry, self._rules)
             task.start_at(kafka.watermarks(reader, *key)[0])
             return PaperPartition(task, beside)
-        desk, low = kept.read_state(reader, place, self._registry, beside), kafka.watermarks(reader, *key)[0]
+        desk, low = state_records.read_state(reader, place, self._registry, beside), kafka.watermarks(reader, *key)[0]
         if low > desk.next_market:
             log.error("market records expired unread", topic=key[0], partition=key[1], first=desk.next_market, next=low)
         return desk
@@ -248,11 +248,13 @@ class Paper:
 
         def told(error: object, message: Message) -> None:
             if not error:
-                places[desk.market] = kept.pointer_to(message)
+                places[desk.market] = state_records.pointer_to(message)
 
-        target = kept.state_partition(desk.market, self._partitions[topics.PAPER_SNAPSHOTS])
-        says = kept.headers(self._settings.paper.group, self._ids.get(desk.market[0], ""), desk.task.begin)
-        kafka.enqueue(producer, topics.PAPER_SNAPSHOTS, desk.dump(), kept.state_key(desk.market), says, target, told)
+        target = state_records.state_partition(desk.market, self._partitions[topics.PAPER_SNAPSHOTS])
+        says = state_records.headers(self._settings.paper.group, self._ids.get(desk.market[0], ""), desk.task.begin)
+        kafka.enqueue(
+            producer, topics.PAPER_SNAPSHOTS, desk.dump(), state_records.state_key(desk.market), says, target, told
+        )
 
     def _count(self, record: OutputRecord) -> None:
         if record.topic in (topics.ORDERS, topics.FILLS, topics.POSITIONS):

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.trading import state as s
-from streams.paper.lanes import InstrumentTable
+from streams.paper.instrument_states import InstrumentTable
 from tapewatch.messages import Cause, Fill, Order, Side, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 

@@ -10,7 +10,7 @@ from detectors.trading import state as s
 from detectors.trading.units import Units
 from detectors.trading.venues import VenueRules
 from streams.paper.broker import Command, PaperBroker
-from streams.paper.lanes import InstrumentSpec
+from streams.paper.instrument_states import InstrumentSpec
 from streams.paper.records import Record
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument

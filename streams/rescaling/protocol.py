@@ -15,8 +15,8 @@ import numpy as np
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from streams.engine.build import build_hash
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import OPENING, Pointers, dump, put
 from streams.engine.task import Task
 from streams.rescaling.splitting import differences, second_of, split

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from streams.engine import openings
+from streams.engine import opening_snapshots
 from streams.engine.build import build_hash
 from streams.engine.models import ModelStore
 from streams.engine.recovery import Recovery
@@ -223,7 +223,7 @@ def _day_of(record: EvidenceRecord) -> str:
 
 
 def _day(ns: int) -> str:
-    return openings.named(ns // openings.DAY_NS)
+    return opening_snapshots.name_of(ns // opening_snapshots.DAY_NS)
 
 
 def _folder(out: Path, where: Where, form: Form, day: str, table: str) -> Path:
@@ -247,8 +247,8 @@ def _keep_openings(job: Job, where: Where) -> None:
     reader = kafka.consumer(settings)
     recovery = Recovery(settings, Registry(settings), ModelStore(), build_hash())
     try:
-        for opening in openings.kept(settings, reader, task):
-            day = openings.named(opening.day)
+        for opening in opening_snapshots.stored(settings, reader, task):
+            day = opening_snapshots.name_of(opening.day)
             if day not in known:
                 state = collect(opening.pointer, task, recovery.snapshot_records)
                 stored.keep_opening(where, day, opening.pointer.next_offset, state)

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from confluent_kafka import Message, TopicPartition
 
-from streams.engine import openings
+from streams.engine import opening_snapshots
 from streams.engine.process import Engine
 from streams.engine.rebuilding import AssignedPartition
 from streams.engine.snapshots import Pointers
@@ -108,7 +108,7 @@ class RangeEngine(Engine):
             self._feed(batch)
         task.end_replay()
         task.next_offset = done
-        held.opened = openings.day_of(task)
+        held.opened = opening_snapshots.day_of(task)
 
     def _read(self, held: AssignedPartition, until: int) -> None:
         """Feed the log and commit it, a transaction every so many frames."""
@@ -189,7 +189,7 @@ def work(settings: Settings, topic: str, partition: int, until: int) -> Share:
 
 def prepare(settings: Settings) -> None:
     """Make the topics that are written to, and put the shipped models where every build finds them."""
-    from streams.engine.shelf import KafkaModelStore
+    from streams.engine.model_store import KafkaModelStore
 
     kafka.create_topics(settings, topics.shared_topics(settings.topics))
     KafkaModelStore(settings).publish_shipped()

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from streams.engine import openings
+from streams.engine import opening_snapshots
 from streams.engine.build import build_hash
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.models import ModelSource, ModelStore
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaModelStore
 from streams.engine.snapshots import Pointer, collect, restore
 from streams.engine.task import ReferenceData, Task
 from streams.evidence.replaying import new_task
@@ -72,15 +72,15 @@ class Source:
         if self._stored is not None:
             return [(day, offset, None) for day, offset in self._stored.openings(where)]
         task = new_task(where, FixedRegistry([]), ModelStore())
-        found = openings.kept(self._settings, self._reader, task)
-        return [(openings.named(each.day), each.pointer.next_offset, each.pointer) for each in found]
+        found = opening_snapshots.stored(self._settings, self._reader, task)
+        return [(opening_snapshots.name_of(each.day), each.pointer.next_offset, each.pointer) for each in found]
 
     def refuse_lost_beginning(self, where: Where) -> None:
         """TapewatchError where an export lacks the state with which a partition of a later generation begins."""
         log = self._stored
         if log is None or generations.named(topics.feed_of(where[0])) is None:
             return
-        if not log.has(topics.GENERATIONS) or openings.beginning(log.generations(), *where) is not None:
+        if not log.has(topics.GENERATIONS) or opening_snapshots.beginning(log.generations(), *where) is not None:
             raise TapewatchError(
                 f"{where[0]} may go on where another topic ended, and the state that {where[0]}[{where[1]}] begins "
                 f"with is not in {log.folder}",
@@ -162,8 +162,8 @@ def first_day(log: MarketLog, where: Where, low: int, high: int) -> str:
     for record in log.read(where, low, min(high, low + _PEEKED) - 1):
         appended = appended or record.timestamp_ms * 1_000_000
         if (time := time_of(record)) is not None:
-            return openings.named(time // openings.DAY_NS)
-    return openings.named(appended // openings.DAY_NS)
+            return opening_snapshots.name_of(time // opening_snapshots.DAY_NS)
+    return opening_snapshots.name_of(appended // opening_snapshots.DAY_NS)
 
 
 def time_of(record: EvidenceRecord) -> int | None:

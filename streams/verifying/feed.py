@@ -15,8 +15,8 @@ import msgspec
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.build import build_hash
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.recovery import Recovery
-from streams.engine.shelf import KafkaModelStore
 from streams.verifying.aligning import DIFFERENT, DUPLICATED, LOST, ComparisonResult, Place
 from streams.verifying.partition import Input, PartitionCheck, PartitionResult
 from streams.verifying.sent import SentReport, check_sent

@@ -8,9 +8,9 @@ import msgspec
 
 from tapewatch import case_client, case_log
 from tapewatch.case_client import CaseClient
+from tapewatch.case_messages import CaseState, Disposition
 from tapewatch.clock import NANOS, WALL
 from tapewatch.commands import case_text
-from tapewatch.desk_messages import CaseState, Disposition
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
 from tapewatch.message import Severity

@@ -205,7 +205,7 @@ def check_reachable(new: NewSubscription, settings: Settings) -> None:
     try:
         import asyncio
 
-        from tapewatch.outgoing import GuardedHttpClient, HttpRequestError
+        from tapewatch.guarded_http import GuardedHttpClient, HttpRequestError
     except ImportError as error:
         raise TapewatchError("webhooks need aiohttp", "Install the extra: pip install 'tapewatch[notify]'.") from error
     try:

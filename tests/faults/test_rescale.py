@@ -15,7 +15,7 @@ from confluent_kafka import Message, TopicPartition
 
 from benchmarks.parity_told import Facts, PartitionOutputs, driven, in_folder, on_topics
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
-from producers.live import Show, run_synthetic
+from producers.live import SyntheticFeed, run_synthetic
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.driver import Driver
 from streams.engine.recovery import feed as feed_task
@@ -329,7 +329,7 @@ class Meanwhile:
 
 def test_command_refuses_a_feed_that_is_being_written_and_producers_write_the_newest_generation(site: Site) -> None:
     config = SyntheticConfig(instruments=5, rows_per_second=50.0, seconds=0, warmup_s=1.0)
-    show = Show(config, feed=FEED, back_date_s=1, seconds=1)
+    show = SyntheticFeed(config, feed=FEED, back_date_s=1, seconds=1)
     written = []
     writing = Meanwhile(lambda: written.append(run_synthetic(site.settings, show)))
     rescaling = Rescaling(site.settings, FEED, 2, wait_s=1.0, clock=writing)

@@ -24,7 +24,7 @@ from tapewatch import kafka, messages, topics
 from tapewatch import subscription_store as store
 from tapewatch.canaries import FEED
 from tapewatch.clock import WALL
-from tapewatch.reach_settings import NotifySettings
+from tapewatch.delivery_settings import NotifySettings
 from tapewatch.secret_box import secret_box
 from tapewatch.settings import EmbeddedSettings, KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses

@@ -15,7 +15,7 @@ from benchmarks.fuzz.frame_targets import SEPARATOR
 from benchmarks.fuzz.targets import CORPUS, START_NS, STEP, TARGETS
 from producers.base.tape import Tape
 from producers.base.universe import Listing
-from streams.engine.rules import DetectorConfig
+from streams.engine.detector_config import DetectorConfig
 from tapewatch import frames, messages
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders

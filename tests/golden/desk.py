@@ -5,14 +5,14 @@ from typing import Any, cast
 import msgspec
 
 from streams.cases import risk
-from streams.cases.intake import CaseProcessor
+from streams.cases.decoder import CaseProcessor
 from streams.engine.task import OutputRecord
-from streams.low_rate.records import Record
+from streams.event_stage.records import Record
 from tapewatch import dead_letters, messages, topics
 from tapewatch.clock import NANOS
+from tapewatch.delivery_settings import CaseSettings
 from tapewatch.errors import ContractError
 from tapewatch.messages import Alert, CaseAlert, CaseCommand, Suppression
-from tapewatch.reach_settings import CaseSettings
 from tapewatch.registry import FixedRegistry
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 from tests.golden.engine import Row, letter

@@ -11,9 +11,9 @@ import msgspec
 import pyarrow as pa
 
 from streams.engine import snapshots
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import EVER, ActiveModels, ModelStore
 from streams.engine.process import commit_record
-from streams.engine.rules import DetectorConfig
 from streams.engine.task import OutputRecord, Task
 from tapewatch import frames, messages, topics
 from tapewatch.registry import FixedRegistry

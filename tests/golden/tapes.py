@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.account_controls import TRUE, seconds_of, trade_rows
-from detectors import fusion, peers
+from detectors import ensemble_members, fusion
 from detectors.book import model as book
 from detectors.scenarios.accounts.wash_trades import Parameters as Wash
 from detectors.scenarios.fused_anomaly import Parameters as Fused
@@ -22,9 +22,9 @@ from detectors.scenarios.kmeans_anomaly import Parameters as Anomaly
 from detectors.scenarios.layering import Parameters as Layering
 from detectors.scenarios.library import SCENARIOS
 from detectors.scenarios.pump_and_dump import Parameters as Pump
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import BOOK, KMEANS, KMEANS_CLASSIC, Control, ModelStore
 from streams.engine.policy import DDQN, SHADOW
-from streams.engine.rules import DetectorConfig
 from tapewatch import control_rows, frames
 from tapewatch.admission import CLOSES, CONTROL_SOURCE, REPLAY_SOURCE
 from tapewatch.clock import NANOS
@@ -97,7 +97,7 @@ def lively(shelf: ModelStore) -> Control:
         KMEANS: wide.encoded(),
         KMEANS_CLASSIC: pair.encoded(),
         BOOK: msgspec.structs.replace(book.shipped(), boosters=reports).encoded(),
-        peers.FUSION: msgspec.structs.replace(fusion.shipped(), alert=-7.0).encoded(),
+        ensemble_members.FUSION: msgspec.structs.replace(fusion.shipped(), alert=-7.0).encoded(),
     }
     pump = Pump(
         min_rise=1e-4, rise_deviations=0.0, min_rush=1.0, rush_ratio=0.0, volume_ratio=0.2, buy_share=-1.0,

@@ -7,7 +7,7 @@ from typing import get_args
 import pyarrow as pa
 import pytest
 
-from streams.engine.rules import ALL_SCENARIOS
+from streams.engine.detector_config import ALL_SCENARIOS
 from tapewatch import frames, topics
 from tapewatch.checks import Reason
 from tapewatch.errors import ContractError, TapewatchError

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from console import serve
 from console.accounts import passwords, store, tokens
 from tapewatch.clock import NANOS, WALL
-from tapewatch.reach_settings import ConsoleSettings
+from tapewatch.delivery_settings import ConsoleSettings
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tapewatch.stack import Addresses
 from tests.integration.postgres_kept import migrated, template

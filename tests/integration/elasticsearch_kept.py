@@ -12,8 +12,8 @@ from elasticsearch import ApiError, Elasticsearch
 from sinks.elasticsearch import ElasticsearchSink
 from tapewatch import kafka, messages, topics
 from tapewatch.clock import NANOS
+from tapewatch.delivery_settings import ElasticsearchSettings
 from tapewatch.messages import Alert, Evidence, Provenance, alert_id, encode, to_rfc3339
-from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.settings import Settings
 from tests.eventually import eventually
 from tests.integration.postgres_kept import ends

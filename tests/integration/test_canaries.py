@@ -22,8 +22,8 @@ from tapewatch import kafka, topics
 from tapewatch import subscription_store as store
 from tapewatch.canaries import Canary
 from tapewatch.clock import NANOS, WALL
+from tapewatch.delivery_settings import NotifySettings
 from tapewatch.messages import decode, encode, stable_id, to_rfc3339
-from tapewatch.reach_settings import NotifySettings
 from tapewatch.secret_box import secret_box
 from tapewatch.settings import Settings
 from tapewatch.subscription_store import NewSubscription

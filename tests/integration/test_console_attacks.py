@@ -11,10 +11,10 @@ from yarl import URL
 
 from console.accounts import attempts
 from console.app import HEADERS
+from tapewatch.case_messages import Case
 from tapewatch.clock import WALL
-from tapewatch.desk_messages import Case
+from tapewatch.delivery_settings import OidcSettings
 from tapewatch.message import encode
-from tapewatch.reach_settings import OidcSettings
 from tapewatch.settings import Settings
 from tests.integration.console_at_work import PASSWORD, beside, browser, change, configured, of_its_own, people
 

@@ -10,7 +10,7 @@ from detectors.registry import shipped
 from streams.engine import control
 from tapewatch import audit, control_rows, proposals
 from tapewatch.cli import main
-from tapewatch.reach_settings import GovernanceSettings
+from tapewatch.delivery_settings import GovernanceSettings
 from tests.integration.console_at_work import at_work, browser, configured, people
 from tests.integration.in_force import forget
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tapewatch import audit
-from tapewatch.reach_settings import NotifySettings
+from tapewatch.delivery_settings import NotifySettings
 from tests.integration.console_at_work import at_work, browser, change, configured, people
 
 PLACE = "/api/v1/subscriptions"

@@ -9,10 +9,10 @@ import numpy as np
 
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
-from streams.desk.desk import MINUTE_NS, CoinRanking, Question
-from streams.desk.process import CoinRankingProcess, Options, Totals
-from streams.desk.waiting import Bar
-from streams.engine.frames_out import BARS, SEALED_MINUTES, FrameWriter
+from streams.coin_ranking.minute_buffer import Bar
+from streams.coin_ranking.process import CoinRankingProcess, Options, Totals
+from streams.coin_ranking.ranking import MINUTE_NS, CoinRanking, Question
+from streams.engine.output_frames import BARS, SEALED_MINUTES, FrameWriter
 from tapewatch import kafka, messages, topics
 from tapewatch.settings import Settings
 from tests.unit.desk_market import START, coin

@@ -19,9 +19,9 @@ from confluent_kafka import TopicPartition
 from streams.engine.build import build_hash
 from streams.evidence.follower import Follower
 from tapewatch import cli, kafka, messages, topics
+from tapewatch.delivery_settings import EvidenceSettings
 from tapewatch.evidence import Archive
 from tapewatch.messages import Alert
-from tapewatch.reach_settings import EvidenceSettings
 from tapewatch.settings import Settings
 from tapewatch.stack import Addresses
 from tests.eventually import eventually

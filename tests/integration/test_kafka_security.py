@@ -13,7 +13,7 @@ import pytest
 
 from infra.chaos.faults.stranger import append_bomb_batch
 from infra.embedded import jars, java
-from producers.live import Show, run_synthetic
+from producers.live import SyntheticFeed, run_synthetic
 from producers.synthetic import SyntheticConfig
 from tapewatch import kafka, topics
 from tapewatch.access import acls, java_clients
@@ -166,7 +166,9 @@ def test_a_missing_right_is_named_at_the_start_and_nothing_is_lost(secure: Secur
     own = Right("topic", topics.ALERTS, "write")
     sent = run_synthetic(
         secure.of("producer"),
-        Show(config=SyntheticConfig(instruments=4, warmup_s=20.0), seed=3, feed=feed, back_date_s=20, seconds=1),
+        SyntheticFeed(
+            config=SyntheticConfig(instruments=4, warmup_s=20.0), seed=3, feed=feed, back_date_s=20, seconds=1
+        ),
         stop=threading.Event(),
         rate=True,
         say=lambda _: None,
@@ -222,7 +224,7 @@ def test_a_password_changed_under_a_running_producer_and_engine_loses_nothing(se
     command = words("run", "engine", "--feed", feed, "--instance", "two", "--until-idle", "30", "--quiet", "--json")
     variables = environment(secure.of("engine"), tmp_path / "engine") | {"TAPEWATCH_LOG_LEVEL": "info"}
     market = SyntheticConfig(instruments=4, warmup_s=5.0)
-    show = Show(config=market, seed=5, feed=feed, back_date_s=5, seconds=300, partitions=2)
+    show = SyntheticFeed(config=market, seed=5, feed=feed, back_date_s=5, seconds=300, partitions=2)
 
     def told(text: str) -> bool:
         runs(engine, log.read_text)

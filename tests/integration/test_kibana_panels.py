@@ -9,14 +9,14 @@ from benchmarks.sinks.engine_frames import bars, features, scores
 from infra.kibana.content import objects
 from sinks.elasticsearch import mappings, templates
 from sinks.elasticsearch.bulk import Bulk
+from sinks.elasticsearch.bulk_items import Intake
 from sinks.elasticsearch.client import connect
-from sinks.elasticsearch.intake import Intake
 from sinks.elasticsearch.item import Item
 from tapewatch import frames, messages, topics
 from tapewatch.clock import NANOS
+from tapewatch.delivery_settings import ElasticsearchSettings
 from tapewatch.frames import FrameHeaders
 from tapewatch.messages import Canary, Case, Cause, Commit, Position, Prediction, Signal, encode, stable_id, to_rfc3339
-from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.rows import RowType
 from tapewatch.settings import Settings
 from tests.integration.elasticsearch_kept import START, alert

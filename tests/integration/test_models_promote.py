@@ -19,12 +19,12 @@ from confluent_kafka import KafkaError, KafkaException
 from detectors.kmeans.model import KMeansModel
 from streams.engine import control
 from streams.engine.build import build_hash
+from streams.engine.detector_config import DetectorConfig
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.models import ActiveModels, shipped
 from streams.engine.policy import SHADOW
 from streams.engine.process import Engine
 from streams.engine.recovery import feed
-from streams.engine.rules import DetectorConfig
-from streams.engine.shelf import KafkaModelStore
 from streams.engine.task import Task
 from tapewatch import audit, cli, control_rows, frames, kafka, topics
 from tapewatch.clock import WALL

@@ -23,9 +23,9 @@ from tapewatch import subscription_store as store
 from tapewatch.cli import parser_for
 from tapewatch.clock import NANOS, WALL
 from tapewatch.commands import subscriptions
+from tapewatch.delivery_settings import NotifySettings
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import to_rfc3339
-from tapewatch.reach_settings import NotifySettings
 from tapewatch.secret_box import secret_box
 from tapewatch.settings import PostgresSettings
 from tapewatch.subscriptions import Filter, Pace

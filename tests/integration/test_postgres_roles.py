@@ -253,10 +253,12 @@ def _ask(database: Database) -> int:
 
 
 def test_the_sink_keeps_a_market_with_its_role(server: Server, settings: Settings, tmp_path: Path) -> None:
-    from producers.live import Show, run_synthetic
+    from producers.live import SyntheticFeed, run_synthetic
     from producers.synthetic import SyntheticConfig
 
-    show = Show(config=SyntheticConfig(instruments=3, warmup_s=10.0), seed=1, feed="roles", back_date_s=10, seconds=1)
+    show = SyntheticFeed(
+        config=SyntheticConfig(instruments=3, warmup_s=10.0), seed=1, feed="roles", back_date_s=10, seconds=1
+    )
     sent = run_synthetic(settings, show, stop=threading.Event(), rate=True, say=lambda _: None)
     own = msgspec.structs.replace(settings, postgres=PostgresSettings(url=entered(server, roles.SINK)))
     done = ran(own, tmp_path / "sink", "sink", "postgres", "--until-idle", "1", "--json")

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Message
 
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
-from producers.live import Show, run_synthetic
+from producers.live import SyntheticFeed, run_synthetic
 from producers.replay import replay
 from producers.synthetic import SyntheticConfig
 from tapewatch import cli, kafka, topics
@@ -127,9 +127,9 @@ def test_command_prints_one_json_document(
     assert summary["complete"] is True
 
 
-def show(name: str, back_date_s: int = 30, seconds: int = 2) -> Show:
+def show(name: str, back_date_s: int = 30, seconds: int = 2) -> SyntheticFeed:
     config = SyntheticConfig(instruments=6, sectors=2, rows_per_second=80.0, warmup_s=float(back_date_s))
-    return Show(config, 5, name, back_date_s, seconds, partitions=2)
+    return SyntheticFeed(config, 5, name, back_date_s, seconds, partitions=2)
 
 
 def test_synthetic_market_follows_the_clock_and_a_second_run_goes_on_after_the_first(settings: Settings) -> None:

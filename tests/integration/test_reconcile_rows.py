@@ -17,9 +17,9 @@ from sinks.reconcile.rows import compare_rows, repair_rows
 from sinks.reconcile.rows.report import NOWHERE, RowsReport, metrics
 from streams.driver import Driver
 from tapewatch import cli, kafka, topics
+from tapewatch.delivery_settings import ElasticsearchSettings
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
-from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.registry import FixedRegistry
 from tapewatch.rows import RowType, StatusKind
 from tests.integration.desk_records import fresh_name, publish, worked

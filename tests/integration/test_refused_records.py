@@ -13,7 +13,7 @@ from console.api.labels import LabelLog
 from producers.base.collector import RefusedMessage
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet
-from sinks.burial import DeadLetterTopics
+from sinks.dead_letters import DeadLetterTopics
 from sinks.postgres.sink import PostgresSink
 from sinks.postgres.summary import Progress
 from streams import members

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from streams.engine.detector_config import DetectorConfig
+from streams.engine.model_store import KafkaModelStore
 from streams.engine.models import Control
 from streams.engine.policy import DDQN, SHADOW
-from streams.engine.rules import DetectorConfig
-from streams.engine.shelf import KafkaModelStore
 from streams.engine.signal_proof import verify_signal
 from tapewatch import control_rows, kafka, messages, topics
 from tapewatch.admission import CONTROL_SOURCE

@@ -11,7 +11,7 @@ from sinks.notify import NotifySink
 from sinks.postgres import PostgresSink
 from streams.engine.process import Engine
 from tapewatch import topics, tracing
-from tapewatch.reach_settings import NotifySettings
+from tapewatch.delivery_settings import NotifySettings
 from tapewatch.settings import Settings, TracingSettings
 from tapewatch.subscriptions import Filter
 from tests.faults import engine_runs as runs

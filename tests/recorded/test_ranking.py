@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from detectors.coin_features.batch import History
 from detectors.commands import minute_files
-from detectors.desk.batch import History
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
 from evaluation import ranking_figures as figures

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from producers.base.station import FeedSession, Tape
+from producers.base.feed_session import FeedSession, Tape
 from producers.simulators.faults import FaultPlan
 from producers.simulators.server import SimulatorServer, Venue
 from producers.venues.polled import PollingConnector

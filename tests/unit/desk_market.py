@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors.desk import batch
-from detectors.desk import windows as w
-from detectors.desk.batch import History
+from detectors.coin_features import batch
+from detectors.coin_features import windows as w
+from detectors.coin_features.batch import History
 
 F8 = npt.NDArray[np.float64]
 

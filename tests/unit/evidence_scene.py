@@ -13,11 +13,11 @@ from streams.engine.task import Task
 from streams.evidence.gathering import Gatherer
 from tapewatch import messages, topics
 from tapewatch.clock import Clock
+from tapewatch.delivery_settings import EvidenceSettings
 from tapewatch.evidence import Archive, Entry, EvidenceRecord
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert
-from tapewatch.reach_settings import EvidenceSettings
 from tapewatch.registry import FixedRegistry
 from tapewatch.settings import Settings
 from tests.unit import engine_market as m

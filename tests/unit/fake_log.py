@@ -8,9 +8,9 @@ import msgspec
 import pyarrow as pa
 
 from streams.driver import Driver
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import Control, ModelStore
 from streams.engine.policy import DDQN
-from streams.engine.rules import DetectorConfig
 from streams.engine.task import OutputRecord
 from streams.verifying.partition import Input, PartitionCheck, PartitionResult
 from tapewatch import frames, topics

@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import WSMessage, WSMsgType
 
 from producers.base.collector import Collector
-from producers.base.link import ReconnectingWebSocket
-from producers.base.station import FeedSession
+from producers.base.feed_session import FeedSession
+from producers.base.reconnecting_websocket import ReconnectingWebSocket
 from tapewatch.clock import NANOS
 from tapewatch.settings import Settings
 from tests.unit.live_time import JumpingLoop, Longest, jumping

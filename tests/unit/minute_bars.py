@@ -4,7 +4,7 @@ import numpy as np
 
 from detectors.forecast.lstm.inputs import FEATURES
 from detectors.forecast.lstm.model import MINUTE, LstmMetadata, Model
-from streams.engine.frames_out import BARS, FrameWriter
+from streams.engine.output_frames import BARS, FrameWriter
 from streams.forecast.minute import MinuteTask
 
 MINUTE_NS = 60_000_000_000

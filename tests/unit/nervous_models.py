@@ -4,15 +4,15 @@ from typing import Any
 
 import msgspec
 
-from detectors import fusion, peers
+from detectors import ensemble_members, fusion
 from detectors.kmeans.model import KMeansModel
 from detectors.model_file import content_hash
 from detectors.scenarios.fused_anomaly import Parameters as FusedParameters
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from detectors.scenarios.pump_and_dump import Parameters as PumpParameters
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import KMEANS, KMEANS_CLASSIC, ActiveModels, ModelStore, shipped
 from streams.engine.policy import DDQN, SHADOW
-from streams.engine.rules import DetectorConfig
 from tests.unit.virtual_policy import EAGER, made
 
 
@@ -50,5 +50,7 @@ def nervous() -> ActiveModels:
     models = {name: shelf.put(made(seed).encoded()) for name, seed in ((DDQN, 1), (SHADOW, 2))}
     models |= {KMEANS: shelf.put(wide.encoded()), KMEANS_CLASSIC: shelf.put(pair.encoded())}
     every_second = msgspec.structs.replace(fusion.shipped(), alert=-7.0)
-    models |= {name: content_hash(shipped()[name]) for name in (peers.AUTOENCODER, peers.ISOLATION)}
-    return ActiveModels(shelf, models | {peers.FUSION: shelf.put(every_second.encoded())}, config)
+    models |= {
+        name: content_hash(shipped()[name]) for name in (ensemble_members.AUTOENCODER, ensemble_members.ISOLATION)
+    }
+    return ActiveModels(shelf, models | {ensemble_members.FUSION: shelf.put(every_second.encoded())}, config)

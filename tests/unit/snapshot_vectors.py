@@ -16,8 +16,8 @@ import msgspec
 from benchmarks import builds
 from streams.driver import FOREVER_NS
 from streams.engine.build import build_hash
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
 from tapewatch.instruments import Instrument
 from tapewatch.registry import FixedRegistry

@@ -5,7 +5,7 @@ from functools import cache
 import msgspec
 
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
-from streams.engine.rules import DetectorConfig
+from streams.engine.detector_config import DetectorConfig
 from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.frames import FrameHeaders
 from tapewatch.rows import StatusKind

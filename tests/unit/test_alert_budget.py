@@ -13,8 +13,8 @@ from evaluation.budget import write_report
 from evaluation.history import Span
 from evaluation.stored_files import FileHistory
 from streams.commands.config import changed
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ModelStore
-from streams.engine.rules import DetectorConfig
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 from tests.unit.stored_trades import stored, trades

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from sinks.elasticsearch.intake import Intake
+from sinks.elasticsearch.bulk_items import Intake
 from streams.driver import Driver
 from tapewatch import batches, dead_letters, topics
 from tapewatch.batches import PassingOver, UnreadableBatch, found
+from tapewatch.delivery_settings import ElasticsearchSettings
 from tapewatch.errors import TapewatchError
-from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.registry import FixedRegistry
 from tapewatch.settings import Settings
 

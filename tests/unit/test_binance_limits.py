@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from producers.base.buckets import TokenBucket
-from producers.venues.binance.limits import COINM, SPOT, USDM, Rest
+from producers.venues.binance.limits import COINM, SPOT, USDM, RestLimits
 from tests.unit.live_time import SleptTime
 
 
 @pytest.mark.parametrize("rest", [SPOT, USDM, COINM], ids=["spot", "usdm", "coinm"])
-def test_no_minute_sees_more_than_its_weight_however_many_snapshots_are_wanted(rest: Rest) -> None:
+def test_no_minute_sees_more_than_its_weight_however_many_snapshots_are_wanted(rest: RestLimits) -> None:
     timer = SleptTime()
     weight = rest.depth[0][1]
 

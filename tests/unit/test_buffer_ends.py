@@ -5,7 +5,7 @@ Arrow, and so to engine and store.
 import pytest
 
 from sinks.postgres.binary import texts_of
-from streams.engine.texts import beside
+from streams.engine.string_columns import columns_of
 from tapewatch import frames
 from tapewatch.frames import Decoder, View
 from tests.golden.tapes import order
@@ -30,8 +30,8 @@ def test_engine_reads_its_order_ids(longer: View) -> None:
     as_usual = Decoder().open(
         frames.encode(m.rows_of([order(NAMES[0], 1.0, 1, 1, 99.0, 4.0, name) for name in IDS], NAMES))
     )
-    found = beside(longer).tolist()
-    assert found == beside(as_usual).tolist()
+    found = columns_of(longer).tolist()
+    assert found == columns_of(as_usual).tolist()
     assert len(set(found)) == 2
 
 

@@ -12,9 +12,9 @@ from detectors.forecast.lstm.inputs import LOOKBACK
 from sinks.elasticsearch import documents
 from sinks.notify.chat import words
 from sinks.notify.inbox import operation, operation_type, placed
-from streams.cases.intake import CaseProcessor
+from streams.cases.decoder import CaseProcessor
+from streams.event_stage.records import Record
 from streams.forecast.minute import MinuteTask
-from streams.low_rate.records import Record
 from streams.paper.broker import PaperBroker
 from tapewatch import client, messages, topics
 from tapewatch.canaries import Canary

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from streams.cases import inhibition
-from streams.cases.desk import neighbourhood
+from streams.cases.case_manager import neighbourhood
 from tapewatch.errors import ContractError
 from tapewatch.instruments import Instrument
 from tapewatch.messages import Alert, Case, CaseCommand
@@ -160,7 +160,7 @@ def test_an_inhibited_alert_raises_again_when_it_grows_more_severe() -> None:
 
 def test_the_inhibition_table_has_no_circle_and_names_known_scenarios() -> None:
     from detectors.scenarios.library import SCENARIOS
-    from streams.engine.rules import DetectorConfig
+    from streams.engine.detector_config import DetectorConfig
 
     known = {*SCENARIOS, *DetectorConfig.__struct_fields__, "cross_market"}
     named = {*inhibition.GENERAL, *inhibition.STRONGER, *(t for ts in inhibition.STRONGER.values() for t in ts)}

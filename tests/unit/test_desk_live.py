@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.desk import batch
+from detectors.coin_features import batch
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
-from streams.desk import stored, waiting
-from streams.desk.desk import STALE_MINUTES, CoinRanking, Question
-from streams.desk.waiting import Bar, BarBuffer
+from streams.coin_ranking import minute_buffer, state_records
+from streams.coin_ranking.minute_buffer import Bar, BarBuffer
+from streams.coin_ranking.ranking import STALE_MINUTES, CoinRanking, Question
 from tapewatch import messages
 from tests.unit.desk_market import START, coin
 
@@ -90,7 +90,9 @@ def test_snapshot_names_the_first_record_that_is_still_needed() -> None:
     held.seal(B, 1)
     assert released(held) == [(1, ["A.X"])]
     assert held.needed() == {0: 4, 1: 9}
-    again = waiting.restored(msgspec.json.decode(msgspec.json.encode(held.stored()), type=waiting.BarBufferState))
+    again = minute_buffer.restored(
+        msgspec.json.decode(msgspec.json.encode(held.stored()), type=minute_buffer.BarBufferState)
+    )
     assert (again.sealed, again.released, again.left_out) == (held.sealed, 1, set())
 
 
@@ -154,13 +156,13 @@ def test_desk_restored_from_its_records_goes_on_bit_for_bit() -> None:
     question = Question(0.005, -0.005, 1.0)
     coins, one = made(400), desk(Question(0.005, -0.005, 1.0))
     live(one, coins, 0, 250)
-    position = stored.Position({0: 7}, BarBuffer([A]).stored(), question, one.asked.horizon, 2)
-    records = dict(stored.records(one, position))
-    assert msgspec.json.decode(records[stored.POSITION], type=stored.Position) == position
+    position = state_records.Position({0: 7}, BarBuffer([A]).stored(), question, one.asked.horizon, 2)
+    records = dict(state_records.records(one, position))
+    assert msgspec.json.decode(records[state_records.POSITION], type=state_records.Position) == position
     other = desk(question)
     for key, value in records.items():
-        if stored.coin_name(key):
-            other.restore(stored.coin_name(key), *stored.unpacked(value, other.asked.horizon))
+        if state_records.coin_name(key):
+            other.restore(state_records.coin_name(key), *state_records.unpacked(value, other.asked.horizon))
     assert messages.encode(other.ranking(START + 249)) == messages.encode(one.ranking(START + 249))
     for each in (one, other):
         live(each, coins, 250, 400)
@@ -169,4 +171,4 @@ def test_desk_restored_from_its_records_goes_on_bit_for_bit() -> None:
 
 def test_record_of_another_layout_is_refused() -> None:
     with pytest.raises(ValueError, match="layout"):
-        stored.unpacked(stored.packed([np.zeros(3)]), 60)
+        state_records.unpacked(state_records.packed([np.zeros(3)]), 60)

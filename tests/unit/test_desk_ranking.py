@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from detectors.calibration import reliability
-from detectors.desk import batch
-from detectors.desk.state import Barriers
+from detectors.coin_features import batch
+from detectors.coin_features.state import Barriers
 from detectors.ranking import features as f
 from detectors.ranking import model, training
 from detectors.ranking.features import touch_probability

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from detectors.desk import batch
-from detectors.desk.state import Barriers
+from detectors.coin_features import batch
+from detectors.coin_features.state import Barriers
 from detectors.regime import judged, model, planted, rules, training
 from tapewatch.kernels import kernel
 from tests.unit.desk_market import coin

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.desk import batch, state
-from detectors.desk import windows as w
-from detectors.desk.outcomes import PENDING
-from detectors.desk.state import Barriers
+from detectors.coin_features import batch, state
+from detectors.coin_features import windows as w
+from detectors.coin_features.outcomes import PENDING
+from detectors.coin_features.state import Barriers
 from detectors.regime import model as regime
 from tests.unit.desk_market import coin, plain_summary
 

@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinks.elasticsearch.intake import Intake
-from streams.low_rate.records import Record
+from sinks.elasticsearch.bulk_items import Intake
+from streams.event_stage.records import Record
 from tapewatch import dead_letters, messages, topics
 from tapewatch.checks import Reason
 from tapewatch.commands import dlq_text
 from tapewatch.dead_letters import DeadLetter
+from tapewatch.delivery_settings import ElasticsearchSettings
 from tapewatch.dlq import retry
 from tapewatch.dlq.letter import Letter, Place, place_of, read
 from tapewatch.dlq.retry import RetryRecord
 from tapewatch.dlq.selection import Selection
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.logs import printable
-from tapewatch.reach_settings import ElasticsearchSettings
 from tests.integration.elasticsearch_kept import alert
 from tests.unit import engine_market as m
 

@@ -10,7 +10,7 @@ import pytest
 
 from detectors.scenarios.library import SCENARIOS
 from streams.engine import features_page
-from streams.engine.rules import DetectorConfig
+from streams.engine.detector_config import DetectorConfig
 from tapewatch.cli import COMMANDS, parser_for
 from tapewatch.settings import Settings
 

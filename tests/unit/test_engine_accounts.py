@@ -15,8 +15,8 @@ from detectors.scenarios.accounts.wash_trades import Parameters as Wash
 from streams.driver import Driver
 from streams.engine import snapshots
 from streams.engine.accounts import ACCOUNT_SCENARIOS
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, Control, ModelStore
-from streams.engine.rules import DetectorConfig
 from streams.engine.task import Task
 from tapewatch import control_rows, messages, topics
 from tapewatch.admission import CONTROL_SOURCE

@@ -14,8 +14,8 @@ from detectors.book.model import SCENARIOS, shipped
 from detectors.book.trees import score_rows
 from detectors.scenarios import layering
 from streams.driver import table
-from streams.engine.judging import DETECTORS
 from streams.engine.models import ActiveModels, ModelStore
+from streams.engine.scenario_evaluation import DETECTORS
 from tapewatch import topics
 from tapewatch.clock import NANOS
 from tapewatch.rows import RowType

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import control_market
-from detectors import fusion, peers
+from detectors import ensemble_members, fusion
 from detectors.autoencoder import batch
 from detectors.autoencoder import model as autoencoder
 from detectors.fusion import FusionModel
@@ -22,10 +22,10 @@ from detectors.kmeans.sample import Sample, build
 from detectors.scenarios.fused_anomaly import Parameters as FusedParameters
 from streams.driver import Driver, table
 from streams.engine import control
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.features import NAMES
-from streams.engine.judging import DETECTORS, REPORTED
 from streams.engine.models import ActiveModels, Control, ModelStore, shipped
-from streams.engine.rules import DetectorConfig
+from streams.engine.scenario_evaluation import DETECTORS, REPORTED
 from tapewatch import control_rows, messages, topics
 from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.clock import NANOS
@@ -49,7 +49,7 @@ def fused_model(alert: float) -> FusionModel:
 
 def in_force(alert: float = LOW, **changes: Any) -> ActiveModels:
     shelf = ModelStore()
-    models = ActiveModels.default(shelf).models | {peers.FUSION: shelf.put(fused_model(alert).encoded())}
+    models = ActiveModels.default(shelf).models | {ensemble_members.FUSION: shelf.put(fused_model(alert).encoded())}
     return ActiveModels(shelf, models, DetectorConfig(fused_anomaly=NEVER, **changes))
 
 
@@ -93,7 +93,9 @@ def wanted(driver: Driver, alert: float) -> dict[str, Scores]:
     network_knots, forest_knots, knots = (
         np.array(each).T for each in (network.described.knots, forest.knots, model.knots)
     )
-    found: dict[str, Scores] = {name: {} for name in (peers.AUTOENCODER, peers.ISOLATION, peers.FUSION)}
+    found: dict[str, Scores] = {
+        name: {} for name in (ensemble_members.AUTOENCODER, ensemble_members.ISOLATION, ensemble_members.FUSION)
+    }
     for row, key in enumerate(keys):
         usual = score.probability(score.distance(rows.values[row], centres), centres.knots)
         chances = usual, score.probability(errors[row], network_knots), score.probability(paths[row], forest_knots)
@@ -118,7 +120,7 @@ def test_engine_writes_the_scores_of_the_batch_functions_bit_for_bit(alert: floa
 def of_coins() -> autoencoder.AutoencoderModel:
     """Another network, as a model of coins."""
     described = msgspec.structs.replace(
-        autoencoder.shipped("stock").described, instrument_class="crypto", detector=peers.AUTOENCODER_CRYPTO
+        autoencoder.shipped("stock").described, instrument_class="crypto", detector=ensemble_members.AUTOENCODER_CRYPTO
     )
     return autoencoder.AutoencoderModel(described, other_network().arrays)
 
@@ -127,28 +129,31 @@ def test_coins_are_scored_by_their_own_network_and_shares_by_theirs() -> None:
     usual = in_force()
     shelf = usual._shelf
     assert isinstance(shelf, ModelStore)
-    models = usual.models | {peers.AUTOENCODER_CRYPTO: shelf.put(of_coins().encoded())}
+    models = usual.models | {ensemble_members.AUTOENCODER_CRYPTO: shelf.put(of_coins().encoded())}
     kinds = {"QUOTED.SIMX": "spot", "DEEP.SIMX": "perpetual"}
     driver = m.run(events(), force=ActiveModels(shelf, models, usual.config), kinds=kinds)
     rows, keys = sample(driver)
     errors = dict(zip(keys, batch.score_rows(of_coins().network(rows.names), rows), strict=True))
-    coins, shares = scores_of(driver, peers.AUTOENCODER_CRYPTO), scores_of(driver, peers.AUTOENCODER)
+    coins, shares = (
+        scores_of(driver, ensemble_members.AUTOENCODER_CRYPTO),
+        scores_of(driver, ensemble_members.AUTOENCODER),
+    )
     assert {name for name, _ in coins} == {"QUOTED.SIMX", "DEEP.SIMX"}
     assert {key: raw for key, (raw, _) in coins.items()} == {
         key: np.float32(error) for key, error in errors.items() if key[0] in kinds and not np.isnan(error)
     }
     assert shares == {
-        key: told for key, told in scores_of(driven(LOW), peers.AUTOENCODER).items() if key[0] not in kinds
+        key: told for key, told in scores_of(driven(LOW), ensemble_members.AUTOENCODER).items() if key[0] not in kinds
     }
 
 
 def test_without_a_network_of_coins_the_others_judge_them_alone() -> None:
     usual = in_force()
-    models = {name: known for name, known in usual.models.items() if name != peers.AUTOENCODER_CRYPTO}
+    models = {name: known for name, known in usual.models.items() if name != ensemble_members.AUTOENCODER_CRYPTO}
     force = ActiveModels(usual._shelf, models, usual.config)
     driver = m.run(events()[:3000], force=force, kinds={"BOOKS.SIMX": "spot"})
-    assert "BOOKS.SIMX" not in {name for name, _ in scores_of(driver, peers.AUTOENCODER)}
-    assert "BOOKS.SIMX" in {name for name, _ in scores_of(driver, peers.FUSION)}
+    assert "BOOKS.SIMX" not in {name for name, _ in scores_of(driver, ensemble_members.AUTOENCODER)}
+    assert "BOOKS.SIMX" in {name for name, _ in scores_of(driver, ensemble_members.FUSION)}
 
 
 def test_fusion_of_the_engine_is_that_of_whole_arrays() -> None:
@@ -163,10 +168,14 @@ def test_fusion_of_the_engine_is_that_of_whole_arrays() -> None:
 def test_without_peers_their_rows_are_missing_and_all_others_the_same() -> None:
     usual, without = driven(LOW), m.run(events(), force=in_force(peers=False))
     unwatched = m.run(events(), force=in_force(watch=False))
-    for detector in (peers.AUTOENCODER, peers.ISOLATION, peers.FUSION):
+    for detector in (ensemble_members.AUTOENCODER, ensemble_members.ISOLATION, ensemble_members.FUSION):
         assert scores_of(usual, detector)
         assert not scores_of(without, detector) and not scores_of(unwatched, detector)
-    for detector in set(DETECTORS) - {peers.AUTOENCODER, peers.ISOLATION, peers.FUSION}:
+    for detector in set(DETECTORS) - {
+        ensemble_members.AUTOENCODER,
+        ensemble_members.ISOLATION,
+        ensemble_members.FUSION,
+    }:
         ours, theirs = scores_of(usual, detector), scores_of(without, detector)
         assert ours.keys() == theirs.keys()
         assert np.array_equal(list(ours.values()), list(theirs.values()), equal_nan=True)
@@ -199,8 +208,8 @@ def other_network() -> autoencoder.AutoencoderModel:
 
 
 def test_promoted_network_scores_from_its_control_row_on_with_windows_of_its_own() -> None:
-    driver = switched(250, Control(models={peers.AUTOENCODER: other_network().hash}))
-    found, last = scores_of(driver, peers.AUTOENCODER), m.START + 249
+    driver = switched(250, Control(models={ensemble_members.AUTOENCODER: other_network().hash}))
+    found, last = scores_of(driver, ensemble_members.AUTOENCODER), m.START + 249
     # The row comes before what closes the second that ends with it.
     rows, keys = sample(driver, 249)
     errors = dict(zip(keys, batch.score_rows(other_network().network(rows.names), rows), strict=True))
@@ -208,7 +217,9 @@ def test_promoted_network_scores_from_its_control_row_on_with_windows_of_its_own
     assert after == {key: np.float32(error) for key, error in errors.items() if not np.isnan(error)}
     assert min(second for _, second in after) == last + 32
     before = {key: pair for key, pair in found.items() if key[1] <= last}
-    assert before == {key: pair for key, pair in scores_of(driven(LOW), peers.AUTOENCODER).items() if key in before}
+    assert before == {
+        key: pair for key, pair in scores_of(driven(LOW), ensemble_members.AUTOENCODER).items() if key in before
+    }
     versions = [
         (read_stream(record.value).schema.metadata or {})[b"tapewatch.versions"].decode()
         for record in driver.outgoing()
@@ -220,7 +231,7 @@ def test_promoted_network_scores_from_its_control_row_on_with_windows_of_its_own
 
 def test_control_row_switches_the_peers_off() -> None:
     driver = switched(250, Control(config=DetectorConfig(fused_anomaly=NEVER, peers=False)))
-    for detector in (peers.AUTOENCODER, peers.ISOLATION, peers.FUSION):
+    for detector in (ensemble_members.AUTOENCODER, ensemble_members.ISOLATION, ensemble_members.FUSION):
         assert max(second for _, second in scores_of(driver, detector)) == m.START + 249
 
 
@@ -231,17 +242,17 @@ def test_models_of_every_kind_can_be_promoted_and_wrong_ones_cannot() -> None:
     with pytest.raises(TapewatchError, match="no such input: tarot"):
         control.checked(strange.encoded())
     with pytest.raises(TapewatchError, match="not 'isolation'"):
-        ActiveModels(ModelStore(), {peers.ISOLATION: fusion.shipped().hash}, DetectorConfig())
+        ActiveModels(ModelStore(), {ensemble_members.ISOLATION: fusion.shipped().hash}, DetectorConfig())
 
 
 def test_fusion_without_its_inputs_says_nothing_and_without_a_fusion_nobody_is_asked() -> None:
     shelf = ModelStore()
     alone = ActiveModels(
-        shelf, {peers.FUSION: shelf.put(fused_model(LOW).encoded())}, DetectorConfig(fused_anomaly=NEVER)
+        shelf, {ensemble_members.FUSION: shelf.put(fused_model(LOW).encoded())}, DetectorConfig(fused_anomaly=NEVER)
     )
     driver = m.run(events()[:400], force=alone)
     assert table(driver.outgoing(), "features") and not table(driver.outgoing(), "scores")
-    assert not ActiveModels(shelf, {}, DetectorConfig()).judges.ask
+    assert not ActiveModels(shelf, {}, DetectorConfig()).detectors.ask
 
 
 def pumped(market: control_market.Market) -> None:

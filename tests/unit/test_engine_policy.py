@@ -17,10 +17,10 @@ from detectors.ddqn.virtual_lanes import Rows, act_lanes, close_lanes, create_la
 from streams.driver import FOREVER_NS, Driver
 from streams.engine import control
 from streams.engine import state as s
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.features import NAMES
 from streams.engine.models import KMEANS, ActiveModels, Control, shipped
 from streams.engine.policy import DDQN, SHADOW, PolicySettings, problem
-from streams.engine.rules import DetectorConfig
 from streams.engine.signals import size_of
 from streams.paper.task import PaperTask
 from tapewatch import control_rows, messages, topics

@@ -18,9 +18,9 @@ from streams.commands import config
 from streams.driver import Driver, table
 from streams.engine import snapshots
 from streams.engine import state as s
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, Control, ModelStore, decode, shipped
-from streams.engine.rules import DetectorConfig
-from streams.engine.texts import closing_second
+from streams.engine.string_columns import closing_second
 from tapewatch import control_rows, messages, topics
 from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.errors import TapewatchError

@@ -5,12 +5,12 @@ import hashlib
 import msgspec
 import pytest
 
-from detectors import fusion, peers
+from detectors import ensemble_members, fusion
 from streams.driver import Driver
 from streams.engine import snapshots
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import EVER, ActiveModels, Control, ModelStore
 from streams.engine.policy import DDQN, SHADOW
-from streams.engine.rules import DetectorConfig
 from tapewatch import control_rows, messages, topics
 from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.errors import UnansweredError
@@ -62,7 +62,7 @@ def buried(offset: int, reason: str, detail: str, value: bytes) -> dict[str, str
 def standing(driver: Driver) -> tuple[dict[str, str], str, bool]:
     """What is in force: models, configuration, and whether anything is watched."""
     force = driver.task.force
-    return dict(force.models), force.config_hash, bool(force.judges.watch)
+    return dict(force.models), force.config_hash, bool(force.detectors.watch)
 
 
 def test_control_row_of_the_control_source_changes_what_is_in_force() -> None:
@@ -110,16 +110,18 @@ def test_bad_control_row_changes_nothing_and_is_a_dead_letter(said: str, why: st
 def test_control_row_one_of_whose_models_is_not_there_brings_none_of_the_others_into_force() -> None:
     driver, nowhere = m.new_driver(NAMES, ActiveModels.default(shelf := ModelStore())), "0123456789abcdef"
     other = shelf.put(msgspec.structs.replace(fusion.shipped(), alert=-7.0).encoded())
-    before, judges = standing(driver), driver.task.force.judges
-    value = control_frame(text_of(Control({peers.FUSION: other, peers.ISOLATION: nowhere}, UNWATCHED.config)))
+    before, detectors = standing(driver), driver.task.force.detectors
+    value = control_frame(
+        text_of(Control({ensemble_members.FUSION: other, ensemble_members.ISOLATION: nowhere}, UNWATCHED.config))
+    )
     record(driver, value)
     assert standing(driver) == before
-    assert driver.task.force.judges is judges
+    assert driver.task.force.detectors is detectors
     assert letters(driver) == [(buried(0, "bad_control", f"there is no model {nowhere}", value), value)]
     # Nor when it is taken up again: recovery must find what the log's first reader had.
     taken_up = m.new_driver(NAMES).task
     snapshots.restore(taken_up, snapshots.dump(driver.task), shelf)
-    assert taken_up.force.judges.floors.tolist() == driver.task.force.judges.floors.tolist()
+    assert taken_up.force.detectors.floors.tolist() == driver.task.force.detectors.floors.tolist()
 
 
 class Silent(ModelStore):
@@ -142,22 +144,24 @@ class Silent(ModelStore):
 def test_model_that_could_not_be_asked_for_is_no_verdict() -> None:
     shelf = Silent(times=1)
     driver, hidden = m.new_driver(NAMES, ActiveModels.default(shelf)), "0123456789abcdef"
-    before, judges = standing(driver), driver.task.force.judges
-    value = control_frame(text_of(Control({peers.ISOLATION: "", peers.FUSION: hidden}, UNWATCHED.config)))
+    before, detectors = standing(driver), driver.task.force.detectors
+    value = control_frame(
+        text_of(Control({ensemble_members.ISOLATION: "", ensemble_members.FUSION: hidden}, UNWATCHED.config))
+    )
     with pytest.raises(UnansweredError):
-        record(driver, control_frame(text_of(Control({peers.FUSION: hidden}, UNWATCHED.config))))
-    assert standing(driver) == before and driver.task.force.judges is judges
+        record(driver, control_frame(text_of(Control({ensemble_members.FUSION: hidden}, UNWATCHED.config))))
+    assert standing(driver) == before and driver.task.force.detectors is detectors
     assert letters(driver) == [] and driver.task.tally.refused == {}
     # Another task, which can ask, follows the row; what cannot be followed at all is refused without asking twice.
     other = m.new_driver(NAMES, ActiveModels.default(shelf))
-    record(other, control_frame(text_of(Control({peers.FUSION: hidden}, UNWATCHED.config))))
-    assert standing(other)[0][peers.FUSION] == hidden and not standing(other)[2]
+    record(other, control_frame(text_of(Control({ensemble_members.FUSION: hidden}, UNWATCHED.config))))
+    assert standing(other)[0][ensemble_members.FUSION] == hidden and not standing(other)[2]
     record(other, value, sequence=1)
     assert other.task.tally.refused == {"bad_control": 1}
 
 
 def test_model_that_came_after_the_row_that_names_it_is_refused_in_every_replay() -> None:
-    said = control_frame(text_of(Control({peers.FUSION: (hidden := "0123456789abcdef")})))
+    said = control_frame(text_of(Control({ensemble_members.FUSION: (hidden := "0123456789abcdef")})))
 
     class Later(ModelStore):
         def __init__(self, appended: int) -> None:
@@ -170,7 +174,9 @@ def test_model_that_came_after_the_row_that_names_it_is_refused_in_every_replay(
         driver.task.feed(0, said, FrameHeaders("status", CONTROL_SOURCE, 1, 0, 0).to_kafka(), now)
         assert driver.task.tally.refused == refused
         # A snapshot names it because it was in force: whoever restores it asks for no time.
-        assert ActiveModels(Later(appended), {peers.FUSION: hidden}, DetectorConfig()).models == {peers.FUSION: hidden}
+        assert ActiveModels(Later(appended), {ensemble_members.FUSION: hidden}, DetectorConfig()).models == {
+            ensemble_members.FUSION: hidden
+        }
 
 
 def test_each_control_row_of_a_frame_counts_by_itself() -> None:

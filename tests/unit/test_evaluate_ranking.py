@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from detectors.calibration import reliability
-from detectors.desk import batch
-from detectors.desk.state import Barriers
+from detectors.coin_features import batch
+from detectors.coin_features.state import Barriers
 from detectors.regime import planted
 from evaluation import ranking, ranking_figures
 from evaluation.day_blocks import daily

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.feed import FeedWriter, LiveWriter
-from producers.live import ChunkPrefetcher, Runner, Show
+from producers.live import ChunkPrefetcher, Runner, SyntheticFeed
 from producers.synthetic import PlannedEvent, SyntheticConfig, SyntheticMarket
 from streams.driver import Driver
 from tapewatch import frames
@@ -117,12 +117,12 @@ def test_receipt_time_never_goes_back_from_flush_to_flush_and_no_row_is_late(dra
     assert live.writer.sent.rows.total() == total
 
 
-def show_of(tmp_path: Path, seconds: int) -> Show:
+def show_of(tmp_path: Path, seconds: int) -> SyntheticFeed:
     config = SyntheticConfig(
         instruments=5, sectors=2, rows_per_second=60.0, warmup_s=20.0, plan=(PlannedEvent("pump_and_dump", 1.0),)
     )
     labels, look_alikes = tmp_path / "labels.csv", tmp_path / "look-alikes.csv"
-    return Show(config, 3, "t", 20, seconds, labels, look_alikes)
+    return SyntheticFeed(config, 3, "t", 20, seconds, labels, look_alikes)
 
 
 def run_show(tmp_path: Path, seconds: int = 8) -> tuple[Records, Runner, SyntheticMarket, list[str]]:

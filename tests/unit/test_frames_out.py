@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from streams.engine.frames_out import FEATURES, SCORES, SEALED, FrameWriter
+from streams.engine.output_frames import FEATURES, SCORES, SEALED, FrameWriter
 from tapewatch import frames
 
 NAMES = [f"S{number}.SIMX" for number in range(5)]

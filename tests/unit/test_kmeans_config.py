@@ -7,8 +7,8 @@ import pytest
 
 from streams.commands import config
 from streams.engine import control
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import Control, shipped
-from streams.engine.rules import DetectorConfig
 from tapewatch import control_rows, frames
 from tapewatch.clock import ManualClock
 from tapewatch.control_rows import Order

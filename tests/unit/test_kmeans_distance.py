@@ -12,9 +12,9 @@ import pytest
 from detectors.kmeans import batch, fitting, score
 from detectors.kmeans.model import KMeansModel, decode
 from streams.driver import Driver, table
-from streams.engine.judging import DETECTORS
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import KMEANS, KMEANS_CLASSIC, ActiveModels, ModelStore, shipped
-from streams.engine.rules import DetectorConfig
+from streams.engine.scenario_evaluation import DETECTORS
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, heartbeats, in_order, quote, trade
 

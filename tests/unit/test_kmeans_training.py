@@ -18,9 +18,9 @@ from detectors.kmeans.pairs import Bars
 from detectors.kmeans.training import Recipe
 from detectors.model_file import content_hash
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.features import NAMES
 from streams.engine.models import ActiveModels, ModelStore, shipped
-from streams.engine.rules import DetectorConfig
 from tapewatch import cli
 from tapewatch.errors import TapewatchError
 

@@ -12,7 +12,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from producers.base.buckets import TokenBucket
-from producers.base.link import ReconnectingWebSocket
+from producers.base.reconnecting_websocket import ReconnectingWebSocket
 from tapewatch.errors import SettingsError
 from tests.unit.link_scene import Scene, Wire, played
 

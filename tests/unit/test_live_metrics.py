@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from producers.base.clock_offset import ClockOffset
 from producers.base.collector import Collector
 from producers.base.metrics import FeedMetrics, Latencies
-from producers.base.offset import ClockOffset
 from tapewatch.clock import NANOS
 from tapewatch.exposition import escaped, sample_line
 from tapewatch.rows import StatusKind

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from producers.base.answers import Answer
-from producers.base.offset import ClockOffset
+from producers.base.clock_offset import ClockOffset
 from tapewatch.clock import NANOS
 
 AT = 1_700_000_000 * NANOS

@@ -1,6 +1,6 @@
 """A low-rate stage's records: which of those that Faust hands over were not taken yet."""
 
-from streams.low_rate.records import Record, fresh
+from streams.event_stage.records import Record, fresh
 
 
 def record(offset: int, topic: str = "news") -> Record:

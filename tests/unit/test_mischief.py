@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from producers.feed import FeedWriter, LiveWriter
-from producers.feed.mischief import FaultInjector
+from producers.feed.fault_injection import FaultInjector
 from streams.driver import Driver, table
 from tapewatch import topics
 from tapewatch.clock import NANOS

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from detectors.sentiment.decay import FORGOTTEN, HOUR_NS, Decay, ScoredHeadline, faded, over, stepped
-from streams.low_rate.records import Record
+from streams.event_stage.records import Record
 from streams.news.process import MOST_BYTES, NewsWork
 from streams.news.scoring import NewsScoring
 from tapewatch import messages

@@ -17,11 +17,11 @@ from sinks.notify.sender import GuardedTransports
 from sinks.notify.sender import Target as To
 from tapewatch import messages
 from tapewatch.clock import NANOS, ManualClock
+from tapewatch.delivery_settings import NotifySettings
 from tapewatch.errors import TapewatchError
+from tapewatch.guarded_http import GuardedHttpClient, HttpRequestError, HttpResponse
 from tapewatch.messages import to_rfc3339
-from tapewatch.networks import Reach
-from tapewatch.outgoing import GuardedHttpClient, HttpRequestError, HttpResponse
-from tapewatch.reach_settings import NotifySettings
+from tapewatch.networks import AllowedAddresses
 from tapewatch.secret_box import secret_box
 from tapewatch.settings import Settings
 from tapewatch.subscriptions import Filter, Pace, Quiet, Subscription, check_target, new_secret, shown_target
@@ -232,11 +232,11 @@ def test_a_library_in_a_guarded_thread_reaches_no_inside_address() -> None:
     server = socket.create_server(("127.0.0.1", 0))
     port = server.getsockname()[1]
     with server:
-        with guarded(Reach()), pytest.raises(RefusedConnectionError):
+        with guarded(AllowedAddresses()), pytest.raises(RefusedConnectionError):
             socket.create_connection(("localhost", port), timeout=1)
-        with guarded(Reach()), pytest.raises(RefusedConnectionError), socket.socket(socket.AF_UNIX) as inner:
+        with guarded(AllowedAddresses()), pytest.raises(RefusedConnectionError), socket.socket(socket.AF_UNIX) as inner:
             inner.connect("/nowhere")
-        with guarded(Reach(["127.0.0.0/8", "::1/128"])):
+        with guarded(AllowedAddresses(["127.0.0.0/8", "::1/128"])):
             socket.create_connection(("localhost", port), timeout=1).close()
         socket.create_connection(("localhost", port), timeout=1).close()
 
@@ -247,7 +247,7 @@ def test_mail_to_a_server_inside_is_refused_at_its_connection() -> None:
     with server:
         port = server.getsockname()[1]
         url = f"mailto://u:p@localhost:{port}?smtp=localhost&from=a@example.com&to=b@example.com&mode=insecure"
-        outcome = asyncio.run(chat.Chat(Reach()).deliver(url, b'{"type":"x","data":{}}'))
+        outcome = asyncio.run(chat.Chat(AllowedAddresses()).deliver(url, b'{"type":"x","data":{}}'))
         assert not outcome.delivered
         server.setblocking(False)
         with pytest.raises(BlockingIOError):

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from benchmarks.venues.setup import client, served
-from sinks.orders.rest import Rest
+from sinks.orders.rest import RestClient
 from sinks.orders.venue import NotSentError, UnansweredError
 from tapewatch.errors import SettingsError
 
@@ -69,7 +69,7 @@ def test_retry_after_holds_every_request(status: int, wait_s: float) -> None:
         app = web.Application()
         app.router.add_get("/", limited)
         async with served(app) as address:
-            rest = Rest(address, 1.0)
+            rest = RestClient(address, 1.0)
             await rest.open()
             with pytest.raises(NotSentError) as first:
                 await rest.request("GET", "/")
@@ -90,7 +90,7 @@ def test_a_yes_that_cannot_be_read_is_no_answer() -> None:
         app = web.Application()
         app.router.add_get("/", broken)
         async with served(app) as address:
-            rest = Rest(address, 1.0)
+            rest = RestClient(address, 1.0)
             await rest.open()
             with pytest.raises(UnansweredError):
                 await rest.request("GET", "/")
@@ -102,4 +102,4 @@ def test_a_yes_that_cannot_be_read_is_no_answer() -> None:
 @pytest.mark.parametrize("address", ["http://api.example.com", "ftp://127.0.0.1", "api.example.com"])
 def test_an_address_without_tls_is_refused_unless_it_is_the_loopback(address: str) -> None:
     with pytest.raises(SettingsError):
-        Rest(address, 1.0)
+        RestClient(address, 1.0)

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from tapewatch.errors import SettingsError
-from tapewatch.networks import Reach
-from tapewatch.outgoing import GuardedHttpClient, HttpRequestError, HttpResponse, checked_headers
+from tapewatch.guarded_http import GuardedHttpClient, HttpRequestError, HttpResponse, checked_headers
+from tapewatch.networks import AllowedAddresses
 
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 INSIDE = [
@@ -23,20 +23,20 @@ INSIDE = [
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_a_public_address_may_be_reached(address: str) -> None:
-    assert Reach().refusal(address) == ""
+    assert AllowedAddresses().refusal(address) == ""
 
 
 @pytest.mark.parametrize("address", INSIDE)
 def test_an_address_inside_the_operators_network_is_refused(address: str) -> None:
-    assert Reach().refusal(address) != ""
+    assert AllowedAddresses().refusal(address) != ""
 
 
 def test_an_allowed_network_may_be_reached_in_every_spelling_and_no_other() -> None:
-    reach = Reach(["10.1.0.0/16", "fd00::/8"])
+    reach = AllowedAddresses(["10.1.0.0/16", "fd00::/8"])
     assert [reach.refusal(host) for host in ("10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::10.1.2.3", "fd00::1")] == [""] * 4
     assert all(reach.refusal(host) for host in ("10.2.0.1", "127.0.0.1", "fc00::1", "::1"))
     with pytest.raises(SettingsError):
-        Reach(["10.1.2.3/16"])
+        AllowedAddresses(["10.1.2.3/16"])
 
 
 REFUSED_URLS = [

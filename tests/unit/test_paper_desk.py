@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streams.members import Key
-from streams.paper.desk import ConsumerRecord, PaperPartition, companions, load
+from streams.paper.paper_partition import ConsumerRecord, PaperPartition, companions, load
 from streams.paper.task import PaperTask
 from tapewatch import frames, topics
 from tapewatch.clock import LATEST_NS

@@ -13,8 +13,8 @@ import pytest
 from producers.feed import FeedWriter, LiveWriter
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.driver import TOPICS, Driver
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from streams.engine.snapshots import dump, restore
 from streams.engine.task import OutputRecord, Task
 from streams.rescaling.splitting import differences, split

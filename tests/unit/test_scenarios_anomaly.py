@@ -11,8 +11,8 @@ from detectors.scenarios import kmeans_anomaly, observation
 from detectors.scenarios.episode import CLOSED, DECIDED, FIELDS, NONE, ONSET, OPENED, REVISION, STREAK, UPDATED, step
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from streams.driver import Driver, table
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import KMEANS, ActiveModels, ModelStore
-from streams.engine.rules import DetectorConfig
 from tapewatch import messages, topics
 from tapewatch.messages import Alert
 from tests.unit import engine_market as m

@@ -12,7 +12,7 @@ import pytest
 
 from producers.feed import FeedWriter, LiveWriter
 from producers.keeping import before
-from producers.live import Runner, Show
+from producers.live import Runner, SyntheticFeed
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.verifying.sent import SentReport, check_sent
 from tapewatch import frames, sent_record
@@ -25,7 +25,7 @@ from tests.unit.fake_log import FakeRecord
 AT = 1_760_000_000 * NANOS
 PARTITIONS = 2
 CONFIG = SyntheticConfig(instruments=6, sectors=2, rows_per_second=60.0, warmup_s=5.0)
-SHOW = Show(CONFIG, 3, "t", 5, 6)
+SHOW = SyntheticFeed(CONFIG, 3, "t", 5, 6)
 MARKET: dict[str, Any] = {"seed": 3}
 
 

@@ -11,9 +11,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.driver import Driver
-from streams.engine import openings, snapshots
+from streams.engine import opening_snapshots, snapshots
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ModelStore
-from streams.engine.rules import DetectorConfig
 from streams.engine.snapshots import CHUNK_BYTES, FORMAT, DamagedError, Pointer, Pointers
 from streams.engine.task import Task
 from tapewatch.frames import FrameHeaders
@@ -81,7 +81,7 @@ def test_dump_is_cut_into_chunks_of_four_mebibytes(size: int, sizes: list[int]) 
 
 def test_first_state_of_a_later_generation_has_a_slot_behind_those_that_take_turns() -> None:
     assert snapshots.chunk_key(task(), snapshots.OPENING, 0) == b"market.x|3|2|0"
-    assert snapshots.chunk_key(task(), openings.FIRST_SLOT, 11) == b"market.x|3|3|11"
+    assert snapshots.chunk_key(task(), opening_snapshots.FIRST_SLOT, 11) == b"market.x|3|3|11"
 
 
 class Broker:

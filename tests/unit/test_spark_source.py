@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streams.driver import Driver
-from streams.engine import openings
+from streams.engine import opening_snapshots
 from streams.spark.files import TableFiles
 from streams.spark.stage import capped, stretches
 from streams.spark.stored_log import span
@@ -80,8 +80,8 @@ def test_files_that_are_dropped_leave_nothing_and_other_columns_have_a_file_of_t
 
 
 def test_slot_of_a_day_comes_round_only_when_its_log_is_gone() -> None:
-    slots = [openings.slot_of(day, 168) for day in range(20_000, 20_009)]
+    slots = [opening_snapshots.slot_of(day, 168) for day in range(20_000, 20_009)]
     assert len(set(slots)) == 9
-    assert min(slots) >= openings.FIRST_SLOT
-    assert openings.slot_of(20_009, 168) == slots[0]
-    assert openings.named(20_255) == "2025-06-16"
+    assert min(slots) >= opening_snapshots.FIRST_SLOT
+    assert opening_snapshots.slot_of(20_009, 168) == slots[0]
+    assert opening_snapshots.name_of(20_255) == "2025-06-16"

@@ -10,7 +10,7 @@ import pytest
 
 from sinks.notify import sender
 from sinks.notify.outcome import Outcome
-from sinks.traced import stored
+from sinks.store_spans import stored
 from tapewatch import tracing
 from tapewatch.errors import TapewatchError
 from tapewatch.monitoring import Monitor

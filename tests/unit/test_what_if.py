@@ -11,8 +11,8 @@ from evaluation import changes, pairing, what_if
 from evaluation.history import Span
 from evaluation.replayed import Episode, replay
 from evaluation.stored_files import FileHistory, framed
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore, shipped
-from streams.engine.rules import DetectorConfig
 from tapewatch.clock import NANOS
 from tapewatch.control_rows import frame as control_frame
 from tapewatch.errors import TapewatchError

@@ -7,9 +7,9 @@ import numpy as np
 from detectors.ddqn.lanes import ACTIONS
 from detectors.ddqn.model import Card, Policy, PolicyMetadata
 from detectors.ddqn.virtual import ENVIRONMENT, PRIVATE
+from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.policy import DDQN, PolicySettings
-from streams.engine.rules import DetectorConfig
 
 FEATURES = ("ret_5s", "spread_bps", "ofi_1s", "depth_imb_1", "quote_rate_60s")
 EAGER = PolicySettings(margin=0.01, wait_s=2.0, warm_s=5.0, shorting=True)

@@ -1,4 +1,4 @@
-"""Faults of the input itself, which the producer commits on order: see producers/feed/mischief.py."""
+"""Faults of the input itself, which the producer commits on order: see producers/feed/fault_injection.py."""
 
 import json
 from pathlib import Path

@@ -10,9 +10,9 @@ from producers.base.answers import Answer, HttpError
 from producers.base.buckets import TokenBucket
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
+from producers.base.feed_session import FeedSession
 from producers.base.http import Http
-from producers.base.link import ReconnectingWebSocket
-from producers.base.station import FeedSession
+from producers.base.reconnecting_websocket import ReconnectingWebSocket
 from producers.base.universe import Listing
 from producers.venues.binance.decoder import BinanceDecoder
 from producers.venues.binance.limits import (
@@ -20,7 +20,7 @@ from producers.venues.binance.limits import (
     MESSAGES_A_SECOND,
     PARAMS_A_MESSAGE,
     STREAMS_A_CONNECTION,
-    Rest,
+    RestLimits,
 )
 from producers.venues.binance.listing import listings
 from producers.venues.binance.market import FETCHED_TRADES
@@ -52,7 +52,7 @@ class Route:
         ]
 
 
-def routes(rest: Rest, channels: Sequence[str]) -> list[Route]:
+def routes(rest: RestLimits, channels: Sequence[str]) -> list[Route]:
     """The paths by which these channels come, books first."""
     by_path: dict[str, list[str]] = {}
     for channel in sorted(channels, key=lambda name: not name.startswith("depth")):
@@ -69,7 +69,7 @@ class BinanceConnector:
     calendar = ""
 
     def __init__(
-        self, feed: str, addresses: ExchangeSettings, rest: Rest, channels: Sequence[str], *, futures: bool
+        self, feed: str, addresses: ExchangeSettings, rest: RestLimits, channels: Sequence[str], *, futures: bool
     ) -> None:
         self.feed = feed
         self.decoder = BinanceDecoder(Collector(), futures=futures)

@@ -14,7 +14,7 @@ SNAPSHOTS_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class RestLimits:
     """Paths and weights of one market. minute : weight of REST requests allowed in a minute
 
     path : of combined streams; paths : of channels that come by another
@@ -46,7 +46,7 @@ class Rest:
         return self.depth[-1]
 
 
-SPOT = Rest(
+SPOT = RestLimits(
     prefix="/api/v3",
     minute=6_000.0,
     depth=((5_000, 250), (1_000, 50), (500, 25), (100, 5)),
@@ -54,7 +54,7 @@ SPOT = Rest(
     listed=20,
     day=80,
 )
-USDM = Rest(
+USDM = RestLimits(
     prefix="/fapi/v1",
     minute=2_400.0,
     depth=((1_000, 20), (500, 10), (100, 5), (50, 2)),

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
-from producers.base.holes import Ids
 from producers.base.ladder import Level
+from producers.base.sequence_gaps import Ids
 from producers.columns import decimal_float
 from producers.venues.binance.depth_sync import DepthSync, Diff, Outcome
 from producers.venues.binance.records import (

@@ -6,7 +6,7 @@ import msgspec
 
 from producers.base.answers import Answer, HttpError
 from producers.base.decoder import DecoderRequest
-from producers.base.station import FeedSession
+from producers.base.feed_session import FeedSession
 from producers.base.universe import Listing
 from producers.venues.bars import Bar
 from producers.venues.kiwoom.client import CHART, LIST, KiwoomClient

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from producers.base.answers import Answer
 from producers.base.decoder import DecoderRequest
-from producers.base.station import FeedSession
+from producers.base.feed_session import FeedSession
 from producers.base.universe import Listing
 from producers.venues.bar_log import latest_bars
 from producers.venues.kiwoom.charts import KiwoomCharts, parse

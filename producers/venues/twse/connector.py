@@ -9,9 +9,9 @@ from producers.base.answers import HttpError
 from producers.base.buckets import TokenBucket
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
+from producers.base.feed_session import FeedSession
 from producers.base.http import Http
 from producers.base.sessions import SessionCalendar
-from producers.base.station import FeedSession
 from producers.base.universe import Listing
 from producers.venues.twse import standin
 from producers.venues.twse.arbiter import MIS, YAHOO, Rules
@@ -66,7 +66,7 @@ class TwseConnector:
         self._instruments: list[str] = []
         self._mis: Http | None = None
         self._lists: tuple[Http, Http] | None = None
-        self._standin: standin.StandIn | None = None
+        self._standin: standin.YahooQuotes | None = None
 
     async def listed(self, station: FeedSession) -> list[Listing]:
         """What was asked for by name, as MIS knows it; else everything, ranked by the latest day's turnover."""
@@ -171,7 +171,7 @@ class TwseConnector:
             self._mis = station.http(self._addresses.mis, bucket=self.bucket, attempts=1, cookies=True)
         return self._mis
 
-    def _stand_in(self, station: FeedSession) -> standin.StandIn:
+    def _stand_in(self, station: FeedSession) -> standin.YahooQuotes:
         if self._standin is None:
             web = station.http(
                 self._addresses.yahoo,
@@ -181,7 +181,7 @@ class TwseConnector:
                 cookies=True,
                 headers=self._yahoo_headers,
             )
-            self._standin = standin.StandIn(web)
+            self._standin = standin.YahooQuotes(web)
         return self._standin
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from producers.base.buckets import TokenBucket
 from producers.base.factor_outlet import FactorOutlet, KafkaFactorOutlet, ScreenFactorOutlet
 from producers.base.http import Http
-from producers.base.pulling import look_until
+from producers.base.polling import look_until
 from producers.base.sessions import SessionCalendar
 from producers.venues.twse.daily_run import DailyRun, only_listed
 from producers.venues.twse.instruments import TWSE, asked_for

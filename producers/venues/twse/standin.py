@@ -18,7 +18,7 @@ _REFUSED = frozenset({401, 403})
 _FIELDS = "symbol,regularMarketTime,regularMarketPrice,regularMarketVolume,bid,ask,bidSize,askSize"
 
 
-class StandIn:
+class YahooQuotes:
     """Yahoo's quotes of some instruments.
 
     charts_only : Yahoo refused the quote document, with a crumb too

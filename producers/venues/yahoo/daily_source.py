@@ -7,7 +7,7 @@ from typing import Any
 
 from producers.base.buckets import TokenBucket
 from producers.base.http import Http
-from producers.base.pulling import look_until
+from producers.base.polling import look_until
 from producers.venues.polled import symbols_of
 from producers.venues.yahoo.daily import DailySeries, KafkaFactors, ScreenFactors, checked_day
 from producers.venues.yahoo.symbols import yahoo_symbol

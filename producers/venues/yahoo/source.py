@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from producers.base.answers import Answer
 from producers.base.decoder import DecoderRequest
+from producers.base.feed_session import FeedSession
 from producers.base.http import Http
-from producers.base.station import FeedSession
 from producers.base.universe import Listing
 from producers.venues.bar_log import latest_bars
 from producers.venues.polled import LOOK_BACK_NS, ChartDecoder, ChartPage, NoChartError, PollingConnector, symbols_of

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sinks.elasticsearch import mappings
+from sinks.elasticsearch.bulk_items import DATA, Intake
 from sinks.elasticsearch.client import connect
-from sinks.elasticsearch.intake import DATA, Intake
 from sinks.elasticsearch.item import Item
 from sinks.elasticsearch.positions import next_offsets
 from sinks.log_reader import Log

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.engine.features import NAMES
-from streams.engine.judging import DETECTORS
+from streams.engine.scenario_evaluation import DETECTORS
 from tapewatch import ipc
 from tapewatch.frames import arrow_array, write_stream
 from tapewatch.kernels import kernel

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from detectors.desk import state
-from detectors.desk.state import Coin
-from streams.desk.desk import CoinRanking, Question
-from streams.desk.waiting import BarBufferState
+from detectors.coin_features import state
+from detectors.coin_features.state import Coin
+from streams.coin_ranking.minute_buffer import BarBufferState
+from streams.coin_ranking.ranking import CoinRanking, Question
 
 POSITION, RELEASED = b"position", b"released"
 _COIN = b"coin/"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.desk import outcomes, windows
+from detectors.coin_features import outcomes, windows
 from detectors.ranking import features
 from detectors.regime import rules
 from detectors.regime.rules import Regimes

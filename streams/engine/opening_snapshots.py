@@ -41,7 +41,7 @@ def day_of(task: Task) -> int:
     return task.clock_ns // DAY_NS if task.clock_ns >= 0 else -1
 
 
-def named(day: int) -> str:
+def name_of(day: int) -> str:
     """A day as people write it: 2026-01-31."""
     return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
 
@@ -51,7 +51,7 @@ def slot_of(day: int, retention_hours: int) -> int:
     return FIRST_SLOT + day % (-(-retention_hours // 24) + _SPARE)
 
 
-def kept(settings: Settings, reader: Consumer, task: Task) -> list[OpeningSnapshot]:
+def stored(settings: Settings, reader: Consumer, task: Task) -> list[OpeningSnapshot]:
     """All openings of a task's partition, by offset: the one that it begins with, in a later generation of a feed, and
     those of the engine group's days. reader : a consumer nothing else uses meanwhile
     """

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.desk import outcomes, state
-from detectors.desk.state import BAR, CLOSE, HIGH, LOW, VOLUME, Barriers
+from detectors.coin_features import outcomes, state
+from detectors.coin_features.state import BAR, CLOSE, HIGH, LOW, VOLUME, Barriers
 from detectors.regime.rules import Regimes
 
 F8 = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ from detectors.ddqn.virtual import PRIVATE
 from streams.engine import output as o
 from streams.engine import state as s
 from streams.engine.features import NAMES
-from streams.engine.hands import opened
+from streams.engine.kernel_context import opened
 from streams.engine.output import Output
 from streams.engine.policy import MARGIN, PLACES, PLAYER, WAIT, WARM, Player
 from streams.engine.state import State
@@ -116,19 +116,19 @@ def _await_quotes(S: State, start: int, count: int, out: Output) -> None:
 
 
 @kernel
-def decide(hands: I8, start: int, count: int, observed: int, begin: int, second: int, offset: int) -> None:
+def decide(context: I8, start: int, count: int, observed: int, begin: int, second: int, offset: int) -> None:
     """Let every policy in force decide for `count` instruments from `start` on, of which `observed` have a feature row,
     the first of them at `begin`.
     """
-    S, judges, out = opened(hands)
+    S, detectors, out = opened(context)
     for which in range(_POLICIES):
-        if judges.policies[which, 0] == 0:
+        if detectors.policies[which, 0] == 0:
             continue
-        player = _opened_player(judges.policies[which])
-        _show(S, which, start, count, begin, second, judges.habits, player.columns.size, out)
+        player = _opened_player(detectors.policies[which])
+        _show(S, which, start, count, begin, second, detectors.habits, player.columns.size, out)
         _scale(player, begin, observed, out.features, out.policy_work)
         values_at = forward(player.network, out.policy_work, observed)
-        _act(S, which, start, count, values_at, second, offset, judges.habits[MARGIN], out)
+        _act(S, which, start, count, values_at, second, offset, detectors.habits[MARGIN], out)
         if which == 0:
             out.counts[o.DECISIONS] += observed
     _await_quotes(S, start, count, out)

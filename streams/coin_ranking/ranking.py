@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from detectors.desk import state
-from detectors.desk import windows as w
-from detectors.desk.state import Barriers, Coin, MinuteOutput
+from detectors.coin_features import state
+from detectors.coin_features import windows as w
+from detectors.coin_features.state import Barriers, Coin, MinuteOutput
 from detectors.ranking.features import WARM_MINUTES
 from detectors.ranking.model import RankingModel
 from detectors.regime.model import RegimeModel
 from detectors.regime.rules import HOURS
-from streams.desk.waiting import Bar
+from streams.coin_ranking.minute_buffer import Bar
 from tapewatch.messages import Ranking, RankingEntry, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 

@@ -3,17 +3,17 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors.peers import AUTOENCODER as AUTOENCODER_NAME
-from detectors.peers import AUTOENCODER_CRYPTO as CRYPTO_NAME
-from detectors.peers import FUSION as FUSION_NAME
-from detectors.peers import ISOLATION as ISOLATION_NAME
+from detectors.ensemble_members import AUTOENCODER as AUTOENCODER_NAME
+from detectors.ensemble_members import AUTOENCODER_CRYPTO as CRYPTO_NAME
+from detectors.ensemble_members import FUSION as FUSION_NAME
+from detectors.ensemble_members import ISOLATION as ISOLATION_NAME
 from detectors.scenarios import episode, pump_and_dump
 from detectors.scenarios import observation as x_
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS, SPOOFING
 from detectors.scenarios.table import strengths
 from streams.engine import output as o
 from streams.engine import state as s
-from streams.engine.hands import opened
+from streams.engine.kernel_context import opened
 from streams.engine.output import Output
 from tapewatch.clock import NANOS
 from tapewatch.kernels import inlined, kernel, spliced
@@ -71,14 +71,14 @@ def _event(
 
 
 @kernel
-def _settle(hands: I8, scenario: int, row: int, second: int, offset: int) -> None:
+def _update_episodes(context: I8, scenario: int, row: int, second: int, offset: int) -> None:
     """What follows from a second that a scenario finds strong, or whose episode goes on.
 
     row : of the block of observations in `out`; few seconds come here, so it is called, not inlined
     """
-    S, judges, out = opened(hands)
+    S, detectors, out = opened(context)
     i, strength = out.slots[row], out.strengths[row]
-    rule, values = judges.rules[out.classes[row], scenario], out.verdicts[row]
+    rule, values = detectors.rules[out.classes[row], scenario], out.verdicts[row]
     if _SCORED[scenario] and strength >= REPORTED:
         score(out, i, second, offset, _OF_SCENARIO + scenario, strength, np.nan)
     bit = np.int64(1) << scenario
@@ -103,17 +103,17 @@ def _settle(hands: I8, scenario: int, row: int, second: int, offset: int) -> Non
 
 
 @spliced
-def judge(hands: I8, rows: int, second: int, offset: int) -> None:
+def evaluate_scenarios(context: I8, rows: int, second: int, offset: int) -> None:
     """Step every scenario over the `rows` observations of a block."""
-    S, judges, out = opened(hands)
+    S, detectors, out = opened(context)
     live = np.int64(0)
     for row in range(rows):
         live |= S.live[out.slots[row]]
     found = out.strengths
     for scenario in range(s.SCENARIOS):
-        strengths(scenario, out.observations, 0, rows, out.classes, judges.rules, out.verdicts, found)
+        strengths(scenario, out.observations, 0, rows, out.classes, detectors.rules, out.verdicts, found)
         bit = np.int64(1) << scenario
         any_live = live & bit != 0
         for row in range(rows):
             if found[row] >= REPORTED or (any_live and S.live[out.slots[row]] & bit != 0):
-                _settle(hands, scenario, row, second, offset)
+                _update_episodes(context, scenario, row, second, offset)

@@ -4,14 +4,14 @@ import re
 
 import msgspec
 
-from streams.cases.desk import CaseManager, Output
-from streams.low_rate.records import Record
+from streams.cases.case_manager import CaseManager, Output
+from streams.event_stage.records import Record
 from tapewatch import messages, topics
 from tapewatch.canaries import is_canary
+from tapewatch.delivery_settings import CaseSettings
 from tapewatch.errors import ContractError
 from tapewatch.message import UNREADABLE
 from tapewatch.messages import Alert, CaseCommand
-from tapewatch.reach_settings import CaseSettings
 from tapewatch.registry import Registry
 from tapewatch.rfc3339 import to_rfc3339
 

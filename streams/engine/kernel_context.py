@@ -1,6 +1,6 @@
 """What the engine's kernels work on, as they hand it to each other: one array of addresses.
 
-A kernel that is called, not inlined, takes `hands` and opens what it needs: by value these are several hundred
+A kernel that is called, not inlined, takes `context` and opens what it needs: by value these are several hundred
 arguments, and compiling a call with them takes seconds.
 """
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from streams.engine import output as o
 from streams.engine import state as s
+from streams.engine.detector_config import ActiveDetectors, nobody
 from streams.engine.output import Output
-from streams.engine.rules import Judges, nobody
 from streams.engine.state import State
 from tapewatch.bundles import Layout
 
@@ -18,10 +18,10 @@ class KernelContext(NamedTuple):
     """What rows are taken into."""
 
     state: State
-    judges: Judges
+    detectors: ActiveDetectors
     out: Output
 
 
-HANDS = Layout(KernelContext(s.create(1), nobody(), o.create(1)))
-opened = HANDS.open
-"""Within a kernel: the Hands that a bundle's words stand for."""
+CONTEXT = Layout(KernelContext(s.create(1), nobody(), o.create(1)))
+opened = CONTEXT.open
+"""Within a kernel: the KernelContext that a bundle's words stand for."""

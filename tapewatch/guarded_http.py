@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from tapewatch.errors import TapewatchError
-from tapewatch.networks import Reach
+from tapewatch.networks import AllowedAddresses
 
 ANSWER_LIMIT = 1 << 20
 TIMEOUT_S = 15.0
@@ -90,7 +90,7 @@ class GuardedHttpClient:
         resolve: Resolve = system_resolve,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._reach = Reach(allowed)
+        self._reach = AllowedAddresses(allowed)
         self._schemes = frozenset({"https", "http"} if plain else {"https"})
         self._redirects, self._timeout_s, self._answer_limit = redirects, timeout_s, answer_limit
         self._resolve, self._tls = resolve, tls
@@ -254,7 +254,7 @@ class _RefusedAddressError(OSError):
 class _Resolver(AbstractResolver):
     """Resolves a name and refuses it where one of its addresses may not be reached."""
 
-    def __init__(self, reach: Reach, resolve: Resolve) -> None:
+    def __init__(self, reach: AllowedAddresses, resolve: Resolve) -> None:
         self._reach, self._resolve = reach, resolve
 
     async def resolve(

@@ -3,16 +3,16 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors import peers as p
+from detectors import ensemble_members as p
 from detectors.autoencoder import score as autoencoder
+from detectors.ensemble_members import Ensemble
 from detectors.isolation import score as isolation
 from detectors.kmeans.score import probability
-from detectors.peers import Ensemble
 from detectors.scenarios import observation as x_
 from streams.engine import output as o
-from streams.engine.hands import opened
-from streams.engine.judging import AUTOENCODER, CRYPTO, FUSION, ISOLATION, score
+from streams.engine.kernel_context import opened
 from streams.engine.output import Output
+from streams.engine.scenario_evaluation import AUTOENCODER, CRYPTO, FUSION, ISOLATION, score
 from streams.engine.state import State
 from tapewatch.kernels import inlined, kernel
 
@@ -21,7 +21,7 @@ I8 = npt.NDArray[np.int64]
 
 
 @kernel
-def ask_peers(hands: I8, rows: int, begin: int, second: int, offset: int) -> None:
+def score_ensemble(context: I8, rows: int, begin: int, second: int, offset: int) -> None:
     """Write what the peers say of a block into its `rows` observations, and their score rows.
 
     begin : the block's first feature row
@@ -29,9 +29,9 @@ def ask_peers(hands: I8, rows: int, begin: int, second: int, offset: int) -> Non
     The forest costs most and is asked last, only as far as it can still lift the fused odds to the floor: what is left
     out would not be written.
     """
-    S, judges, out = opened(hands)
-    peers, floors, errors = judges.peers, judges.floors, out.work[o.ERRORS]
-    _ask_networks(S, begin, rows, second, peers, out, errors)
+    S, detectors, out = opened(context)
+    peers, floors, errors = detectors.peers, detectors.floors, out.work[o.ERRORS]
+    _score_networks(S, begin, rows, second, peers, out, errors)
     for row in range(rows):
         x, floor, coin = out.observations[row], floors[out.classes[row]], S.coin[out.slots[row]]
         x[x_.AUTOENCODER_PROBABILITY] = probability(errors[row], peers.crypto_knots if coin else peers.network_knots)
@@ -40,11 +40,13 @@ def ask_peers(hands: I8, rows: int, begin: int, second: int, offset: int) -> Non
         if most > 0.0:
             path = isolation.score_of(out.features, begin + row, peers.forest, most, out.forest_inputs)
             if path != 0.0:
-                _tell(row, second, offset, CRYPTO if coin else AUTOENCODER, errors[row], path, floor, peers, out)
+                _write_scores(
+                    row, second, offset, CRYPTO if coin else AUTOENCODER, errors[row], path, floor, peers, out
+                )
 
 
 @inlined
-def _ask_networks(S: State, begin: int, rows: int, second: int, peers: Ensemble, out: Output, errors: F8) -> None:
+def _score_networks(S: State, begin: int, rows: int, second: int, peers: Ensemble, out: Output, errors: F8) -> None:
     """The autoencoders' errors of a block, NaN where there is no network: neighbours of one class go together."""
     first = 0
     while first < rows:
@@ -63,7 +65,7 @@ def _ask_networks(S: State, begin: int, rows: int, second: int, peers: Ensemble,
 
 
 @inlined
-def _tell(
+def _write_scores(
     row: int,
     second: int,
     offset: int,

@@ -12,11 +12,11 @@ import aiohttp
 from producers.base.answers import Answer, HttpError
 from producers.base.backoff import Backoff
 from producers.base.buckets import TokenBucket
+from producers.base.clock_offset import ClockOffset
 from producers.base.collector import Collector
 from producers.base.decoder import Decoder, DecoderRequest
 from producers.base.http import Http
 from producers.base.metrics import ConnectionCounters
-from producers.base.offset import ClockOffset
 from producers.base.universe import Listing
 from tapewatch import logs
 from tapewatch.clock import WALL, Clock

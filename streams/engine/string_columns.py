@@ -20,7 +20,7 @@ _PRIME, _BASIS = np.uint64(1_099_511_628_211), np.uint64(14_695_981_039_346_656_
 _BITS = np.uint64(2**52 - 1)
 
 
-def beside(view: View) -> I8:
+def columns_of(view: View) -> I8:
     """What `ingest` takes beside the columns, int64[rows], or empty where no text of the frame tells anything."""
     if view.type == RowType.STATUS and (view.column("kind") == int(StatusKind.OPEN)).any():
         return _closes(view)

@@ -3,13 +3,13 @@
 import argparse
 
 from detectors.ranking import model as ranking_model
-from streams.desk.desk import Question
-from streams.desk.process import CoinRankingProcess, Options
+from streams.coin_ranking.process import CoinRankingProcess, Options
+from streams.coin_ranking.ranking import Question
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 
 
-def desk_of(args: argparse.Namespace, settings: Settings) -> CoinRankingProcess:
+def process_of(args: argparse.Namespace, settings: Settings) -> CoinRankingProcess:
     """The coin desk as its options have it; TapewatchError where the question makes no sense."""
     model = ranking_model.shipped()
     question = Question(args.target or model.target, args.stop or model.stop, args.min_turnover)

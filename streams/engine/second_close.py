@@ -19,15 +19,15 @@ from detectors.pumps import trees
 from detectors.scenarios import observation as x_
 from streams.engine import output as o
 from streams.engine import state as s
-from streams.engine.asking import ask_peers
 from streams.engine.columns import compute, reference_price
-from streams.engine.deciding import decide
-from streams.engine.hands import opened
-from streams.engine.judging import BOOK_FIRST, KMEANS, KMEANS_CLASSIC, PUMPS, judge, score
-from streams.engine.observing import observe
+from streams.engine.decisions import decide
+from streams.engine.detector_config import ActiveDetectors
+from streams.engine.ensemble import score_ensemble
+from streams.engine.kernel_context import opened
+from streams.engine.observations import observe
 from streams.engine.output import Output
 from streams.engine.rings import ring_rows
-from streams.engine.rules import Judges
+from streams.engine.scenario_evaluation import BOOK_FIRST, KMEANS, KMEANS_CLASSIC, PUMPS, evaluate_scenarios, score
 from streams.engine.state import State
 from streams.engine.windows import gather, restart_windows
 from tapewatch.clock import NANOS
@@ -46,8 +46,16 @@ def distance_score(i: int, second: int, offset: int, raw: float, model: Centres,
 
 
 @inlined
-def ask_models(
-    S: State, i: int, second: int, offset: int, raw: float, chance: float, judges: Judges, x: F8, out: Output
+def score_models(
+    S: State,
+    i: int,
+    second: int,
+    offset: int,
+    raw: float,
+    chance: float,
+    detectors: ActiveDetectors,
+    x: F8,
+    out: Output,
 ) -> None:
     """Write what models say of an instrument into its observation, and the score rows of those that only scenarios
     ask.
@@ -56,18 +64,18 @@ def ask_models(
     x[x_.FUSED] = np.nan
     a = S.acc[i]
     feed = feed_of(a[s.HAS_TRADE], a[s.HAS_QUOTE], a[s.HAS_BOOK])
-    x[x_.ALERT_DISTANCE], x[x_.PUMP_ALERT] = judges.kmeans.alerts[feed], judges.pumps.limits[trees.ALERT]
+    x[x_.ALERT_DISTANCE], x[x_.PUMP_ALERT] = detectors.kmeans.alerts[feed], detectors.pumps.limits[trees.ALERT]
     x[x_.PUMP_CHANCE] = 0.0 if a[s.TRADES_SEEN] > 0.0 else np.nan
     if a[s.BUYS] > 0.0:
         a[s.BUYS] = 0.0
-        x[x_.PUMP_CHANCE] = _pump_chance(S.pumps[i], second, judges.pumps)
+        x[x_.PUMP_CHANCE] = _pump_chance(S.pumps[i], second, detectors.pumps)
         if x[x_.PUMP_CHANCE] > 0.0:
             score(out, i, second, offset, PUMPS, x[x_.PUMP_CHANCE], x[x_.PUMP_CHANCE])
 
     for column in range(x_.SPOOFING_CHANCE, x_.QUOTES_REVERTED + 1):
         x[column] = np.nan
     if a[s.HAS_BOOK] > 0.0:
-        _book_chances(S.flow[i], i, second, offset, judges.book, x, out)
+        _book_chances(S.flow[i], i, second, offset, detectors.book, x, out)
 
 
 @kernel
@@ -127,11 +135,11 @@ MAX_SILENCE_S = 5
 
 
 @spliced
-def _features_of_block(hands: I8, start: int, count: int, second: int, offset: int) -> int:
+def _features_of_block(context: I8, start: int, count: int, second: int, offset: int) -> int:
     """Write the feature rows of `count` instruments from `start` on, and of each which row it has among them, -1 for
     none; returns how many there are.
     """
-    S, _, out = opened(hands)
+    S, _, out = opened(context)
     rows, at, prices = out.places[:BLOCK], out.places[o.RING_ROWS_AT :], out.work[o.PRICES]
     begin = out.counts[o.FEATURES]
     for each in range(count):
@@ -150,13 +158,13 @@ def _features_of_block(hands: I8, start: int, count: int, second: int, offset: i
 
 
 @spliced
-def _verdicts_of_block(
-    hands: I8, start: int, count: int, begin: int, second: int, offset: int, ends_minute: bool
+def _scenarios_of_block(
+    context: I8, start: int, count: int, begin: int, second: int, offset: int, ends_minute: bool
 ) -> None:
     """Say of each instrument of the block what models and rules need to know, end its minute, and go on to the next
     second. begin : the block's first feature row
     """
-    S, judges, out = opened(hands)
+    S, detectors, out = opened(context)
     rows, at = out.places[:BLOCK], out.places[o.RING_ROWS_AT :]
     raw, prices = out.work[o.RAW], out.work[o.PRICES]
     for each in range(count):
@@ -165,21 +173,21 @@ def _verdicts_of_block(
         row = rows[each]
         if row < 0:
             if ends_minute and not np.isnan(a[s.BAR_OPEN]):
-                close_bar(S, i, second, offset, a[s.BAR_CLOSE], judges.classic, out)
+                close_bar(S, i, second, offset, a[s.BAR_CLOSE], detectors.classic, out)
             continue
-        chance = distance_score(i, second, offset, raw[row], judges.kmeans, out)
-        if judges.watch:
+        chance = distance_score(i, second, offset, raw[row], detectors.kmeans, out)
+        if detectors.watch:
             x = out.observations[row]
             out.slots[row], out.classes[row] = i, S.klass[i]
             observe(S, i, at, second, prices[each], out.features[:, begin + row], x)
-            ask_models(S, i, second, offset, raw[row], chance, judges, x, out)
+            score_models(S, i, second, offset, raw[row], chance, detectors, x, out)
         if ends_minute:
-            close_bar(S, i, second, offset, prices[each], judges.classic, out)
+            close_bar(S, i, second, offset, prices[each], detectors.classic, out)
         gather(S, i, at)
 
 
 @spliced
-def seal_second(hands: I8, second: int, offset: int, ends_minute: bool) -> None:
+def close_second(context: I8, second: int, offset: int, ends_minute: bool) -> None:
     """Close `second` for every active instrument; `out` must have room for all of them.
 
     ends_minute : no later second of the minute will be closed: its bars are written, those of instruments that were
@@ -188,21 +196,21 @@ def seal_second(hands: I8, second: int, offset: int, ends_minute: bool) -> None:
     Instruments go through in blocks, so that one instruction measures several distances and what a block touches stays
     in the cache.
     """
-    S, judges, out = opened(hands)
+    S, detectors, out = opened(context)
     ring_rows(second, out.places[o.RING_ROWS_AT :])
     first_row = out.counts[o.FEATURES]
     for start in range(0, S.clock[s.COUNT], BLOCK):
         count = min(S.clock[s.COUNT] - start, BLOCK)
         begin = out.counts[o.FEATURES]
-        observed = _features_of_block(hands, start, count, second, offset)
-        if judges.decide:
-            decide(hands, start, count, observed, begin, second, offset)
-        distances(out.features, begin, observed, judges.kmeans, out.work, out.work[o.RAW])
-        _verdicts_of_block(hands, start, count, begin, second, offset, ends_minute)
-        if judges.ask:
-            ask_peers(hands, observed, begin, second, offset)
-        if judges.watch:
-            judge(hands, observed, second, offset)
+        observed = _features_of_block(context, start, count, second, offset)
+        if detectors.decide:
+            decide(context, start, count, observed, begin, second, offset)
+        distances(out.features, begin, observed, detectors.kmeans, out.work, out.work[o.RAW])
+        _scenarios_of_block(context, start, count, begin, second, offset, ends_minute)
+        if detectors.ask:
+            score_ensemble(context, observed, begin, second, offset)
+        if detectors.watch:
+            evaluate_scenarios(context, observed, second, offset)
     row = out.counts[o.SEALED]
     out.counts[o.SEALED] = row + 1
     out.sealed[0, row], out.sealed[2, row] = (second + 1) * NANOS, offset
@@ -247,11 +255,11 @@ def _is_open(S: State) -> bool:
 
 
 @spliced
-def advance(hands: I8, second: int, offset: int) -> bool:
+def advance(context: I8, second: int, offset: int) -> bool:
     """Move the partition's clock to `second`, closing those before it; False when `out` ran full on the way (drain and
     call again).
     """
-    S, _, out = opened(hands)
+    S, _, out = opened(context)
     clock = S.clock
     if clock[s.SECOND] < 0:
         clock[s.SECOND] = second
@@ -262,7 +270,7 @@ def advance(hands: I8, second: int, offset: int) -> bool:
             return False
         silent = second - clock[s.SECOND] > MAX_SILENCE_S + 1
         ends_minute = (clock[s.SECOND] + 1) % 60 == 0 or (silent and second // 60 > clock[s.SECOND] // 60)
-        seal_second(hands, clock[s.SECOND], offset, ends_minute)
+        close_second(context, clock[s.SECOND], offset, ends_minute)
         if silent:
             if _is_open(S):
                 cover(out, -1, clock[s.SECOND] + 1, second, o.SILENCE, offset, clock[s.COUNT])

@@ -13,7 +13,7 @@ from producers.base.addresses import checked_address
 from producers.base.backoff import Backoff
 from producers.base.buckets import TokenBucket
 from producers.base.decoder import Decoder
-from producers.base.station import FeedSession
+from producers.base.feed_session import FeedSession
 
 STABLE_S = 30.0
 """A connection that held this long begins back-off anew."""

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.task import ReferenceData
 from streams.members import Key
-from streams.paper.desk import PaperPartition, load
+from streams.paper.paper_partition import PaperPartition, load
 from tapewatch import kafka, topics
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers

@@ -19,14 +19,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from streams.cases import inhibition, risk, suppressing, transitions
+from streams.cases import inhibition, risk, suppression, transitions
 from streams.cases.risk import CONFIRMED, DISMISSED, Record, highest
 from streams.cases.transitions import RefusedError, moment
 from tapewatch.clock import NANOS
+from tapewatch.delivery_settings import CaseSettings
 from tapewatch.errors import ContractError
 from tapewatch.instruments import Instrument, is_instrument_id
 from tapewatch.messages import Alert, Case, CaseAlert, CaseAnswer, CaseCommand, CaseEvent, Suppression, stable_id
-from tapewatch.reach_settings import CaseSettings
 from tapewatch.rfc3339 import from_rfc3339
 
 QUIET = "suppressed"
@@ -226,7 +226,7 @@ class CaseManager:
 
     def _suppressed(self, alert: CaseAlert, cooled: str = "", ceiling: int = -1) -> CaseAlert:
         """The alert with what keeps it quiet beside stronger ones: a rule, or a cooldown up to a severity's rank."""
-        rule = next((each for each in self.rules.values() if suppressing.covers(each, alert)), None)
+        rule = next((each for each in self.rules.values() if suppression.covers(each, alert)), None)
         if rule is not None:
             return msgspec.structs.replace(alert, inhibited=rule.id, inhibition="suppression")
         if cooled and risk.RANK[alert.severity] <= ceiling:
@@ -317,7 +317,7 @@ class CaseManager:
             at = moment(at)
             command = msgspec.structs.replace(command, at=at)
             _check_text(command)
-            done = self._rule(command) if command.action in suppressing.ACTIONS else self._case(command)
+            done = self._rule(command) if command.action in suppression.ACTIONS else self._case(command)
         except (RefusedError, ValueError) as refusal:
             known = self.shelf.cases.get(case)
             revision = -1 if known is None else known.revision
@@ -335,13 +335,13 @@ class CaseManager:
     def _rule(self, command: CaseCommand) -> Suppression:
         if command.action == "suppress":
             known = command.suppression is not None and command.suppression.id in self.rules
-            return suppressing.proposed(command, known)
+            return suppression.proposed(command, known)
         rule = self.rules.get(command.subject)
         if rule is None:
             raise RefusedError(
                 f"there is no rule {command.subject}" if command.subject else "the command names no rule"
             )
-        act = suppressing.approved if command.action == "approve_suppression" else suppressing.ended
+        act = suppression.approved if command.action == "approve_suppression" else suppression.ended
         return act(rule, command)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.book import trees as book_trees
+from detectors.ensemble_members import Ensemble, no_models
 from detectors.kmeans.score import Centres
 from detectors.kmeans.score import no_model as no_centres
-from detectors.peers import Ensemble, no_models
 from detectors.pumps import trees
 from detectors.scenarios.accounts import front_running as front_running_
 from detectors.scenarios.accounts import matched_orders as matched_orders_
@@ -29,7 +29,7 @@ ALL_SCENARIOS = (*SCENARIOS, *(module.NAME for module in ACCOUNTS))
 PARAMETERS = max(len(module.Parameters.__struct_fields__) for module in ENGINE)
 
 
-class Judges(NamedTuple):
+class ActiveDetectors(NamedTuple):
     """What is in force in a partition, as kernels take it. rules : see DetectorConfig.rules; watch : whether scenarios
     are run; ask : whether K-means' peers are asked; floors : float64[1 + classes], fused log odds from which they have
     score rows; policies : words of what decides, see streams.engine.policy.PLAYER; decide : whether any does; habits :
@@ -50,10 +50,10 @@ class Judges(NamedTuple):
     habits: npt.NDArray[np.float64]
 
 
-def nobody() -> Judges:
+def nobody() -> ActiveDetectors:
     """No models and no rules, nothing is watched."""
     rules = np.zeros((1, len(SCENARIOS), PARAMETERS))
-    return Judges(
+    return ActiveDetectors(
         no_centres(), no_centres(), trees.no_model(), book_trees.no_model(), no_models(), rules,
         watch=False, ask=False, floors=np.zeros(0), policies=no_players(), decide=False,
         habits=PolicySettings().habits(),

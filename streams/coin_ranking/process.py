@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from detectors.desk.state import BAR
+from detectors.coin_features.state import BAR
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
-from streams.desk import stored, waiting
-from streams.desk.desk import MINUTE_NS, CoinRanking, Question
-from streams.desk.stored import Position, ReleasedMinute
-from streams.desk.waiting import Bar, BarBuffer, Source
+from streams.coin_ranking import minute_buffer, state_records
+from streams.coin_ranking.minute_buffer import Bar, BarBuffer, Source
+from streams.coin_ranking.ranking import MINUTE_NS, CoinRanking, Question
+from streams.coin_ranking.state_records import Position, ReleasedMinute
 from tapewatch import canaries, control_rows, frames, generations, kafka, logs, messages, topics
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
@@ -145,16 +145,16 @@ class CoinRankingProcess:
         partitions = kafka.existing_topics(kafka.admin(self._settings))[topics.BARS]
         self._offsets = dict.fromkeys(range(partitions), 0)
         self._waiting = BarBuffer(self._expected())
-        if stored.RELEASED in kept:
-            self._out = msgspec.json.decode(kept[stored.RELEASED], type=ReleasedMinute).minute
-        if stored.POSITION in kept:
-            position = msgspec.json.decode(kept[stored.POSITION], type=Position)
+        if state_records.RELEASED in kept:
+            self._out = msgspec.json.decode(kept[state_records.RELEASED], type=ReleasedMinute).minute
+        if state_records.POSITION in kept:
+            position = msgspec.json.decode(kept[state_records.POSITION], type=Position)
             self._check(position)
-            self._waiting = waiting.restored(position.waiting)
+            self._waiting = minute_buffer.restored(position.waiting)
             self._offsets |= position.offsets
             for key, value in kept.items():
-                if stored.coin_name(key):
-                    self._desk.restore(stored.coin_name(key), *stored.unpacked(value, position.horizon))
+                if state_records.coin_name(key):
+                    self._desk.restore(state_records.coin_name(key), *state_records.unpacked(value, position.horizon))
         self._snapshot_due = self._clock.elapsed() + int(self._options.snapshot_s * NANOS)
 
     def _check(self, position: Position) -> None:
@@ -268,9 +268,9 @@ class CoinRankingProcess:
                 kafka.enqueue(producer, topics.RANKINGS, value, ranking.name.encode(), headers, 0)
             if rankings:
                 self._out = rankings[-1][0]
-                self._keep(producer, stored.RELEASED, msgspec.json.encode(ReleasedMinute(self._out)))
+                self._keep(producer, state_records.RELEASED, msgspec.json.encode(ReleasedMinute(self._out)))
             if snapshot:
-                for key, value in stored.records(self._desk, self._position()):
+                for key, value in state_records.records(self._desk, self._position()):
                     self._keep(producer, key, value)
             producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000)
         except KafkaException as error:

@@ -18,8 +18,8 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from streams import members
-from streams.low_rate.faust_app import BrokerGoneError, application
-from streams.low_rate.records import Outcome, Record, Work, fresh
+from streams.event_stage.faust_app import BrokerGoneError, application
+from streams.event_stage.records import Outcome, Record, Work, fresh
 from tapewatch import dead_letters, group_offsets, kafka, logs, messages, topics
 from tapewatch.access import renewal
 from tapewatch.clock import NANOS, WALL, Clock

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from streams.engine import openings
+from streams.engine import opening_snapshots
 from streams.engine.recovery import Recovery
 from streams.engine.snapshots import Pointers
 from streams.members import Key
@@ -225,5 +225,5 @@ class OffsetVerifier:
             offset, pointers = ends, Pointers()
         if offset > 0 and pointers.are_lost:
             task = self._recovery.empty_task(place.topic, place.partition)
-            pointers = Pointers(openings.newest(reader, task, self._group, offset))
+            pointers = Pointers(opening_snapshots.newest(reader, task, self._group, offset))
         return offset, pointers

@@ -23,13 +23,13 @@ from tapewatch.admission import Admission, AdmittedFrame, InstrumentProvider
 from tapewatch.batches import Record, UnreadableBatch
 from tapewatch.clock import LATEST_NS, NANOS
 from tapewatch.dead_letters import DeadLetter
+from tapewatch.delivery_settings import ElasticsearchSettings
 from tapewatch.dlq import retry
 from tapewatch.dlq.retry import RetryRecord
 from tapewatch.errors import ContractError
 from tapewatch.frames import MAX_FRAME_BYTES, Headers
 from tapewatch.instruments import is_instrument_id
 from tapewatch.logs import printable
-from tapewatch.reach_settings import ElasticsearchSettings
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 from tapewatch.rows import RowType
 
