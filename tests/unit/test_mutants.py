@@ -182,3 +182,11 @@ def test_the_share_is_of_what_is_not_equivalent() -> None:
     assert "**4 of 5 killed (80.0%), 1 more do what the product does, 1 more whose line is gone" in told
     assert f"| `{file}` f | `x = 3 \\| y` | `pass` | no test notices it |" in told
     assert f"| `{file}` f | `x = 4 \\| y` | `pass` | nobody reads it |" in told
+
+
+@pytest.mark.slow
+def test_no_listed_mutant_is_stale() -> None:
+    chosen = [*listing.read(), *listing.equivalent()]
+    sources = {file: (listing.ROOT / file).read_text() for file in {mutant.file for mutant in chosen}}
+    there = {mutant for file, text in sources.items() for mutant in listing.mutants(file, text)}
+    assert [mutant for mutant in chosen if mutant not in there] == []
