@@ -39,31 +39,12 @@ def of_commit(commit: str, folder: Path, packages: Sequence[str] = PACKAGES) -> 
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         raise TapewatchError(f"{ROOT} is no clone, or git is missing", "Leave --from out: a copy of this tree will do.")
-    archive = folder.with_suffix(".tar")
-    words = [
-        git,
-        "-C",
-        str(ROOT),
-        "ls-tree",
-        "--name-only",
-        commit,
-        "--",
-        *packages,
-    ]  # a former build has fewer folders
+    archive, here = folder.with_suffix(".tar"), [git, "-C", str(ROOT)]
+    # A former build has fewer folders.
+    words = [*here, "ls-tree", "--name-only", commit, "--", *packages]
     done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     if not done.returncode:
-        words = [
-            git,
-            "-C",
-            str(ROOT),
-            "archive",
-            "--format=tar",
-            "-o",
-            str(archive),
-            commit,
-            "--",
-            *done.stdout.split(),
-        ]
+        words = [*here, "archive", "--format=tar", "-o", str(archive), commit, "--", *done.stdout.split()]
         done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     if done.returncode:
         raise TapewatchError(f"there is no commit {commit}: {done.stderr.strip()[-200:]}", "See `git log`.")

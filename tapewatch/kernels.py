@@ -6,7 +6,7 @@ changed kernel is compiled anew together with all that call it, and an unchanged
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -27,10 +27,14 @@ _CALLS = {
 @cache
 def source_hash(packages: tuple[str, ...], marker: bytes = b"") -> str:
     """sha256 over names and contents of the packages' source files that contain `marker` (all of them by default)."""
+    return files_hash((name, content) for name, content in _sources(packages) if marker in content)
+
+
+def files_hash(files: Iterable[tuple[str, bytes]]) -> str:
+    """sha256 over names and contents of files, in the order given."""
     digest = hashlib.sha256()
-    for name, content in _sources(packages):
-        if marker in content:
-            digest.update(name.encode() + b"\0" + content)
+    for name, content in files:
+        digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()
 
 

@@ -71,10 +71,8 @@ class Stall(msgspec.Struct, frozen=True):
 
 def worst(gaps: Iterable[Gap], spans: Iterable[Span]) -> Stall:
     """The worst of all gaps under these faults."""
-    stall, every = Stall(), list(spans)
-    for gap in gaps:
-        stall = _worse(stall, gap, every)
-    return stall
+    every, faults = list(gaps), list(spans)
+    return Stall(longest(every), round(max((beyond(gap, faults) for gap in every), default=0.0), 1))
 
 
 def worst_by_kind(gaps: Iterable[Gap], spans: Iterable[Span]) -> dict[str, Stall]:
@@ -83,16 +81,12 @@ def worst_by_kind(gaps: Iterable[Gap], spans: Iterable[Span]) -> dict[str, Stall
     A fault among readers counts only where none was open before them.
     """
     every = list(spans)
-    found = dict.fromkeys((span.kind for span in every), Stall())
+    charged: dict[str, list[Gap]] = {span.kind: [] for span in every}
     for gap in gaps:
         touching = [span for span in every if span.touches(gap)]
         for span in [span for span in touching if span.output] or touching:
-            found[span.kind] = _worse(found[span.kind], gap, every)
-    return found
-
-
-def _worse(stall: Stall, gap: Gap, spans: list[Span]) -> Stall:
-    return Stall(max(stall.longest_s, longest([gap])), max(stall.beyond_s, round(beyond(gap, spans), 1)))
+            charged[span.kind].append(gap)
+    return {kind: worst(each, every) for kind, each in charged.items()}
 
 
 class Meter:

@@ -1,10 +1,11 @@
 """The fingerprint of the running program: what an alert names as its build."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from tapewatch.kernels import files_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("tapewatch", "detectors", "streams")
@@ -17,24 +18,21 @@ def build_hash() -> str:
     """First 16 hex digits of the sha256 over the source files that decide what the engine writes: its process's module
     and all of ours that this imports, wherever in a file, and so on.
     """
-    digest = hashlib.sha256()
-    for path in closure(ROOT, ENGINE):
-        digest.update(path.encode() + b"\0" + (ROOT / path).read_bytes())
-    return digest.hexdigest()[:16]
+    return files_hash(sorted(closure(ROOT, ENGINE).items()))[:16]
 
 
-def closure(root: Path, module: str) -> list[str]:
-    """Files below `root` that importing the module may run, in order: itself, what it imports, their packages."""
-    found: set[str] = set()
+def closure(root: Path, module: str) -> dict[str, bytes]:
+    """Files below `root` that importing the module may run: itself, what it imports, their packages."""
+    found: dict[str, bytes] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
         place = root.joinpath(*name.split("."))
         path = next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
         if path is not None and str(path.relative_to(root)) not in found:
-            found.add(str(path.relative_to(root)))
-            waiting += filter(_is_ours, [name.rpartition(".")[0], *_imported(path.read_text())])
-    return sorted(found)
+            content = found[str(path.relative_to(root))] = path.read_bytes()
+            waiting += filter(_is_ours, [name.rpartition(".")[0], *_imported(content.decode())])
+    return found
 
 
 def _imported(source: str) -> Iterator[str]:
