@@ -27,7 +27,7 @@ from benchmarks.quotes import Shape
 from benchmarks.stack import command, environment, own_stack
 from infra import migrations
 from producers.feed import FeedWriter, feed_producer, open_feed
-from tapewatch import kafka, topics
+from tapewatch import kafka, topics, transactions
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.rows import Column, Rows, RowType
@@ -186,9 +186,7 @@ async def _measured(settings: Settings, served: ConsoleProcess) -> StreamsResult
 
 
 def _producer(settings: Settings) -> Producer:
-    producer = kafka.producer(settings, linger_ms=0, transactional_id="bench-console")
-    producer.init_transactions(30)
-    return producer
+    return transactions.fenced(transactions.make_producer(settings, "bench-console", linger_ms=0))
 
 
 def _write(producer: Producer, sent: dict[int, int], count: int) -> None:
@@ -196,11 +194,11 @@ def _write(producer: Producer, sent: dict[int, int], count: int) -> None:
     for _ in range(count):
         number = len(sent)
         alert = {"id": f"{number:032x}", "number": number, "instrument": "2330.TWSE", "sentence": "x" * ALERT_BYTES}
-        producer.begin_transaction()
+        transactions.begin(producer)
         producer.produce(topics.ALERTS, key=b"2330.TWSE", value=json.dumps(alert).encode())
         # Whoever reads fast has the alert before the commit's answer is back: the clock starts before it is asked for.
         sent[number] = WALL.now()
-        producer.commit_transaction(30)
+        transactions.commit(producer)
 
 
 async def _listening(session: aiohttp.ClientSession, sent: dict[int, int], delays: list[float]) -> asyncio.Task[None]:

@@ -8,8 +8,7 @@ import numpy as np
 from confluent_kafka import Producer
 
 from producers.feed import open_feed
-from streams.members import member_producer
-from tapewatch import frames, kafka, topics
+from tapewatch import frames, kafka, topics, transactions
 from tapewatch.clock import NANOS
 from tapewatch.frames import FrameHeaders
 from tapewatch.instruments import Instrument, Tick
@@ -128,8 +127,8 @@ class PaperLog:
         kafka.create_topics(self.settings, topics.paper_topics(self.settings.topics))
         self._counts = kafka.existing_topics(kafka.admin(self.settings))
         self._frames = kafka.producer(self.settings, linger_ms=0)
-        self._engine = member_producer(self.settings, f"engine-of-{self.feed}", linger_ms=0)
-        self._engine.init_transactions(30)
+        self._engine = transactions.make_producer(self.settings, f"engine-of-{self.feed}", linger_ms=0)
+        transactions.fenced(self._engine)
         self._waiting: list[list[LoggedFrame]] = [[] for _ in self.walks]
         self._begun = [0] * self.partitions
 
@@ -169,16 +168,16 @@ class PaperLog:
         """One transaction over all frames that have none yet."""
         if self._rng.random() < 0.1:
             self._transaction()
-            self._engine.abort_transaction(30)
+            transactions.abort(self._engine)
         self._transaction()
-        self._engine.commit_transaction(30)
+        transactions.commit(self._engine)
         for number, waiting in enumerate(self._waiting):
             if waiting:
                 self._begun[number] = waiting[-1].offset + 1
         self._waiting = [[] for _ in self.walks]
 
     def _transaction(self) -> None:
-        self._engine.begin_transaction()
+        transactions.begin(self._engine)
         for number, waiting in enumerate(self._waiting):
             if not waiting:
                 continue

@@ -17,7 +17,7 @@ from streams.engine.build import build_hash
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.task import OutputRecord, Task
-from tapewatch import kafka, topics
+from tapewatch import kafka, topics, transactions
 from tapewatch.admission import Admission
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Decoder, FrameHeaders, Headers
@@ -172,14 +172,14 @@ def _fetch(settings: Settings, feed: str, partitions: int) -> None:
 
 def _produce(settings: Settings, outgoing: list[OutputRecord]) -> None:
     """Write what the task wrote in transactions of the engine's size."""
-    producer = kafka.producer(settings, transactional_id="bench-profile", linger_ms=0, batch_size=1_000_000)
-    producer.init_transactions(30)
+    made = transactions.make_producer(settings, "bench-profile", linger_ms=0, batch_size=1_000_000)
+    producer = transactions.fenced(made)
     wanted = [topics.TopicSpec(topic, 1) for topic in sorted({record.topic for record in outgoing})]
     kafka.create_topics(settings, wanted)
     for start in range(0, len(outgoing), 50):
-        producer.begin_transaction()
+        transactions.begin(producer)
         for record in outgoing[start : start + 50]:
             producer.produce(record.topic, record.value, record.key, 0, headers=[*record.headers])
-        producer.commit_transaction(30)
+        transactions.commit(producer)
     if producer.flush(30):
         raise TapewatchError("the records were not acknowledged in 30 s", "Run the bench again.")

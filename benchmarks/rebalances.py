@@ -22,7 +22,7 @@ from benchmarks.document import give
 from benchmarks.figures import Figure, Machine, machine, versions
 from benchmarks.stack import own_stack
 from streams import members
-from tapewatch import group_offsets, kafka, logs, settings
+from tapewatch import group_offsets, kafka, logs, settings, transactions
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
@@ -83,7 +83,7 @@ class Member(threading.Thread):
             own, topic, None, session_timeout_ms=members.SESSION_TIMEOUT_MS, heartbeat_interval_ms=500,
             partition_assignment_strategy=protocol, **identity,
         )  # fmt: skip
-        self._writer = members.Writer(lambda: members.member_producer(own, f"{topic}-{name}", linger_ms=1))
+        self._writer = transactions.Writer(lambda: transactions.make_producer(own, f"{topic}-{name}"))
         self._committer = ThreadPoolExecutor(1)
         self._pending: tuple[Future[None], tuple[int, ...]] | None = None
         self.held: set[int] = set()
@@ -109,12 +109,12 @@ class Member(threading.Thread):
 
     def _begin(self, behind: dict[int, int]) -> None:
         producer: Producer = self._writer.producer
-        producer.begin_transaction()
+        transactions.begin(producer)
         for partition, offset in behind.items():
             producer.produce(f"{self._topic}-out", str(offset).encode(), partition=partition)
         offsets = [TopicPartition(self._topic, *each) for each in behind.items()]
         member = self._consumer.consumer_group_metadata()
-        self._pending = (self._committer.submit(members.commit, producer, offsets, member), tuple(behind))
+        self._pending = (self._committer.submit(transactions.commit, producer, offsets, member), tuple(behind))
 
     def _settle(self) -> None:
         """Wait for the open transaction; after a refusal read again from what is committed."""

@@ -18,7 +18,7 @@ from benchmarks.fill import fill_with
 from benchmarks.process_time import MachineTime, cpu_seconds, thread_seconds
 from benchmarks.quotes import Shape
 from benchmarks.stack import command, environment
-from tapewatch import group_offsets, kafka, topics
+from tapewatch import group_offsets, kafka, topics, transactions
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.messages import Commit
@@ -162,7 +162,7 @@ def run_group(settings: Settings, feed: str, shape: Shape, processes: int) -> Gr
     try:
         engines.await_assignment(shape.partitions)
         looked, opened = engines.look(), WALL.now()
-        gate.commit_transaction(30)
+        transactions.commit(gate)
         engines.await_end(sent.frames)
         after = engines.look()
         totals = engines.end()
@@ -170,12 +170,12 @@ def run_group(settings: Settings, feed: str, shape: Shape, processes: int) -> Gr
         engines.kill()
     counted = count(settings, before)
     check(shape, _together(totals), counted)
-    last, rows, transactions = _commits(settings, feed)
+    last, rows, committed = _commits(settings, feed)
     shares = tuple(
         Share(
             instance=instance,
             rows=rows[instance],
-            transactions=transactions[instance],
+            transactions=committed[instance],
             cpu_s=round(cpu - looked.engines[instance][0], 2),
             main_s=round(main - looked.engines[instance][1], 2),
         )
@@ -196,16 +196,10 @@ def run_group(settings: Settings, feed: str, shape: Shape, processes: int) -> Gr
 
 def _gate(settings: Settings, feed: str) -> Producer:
     """A producer whose transaction is open: what it sends is seen when it is committed."""
-    producer = kafka.producer(
-        settings,
-        transactional_id=f"gate-{feed}",
-        transaction_timeout_ms=_GATE_MS,
-        linger_ms=5,
-        batch_size=1_000_000,
-        compression_type="lz4",
+    producer = transactions.make_producer(
+        settings, f"gate-{feed}", _GATE_MS, linger_ms=5, batch_size=1_000_000, compression_type="lz4"
     )
-    producer.init_transactions(30)
-    producer.begin_transaction()
+    transactions.begin(transactions.fenced(producer))
     return producer
 
 

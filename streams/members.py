@@ -1,11 +1,11 @@
-"""What every process of a consumer group shares: its clients, its static membership, its transactions' few acts."""
+"""What every process of a consumer group shares: its consumer and its static membership."""
 
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tapewatch import kafka, topics
 from tapewatch.access.login import explained
@@ -14,15 +14,7 @@ from tapewatch.errors import TapewatchError
 from tapewatch.logs import Log
 from tapewatch.settings import Settings
 
-TRANSACTION_TIMEOUT_MS = 8_000
-"""Longer than a cluster takes to replace a dead leader and its clients to find the new one; a dead member's open
-transaction keeps readers waiting as long, where no process of its name comes back.
-"""
-PATIENCE_S = TRANSACTION_TIMEOUT_MS / 1000
-"""How long an act of a transaction is done again: the broker has ended it then."""
 SESSION_TIMEOUT_MS = 6_000
-_INIT_S = 30
-"""How long the broker may take to give a producer its transactions, s."""
 FOUND_S = 30
 """How long a coordinator is looked for, s."""
 
@@ -36,21 +28,6 @@ Key = tuple[str, int]
 def own_name(chosen: str) -> str:
     """The static member id: what was chosen, else host name and process id."""
     return chosen or f"{socket.gethostname()}-{os.getpid()}"
-
-
-def member_producer(settings: Settings, transactional_id: str, **properties: Any) -> Producer:
-    """A transactional producer whose dead predecessor is fenced, and whose transactions end within 8 s."""
-    return kafka.producer(
-        settings,
-        transactional_id=transactional_id,
-        transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-        # A transaction that begins while the broker completes the one before is answered "try again": the default
-        # wait is 100 ms.
-        retry_backoff_ms=2,
-        retry_backoff_max_ms=200,
-        message_timeout_ms=TRANSACTION_TIMEOUT_MS,
-        **properties,
-    )
 
 
 def member_consumer(settings: Settings, group: str, instance: str, **properties: Any) -> Consumer:
@@ -100,6 +77,19 @@ def has_twin(settings: Settings, group: str, instance: str, own: str) -> bool:
             WALL.sleep(0.2)
 
 
+def make_way(settings: Settings, group: str, instance: str, own: Callable[[], str]) -> Callable[[KafkaException], None]:
+    """For `transactions.Writer`: what raises PlaceLostError where another process has this one's name in the group.
+
+    own : member id that this process was given last
+    """
+
+    def succeed(failure: KafkaException) -> None:
+        if has_twin(settings, group, instance, own()):
+            raise replaced(failure.args[0]) from failure
+
+    return succeed
+
+
 def replaced(why: object) -> PlaceLostError:
     """What a process ends with whose place another has taken."""
     return PlaceLostError(
@@ -126,67 +116,6 @@ def sound(batch: Iterable[Message], log: Log) -> Iterator[Message]:
             )
         elif message.topic() != NO_TOPIC:
             log.warning("consumer", error=str(message.error()))
-
-
-def abort(producer: Producer, error: KafkaException, log: Log) -> None:
-    """Abort the open transaction; the producer is to be replaced by a new one then. A fatal error is raised: it ends
-    the process.
-
-    librdkafka gives the next records the sequence numbers of those that it took back. Where a broker has such a one
-    already, and only its answer was lost, it takes the next one for its repeat: the next transaction is committed
-    without it. A new producer has a new epoch, and its numbers begin anew.
-    """
-    cause = error.args[0]
-    log.warning("transaction failed", error=str(cause), fatal=cause.fatal(), retriable=cause.retriable())
-    if cause.fatal():
-        raise error
-    kafka.patiently(lambda: producer.abort_transaction(kafka.ACT_S), PATIENCE_S)
-
-
-class Writer:
-    """The transactional producer of a name, which is another one after each transaction that failed (see `abort`).
-
-    producer : the one to write with, until the next `abort`
-    """
-
-    def __init__(self, make: Callable[[], Producer], has_twin: Callable[[], bool] | None = None) -> None:
-        """Fences whoever had the name. make : a producer under it; has_twin : asked where a producer is of no more use,
-        whether another process has the name now (None: whoever has it later is the right one, and this process ends)
-        """
-        self._make, self._has_twin = make, has_twin
-        self.producer = self._new()
-
-    def abort(self, error: KafkaException, log: Log) -> None:
-        """Abort the open transaction. A producer that the broker has fenced, because its transaction took too long on a
-        machine that stood still, has a successor; PlaceLostError where another process has the name.
-        """
-        try:
-            abort(self.producer, error, log)
-        except KafkaException as failure:
-            if self._has_twin is None:
-                raise
-            if self._has_twin():
-                raise replaced(failure.args[0]) from failure
-            log.warning("the producer is of no more use, another takes its place", error=str(failure.args[0]))
-        self.producer = self._new()
-
-    def _new(self) -> Producer:
-        producer = self._make()
-        producer.init_transactions(_INIT_S)
-        return producer
-
-
-def commit(producer: Producer, offsets: list[TopicPartition], member: object) -> None:
-    """Add the input offsets to the open transaction and commit it; flushes first. A coordinator that moves or is away
-    for a moment is asked again, as long as the transaction may last.
-    """
-    kafka.patiently(lambda: producer.send_offsets_to_transaction(offsets, member, kafka.ACT_S), PATIENCE_S)
-    kafka.patiently(lambda: producer.commit_transaction(kafka.ACT_S), PATIENCE_S)
-
-
-def unacknowledged(what: str) -> KafkaException:
-    """The error of records that the broker has not taken in time: the transaction has to be aborted."""
-    return KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, f"{what} were not acknowledged", False, True, True))
 
 
 class Membership:

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from producers.base.positions import committed_position
 from producers.base.transaction import AbortedError, FencedError, Transaction, refused_letter
 from producers.feed import FeedWriter, LiveWriter, open_feed, read_tail
-from tapewatch import kafka, logs, topics
+from tapewatch import kafka, logs, topics, transactions
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import Instrument
@@ -95,11 +95,11 @@ class Ledger:
         begun = self._clock.elapsed()
         transaction = Transaction(opened.producer, opened.live, self.source, self._clock, recorded=self._recorded)
         try:
-            opened.producer.begin_transaction()
+            transactions.begin(opened.producer)
             yield transaction
             transaction.finish()
             # An answer that is missing is asked for again.
-            kafka.patiently(lambda: opened.producer.commit_transaction(kafka.ACT_S), _WAIT_S)
+            transactions.commit(opened.producer, *transaction.consumed, patience_s=_WAIT_S)
         except (KafkaException, AbortedError) as error:
             raise self._failed(error, begun) from error
         except BaseException:
@@ -151,19 +151,10 @@ class Ledger:
     def _open(self) -> _ProducerSession:
         specs = [*topics.source_topics(self._settings.topics), *topics.shared_topics(self._settings.topics)]
         kafka.create_topics(self._settings, specs)
-        producer = kafka.producer(
-            self._settings,
-            transactional_id=f"tapewatch-source-{self.source}",
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            message_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            # A transaction that begins while the broker completes the one before is answered "try again".
-            retry_backoff_ms=2,
-            retry_backoff_max_ms=200,
-            linger_ms=1,
-            compression_type="lz4",
-        )
+        name = f"tapewatch-source-{self.source}"
+        producer = transactions.make_producer(self._settings, name, TRANSACTION_TIMEOUT_MS, compression_type="lz4")
         # Before anything is read: from here on no other instance of the name can commit.
-        producer.init_transactions(_WAIT_S)
+        transactions.fenced(producer, _WAIT_S)
         live = None
         if self.feed:
             partitions = open_feed(self._settings, self.feed, self._instruments.values(), self._partitions, self._clock)
@@ -197,7 +188,7 @@ class Ledger:
         failure: BaseException | None = None
         if opened is not None:
             try:
-                kafka.in_time(lambda: opened.producer.abort_transaction(kafka.ACT_S))
+                transactions.abort(opened.producer)
             except KafkaException as error:
                 failure = error
         return failure

@@ -22,16 +22,19 @@ class FencedError(TapewatchError):
 
 
 class Transaction:
-    """What goes out together. Get one from `Ledger.transaction`."""
+    """What goes out together. Get one from `Ledger.transaction`.
+
+    kept : the new position, None where none was set; consumed : offsets that are committed with it, and whose
+    """
 
     def __init__(
         self, producer: Producer, live: LiveWriter | None, source: str, clock: Clock, *, recorded: bool = False
     ) -> None:
         self._producer, self._live, self._source, self._clock = producer, live, source, clock
         self._recorded = recorded
-        self._offsets: tuple[list[TopicPartition], object] | None = None
         self._until: int | None = None
         self.kept: bytes | None = None
+        self.consumed: tuple[list[TopicPartition], object] = ([], None)
 
     def rows(self, rows: Rows) -> None:
         """Rows of one type for the feed, in receipt order; they leave at the commit or when many wait."""
@@ -64,7 +67,7 @@ class Transaction:
 
     def offsets(self, places: list[TopicPartition], member: object) -> None:
         """Consumed offsets of the same cluster. member : the consumer's group metadata"""
-        self._offsets = (places, member)
+        self.consumed = (places, member)
 
     def until(self, ns: int) -> None:
         """How far the feed's clock may go with this transaction, UTC nanoseconds: as far as the input has been read.
@@ -74,12 +77,9 @@ class Transaction:
         self._until = ns
 
     def finish(self) -> None:
-        """Send what waits, with the heartbeat that is due, and the offsets."""
+        """Send what waits, with the heartbeat that is due."""
         if self._live is not None:
             self._flush(self._live)
-        if self._offsets is not None:
-            offsets, member = self._offsets
-            kafka.in_time(lambda: self._producer.send_offsets_to_transaction(offsets, member, kafka.ACT_S))
 
     def _flush(self, live: LiveWriter) -> None:
         try:

@@ -24,7 +24,7 @@ from sinks.backoff import Backoff
 from sinks.canary.ledger import LATE_NS, Ledger
 from sinks.canary.stores import Stores
 from sinks.canary.summary import Progress, Summary, summary
-from tapewatch import kafka, logs, topics
+from tapewatch import kafka, logs, topics, transactions
 from tapewatch.canaries import Canary, figures, is_canary, silent_s, since
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError
@@ -157,7 +157,6 @@ POLL_S = 0.05
 """How finely latencies are measured: alerts and stores are looked at so often."""
 REPORT_NS = 5 * NANOS
 KEPT_NS = 26 * 3600 * NANOS
-TRANSACTION_TIMEOUT_MS = 10_000
 
 
 class CanarySink:
@@ -195,7 +194,7 @@ class CanarySink:
                 try:
                     self._session(stop, until_idle, backoff)
                     break
-                except KafkaException as error:
+                except (KafkaException, kafka.StuckError) as error:
                     self._retries += 1
                     problem = " ".join(str(error).split())[:300]
                     _log.warning("broker failed, starting over", problem=problem)
@@ -207,14 +206,7 @@ class CanarySink:
 
     def _session(self, stop: threading.Event, until_idle: float | None, backoff: Backoff) -> None:
         """From the fence to the end of the work."""
-        producer = kafka.producer(
-            self._settings,
-            transactional_id=self._settings.canary.group,
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            message_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            linger_ms=0,
-        )
-        producer.init_transactions(30)
+        producer = transactions.fenced(transactions.make_producer(self._settings, self._settings.canary.group))
         following = self._recalled()
         stores = Stores(self._settings, self._ledger.stages)
         self._monitor.ready()
@@ -279,10 +271,10 @@ class CanarySink:
         """Write verdicts in one transaction. KafkaException where it fails: all is read anew then."""
         if not verdicts:
             return
-        producer.begin_transaction()
+        transactions.begin(producer)
         for verdict in verdicts:
             producer.produce(topics.CANARIES, encode(verdict), verdict.id.encode(), 0)
-        producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000)
+        transactions.commit(producer)
         for verdict in verdicts:
             self._ledger.recall(verdict)
             self._shown.take(verdict)

@@ -24,7 +24,7 @@ from streams.coin_ranking import minute_buffer, state_records
 from streams.coin_ranking.minute_buffer import Bar, BarBuffer, Source
 from streams.coin_ranking.ranking import MINUTE_NS, CoinRanking, Question
 from streams.coin_ranking.state_records import Position, ReleasedMinute
-from tapewatch import canaries, control_rows, frames, generations, kafka, logs, messages, topics
+from tapewatch import canaries, control_rows, frames, generations, kafka, logs, messages, topics, transactions
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.idling import IdleDetector
@@ -99,15 +99,11 @@ class CoinRankingProcess:
         the next start goes on from what is committed.
         """
         kafka.create_topics(self._settings, topics.shared_topics(self._settings.topics))
-        producer = kafka.producer(
-            self._settings,
-            transactional_id=f"tapewatch-desk-{self._options.name}",
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-        )
+        group = f"tapewatch-desk-{self._options.name}"
         # Before anything is read: from here on no other process of this name can commit.
-        producer.init_transactions(30)
+        producer = transactions.fenced(transactions.make_producer(self._settings, group, TRANSACTION_TIMEOUT_MS))
         self._recover()
-        group, told = f"tapewatch-desk-{self._options.name}", self.monitor.client("reader")
+        told = self.monitor.client("reader")
         idling = IdleDetector(until_idle or None, self._clock)
         consumer = kafka.consumer(self._settings, group, told, **idling.properties)
         try:
@@ -260,7 +256,7 @@ class CoinRankingProcess:
 
     def _write(self, producer: Producer, rankings: list[tuple[int, messages.Ranking]], snapshot: bool) -> None:
         """One transaction: rankings, the newest minute, and a snapshot where it is wanted."""
-        producer.begin_transaction()
+        transactions.begin(producer)
         try:
             headers = [("type", b"ranking"), ("version", b"1")]
             for _, ranking in rankings:
@@ -272,7 +268,7 @@ class CoinRankingProcess:
             if snapshot:
                 for key, value in state_records.records(self._desk, self._position()):
                     self._keep(producer, key, value)
-            producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000)
+            transactions.commit(producer, patience_s=TRANSACTION_TIMEOUT_MS / 1000)
         except KafkaException as error:
             raise TapewatchError(
                 f"the desk's transaction failed: {error}", "Start it again: it goes on from what is committed."

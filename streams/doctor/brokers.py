@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from streams.members import SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
-from tapewatch import kafka
+from streams.members import SESSION_TIMEOUT_MS
+from tapewatch import kafka, transactions
 from tapewatch.access import login
 from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.settings import Settings
@@ -101,8 +101,8 @@ def _settings(found: dict[int, dict[str, str]], copies: int) -> Iterator[Check]:
          "else transactions may be lost with a disk"),
         ("offsets.topic.replication.factor", lambda v: int(v) >= copies, at_least.format(copies), True,
          "else groups' places are lost with a broker"),
-        ("transaction.max.timeout.ms", lambda v: int(v) >= TRANSACTION_TIMEOUT_MS,
-         at_least.format(TRANSACTION_TIMEOUT_MS), True, "else engines get no transactions"),
+        ("transaction.max.timeout.ms", lambda v: int(v) >= transactions.TIMEOUT_MS,
+         at_least.format(transactions.TIMEOUT_MS), True, "else engines get no transactions"),
         ("group.min.session.timeout.ms", lambda v: int(v) <= SESSION_TIMEOUT_MS, f"{SESSION_TIMEOUT_MS} at most", True,
          "else engines cannot join their group"),
         ("group.max.session.timeout.ms", lambda v: int(v) >= SESSION_TIMEOUT_MS, at_least.format(SESSION_TIMEOUT_MS),

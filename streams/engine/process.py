@@ -30,7 +30,7 @@ from streams.engine.totals import Totals
 from streams.engine.tracing import Traces
 from streams.engine.warm import warm_up
 from streams.members import Key, Membership
-from tapewatch import kafka, logs, messages, topics
+from tapewatch import kafka, logs, messages, topics, transactions
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import TapewatchError, UnansweredError
 from tapewatch.frames import Headers
@@ -173,18 +173,13 @@ class Engine:
 
     def _fence(self) -> Producer:
         """A producer under this process's name; whoever had that name is fenced, its transaction decided."""
-        producer = self._producer()
-        deadline = self._clock.elapsed() + FENCE_S * NANOS
-        while True:
-            try:
-                producer.init_transactions(10)
-                return producer
-            except KafkaException as error:
-                if not error.args[0].retriable() or self._clock.elapsed() > deadline:
-                    raise TapewatchError(
-                        f"the broker gives the producer {self.instance!r} no transactions: {error.args[0]}",
-                        "Run `tapewatch status`; look at the broker's log.",
-                    ) from error
+        try:
+            return transactions.fenced(self._producer(), FENCE_S)
+        except KafkaException as error:
+            raise TapewatchError(
+                f"the broker gives the producer {self.instance!r} no transactions: {error.args[0]}",
+                "Run `tapewatch status`; look at the broker's log.",
+            ) from error
 
     def _renew(self, consumer: Consumer) -> None:
         """A new producer in the place of one that was fenced: by a process of the same name, which this one then makes
@@ -210,13 +205,12 @@ class Engine:
             raise members.replaced(self._replaced)
 
     def _producer(self) -> Producer:
-        return members.member_producer(
+        return transactions.make_producer(
             self._settings,
             f"{self._settings.engine.group}-{self.instance}",
             # A transaction's records of a partition leave as one batch, at the latest when the commit flushes them.
             # With more records waiting than librdkafka keeps in flight for a partition (five), its thread would spin
             # until the broker answers: a third of the engine's CPU time.
-            linger_ms=1,
             batch_size=15_000_000,
         )
 
@@ -320,7 +314,7 @@ class Engine:
         """Write a batch's outputs in a new transaction, and let it be committed while the next batch is computed."""
         begun = self._clock.elapsed()
         try:
-            self._writer.begin_transaction()
+            transactions.begin(self._writer)
             due = self._due(touched)
             for held in touched.values():
                 if held is due:
@@ -340,7 +334,7 @@ class Engine:
         traced = self._traces.begun() if self._traces is not None else None
 
         def commit() -> None:
-            members.commit(writer, offsets, member)
+            transactions.commit(writer, offsets, member)
             self._watch.committed(begun, sent_ms)
             if traced is not None:
                 traced()
@@ -434,7 +428,7 @@ class Engine:
         self._drop_tasks()
         self._spent = True
         try:
-            members.abort(self._writer, error, log)
+            transactions.abort(self._writer, error, log)
         except KafkaException as failure:
             log.warning("the producer is of no more use", error=str(failure.args[0]))
             self._replace_writer()

@@ -14,14 +14,13 @@ import msgspec
 import pyarrow as pa
 from confluent_kafka import Message, Producer
 
-from streams import members
 from streams.engine import state as s
 from streams.engine.accounts import ACCOUNT_SCENARIOS, MAX_BYTES
 from streams.engine.detector_config import ALL_SCENARIOS, DetectorConfig
 from streams.engine.layout import ArrayLayout
 from streams.engine.models import ActiveModels, ModelSource
 from streams.engine.task import Task
-from tapewatch import kafka, topics
+from tapewatch import kafka, topics, transactions
 from tapewatch.errors import TapewatchError
 from tapewatch.frames import Headers
 
@@ -257,9 +256,9 @@ def put(producer: Producer, partition: int, task: Task, slot: int, data: bytes, 
             partition,
             lambda error, message: None if error else first.append(message.offset()),
         )
-    producer.flush(members.PATIENCE_S)
+    producer.flush(transactions.TIMEOUT_MS / 1000)
     if len(first) != len(parts):
-        raise members.unacknowledged("snapshot chunks")
+        raise transactions.unacknowledged("snapshot chunks")
     return Pointer(partition, min(first), len(parts), task.next_offset, slot)
 
 

@@ -20,7 +20,7 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 from streams import members
 from streams.event_stage.faust_app import BrokerGoneError, application
 from streams.event_stage.records import Outcome, Record, Work, fresh
-from tapewatch import dead_letters, group_offsets, kafka, logs, messages, topics
+from tapewatch import dead_letters, group_offsets, kafka, logs, messages, topics, transactions
 from tapewatch.access import renewal
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import ContractError, TapewatchError, UnansweredError
@@ -97,23 +97,15 @@ class EventStage:
         self._log.warning("waiting for Kafka", problem=str(cause))
         stop.wait(kafka.ASKED_AGAIN_S)
 
-    def _begun(self, wanted: Iterable[topics.TopicSpec]) -> members.Writer:
+    def _begun(self, wanted: Iterable[topics.TopicSpec]) -> transactions.Writer:
         """Steps 1 and 2 of the protocol."""
         kafka.create_topics(self._settings, wanted)
-        writer = members.Writer(self._producer)
+        writer = transactions.Writer(self._producer)
         self._recall()
         return writer
 
     def _producer(self) -> Producer:
-        return kafka.producer(
-            self._settings,
-            transactional_id=self._group,
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            message_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            retry_backoff_ms=2,
-            retry_backoff_max_ms=200,
-            linger_ms=1,
-        )
+        return transactions.make_producer(self._settings, self._group, TRANSACTION_TIMEOUT_MS)
 
     def _recall(self) -> None:
         """The offsets behind what was taken, and then the state: what is newer in the state than in the offsets is
@@ -136,7 +128,7 @@ class EventStage:
         finally:
             reader.close()
 
-    async def _serve(self, writer: members.Writer, stop: threading.Event, until_idle_s: float) -> bool:
+    async def _serve(self, writer: transactions.Writer, stop: threading.Event, until_idle_s: float) -> bool:
         """Run Faust, and the worker beside it, until one of them or the caller ends; False where it is to begin anew,
         since Faust's clients keep the password that they were made with.
         """
@@ -186,7 +178,7 @@ class EventStage:
             await asyncio.gather(worker, starting, return_exceptions=True)
             await app.stop()
 
-    async def _follow(self, writer: members.Writer, inbox: "asyncio.Queue[object]") -> None:
+    async def _follow(self, writer: transactions.Writer, inbox: "asyncio.Queue[object]") -> None:
         """All records that wait, transaction by transaction, in a thread: Faust's heartbeats go on meanwhile."""
         while True:
             waiting = [await inbox.get()]
@@ -197,7 +189,7 @@ class EventStage:
             await asyncio.to_thread(self._settle, writer, [Record.of(each) for each in waiting])
             self._settling = False
 
-    def _settle(self, writer: members.Writer, records: list[Record]) -> None:
+    def _settle(self, writer: transactions.Writer, records: list[Record]) -> None:
         """Work the records out and commit what follows; a failed transaction is tried again from the log's state."""
         for attempt in range(1, MOST_FAILURES + 1):
             self._monitor.beat()
@@ -217,7 +209,7 @@ class EventStage:
         self._clock.sleep(0.2 * attempt)
         self._recall()
 
-    def _aborted(self, writer: members.Writer, error: KafkaException, attempt: int) -> None:
+    def _aborted(self, writer: transactions.Writer, error: KafkaException, attempt: int) -> None:
         """Abort and read the state anew. What cannot be aborted, such as a commit without an answer, ends the process:
         the next start finds out what became of it.
         """
@@ -243,7 +235,7 @@ class EventStage:
         found = [self._outcome(record) for record in new]
         behind = {record.place: record.offset + 1 for record in new}
         begun = self._clock.elapsed()
-        producer.begin_transaction()
+        transactions.begin(producer)
         for _, outcome in found:
             for key, message in outcome.said:
                 kafka.enqueue(producer, message.TOPIC, messages.encode(message), key, [], 0)
@@ -251,7 +243,7 @@ class EventStage:
                 letter = outcome.letter
                 kafka.enqueue(producer, letter.topic, letter.value, None, letter.headers, 0)
         offsets = [TopicPartition(*place, offset) for place, offset in behind.items()]
-        members.commit(producer, offsets, self._member)
+        transactions.commit(producer, offsets, self._member)
         self._takes.observe((self._clock.elapsed() - begun) / NANOS)
         self._next |= behind
         for record, outcome in found:

@@ -21,7 +21,7 @@ from streams.engine.build import build_hash
 from streams.forecast import minute_group_position
 from streams.forecast.minute import MinuteTask
 from streams.members import Membership
-from tapewatch import group_offsets, kafka, logs, topics
+from tapewatch import group_offsets, kafka, logs, topics, transactions
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.idling import IdleDetector
 from tapewatch.monitoring import Monitor, counters
@@ -86,9 +86,9 @@ class MinuteForecasts:
         self._partitions = kafka.existing_topics(kafka.admin(self._settings))
         group = self._settings.forecast.group
         name = f"{group}-{self.instance}"
-        writer = members.Writer(
-            lambda: members.member_producer(self._settings, name, linger_ms=1),
-            lambda: members.has_twin(self._settings, group, self.instance, membership.member_id),
+        writer = transactions.Writer(
+            lambda: transactions.make_producer(self._settings, name),
+            members.make_way(self._settings, group, self.instance, lambda: membership.member_id),
         )
         idling = self._idling = IdleDetector(until_idle_s or None, self._clock)
         told = self.monitor.client("reader")
@@ -148,7 +148,7 @@ class MinuteForecasts:
                 task.record(message.offset(), message.value(), message.headers(), silent=True)
         return task
 
-    def step(self, consumer: Consumer, writer: members.Writer, batch: Iterable[Message]) -> None:
+    def step(self, consumer: Consumer, writer: transactions.Writer, batch: Iterable[Message]) -> None:
         """Answer records in one transaction; where it fails, go back to what is committed."""
         records = 0
         for message in members.sound(batch, log):
@@ -161,9 +161,9 @@ class MinuteForecasts:
             return
         begun, producer = self._clock.elapsed(), writer.producer
         try:
-            producer.begin_transaction()
+            transactions.begin(producer)
             written = self._produce(producer)
-            members.commit(producer, self._offsets(), consumer.consumer_group_metadata())
+            transactions.commit(producer, self._offsets(), consumer.consumer_group_metadata())
         except KafkaException as error:
             writer.abort(error, log)
             self.totals.aborted += 1

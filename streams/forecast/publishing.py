@@ -7,8 +7,7 @@ from confluent_kafka import KafkaException
 
 from streams.engine.build import build_hash
 from streams.forecast.tracking import Publication, Run, Step
-from streams.members import member_producer
-from tapewatch import kafka, topics
+from tapewatch import kafka, topics, transactions
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.instruments import INSTRUMENT_ID
@@ -91,14 +90,13 @@ def publish(settings: Settings, run: Run, steps: Mapping[str, Step], messages: S
         return False
     kafka.create_topics(settings, topics.shared_topics(settings.topics))
     partitions = kafka.existing_topics(kafka.admin(settings))[topics.PREDICTIONS]
-    producer = member_producer(settings, _ID)
+    producer = transactions.make_producer(settings, _ID)
     try:
-        producer.init_transactions(_WAIT_S)
-        producer.begin_transaction()
+        transactions.begin(transactions.fenced(producer, _WAIT_S))
         for message in messages:
             place = partition_for(message.instrument, partitions)
             kafka.enqueue(producer, topics.PREDICTIONS, encode(message), message.instrument.encode(), [], place)
-        producer.commit_transaction(_WAIT_S)
+        transactions.commit(producer, patience_s=_WAIT_S)
     except KafkaException as error:
         raise TapewatchError(
             f"Kafka does not take the predictions: {error}", "Run `tapewatch status`, then the same command again."

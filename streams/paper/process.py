@@ -22,7 +22,7 @@ from streams.paper import state_records
 from streams.paper.group_position import PaperOffsetVerifier
 from streams.paper.paper_partition import ConsumerRecord, PaperPartition, companions
 from streams.paper.task import PaperTask
-from tapewatch import group_offsets, kafka, logs, topic_ids, topics
+from tapewatch import group_offsets, kafka, logs, topic_ids, topics, transactions
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.idling import IdleDetector
 from tapewatch.monitoring import Monitor, counters
@@ -88,9 +88,9 @@ class Paper:
         kafka.create_topics(self._settings, topics.paper_topics(self._settings.topics))
         self._registry.refresh()
         name = f"{paper.group}-{self.instance}"
-        writer = members.Writer(
-            lambda: members.member_producer(self._settings, name, linger_ms=1),
-            lambda: members.has_twin(self._settings, paper.group, self.instance, membership.member_id),
+        writer = transactions.Writer(
+            lambda: transactions.make_producer(self._settings, name),
+            members.make_way(self._settings, paper.group, self.instance, lambda: membership.member_id),
         )
         told = self.monitor.client("reader")
         idling = self._idling = IdleDetector(until_idle_s or None, self._clock)
@@ -209,15 +209,15 @@ class Paper:
         consumer.resume([TopicPartition(*key) for key in self._paused - crowded])
         self._paused = crowded
 
-    def _write(self, consumer: Consumer, writer: members.Writer) -> bool:
+    def _write(self, consumer: Consumer, writer: transactions.Writer) -> bool:
         """All that was worked out, in one transaction; False where it failed and the desks are ahead of the log."""
         dirty = [desk for desk in self._desks.values() if desk.is_dirty]
         if not dirty:
             return True
         begun, producer = self._clock.elapsed(), writer.producer
         try:
-            producer.begin_transaction()
-            members.commit(producer, self._produce(producer, dirty), consumer.consumer_group_metadata())
+            transactions.begin(producer)
+            transactions.commit(producer, self._produce(producer, dirty), consumer.consumer_group_metadata())
         except KafkaException as error:
             writer.abort(error, log)
             self.totals.aborted += 1
@@ -238,9 +238,9 @@ class Paper:
                 target = record.target(desk.market[1], self._partitions[record.topic])
                 kafka.enqueue(producer, record.topic, record.value, record.key, record.headers, target)
             self._write_state(producer, desk, places)
-        producer.flush(members.TRANSACTION_TIMEOUT_MS / 1000)
+        producer.flush(transactions.TIMEOUT_MS / 1000)
         if len(places) != len(dirty):
-            raise members.unacknowledged("states of the paper broker")
+            raise transactions.unacknowledged("states of the paper broker")
         return [TopicPartition(*desk.market, desk.task.begin, metadata=places[desk.market]) for desk in dirty]
 
     def _write_state(self, producer: Producer, desk: PaperPartition, places: dict[Key, str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from tapewatch import audit, kafka, messages, topics
+from tapewatch import audit, kafka, messages, topics, transactions
 from tapewatch.clock import WALL, Clock
 from tapewatch.dead_letter_messages import DeadLetterReplay
 from tapewatch.dlq import replays, retry
@@ -57,18 +57,13 @@ def replay(
     """
     topic = letters[0].place.topic
     kafka.create_topics(settings, [topics.replays_topic(), *map(topics.retry_topic, retry.READERS)])
-    producer = kafka.producer(
-        settings,
-        transactional_id=f"dlq-replay-{topic}",
-        transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-        # Below the transaction's: what is not acknowledged is then aborted by us, not by the broker behind our back.
-        message_timeout_ms=TRANSACTION_TIMEOUT_MS - 1_000,
-        retry_backoff_ms=2,
-        retry_backoff_max_ms=200,
-        linger_ms=1,
+    # Below the transaction's: what is not acknowledged is then aborted by us, not by the broker behind our back.
+    acknowledged_ms = TRANSACTION_TIMEOUT_MS - 1_000
+    producer = transactions.make_producer(
+        settings, f"dlq-replay-{topic}", TRANSACTION_TIMEOUT_MS, message_timeout_ms=acknowledged_ms
     )
     try:
-        producer.init_transactions(30)
+        transactions.fenced(producer)
         before = replays.settled(settings)
         planned = _planned(settings, letters, before)
         if planned.sendings:
@@ -125,12 +120,11 @@ class _ReplayRun:
         done = 0
         for start in range(0, len(planned.sendings), AT_ONCE):
             part = planned.sendings[start : start + AT_ONCE]
-            self.producer.begin_transaction()
+            transactions.begin(self.producer)
             try:
                 self._transaction(part, sequence)
             except KafkaException as error:
-                if not error.args[0].fatal():
-                    self.producer.abort_transaction(10)
+                transactions.abort(self.producer, error)
                 raise
             done += sum(len(each.letters) for each in part)
             say(done, planned.letters)
@@ -161,7 +155,7 @@ class _ReplayRun:
             for letter in each.letters:
                 note = self._note(letter, each, offsets[number], now)
                 self.producer.produce(topics.REPLAYS, messages.encode(note), letter.id.encode(), 0)
-        self.producer.commit_transaction(TRANSACTION_TIMEOUT_MS / 1000)
+        transactions.commit(self.producer, patience_s=TRANSACTION_TIMEOUT_MS / 1000)
 
     def _note(self, letter: Letter, sent: PlannedRecord, offset: int, now: int) -> DeadLetterReplay:
         """What became of a letter."""

@@ -13,12 +13,11 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from streams import members
 from streams.engine.process import Engine
 from streams.engine.rebuilding import AssignedPartition
 from streams.engine.snapshots import Pointer
 from streams.members import Key
-from tapewatch import logs
+from tapewatch import logs, transactions
 from tapewatch import settings as configuration
 from tests.faults.last_words import DIED, LastWords
 
@@ -81,7 +80,7 @@ class DyingEngine(Engine):
 
 
 class DyingProducer:
-    """The producer that `members.commit` ends a transaction with; its engine may die around each of the acts."""
+    """The producer that `transactions.commit` ends a transaction with; its engine may die around each of the acts."""
 
     def __init__(self, engine: DyingEngine, producer: Producer) -> None:
         self._engine, self._producer = engine, producer
@@ -103,8 +102,8 @@ def main(words: list[str]) -> int:
     logs.configure(settings.log)
     engine = DyingEngine(settings, words[0], int(words[1]))
     # The one function that the engine hands to its committing thread.
-    commit: Callable[..., Any] = members.commit
-    members.commit = lambda producer, *told: commit(DyingProducer(engine, producer), *told)
+    commit: Callable[..., Any] = transactions.commit
+    transactions.commit = lambda producer, *told: commit(DyingProducer(engine, producer), *told)
     engine.run(threading.Event())
     return 0
 

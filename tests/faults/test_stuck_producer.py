@@ -6,9 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams import members
 from streams.engine.process import Engine
-from tapewatch import kafka
+from tapewatch import kafka, transactions
 from tapewatch.settings import KafkaSettings, Settings
 from tapewatch.stack import Addresses
 from tests.faults import engine_runs as runs
@@ -24,7 +23,7 @@ def test_engine_takes_a_new_producer_where_its_own_does_not_come_back_and_change
     settings = Settings(data=str(tmp_path_factory.mktemp("stuck")), kafka=KafkaSettings(bootstrap=stack.bootstrap))
     runs.write_market(settings, FEED, seconds=120, partitions=2, instruments=8, flushes=2)
     engine_settings = msgspec.structs.replace(settings.engine, feeds=(FEED,), group="group-stuck", batch_frames=10)
-    release, commits, usual = threading.Event(), list[object](), members.commit
+    release, commits, usual = threading.Event(), list[object](), transactions.commit
 
     def stuck() -> None:
         release.wait()
@@ -37,7 +36,7 @@ def test_engine_takes_a_new_producer_where_its_own_does_not_come_back_and_change
         usual(producer, offsets, member)
 
     monkeypatch.setattr(kafka, "STUCK_S", 2)
-    monkeypatch.setattr(members, "commit", commit)
+    monkeypatch.setattr(transactions, "commit", commit)
     engine = Engine(msgspec.structs.replace(settings, engine=engine_settings))
     try:
         engine.run(threading.Event(), until_idle_s=8)

@@ -12,8 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from benchmarks.stack import own_stack
 from infra.chaos.proxy import Proxy
 from infra.embedded.kafka import free_port
-from streams import members
-from tapewatch import kafka, logs, settings
+from tapewatch import kafka, logs, settings, transactions
 from tapewatch.settings import Settings
 from tapewatch.topics import TopicSpec
 
@@ -43,7 +42,7 @@ def test_records_after_an_aborted_transaction_are_not_taken_for_its_repeats(thro
             own, transactional_id="taken-back", retry_backoff_ms=AGAIN_MS, retry_backoff_max_ms=AGAIN_MS, linger_ms=1
         )
 
-    writer = members.Writer(make)
+    writer = transactions.Writer(make)
     _write(writer, b"first")
     writer.producer.begin_transaction()
     writer.producer.produce(TOPIC, b"aborted", partition=0)
@@ -67,7 +66,7 @@ def test_records_after_an_aborted_transaction_are_not_taken_for_its_repeats(thro
     assert high - low == 2 * len(kept) + 3
 
 
-def _write(writer: members.Writer, value: bytes) -> None:
+def _write(writer: transactions.Writer, value: bytes) -> None:
     writer.producer.begin_transaction()
     writer.producer.produce(TOPIC, value, partition=0)
     writer.producer.commit_transaction(30)

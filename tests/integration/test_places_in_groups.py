@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams import members
 from streams.members import Membership
-from tapewatch import kafka, logs, topics
+from tapewatch import kafka, logs, topics, transactions
 from tapewatch.settings import Settings
 from tests.eventually import eventually
 
@@ -54,16 +54,16 @@ def test_fenced_producer_has_a_successor_unless_another_process_has_the_place(
     group, consumer, membership = joined
     own = membership.member_id
 
-    def writer() -> members.Writer:
-        return members.Writer(
-            lambda: members.member_producer(settings, f"{group}-{NAME}"),
-            lambda: members.has_twin(settings, group, NAME, own),
+    def writer() -> transactions.Writer:
+        return transactions.Writer(
+            lambda: transactions.make_producer(settings, f"{group}-{NAME}"),
+            members.make_way(settings, group, NAME, lambda: own),
         )
 
-    def commit(to: members.Writer) -> None:
-        to.producer.begin_transaction()
+    def commit(to: transactions.Writer) -> None:
+        transactions.begin(to.producer)
         place = TopicPartition(topics.BARS, 0, 0)
-        members.commit(to.producer, [place], consumer.consumer_group_metadata())
+        transactions.commit(to.producer, [place], consumer.consumer_group_metadata())
 
     first = writer()
     commit(first)

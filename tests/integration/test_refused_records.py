@@ -16,10 +16,9 @@ from producers.base.outlet import KafkaOutlet
 from sinks.dead_letters import DeadLetterTopics
 from sinks.postgres.sink import PostgresSink
 from sinks.postgres.summary import Progress
-from streams import members
 from streams.engine import control
 from streams.engine.models import shipped
-from tapewatch import case_client, control_rows, kafka, paper_commands, proposals, registry, topics
+from tapewatch import case_client, control_rows, kafka, paper_commands, proposals, registry, topics, transactions
 from tapewatch.clock import WALL
 from tapewatch.control_rows import CONFIG, Order
 from tapewatch.dead_letters import DeadLetter
@@ -159,15 +158,14 @@ def test_refused_message_of_a_venue_whose_letter_is_refused_ends_the_producer(se
 
 
 def test_transaction_with_a_refused_record_is_not_committed(settings: Settings, market: str) -> None:
-    producer = members.member_producer(settings, market)
-    producer.init_transactions(30)
+    producer = transactions.fenced(transactions.make_producer(settings, market))
     with narrow(settings, market):
-        producer.begin_transaction()
+        transactions.begin(producer)
         kafka.enqueue(producer, market, b"record", partition=0)
         assert producer.flush(8) == 0, "by the queue's length it was delivered"
         with pytest.raises(KafkaException, match=TOO_LARGE):
-            members.commit(producer, [], kafka.consumer(settings, market).consumer_group_metadata())
-    producer.abort_transaction(5)
+            transactions.commit(producer, [], kafka.consumer(settings, market).consumer_group_metadata())
+    transactions.abort(producer)
 
 
 def test_topic_that_is_not_there_is_named(settings: Settings) -> None:
