@@ -10,10 +10,10 @@ import numpy as np
 
 from detectors.book.features import COUNT, NAMES
 from detectors.book.trees import SCENARIOS, Trees
-from detectors.boosted.model import Card, Nodes, forest
+from detectors.boosted.model import Card, Nodes, forest, summary
 from detectors.model_file import ModelFile, first_problem, foreign, sound
 
-__all__ = ["DETECTOR", "SCENARIOS", "BookModel", "Booster", "Card", "Trees", "decode", "shipped"]
+__all__ = ["DETECTOR", "SCENARIOS", "BookModel", "Booster", "Card", "Trees", "decode", "shipped", "summary"]
 
 DETECTOR = "book"
 

@@ -58,6 +58,18 @@ class Nodes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return ""
 
 
+def summary(model: Any) -> dict[str, Any]:
+    """What a listing shows of a model that has `boosters`, `inputs` and a `card`."""
+    return {
+        "detector": model.detector,
+        "hash": model.hash,
+        "trees": sum(len(booster.roots) for booster in model.boosters),
+        "inputs": len(model.inputs),
+        "rows": sum(model.card.rows.values()),
+        "data": model.card.data,
+    }
+
+
 def forest(groups: Sequence[Nodes], base: Sequence[float]) -> Forest:
     """As the kernels take them. base : log odds of each group before any tree"""
     nodes = np.cumsum([0, *(len(group.feature) for group in groups)])

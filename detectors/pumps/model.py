@@ -7,12 +7,12 @@ from importlib import resources
 import msgspec
 import numpy as np
 
-from detectors.boosted.model import Card, Nodes, forest
+from detectors.boosted.model import Card, Nodes, forest, summary
 from detectors.model_file import ModelFile, first_problem, foreign, sound
 from detectors.pumps import features as f
 from detectors.pumps.trees import Trees
 
-__all__ = ["DETECTOR", "Booster", "Card", "PumpModel", "Trees", "decode", "shipped"]
+__all__ = ["DETECTOR", "Booster", "Card", "PumpModel", "Trees", "decode", "shipped", "summary"]
 
 DETECTOR = "pumps"
 

@@ -1,6 +1,10 @@
 """Shipped models as a whole: size, cards in step, hashes that pages name, and what reproduces them."""
 
+import importlib
 import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,12 +23,38 @@ def test_shipped_models_stay_below_two_megabytes_together() -> None:
 
 
 def test_every_file_among_the_shipped_ones_belongs_to_a_known_detector() -> None:
-    known = {(kind.package, name) for kind in registry.KINDS.values() for name in kind.files}
+    known = {(kind.package, kind.file) for kind in registry.KINDS.values()}
     there = {
         (".".join(path.parent.parent.relative_to(ROOT).parts), path.name)
         for path in ROOT.glob("detectors/**/shipped/*")
     }
     assert there <= known
+
+
+@pytest.mark.parametrize("detector", registry.KINDS)
+def test_module_of_a_kind_reads_and_tells_and_names_its_detector(detector: str) -> None:
+    kind = registry.KINDS[detector]
+    module, card = importlib.import_module(kind.module), importlib.import_module(kind.card)
+    assert all(callable(each) for each in (module.decode, module.summary, card.markdown))
+    # What a module calls the models that it reads: one, several, or one by class of instruments.
+    names = [getattr(module, name, ()) for name in ("DETECTOR", "NAME", "DETECTORS", "NAMES")]
+    named = [each for found in names for each in ([found] if isinstance(found, str) else _texts(found))]
+    assert detector in named
+
+
+def _texts(found: Mapping[str, str] | Iterable[str]) -> list[str]:
+    return [*(found.values() if isinstance(found, Mapping) else found)]
+
+
+def test_who_asks_about_one_kind_imports_no_other() -> None:
+    script = (
+        "import sys; from detectors import registry; registry.read(registry.shipped()['kmeans']); print(*sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert "detectors.kmeans.model" in found
+    assert not [
+        name for name in found if name.startswith(("detectors.forecast.", "detectors.sentiment.", "torch", "scipy"))
+    ]
 
 
 @pytest.mark.parametrize("detector", registry.shipped())
