@@ -23,7 +23,7 @@ from streams.engine.task import Task
 from streams.evidence.replaying import new_task
 from streams.spark.backfill import KEPT, STEP_RECORDS
 from tapewatch.clock import WALL
-from tapewatch.evidence.durable import place
+from tapewatch.durable_files import place
 from tapewatch.registry import FixedRegistry
 from tapewatch.settings import EngineSettings
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from tapewatch.evidence.durable import place
+from tapewatch.durable_files import place
 
 F4 = npt.NDArray[np.float32]
 

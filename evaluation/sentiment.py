@@ -37,8 +37,8 @@ from detectors.sentiment.linear import training as linear
 from detectors.sentiment.linear.model import LinearScorer
 from detectors.sentiment.scorer import CLASSES, F8
 from evaluation.what_if import finish
+from tapewatch.durable_files import place
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence.durable import place
 from tapewatch.settings import Settings
 
 RESAMPLES = 2000

@@ -8,8 +8,8 @@ from typing import Protocol
 import msgspec
 
 from tapewatch.clock import NANOS, Clock
+from tapewatch.durable_files import place
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence.durable import place
 from tapewatch.exchanges import exchange_calendars
 from tapewatch.rfc3339 import to_rfc3339
 

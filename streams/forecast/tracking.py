@@ -16,8 +16,8 @@ import msgspec
 
 from detectors.forecast.series import Forecast
 from tapewatch.clock import WALL, Clock
+from tapewatch.durable_files import place
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence.durable import place
 from tapewatch.rfc3339 import to_rfc3339
 
 

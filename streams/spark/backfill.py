@@ -19,8 +19,8 @@ from streams.spark.files import TableFiles
 from streams.spark.sessions import Session, Source
 from streams.spark.tables import rows_of
 from tapewatch import topics
+from tapewatch.durable_files import place
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence.durable import place
 from tapewatch.settings import Settings
 
 STEP_RECORDS = 256

@@ -31,8 +31,8 @@ from streams.spark.files import TableFiles
 from streams.spark.stored_log import StoredLog, batch_of, span
 from streams.spark.tables import rows_of
 from tapewatch import generations, kafka, topics
+from tapewatch.durable_files import place
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.evidence.durable import place
 from tapewatch.evidence.records import EvidenceRecord
 from tapewatch.registry import FixedRegistry, Registry
 from tapewatch.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tapewatch.evidence.durable import sync_folder
+from tapewatch.durable_files import sync_folder
 
 GROUP_ROWS = 131_072
 """Rows of a row group; as many are held of each table."""

@@ -18,8 +18,8 @@ from streams.engine.models import ModelStore
 from streams.evidence.states import Where
 from tapewatch import topics
 from tapewatch.clock import NANOS
+from tapewatch.durable_files import place
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence.durable import place
 from tapewatch.evidence.records import EvidenceRecord
 from tapewatch.generations import Generation, Generations
 from tapewatch.registry import Registry

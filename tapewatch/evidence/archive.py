@@ -23,6 +23,7 @@ import msgspec
 
 from tapewatch import audit
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.durable_files import place, sync_folder
 from tapewatch.errors import TapewatchError
 from tapewatch.evidence.bundle import (
     GENESIS,
@@ -36,7 +37,6 @@ from tapewatch.evidence.bundle import (
     entry_of,
     manifest_in,
 )
-from tapewatch.evidence.durable import place, sync_folder
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 from tapewatch.settings import Settings
 
