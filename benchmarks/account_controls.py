@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from detectors.scenarios import observation as at
 from detectors.scenarios.accounts.ring import NANOS, hashed
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract.rows import Rows, RowType
 
 A, B, C, WHALE = (hashed(name) for name in ("a", "b", "c", "whale"))
 Trade = tuple[float, float, float, int, int]

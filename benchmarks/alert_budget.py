@@ -35,11 +35,11 @@ from streams.engine.build import build_hash
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore, shipped
 from streams.engine.task import Task
-from tapewatch import frames
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Rows, heartbeat_rows
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import Rows, heartbeat_rows
+from tapewatch.market_log.registry import FixedRegistry
 
 SET_ON, COUNTED_ON = (9101, 9102), (9201, 9202)
 INSTRUMENTS, SECONDS, RATE = 100, 2400, 2.0

@@ -32,8 +32,8 @@ from producers.recordings import open_recording
 from producers.synthetic.config import MANIPULATIONS
 from streams.driver import Driver, table
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.market_log.registry import FixedRegistry
 
 F8 = npt.NDArray[np.float64]
 

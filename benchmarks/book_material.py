@@ -11,7 +11,7 @@ from detectors.book.batch import Tape, features
 from detectors.book.training import Example
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from tapewatch.clock import NANOS
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract.rows import Rows, RowType
 
 TYPES = (RowType.TRADE, RowType.QUOTE, RowType.BOOK)
 TRADE_COLUMNS = ("price", "qty", "aggressor_side")

@@ -27,10 +27,11 @@ from benchmarks.quotes import Shape
 from benchmarks.stack import command, environment, own_stack
 from infra import migrations
 from producers.feed import FeedWriter, feed_producer, open_feed
-from tapewatch import kafka, topics, transactions
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.contract.rows import Column, Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import Column, Rows, RowType
+from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import Settings
 
 ACCOUNT = "bench"

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from streams.driver import Driver
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import BOOK_LEVELS, Column, Rows, RowType, StatusKind, heartbeat_rows
+from tapewatch.market_log.registry import FixedRegistry
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import BOOK_LEVELS, Column, Rows, RowType, StatusKind, heartbeat_rows
 
 F8 = npt.NDArray[np.float64]
 

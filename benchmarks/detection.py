@@ -28,7 +28,7 @@ from evaluation.scenario_labels import Event
 from evaluation.scenario_market import MarketRun, run_market
 from evaluation.scenario_scores import STAND_IN, scored_seconds
 from tapewatch.clock import NANOS
-from tapewatch.messages import from_rfc3339
+from tapewatch.contract.messages import from_rfc3339
 
 F8 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

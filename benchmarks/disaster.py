@@ -23,9 +23,11 @@ from confluent_kafka import TopicPartition
 from benchmarks.document import give
 from benchmarks.figures import Machine, machine, versions
 from infra.chaos.run import told
-from tapewatch import kafka, settings, topics
+from tapewatch import settings
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 FEED = "synthetic"

@@ -14,9 +14,10 @@ import pyarrow as pa
 from benchmarks.quotes import START_NS, Shape
 from benchmarks.stack import as_engine, command, environment
 from streams.engine.scenario_evaluation import KMEANS
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 IDLE_S = 2.0

@@ -22,7 +22,7 @@ from producers.simulators.server import SimulatorServer
 from producers.venues.binance import source
 from producers.venues.binance.decoder import BinanceDecoder
 from tapewatch.clock import WALL
-from tapewatch.rows import Rows
+from tapewatch.contract.rows import Rows
 from tapewatch.settings import Settings
 
 SYMBOLS = 1_000

@@ -9,12 +9,12 @@ from confluent_kafka import Producer
 from benchmarks.pace import Pace
 from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
 from producers.feed import FeedWriter, WriterTotals, feed_producer, open_feed
-from tapewatch import kafka
 from tapewatch.clock import NANOS
+from tapewatch.contract.rows import Rows
+from tapewatch.contract.topics import TopicSpec
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import Rows
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
 
 PEER_FIELDS = ("bid_price", "bid_qty", "ask_price", "ask_qty", "last_price", "volume")
 

@@ -20,10 +20,10 @@ from producers.synthetic import Label, SyntheticMarket
 from streams.driver import Driver
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from tapewatch import messages, topics
 from tapewatch.clock import NANOS
-from tapewatch.messages import Alert, from_rfc3339
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert, from_rfc3339
+from tapewatch.market_log.registry import FixedRegistry
 
 CHOSEN_ON, COUNTED_ON = (9311, 9312), (9321, 9322)
 SECONDS = 2400

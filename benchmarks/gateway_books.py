@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from sinks.orders.venue import exact
-from tapewatch import topics
-from tapewatch.messages import Fill, Order, decode
+from tapewatch.contract import topics
+from tapewatch.contract.messages import Fill, Order, decode
 
 Key = tuple[str, int]
 

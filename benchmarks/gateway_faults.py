@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.gateway_books import PublishedRecords, compare, moment, read_books
 from benchmarks.venues.setup import STEP, new_order
-from tapewatch.messages import encode
+from tapewatch.contract.messages import encode
 
 ORDERS_A_SECOND = 12.0
 ORDERS_A_LIFE = 8

@@ -24,13 +24,14 @@ from benchmarks.stack import command, environment, own_stack
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed
 from streams.driver import table
 from streams.engine.task import OutputRecord
-from tapewatch import kafka, topics
 from tapewatch import settings as configuration
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.partitioner import partition_for
-from tapewatch.rows import Rows, RowType
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 FEED, NAME = "idle", "ALONE.SIMX"

@@ -11,9 +11,9 @@ import numpy as np
 
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Chunk, Column, Rows, RowType, StatusKind
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import Chunk, Column, Rows, RowType, StatusKind
 
 IGNITION, CLOSE = "momentum_ignition", "marking_the_close"
 _PRICES = ("price", "last_price", "bid_price", "ask_price")
@@ -77,8 +77,8 @@ def closing_push(rng: np.random.Generator, instrument: str, close: float) -> Inj
 
 
 class InjectedMarket:
-    """A `tapewatch.rows.RowSource`: the market of a configuration, seed and start, that closes at its end, with
-    `ignitions` episodes of momentum ignition and a closing push on every third instrument.
+    """A `RowSource` (tapewatch/contract/rows.py): the market of a configuration, seed and start, that closes at its
+    end, with `ignitions` episodes of momentum ignition and a closing push on every third instrument.
     """
 
     def __init__(self, config: SyntheticConfig, seed: int, start_ns: int, ignitions: int) -> None:

@@ -11,9 +11,9 @@ from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
 from streams.driver import Driver
 from streams.engine.state import RING_PRICE
 from tapewatch.clock import NANOS
+from tapewatch.contract.rows import Rows, heartbeat_rows
 from tapewatch.errors import TapewatchError
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Rows, heartbeat_rows
+from tapewatch.market_log.registry import FixedRegistry
 
 FEW, MANY = 2_000, 20_000
 

@@ -21,9 +21,9 @@ from detectors.forecast.lstm.model import MINUTE, Model, decode
 from detectors.forecast.series import Series
 from streams.engine.output_frames import BARS, FrameWriter
 from streams.forecast.minute import MinuteTask
-from tapewatch import messages, topics
 from tapewatch.clock import NANOS, WALL
-from tapewatch.messages import Prediction
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Prediction
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

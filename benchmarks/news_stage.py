@@ -17,10 +17,11 @@ import numpy as np
 from confluent_kafka import TopicPartition
 
 from benchmarks.stack import command, environment, own_stack
-from tapewatch import kafka, messages, topics
 from tapewatch.clock import NANOS, WALL
-from tapewatch.messages import News, stable_id
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import News, stable_id
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

@@ -29,11 +29,12 @@ from benchmarks.paper_log import PaperLog
 from streams.paper import replay
 from streams.paper.control import tell
 from streams.paper.process import Paper
-from tapewatch import kafka, messages
 from tapewatch.clock import NANOS, WALL
-from tapewatch.group_offsets import committed
-from tapewatch.messages import Fill, Order, Position
-from tapewatch.registry import Registry
+from tapewatch.contract import messages
+from tapewatch.contract.messages import Fill, Order, Position
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
+from tapewatch.runtime.group_offsets import committed
 from tapewatch.settings import Settings
 
 PATIENCE_S = 120.0

@@ -8,14 +8,15 @@ import numpy as np
 from confluent_kafka import Producer
 
 from producers.feed import open_feed
-from tapewatch import frames, kafka, topics, transactions
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument, Tick
-from tapewatch.messages import Cause, Commit, Signal, encode, stable_id
-from tapewatch.partitioner import partition_for
+from tapewatch.contract import frames, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument, Tick
+from tapewatch.contract.messages import Cause, Commit, Signal, encode, stable_id
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import Rows, RowType
+from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import Settings
 
 START_NS = 1_700_000_000 * NANOS

@@ -23,9 +23,10 @@ from streams.spark.backfill import STEP_RECORDS, folder
 from streams.spark.files import batches
 from streams.spark.sessions import Session
 from streams.spark.tables import MESSAGE, Digest, rows_of
-from tapewatch import kafka, topics
-from tapewatch.frames import Headers
-from tapewatch.registry import Registry
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Headers
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 Facts = dict[str, tuple[int, str]]

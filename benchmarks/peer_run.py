@@ -28,12 +28,12 @@ from benchmarks.peers.features import NAMES, Centres, fresh, step
 from benchmarks.process_time import tree_seconds
 from infra.embedded import jars
 from infra.embedded.lock import Lock
-from tapewatch import kafka
 from tapewatch.clock import WALL
+from tapewatch.contract.topics import TopicSpec
 from tapewatch.errors import TapewatchError
 from tapewatch.kernels import cache_folder
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
 
 _READY = ".ready"
 

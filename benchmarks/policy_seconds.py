@@ -12,8 +12,8 @@ from detectors.ddqn.seconds import Seconds
 from evaluation.virtual_seconds import seconds_of
 from producers.recordings import open_recording
 from producers.synthetic import SyntheticConfig, SyntheticMarket
+from tapewatch.contract.rows import RowSource
 from tapewatch.kernels import source_hash
-from tapewatch.rows import RowSource
 
 COOLDOWN_S = 200.0
 """Quiet time after an event that moves the price: eventful markets would have none left otherwise."""

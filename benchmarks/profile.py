@@ -17,12 +17,13 @@ from streams.engine.build import build_hash
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.task import OutputRecord, Task
-from tapewatch import kafka, topics, transactions
-from tapewatch.admission import Admission
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Decoder, FrameHeaders, Headers
+from tapewatch.contract.rows import Rows
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import Decoder, FrameHeaders, Headers
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Rows
+from tapewatch.market_log.admission import Admission
+from tapewatch.market_log.registry import FixedRegistry
+from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import Settings
 
 ROWS = 1_000_000

@@ -27,7 +27,7 @@ from detectors.pumps.published import read_all
 from detectors.pumps.training import Material, Recipe, alert_probability, onset_log_odds, train
 from producers.synthetic import SyntheticMarket
 from tapewatch.clock import NANOS
-from tapewatch.rows import RowType
+from tapewatch.contract.rows import RowType
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument, Tick
-from tapewatch.partitioner import partition_for
-from tapewatch.rows import Column, Rows, RowType
+from tapewatch.contract.instruments import Instrument, Tick
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import Column, Rows, RowType
 
 TICK = 0.01
 START_NS = 1_767_600_000 * NANOS

@@ -22,11 +22,12 @@ from benchmarks.document import give
 from benchmarks.figures import Figure, Machine, machine, versions
 from benchmarks.stack import own_stack
 from streams import members
-from tapewatch import group_offsets, kafka, logs, settings, transactions
+from tapewatch import logs, settings
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract.topics import TopicSpec
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import group_offsets, kafka, transactions
 from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
 
 PARTITIONS, EVERY_S, SETTLED_S = 8, 0.005, 4.0
 EAGER, COOPERATIVE = "roundrobin", "cooperative-sticky"

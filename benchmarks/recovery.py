@@ -18,10 +18,11 @@ from streams.engine.recovery import Recovery
 from streams.engine.snapshots import Pointers, dump, put
 from streams.engine.task import Task
 from streams.engine.warm import warm_up
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 WARM_S = 60

@@ -26,9 +26,10 @@ from infra.chaos.run import Course, Wishes, own_folder, told
 from infra.chaos.site import OPTIONAL, Plan, Site
 from infra.chaos.stall import Meter, Span, longest, worst_by_kind
 from infra.chaos.verdict import judge
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 
 _RECOVERED = re.compile(r"partition recovered .*partition=(\d+) offset=(\d+) snapshot_offset=(\d+) seconds=([\d.]+)")
 

@@ -13,8 +13,9 @@ from streams.engine import control
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.policy import PolicySettings
 from streams.engine.warm import warm_up
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 INSTRUMENTS, ROWS, PARTITIONS = 2_000, 8_000_000, 8

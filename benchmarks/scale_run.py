@@ -18,12 +18,13 @@ from benchmarks.fill import fill_with
 from benchmarks.process_time import MachineTime, cpu_seconds, thread_seconds
 from benchmarks.quotes import Shape
 from benchmarks.stack import command, environment
-from tapewatch import group_offsets, kafka, topics, transactions
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.contract.messages import Commit
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Commit
+from tapewatch.runtime import group_offsets, kafka, transactions
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 
 JOIN_S, LONGEST_S = 180.0, 600.0
 STEADY_S = 3.0

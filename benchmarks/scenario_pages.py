@@ -19,9 +19,10 @@ from detectors.scenarios import observation as at
 from detectors.scenarios.accounts.ring import NANOS
 from detectors.scenarios.accounts.watch import ACCOUNTS, create, on_trade
 from detectors.scenarios.library import ENGINE
-from tapewatch import generated, messages, topics
-from tapewatch.messages import Alert, from_rfc3339
-from tapewatch.rows import RowType
+from tapewatch import generated
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert, from_rfc3339
+from tapewatch.contract.rows import RowType
 
 MODULE = "benchmarks.scenario_pages"
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapewatch.clock import NANOS
-from tapewatch.rows import Column, Rows, RowType
+from tapewatch.contract.rows import Column, Rows, RowType
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

@@ -15,10 +15,10 @@ from scipy.stats import beta
 
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.driver import Driver, run_source
-from tapewatch import messages, topics
 from tapewatch.clock import NANOS
-from tapewatch.messages import Alert, from_rfc3339
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert, from_rfc3339
+from tapewatch.market_log.registry import FixedRegistry
 
 START_NS = 1_750_000_000 * NANOS
 SLACK_NS = 60 * NANOS

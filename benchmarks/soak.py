@@ -16,9 +16,9 @@ from benchmarks.report import DOCS
 from benchmarks.sinks import soak as soak_sinks
 from benchmarks.stack import own_stack
 from tapewatch import settings as configuration
-from tapewatch.delivery_settings import ElasticsearchSettings
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
+from tapewatch.settings.delivery import ElasticsearchSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from benchmarks.engine_run import resident_bytes
 from benchmarks.figures import Machine, machine, versions
 from benchmarks.process_time import cpu_seconds
 from benchmarks.stack import command, environment
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Decoder, FrameHeaders, Headers
+from tapewatch.contract.rows import RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import Decoder, FrameHeaders, Headers
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 SYMBOLS = 1_000

@@ -17,7 +17,7 @@ from benchmarks.stack import command, environment
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 
 ROWS_PER_SECOND = 20_000
 INSTRUMENTS = 500

@@ -18,11 +18,12 @@ from confluent_kafka import TopicPartition
 from benchmarks.engine_run import resident_bytes
 from benchmarks.figures import Machine, machine, versions
 from benchmarks.stack import command, environment
-from tapewatch import group_offsets, kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 
 ROWS_PER_SECOND = 2_000
 INSTRUMENTS = 300

@@ -19,14 +19,15 @@ import sqlalchemy as sa
 from benchmarks.figures import Machine, machine, versions
 from benchmarks.stack import command, environment
 from infra import migrations
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.contract.messages import Alert, Provenance, alert_id, encode
+from tapewatch.desk.subscription_store import NewSubscription, add
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Alert, Provenance, alert_id, encode
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.secret_box import secret_box
+from tapewatch.runtime import kafka
+from tapewatch.security.secret_box import secret_box
 from tapewatch.settings import Settings
-from tapewatch.subscription_store import NewSubscription, add
 
 SHARE = 0.3
 ALERTS_PER_S = 20.0

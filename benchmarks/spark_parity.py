@@ -30,8 +30,10 @@ from streams.driver import TOPICS
 from streams.spark import backfill, session
 from streams.spark.backfill import Job
 from streams.spark.sessions import Session, Source, plan
-from tapewatch import group_offsets, kafka, settings, topics
+from tapewatch import settings
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 
 LONGEST_S = 3600.0

@@ -42,7 +42,7 @@ from producers.feed import FrameEncoder
 from streams.engine.snapshots import dump
 from streams.spark import session
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
+from tapewatch.contract.frames import FrameHeaders
 
 ARROW, STORE = "mapInArrow", "transformWithStateInPandas"
 _PACKAGES = ("tapewatch", "pyspark", "pandas", "pyarrow", "protobuf", "numba", "numpy")

@@ -24,7 +24,7 @@ from streams.evidence.replaying import new_task
 from streams.spark.backfill import KEPT, STEP_RECORDS
 from tapewatch.clock import WALL
 from tapewatch.durable_files import place
-from tapewatch.registry import FixedRegistry
+from tapewatch.market_log.registry import FixedRegistry
 from tapewatch.settings import EngineSettings
 
 IN = "partition int, offset bigint, headers binary, value binary"

@@ -11,9 +11,9 @@ import msgspec
 
 from infra import embedded
 from tapewatch.access import acls
-from tapewatch.kafka_settings import of_embedded, password_file
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
-from tapewatch.settings_environment import environment_of
+from tapewatch.settings.environment import environment_of
+from tapewatch.settings.kafka import of_embedded, password_file
 
 _ENTRY = "from tapewatch.cli import main; raise SystemExit(main())"
 

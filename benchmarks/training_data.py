@@ -21,7 +21,7 @@ from streams.engine.features import NAMES
 from streams.engine.models import ActiveModels, ModelStore
 from tapewatch.clock import NANOS
 from tapewatch.kernels import source_hash
-from tapewatch.registry import FixedRegistry
+from tapewatch.market_log.registry import FixedRegistry
 
 START_NS = 1_735_689_600 * NANOS
 """First row of every training market: 2025-01-01T00:00:00Z."""

@@ -10,11 +10,11 @@ from detectors.scenarios.accounts.ring import hashed
 from streams.driver import Driver
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from tapewatch import messages, topics
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Alert, from_rfc3339
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import messages, topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Alert, from_rfc3339
+from tapewatch.market_log.registry import FixedRegistry
 
 INSTRUMENTS = 20
 SECONDS = 3600.0

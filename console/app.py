@@ -25,8 +25,9 @@ from console.identity import Account, Identify
 from console.refusal import RefusedError
 from console.routing import Call, EmptyQuery, Route, answered
 from console.services import Part, Services, StreamingPart
-from tapewatch import audit, logs
+from tapewatch import logs
 from tapewatch.errors import TapewatchError
+from tapewatch.proof import audit
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

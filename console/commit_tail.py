@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import OFFSET_END, Consumer, Message, TopicPartition
 
-from tapewatch import kafka, messages, topics
-from tapewatch.canaries import Canary, since
+from tapewatch.contract import messages, topics
+from tapewatch.contract.canaries import Canary, since
+from tapewatch.contract.messages import Commit, PaperCommit
 from tapewatch.errors import ContractError
-from tapewatch.messages import Commit, PaperCommit
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 WINDOW_S, STEP_S = 1800, 10

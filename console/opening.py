@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from console.accounts import passwords, store
 from console.serve import check_schema
-from tapewatch import audit
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.proof import audit
 from tapewatch.settings import Settings
 
 

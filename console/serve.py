@@ -15,9 +15,9 @@ from console.app import make_app
 from console.database import Database
 from console.services import Services
 from console.watching import watch
-from tapewatch.delivery_settings import ConsoleSettings
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
+from tapewatch.settings.delivery import ConsoleSettings
 
 REVISION = "0008"
 """The oldest schema that the console reads."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from console.database import Database
 from console.limits import Rates, Streams
 from tapewatch.clock import WALL, Clock
-from tapewatch.monitoring import Monitor
+from tapewatch.runtime.monitoring import Monitor
 from tapewatch.settings import Settings
 
 Part = Callable[["Services"], AbstractAsyncContextManager[Any]]

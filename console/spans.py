@@ -10,7 +10,7 @@ from console.filters import When, nanoseconds
 from console.refusal import RefusedError
 from console.routing import Call
 from tapewatch.clock import NANOS
-from tapewatch.instruments import is_instrument_id
+from tapewatch.contract.instruments import is_instrument_id
 
 MILLI = 1_000_000
 _FIRST = 1

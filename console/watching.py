@@ -10,7 +10,7 @@ from aiohttp import web
 
 from console.database import Database
 from console.limits import Streams
-from tapewatch.monitoring import Monitor, counter, gauge, histogram
+from tapewatch.runtime.monitoring import Monitor, counter, gauge, histogram
 
 REQUESTS = counter("tapewatch_console_requests_total", "Requests answered, by route and status.", "route", "status")
 SECONDS = histogram("tapewatch_console_request_seconds", "Time to the answer's end; event streams not among them.")

@@ -30,9 +30,9 @@ from evaluation.replayed import on_stderr, silent
 from evaluation.what_if import add_history, finish, in_force, opened
 from streams.engine import alerts
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import is_instrument_id
+from tapewatch.contract.messages import alert_id
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import is_instrument_id
-from tapewatch.messages import alert_id
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 from tapewatch.settings import Settings
 

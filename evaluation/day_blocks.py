@@ -1,8 +1,8 @@
-"""Sums by day, as the intervals of figures over time draw them: see tapewatch.day_blocks."""
+"""Sums by day, as the intervals of figures over time draw them: see tapewatch.desk.day_blocks."""
 
 import numpy as np
 
-from tapewatch.day_blocks import F8, I8
+from tapewatch.desk.day_blocks import F8, I8
 
 
 def daily(minutes: I8, *columns: F8) -> F8:

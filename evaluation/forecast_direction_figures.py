@@ -12,7 +12,7 @@ from detectors.forecast.classes import CLASSES
 from detectors.forecast.direction import naive
 from evaluation import forecast_figures as over
 from evaluation.forecast_figures import Days
-from tapewatch.day_blocks import DRAWS
+from tapewatch.desk.day_blocks import DRAWS
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tapewatch.day_blocks import DRAWS, drawn, within
+from tapewatch.desk.day_blocks import DRAWS, drawn, within
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

@@ -20,7 +20,7 @@ from detectors.forecast.lstm.training import Recipe
 from detectors.forecast.series import Panel
 from detectors.forecast.walk import folds, years
 from evaluation import pump_page
-from tapewatch.day_blocks import drawn, interval
+from tapewatch.desk.day_blocks import drawn, interval
 from tapewatch.errors import TapewatchError
 
 F8 = npt.NDArray[np.float64]

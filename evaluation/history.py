@@ -6,7 +6,7 @@ from typing import Protocol
 
 from streams.engine.models import ActiveModels
 from streams.engine.task import Task
-from tapewatch.frames import Headers
+from tapewatch.contract.frames import Headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from evaluation.history import Partition, Span
 from streams.driver import table
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from tapewatch import topics
 from tapewatch.clock import NANOS
+from tapewatch.contract import topics
 
 _TAKE_RECORDS = 500
 _BEHIND_NS = 5 * NANOS

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.replayed import Episode
-from tapewatch.messages import from_rfc3339
+from tapewatch.contract.messages import from_rfc3339
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from detectors.scenarios.library import PUMP_AND_DUMP, SCENARIOS
 from streams.driver import Driver
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
-from tapewatch import messages, topics
 from tapewatch.clock import NANOS
+from tapewatch.contract import messages, topics
+from tapewatch.contract.instruments import Instrument, is_instrument_id
+from tapewatch.contract.messages import Alert, from_rfc3339
+from tapewatch.contract.rows import Column, Condition, Rows, RowType, heartbeat_rows
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument, is_instrument_id
-from tapewatch.messages import Alert, from_rfc3339
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Column, Condition, Rows, RowType, heartbeat_rows
+from tapewatch.market_log.registry import FixedRegistry
 
 I8 = npt.NDArray[np.int64]
 

@@ -17,7 +17,7 @@ from detectors.regime import judged
 from detectors.regime.model import RegimeModel
 from detectors.regime.rules import HORIZONS, HOURS, NAIVE, RULES
 from evaluation.day_blocks import daily
-from tapewatch.day_blocks import drawn, interval
+from tapewatch.desk.day_blocks import drawn, interval
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from evaluation.history import Partition, Span
 from streams.engine.models import ActiveModels
 from streams.engine.task import Task
-from tapewatch import messages, topics
-from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.clock import NANOS, WALL
-from tapewatch.messages import Alert, from_rfc3339, to_rfc3339
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert, from_rfc3339, to_rfc3339
+from tapewatch.market_log.admission import CONTROL_SOURCE
 
 _DRAIN_RECORDS = 500
 _SAY_EVERY_NS = 2 * NANOS

@@ -12,7 +12,7 @@ from evaluation.scenario_labels import Event
 from evaluation.scenario_market import MarketRun
 from evaluation.scenario_scores import calibrated, detector_of, scored_seconds
 from tapewatch.clock import NANOS
-from tapewatch.rows import Column, Rows, RowType
+from tapewatch.contract.rows import Column, Rows, RowType
 
 AROUND_S = 20.0
 DRAWN = 60

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 
 from streams.driver import Driver, table
 from streams.engine.task import OutputRecord
-from tapewatch import frames, messages, topics
 from tapewatch.clock import NANOS
+from tapewatch.contract import frames, messages, topics
+from tapewatch.contract.instruments import Instrument, is_instrument_id
+from tapewatch.contract.messages import Alert
+from tapewatch.contract.rows import OPTIONAL, REQUIRED, Column, Rows, RowType, numpy_dtype
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument, is_instrument_id
-from tapewatch.messages import Alert
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import OPTIONAL, REQUIRED, Column, Rows, RowType, numpy_dtype
+from tapewatch.market_log.registry import FixedRegistry
 
 FILES = {RowType.TRADE: "trades.parquet", RowType.QUOTE: "quotes.parquet", RowType.BOOK: "books.parquet"}
 FLUSH_NS = 20_000_000

@@ -12,7 +12,7 @@ from evaluation.scenario_figures import MARGIN_S, ScenarioAlert, overlapping
 from evaluation.scenario_labels import Event
 from evaluation.scenario_market import MarketRun
 from evaluation.scenario_scores import calibrated, detector_of, probabilities, scored_seconds
-from tapewatch.rows import Rows
+from tapewatch.contract.rows import Rows
 
 _BINS = 15
 

@@ -10,7 +10,7 @@ from detectors.scenarios.library import SCENARIOS
 from evaluation.scenario_figures import Seconds
 from evaluation.scenario_market import MarketRun
 from tapewatch.clock import NANOS
-from tapewatch.rows import Column
+from tapewatch.contract.rows import Column
 
 F8 = npt.NDArray[np.float64]
 

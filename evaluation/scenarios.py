@@ -22,8 +22,8 @@ from evaluation.scenario_labels import Event, read_labels
 from evaluation.scenario_market import FILES, MarketRun, read_market, run_market
 from evaluation.scenario_scores import STAND_IN_SCENARIO, calibrated, detector_of, scored_seconds
 from tapewatch.clock import NANOS
+from tapewatch.contract.messages import from_rfc3339
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import from_rfc3339
 from tapewatch.settings import Settings
 
 

@@ -12,9 +12,9 @@ from detectors.trading.tape import BOOK, TRADE, Tape, merged
 from detectors.trading.units import LOT
 from streams.driver import run_source, table
 from streams.paper.instrument_states import InstrumentTable
-from tapewatch import topics
-from tapewatch.instruments import Instrument
-from tapewatch.rows import RowSource, RowType
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import RowSource, RowType
 
 F4 = npt.NDArray[np.float32]
 

@@ -30,9 +30,9 @@ from evaluation.virtual_seconds import seconds_of
 from streams.commands.models import model_file
 from streams.engine.models import ModelStore
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import Instrument as Reference
+from tapewatch.contract.rows import Chunk, Rows
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument as Reference
-from tapewatch.rows import Chunk, Rows
 from tapewatch.settings import Settings
 
 _UNIT_VALUE = 10_000.0

@@ -19,13 +19,13 @@ from streams.driver import FOREVER_NS
 from streams.engine.build import build_hash
 from streams.engine.models import ActiveModels
 from streams.engine.task import Task
-from tapewatch import frames
 from tapewatch.clock import NANOS
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument, is_instrument_id
+from tapewatch.contract.rows import CONTRACT_VERSION, REQUIRED, Rows, RowType, heartbeat_rows
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument, is_instrument_id
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import CONTRACT_VERSION, REQUIRED, Rows, RowType, heartbeat_rows
+from tapewatch.market_log.registry import FixedRegistry
 
 I8 = npt.NDArray[np.int64]
 

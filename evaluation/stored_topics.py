@@ -10,11 +10,13 @@ from streams.engine.build import build_hash
 from streams.engine.models import ActiveModels, ModelSource
 from streams.engine.snapshots import DamagedError, Pointer, Pointers
 from streams.engine.task import Task
-from tapewatch import control_rows, frames, group_offsets, kafka, topics
-from tapewatch.admission import ASIDE
 from tapewatch.clock import NANOS
+from tapewatch.contract import frames, topics
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.registry import Registry
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.admission import ASIDE
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 
 

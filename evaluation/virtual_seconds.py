@@ -12,10 +12,10 @@ from detectors.ddqn.seconds import Seconds, joined, session_of
 from streams.driver import run_source, table
 from streams.engine.features import NAMES
 from streams.paper.instrument_states import instrument_rules
-from tapewatch import topics
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Chunk, Rows, RowSource, RowType
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Chunk, Rows, RowSource, RowType
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

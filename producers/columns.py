@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from tapewatch.instruments import exact_float
-from tapewatch.rows import BOOK_LEVELS, OPTIONAL, REQUIRED, Column, Rows, RowType, numpy_dtype
+from tapewatch.contract.instruments import exact_float
+from tapewatch.contract.rows import BOOK_LEVELS, OPTIONAL, REQUIRED, Column, Rows, RowType, numpy_dtype
 
 SHORT_TEXT = 15
 """A decimal text of at most 15 characters, well inside float64's range, always survives the round trip."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from producers.feed.splitter import Splitter
-from tapewatch import sent_record
+from tapewatch.contract.rows import EVERY_INSTRUMENT, Column, Rows, RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import EVERY_INSTRUMENT, Column, Rows, RowType, StatusKind
-from tapewatch.sent_record import RecordedRun, SentRecord
+from tapewatch.market_log import sent_record
+from tapewatch.market_log.sent_record import RecordedRun, SentRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,14 @@ from producers.feed import (
 from producers.feed.fault_injection import FaultInjector
 from producers.keeping import ResumePoint, before, gap_row, note_left_out
 from producers.synthetic import Label, SyntheticConfig, SyntheticMarket, write_labels
-from tapewatch import generations
 from tapewatch.clock import NANOS, WALL, Clock, SteadyClock
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Chunk
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.monitoring import Monitor
+from tapewatch.market_log import generations
+from tapewatch.market_log.sent_record import RunHeader, SentRecord
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import Chunk
-from tapewatch.sent_record import RunHeader, SentRecord
+from tapewatch.runtime.monitoring import Monitor
 from tapewatch.settings import Settings
 
 FLUSH_S = 0.01

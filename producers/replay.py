@@ -21,12 +21,12 @@ from producers.feed import (
     writer_metrics,
 )
 from producers.recordings import Recording, RecordingOptions, open_recording
-from tapewatch import topics
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.contract import topics
+from tapewatch.contract.rows import RowSource
 from tapewatch.errors import TapewatchError
-from tapewatch.monitoring import Monitor
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import RowSource
+from tapewatch.runtime.monitoring import Monitor
 from tapewatch.settings import Settings
 
 FEW_INSTRUMENTS = 8

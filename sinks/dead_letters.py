@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from tapewatch import kafka
-from tapewatch.dead_letters import DeadLetter
+from tapewatch.contract.topics import dead_letter_topic
+from tapewatch.market_log.dead_letters import DeadLetter
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.topics import dead_letter_topic
 
 
 class DeadLetterTopics:

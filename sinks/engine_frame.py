@@ -5,10 +5,10 @@ from typing import Any
 import numpy.typing as npt
 import pyarrow as pa
 
-from tapewatch import frames, topics
 from tapewatch.clock import LATEST_NS
+from tapewatch.contract import frames, topics
+from tapewatch.contract.frames import Headers
 from tapewatch.errors import ContractError
-from tapewatch.frames import Headers
 
 KINDS = {topics.FEATURES: ("features", "sealed"), topics.SCORES: ("scores",), topics.BARS: ("bars", "sealed-minutes")}
 """What may lie in a topic. Sealed-second markers are for readers of the log, not for stores."""

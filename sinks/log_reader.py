@@ -5,11 +5,12 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapewatch import group_offsets, kafka, logs, topic_ids
+from tapewatch import logs
+from tapewatch.contract.frames import Headers
 from tapewatch.dlq.retry import RetryRecord
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import Headers
-from tapewatch.idling import Ends
+from tapewatch.runtime import group_offsets, kafka, topic_ids
+from tapewatch.runtime.idling import Ends
 from tapewatch.settings import Settings
 
 _FETCHED_AT_ONCE = 64

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from tapewatch.clock import WALL
-from tapewatch.tracing import AlertIdentity, Step, Tracer
+from tapewatch.runtime.tracing import AlertIdentity, Step, Tracer
 
 
 def stored(tracer: Tracer, name: str, alerts: Iterable[bytes], took_ns: int) -> None:

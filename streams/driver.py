@@ -8,11 +8,11 @@ import numpy as np
 from streams.engine.build import build_hash
 from streams.engine.models import ActiveModels, ModelSource, ModelStore
 from streams.engine.task import OutputRecord, ReferenceData, Task
-from tapewatch import frames, topics
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Rows, RowSource, heartbeat_rows
+from tapewatch.contract import frames, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import Rows, RowSource, heartbeat_rows
+from tapewatch.market_log.registry import FixedRegistry
 
 FOREVER_NS = 2**62
 

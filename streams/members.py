@@ -7,11 +7,12 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tapewatch import kafka, topics
-from tapewatch.access.login import explained
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import Log
+from tapewatch.runtime import kafka
+from tapewatch.security.login import explained
 from tapewatch.settings import Settings
 
 SESSION_TIMEOUT_MS = 6_000

@@ -16,12 +16,13 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 
 from streams import members
 from streams.members import Key, Membership
-from tapewatch import kafka, logs, transactions
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.idling import IdleDetector
-from tapewatch.monitoring import Monitor
-from tapewatch.monitoring.metric import Metric
-from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, TRANSACTION_SECONDS
+from tapewatch.runtime import kafka, transactions
+from tapewatch.runtime.idling import IdleDetector
+from tapewatch.runtime.monitoring import Monitor
+from tapewatch.runtime.monitoring.metric import Metric
+from tapewatch.runtime.monitoring.shared import ENDINGS, PARTITIONS, TRANSACTION_SECONDS
 from tapewatch.settings import Settings
 
 

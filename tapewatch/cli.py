@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explained(error: Exception) -> TapewatchError | None:
     """What a server's or the system's refusal means for people; None for what is a mistake of ours."""
-    from tapewatch.access.login import explained
+    from tapewatch.security.login import explained
 
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return TapewatchError(f"another program listens there: {error.strerror}", "Give another port, or end it.")

@@ -18,14 +18,16 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 
-from tapewatch import group_offsets, kafka, logs
+from tapewatch import logs
 from tapewatch import settings as configuration
-from tapewatch.canaries import Canary, is_canary
+from tapewatch.contract.canaries import Canary
+from tapewatch.contract.messages import BY_TOPIC, Alert, Message, Severity, Signal, decode
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.idling import IdleDetector
-from tapewatch.messages import BY_TOPIC, Alert, Message, Severity, Signal, decode
 from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.runtime import group_offsets, kafka
+from tapewatch.runtime.idling import IdleDetector
 from tapewatch.settings import Settings
+from tapewatch.settings.canaries import is_canary
 
 AT_ONCE = 100
 """Records fetched ahead of the loop, beside what librdkafka holds."""

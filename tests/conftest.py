@@ -15,7 +15,7 @@ import pytest
 from infra import embedded
 from tapewatch import logs
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 
 # No test is about time: machines are shared, and a process of unit tests steps back for the others.
 # The same examples every time, so that a change is judged by what it changes; `--hypothesis-profile=explore` seeks new.

@@ -12,7 +12,7 @@ from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.driver import Driver
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
-from tapewatch.registry import FixedRegistry
+from tapewatch.market_log.registry import FixedRegistry
 
 Say = Callable[[str], None]
 

@@ -7,15 +7,15 @@ import numpy as np
 from benchmarks.fuzz import market
 from streams.driver import Driver, table
 from streams.engine.task import OutputRecord
-from tapewatch import frames, ipc
-from tapewatch.admission import Admission
-from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import LATEST_NS, NANOS
+from tapewatch.contract import frames, ipc
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.contract.frames import Decoder, FrameHeaders, View
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import RowType
 from tapewatch.errors import ContractError
-from tapewatch.frames import Decoder, FrameHeaders, View
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import RowType
+from tapewatch.market_log.admission import Admission
+from tapewatch.market_log.registry import FixedRegistry
 
 Take = Callable[[bytes], None]
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from streams.driver import Driver
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Rows, RowType
+from tapewatch.market_log.registry import FixedRegistry
 
 GOOD, BAD = "GOOD.SIMX", "BADLY.SIMX"
 START = 1_750_000_020

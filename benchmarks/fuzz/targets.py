@@ -22,12 +22,13 @@ from producers.base.universe import Listing
 from producers.recordings import RecordingOptions, open_recording
 from producers.recordings.opening import kind_names
 from producers.venues.decoders import make_decoder
-from tapewatch import control_rows, frames, messages, readable
-from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.clock import NANOS
+from tapewatch.contract import frames, messages, readable
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.admission import CONTROL_SOURCE
 
 Take = Callable[[bytes], None]
 

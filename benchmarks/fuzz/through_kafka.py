@@ -32,12 +32,14 @@ from producers.feed import open_feed
 from sinks.postgres.database import connect
 from streams.driver import table
 from streams.engine.task import OutputRecord
-from tapewatch import frames, kafka, settings, topics
+from tapewatch import settings
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import frames, topics
+from tapewatch.contract.frames import Decoder, FrameHeaders, Headers
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import RowType
 from tapewatch.errors import ContractError
-from tapewatch.frames import Decoder, FrameHeaders, Headers
-from tapewatch.instruments import Instrument
-from tapewatch.rows import RowType
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 FEED, GROUP = "fuzzed", "fuzzed"

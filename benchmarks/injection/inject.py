@@ -18,8 +18,8 @@ from benchmarks.injection.overlay import overlaid
 from benchmarks.injection.placing import Habit, Rng, between, drawn_side, fills, ns, rest
 from benchmarks.injection.script import Label, Print, RestingOrder, Script
 from tapewatch.clock import NANOS
+from tapewatch.contract.rows import Rows
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import Rows
 
 FILLED_SHARE = 0.89
 STILL = Habit(0.0, 1, 0.0, 1, 0.0, 0.01)

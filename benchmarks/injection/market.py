@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from producers.recordings import open_recording
 from tapewatch.clock import NANOS
-from tapewatch.rows import Column, RowType
+from tapewatch.contract.rows import Column, RowType
 
 DAY_NS = 86_400 * NANOS
 TYPES = (RowType.TRADE, RowType.QUOTE, RowType.BOOK)

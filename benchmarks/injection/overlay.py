@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.injection.market import F8, SIDES, RecordedMarket
 from benchmarks.injection.script import ASK, BID, Print, RestingOrder, Script
-from tapewatch.rows import BOOK_LEVELS, Column, Condition, Rows, RowType
+from tapewatch.contract.rows import BOOK_LEVELS, Column, Condition, Rows, RowType
 
 Active = tuple[dict[float, float], dict[float, float]]
 """Injected quantity at a price, of each side."""

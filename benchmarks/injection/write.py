@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from benchmarks.injection.inject import LabelledMarket
 from benchmarks.injection.script import Label
-from tapewatch.frames import arrow_array
-from tapewatch.messages import to_rfc3339
-from tapewatch.rows import OPTIONAL, Rows, schema
+from tapewatch.contract.frames import arrow_array
+from tapewatch.contract.messages import to_rfc3339
+from tapewatch.contract.rows import OPTIONAL, Rows, schema
 
 Labelled = tuple[str, Label]
 """An instrument and a label of it."""

@@ -23,7 +23,7 @@ from benchmarks.figures import machine
 from benchmarks.mutants import listing, page
 from benchmarks.mutants.job import Job, Outcome
 from benchmarks.mutants.targets import BY_FILE, TARGETS
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 
 COUNT = 247
 """Mutants that are drawn, about."""

@@ -3,7 +3,7 @@
 import msgspec
 
 from benchmarks.mutants.listing import Mutant
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -35,7 +35,7 @@ _ORDERS = _unit("book_orders", "book_features", "book_flow")
 
 TARGETS = (
     Target("streams/engine/task.py", (*_unit("engine_task", "engine_capacity", "partitioner"), *_SWITCHES, *_GOLDEN)),
-    Target("tapewatch/admission.py", (*_unit("admission", "generations"), *_GOLDEN)),
+    Target("tapewatch/market_log/admission.py", (*_unit("admission", "generations"), *_GOLDEN)),
     Target("streams/engine/recovery.py", _unit("engine_recovery")),
     Target("streams/engine/rebuilding.py", _unit("engine_rebuilding")),
     Target("streams/engine/snapshots.py", _unit("snapshot_chunks", "snapshot_formats", "engine_recovery")),

@@ -26,7 +26,7 @@ from benchmarks.mutants.job import Job, Outcome, TrialResult
 from benchmarks.mutants.listing import ROOT, Mutant, applied
 from benchmarks.mutants.targets import BY_FILE, Target
 from tapewatch.errors import TapewatchError
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 
 MEMORY = 6 * 2**30
 """What a mutant may allocate, bytes: one that grows without end must not take the machine with it."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tapewatch.frames import write_stream
+from tapewatch.contract.frames import write_stream
 
 TIME = pa.timestamp("ns", tz="UTC")
 

@@ -14,11 +14,12 @@ from benchmarks.quotes import START_NS, Shape
 from benchmarks.sinks.engine_frames import scores
 from benchmarks.stack import command, environment, own_stack
 from infra import migrations
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS
-from tapewatch.delivery_settings import ElasticsearchSettings
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
+from tapewatch.settings.delivery import ElasticsearchSettings
 
 INSTRUMENTS = 2_000
 QUOTES, DOCUMENTS = 2_000_000, 300_000

@@ -22,12 +22,13 @@ from infra.embedded import elasticsearch
 from sinks.elasticsearch.client import connect
 from sinks.reconcile import Reconciler, Report
 from sinks.reconcile.ledger import STORES
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
-from tapewatch.delivery_settings import ElasticsearchSettings
-from tapewatch.messages import Alert, Provenance, alert_id, encode, to_rfc3339
+from tapewatch.contract import topics
+from tapewatch.contract.messages import Alert, Provenance, alert_id, encode, to_rfc3339
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.delivery import ElasticsearchSettings
+from tapewatch.settings.stack import Addresses
 
 ALERTS_PER_S, DOCUMENTS_PER_S = 50, 5_000
 FRAME_ROWS = 250

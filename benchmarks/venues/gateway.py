@@ -14,8 +14,9 @@ from pathlib import Path
 from benchmarks.venues.setup import INSTRUMENTS, REFERENCE, client, limits
 from sinks.orders import Gateway, Journal, OrderReceiver, OrderRecord, serve
 from sinks.orders.journal import Log, OutboxRecord
-from tapewatch import logs, topics
-from tapewatch.monitoring import Monitor
+from tapewatch import logs
+from tapewatch.contract import topics
+from tapewatch.runtime.monitoring import Monitor
 from tapewatch.settings import LogSettings, Settings
 
 LOG = (topics.ORDERS, 0)

@@ -18,8 +18,8 @@ from sinks.orders.secrets import Keys
 from sinks.orders.upbit import Upbit
 from sinks.orders.venue import Venue
 from tapewatch.clock import WALL
-from tapewatch.instruments import Instrument, Tick
-from tapewatch.messages import Order, Side, stable_id
+from tapewatch.contract.instruments import Instrument, Tick
+from tapewatch.contract.messages import Order, Side, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import OrderSettings
 

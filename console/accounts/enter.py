@@ -5,7 +5,7 @@ from aiohttp import web
 from console.accounts import sessions, tokens
 from console.identity import Account, Identify
 from console.services import Services
-from tapewatch.delivery_settings import ConsoleSettings
+from tapewatch.settings.delivery import ConsoleSettings
 
 _BEARER = "bearer "
 _LONGEST = 200

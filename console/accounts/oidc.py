@@ -20,9 +20,9 @@ from joserfc.jwk import KeySet
 
 from console.identity import RANK
 from tapewatch.clock import NANOS
-from tapewatch.delivery_settings import OidcSettings
 from tapewatch.errors import TapewatchError
-from tapewatch.guarded_http import GuardedHttpClient
+from tapewatch.security.guarded_http import GuardedHttpClient
+from tapewatch.settings.delivery import OidcSettings
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 KEY_KINDS = ("RSA", "EC", "OKP")

@@ -22,8 +22,8 @@ from console.filters import (
 )
 from console.refusal import RefusedError
 from console.routing import Call, Route
-from tapewatch.case_messages import CaseState
-from tapewatch.messages import Alert, AlertState, Severity
+from tapewatch.contract.case_messages import CaseState
+from tapewatch.contract.messages import Alert, AlertState, Severity
 from tapewatch.rfc3339 import to_rfc3339
 
 _END = 2**63 - 1

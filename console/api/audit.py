@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from console.routing import Call, Route
-from tapewatch import audit
+from tapewatch.proof import audit
 
 Words = Annotated[str, Meta(max_length=200)]
 

@@ -12,10 +12,10 @@ from console.filters import Cursor, Glob, MessageId, Word, cursor, facets, ident
 from console.refusal import RefusedError
 from console.routing import Call, Route
 from console.services import Services
-from tapewatch.case_client import CaseClient, command
-from tapewatch.case_messages import CaseState, Disposition
+from tapewatch.contract.case_messages import CaseState, Disposition
+from tapewatch.contract.messages import Case, CaseAnswer, CaseCommand
+from tapewatch.desk.case_client import CaseClient, command
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Case, CaseAnswer, CaseCommand
 
 Action = Literal["assign", "review", "escalate", "note", "close", "approve", "reject", "reopen"]
 BY_APPROVER = frozenset({"approve", "reject"})

@@ -9,8 +9,8 @@ from msgspec import Meta
 from console.filters import Glob
 from console.refusal import RefusedError
 from console.routing import Call, Route
-from tapewatch import coverage
-from tapewatch.coverage import Day
+from tapewatch.desk import coverage
+from tapewatch.desk.coverage import Day
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 

@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from console.api.subscriptions import OF, own
 from console.routing import Call, Route
-from tapewatch import delivery_store as outbox
-from tapewatch.delivery_store import Delivery, DeliveryState
+from tapewatch.desk import delivery_store as outbox
+from tapewatch.desk.delivery_store import Delivery, DeliveryState
 
 
 class DeliveryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,14 +23,14 @@ from console.reports.pdf import pdf
 from console.reports.proofs import VerificationResult
 from console.routing import Call, Route
 from console.services import Services
-from tapewatch import audit, evidence
 from tapewatch.clock import Clock
+from tapewatch.contract.messages import Alert, Case
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, Entry
-from tapewatch.messages import Alert, Case
+from tapewatch.proof import audit, evidence
+from tapewatch.proof.evidence import Archive, Entry
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 from tapewatch.settings import Settings
-from tapewatch.settings_environment import environment_of
+from tapewatch.settings.environment import environment_of
 
 TIMEOUT_S = 120.0
 WAITING = 8

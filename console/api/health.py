@@ -20,10 +20,10 @@ from console.log_ends import Ends, Group, LogEnds, is_market
 from console.recent import Ms
 from console.routing import Call, Route
 from console.services import Services
-from tapewatch.canaries import figures, silent_s, since
 from tapewatch.clock import NANOS
+from tapewatch.contract.canaries import figures, silent_s, since
+from tapewatch.contract.messages import PaperCommit
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import PaperCommit
 from tapewatch.rfc3339 import from_rfc3339
 
 EVERY_S = 5.0

@@ -22,10 +22,11 @@ from console.filters import Glob, MessageId, Word, canaries, seen_by
 from console.refusal import RefusedError
 from console.routing import Call, Route
 from console.services import Services
-from tapewatch import kafka, messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Label, stable_id
 from tapewatch.errors import ContractError
-from tapewatch.messages import Label, stable_id
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

@@ -21,7 +21,7 @@ from console.score_drift import Drift, ScoreDrift
 from console.services import Services
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
-from tapewatch.settings_environment import environment_of
+from tapewatch.settings.environment import environment_of
 
 KEPT_S = 30
 PATIENCE_S = 60.0

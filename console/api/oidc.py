@@ -23,7 +23,7 @@ from console.services import Services
 from tapewatch import logs
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
-from tapewatch.guarded_http import GuardedHttpClient
+from tapewatch.security.guarded_http import GuardedHttpClient
 
 COOKIE = "tapewatch-oidc"
 LONGEST_NS = 600 * NANOS

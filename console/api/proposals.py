@@ -14,9 +14,9 @@ from console.app import record
 from console.refusal import RefusedError
 from console.routing import Call, Route
 from console.services import Services
-from tapewatch import proposals
-from tapewatch.case_messages import Proposal
 from tapewatch.clock import NANOS
+from tapewatch.contract.case_messages import Proposal
+from tapewatch.desk import proposals
 from tapewatch.rfc3339 import to_rfc3339
 
 KEPT_NS = 10 * NANOS

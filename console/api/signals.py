@@ -12,7 +12,7 @@ from msgspec import Meta
 from console.filters import Glob, Word, canaries, seen_by
 from console.recent import NS_PER_S, Ms, ms
 from console.routing import Call, Route
-from tapewatch.messages import PaperCommit
+from tapewatch.contract.messages import PaperCommit
 
 
 class SignalQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

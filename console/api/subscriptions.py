@@ -12,14 +12,14 @@ from console.filters import When, nanoseconds
 from console.identity import Role
 from console.refusal import RefusedError
 from console.routing import Call, Route
-from tapewatch import delivery_store as outbox
-from tapewatch import subscription_store as store
 from tapewatch.clock import NANOS
+from tapewatch.desk import delivery_store as outbox
+from tapewatch.desk import subscription_store as store
+from tapewatch.desk.subscription_store import NewSubscription
+from tapewatch.desk.subscriptions import Filter, Kind, Name, Pace, State, Subscription, Target, check_target
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.secret_box import SecretBox, secret_box
-from tapewatch.subscription_store import NewSubscription
-from tapewatch.subscriptions import Filter, Kind, Name, Pace, State, Subscription, Target, check_target
+from tapewatch.security.secret_box import SecretBox, secret_box
 
 RESOLVE_S = 5.0
 
@@ -247,7 +247,7 @@ async def _refusing(call: Call, work: Callable[[sa.Connection], T]) -> T:
 
 async def _reachable(call: Call, kind: Kind, target: str) -> None:
     """RefusedError where the address is none of its kind, or leads into the operator's network."""
-    from tapewatch.guarded_http import GuardedHttpClient, HttpRequestError
+    from tapewatch.security.guarded_http import GuardedHttpClient, HttpRequestError
 
     try:
         check_target(kind, target)

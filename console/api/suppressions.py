@@ -9,9 +9,9 @@ from console.api.cases import send
 from console.filters import When, Word, canaries, identity, nanoseconds, seen_by
 from console.refusal import RefusedError
 from console.routing import Call, Route
-from tapewatch.case_client import command, suppression
 from tapewatch.clock import NANOS
-from tapewatch.messages import CaseAnswer, Severity, Suppression
+from tapewatch.contract.messages import CaseAnswer, Severity, Suppression
+from tapewatch.desk.case_client import command, suppression
 
 LONGEST_DAYS = 366
 _DAY = 86_400 * NANOS

@@ -20,7 +20,7 @@ from console.filters import Cursor, Glob, When, Word, cursor, like, nanoseconds,
 from console.recent import Ms, ms
 from console.routing import Call, Route
 from tapewatch.clock import LATEST_NS
-from tapewatch.day_blocks import F8, I8, drawn, interval
+from tapewatch.desk.day_blocks import F8, I8, drawn, interval
 
 _FITTING = """
     SELECT p.*, i.name AS instrument

@@ -17,9 +17,9 @@ from console.filters import Glob, seen_by
 from console.recent import NS_PER_MS, NS_PER_S, Ms, Stretch
 from console.refusal import RefusedError
 from console.routing import Call, Route
-from tapewatch import paper_commands
-from tapewatch.instruments import is_instrument_id
-from tapewatch.messages import PaperCommit
+from tapewatch.contract.instruments import is_instrument_id
+from tapewatch.contract.messages import PaperCommit
+from tapewatch.desk import paper_commands
 
 FLAT = 1e-9
 """A quantity below this share of the largest one held is nothing: what float sums leave."""

@@ -9,7 +9,7 @@ import msgspec
 
 from tapewatch.access.check import check
 from tapewatch.errors import TapewatchError
-from tapewatch.monitoring import add_flag, asked
+from tapewatch.runtime.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:

@@ -8,8 +8,8 @@ import msgspec
 
 from console.identity import Account
 from console.live.position import Log, encode
-from tapewatch import topics
-from tapewatch.message import UNREADABLE
+from tapewatch.contract import topics
+from tapewatch.contract.message import UNREADABLE
 
 
 class _Head(msgspec.Struct):

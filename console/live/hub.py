@@ -13,8 +13,8 @@ from console.live.position import Position
 from console.live.subscriber import Form, Note, Subscriber
 from console.refusal import RefusedError
 from console.services import Services
-from tapewatch.canaries import is_canary
 from tapewatch.settings import Settings
+from tapewatch.settings.canaries import is_canary
 
 MAX_STREAMS = 500
 MAX_OF_ACCOUNT = 120

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from console.live.position import Log, Position
-from tapewatch import kafka, logs
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 MAX_REPLAY = 5_000

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tapewatch.clock import NANOS
-from tapewatch.frames import View
-from tapewatch.instruments import is_instrument_id
-from tapewatch.rows import Condition, RowType
+from tapewatch.contract.frames import View
+from tapewatch.contract.instruments import is_instrument_id
+from tapewatch.contract.rows import Condition, RowType
 
 MAX_INSTRUMENTS = 50_000
 DAY = 86_400 * NANOS

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 
 from console.refusal import RefusedError
-from tapewatch import topics
+from tapewatch.contract import topics
 
 TOPICS = (topics.ALERTS, topics.CASES, topics.SIGNALS, topics.RANKINGS)
 """Topics of the event streams. Their places stand in ids that clients keep: add at the end, never reorder."""

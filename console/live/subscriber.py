@@ -8,7 +8,7 @@ import msgspec
 
 from console.identity import Account
 from console.live.event import Event, may_see
-from tapewatch import topics
+from tapewatch.contract import topics
 
 MAX_WAITING = 256 * 1024
 """Bytes that may wait for one subscriber; beyond them its stream is closed, and it resumes by id."""

@@ -25,10 +25,11 @@ from console.live.market import DAY, MILLI, Market, Slots
 from console.live.viewers import Group, Viewer
 from console.refusal import RefusedError
 from console.services import Services
-from tapewatch import frames, logs, topics
+from tapewatch import logs
+from tapewatch.contract import frames, topics
+from tapewatch.contract.frames import Decoder, FrameHeaders
+from tapewatch.contract.message import UNREADABLE
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.frames import Decoder, FrameHeaders
-from tapewatch.message import UNREADABLE
 
 _MARKET = re.compile(topics.MARKET_PATTERN)
 _OTHERS = (topics.SCORES, topics.SIGNALS, topics.ALERTS)

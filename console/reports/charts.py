@@ -7,7 +7,7 @@ from math import isfinite
 from console.api.moments import Context
 from console.api.moments import Points as Series
 from console.reports.blocks import Bar, Label, Line, Picture
-from tapewatch.messages import Evidence
+from tapewatch.contract.messages import Evidence
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 680.0, 74.0, 12.0, 18.0, 20.0
 INK, UP, DOWN, LIMIT, ONSET, GRID = "#0b57d0", "#0a7a48", "#c0322a", "#b3261e", "#8a5300", "#d5dbe5"

@@ -7,8 +7,8 @@ from console.api.moments import Context
 from console.reports.blocks import Block, Fields, Heading, Table, Text
 from console.reports.charts import pictures, shown
 from console.reports.proofs import VerificationResult
-from tapewatch.evidence import Entry
-from tapewatch.messages import Alert, Case
+from tapewatch.contract.messages import Alert, Case
+from tapewatch.proof.evidence import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from msgspec import Meta
 from console.api.moments import Context
 from console.reports.charts import shown
 from console.reports.evidence_report import when, worded
-from tapewatch.messages import Alert, Case
+from tapewatch.contract.messages import Alert, Case
 
 NO_NUL = "^[^\\x00]*$"
 Short = Annotated[str, Meta(max_length=300, pattern=NO_NUL)]

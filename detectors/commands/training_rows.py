@@ -15,9 +15,10 @@ from confluent_kafka import Consumer
 
 from detectors.kmeans.pairs import MINUTE_S, Bars, PairCounts, bars_of_trades, pairs
 from detectors.kmeans.sample import Sample, build
-from tapewatch import frames, kafka
 from tapewatch.clock import NANOS
+from tapewatch.contract import frames
 from tapewatch.errors import ContractError, TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 _ALIASES = {"symbol": "instrument", "amount": "qty", "quantity": "qty", "size": "qty"}

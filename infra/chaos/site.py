@@ -20,11 +20,13 @@ from infra.chaos.server import SupervisedProcess
 from infra.embedded import elasticsearch, elasticsearch_home, jars, java
 from infra.embedded.kafka import FREE_PORTS, HOST, free_port, is_healthy
 from infra.embedded.layout import SOCKET_NAME, Layout, write_private
-from tapewatch import kafka, settings, topics
+from tapewatch import settings
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
-from tapewatch.kafka_settings import KafkaSettings
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
+from tapewatch.settings.kafka import KafkaSettings
 
 PROGRAM = (sys.executable, "-P", "-m", "tapewatch")
 FEED = "synthetic"

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from confluent_kafka import Message, TopicPartition
 
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 SHORTEST_S = 2.0

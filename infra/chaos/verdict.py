@@ -16,7 +16,8 @@ from infra.chaos.broken import broken, restored_unasked
 from infra.chaos.receiver import receipts
 from infra.chaos.report import Webhooks
 from infra.chaos.site import Site
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
 
 VERIFY_S = 1500.0
 TREE = Path(__file__).parents[2]

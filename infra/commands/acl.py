@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from tapewatch import kafka
 from tapewatch.access import accounts, acls, services
 from tapewatch.access.services import SERVICES, Right
 from tapewatch.errors import TapewatchError
-from tapewatch.kafka_settings import password_file
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
+from tapewatch.settings.kafka import password_file
 
 _EPILOG = """examples:
   tapewatch acl list --service engine

@@ -10,7 +10,7 @@ import msgspec
 from infra import embedded
 from tapewatch.clock import WALL
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from tapewatch import kafka
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

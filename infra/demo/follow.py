@@ -9,10 +9,10 @@ import pyarrow as pa
 from confluent_kafka import Message
 
 from infra.demo.behind import TailReader
-from tapewatch import frames, messages, topics
 from tapewatch.clock import WALL
+from tapewatch.contract import frames, messages, topics
+from tapewatch.contract.messages import Alert, Commit
 from tapewatch.errors import ContractError
-from tapewatch.messages import Alert, Commit
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.settings import Settings
 

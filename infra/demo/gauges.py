@@ -7,7 +7,8 @@ from contextlib import closing, suppress
 import psycopg2
 from confluent_kafka import KafkaException
 
-from tapewatch import group_offsets, kafka, topics
+from tapewatch.contract import topics
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 
 Place = tuple[str, int]

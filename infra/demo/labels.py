@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from tapewatch.messages import Alert
+from tapewatch.contract.messages import Alert
 from tapewatch.rfc3339 import from_rfc3339
 
 PRICE_PUSHED = ("pump_and_dump", "ramping")

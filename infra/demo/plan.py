@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from tapewatch import topics
 from tapewatch.clock import WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings

@@ -23,11 +23,12 @@ from infra.demo.summary import DemoOutcome, ProducerSummary, Summary, summarise,
 from infra.demo.trading import FOLLOWED, TradingState
 from infra.demo.view import Screen, State
 from infra.embedded.layout import Layout, locked
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.stack import started_at
+from tapewatch.settings.stack import started_at
 
 INSTANCE = "demo"
 """The engine's name in its group: one demo's engine takes the place of the last one's at once."""

@@ -12,13 +12,13 @@ from confluent_kafka import Producer
 
 from infra.demo.children import Child, Family
 from infra.demo.plan import PROGRAM, answer
-from tapewatch import kafka
 from tapewatch.access import acls
 from tapewatch.access.services import Right
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract.topics import TopicSpec
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
 
 SYMBOLS = 8
 RATE = 150

@@ -14,10 +14,11 @@ from infra.demo.labels import DetectionCounts, LookAlike, Verdict
 from infra.demo.plan import Plan
 from infra.demo.sources import SourceSummary
 from infra.demo.trading import TradingState
-from tapewatch import kafka, messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.messages import Alert
 from tapewatch.errors import ContractError
-from tapewatch.frames import FrameHeaders
-from tapewatch.messages import Alert
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

@@ -4,9 +4,9 @@ from collections import deque
 
 from confluent_kafka import Message
 
-from tapewatch import messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Fill, Order, Position, Signal
 from tapewatch.errors import ContractError
-from tapewatch.messages import Fill, Order, Position, Signal
 
 FOLLOWED = (topics.SIGNALS, topics.ORDERS, topics.FILLS, topics.POSITIONS)
 STANDING = ("pending", "open", "unknown")

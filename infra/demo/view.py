@@ -23,8 +23,8 @@ from infra.demo.labels import Verdict
 from infra.demo.plan import Plan
 from infra.demo.trading import TradingState
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract.messages import Alert
 from tapewatch.logs import printable
-from tapewatch.messages import Alert
 from tapewatch.rfc3339 import from_rfc3339
 
 ROWS = 4

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from confluent_kafka import KafkaException
 
 from infra import embedded, migrations
-from tapewatch import kafka, topic_ids
 from tapewatch.clock import NANOS, WALL
 from tapewatch.doctor import Check, CheckContext, failing, good, warning
+from tapewatch.runtime import kafka, topic_ids
 from tapewatch.settings import Settings
 
 OLDEST = 140_000

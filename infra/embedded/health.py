@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from infra.embedded import elasticsearch, kafka, postgres
-from tapewatch.kafka_settings import KafkaSettings, of_embedded
-from tapewatch.stack import Addresses
+from tapewatch.settings.kafka import KafkaSettings, of_embedded
+from tapewatch.settings.stack import Addresses
 
 
 class PartHealth(msgspec.Struct, frozen=True):

@@ -13,8 +13,8 @@ from infra.embedded import class_archive
 from infra.embedded.layout import Layout
 from infra.embedded.storage import DATA, NEW_DATA, NODE, new_id
 from tapewatch.errors import TapewatchError
-from tapewatch.kafka_settings import KafkaSettings
 from tapewatch.settings import EmbeddedSettings
+from tapewatch.settings.kafka import KafkaSettings
 
 HOST = "127.0.0.1"
 LARGEST_MESSAGE = 16 * 1024 * 1024
@@ -184,7 +184,7 @@ def is_healthy(access: KafkaSettings, timeout: float = 3.0) -> bool:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
-    from tapewatch.access import login
+    from tapewatch.security import login
 
     host, _, port = access.bootstrap.rpartition(":")
     try:

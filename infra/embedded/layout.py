@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tapewatch.errors import TapewatchError
-from tapewatch.stack import STACK_FILE
+from tapewatch.settings.stack import STACK_FILE
 
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_LIMIT = 100

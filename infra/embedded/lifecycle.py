@@ -18,7 +18,7 @@ from infra.embedded.supervisor import Plan, Status
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses, started_at
+from tapewatch.settings.stack import Addresses, started_at
 
 TICK = 0.1
 STOP_SECONDS = 90

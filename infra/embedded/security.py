@@ -7,12 +7,12 @@ listener of their own: no password is needed to make the first one, and none sta
 from pathlib import Path
 
 from infra.embedded.layout import Layout
-from tapewatch import kafka
 from tapewatch.access import accounts, acls, services
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.kafka_settings import ADMINISTRATOR, KafkaSettings, password_file
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings, TopicSettings
+from tapewatch.settings.kafka import ADMINISTRATOR, KafkaSettings, password_file
 
 IN_FORCE_S = 30
 FOLDER = "security"

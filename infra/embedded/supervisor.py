@@ -19,9 +19,9 @@ from infra.embedded import class_archive, elasticsearch, kafka, postgres, securi
 from infra.embedded.layout import Layout, locked, write_private
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.kafka_settings import KafkaSettings
 from tapewatch.settings import EmbeddedSettings, TopicSettings
-from tapewatch.stack import Addresses, started_at
+from tapewatch.settings.kafka import KafkaSettings
+from tapewatch.settings.stack import Addresses, started_at
 
 TICK = 0.1
 START_SECONDS = 90

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from producers.columns import rows_of
-from tapewatch.rows import EVERY_INSTRUMENT, REQUIRED, Rows, RowType, StatusKind
+from tapewatch.contract.rows import EVERY_INSTRUMENT, REQUIRED, Rows, RowType, StatusKind
 
 RAW_LIMIT = 65_536
 """Bytes of a refused message that are kept."""

@@ -9,9 +9,9 @@ import msgspec
 
 from producers.base.collector import Collector
 from producers.base.state import Ledger, Transaction, refused_letter
-from tapewatch import topics
 from tapewatch.clock import WALL, Clock
-from tapewatch.messages import Factor
+from tapewatch.contract import topics
+from tapewatch.contract.messages import Factor
 from tapewatch.settings import Settings
 
 

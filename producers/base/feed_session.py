@@ -20,7 +20,7 @@ from producers.base.metrics import ConnectionCounters
 from producers.base.universe import Listing
 from tapewatch import logs
 from tapewatch.clock import WALL, Clock
-from tapewatch.instruments import Instrument
+from tapewatch.contract.instruments import Instrument
 from tapewatch.settings import Settings
 
 ASKING = 8

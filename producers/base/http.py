@@ -14,7 +14,7 @@ from producers.base.buckets import TokenBucket
 from tapewatch import logs
 from tapewatch.clock import WALL, Clock
 from tapewatch.errors import TapewatchError
-from tapewatch.venue_settings import ProduceSettings
+from tapewatch.settings.venues import ProduceSettings
 
 if TYPE_CHECKING:
     from producers.base.transport import Transport

@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 
 from producers.columns import ABSENT_LEVELS
-from tapewatch.rows import BOOK_LEVELS
+from tapewatch.contract.rows import BOOK_LEVELS
 
 Level = tuple[float, float]
 """Price and absolute quantity; 0 removes the level."""

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from producers.base.clock_offset import ClockOffset
 from producers.base.collector import Collector
-from tapewatch.exposition import Sample, family, sample_line
-from tapewatch.monitoring import counter, gauge, histogram
-from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
+from tapewatch.contract.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
+from tapewatch.runtime.exposition import Sample, family, sample_line
+from tapewatch.runtime.monitoring import counter, gauge, histogram
 
 STEPS = 32
 """Buckets an octave, so that a bucket is at most 1/32 wider than its lower end."""

@@ -10,12 +10,14 @@ from producers.base.collector import RefusedMessage
 from producers.base.metrics import FeedMetrics
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail
 from producers.feed.refusals import line_letter
-from tapewatch import generations, kafka, readable
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.frames import encode
-from tapewatch.instruments import Instrument
-from tapewatch.registry import register
-from tapewatch.rows import Rows
+from tapewatch.contract import readable
+from tapewatch.contract.frames import encode
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Rows
+from tapewatch.market_log import generations
+from tapewatch.market_log.registry import register
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

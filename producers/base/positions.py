@@ -3,9 +3,10 @@
 import msgspec
 from confluent_kafka import Message
 
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 STATE_VERSION = 1

@@ -10,8 +10,8 @@ import msgspec
 
 from producers.recordings.bar_times import zone_of
 from producers.recordings.kiwoom_rows import KOREAN, REST
+from tapewatch.contract.instruments import is_instrument_id
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import is_instrument_id
 
 NEEDED: dict[str, tuple[str, ...]] = {
     "bar": ("time", "open", "high", "low", "close", "volume"),

@@ -11,9 +11,9 @@ from producers.base.row_map import RowMap, checked
 from producers.columns import decimal_float
 from producers.recordings.bar_times import BarTimes, zone_of
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import is_instrument_id
+from tapewatch.contract.rows import Condition
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import is_instrument_id
-from tapewatch.rows import Condition
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROS_AWAY = 1_000

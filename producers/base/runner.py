@@ -19,13 +19,13 @@ from producers.base.outlet import KafkaOutlet, Outlet
 from producers.base.sessions import SessionCalendar
 from producers.base.universe import Choice, Listing, Universe, change
 from producers.feed import FeedWriter, writer_metrics
-from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS, WALL, Clock, SteadyClock
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.monitoring import Monitor, gauge
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.runtime.monitoring import Monitor, gauge
 from tapewatch.settings import Settings
 
 SILENCE = gauge(

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tapewatch.clock import NANOS
+from tapewatch.contract.exchanges import exchange_calendars
+from tapewatch.contract.rows import StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.exchanges import exchange_calendars
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import StatusKind
 
 DAY_NS = 86_400 * NANOS
 BEFORE_NS = 40 * DAY_NS

@@ -15,11 +15,13 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from producers.base.positions import committed_position
 from producers.base.transaction import AbortedError, FencedError, Transaction, refused_letter
 from producers.feed import FeedWriter, LiveWriter, open_feed, read_tail
-from tapewatch import kafka, logs, topics, transactions
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.registry import register
+from tapewatch.market_log.registry import register
+from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import Settings
 
 __all__ = ["AbortedError", "FencedError", "Ledger", "Transaction", "committed_position", "refused_letter"]

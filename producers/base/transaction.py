@@ -5,12 +5,14 @@ from confluent_kafka import Producer, TopicPartition
 from producers.base.collector import Collector, RefusedMessage
 from producers.base.positions import state_record
 from producers.feed import LiveWriter
-from tapewatch import dead_letters, kafka, messages, topics
 from tapewatch.clock import Clock
-from tapewatch.dead_letters import DeadLetter
+from tapewatch.contract import messages, topics
+from tapewatch.contract.rows import Rows
 from tapewatch.errors import TapewatchError
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.dead_letters import DeadLetter
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import Rows
+from tapewatch.runtime import kafka
 
 
 class AbortedError(TapewatchError):

@@ -7,7 +7,7 @@ import aiohttp
 
 from producers.base.answers import Answer, HttpError, unzipped
 from tapewatch.clock import Clock
-from tapewatch.venue_settings import ProduceSettings
+from tapewatch.settings.venues import ProduceSettings
 
 CONNECTIONS = 32
 """Connections to a host at most; more requests wait their turn."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from tapewatch.contract.instruments import Instrument
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
 
 LIMIT = 5_000
 """Symbols of a feed at most, unless said otherwise."""

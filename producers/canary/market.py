@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from producers.synthetic import Label, Rota, SyntheticConfig, SyntheticMarket
-from tapewatch.canaries import PREFIX
-from tapewatch.instruments import Instrument
-from tapewatch.partitioner import partition_for
-from tapewatch.rows import Chunk, Rows
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import Chunk, Rows
+from tapewatch.settings.canaries import PREFIX
 
 ROWS_PER_SECOND = 12.0
 """Rows of one canary a second, mean: a share that trades now and then."""
@@ -31,7 +31,7 @@ def names_by_partition(partitions: int, each: int) -> list[str]:
 
 
 class CanaryMarket:
-    """A quiet market in which only the rota happens; a `tapewatch.rows.RowSource`.
+    """A quiet market in which only the rota happens; a `tapewatch.contract.rows.RowSource`.
 
     names : of the instruments; warmup_s : before the first event's turn begins, s
     Events have the greatest strength that a scenario's page allows: a canary that is not found says something of the

@@ -15,16 +15,18 @@ from producers.canary.market import CanaryMarket, names_by_partition
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, read_tail, writer_metrics
 from producers.live import Runner, SyntheticFeed
 from producers.synthetic import Label, Rota
-from tapewatch import kafka, topics
-from tapewatch.canaries import FEED, Canary, canary_id, is_canary
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.delivery_settings import CanarySettings
+from tapewatch.contract import topics
+from tapewatch.contract.canaries import FEED, Canary, canary_id
+from tapewatch.contract.message import encode
+from tapewatch.contract.partitioner import partition_for
 from tapewatch.errors import TapewatchError
-from tapewatch.message import encode
-from tapewatch.monitoring import Monitor, counter
-from tapewatch.partitioner import partition_for
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.runtime import kafka
+from tapewatch.runtime.monitoring import Monitor, counter
 from tapewatch.settings import Settings
+from tapewatch.settings.canaries import is_canary
+from tapewatch.settings.delivery import CanarySettings
 
 REMEMBERED_NS = 3600 * NANOS
 STALE_NS = 5 * NANOS

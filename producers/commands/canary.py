@@ -7,8 +7,8 @@ import threading
 import msgspec
 
 from producers.canary import Canaries, CanarySummary, run_canaries
-from tapewatch.canaries import FEED
-from tapewatch.monitoring import add_flag, asked
+from tapewatch.contract.canaries import FEED
+from tapewatch.runtime.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 EXAMPLE = "example: tapewatch produce canary --every 300 & tapewatch sink canary"

@@ -25,7 +25,7 @@ from producers.simulators.server import SimulatorServer
 from producers.sources import Source
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.monitoring import add_flag, asked
+from tapewatch.runtime.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 _YOUNG = 50_000

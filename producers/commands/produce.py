@@ -21,11 +21,11 @@ from producers.recordings import Recording, RecordingOptions, kind_names, open_r
 from producers.replay import MAX_SPEED, ReplaySummary, feed_name, replay, source_name
 from producers.sources import SOURCES
 from producers.synthetic import SyntheticConfig
-from tapewatch import topics
 from tapewatch.access.check import check
 from tapewatch.access.services import service_of
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
-from tapewatch.monitoring import add_flag, asked
+from tapewatch.runtime.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tapewatch import frames, ipc
-from tapewatch.rows import (
+from tapewatch.contract import frames, ipc
+from tapewatch.contract.rows import (
     BOOK_LEVELS,
     EVERY_INSTRUMENT,
     OPTIONAL,
@@ -40,7 +40,7 @@ _OPTIONAL_TEXTS = {
 
 
 class FrameEncoder:
-    """Encodes one partition's frames; the bytes are the ones that `tapewatch.frames.encode_with` gives.
+    """Encodes one partition's frames; the bytes are the ones that `tapewatch.contract.frames.encode_with` gives.
 
     instruments : the partition's instruments; above 512 of them a frame carries the names of its own rows only
     """

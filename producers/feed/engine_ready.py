@@ -4,7 +4,8 @@ import threading
 
 from confluent_kafka import KafkaException
 
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 LOOK_S = 0.05

@@ -20,11 +20,11 @@ import msgspec
 import numpy as np
 
 from producers.feed.writer import RecordProducer
-from tapewatch import frames
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import Column, Rows, RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.rows import Column, Rows, RowType, StatusKind
 
 POISON_SOURCE = "poison"
 UNKNOWN = "GHOST.NOWH"

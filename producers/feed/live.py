@@ -7,7 +7,7 @@ import numpy as np
 from producers.feed.writer import FeedWriter
 from producers.recordings.order import joined
 from tapewatch.clock import NANOS
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract.rows import Rows, RowType
 
 
 class LiveWriter:

@@ -5,11 +5,12 @@ from typing import cast
 
 from confluent_kafka import Message
 
-from tapewatch import kafka, topics
-from tapewatch.admission import ASIDE
-from tapewatch.checks import MAX_SKEW_NS
+from tapewatch.contract import topics
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.contract.frames import Decoder, FrameHeaders, Headers
 from tapewatch.errors import ContractError
-from tapewatch.frames import Decoder, FrameHeaders, Headers
+from tapewatch.market_log.admission import ASIDE
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 TAIL_RECORDS = 64

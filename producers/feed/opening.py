@@ -4,10 +4,12 @@ from collections.abc import Iterable
 
 from confluent_kafka import Producer
 
-from tapewatch import control_rows, generations, kafka, registry, topics
 from tapewatch.clock import WALL, Clock
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
+from tapewatch.market_log import control_rows, generations, registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

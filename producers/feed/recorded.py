@@ -10,7 +10,7 @@ from producers.feed.splitter import Splitter
 from producers.feed.writer import MAX_FRAME_ROWS
 from producers.recordings import merged_order
 from tapewatch.clock import NANOS
-from tapewatch.rows import Chunk, Rows
+from tapewatch.contract.rows import Chunk, Rows
 
 IDLE_SECONDS = 60
 """Heartbeats of one frame at most, and so the longest stretch of recorded time in one frame, s."""

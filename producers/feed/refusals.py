@@ -7,9 +7,11 @@ from confluent_kafka import Message
 
 from producers.feed.writer import FLUSH_S
 from producers.recordings import Refusal
-from tapewatch import dead_letters, kafka, topics
-from tapewatch.dead_letters import DeadLetter
-from tapewatch.frames import Headers
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Headers
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.dead_letters import DeadLetter
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 _KEY = ("source", "file", "line", "reason")

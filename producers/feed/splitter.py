@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tapewatch.partitioner import partition_for
-from tapewatch.rows import EVERY_INSTRUMENT, Rows
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import EVERY_INSTRUMENT, Rows
 
 Ints = npt.NDArray[np.int32]
 

@@ -12,12 +12,12 @@ from confluent_kafka import KafkaException
 
 from producers.feed.encoder import FrameEncoder
 from producers.feed.splitter import Splitter
-from tapewatch import topics
 from tapewatch.clock import WALL, Clock
+from tapewatch.contract import topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.partitioner import partition_for
-from tapewatch.rows import Rows, RowType
 
 MAX_FRAME_ROWS = 1024
 """Rows of one frame at most."""
@@ -55,7 +55,7 @@ class RecordProducer(Protocol):
 
 
 class FrameRecorder(Protocol):
-    """Who writes down what is sent (tapewatch.sent_record.SentRecord does)."""
+    """Who writes down what is sent (tapewatch.market_log.sent_record.SentRecord does)."""
 
     def handed(self, partition: int, sequence: int, label: str, rows: int, value: bytes) -> None:
         """A frame is about to be handed to Kafka."""

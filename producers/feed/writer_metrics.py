@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from producers.feed.writer import FeedWriter
-from tapewatch.monitoring import Metric, Monitor, counter, gauge
+from tapewatch.runtime.monitoring import Metric, Monitor, counter, gauge
 
 ROWS = counter("tapewatch_feed_rows_total", "Rows handed to Kafka, by type; heartbeats not among them.", "feed", "type")
 HEARTBEATS = counter("tapewatch_feed_heartbeats_total", "Heartbeats handed to Kafka.", "feed")

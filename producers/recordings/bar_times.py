@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from tapewatch.clock import NANOS
+from tapewatch.contract.rows import Column
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import Column
 
 LATEST_NS = 9 * 10**18
 COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}

@@ -27,10 +27,10 @@ from producers.venues.binance.records import (
     Snapshot,
     Trade,
 )
+from tapewatch.contract.instruments import Instrument, is_instrument_id
+from tapewatch.contract.message import UNREADABLE
+from tapewatch.contract.rows import BOOK_LEVELS, Rows
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument, is_instrument_id
-from tapewatch.message import UNREADABLE
-from tapewatch.rows import BOOK_LEVELS, Rows
 
 _CHANNELS = {"depth": "depth", "bookTicker": "book_ticker", "trade": "trade"}
 

@@ -23,10 +23,10 @@ from producers.recordings.report import RecordingReport
 from producers.recordings.series import Blocks, Head, Series
 from producers.venues.bars import Bar
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import Instrument, Session
+from tapewatch.contract.message import UNREADABLE
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument, Session
-from tapewatch.message import UNREADABLE
-from tapewatch.rows import Rows, RowType
 
 name = "kiwoom-minutes"
 

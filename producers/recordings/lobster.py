@@ -20,9 +20,9 @@ from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import Blocks, Head, Series, never_back
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import Instrument, Session, Tick
+from tapewatch.contract.rows import Column, Condition, OrderAction, Rows, RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument, Session, Tick
-from tapewatch.rows import Column, Condition, OrderAction, Rows, RowType, StatusKind
 
 PRICE_UNIT = 10_000.0
 NO_LEVEL = 9_999_999_999

@@ -14,9 +14,9 @@ from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import Blocks, Head, Series, never_back
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import INSTRUMENT_ID, Instrument
+from tapewatch.contract.rows import Column, Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import INSTRUMENT_ID, Instrument
-from tapewatch.rows import Column, Rows, RowType
 
 name = "minute-bars"
 

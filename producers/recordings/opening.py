@@ -14,9 +14,9 @@ from producers.recordings.options import RecordingOptions
 from producers.recordings.order import merged_chunks
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import Head, Kind, Series, in_chunks
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Chunk
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Chunk
 
 PARSER_VERSION = "2"
 """Raised whenever the same files give other rows than before; part of every fingerprint."""

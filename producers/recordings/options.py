@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+from tapewatch.contract.instruments import is_instrument_id
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import is_instrument_id
 
 
 class RecordingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from producers.recordings.series import split
-from tapewatch.rows import OPTIONAL, Chunk, Column, Rows, RowType
+from tapewatch.contract.rows import OPTIONAL, Chunk, Column, Rows, RowType
 
 
 def merged_order(rows: Sequence[Rows]) -> Iterator[Rows]:

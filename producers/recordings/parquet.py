@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import Blocks, Head, Series
+from tapewatch.contract.instruments import Instrument, is_instrument_id
+from tapewatch.contract.rows import BOOK_LEVELS, OPTIONAL, REQUIRED, Column, Rows, RowType, numpy_dtype
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument, is_instrument_id
-from tapewatch.rows import BOOK_LEVELS, OPTIONAL, REQUIRED, Column, Rows, RowType, numpy_dtype
 
 name = "parquet"
 

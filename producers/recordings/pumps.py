@@ -15,9 +15,9 @@ from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import Blocks, Head, Series, never_back
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import Instrument, is_instrument_id
+from tapewatch.contract.rows import Column, Condition, Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument, is_instrument_id
-from tapewatch.rows import Column, Condition, Rows, RowType
 
 name = "pumps"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tapewatch.rows import Rows
+from tapewatch.contract.rows import Rows
 
 RAW_LIMIT = 65_536
 """Bytes of a refused line that are kept."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Chunk, Column, Rows
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Chunk, Column, Rows
 
 Blocks = Iterator[list[Rows]]
 """Rows in bounded lists: no ts_recv before one of an earlier list; within a list each `Rows` is in receipt order."""

@@ -14,9 +14,9 @@ from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import Blocks, Head, Series, never_back
 from producers.venues.decoders import TapeDecoder, make_decoder
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Rows
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Rows
 
 name = "tape"
 

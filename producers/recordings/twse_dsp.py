@@ -25,8 +25,8 @@ from producers.recordings.series import Blocks, Head, Series, never_back
 from producers.venues.twse.instruments import LOT, TWSE, taiwan_instrument
 from producers.venues.twse.roc import TAIPEI_OFFSET_NS
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument, is_instrument_id
-from tapewatch.rows import Column, Condition, Rows, RowType, StatusKind
+from tapewatch.contract.instruments import Instrument, is_instrument_id
+from tapewatch.contract.rows import Column, Condition, Rows, RowType, StatusKind
 
 WIDTH = 190
 OLD_WIDTH = 186

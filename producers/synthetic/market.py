@@ -21,8 +21,8 @@ from producers.synthetic.scenarios import Event, FlowBaseline
 from producers.synthetic.schedule import Schedule
 from producers.synthetic.seconds import MAX_EVENTS, TRADE_SHARE, Tape, simulate_second
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Chunk, Rows, RowType, StatusKind
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Chunk, Rows, RowType, StatusKind
 
 Records = npt.NDArray[Any]
 Random = np.random.Generator
@@ -125,7 +125,7 @@ Array = npt.NDArray[np.float64]
 
 
 class SyntheticMarket:
-    """A market simulator with labelled manipulation; a `tapewatch.rows.RowSource`.
+    """A market simulator with labelled manipulation; a `tapewatch.contract.rows.RowSource`.
 
     config : see `SyntheticConfig`; seed : of everything drawn; listing : which kind of instruments
     start_ns : UTC nanoseconds of the first row, cut to the whole second; rota : further events, in turn

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from producers.synthetic.config import SyntheticConfig
-from tapewatch.instruments import Instrument, Session, Tick
+from tapewatch.contract.instruments import Instrument, Session, Tick
 
 VENUE = "SIMX"
 

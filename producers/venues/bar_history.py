@@ -19,13 +19,13 @@ from producers.base.collector import Collector
 from producers.base.state import Ledger, Transaction
 from producers.venues.bars import Bar
 from producers.venues.stopping import StoppedError, stopped_within, unless_stopped
-from tapewatch import topics
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Rows
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import Rows
 from tapewatch.settings import Settings
 
 ROWS_A_TRANSACTION = 10_000

@@ -4,10 +4,12 @@ from typing import Any
 
 from confluent_kafka import Message, TopicPartition
 
-from tapewatch import generations, kafka, topics
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Decoder, FrameHeaders
+from tapewatch.contract.rows import RowType
 from tapewatch.errors import ContractError
-from tapewatch.frames import Decoder, FrameHeaders
-from tapewatch.rows import RowType
+from tapewatch.market_log import generations
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

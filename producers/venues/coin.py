@@ -6,10 +6,10 @@ from math import nan
 from producers.base.collector import Collector
 from producers.base.ladder import Levels
 from producers.columns import LARGEST, SHORT_TEXT, SMALLEST, decimal_float
-from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.contract.rows import Condition, StatusKind
 from tapewatch.rfc3339 import from_rfc3339
-from tapewatch.rows import Condition, StatusKind
 
 QUANTITY_DECIMALS = 10
 """Running volumes are rounded to them, so that they do not drift."""

@@ -6,7 +6,7 @@ from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.base.sequence_gaps import Ids
 from producers.venues.coin import LATE, REGULAR, Coin
-from tapewatch.checks import MAX_SKEW_NS
+from tapewatch.contract.checks import MAX_SKEW_NS
 
 REPEATED = -1
 """In place of a condition: the trade was seen before."""

@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 
 from producers.base.collector import Collector
 from producers.venues.bars import Bar
-from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.contract.rows import StatusKind
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import StatusKind
 
 FRESH_NS = MAX_SKEW_NS - 60 * NANOS
 """A bar that ended longer ago is no news: readers refuse rows whose time is ten minutes off."""

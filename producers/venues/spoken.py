@@ -15,7 +15,7 @@ from producers.base.feed_session import FeedSession
 from producers.base.http import Http
 from producers.base.reconnecting_websocket import ReconnectingWebSocket
 from producers.base.universe import Listing
-from tapewatch.venue_settings import ExchangeSettings
+from tapewatch.settings.venues import ExchangeSettings
 
 NEWER_LEFT, OLDER_LEFT = "newer connection left", "older connection left"
 """Notes on a tape: one of two connections ended."""

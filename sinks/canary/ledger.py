@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tapewatch import topics
-from tapewatch.canaries import STAGES, Canary, Stage
 from tapewatch.clock import NANOS
-from tapewatch.messages import Alert
+from tapewatch.contract import topics
+from tapewatch.contract.canaries import Canary
+from tapewatch.contract.messages import Alert
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
+from tapewatch.settings.canaries import STAGES, Stage
 
 LATE_NS = 3600 * NANOS
 """So long after it was due a missed canary may still be found."""

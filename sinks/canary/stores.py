@@ -8,9 +8,9 @@ from sqlalchemy.engine import make_url
 from sinks.elasticsearch import mappings
 from sinks.elasticsearch.client import connect, server_errors
 from tapewatch import logs
-from tapewatch.canaries import Stage
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
+from tapewatch.settings.canaries import Stage
 
 AGAIN_NS = 5 * NANOS
 """A store that did not answer is asked again after so long."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tapewatch.canaries import Canary, Figures, figures
+from tapewatch.contract.canaries import Canary, Figures, figures
 
 
 class Summary(msgspec.Struct, frozen=True):

@@ -24,15 +24,18 @@ from sinks.backoff import Backoff
 from sinks.canary.ledger import LATE_NS, Ledger
 from sinks.canary.stores import Stores
 from sinks.canary.summary import Progress, Summary, summary
-from tapewatch import kafka, logs, topics, transactions
-from tapewatch.canaries import Canary, figures, is_canary, silent_s, since
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.contract import topics
+from tapewatch.contract.canaries import Canary, figures, silent_s, since
+from tapewatch.contract.messages import Alert, decode, encode
 from tapewatch.errors import ContractError
-from tapewatch.idling import Ends
-from tapewatch.messages import Alert, decode, encode
-from tapewatch.monitoring import Monitor, counter, gauge, histogram
 from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.runtime import kafka, transactions
+from tapewatch.runtime.idling import Ends
+from tapewatch.runtime.monitoring import Monitor, counter, gauge, histogram
 from tapewatch.settings import Settings
+from tapewatch.settings.canaries import is_canary
 
 AT_ONCE = 500
 _log = logs.get("sink.canary")

@@ -20,8 +20,8 @@ from sinks.reconcile.rows.report import metrics as row_metrics
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.monitoring import Monitor, add_flag, asked
 from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.runtime.monitoring import Monitor, add_flag, asked
 from tapewatch.settings import Settings
 
 _BEAT_S = 1.0

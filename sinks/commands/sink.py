@@ -7,7 +7,7 @@ import threading
 
 from tapewatch import logs
 from tapewatch.access.check import check
-from tapewatch.monitoring import add_flag, asked
+from tapewatch.runtime.monitoring import add_flag, asked
 from tapewatch.settings import Settings
 
 STORES = {

@@ -18,20 +18,21 @@ from sinks.elasticsearch.documents import ECS_VERSION, base
 from sinks.elasticsearch.item import Item, action, daily, encode, revision_version
 from sinks.engine_frame import KEYS, KINDS, column_of, model_of, numbers_of, open_frame, stamps_of
 from sinks.log_reader import headers_of, place
-from tapewatch import checks, dead_letters, messages, topics
-from tapewatch.admission import Admission, AdmittedFrame, InstrumentProvider
-from tapewatch.batches import Record, UnreadableBatch
 from tapewatch.clock import LATEST_NS, NANOS
-from tapewatch.dead_letters import DeadLetter
-from tapewatch.delivery_settings import ElasticsearchSettings
+from tapewatch.contract import checks, messages, topics
+from tapewatch.contract.frames import MAX_FRAME_BYTES, Headers
+from tapewatch.contract.instruments import is_instrument_id
+from tapewatch.contract.rows import RowType
 from tapewatch.dlq import retry
 from tapewatch.dlq.retry import RetryRecord
 from tapewatch.errors import ContractError
-from tapewatch.frames import MAX_FRAME_BYTES, Headers
-from tapewatch.instruments import is_instrument_id
 from tapewatch.logs import printable
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.admission import Admission, AdmittedFrame, InstrumentProvider
+from tapewatch.market_log.dead_letters import DeadLetter
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
-from tapewatch.rows import RowType
+from tapewatch.runtime.batches import Record, UnreadableBatch
+from tapewatch.settings.delivery import ElasticsearchSettings
 
 MINUTE = 60 * NANOS
 Origin = tuple[str, int, int]

@@ -10,7 +10,7 @@ from sinks.elasticsearch import mappings
 from sinks.elasticsearch.client import connect, server_errors
 from sinks.elasticsearch.templates import installed
 from tapewatch.doctor import Check, CheckContext, failing, good, warning
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tapewatch import messages
-from tapewatch.canaries import PREFIX, is_canary
+from tapewatch.contract import messages
 from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.settings.canaries import PREFIX, is_canary
 
 ECS_VERSION = "8.17.0"
 SEVERITY = {"low": 25, "medium": 50, "high": 75, "critical": 100}

@@ -19,12 +19,14 @@ from sinks.elasticsearch.item import Item
 from sinks.elasticsearch.summary import Tally
 from sinks.log_reader import Log, Reader, place
 from sinks.store_spans import stored
-from tapewatch import dead_letters, group_offsets, logs, tracing
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
-from tapewatch.dead_letters import DeadLetter
 from tapewatch.errors import UnansweredError
-from tapewatch.kafka import DeliveryError
-from tapewatch.tracing import Tracer
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.dead_letters import DeadLetter
+from tapewatch.runtime import group_offsets, tracing
+from tapewatch.runtime.kafka import DeliveryError
+from tapewatch.runtime.tracing import Tracer
 
 REPORT_NS = 2 * NANOS
 _log = logs.get("sink.elasticsearch")

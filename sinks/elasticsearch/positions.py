@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from sinks.log_reader import Log
-from tapewatch import group_offsets, kafka
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 
 

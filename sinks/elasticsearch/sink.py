@@ -19,9 +19,9 @@ from sinks.log_reader import Reader
 from tapewatch import logs
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.monitoring import Monitor, counters
-from tapewatch.monitoring import shared as figures
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime.monitoring import Monitor, counters
+from tapewatch.runtime.monitoring import shared as figures
 from tapewatch.settings import Settings
 
 REPORT_S = 2.0

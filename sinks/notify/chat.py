@@ -19,7 +19,7 @@ import msgspec
 
 from sinks.notify.outcome import Outcome
 from tapewatch.errors import TapewatchError
-from tapewatch.networks import AllowedAddresses
+from tapewatch.security.networks import AllowedAddresses
 
 _local = threading.local()
 _installing = threading.Lock()

@@ -14,13 +14,13 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 
-from tapewatch.canaries import Canary
 from tapewatch.clock import NANOS
-from tapewatch.delivery_store import hold_lanes, message_id
-from tapewatch.messages import Alert, Case, decode, encode
+from tapewatch.contract.canaries import Canary
+from tapewatch.contract.messages import Alert, Case, decode, encode
+from tapewatch.desk.delivery_store import hold_lanes, message_id
+from tapewatch.desk.subscription_store import listed
+from tapewatch.desk.subscriptions import Subscription
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.subscription_store import listed
-from tapewatch.subscriptions import Subscription
 
 HOUR_NS = 3600 * NANOS
 DIGEST_ALERTS = 200

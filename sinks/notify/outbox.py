@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from sinks.notify.outcome import Outcome
 from tapewatch.clock import NANOS
-from tapewatch.delivery_store import hold_lanes
+from tapewatch.desk.delivery_store import hold_lanes
 
 _DUE = sa.text(
     "SELECT s.id FROM subscriptions s WHERE s.state = 'active' AND s.hold_until_ns <= :now AND EXISTS (SELECT 1 FROM "

@@ -24,16 +24,17 @@ from sinks.notify.chat import Chat
 from sinks.notify.outbox import ClaimedMessage, DeliveryAttempt
 from sinks.notify.outcome import Outcome, next_due
 from sinks.notify.summary import Tally
-from tapewatch import logs, tracing
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.delivery_settings import NotifySettings
+from tapewatch.desk.subscription_store import address, one, signing_secrets
+from tapewatch.desk.subscriptions import Kind, check_target
 from tapewatch.errors import TapewatchError
-from tapewatch.guarded_http import GuardedHttpClient
-from tapewatch.networks import AllowedAddresses
-from tapewatch.secret_box import SecretBox
-from tapewatch.subscription_store import address, one, signing_secrets
-from tapewatch.subscriptions import Kind, check_target
-from tapewatch.tracing import AlertIdentity, Step, Tracer
+from tapewatch.runtime import tracing
+from tapewatch.runtime.tracing import AlertIdentity, Step, Tracer
+from tapewatch.security.guarded_http import GuardedHttpClient
+from tapewatch.security.networks import AllowedAddresses
+from tapewatch.security.secret_box import SecretBox
+from tapewatch.settings.delivery import NotifySettings
 
 
 class _Data(msgspec.Struct, frozen=True):

@@ -24,16 +24,19 @@ from sinks.backoff import Backoff
 from sinks.notify import inbox, outbox
 from sinks.notify.inbox import InboxBatch, Log
 from sinks.notify.summary import Progress, Summary, Tally
-from tapewatch import kafka, logs, topic_ids, topics
-from tapewatch.canaries import Canary, is_canary
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.contract.canaries import Canary
+from tapewatch.contract.messages import Alert, Case, decode
+from tapewatch.desk.subscription_store import listed
 from tapewatch.errors import ContractError, TapewatchError, UnansweredError
-from tapewatch.messages import Alert, Case, decode
-from tapewatch.monitoring import Monitor, counters, gauge
-from tapewatch.monitoring import shared as figures
-from tapewatch.secret_box import SecretBox, secret_box
+from tapewatch.runtime import kafka, topic_ids
+from tapewatch.runtime.monitoring import Monitor, counters, gauge
+from tapewatch.runtime.monitoring import shared as figures
+from tapewatch.security.secret_box import SecretBox, secret_box
 from tapewatch.settings import Settings
-from tapewatch.subscription_store import listed
+from tapewatch.settings.canaries import is_canary
 
 AT_ONCE = 500
 ANEW = (

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from sinks.notify.outcome import MOST_RETRY_AFTER_S, Outcome
 from tapewatch.clock import NANOS
-from tapewatch.guarded_http import GuardedHttpClient, HttpRequestError, HttpResponse
+from tapewatch.security.guarded_http import GuardedHttpClient, HttpRequestError, HttpResponse
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of secrets, none itself
 _ASKS_FOR_PAUSE = frozenset({429, 502, 503, 504})

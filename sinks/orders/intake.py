@@ -9,8 +9,8 @@ from sinks.orders.records import revise
 from sinks.orders.venue import exact
 from tapewatch import logs
 from tapewatch.clock import WALL, Clock
+from tapewatch.contract.messages import Order, decode
 from tapewatch.errors import ContractError
-from tapewatch.messages import Order, decode
 from tapewatch.rfc3339 import from_rfc3339
 
 _log = logs.get("sink.orders")

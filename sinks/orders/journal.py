@@ -15,8 +15,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from tapewatch.contract.messages import Side
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Side
 
 Phase = Literal["intended", "sent", "open", "done"]
 OrderState = Literal["pending", "open", "filled", "cancelled", "rejected", "unknown"]

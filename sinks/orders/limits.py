@@ -7,9 +7,9 @@ from typing import Protocol
 from sinks.orders.journal import Entry
 from sinks.orders.venue import exact
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Order
 from tapewatch.errors import SettingsError
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Order
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.settings import OrderSettings
 

@@ -8,8 +8,9 @@ from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 
 from sinks.orders.intake import OrderRecord
 from sinks.orders.journal import Log, OutboxRecord
-from tapewatch import kafka, topics
-from tapewatch.idling import Ends
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
+from tapewatch.runtime.idling import Ends
 from tapewatch.settings import Settings
 
 

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 from sinks.orders.journal import Entry, Journal
 from sinks.orders.venue import Execution
-from tapewatch import topics
-from tapewatch.messages import Fill, Order, encode, stable_id
+from tapewatch.contract import topics
+from tapewatch.contract.messages import Fill, Order, encode, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
 

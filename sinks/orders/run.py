@@ -13,10 +13,10 @@ from sinks.orders.order_log import KafkaOrderLog
 from sinks.orders.secrets import Keys, keys
 from sinks.orders.service import Progress, serve
 from sinks.orders.venue import Venue
+from tapewatch.contract.instruments import Instrument
 from tapewatch.errors import SettingsError, TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.monitoring import Monitor
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime.monitoring import Monitor
 from tapewatch.settings import Settings
 
 _EXTRA = {"upbit": ("aiohttp", "orders"), "binance": ("aiohttp", "orders"), "fix": ("quickfix", "fix")}

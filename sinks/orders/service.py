@@ -14,7 +14,7 @@ from sinks.orders.venue import RefusedError, Venue, VenueError
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.monitoring import Monitor, counter, gauge
+from tapewatch.runtime.monitoring import Monitor, counter, gauge
 
 TAKEN = counter("tapewatch_orders_taken_total", "Records of orders read.")
 PUBLISHED = counter("tapewatch_orders_published_total", "Orders' revisions and fills written.")

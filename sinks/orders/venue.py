@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol
 
-from tapewatch.messages import Side
+from tapewatch.contract.messages import Side
 
 VenueState = Literal["open", "filled", "cancelled", "rejected"]
 Liquidity = Literal["maker", "taker", ""]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sinks.log_reader import Log
 from sinks.postgres.binary import PackedRows
 from sinks.postgres.tables import Table
-from tapewatch.dead_letters import DeadLetter
+from tapewatch.market_log.dead_letters import DeadLetter
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_RECORDS = 50_000

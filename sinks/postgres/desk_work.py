@@ -9,8 +9,8 @@ from psycopg2.extras import execute_values
 
 from sinks.postgres.batch import JsonRecord
 from sinks.postgres.keys import Keys
-from tapewatch import messages, topics
-from tapewatch.messages import Alert, Case, CaseAlert, CaseAnswer, Label, Message, Proposal, Suppression
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert, Case, CaseAlert, CaseAnswer, Label, Message, Proposal, Suppression
 from tapewatch.rfc3339 import from_rfc3339
 
 TABLES = {

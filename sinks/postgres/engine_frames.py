@@ -13,11 +13,11 @@ from sinks.postgres import tables
 from sinks.postgres.binary import PackedRows, pack
 from sinks.postgres.keys import Keys
 from sinks.postgres.tables import Table
-from tapewatch import topics
 from tapewatch.clock import NANOS
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Headers
+from tapewatch.contract.instruments import is_instrument_id
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.frames import Headers
-from tapewatch.instruments import is_instrument_id
 
 ENGINE = 0
 

@@ -9,10 +9,10 @@ from psycopg2.extras import execute_values
 
 from sinks.postgres.batch import JsonRecord
 from sinks.postgres.keys import Keys
-from tapewatch import messages, topics
-from tapewatch.messages import Factor, News, Prediction, Ranking, RankingEntry
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Factor, News, Prediction, Ranking, RankingEntry
+from tapewatch.contract.rows import EVERY_INSTRUMENT
 from tapewatch.rfc3339 import from_rfc3339
-from tapewatch.rows import EVERY_INSTRUMENT
 
 Forecast = Prediction | Ranking | News | Factor
 Row = tuple[Any, ...]

@@ -13,14 +13,16 @@ from sinks.postgres.market import MarketFrames
 from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.positions import Positions
 from sinks.postgres.retries import Refusals
-from tapewatch import batches, checks, dead_letters, topics
-from tapewatch.batches import Record, UnreadableBatch
+from tapewatch.contract import checks, topics
+from tapewatch.contract.frames import MAX_FRAME_BYTES
 from tapewatch.dlq import retry
 from tapewatch.dlq.retry import RetryRecord
 from tapewatch.errors import ContractError
-from tapewatch.frames import MAX_FRAME_BYTES
 from tapewatch.logs import printable
-from tapewatch.registry import is_mark
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.registry import is_mark
+from tapewatch.runtime import batches
+from tapewatch.runtime.batches import Record, UnreadableBatch
 
 RETRIES = topics.retry(dead_letters.POSTGRES)
 TOPICS = (

@@ -10,11 +10,11 @@ from sinks.postgres import tables
 from sinks.postgres.binary import PackedRows, StringColumn, absent, pack, texts_of
 from sinks.postgres.keys import Keys
 from sinks.postgres.tables import Table
-from tapewatch import checks
-from tapewatch.admission import AdmittedFrame
+from tapewatch.contract import checks
+from tapewatch.contract.frames import View
+from tapewatch.contract.rows import REQUIRED, RowType
 from tapewatch.errors import ContractError
-from tapewatch.frames import View
-from tapewatch.rows import REQUIRED, RowType
+from tapewatch.market_log.admission import AdmittedFrame
 
 TABLES = {
     RowType.QUOTE: tables.QUOTES,

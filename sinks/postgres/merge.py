@@ -13,12 +13,12 @@ from sinks.postgres import desk_work, forecasts, own_trading
 from sinks.postgres.batch import JsonRecord
 from sinks.postgres.keys import Keys
 from sinks.postgres.tables import DAY, PARTITIONED
-from tapewatch import messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.contract.instruments import Instrument, is_instrument_id
+from tapewatch.contract.message import UNREADABLE
+from tapewatch.contract.rows import EVERY_INSTRUMENT
 from tapewatch.errors import ContractError
-from tapewatch.instruments import Instrument, is_instrument_id
-from tapewatch.message import UNREADABLE
 from tapewatch.rfc3339 import from_rfc3339, stamp
-from tapewatch.rows import EVERY_INSTRUMENT
 
 Row = tuple[Any, ...]
 

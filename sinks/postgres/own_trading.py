@@ -8,8 +8,8 @@ from psycopg2.extras import execute_values
 
 from sinks.postgres.batch import JsonRecord
 from sinks.postgres.keys import Keys
-from tapewatch import messages, topics
-from tapewatch.messages import Cause, Fill, Order, Position
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Cause, Fill, Order, Position
 from tapewatch.rfc3339 import from_rfc3339
 
 TABLES = {topics.ORDERS: "own_orders", topics.FILLS: "own_fills", topics.POSITIONS: "own_positions"}

@@ -8,7 +8,7 @@ from psycopg2.extras import execute_values
 
 from sinks.log_reader import Log
 from sinks.postgres.batch import Batch
-from tapewatch.admission import Admission, InstrumentProvider
+from tapewatch.market_log.admission import Admission, InstrumentProvider
 
 _SAVE_OFFSETS = """
 INSERT INTO sink_offsets (topic, partition, next_offset, clock_s, topic_id) VALUES %s

@@ -30,13 +30,16 @@ from sinks.postgres.retries import Refusals
 from sinks.postgres.summary import Progress, Summary, Tally
 from sinks.postgres.writer import Writer
 from sinks.store_spans import stored
-from tapewatch import audit, kafka, logs, topic_ids, topics, tracing
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError, UnansweredError
-from tapewatch.monitoring import Monitor
-from tapewatch.monitoring import shared as figures
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.proof import audit
 from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.runtime import kafka, topic_ids, tracing
+from tapewatch.runtime.monitoring import Monitor
+from tapewatch.runtime.monitoring import shared as figures
 from tapewatch.settings import Settings
 
 _INSERT = """

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from confluent_kafka import Consumer
 
 from sinks.log_reader import headers_of
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
 
 Origin = tuple[str, int, int]
 """Topic, partition and offset."""

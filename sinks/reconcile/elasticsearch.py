@@ -14,8 +14,8 @@ from sinks.elasticsearch.item import Item, encode
 from sinks.elasticsearch.positions import next_offsets
 from sinks.reconcile import hashes
 from sinks.reconcile.ledger import ELASTICSEARCH, AlertVersion
-from tapewatch import messages, topics
-from tapewatch.messages import Alert
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings
 

@@ -7,7 +7,7 @@ import msgspec
 
 from sinks.elasticsearch import documents
 from sinks.elasticsearch.item import encode
-from tapewatch.messages import Alert
+from tapewatch.contract.messages import Alert
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 
 

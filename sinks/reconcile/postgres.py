@@ -14,8 +14,8 @@ from sinks.postgres.positions import next_offsets
 from sinks.postgres.writer import merge_storable
 from sinks.reconcile import hashes
 from sinks.reconcile.ledger import POSTGRES, AlertVersion
-from tapewatch import messages, topics
-from tapewatch.messages import Alert, Evidence, Provenance
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert, Evidence, Provenance
 from tapewatch.rfc3339 import to_rfc3339
 
 _READ = """

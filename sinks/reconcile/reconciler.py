@@ -23,12 +23,13 @@ from sinks.reconcile.elasticsearch import ElasticsearchAlerts
 from sinks.reconcile.ledger import ELASTICSEARCH, KINDS, POSTGRES, AlertVersion, Difference, ExpectedAlert, Ledger
 from sinks.reconcile.postgres import PostgresAlerts
 from sinks.reconcile.report import EXAMPLES, Report, StoreReport
-from tapewatch import kafka, messages, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import messages, topics
+from tapewatch.contract.instruments import is_instrument_id
+from tapewatch.contract.messages import Alert
 from tapewatch.errors import ContractError
-from tapewatch.instruments import is_instrument_id
-from tapewatch.messages import Alert
 from tapewatch.rfc3339 import stamp
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

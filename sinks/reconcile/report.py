@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import msgspec
 
 from sinks.reconcile.ledger import KINDS
-from tapewatch.exposition import Sample, family
-from tapewatch.monitoring import Metric, counter, gauge
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.runtime.exposition import Sample, family
+from tapewatch.runtime.monitoring import Metric, counter, gauge
 
 EXAMPLES = 20
 

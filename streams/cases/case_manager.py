@@ -23,11 +23,20 @@ from streams.cases import inhibition, risk, suppression, transitions
 from streams.cases.risk import CONFIRMED, DISMISSED, Record, highest
 from streams.cases.transitions import RefusedError, moment
 from tapewatch.clock import NANOS
-from tapewatch.delivery_settings import CaseSettings
+from tapewatch.contract.instruments import Instrument, is_instrument_id
+from tapewatch.contract.messages import (
+    Alert,
+    Case,
+    CaseAlert,
+    CaseAnswer,
+    CaseCommand,
+    CaseEvent,
+    Suppression,
+    stable_id,
+)
 from tapewatch.errors import ContractError
-from tapewatch.instruments import Instrument, is_instrument_id
-from tapewatch.messages import Alert, Case, CaseAlert, CaseAnswer, CaseCommand, CaseEvent, Suppression, stable_id
 from tapewatch.rfc3339 import from_rfc3339
+from tapewatch.settings.delivery import CaseSettings
 
 QUIET = "suppressed"
 """Disposition of a case in which no alert ever raised anybody."""

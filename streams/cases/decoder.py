@@ -6,14 +6,14 @@ import msgspec
 
 from streams.cases.case_manager import CaseManager, Output
 from streams.event_stage.records import Record
-from tapewatch import messages, topics
-from tapewatch.canaries import is_canary
-from tapewatch.delivery_settings import CaseSettings
+from tapewatch.contract import messages, topics
+from tapewatch.contract.message import UNREADABLE
+from tapewatch.contract.messages import Alert, CaseCommand
 from tapewatch.errors import ContractError
-from tapewatch.message import UNREADABLE
-from tapewatch.messages import Alert, CaseCommand
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.settings.canaries import is_canary
+from tapewatch.settings.delivery import CaseSettings
 
 _ID = re.compile("[0-9a-f]{32}")
 

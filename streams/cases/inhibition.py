@@ -12,7 +12,7 @@ import msgspec
 
 from streams.cases.risk import RANK
 from tapewatch.clock import NANOS
-from tapewatch.messages import CaseAlert
+from tapewatch.contract.messages import CaseAlert
 from tapewatch.rfc3339 import from_rfc3339
 
 GENERAL = (

@@ -10,12 +10,14 @@ from streams import members
 from streams.cases.decoder import CaseProcessor
 from streams.event_stage.process import EventStage
 from streams.event_stage.records import EventStageTotals, Keyed, Outcome, Record
-from tapewatch import kafka, logs, messages, topics
+from tapewatch import logs
 from tapewatch.clock import WALL, Clock
-from tapewatch.dead_letters import CASES
+from tapewatch.contract import messages, topics
 from tapewatch.errors import ContractError
-from tapewatch.monitoring import Monitor, counters
-from tapewatch.registry import Registry
+from tapewatch.market_log.dead_letters import CASES
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
+from tapewatch.runtime.monitoring import Monitor, counters
 from tapewatch.settings import Settings
 
 log = logs.get("cases")

@@ -10,7 +10,7 @@ each false positive a twentieth off r (ten at most). Risk is 100 r. Priority 1 f
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tapewatch.messages import CaseAlert
+from tapewatch.contract.messages import CaseAlert
 
 RANK = {"low": 0, "medium": 1, "high": 2, "critical": 3}
 WEIGHTS = {"low": 0.2, "medium": 0.45, "high": 0.7, "critical": 0.9}

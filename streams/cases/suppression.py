@@ -9,7 +9,7 @@ import msgspec
 from streams.cases.risk import RANK
 from streams.cases.transitions import RefusedError, moment, same
 from tapewatch.clock import NANOS
-from tapewatch.messages import CaseAlert, CaseCommand, Suppression
+from tapewatch.contract.messages import CaseAlert, CaseCommand, Suppression
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 
 ACTIONS = ("suppress", "approve_suppression", "end_suppression")

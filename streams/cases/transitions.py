@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tapewatch.messages import Case, CaseCommand, CaseEvent, PendingClose
+from tapewatch.contract.messages import Case, CaseCommand, CaseEvent, PendingClose
 from tapewatch.rfc3339 import stamp, to_rfc3339
 
 """The year 2200."""

@@ -24,14 +24,18 @@ from streams.coin_ranking import minute_buffer, state_records
 from streams.coin_ranking.minute_buffer import Bar, BarBuffer, Source
 from streams.coin_ranking.ranking import MINUTE_NS, CoinRanking, Question
 from streams.coin_ranking.state_records import Position, ReleasedMinute
-from tapewatch import canaries, control_rows, frames, generations, kafka, logs, messages, topics, transactions
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.contract import canaries, frames, messages, topics
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.idling import IdleDetector
-from tapewatch.monitoring import Monitor, counters, gauge
-from tapewatch.monitoring.shared import PARTITIONS
-from tapewatch.registry import Registry
+from tapewatch.market_log import control_rows, generations
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka, transactions
+from tapewatch.runtime.idling import IdleDetector
+from tapewatch.runtime.monitoring import Monitor, counters, gauge
+from tapewatch.runtime.monitoring.shared import PARTITIONS
 from tapewatch.settings import Settings
+from tapewatch.settings.canaries import is_canary
 
 log = logs.get("desk")
 
@@ -215,7 +219,7 @@ class CoinRankingProcess:
                 values[:, place] = batch.column(name).to_numpy()
         names = batch.column("instrument").to_pylist()
         for name, minute, row in zip(names, minutes.tolist(), values, strict=True):
-            if row[2] > 0.0 and not canaries.is_canary(self._settings.notify.canaries, name):
+            if row[2] > 0.0 and not is_canary(self._settings.notify.canaries, name):
                 self._waiting.add(source, minute, Bar(name, row, at))
         self.totals.bars += len(names)
 

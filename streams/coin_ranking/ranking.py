@@ -14,7 +14,7 @@ from detectors.ranking.model import RankingModel
 from detectors.regime.model import RegimeModel
 from detectors.regime.rules import HOURS
 from streams.coin_ranking.minute_buffer import Bar
-from tapewatch.messages import Ranking, RankingEntry, stable_id
+from tapewatch.contract.messages import Ranking, RankingEntry, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
 MINUTE_NS = 60_000_000_000

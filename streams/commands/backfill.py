@@ -13,9 +13,10 @@ import msgspec
 from streams.spark import backfill, session
 from streams.spark.backfill import CompletedSession, Job
 from streams.spark.sessions import Session, Source, plan
-from tapewatch import generations, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.market_log import generations
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:

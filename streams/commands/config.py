@@ -14,9 +14,10 @@ import msgspec
 from streams.commands.models import told
 from streams.engine import control
 from streams.engine.detector_config import DetectorConfig
-from tapewatch import control_rows, proposals
-from tapewatch.control_rows import CONFIG
+from tapewatch.desk import proposals
 from tapewatch.errors import TapewatchError
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.control_rows import CONFIG
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:

@@ -15,9 +15,10 @@ from streams.engine import control
 from streams.engine.control import Change
 from streams.engine.model_store import KafkaModelStore
 from streams.engine.models import DETECTORS, ModelSource, ModelStore
-from tapewatch import control_rows, proposals
-from tapewatch.control_rows import Order
+from tapewatch.desk import proposals
 from tapewatch.errors import TapewatchError
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.control_rows import Order
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:

@@ -7,8 +7,8 @@ import msgspec
 
 from streams.paper import replay
 from streams.paper.control import CommandStatus, PaperState, standing, tell
-from tapewatch import topics
-from tapewatch.registry import Registry
+from tapewatch.contract import topics
+from tapewatch.market_log.registry import Registry
 from tapewatch.settings import Settings
 
 _EPILOG = """examples:

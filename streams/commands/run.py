@@ -12,7 +12,7 @@ import msgspec
 from streams.coin_ranking import options
 from tapewatch.access.check import check
 from tapewatch.clock import NANOS, WALL
-from tapewatch.monitoring import Monitor, add_flag, asked
+from tapewatch.runtime.monitoring import Monitor, add_flag, asked
 from tapewatch.settings import Settings
 
 

@@ -13,10 +13,10 @@ from streams.engine.signal_proof import verify_signal
 from streams.engine.verification import Proof, UnknownAlertError, find_records, verify
 from streams.evidence.proving import prove, prove_archived
 from streams.verifying.feed import verify_feed, verify_sent
-from tapewatch import evidence
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, DamagedBundleError
 from tapewatch.logs import printable
+from tapewatch.proof import evidence
+from tapewatch.proof.evidence import Archive, DamagedBundleError
 from tapewatch.settings import Settings
 
 

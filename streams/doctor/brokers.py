@@ -6,11 +6,11 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from streams.members import SESSION_TIMEOUT_MS
-from tapewatch import kafka, transactions
-from tapewatch.access import login
 from tapewatch.doctor import Check, CheckContext, failing, good, warning
+from tapewatch.runtime import kafka, transactions
+from tapewatch.security import login
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 
 PATIENCE_S = 8.0
 RECORD_BYTES = 16_777_216

@@ -14,10 +14,10 @@ from streams.engine.group_position import OffsetVerifier
 from streams.engine.model_store import KafkaModelStore
 from streams.engine.recovery import Recovery
 from streams.paper.group_position import PaperOffsetVerifier
-from tapewatch import kafka, topic_ids
 from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.errors import TapewatchError, UnansweredError
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka, topic_ids
 from tapewatch.settings import Settings
 
 BEHIND = 10_000

@@ -11,9 +11,9 @@ from streams.engine.build import build_hash
 from streams.engine.control import models_in_force
 from streams.engine.model_store import KafkaModelStore
 from streams.engine.snapshots import FORMAT
-from tapewatch import control_rows
 from tapewatch.doctor import Check, CheckContext, failing, good, warning
 from tapewatch.errors import TapewatchError
+from tapewatch.market_log import control_rows
 
 
 def checks(asked: CheckContext) -> Iterator[Check]:

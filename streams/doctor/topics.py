@@ -6,12 +6,13 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, TopicMetadata
 
 from streams.doctor.brokers import PATIENCE_S, is_reachable
-from tapewatch import kafka, topics
-from tapewatch.canaries import FEED as CANARY_FEED
+from tapewatch.contract import topics
+from tapewatch.contract.canaries import FEED as CANARY_FEED
+from tapewatch.contract.topics import TopicSpec
 from tapewatch.doctor import Check, CheckContext, failing, good, warning
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
 
 NAMED = 5
 """Topics or instruments that a finding names."""
@@ -130,7 +131,7 @@ def _registered(settings: Settings, markets: list[str]) -> Iterator[Check]:
     if not ids and [name for name in markets if name != topics.market(CANARY_FEED)]:
         yield failing(
             "registration", f"no instrument is registered, and there is {markets[0]}: its rows are refused",
-            "Register them: producers do, programs of yours by tapewatch.registry.register.",
+            "Register them: producers do, programs of yours by tapewatch.market_log.registry.register.",
         )  # fmt: skip
         return
     yield good("registration", f"{len(ids)} instruments")

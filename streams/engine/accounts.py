@@ -22,12 +22,12 @@ from detectors.scenarios.library import ENGINE
 from streams.engine import output as o
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.layout import each, places
-from tapewatch.admission import AdmittedFrame
 from tapewatch.clock import NANOS
+from tapewatch.contract.frames import View
+from tapewatch.contract.messages import Alert
+from tapewatch.contract.rows import Condition
 from tapewatch.errors import ContractError
-from tapewatch.frames import View
-from tapewatch.messages import Alert
-from tapewatch.rows import Condition
+from tapewatch.market_log.admission import AdmittedFrame
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

@@ -15,7 +15,7 @@ from detectors.scenarios.episode import CLOSED, OPENED, UPDATED
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS
 from streams.engine import output as o
 from streams.engine.models import BOOK, KMEANS, KMEANS_CLASSIC, PUMPS, ActiveModels
-from tapewatch.messages import Alert, AlertState, Evidence, Provenance, Severity, alert_id, to_rfc3339
+from tapewatch.contract.messages import Alert, AlertState, Evidence, Provenance, Severity, alert_id, to_rfc3339
 
 F8 = npt.NDArray[np.float64]
 

@@ -19,11 +19,14 @@ from streams.engine.model_store import KafkaModelStore
 from streams.engine.models import Model, ModelSource, decode, shipped
 from streams.engine.models import problem as problem_of
 from streams.engine.policy import DDQN, SHADOW
-from tapewatch import audit, control_rows, kafka, topics
 from tapewatch.clock import WALL, Clock
-from tapewatch.control_rows import CONFIG, HISTORY, Order
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.control_rows import CONFIG, HISTORY, Order
+from tapewatch.proof import audit
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 
@@ -110,7 +113,7 @@ def models_in_force(standing: Mapping[str, Order]) -> dict[str, str]:
 
 
 def seed_new_feed(settings: Settings, topic: str, clock: Clock = WALL) -> int:
-    """Let a new market topic begin with what is in force; see tapewatch.control_rows."""
+    """Let a new market topic begin with what is in force; see tapewatch.market_log.control_rows."""
     return control_rows.seed_new_feed(settings, topic, clock)
 
 

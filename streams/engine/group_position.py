@@ -17,10 +17,12 @@ from streams.engine import opening_snapshots
 from streams.engine.recovery import Recovery
 from streams.engine.snapshots import Pointers
 from streams.members import Key
-from tapewatch import group_offsets, kafka, logs, topic_ids, topics
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.contract.message import UNREADABLE
 from tapewatch.errors import TapewatchError
-from tapewatch.message import UNREADABLE
+from tapewatch.runtime import group_offsets, kafka, topic_ids
 from tapewatch.settings import Settings
 
 log = logs.get("engine")

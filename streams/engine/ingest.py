@@ -16,9 +16,9 @@ from streams.engine.output import Output
 from streams.engine.second_close import advance, cover
 from streams.engine.state import State
 from streams.engine.windows import restart_windows
-from tapewatch.checks import LEVELS, floats, int8s
+from tapewatch.contract.checks import LEVELS, floats, int8s
+from tapewatch.contract.rows import Condition, RowType, StatusKind
 from tapewatch.kernels import inlined, kernel
-from tapewatch.rows import Condition, RowType, StatusKind
 
 F8 = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]

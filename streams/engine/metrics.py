@@ -8,8 +8,8 @@ from typing import Protocol
 from streams.engine.recovery import Progress
 from streams.members import Key
 from tapewatch.clock import NANOS, WALL
-from tapewatch.monitoring import Monitor, counter, counters, gauge, histogram
-from tapewatch.monitoring import shared as figures
+from tapewatch.runtime.monitoring import Monitor, counter, counters, gauge, histogram
+from tapewatch.runtime.monitoring import shared as figures
 
 ROWS = counter("tapewatch_engine_rows_total", "Rows taken, by type.", "type")
 COUNTS = counters(

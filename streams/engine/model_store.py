@@ -8,8 +8,10 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from detectors.model_file import content_hash
 from streams.engine.models import EVER, ModelStore, shipped
-from tapewatch import kafka, registry, topics
 from tapewatch.clock import WALL
+from tapewatch.contract import topics
+from tapewatch.market_log import registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

@@ -10,9 +10,9 @@ from streams.engine import rings as r
 from streams.engine import state as s
 from streams.engine.rings import slide
 from streams.engine.state import State
-from tapewatch.checks import LEVELS
+from tapewatch.contract.checks import LEVELS
+from tapewatch.contract.rows import OrderAction
 from tapewatch.kernels import inlined, kernel
-from tapewatch.rows import OrderAction
 
 F8 = npt.NDArray[np.float64]
 F4 = npt.NDArray[np.float32]

@@ -14,10 +14,12 @@ from confluent_kafka import Consumer
 
 from streams.engine.snapshots import GROUP, OPENING, Pointer, chunk_key
 from streams.engine.task import Task
-from tapewatch import generations, kafka, topics
 from tapewatch.clock import NANOS
-from tapewatch.frames import Headers
-from tapewatch.generations import Generations
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Headers
+from tapewatch.market_log import generations
+from tapewatch.market_log.generations import Generations
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 DAY_NS = 86_400 * NANOS

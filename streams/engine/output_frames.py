@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from streams.engine.features import NAMES
 from streams.engine.scenario_evaluation import DETECTORS
-from tapewatch import ipc
-from tapewatch.frames import arrow_array, write_stream
+from tapewatch.contract import ipc
+from tapewatch.contract.frames import arrow_array, write_stream
+from tapewatch.contract.rows import CONTRACT_VERSION, numpy_dtype
 from tapewatch.kernels import kernel
-from tapewatch.rows import CONTRACT_VERSION, numpy_dtype
 
 MAX_ROWS = 4096
 _TIME = pa.timestamp("ns", tz="UTC")

@@ -30,14 +30,16 @@ from streams.engine.totals import Totals
 from streams.engine.tracing import Traces
 from streams.engine.warm import warm_up
 from streams.members import Key, Membership
-from tapewatch import kafka, logs, messages, topics, transactions
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import Headers
+from tapewatch.contract.messages import Commit, to_rfc3339
 from tapewatch.errors import TapewatchError, UnansweredError
-from tapewatch.frames import Headers
-from tapewatch.idling import IdleDetector
-from tapewatch.messages import Commit, to_rfc3339
-from tapewatch.monitoring import Monitor
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka, transactions
+from tapewatch.runtime.idling import IdleDetector
+from tapewatch.runtime.monitoring import Monitor
 from tapewatch.settings import Settings
 
 log = logs.get("engine")

@@ -16,12 +16,15 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams.engine.models import ActiveModels, ModelSource
 from streams.engine.snapshots import OPENING, DamagedError, Pointer, Pointers, collect, restore
 from streams.engine.task import Task
-from tapewatch import generations, kafka, logs, topics
-from tapewatch.admission import CLOSES
-from tapewatch.batches import Record, UnreadableBatch
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError, UnansweredError
-from tapewatch.registry import Registry
+from tapewatch.market_log import generations
+from tapewatch.market_log.admission import CLOSES
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
+from tapewatch.runtime.batches import Record, UnreadableBatch
 from tapewatch.settings import Settings
 
 log = logs.get("engine.recovery")

@@ -5,9 +5,10 @@ from confluent_kafka import Message
 
 from streams.engine.build import build_hash
 from streams.engine.verification import Finding, Proof, replayed_task, settled
-from tapewatch import kafka, messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Signal
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.messages import Signal
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 TOPICS = (topics.SIGNALS, topics.SHADOW_SIGNALS)

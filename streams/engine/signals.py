@@ -11,7 +11,7 @@ import numpy.typing as npt
 from detectors.ddqn.lanes import ACTIONS, BUY, HOLD, SELL
 from streams.engine.models import ActiveModels
 from streams.engine.policy import DDQN, PLACES
-from tapewatch.messages import Cause, Signal, stable_id, to_rfc3339
+from tapewatch.contract.messages import Cause, Signal, stable_id, to_rfc3339
 
 _NAMES: tuple[Any, ...] = ACTIONS
 _time = lru_cache(maxsize=64)(to_rfc3339)

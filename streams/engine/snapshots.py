@@ -20,9 +20,10 @@ from streams.engine.detector_config import ALL_SCENARIOS, DetectorConfig
 from streams.engine.layout import ArrayLayout
 from streams.engine.models import ActiveModels, ModelSource
 from streams.engine.task import Task
-from tapewatch import kafka, topics, transactions
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Headers
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import Headers
+from tapewatch.runtime import kafka, transactions
 
 OTHER_BUILDS = 4
 """How many times what this build keeps of an instrument another one's snapshot may hold."""

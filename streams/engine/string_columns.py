@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tapewatch.clock import NANOS
+from tapewatch.contract.frames import View
+from tapewatch.contract.rows import RowType, StatusKind
 from tapewatch.errors import ContractError
-from tapewatch.frames import View
 from tapewatch.kernels import kernel
 from tapewatch.rfc3339 import from_rfc3339
-from tapewatch.rows import RowType, StatusKind
 
 I8 = npt.NDArray[np.int64]
 

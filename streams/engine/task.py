@@ -27,17 +27,19 @@ from streams.engine.signals import build_signal
 from streams.engine.state import create, grow
 from streams.engine.string_columns import columns_of
 from streams.engine.windows import begin_watching
-from tapewatch import batches, dead_letters, frames, messages, topics
-from tapewatch.admission import CONTROL_SOURCE, Admission, AdmittedFrame, InstrumentProvider
-from tapewatch.batches import UnreadableBatch
-from tapewatch.checks import Reason
 from tapewatch.clock import NANOS
+from tapewatch.contract import frames, messages, topics
+from tapewatch.contract.checks import Reason
+from tapewatch.contract.frames import Headers
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Alert, Cause, Coverage, from_rfc3339, to_rfc3339
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import EVERY_INSTRUMENT, RowType
 from tapewatch.errors import ContractError
-from tapewatch.frames import Headers
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Alert, Cause, Coverage, from_rfc3339, to_rfc3339
-from tapewatch.partitioner import partition_for
-from tapewatch.rows import EVERY_INSTRUMENT, RowType
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.admission import CONTROL_SOURCE, Admission, AdmittedFrame, InstrumentProvider
+from tapewatch.runtime import batches
+from tapewatch.runtime.batches import UnreadableBatch
 
 _COVERAGE_REASONS = {o.SILENCE: "silent", o.HALT: "halt", o.GAP: "gap"}
 

@@ -7,11 +7,12 @@ import msgspec
 from confluent_kafka import Message
 
 from streams.engine.task import OutputRecord
-from tapewatch import topics, tracing
 from tapewatch.clock import WALL
+from tapewatch.contract import topics
+from tapewatch.contract.frames import FrameHeaders
 from tapewatch.errors import ContractError
-from tapewatch.frames import FrameHeaders
-from tapewatch.tracing import AlertIdentity, Step, Tracer
+from tapewatch.runtime import tracing
+from tapewatch.runtime.tracing import AlertIdentity, Step, Tracer
 
 Place = tuple[str, int, int]
 

@@ -10,10 +10,11 @@ from streams.engine.model_store import KafkaModelStore
 from streams.engine.recovery import Recovery, feed
 from streams.engine.snapshots import Pointers
 from streams.engine.task import Task
-from tapewatch import group_offsets, kafka, messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Alert
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 
 

@@ -7,11 +7,12 @@ import numpy as np
 from streams.engine.build import build_hash
 from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.task import Task
-from tapewatch import frames, logs
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import heartbeat_rows
+from tapewatch import logs
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import heartbeat_rows
+from tapewatch.market_log.registry import FixedRegistry
 
 _NAME = "WARM.XXXX"
 _LOADED_S = 5.0

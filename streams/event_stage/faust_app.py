@@ -10,9 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from tapewatch.access import asyncio_client, login
-from tapewatch.access.tokens import Tokens
 from tapewatch.errors import TapewatchError
+from tapewatch.security import asyncio_client, login
+from tapewatch.security.tokens import Tokens
 from tapewatch.settings import Settings
 
 try:

@@ -20,13 +20,16 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 from streams import members
 from streams.event_stage.faust_app import BrokerGoneError, application
 from streams.event_stage.records import Outcome, Record, Work, fresh
-from tapewatch import dead_letters, group_offsets, kafka, logs, messages, topics, transactions
-from tapewatch.access import renewal
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.contract import messages, topics
 from tapewatch.errors import ContractError, TapewatchError, UnansweredError
-from tapewatch.monitoring import Monitor
-from tapewatch.monitoring.kafka_clients import LAG
-from tapewatch.monitoring.shared import ENDINGS, PARTITIONS, REFUSED, TRANSACTION_SECONDS
+from tapewatch.market_log import dead_letters
+from tapewatch.runtime import group_offsets, kafka, transactions
+from tapewatch.runtime.monitoring import Monitor
+from tapewatch.runtime.monitoring.kafka_clients import LAG
+from tapewatch.runtime.monitoring.shared import ENDINGS, PARTITIONS, REFUSED, TRANSACTION_SECONDS
+from tapewatch.security import renewal
 from tapewatch.settings import Settings
 
 TRANSACTION_TIMEOUT_MS = 20_000

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from streams import members
-from tapewatch.dead_letters import DeadLetter
+from tapewatch.contract.messages import Message
 from tapewatch.dlq import retry
-from tapewatch.messages import Message
+from tapewatch.market_log.dead_letters import DeadLetter
 
 
 class Record(NamedTuple):

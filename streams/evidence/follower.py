@@ -3,8 +3,8 @@
 The protocol, for each record of the topic:
 1 a revision that the archive holds already is passed over;
 2 state, log, models and reference data are gathered: if we die here, nothing is there yet;
-3 the bundle is added to the archive (tapewatch/evidence/archive.py), unless it holds the revision by now: if we die
-  here, the next process completes the bundle, and then adds none, or makes it again;
+3 the bundle is added to the archive (tapewatch/proof/evidence/archive.py), unless it holds the revision by now: if
+  we die here, the next process completes the bundle, and then adds none, or makes it again;
 4 the group's offset is committed: if we die before, the record comes again and step 1 passes over it.
 """
 
@@ -19,16 +19,18 @@ from streams.engine.verification import decoded
 from streams.engine.warm import warm_up
 from streams.evidence.gathering import Gatherer
 from streams.evidence.states import BrokerLog, BrokerSnapshots
-from tapewatch import kafka, logs, topics
-from tapewatch.canaries import is_canary
+from tapewatch import logs
 from tapewatch.clock import WALL, Clock
-from tapewatch.evidence import Archive, EvidenceRecord
-from tapewatch.evidence.records import kept
-from tapewatch.idling import IdleDetector
-from tapewatch.monitoring import Monitor, counters
-from tapewatch.monitoring.shared import PARTITIONS
-from tapewatch.registry import Registry
+from tapewatch.contract import topics
+from tapewatch.market_log.registry import Registry
+from tapewatch.proof.evidence import Archive, EvidenceRecord
+from tapewatch.proof.evidence.records import kept
+from tapewatch.runtime import kafka
+from tapewatch.runtime.idling import IdleDetector
+from tapewatch.runtime.monitoring import Monitor, counters
+from tapewatch.runtime.monitoring.shared import PARTITIONS
 from tapewatch.settings import Settings
+from tapewatch.settings.canaries import is_canary
 
 log = logs.get("evidence")
 

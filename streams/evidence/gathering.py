@@ -19,10 +19,10 @@ from streams.evidence import proving
 from streams.evidence.replaying import Recorder, RegisteredInstrument, feed_kept, new_task, replayed
 from streams.evidence.states import MarketLog, Snapshots
 from tapewatch import logs
+from tapewatch.contract.messages import Alert
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, Entry, EvidenceRecord, Manifest, Subject, records
 from tapewatch.kernels import source_hashes
-from tapewatch.messages import Alert
+from tapewatch.proof.evidence import Archive, Entry, EvidenceRecord, Manifest, Subject, records
 
 SEGMENT = 1024
 """Offsets of one part of the log: bundles whose stretches overlap share whole parts."""

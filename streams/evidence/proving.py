@@ -11,7 +11,7 @@ from streams.engine.models import ModelStore
 from streams.engine.verification import Finding, Proof, alerts_of, compare, decoded
 from streams.evidence.replaying import ArchivedRegistry, RegisteredInstrument, replayed
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, Bundle, Entry, EvidenceRecord, records
+from tapewatch.proof.evidence import Archive, Bundle, Entry, EvidenceRecord, records
 
 STATE, INSTRUMENTS, ALERTS, LOG, MODELS = "state.bin", "instruments.json", "alerts.arrow", "log/", "models/"
 

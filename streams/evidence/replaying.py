@@ -8,9 +8,9 @@ from streams.engine.build import build_hash
 from streams.engine.models import EVER, ActiveModels, ModelSource
 from streams.engine.snapshots import restore
 from streams.engine.task import ReferenceData, Task
-from tapewatch.evidence import EvidenceRecord
-from tapewatch.instruments import Instrument
-from tapewatch.registry import UNMARKED_TOLERANCE_NS
+from tapewatch.contract.instruments import Instrument
+from tapewatch.market_log.registry import UNMARKED_TOLERANCE_NS
+from tapewatch.proof.evidence import EvidenceRecord
 
 
 class Recorder:

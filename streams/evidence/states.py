@@ -7,9 +7,10 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.engine.snapshots import OPENING, DamagedError, Pointers, chunk_key, collect
 from streams.engine.task import Task
-from tapewatch import group_offsets, kafka, topics
-from tapewatch.evidence import EvidenceRecord
-from tapewatch.evidence.records import kept
+from tapewatch.contract import topics
+from tapewatch.proof.evidence import EvidenceRecord
+from tapewatch.proof.evidence.records import kept
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 
 SLOTS = (0, 1, OPENING)

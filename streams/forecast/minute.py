@@ -15,13 +15,13 @@ from detectors.forecast.lstm.inputs import LOOKBACK
 from detectors.forecast.lstm.model import MINUTE, Model
 from streams.engine.task import OutputRecord
 from streams.forecast.minute_group_position import headers
-from tapewatch import frames, messages, topics
-from tapewatch.canaries import is_canary
+from tapewatch.contract import frames, messages, topics
+from tapewatch.contract.frames import Headers
+from tapewatch.contract.message import Cause, stable_id
+from tapewatch.contract.messages import Prediction, Signal
 from tapewatch.errors import ContractError
-from tapewatch.frames import Headers
-from tapewatch.message import Cause, stable_id
-from tapewatch.messages import Prediction, Signal
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.settings.canaries import is_canary
 
 POLICY = "lstm-minute"
 """Name of its predictions too: those of days are another model's, whose newest stands beside."""

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from tapewatch import group_offsets, kafka, logs, topics
-from tapewatch.frames import Headers
+from tapewatch import logs
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Headers
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 
 log = logs.get("forecast")

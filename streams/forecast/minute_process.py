@@ -16,9 +16,10 @@ from streams.forecast import minute_group_position
 from streams.forecast.minute import MinuteTask
 from streams.members import Key
 from streams.transactional_stage import TransactionalStage
-from tapewatch import group_offsets, kafka, topics
 from tapewatch.clock import WALL, Clock
-from tapewatch.monitoring import counters
+from tapewatch.contract import topics
+from tapewatch.runtime import group_offsets, kafka
+from tapewatch.runtime.monitoring import counters
 from tapewatch.settings import Settings
 
 

@@ -7,12 +7,13 @@ from confluent_kafka import KafkaException
 
 from streams.engine.build import build_hash
 from streams.forecast.tracking import Publication, Run, Step
-from tapewatch import kafka, topics, transactions
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import INSTRUMENT_ID
+from tapewatch.contract.messages import Prediction, encode, stable_id, to_rfc3339
+from tapewatch.contract.partitioner import partition_for
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import INSTRUMENT_ID
-from tapewatch.messages import Prediction, encode, stable_id, to_rfc3339
-from tapewatch.partitioner import partition_for
+from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import Settings
 
 _ID = "tapewatch-train-all"

@@ -8,9 +8,9 @@ from typing import Protocol
 import msgspec
 
 from tapewatch.clock import NANOS, Clock
+from tapewatch.contract.exchanges import exchange_calendars
 from tapewatch.durable_files import place
 from tapewatch.errors import TapewatchError
-from tapewatch.exchanges import exchange_calendars
 from tapewatch.rfc3339 import to_rfc3339
 
 _DAY_NS = 86_400 * NANOS

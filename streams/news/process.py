@@ -15,11 +15,14 @@ from streams import members
 from streams.event_stage.process import EventStage
 from streams.event_stage.records import EventStageTotals, Keyed, Outcome, Record
 from streams.news.scoring import NewsScoring, ScorerSource
-from tapewatch import dead_letters, kafka, logs, messages, topics
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Factor, News
 from tapewatch.errors import ContractError
-from tapewatch.messages import Factor, News
-from tapewatch.monitoring import Monitor, counters
+from tapewatch.market_log import dead_letters
+from tapewatch.runtime import kafka
+from tapewatch.runtime.monitoring import Monitor, counters
 from tapewatch.settings import Settings
 
 log = logs.get("news")

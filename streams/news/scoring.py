@@ -11,12 +11,12 @@ import msgspec
 from detectors.sentiment.decay import Decay, ScoredHeadline, State
 from detectors.sentiment.same import DuplicateIndex, Headline
 from detectors.sentiment.scorer import Scorer
-from tapewatch.checks import MAX_SKEW_NS
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.contract.instruments import is_instrument_id
+from tapewatch.contract.messages import Factor, News, stable_id
 from tapewatch.errors import ContractError
-from tapewatch.forecast_settings import NewsSettings
-from tapewatch.instruments import is_instrument_id
-from tapewatch.messages import Factor, News, stable_id
 from tapewatch.rfc3339 import stamp, to_rfc3339
+from tapewatch.settings.forecasts import NewsSettings
 
 SOURCE = "news"
 SENTIMENT = "news_sentiment"

@@ -19,11 +19,11 @@ from detectors.trading.units import LOT
 from streams.paper.instrument_states import InstrumentTable
 from streams.paper.records import OrderBook, Record
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Cause, Fill, Order, Position, Signal, stable_id
-from tapewatch.paper_settings import PaperSettings
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Cause, Fill, Order, Position, Signal, stable_id
+from tapewatch.contract.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
-from tapewatch.rows import EVERY_INSTRUMENT, Rows, RowType, StatusKind
+from tapewatch.settings.paper import PaperSettings
 
 I8 = npt.NDArray[np.int64]
 

@@ -5,12 +5,15 @@ from confluent_kafka import Consumer, TopicPartition
 
 from streams.paper.paper_partition import PaperPartition
 from streams.paper.state_records import read_state
-from tapewatch import control_rows, kafka, paper_commands, topics
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.group_offsets import committed
-from tapewatch.messages import PaperCommand, Position
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import topics
+from tapewatch.contract.messages import PaperCommand, Position
+from tapewatch.desk import paper_commands
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.registry import FixedRegistry
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.runtime import kafka
+from tapewatch.runtime.group_offsets import committed
 from tapewatch.settings import Settings
 
 NO_INSTRUMENTS = FixedRegistry(())

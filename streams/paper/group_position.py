@@ -11,8 +11,10 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.members import Key
 from streams.paper import state_records
-from tapewatch import group_offsets, kafka, logs, topic_ids, topics
+from tapewatch import logs
 from tapewatch.clock import WALL
+from tapewatch.contract import topics
+from tapewatch.runtime import group_offsets, kafka, topic_ids
 from tapewatch.settings import Settings
 
 log = logs.get("paper")

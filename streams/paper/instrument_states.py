@@ -12,8 +12,8 @@ from detectors.trading import state as s
 from detectors.trading.tape import BOOK, QUOTE, TRADE, Tape
 from detectors.trading.units import BANDS, TERMS, Units, stacked, steps_down, steps_near, units_of
 from detectors.trading.venues import VENUES, VenueRules, rules_of, with_reference
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Condition, Rows, RowType
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Condition, Rows, RowType
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]

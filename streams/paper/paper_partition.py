@@ -9,10 +9,10 @@ import pyarrow as pa
 from streams.engine.task import OutputRecord, ReferenceData
 from streams.members import Key
 from streams.paper.task import PaperTask, StoredTask
-from tapewatch import messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import Headers
+from tapewatch.contract.messages import PaperCommand, PaperCommit
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.frames import Headers
-from tapewatch.messages import PaperCommand, PaperCommit
 from tapewatch.rfc3339 import to_rfc3339
 
 _DIGEST_BYTES = 32

@@ -20,10 +20,11 @@ from streams.paper.group_position import PaperOffsetVerifier
 from streams.paper.paper_partition import ConsumerRecord, PaperPartition, companions
 from streams.paper.task import PaperTask
 from streams.transactional_stage import TransactionalStage
-from tapewatch import group_offsets, kafka, topic_ids, topics, transactions
 from tapewatch.clock import WALL, Clock
-from tapewatch.monitoring import counters
-from tapewatch.registry import Registry
+from tapewatch.contract import topics
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import group_offsets, kafka, topic_ids, transactions
+from tapewatch.runtime.monitoring import counters
 from tapewatch.settings import Settings
 
 MOST_WAITING = 5_000

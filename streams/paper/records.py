@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from detectors.trading import state as s
 from streams.paper.instrument_states import InstrumentTable
-from tapewatch.messages import Cause, Fill, Order, Side, stable_id
+from tapewatch.contract.messages import Cause, Fill, Order, Side, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
 I8 = npt.NDArray[np.int64]

@@ -10,11 +10,12 @@ from confluent_kafka import Message
 from streams.engine.task import OutputRecord, ReferenceData
 from streams.members import Key
 from streams.paper.task import PaperTask
-from tapewatch import kafka, messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Cause, Commit, PaperCommit
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.messages import Cause, Commit, PaperCommit
-from tapewatch.paper_settings import PaperSettings
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
+from tapewatch.settings.paper import PaperSettings
 
 WRITTEN = (topics.ORDERS, topics.FILLS, topics.POSITIONS)
 

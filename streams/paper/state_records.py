@@ -8,9 +8,10 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from streams.engine.task import ReferenceData
 from streams.members import Key
 from streams.paper.paper_partition import PaperPartition, load
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Headers
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import Headers
+from tapewatch.runtime import kafka
 
 _GROUP, _TOPIC_ID, _OFFSET = "group", "topic_id", "offset"
 

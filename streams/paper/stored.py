@@ -12,9 +12,9 @@ from detectors.trading.venues import VenueRules
 from streams.paper.broker import Command, PaperBroker
 from streams.paper.instrument_states import InstrumentSpec
 from streams.paper.records import Record
+from tapewatch.contract.instruments import Instrument
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.paper_settings import PaperSettings
+from tapewatch.settings.paper import PaperSettings
 
 VERSION = 1
 

@@ -15,13 +15,13 @@ import msgspec
 from streams.engine.task import OutputRecord, ReferenceData
 from streams.paper.broker import PaperBroker
 from streams.paper.stored import BrokerSnapshot, restored, stored
-from tapewatch import frames, messages
-from tapewatch.admission import CONTROL_SOURCE, Admission
+from tapewatch.contract import frames, messages
+from tapewatch.contract.frames import Headers, View
+from tapewatch.contract.messages import AppliedChange, Commit, Fill, Message, Order, PaperCommand, Position, Signal
+from tapewatch.contract.rows import RowType
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.frames import Headers, View
-from tapewatch.messages import AppliedChange, Commit, Fill, Message, Order, PaperCommand, Position, Signal
-from tapewatch.paper_settings import PaperSettings
-from tapewatch.rows import RowType
+from tapewatch.market_log.admission import CONTROL_SOURCE, Admission
+from tapewatch.settings.paper import PaperSettings
 
 Frame = TypeVar("Frame")
 

@@ -21,14 +21,16 @@ from streams.engine.snapshots import OPENING, Pointers, dump, put
 from streams.engine.task import Task
 from streams.rescaling.splitting import differences, second_of, split
 from streams.verifying.feed import await_engine
-from tapewatch import canaries, control_rows, frames, generations, group_offsets, kafka, topics
-from tapewatch.admission import ASIDE, CLOSES, OPENS
 from tapewatch.clock import NANOS, WALL, Clock
+from tapewatch.contract import canaries, frames, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import heartbeat_rows
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.generations import Generation, InitialSnapshot
-from tapewatch.registry import Registry
-from tapewatch.rows import heartbeat_rows
+from tapewatch.market_log import control_rows, generations
+from tapewatch.market_log.admission import ASIDE, CLOSES, OPENS
+from tapewatch.market_log.generations import Generation, InitialSnapshot
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 
 

@@ -8,8 +8,8 @@ from detectors.scenarios.episode import DECIDED_OFFSET, ONSET_OFFSET
 from streams.engine import state as s
 from streams.engine.task import Task
 from tapewatch.clock import NANOS
+from tapewatch.contract.partitioner import partition_for
 from tapewatch.errors import TapewatchError
-from tapewatch.partitioner import partition_for
 
 Place = tuple[Task, int]
 """A task and an instrument's slot in it."""

@@ -18,7 +18,7 @@ from streams.spark import engines
 from streams.spark.files import TableFiles
 from streams.spark.sessions import Session, Source
 from streams.spark.tables import rows_of
-from tapewatch import topics
+from tapewatch.contract import topics
 from tapewatch.durable_files import place
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings

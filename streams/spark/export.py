@@ -30,11 +30,13 @@ from streams.evidence.states import BrokerLog, Where
 from streams.spark.files import TableFiles
 from streams.spark.stored_log import StoredLog, batch_of, span
 from streams.spark.tables import rows_of
-from tapewatch import generations, kafka, topics
+from tapewatch.contract import topics
 from tapewatch.durable_files import place
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.evidence.records import EvidenceRecord
-from tapewatch.registry import FixedRegistry, Registry
+from tapewatch.market_log import generations
+from tapewatch.market_log.registry import FixedRegistry, Registry
+from tapewatch.proof.evidence.records import EvidenceRecord
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 Form = Literal["rows", "records"]

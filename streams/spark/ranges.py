@@ -26,8 +26,9 @@ from streams.spark.backfill import KEPT
 from streams.spark.files import TableFiles
 from streams.spark.stored_log import span
 from streams.spark.tables import rows_of
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

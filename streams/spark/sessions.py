@@ -19,10 +19,12 @@ from streams.engine.task import ReferenceData, Task
 from streams.evidence.replaying import new_task
 from streams.evidence.states import BrokerLog, MarketLog, Where
 from streams.spark.stored_log import ExportModelStore, StoredLog, StoredRegistry
-from tapewatch import frames, generations, kafka, topics
+from tapewatch.contract import frames, topics
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.evidence.records import EvidenceRecord
-from tapewatch.registry import FixedRegistry, Registry
+from tapewatch.market_log import generations
+from tapewatch.market_log.registry import FixedRegistry, Registry
+from tapewatch.proof.evidence.records import EvidenceRecord
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 _PEEKED = 1000

@@ -27,10 +27,11 @@ from streams import members
 from streams.spark import ranges, session
 from streams.spark.backfill import resolved
 from streams.spark.ranges import Share
-from tapewatch import group_offsets, kafka, logs
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
-from tapewatch.monitoring import Monitor
+from tapewatch.runtime import group_offsets, kafka
+from tapewatch.runtime.monitoring import Monitor
 from tapewatch.settings import Settings
 
 NAME = "tapewatch-market"

@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 
 from streams.engine.models import ModelStore
 from streams.evidence.states import Where
-from tapewatch import topics
 from tapewatch.clock import NANOS
+from tapewatch.contract import topics
 from tapewatch.durable_files import place
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence.records import EvidenceRecord
-from tapewatch.generations import Generation, Generations
-from tapewatch.registry import Registry
+from tapewatch.market_log.generations import Generation, Generations
+from tapewatch.market_log.registry import Registry
+from tapewatch.proof.evidence.records import EvidenceRecord
 from tapewatch.settings import Settings
 
 _HEADER = pa.struct([("name", pa.string()), ("value", pa.binary())])

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from tapewatch import frames
-from tapewatch.frames import Headers
+from tapewatch.contract import frames
+from tapewatch.contract.frames import Headers
 
 FRAME = b"\xff\xff\xff\xff"
 """How an Arrow IPC stream begins."""

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from streams.verifying.rows import Block, Names, joined
-from tapewatch.messages import to_rfc3339
+from tapewatch.contract.messages import to_rfc3339
 
 PLACES = 5
 """Places that a report names of each kind of difference."""

@@ -20,11 +20,13 @@ from streams.engine.recovery import Recovery
 from streams.verifying.aligning import DIFFERENT, DUPLICATED, LOST, ComparisonResult, Place
 from streams.verifying.partition import Input, PartitionCheck, PartitionResult
 from streams.verifying.sent import SentReport, check_sent
-from tapewatch import group_offsets, kafka, sent_record, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
-from tapewatch.registry import Registry
+from tapewatch.market_log import sent_record
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 
 KINDS = (LOST, DUPLICATED, DIFFERENT)

@@ -12,9 +12,9 @@ from streams.engine.task import ReferenceData, Task
 from streams.verifying.aligning import Aligner, ComparisonResult, Window
 from streams.verifying.reading import Log, OutputReader, Record
 from streams.verifying.rows import MESSAGES, Headers, RowDecoder, streams_of
-from tapewatch import topics
-from tapewatch.batches import UnreadableBatch
 from tapewatch.clock import NANOS
+from tapewatch.contract import topics
+from tapewatch.runtime.batches import UnreadableBatch
 
 STEP_FRAMES = 256
 """Input frames whose rows are compared at once."""

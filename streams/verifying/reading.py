@@ -5,8 +5,8 @@ from typing import Protocol, cast
 
 from streams.verifying.aligning import Window
 from streams.verifying.rows import MESSAGES, Block, Headers, RowDecoder, origin_of
+from tapewatch.contract.partitioner import partition_for
 from tapewatch.errors import ContractError
-from tapewatch.partitioner import partition_for
 
 STARVED_ROWS = 500_000
 """Rows of other types that are held while one type's next row is looked for. A transaction of the engine holds fewer: a

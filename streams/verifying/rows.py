@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.engine.build import build_hash
-from tapewatch import dead_letters, topics
+from tapewatch.contract import topics
+from tapewatch.contract.frames import check_size
+from tapewatch.contract.messages import Cause, from_rfc3339
 from tapewatch.errors import ContractError
-from tapewatch.frames import check_size
-from tapewatch.messages import Cause, from_rfc3339
+from tapewatch.market_log import dead_letters
 
 U8 = npt.NDArray[np.uint64]
 I8 = npt.NDArray[np.int64]

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 
 from streams.verifying.reading import Record
+from tapewatch.contract.frames import FrameHeaders, Headers
 from tapewatch.errors import ContractError
-from tapewatch.frames import FrameHeaders, Headers
-from tapewatch.sent_record import RecordedRun, digest
+from tapewatch.market_log.sent_record import RecordedRun, digest
 
 PLACES = 5
 _BEATS = ("heartbeat", "status")

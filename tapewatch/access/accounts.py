@@ -14,8 +14,8 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from tapewatch.access import login
 from tapewatch.errors import TapewatchError
+from tapewatch.security import login
 
 MECHANISM = ScramMechanism.SCRAM_SHA_512
 ITERATIONS = 8192

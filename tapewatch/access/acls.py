@@ -14,10 +14,10 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from tapewatch import kafka
-from tapewatch.access import login
 from tapewatch.access.services import Kind, Operation, Right, rights, seen
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
+from tapewatch.security import login
 from tapewatch.settings import Settings
 
 TIMEOUT_S = 30

@@ -6,11 +6,12 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from tapewatch import kafka, logs
-from tapewatch.access.login import LoginError
+from tapewatch import logs
 from tapewatch.access.services import Right, rights
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
+from tapewatch.security.login import LoginError
 from tapewatch.settings import Settings
 
 TIMEOUT_S = 15

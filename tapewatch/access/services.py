@@ -9,9 +9,10 @@ from typing import Literal
 
 import msgspec
 
-from tapewatch import dead_letters, topics
+from tapewatch.contract import topics
 from tapewatch.dlq.retry import READERS
 from tapewatch.errors import TapewatchError
+from tapewatch.market_log import dead_letters
 from tapewatch.settings import Settings
 
 MARKET, FEED, REFUSED = "market.*", "market.{feed}", "market.{feed}.dlq"

@@ -5,8 +5,8 @@ import json
 
 import msgspec
 
-from tapewatch import audit
 from tapewatch.logs import printable
+from tapewatch.proof import audit
 from tapewatch.settings import Settings
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from tapewatch.contract.messages import Case, CaseAlert, Suppression
 from tapewatch.logs import printable as plain
-from tapewatch.messages import Case, CaseAlert, Suppression
 
 
 def _time(text: str) -> str:

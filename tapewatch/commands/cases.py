@@ -6,15 +6,15 @@ from typing import Any, get_args
 
 import msgspec
 
-from tapewatch import case_client, case_log
-from tapewatch.case_client import CaseClient
-from tapewatch.case_messages import CaseState, Disposition
 from tapewatch.clock import NANOS, WALL
 from tapewatch.commands import case_text
+from tapewatch.contract.case_messages import CaseState, Disposition
+from tapewatch.contract.message import Severity
+from tapewatch.contract.messages import CaseAnswer, CaseCommand, Suppression
+from tapewatch.desk import case_client, case_log
+from tapewatch.desk.case_client import CaseClient
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
-from tapewatch.message import Severity
-from tapewatch.messages import CaseAnswer, CaseCommand, Suppression
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.settings import Settings
 

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from tapewatch import asyncapi
+from tapewatch.commands import asyncapi
 from tapewatch.settings import Settings
 
 

@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tapewatch.clock import WALL
-from tapewatch.coverage import Day, InstrumentCoverage, record
+from tapewatch.desk.coverage import Day, InstrumentCoverage, record
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
 from tapewatch.rfc3339 import to_rfc3339

@@ -11,7 +11,6 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from tapewatch import audit
 from tapewatch.clock import WALL
 from tapewatch.commands import dlq_text
 from tapewatch.dlq import replaying, replays
@@ -20,6 +19,7 @@ from tapewatch.dlq.replaying import Order
 from tapewatch.dlq.routes import Plan
 from tapewatch.dlq.selection import Selection, found
 from tapewatch.errors import TapewatchError
+from tapewatch.proof import audit
 from tapewatch.rfc3339 import from_rfc3339
 from tapewatch.settings import Settings
 

@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tapewatch import readable
 from tapewatch.clock import NANOS, WALL
-from tapewatch.dead_letter_messages import DeadLetterReplay
+from tapewatch.contract import readable
+from tapewatch.contract.dead_letter_messages import DeadLetterReplay
 from tapewatch.dlq.letter import Letter
 from tapewatch.dlq.routes import Plan
 from tapewatch.logs import printable

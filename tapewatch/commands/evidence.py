@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from tapewatch import audit, evidence
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, Entry
 from tapewatch.logs import printable
+from tapewatch.proof import audit, evidence
+from tapewatch.proof.evidence import Archive, Entry
 from tapewatch.settings import Settings
 
 

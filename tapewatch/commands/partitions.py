@@ -4,10 +4,10 @@ import argparse
 
 import msgspec
 
-from tapewatch import hot_partitions
 from tapewatch.errors import TapewatchError
-from tapewatch.hot_partitions import FeedLoad
 from tapewatch.logs import printable
+from tapewatch.market_log import hot_partitions
+from tapewatch.market_log.hot_partitions import FeedLoad
 from tapewatch.settings import Settings
 
 

@@ -10,18 +10,18 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from tapewatch import audit
-from tapewatch import delivery_store as outbox
-from tapewatch import subscription_store as store
 from tapewatch.clock import NANOS, WALL
-from tapewatch.delivery_store import DELIVERY_STATES, DeliveryFilter
+from tapewatch.desk import delivery_store as outbox
+from tapewatch.desk import subscription_store as store
+from tapewatch.desk.delivery_store import DELIVERY_STATES, DeliveryFilter
+from tapewatch.desk.subscription_store import NewSubscription
+from tapewatch.desk.subscriptions import DAYS, SCHEMES, SEVERITIES, Subscription
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
+from tapewatch.proof import audit
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
-from tapewatch.secret_box import SecretBox, secret_box
+from tapewatch.security.secret_box import SecretBox, secret_box
 from tapewatch.settings import Settings
-from tapewatch.subscription_store import NewSubscription
-from tapewatch.subscriptions import DAYS, SCHEMES, SEVERITIES, Subscription
 
 Answer = tuple[dict[str, Any], list[str]]
 """The JSON document, and the same in lines for people."""
@@ -205,7 +205,7 @@ def check_reachable(new: NewSubscription, settings: Settings) -> None:
     try:
         import asyncio
 
-        from tapewatch.guarded_http import GuardedHttpClient, HttpRequestError
+        from tapewatch.security.guarded_http import GuardedHttpClient, HttpRequestError
     except ImportError as error:
         raise TapewatchError("webhooks need aiohttp", "Install the extra: pip install 'tapewatch[notify]'.") from error
     try:

@@ -10,11 +10,12 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from tapewatch import kafka, readable
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import readable
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 DEFAULT_COUNT = 10

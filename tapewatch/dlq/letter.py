@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Message
 
-from tapewatch import dead_letters, readable, topics
+from tapewatch.contract import readable, topics
 from tapewatch.errors import TapewatchError
+from tapewatch.market_log import dead_letters
 
 UNKNOWN = "unknown"
 NOWHERE = -1

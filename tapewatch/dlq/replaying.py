@@ -13,15 +13,17 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from tapewatch import audit, kafka, messages, topics, transactions
 from tapewatch.clock import WALL, Clock
-from tapewatch.dead_letter_messages import DeadLetterReplay
+from tapewatch.contract import messages, topics
+from tapewatch.contract.dead_letter_messages import DeadLetterReplay
+from tapewatch.contract.message import Cause
 from tapewatch.dlq import replays, retry
 from tapewatch.dlq.letter import Letter
 from tapewatch.dlq.routes import Plan, PlannedRecord, Routes, Say
 from tapewatch.errors import TapewatchError
-from tapewatch.message import Cause
+from tapewatch.proof import audit
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import Settings
 
 AT_ONCE = 200

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Message
 
-from tapewatch import kafka, logs, messages, topics
-from tapewatch.dead_letter_messages import DeadLetterReplay
+from tapewatch import logs
+from tapewatch.contract import messages, topics
+from tapewatch.contract.dead_letter_messages import DeadLetterReplay
 from tapewatch.dlq.letter import Letter
 from tapewatch.errors import ContractError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 _log = logs.get("dlq")

@@ -9,9 +9,9 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from tapewatch import dead_letters
+from tapewatch.contract.frames import Headers
 from tapewatch.errors import ContractError
-from tapewatch.frames import Headers
+from tapewatch.market_log import dead_letters
 
 READERS = (dead_letters.POSTGRES, dead_letters.ELASTICSEARCH, dead_letters.CASES, dead_letters.NEWS)
 """Who can be asked to take a record once more."""

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from confluent_kafka import Message
 
-from tapewatch import batches, dead_letters, frames, generations, kafka, topics
-from tapewatch.admission import CONTROL_SOURCE, REPLAY_SOURCE, Admission, InstrumentProvider
-from tapewatch.checks import Reason
 from tapewatch.clock import LATEST_NS
+from tapewatch.contract import frames, topics
+from tapewatch.contract.checks import Reason
+from tapewatch.contract.frames import FrameHeaders, View
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import EVERY_INSTRUMENT, RowType, StatusKind
 from tapewatch.dlq import retry
 from tapewatch.dlq.letter import Letter, Place
 from tapewatch.dlq.retry import RetryRecord
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.frames import FrameHeaders, View
-from tapewatch.partitioner import partition_for
-from tapewatch.registry import FixedRegistry, Registry
-from tapewatch.rows import EVERY_INSTRUMENT, RowType, StatusKind
+from tapewatch.market_log import dead_letters, generations
+from tapewatch.market_log.admission import CONTROL_SOURCE, REPLAY_SOURCE, Admission, InstrumentProvider
+from tapewatch.market_log.registry import FixedRegistry, Registry
+from tapewatch.runtime import batches, kafka
 from tapewatch.settings import Settings
 
 _FRAMES = (topics.FEATURES, topics.SCORES, topics.BARS)

@@ -6,10 +6,10 @@ from fnmatch import fnmatchcase
 
 from confluent_kafka import Consumer, TopicPartition
 
-from tapewatch import kafka
 from tapewatch.dlq.letter import Letter, Place, id_of, is_letters, read
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 Say = Callable[[str, int, int], None]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tapewatch.settings import KafkaSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.browser import scene
 from tests.integration import in_force
 

@@ -15,14 +15,15 @@ from sqlalchemy.engine import make_url
 
 from console import serve
 from infra import migrations
-from tapewatch import kafka, messages, topics
 from tapewatch.clock import NANOS, WALL
-from tapewatch.instruments import Instrument
-from tapewatch.messages import alert_id, to_rfc3339
-from tapewatch.registry import register
-from tapewatch.rows import RowType
+from tapewatch.contract import messages, topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import alert_id, to_rfc3339
+from tapewatch.contract.rows import RowType
+from tapewatch.market_log.registry import register
+from tapewatch.runtime import kafka
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings, SinkSettings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.console_at_work import PASSWORD, configured, people
 from tests.integration.forecast_messages import item, prediction, ranking
 from tests.integration.postgres_kept import NAMES, START, Sender, keep, rows, superuser

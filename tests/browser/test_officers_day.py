@@ -15,12 +15,14 @@ from sqlalchemy.engine import make_url
 from infra import migrations
 from sinks.postgres import PostgresSink
 from streams.cases.process import CaseStage
-from tapewatch import audit, kafka, messages, topics
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Alert, Evidence, Provenance, alert_id
-from tapewatch.registry import register
+from tapewatch.contract import messages, topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Alert, Evidence, Provenance, alert_id
+from tapewatch.contract.rows import Rows, RowType
+from tapewatch.market_log.registry import register
+from tapewatch.proof import audit
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import Rows, RowType
+from tapewatch.runtime import kafka
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings, SinkSettings
 from tests.browser import scene
 from tests.integration.at_work import at_work

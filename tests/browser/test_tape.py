@@ -7,8 +7,8 @@ import pytest
 
 from producers.feed import FeedWriter, feed_producer, open_feed
 from tapewatch.clock import WALL
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Rows, RowType
 from tests.browser import scene
 
 INSTRUMENTS = [f"T{number:04d}.TAPE" for number in range(2000)]

@@ -17,8 +17,9 @@ from streams.engine.process import Engine
 from streams.engine.rebuilding import AssignedPartition
 from streams.engine.snapshots import Pointer
 from streams.members import Key
-from tapewatch import logs, transactions
+from tapewatch import logs
 from tapewatch import settings as configuration
+from tapewatch.runtime import transactions
 from tests.faults.last_words import DIED, LastWords
 
 STEPS = ("polled", "computed", "snapshot", "recovering", "written", "offsets", "deciding", "committed")

@@ -19,9 +19,10 @@ from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.driver import Driver
 from streams.engine.recovery import feed as feed_task
-from tapewatch import frames, group_offsets, kafka, topics
 from tapewatch.clock import NANOS
-from tapewatch.registry import Registry
+from tapewatch.contract import frames, topics
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually, runs
 from tests.faults.last_words import DIED, LastWords

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
-from tapewatch import group_offsets, kafka, messages, topics
-from tapewatch.messages import Case, CaseAnswer, stable_id
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Case, CaseAnswer, stable_id
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually
 from tests.unit.case_scene import alert, command

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from tapewatch.settings import KafkaSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.faults import engine_runs as runs
 
 pytestmark = pytest.mark.slow  # real processes, and time-outs of the broker

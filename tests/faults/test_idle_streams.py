@@ -10,11 +10,12 @@ from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed
 from streams.driver import table
 from streams.engine.process import Engine
 from streams.engine.task import OutputRecord
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
-from tapewatch.instruments import Instrument
-from tapewatch.partitioner import partition_for
-from tapewatch.rows import RowType
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import RowType
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually
 from tests.integration.at_work import at_work

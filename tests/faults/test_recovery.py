@@ -18,11 +18,12 @@ from streams.engine.process import Engine
 from streams.engine.recovery import Progress
 from streams.engine.snapshots import Pointer, Pointers, collect
 from streams.engine.task import Task
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
+from tapewatch.contract.rows import StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import StatusKind
+from tapewatch.runtime import kafka
 from tapewatch.settings import KafkaSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.eventually import EndedError, eventually
 from tests.faults import engine_runs as runs
 from tests.integration.engine_feed import Feed

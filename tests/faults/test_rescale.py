@@ -29,12 +29,14 @@ from streams.spark.sessions import Session, Source, plan
 from streams.spark.stage import ends
 from streams.spark.stored_log import span
 from streams.verifying.feed import verify_feed
-from tapewatch import generations, kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
-from tapewatch.registry import Registry
+from tapewatch.market_log import generations
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import EngineSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.faults import engine_runs as runs
 
 pytestmark = pytest.mark.slow  # real processes, killed and started again

@@ -18,9 +18,10 @@ from confluent_kafka import Message
 from benchmarks import builds
 from streams.engine.build import build_hash
 from streams.verifying.feed import Report, verify_feed
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
 from tapewatch.settings import KafkaSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.faults import engine_runs as runs
 
 pytestmark = pytest.mark.slow  # four engine processes over a real broker

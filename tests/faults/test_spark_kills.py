@@ -13,8 +13,9 @@ from confluent_kafka import Message, TopicPartition
 from benchmarks.parity_told import driven
 from sinks.reconcile.rows import compare_rows
 from streams.verifying.feed import verify_feed
-from tapewatch import group_offsets, kafka, topics
-from tapewatch.messages import Alert
+from tapewatch.contract import topics
+from tapewatch.contract.messages import Alert
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually, runs
 from tests.integration.elasticsearch_kept import IndexReader, own, run_sink

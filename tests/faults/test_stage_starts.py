@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from infra import embedded
-from tapewatch import kafka, messages, topics
-from tapewatch.messages import Case
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Case
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually, runs
 from tests.unit.case_scene import alert

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from streams.engine.process import Engine
-from tapewatch import kafka, transactions
+from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import KafkaSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.faults import engine_runs as runs
 
 pytestmark = pytest.mark.slow  # an engine of its own, twice through the log

@@ -12,9 +12,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from benchmarks.stack import own_stack
 from infra.chaos.proxy import Proxy
 from infra.embedded.kafka import free_port
-from tapewatch import kafka, logs, settings, transactions
+from tapewatch import logs, settings
+from tapewatch.contract.topics import TopicSpec
+from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
 
 TOPIC = "taken-back"
 HELD_S = 0.5

@@ -20,15 +20,16 @@ from infra.chaos import receiver
 from infra.chaos.proxy import Proxy
 from infra.embedded.kafka import free_port
 from infra.embedded.layout import SOCKET_NAME
-from tapewatch import kafka, messages, topics
-from tapewatch import subscription_store as store
-from tapewatch.canaries import FEED
 from tapewatch.clock import WALL
-from tapewatch.delivery_settings import NotifySettings
-from tapewatch.secret_box import secret_box
+from tapewatch.contract import messages, topics
+from tapewatch.contract.canaries import FEED
+from tapewatch.desk import subscription_store as store
+from tapewatch.desk.subscription_store import NewSubscription
+from tapewatch.runtime import kafka
+from tapewatch.security.secret_box import secret_box
 from tapewatch.settings import EmbeddedSettings, KafkaSettings, PostgresSettings, Settings
-from tapewatch.stack import Addresses
-from tapewatch.subscription_store import NewSubscription
+from tapewatch.settings.delivery import NotifySettings
+from tapewatch.settings.stack import Addresses
 from tests.faults.prometheus_server import Child, ScrapedProcess, awaited
 from tests.integration.engine_feed import Feed
 from tests.unit import engine_market as m

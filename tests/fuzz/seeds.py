@@ -16,11 +16,11 @@ from benchmarks.fuzz.targets import CORPUS, START_NS, STEP, TARGETS
 from producers.base.tape import Tape
 from producers.base.universe import Listing
 from streams.engine.detector_config import DetectorConfig
-from tapewatch import frames, messages
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.rows import OPTIONAL, REQUIRED, Rows, RowType, heartbeat_rows, numpy_dtype
+from tapewatch.contract import frames, messages
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import OPTIONAL, REQUIRED, Rows, RowType, heartbeat_rows, numpy_dtype
 from tests.unit import binance_lines, recorded_lines
 from tests.unit.binance_messages import fetched as binance_fetched
 from tests.unit.binance_messages import quote as binance_quote

@@ -6,10 +6,10 @@ import numpy as np
 
 from detectors.book import batch
 from detectors.book.features import NAMES
-from tapewatch.admission import Admission
+from tapewatch.contract.rows import RowType
 from tapewatch.errors import ContractError
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import RowType
+from tapewatch.market_log.admission import Admission
+from tapewatch.market_log.registry import FixedRegistry
 from tests.golden.engine import Row
 from tests.golden.tape import Tape
 

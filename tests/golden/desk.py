@@ -8,13 +8,14 @@ from streams.cases import risk
 from streams.cases.decoder import CaseProcessor
 from streams.engine.task import OutputRecord
 from streams.event_stage.records import Record
-from tapewatch import dead_letters, messages, topics
 from tapewatch.clock import NANOS
-from tapewatch.delivery_settings import CaseSettings
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert, CaseAlert, CaseCommand, Suppression
 from tapewatch.errors import ContractError
-from tapewatch.messages import Alert, CaseAlert, CaseCommand, Suppression
-from tapewatch.registry import FixedRegistry
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.registry import FixedRegistry
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
+from tapewatch.settings.delivery import CaseSettings
 from tests.golden.engine import Row, letter
 from tests.golden.tape import Tape
 

@@ -15,8 +15,8 @@ from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import EVER, ActiveModels, ModelStore
 from streams.engine.process import commit_record
 from streams.engine.task import OutputRecord, Task
-from tapewatch import frames, messages, topics
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import frames, messages, topics
+from tapewatch.market_log.registry import FixedRegistry
 from tests.golden.tape import Tape
 
 BUILD = "golden"

@@ -19,8 +19,8 @@ from sinks.postgres.intake import Intake, is_wanted
 from sinks.postgres.positions import Positions
 from sinks.postgres.retries import Refusals
 from streams.engine.task import OutputRecord
-from tapewatch import topics
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import topics
+from tapewatch.market_log.registry import FixedRegistry
 from tests.golden.engine import PARTITION, Row, letter, single, topic_of
 from tests.golden.tape import Tape
 

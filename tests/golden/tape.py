@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from streams.engine.models import Control
-from tapewatch.instruments import Instrument
+from tapewatch.contract.instruments import Instrument
 
 FOLDER = Path(__file__).parent / "data"
 NAMES = ("market", "abuse")

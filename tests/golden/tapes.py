@@ -25,12 +25,13 @@ from detectors.scenarios.pump_and_dump import Parameters as Pump
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import BOOK, KMEANS, KMEANS_CLASSIC, Control, ModelStore
 from streams.engine.policy import DDQN, SHADOW
-from tapewatch import control_rows, frames
-from tapewatch.admission import CLOSES, CONTROL_SOURCE, REPLAY_SOURCE
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Rows, RowType, StatusKind
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Rows, RowType, StatusKind
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.admission import CLOSES, CONTROL_SOURCE, REPLAY_SOURCE
 from tests.golden.tape import Record, Tape, write
 from tests.unit import book_tape
 from tests.unit import engine_market as m

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from streams.engine.detector_config import ALL_SCENARIOS
-from tapewatch import frames, topics
-from tapewatch.checks import Reason
+from tapewatch.contract import frames, topics
+from tapewatch.contract.checks import Reason
+from tapewatch.contract.rows import OPTIONAL, REQUIRED, Condition, OrderAction, RowType, StatusKind
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.rows import OPTIONAL, REQUIRED, Condition, OrderAction, RowType, StatusKind
 from tests.golden import __main__ as command
 from tests.golden import outputs
 from tests.golden.engine import Recovery, Row, topic_of

@@ -16,7 +16,7 @@ from producers.venues.coinbase.source import coinbase
 from producers.venues.kraken.source import kraken
 from producers.venues.spoken import SubscriptionConnector
 from producers.venues.upbit.source import upbit
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.contract.rows import RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.integration.live_run import PATIENCE_S, SimulatedRun, played
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tests.integration.elasticsearch_node import Node
 from tests.integration.postgres_kept import migrated, stand_at_the_ends
 

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from console import serve
 from console.accounts import passwords, store, tokens
 from tapewatch.clock import NANOS, WALL
-from tapewatch.delivery_settings import ConsoleSettings
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.delivery import ConsoleSettings
+from tapewatch.settings.stack import Addresses
 from tests.integration.postgres_kept import migrated, template
 
 PASSWORD = "correct-horse-battery"

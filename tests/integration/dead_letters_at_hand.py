@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from tapewatch import dead_letters, frames, kafka, topics
-from tapewatch.admission import REPLAY_SOURCE
 from tapewatch.commands import dlq
-from tapewatch.dead_letters import DeadLetter
+from tapewatch.contract import frames, topics
 from tapewatch.dlq import replays
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.admission import REPLAY_SOURCE
+from tapewatch.market_log.dead_letters import DeadLetter
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.unit import engine_market as m
 

@@ -2,7 +2,8 @@
 
 import uuid
 
-from tapewatch import kafka, messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.unit.case_scene import Scene
 

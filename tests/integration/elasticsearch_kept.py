@@ -10,11 +10,12 @@ from confluent_kafka import TopicPartition
 from elasticsearch import ApiError, Elasticsearch
 
 from sinks.elasticsearch import ElasticsearchSink
-from tapewatch import kafka, messages, topics
 from tapewatch.clock import NANOS
-from tapewatch.delivery_settings import ElasticsearchSettings
-from tapewatch.messages import Alert, Evidence, Provenance, alert_id, encode, to_rfc3339
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert, Evidence, Provenance, alert_id, encode, to_rfc3339
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
+from tapewatch.settings.delivery import ElasticsearchSettings
 from tests.eventually import eventually
 from tests.integration.postgres_kept import ends
 

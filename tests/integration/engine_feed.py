@@ -15,10 +15,11 @@ from streams.engine.process import Engine
 from streams.engine.recovery import feed
 from streams.engine.snapshots import Pointers
 from streams.engine.task import OutputRecord
-from tapewatch import group_offsets, kafka, topics
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.registry import Registry
+from tapewatch.contract import topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually
 from tests.integration.at_work import at_work

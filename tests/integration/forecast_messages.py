@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from tapewatch import messages
-from tapewatch.messages import to_rfc3339
+from tapewatch.contract import messages
+from tapewatch.contract.messages import to_rfc3339
 from tests.integration.postgres_kept import START
 
 AT = to_rfc3339(START)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
-from tapewatch import kafka
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually
 

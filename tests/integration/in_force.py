@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from confluent_kafka import OFFSET_END, TopicPartition
 from confluent_kafka.admin import ConfigEntry, ConfigResource
 
-from tapewatch import control_rows, kafka, topics
+from tapewatch.contract import topics
+from tapewatch.market_log import control_rows
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

@@ -14,9 +14,9 @@ from producers.base.universe import Choice
 from producers.commands.live import pointed_at
 from producers.simulators.faults import FaultPlan
 from producers.simulators.server import ConnectionRules, SimulatorServer, Venue
-from tapewatch.rows import Rows, RowType, StatusKind
+from tapewatch.contract.rows import Rows, RowType, StatusKind
 from tapewatch.settings import Settings
-from tapewatch.venue_settings import ProduceSettings
+from tapewatch.settings.venues import ProduceSettings
 from tests.eventually import eventually_async
 
 PATIENCE_S = 60.0

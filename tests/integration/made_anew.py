@@ -1,6 +1,7 @@
 """What tests of topics that are made anew share."""
 
-from tapewatch import kafka, topic_ids, topics
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka, topic_ids
 from tapewatch.settings import Settings
 from tests.eventually import eventually
 

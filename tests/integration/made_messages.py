@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
-from tapewatch.messages import Case, Cause, Message, stable_id
+from tapewatch.contract.messages import Case, Cause, Message, stable_id
+from tapewatch.contract.rows import EVERY_INSTRUMENT
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
-from tapewatch.rows import EVERY_INSTRUMENT
 
 START = 1_700_000_000_000_000_000
 TIMES = {

@@ -9,8 +9,9 @@ from confluent_kafka import Message
 
 from streams.forecast.minute import MinuteTask
 from streams.forecast.minute_process import MinuteForecasts, MinuteTotals
-from tapewatch import kafka, messages, topics
-from tapewatch.messages import Prediction
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Prediction
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.unit.minute_bars import MINUTE_NS, START, frame, untrained, walk
 

@@ -5,8 +5,9 @@ import threading
 
 from benchmarks.venues.faults import Faults
 from benchmarks.venues.setup import served, simulator
-from tapewatch import kafka, topics
-from tapewatch.messages import Order, encode
+from tapewatch.contract import topics
+from tapewatch.contract.messages import Order, encode
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

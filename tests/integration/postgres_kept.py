@@ -21,11 +21,12 @@ from sqlalchemy.engine import make_url
 from infra import migrations
 from sinks.postgres import PostgresSink, tables
 from sinks.postgres.intake import is_wanted
-from tapewatch import kafka, topics
-from tapewatch.frames import FrameHeaders, encode
-from tapewatch.instruments import Instrument
-from tapewatch.registry import register
-from tapewatch.rows import REQUIRED, Rows, RowType, numpy_dtype
+from tapewatch.contract import topics
+from tapewatch.contract.frames import FrameHeaders, encode
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import REQUIRED, Rows, RowType, numpy_dtype
+from tapewatch.market_log.registry import register
+from tapewatch.runtime import kafka
 from tapewatch.settings import PostgresSettings, Settings, SinkSettings
 
 START = 1_700_000_000_000_000_000

@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tapewatch.stack import started_at
+from tapewatch.settings.stack import started_at
 from tests.eventually import eventually
 
 

@@ -20,9 +20,9 @@ from infra import embedded, migrations
 from infra.embedded import security
 from infra.embedded.layout import Layout
 from tapewatch.clock import NANOS, WALL
-from tapewatch.kafka_settings import KafkaSettings, of_embedded
 from tapewatch.settings import EmbeddedSettings, Settings
-from tapewatch.settings_environment import environment_of
+from tapewatch.settings.environment import environment_of
+from tapewatch.settings.kafka import KafkaSettings, of_embedded
 
 REREAD_S = 0.3
 REAUTH_MS = 2_000

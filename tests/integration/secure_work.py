@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.venues.setup import INSTRUMENTS, KEYS, REFERENCE, new_order
-from tapewatch.messages import stable_id
-from tapewatch.registry import register
+from tapewatch.contract.messages import stable_id
+from tapewatch.market_log.registry import register
 from tapewatch.settings import OrderSettings, Settings
 from tests.integration.minute_market import MODEL, Market
 from tests.integration.order_venue import write

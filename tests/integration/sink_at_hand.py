@@ -14,9 +14,9 @@ from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.positions import Positions
 from sinks.postgres.retries import Refusals
 from sinks.postgres.writer import Writer
-from tapewatch import messages
-from tapewatch.dead_letters import DeadLetter
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import messages
+from tapewatch.market_log.dead_letters import DeadLetter
+from tapewatch.market_log.registry import FixedRegistry
 from tapewatch.settings import Settings
 
 Row = dict[str, Any]

@@ -19,7 +19,7 @@ from producers.simulators.server import SimulatorServer
 from producers.simulators.twse import RecordedMis, TaiwanVenue
 from producers.venues.twse.arbiter import Rules
 from producers.venues.twse.connector import TwseConnector
-from tapewatch.rows import Rows, RowType, StatusKind
+from tapewatch.contract.rows import Rows, RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.eventually import eventually_async
 

@@ -18,16 +18,17 @@ from producers.feed import await_engine
 from sinks.canary import CanarySink
 from sinks.notify import NotifySink
 from sinks.postgres import PostgresSink
-from tapewatch import kafka, topics
-from tapewatch import subscription_store as store
-from tapewatch.canaries import Canary
 from tapewatch.clock import NANOS, WALL
-from tapewatch.delivery_settings import NotifySettings
-from tapewatch.messages import decode, encode, stable_id, to_rfc3339
-from tapewatch.secret_box import secret_box
+from tapewatch.contract import topics
+from tapewatch.contract.canaries import Canary
+from tapewatch.contract.messages import decode, encode, stable_id, to_rfc3339
+from tapewatch.desk import subscription_store as store
+from tapewatch.desk.subscription_store import NewSubscription
+from tapewatch.desk.subscriptions import Filter
+from tapewatch.runtime import kafka
+from tapewatch.security.secret_box import secret_box
 from tapewatch.settings import Settings
-from tapewatch.subscription_store import NewSubscription
-from tapewatch.subscriptions import Filter
+from tapewatch.settings.delivery import NotifySettings
 from tests.eventually import eventually, eventually_async
 from tests.integration.at_work import at_work
 from tests.integration.console_at_work import at_work as console_at_work

@@ -10,12 +10,15 @@ import msgspec
 import pytest
 
 from streams.cases.process import CaseStage
-from tapewatch import audit, cli, kafka, messages, topics
-from tapewatch.case_client import CaseClient, NoAnswerError, command
+from tapewatch import cli
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Case, CaseAnswer, stable_id
+from tapewatch.desk.case_client import CaseClient, NoAnswerError, command
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Case, CaseAnswer, stable_id
+from tapewatch.proof import audit
+from tapewatch.runtime import kafka
 from tapewatch.settings import KafkaSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.eventually import eventually
 from tests.integration.at_work import at_work
 from tests.unit.case_scene import alert

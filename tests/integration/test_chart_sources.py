@@ -17,12 +17,13 @@ from producers.simulators.yahoo import YahooVenue
 from producers.venues.bar_log import latest_bars
 from producers.venues.kiwoom import history as kiwoom_history
 from producers.venues.yahoo import daily_source, source
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
-from tapewatch.frames import Decoder, FrameHeaders
-from tapewatch.instruments import Instrument, Tick
-from tapewatch.messages import Factor, decode
-from tapewatch.registry import Registry, register
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Decoder, FrameHeaders
+from tapewatch.contract.instruments import Instrument, Tick
+from tapewatch.contract.messages import Factor, decode
+from tapewatch.market_log.registry import Registry, register
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually_async
 

@@ -6,10 +6,12 @@ import uuid
 import msgspec
 import pytest
 
-from tapewatch import kafka, messages, subscribe, topics
+from tapewatch import subscribe
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import to_rfc3339
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.messages import to_rfc3339
+from tapewatch.runtime import kafka
 
 START = 1_700_000_000 * NANOS
 

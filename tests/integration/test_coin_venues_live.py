@@ -14,7 +14,7 @@ from producers.simulators.connection import Connection
 from producers.simulators.faults import BODY_FAULTS, REFUSAL_FAULTS, FaultKind, FaultPlan
 from producers.simulators.server import SimulatorServer
 from producers.venues.kraken.language import KrakenProtocol
-from tapewatch.rows import Condition, RowType, StatusKind
+from tapewatch.contract.rows import Condition, RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.eventually import eventually_async
 from tests.integration.coin_scenes import VENUES, Scene, Venue, counting, every_venue, play

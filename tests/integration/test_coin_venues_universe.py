@@ -7,7 +7,7 @@ from producers.base.universe import Choice, Rule
 from producers.recordings import open_recording
 from producers.simulators.faults import FaultKind, FaultPlan
 from tapewatch.clock import NANOS
-from tapewatch.rows import Rows, RowType, StatusKind
+from tapewatch.contract.rows import Rows, RowType, StatusKind
 from tests.integration.coin_scenes import Scene, Venue, every_venue, play
 
 

@@ -12,8 +12,8 @@ import urllib.request
 import pytest
 
 from console.accounts import attempts
-from tapewatch import audit
 from tapewatch.cli import main
+from tapewatch.proof import audit
 from tests.integration.console_at_work import PASSWORD, at_work, browser, change, configured, people
 
 

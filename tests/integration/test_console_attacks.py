@@ -11,11 +11,11 @@ from yarl import URL
 
 from console.accounts import attempts
 from console.app import HEADERS
-from tapewatch.case_messages import Case
 from tapewatch.clock import WALL
-from tapewatch.delivery_settings import OidcSettings
-from tapewatch.message import encode
+from tapewatch.contract.case_messages import Case
+from tapewatch.contract.message import encode
 from tapewatch.settings import Settings
+from tapewatch.settings.delivery import OidcSettings
 from tests.integration.console_at_work import PASSWORD, beside, browser, change, configured, of_its_own, people
 
 STREAMS = 3

@@ -13,11 +13,12 @@ from console.app import make_app
 from console.database import Database
 from console.identity import Account
 from console.services import Services
-from tapewatch import audit, messages
 from tapewatch.clock import NANOS, WALL
-from tapewatch.messages import Evidence
+from tapewatch.contract import messages
+from tapewatch.contract.messages import Evidence
+from tapewatch.contract.rows import RowType
+from tapewatch.proof import audit
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import RowType
 from tests.integration.desk_records import publish
 from tests.integration.postgres_kept import NAMES, START, Sender, keep, rows
 from tests.unit.case_scene import Scene, alert, rule

@@ -10,7 +10,7 @@ from console.accounts import sessions, store, tokens
 from console.identity import Account
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.console_at_work import undone
 
 T = 1_700_000_000 * NANOS

@@ -18,7 +18,7 @@ from console.services import Services
 from tapewatch import rfc3339
 from tapewatch.clock import NANOS
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.console_at_work import PASSWORD, Browser, browser, configured, of_its_own, people
 from tests.integration.postgres_kept import superuser
 

@@ -17,9 +17,11 @@ from console.database import Database
 from console.identity import Account
 from console.services import Services
 from streams.engine.build import build_hash
-from tapewatch import audit, kafka, messages, topics
 from tapewatch.clock import WALL
-from tapewatch.messages import Alert, Label, from_rfc3339
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert, Label, from_rfc3339
+from tapewatch.proof import audit
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.integration.trading_console import Client
 from tests.unit.evidence_scene import COIN, Scene, archive_in, archived

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from console.accounts import attempts
 from tapewatch.clock import NANOS
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.console_at_work import undone
 
 T = 1_700_000_000 * NANOS

@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from console import serve
-from tapewatch import audit
 from tapewatch.clock import NANOS, WALL
-from tapewatch.delivery_settings import OidcSettings
+from tapewatch.proof import audit
+from tapewatch.settings.delivery import OidcSettings
 from tests.integration.console_at_work import browser, change, configured, people
 from tests.unit.identity_provider import CLIENT, FakeProvider, claims
 

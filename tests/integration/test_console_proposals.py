@@ -8,9 +8,11 @@ import pytest
 from detectors.model_file import content_hash
 from detectors.registry import shipped
 from streams.engine import control
-from tapewatch import audit, control_rows, proposals
 from tapewatch.cli import main
-from tapewatch.delivery_settings import GovernanceSettings
+from tapewatch.desk import proposals
+from tapewatch.market_log import control_rows
+from tapewatch.proof import audit
+from tapewatch.settings.delivery import GovernanceSettings
 from tests.integration.console_at_work import at_work, browser, configured, people
 from tests.integration.in_force import forget
 

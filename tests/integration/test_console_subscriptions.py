@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tapewatch import audit
-from tapewatch.delivery_settings import NotifySettings
+from tapewatch.proof import audit
+from tapewatch.settings.delivery import NotifySettings
 from tests.integration.console_at_work import at_work, browser, change, configured, people
 
 PLACE = "/api/v1/subscriptions"

@@ -12,8 +12,9 @@ import pytest
 
 from console.api import track_record
 from console.identity import Account
-from tapewatch import kafka, messages, topics
-from tapewatch.messages import Prediction, stable_id, to_rfc3339
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Prediction, stable_id, to_rfc3339
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.integration.postgres_kept import DAY, START, dsn, keep
 from tests.integration.trading_console import Client, console, got

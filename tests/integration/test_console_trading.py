@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from console.identity import Account
-from tapewatch import audit, kafka, messages, topics
-from tapewatch.messages import PaperCommand, PaperCommit, to_rfc3339
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import PaperCommand, PaperCommit, to_rfc3339
+from tapewatch.proof import audit
+from tapewatch.runtime import kafka
 from tests.eventually import eventually_async
 from tests.integration.forecast_messages import prediction, ranking
 from tests.integration.in_force import empty

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from tapewatch import cli
 from tapewatch.clock import NANOS
-from tapewatch.coverage import InstrumentCoverage, day_ns, record
+from tapewatch.desk.coverage import InstrumentCoverage, day_ns, record
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 

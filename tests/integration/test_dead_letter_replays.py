@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 
 from streams.driver import table
-from tapewatch import audit, dead_letters, frames, kafka, messages, topics
-from tapewatch.checks import Reason
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import frames, messages, topics
+from tapewatch.contract.checks import Reason
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Coverage, to_rfc3339
 from tapewatch.dlq import replaying
 from tapewatch.dlq.replaying import Order
 from tapewatch.dlq.selection import Selection, found
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Coverage, to_rfc3339
-from tapewatch.registry import register
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.registry import register
+from tapewatch.proof import audit
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually, runs
 from tests.integration.dead_letters_at_hand import bury, call, printed, replayed, strangers, told

@@ -5,9 +5,10 @@ import hashlib
 import pytest
 
 from streams.driver import table
-from tapewatch import batches, frames, topics
-from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
+from tapewatch.contract import frames, topics
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.runtime import batches
 from tapewatch.settings import Settings
 from tests.faults.engine_runs import Engines
 from tests.integration.engine_feed import Feed

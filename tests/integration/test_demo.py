@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.demo import labels
-from tapewatch.messages import Alert, Provenance, to_rfc3339
-from tapewatch.stack import started_at
+from tapewatch.contract.messages import Alert, Provenance, to_rfc3339
+from tapewatch.settings.stack import started_at
 from tests.eventually import eventually
 
 SECOND = 1_000_000_000

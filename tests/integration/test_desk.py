@@ -13,7 +13,8 @@ from streams.coin_ranking.minute_buffer import Bar
 from streams.coin_ranking.process import CoinRankingProcess, Options, Totals
 from streams.coin_ranking.ranking import MINUTE_NS, CoinRanking, Question
 from streams.engine.output_frames import BARS, SEALED_MINUTES, FrameWriter
-from tapewatch import kafka, messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.unit.desk_market import START, coin
 

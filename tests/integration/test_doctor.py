@@ -17,11 +17,13 @@ from sinks.elasticsearch import mappings, templates
 from sinks.elasticsearch.client import connect
 from streams.doctor import brokers, groups
 from streams.doctor import topics as topics_checked
-from tapewatch import doctor, kafka, topics
+from tapewatch import doctor
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Commit, encode
 from tapewatch.doctor import FAIL, OK, WARN, Check, CheckContext
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Commit, encode
-from tapewatch.registry import register
+from tapewatch.market_log.registry import register
+from tapewatch.runtime import kafka
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
 from tests.integration.elasticsearch_kept import own
 from tests.integration.made_anew import id_of, make_anew

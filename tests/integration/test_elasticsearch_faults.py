@@ -14,7 +14,7 @@ from sinks.elasticsearch.bulk import Bulk
 from sinks.elasticsearch.bulk_items import alert_item
 from sinks.elasticsearch.client import connect
 from sinks.elasticsearch.summary import Progress
-from tapewatch.messages import Alert, encode
+from tapewatch.contract.messages import Alert, encode
 from tests.eventually import eventually, runs
 from tests.integration.at_work import at_work
 from tests.integration.elasticsearch_kept import IndexReader, alert, own, run_sink, send

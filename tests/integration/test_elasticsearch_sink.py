@@ -12,14 +12,15 @@ from benchmarks.sinks.engine_frames import bars, features, scores
 from sinks.elasticsearch import mappings, retention, templates
 from sinks.elasticsearch.client import connect
 from sinks.log_reader import Reader
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Alert, Case, Cause, Commit, Position, Signal, encode, stable_id, to_rfc3339
+from tapewatch.contract.rows import RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Alert, Case, Cause, Commit, Position, Signal, encode, stable_id, to_rfc3339
-from tapewatch.registry import register
-from tapewatch.rows import RowType
+from tapewatch.market_log.registry import register
+from tapewatch.runtime import kafka
 from tests.integration.elasticsearch_kept import START, IndexReader, alert, own, run_sink, send, stand_at
 from tests.integration.postgres_kept import NAMES, Sender, ends, rows
 

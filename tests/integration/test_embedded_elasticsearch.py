@@ -15,7 +15,7 @@ from infra.embedded.lock import ELASTICSEARCH
 from tapewatch.doctor import CheckContext
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.eventually import eventually
 from tests.integration.process_family import assert_all_end, family, tapewatch
 

@@ -18,7 +18,7 @@ from tapewatch import doctor
 from tapewatch.doctor import CheckContext
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.process_family import assert_all_end, family, tapewatch
 
 OWNER = """

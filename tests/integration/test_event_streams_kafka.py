@@ -15,7 +15,8 @@ from console.database import Database
 from console.identity import Account
 from console.live.position import encode
 from console.services import Services
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
 
 
 @pytest.fixture

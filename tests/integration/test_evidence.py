@@ -18,12 +18,14 @@ from confluent_kafka import TopicPartition
 
 from streams.engine.build import build_hash
 from streams.evidence.follower import Follower
-from tapewatch import cli, kafka, messages, topics
-from tapewatch.delivery_settings import EvidenceSettings
-from tapewatch.evidence import Archive
-from tapewatch.messages import Alert
+from tapewatch import cli
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert
+from tapewatch.proof.evidence import Archive
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.delivery import EvidenceSettings
+from tapewatch.settings.stack import Addresses
 from tests.eventually import eventually
 from tests.integration.engine_feed import Feed
 from tests.unit import engine_market as m

@@ -20,9 +20,10 @@ from sinks.elasticsearch import ElasticsearchSink
 from sinks.postgres import PostgresSink
 from streams.cases.process import CaseStage
 from streams.engine.process import Engine
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.faults.engine_runs import write_market
 from tests.integration.elasticsearch_kept import IndexReader, own
 from tests.integration.elasticsearch_node import Node

@@ -16,17 +16,19 @@ from producers.base.state import AbortedError, FencedError, committed_position
 from producers.feed import read_tail
 from producers.venues.bridge.map import load_map
 from producers.venues.bridge.process import Bridge, BridgeSummary
-from tapewatch import cli, kafka, topics
-from tapewatch.admission import Admission
+from tapewatch import cli
 from tapewatch.clock import NANOS, WALL, ManualClock
+from tapewatch.contract import topics
+from tapewatch.contract.frames import to_rows
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import RowType
+from tapewatch.contract.topics import TopicSpec
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import to_rows
-from tapewatch.instruments import Instrument
-from tapewatch.registry import Registry, register
+from tapewatch.market_log.admission import Admission
+from tapewatch.market_log.registry import Registry, register
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import RowType
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
 from tests.eventually import eventually
 from tests.integration.at_work import at_work
 

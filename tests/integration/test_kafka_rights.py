@@ -13,9 +13,10 @@ import pytest
 
 from benchmarks.venues.faults import Faults
 from producers.base.positions import committed_position
-from tapewatch import kafka, topics
 from tapewatch.access.check import RightsError, check
 from tapewatch.access.services import SERVICES, service_of
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.integration import secure_work
 from tests.integration.order_venue import VenueThread

@@ -15,13 +15,15 @@ from infra.chaos.faults.stranger import append_bomb_batch
 from infra.embedded import jars, java
 from producers.live import SyntheticFeed, run_synthetic
 from producers.synthetic import SyntheticConfig
-from tapewatch import kafka, topics
-from tapewatch.access import acls, java_clients
-from tapewatch.access.login import LoginError
+from tapewatch.access import acls
 from tapewatch.access.services import Right
 from tapewatch.clock import WALL
+from tapewatch.contract import topics
+from tapewatch.contract.topics import TopicSpec
 from tapewatch.errors import TapewatchError
-from tapewatch.topics import TopicSpec
+from tapewatch.runtime import kafka
+from tapewatch.security import java_clients
+from tapewatch.security.login import LoginError
 from tests.eventually import eventually, runs
 from tests.integration.secure_stack import REAUTH_MS, Secure, environment, ran, running, words
 

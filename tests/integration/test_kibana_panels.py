@@ -12,13 +12,24 @@ from sinks.elasticsearch.bulk import Bulk
 from sinks.elasticsearch.bulk_items import Intake
 from sinks.elasticsearch.client import connect
 from sinks.elasticsearch.item import Item
-from tapewatch import frames, messages, topics
 from tapewatch.clock import NANOS
-from tapewatch.delivery_settings import ElasticsearchSettings
-from tapewatch.frames import FrameHeaders
-from tapewatch.messages import Canary, Case, Cause, Commit, Position, Prediction, Signal, encode, stable_id, to_rfc3339
-from tapewatch.rows import RowType
+from tapewatch.contract import frames, messages, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.messages import (
+    Canary,
+    Case,
+    Cause,
+    Commit,
+    Position,
+    Prediction,
+    Signal,
+    encode,
+    stable_id,
+    to_rfc3339,
+)
+from tapewatch.contract.rows import RowType
 from tapewatch.settings import Settings
+from tapewatch.settings.delivery import ElasticsearchSettings
 from tests.integration.elasticsearch_kept import START, alert
 from tests.integration.lens_request import fields_of, has_values, marks_of, query_of, request_of
 from tests.integration.postgres_kept import NAMES, rows

@@ -12,7 +12,7 @@ from producers.base.answers import Answer, HttpError
 from producers.base.buckets import TokenBucket
 from producers.base.http import Http
 from tapewatch.errors import SettingsError
-from tapewatch.venue_settings import ProduceSettings
+from tapewatch.settings.venues import ProduceSettings
 from tests.unit.live_time import SleptTime
 
 SETTINGS = ProduceSettings(request_timeout_s=20.0, connect_timeout_s=20.0, backoff_first_s=0.5, backoff_cap_s=60.0)

@@ -36,7 +36,7 @@ from producers.venues.kraken.source import kraken
 from producers.venues.twse.connector import TwseConnector
 from producers.venues.upbit.source import upbit
 from producers.venues.yahoo.source import connect as yahoo
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.settings import Settings
 from tests.eventually import eventually_async
 from tests.integration.live_run import QUICK

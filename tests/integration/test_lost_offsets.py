@@ -10,10 +10,11 @@ from confluent_kafka.admin import NewPartitions
 
 from streams.driver import table
 from streams.engine.process import Engine
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
+from tapewatch.runtime.topic_ids import TopicRecreatedError
 from tapewatch.settings import Settings
-from tapewatch.topic_ids import TopicRecreatedError
 from tests.eventually import eventually
 from tests.integration import group_places
 from tests.integration.engine_feed import Feed

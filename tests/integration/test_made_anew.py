@@ -6,9 +6,10 @@ import pytest
 
 from sinks.log_reader import Reader
 from sinks.postgres import PostgresSink
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
+from tapewatch.runtime.topic_ids import TopicRecreatedError
 from tapewatch.settings import Settings
-from tapewatch.topic_ids import TopicRecreatedError
 from tests.integration.made_anew import id_of, make_anew
 from tests.integration.postgres_kept import Sender, counted, keep, query
 

@@ -9,9 +9,9 @@ from confluent_kafka import Producer, TopicPartition
 from streams.engine.signal_proof import verify_signal
 from streams.forecast.minute import POLICY
 from streams.forecast.minute_process import MinuteForecasts
-from tapewatch import topics
+from tapewatch.contract import topics
+from tapewatch.contract.messages import stable_id
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import stable_id
 from tapewatch.settings import Settings
 from tests.integration import group_places
 from tests.integration.minute_market import MINUTES, MODEL, Market

@@ -10,9 +10,10 @@ from producers.feed import open_feed
 from streams.driver import table
 from streams.engine.process import Engine
 from streams.engine.task import OutputRecord
-from tapewatch import kafka, topics
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
+from tapewatch.contract import topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.integration.postgres_kept import counted, keep, migrated
 from tests.unit import engine_market as m

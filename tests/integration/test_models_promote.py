@@ -26,16 +26,20 @@ from streams.engine.policy import SHADOW
 from streams.engine.process import Engine
 from streams.engine.recovery import feed
 from streams.engine.task import Task
-from tapewatch import audit, cli, control_rows, frames, kafka, topics
+from tapewatch import cli
 from tapewatch.clock import WALL
+from tapewatch.contract import frames, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.partitioner import partition_for
-from tapewatch.registry import FixedRegistry, register
-from tapewatch.rows import Rows, RowType
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.registry import FixedRegistry, register
+from tapewatch.proof import audit
+from tapewatch.runtime import kafka
 from tapewatch.settings import KafkaSettings, Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.in_force import forget
 from tests.unit.virtual_policy import made
 

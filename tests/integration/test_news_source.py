@@ -13,12 +13,13 @@ from producers.simulators.catalogue import SimulatorOptions
 from producers.simulators.news import NewsSite
 from producers.simulators.server import SimulatorServer
 from producers.venues.news.source import Poller
-from tapewatch import kafka, topics
-from tapewatch.instruments import Instrument
-from tapewatch.messages import News, decode
-from tapewatch.registry import register
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import News, decode
+from tapewatch.market_log.registry import register
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.venue_settings import NewsSettings, VenueSettings
+from tapewatch.settings.venues import NewsSettings, VenueSettings
 
 OPTIONS = {"every": 1.0, "once": True, "bodies": False, "dry_run": False, "json": True}
 

@@ -13,9 +13,11 @@ import msgspec
 from detectors.sentiment.decay import ScoredHeadline, over
 from infra.chaos.proxy import Proxy
 from streams.news.process import NewsStage
-from tapewatch import dead_letters, kafka, messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Factor, News, from_rfc3339
 from tapewatch.errors import ContractError
-from tapewatch.messages import Factor, News, from_rfc3339
+from tapewatch.market_log import dead_letters
+from tapewatch.runtime import kafka
 from tapewatch.settings import KafkaSettings, Settings
 from tests.eventually import eventually
 from tests.integration.at_work import at_work

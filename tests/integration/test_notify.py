@@ -17,19 +17,21 @@ from sqlalchemy.engine import make_url
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from sinks.notify import NotifySink
-from tapewatch import audit, kafka, messages, topics
-from tapewatch import delivery_store as outbox
-from tapewatch import subscription_store as store
 from tapewatch.cli import parser_for
 from tapewatch.clock import NANOS, WALL
 from tapewatch.commands import subscriptions
-from tapewatch.delivery_settings import NotifySettings
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import to_rfc3339
+from tapewatch.desk import delivery_store as outbox
+from tapewatch.desk import subscription_store as store
+from tapewatch.desk.subscriptions import Filter, Pace
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import to_rfc3339
-from tapewatch.secret_box import secret_box
+from tapewatch.proof import audit
+from tapewatch.runtime import kafka
+from tapewatch.runtime.topic_ids import TopicRecreatedError
+from tapewatch.security.secret_box import secret_box
 from tapewatch.settings import PostgresSettings
-from tapewatch.subscriptions import Filter, Pace
-from tapewatch.topic_ids import TopicRecreatedError
+from tapewatch.settings.delivery import NotifySettings
 from tests.eventually import eventually
 from tests.integration.postgres_kept import superuser, template
 from tests.integration.webhook_receiver import Receiver, run_sql, subscribed

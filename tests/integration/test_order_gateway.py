@@ -13,10 +13,11 @@ import msgspec
 
 from benchmarks.venues.faults import ASKING, PLACING, Faults
 from benchmarks.venues.setup import KEYS, TIMEOUT_S, new_order
-from tapewatch import kafka, topics
-from tapewatch.instruments import Instrument, Tick
-from tapewatch.messages import Fill, Order, decode, stable_id
-from tapewatch.registry import register
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument, Tick
+from tapewatch.contract.messages import Fill, Order, decode, stable_id
+from tapewatch.market_log.registry import register
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually, runs
 from tests.integration.order_venue import VenueThread, write

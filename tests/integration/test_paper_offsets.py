@@ -12,12 +12,14 @@ from benchmarks.paper_log import PaperLog
 from streams.paper import replay
 from streams.paper.control import tell
 from streams.paper.process import Paper
-from tapewatch import doctor, kafka, topics
+from tapewatch import doctor
+from tapewatch.contract import topics
+from tapewatch.contract.messages import Fill, Order, decode
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Fill, Order, decode
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
+from tapewatch.runtime.topic_ids import TopicRecreatedError
 from tapewatch.settings import Settings
-from tapewatch.topic_ids import TopicRecreatedError
 from tests.eventually import eventually
 from tests.integration import group_places
 from tests.integration.made_anew import make_anew

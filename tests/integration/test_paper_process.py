@@ -12,10 +12,11 @@ from benchmarks.paper_log import PaperLog
 from streams.paper import replay
 from streams.paper.control import standing, tell
 from streams.paper.process import Paper
-from tapewatch import audit, cli
+from tapewatch import cli
+from tapewatch.contract.messages import PaperCommit
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import PaperCommit
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.proof import audit
 from tapewatch.settings import Settings
 from tests.integration.at_work import at_work
 

@@ -8,7 +8,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams import members
 from streams.members import Membership
-from tapewatch import kafka, logs, topics, transactions
+from tapewatch import logs
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import Settings
 from tests.eventually import eventually
 

@@ -7,8 +7,8 @@ import msgspec
 from sqlalchemy.engine import make_url
 
 from infra import migrations
-from tapewatch import messages
-from tapewatch.messages import Label, Proposal, stable_id
+from tapewatch.contract import messages
+from tapewatch.contract.messages import Label, Proposal, stable_id
 from tests.integration.desk_records import fresh_name, publish, worked
 from tests.integration.postgres_kept import keep, query, superuser
 from tests.unit.case_scene import alert, at

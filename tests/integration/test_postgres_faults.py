@@ -14,8 +14,9 @@ from infra import migrations
 from sinks.postgres import PostgresSink, tables
 from sinks.postgres.database import claim, connect
 from sinks.postgres.intake import TOPICS
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually
 from tests.integration.postgres_kept import (

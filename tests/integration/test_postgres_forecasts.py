@@ -2,7 +2,8 @@
 
 import uuid
 
-from tapewatch import kafka, messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.runtime import kafka
 from tests.integration.forecast_messages import AT, item, prediction, ranking
 from tests.integration.postgres_kept import keep, query
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from sinks.postgres import own_trading
-from tapewatch import topics
-from tapewatch.instruments import Instrument
-from tapewatch.messages import (
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import (
     Alert,
     Case,
     CaseAlert,
@@ -33,7 +33,7 @@ from tapewatch.messages import (
     stable_id,
 )
 from tapewatch.rfc3339 import from_rfc3339
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.console_at_work import of_its_own
 from tests.integration.made_messages import made, row_of
 from tests.integration.sink_at_hand import HandSink, Row, hand_sink

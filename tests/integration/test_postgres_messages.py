@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
-from tapewatch import kafka, messages, topics
-from tapewatch.messages import to_rfc3339
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import to_rfc3339
+from tapewatch.runtime import kafka
 from tests.integration.postgres_kept import START, Sender, counted, keep, query
 
 

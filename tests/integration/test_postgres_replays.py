@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tapewatch import dead_letters, topics
+from tapewatch.contract import topics
+from tapewatch.contract.messages import Alert, Coverage, Label, encode, stable_id
 from tapewatch.dlq import retry
 from tapewatch.dlq.retry import RetryRecord
-from tapewatch.messages import Alert, Coverage, Label, encode, stable_id
-from tapewatch.stack import Addresses
+from tapewatch.market_log import dead_letters
+from tapewatch.settings.stack import Addresses
 from tests.integration.console_at_work import of_its_own
 from tests.integration.made_messages import made, row_of
 from tests.integration.sink_at_hand import HandSink, Record, hand_sink

@@ -6,9 +6,10 @@ import subprocess
 import numpy as np
 import pyarrow as pa
 
-from tapewatch import kafka, topics
-from tapewatch.frames import FrameHeaders, write_stream
-from tapewatch.rows import Rows, RowType, StatusKind
+from tapewatch.contract import topics
+from tapewatch.contract.frames import FrameHeaders, write_stream
+from tapewatch.contract.rows import Rows, RowType, StatusKind
+from tapewatch.runtime import kafka
 from tests.integration.postgres_kept import (
     DAY,
     NAMES,

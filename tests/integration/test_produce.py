@@ -17,12 +17,14 @@ from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed, rea
 from producers.live import SyntheticFeed, run_synthetic
 from producers.replay import replay
 from producers.synthetic import SyntheticConfig
-from tapewatch import cli, kafka, topics
-from tapewatch.admission import Admission
+from tapewatch import cli
 from tapewatch.clock import WALL
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.registry import Registry
+from tapewatch.market_log.admission import Admission
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 START_MS = 1_500_000_000_000

@@ -16,9 +16,9 @@ from sinks.reconcile import Reconciler
 from sinks.reconcile.ledger import ELASTICSEARCH, KINDS, POSTGRES
 from sinks.reconcile.postgres import PostgresAlerts
 from sinks.reconcile.report import Report, metrics
-from tapewatch import messages, topics
 from tapewatch.clock import NANOS
-from tapewatch.messages import alert_id
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import alert_id
 from tapewatch.settings import Settings
 from tests.integration.elasticsearch_kept import START, IndexReader, alert, own, run_sink, send
 from tests.integration.postgres_kept import dsn, environment, importable, keep, stand_at_the_ends

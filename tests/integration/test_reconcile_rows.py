@@ -16,12 +16,14 @@ from sinks.reconcile.ledger import ELASTICSEARCH
 from sinks.reconcile.rows import compare_rows, repair_rows
 from sinks.reconcile.rows.report import NOWHERE, RowsReport, metrics
 from streams.driver import Driver
-from tapewatch import cli, kafka, topics
-from tapewatch.delivery_settings import ElasticsearchSettings
+from tapewatch import cli
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.market_log.registry import FixedRegistry
+from tapewatch.runtime import kafka
+from tapewatch.settings.delivery import ElasticsearchSettings
 from tests.integration.desk_records import fresh_name, publish, worked
 from tests.integration.elasticsearch_kept import PROVENANCE, IndexReader, alert, run_sink, send
 from tests.integration.postgres_kept import NAMES, OTHERS, Sender, dsn, keep, rows, superuser

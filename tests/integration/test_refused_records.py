@@ -18,13 +18,16 @@ from sinks.postgres.sink import PostgresSink
 from sinks.postgres.summary import Progress
 from streams.engine import control
 from streams.engine.models import shipped
-from tapewatch import case_client, control_rows, kafka, paper_commands, proposals, registry, topics, transactions
 from tapewatch.clock import WALL
-from tapewatch.control_rows import CONFIG, Order
-from tapewatch.dead_letters import DeadLetter
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Label
+from tapewatch.desk import case_client, paper_commands, proposals
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Label
+from tapewatch.market_log import control_rows, registry
+from tapewatch.market_log.control_rows import CONFIG, Order
+from tapewatch.market_log.dead_letters import DeadLetter
+from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import Settings
 from tests.eventually import eventually
 from tests.integration.postgres_kept import query

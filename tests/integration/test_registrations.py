@@ -8,10 +8,11 @@ import pytest
 
 from streams.driver import table
 from streams.engine.task import OutputRecord
-from tapewatch import kafka, topics
 from tapewatch.clock import LATEST_NS, NANOS, WALL
-from tapewatch.instruments import Instrument
-from tapewatch.registry import BEGUN, REGISTRATION, Registry, register
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.market_log.registry import BEGUN, REGISTRATION, Registry, register
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.integration.engine_feed import Feed
 from tests.integration.postgres_kept import keep, query

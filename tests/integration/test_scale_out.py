@@ -9,15 +9,18 @@ import pytest
 from confluent_kafka.admin import ConfigResource
 
 from producers.feed import FeedWriter, feed_producer, open_feed
-from tapewatch import cli, hot_partitions, kafka, messages, topics
+from tapewatch import cli
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import messages, topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Commit
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import Rows, RowType
+from tapewatch.contract.topics import TopicSpec
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Commit
-from tapewatch.partitioner import partition_for
-from tapewatch.rows import Rows, RowType
+from tapewatch.market_log import hot_partitions
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings, TopicSettings
-from tapewatch.topics import TopicSpec
 
 NAMES = [f"S{number:02d}.SIMX" for number in range(24)]
 LOUD, PARTITIONS = NAMES[5], 3

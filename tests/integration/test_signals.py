@@ -10,12 +10,14 @@ from streams.engine.model_store import KafkaModelStore
 from streams.engine.models import Control
 from streams.engine.policy import DDQN, SHADOW
 from streams.engine.signal_proof import verify_signal
-from tapewatch import control_rows, kafka, messages, topics
-from tapewatch.admission import CONTROL_SOURCE
-from tapewatch.frames import FrameHeaders
-from tapewatch.messages import Commit, Signal
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.messages import Commit, Signal
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.admission import CONTROL_SOURCE
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.engine_feed import Feed
 from tests.unit import engine_market as m
 from tests.unit.virtual_policy import EAGER, made

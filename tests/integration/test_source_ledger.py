@@ -10,12 +10,13 @@ from confluent_kafka import Message
 from producers.base.collector import Collector
 from producers.base.state import AbortedError, FencedError, Ledger, Transaction, committed_position, refused_letter
 from producers.feed import read_tail
-from tapewatch import kafka, messages, topics
 from tapewatch.clock import WALL
-from tapewatch.frames import FrameHeaders, to_rows
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Factor, stable_id, to_rfc3339
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import FrameHeaders, to_rows
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Factor, stable_id, to_rfc3339
+from tapewatch.contract.rows import Rows, RowType
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 NAME = "2330.XTAI"

@@ -11,10 +11,11 @@ from benchmarks.parity_told import Facts, driven, in_folder, on_topics
 from streams.spark import backfill, export
 from streams.spark.backfill import Job
 from streams.spark.sessions import Session, Source, plan
-from tapewatch import cli, topics
+from tapewatch import cli
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.spark_market import DAYS, PARTITIONS, of_group, work, written
 from tests.needs import needs
 

@@ -17,10 +17,11 @@ import pytest
 from streams.spark import export
 from streams.spark.export import Entry, Job
 from streams.spark.stored_log import StoredLog, StoredRegistry
-from tapewatch import cli, kafka
+from tapewatch import cli
+from tapewatch.contract.topics import TopicSpec
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
 from tests.eventually import eventually, runs
 from tests.unit import engine_market as m
 

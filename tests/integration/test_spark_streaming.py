@@ -12,7 +12,7 @@ from benchmarks.parity_told import driven
 from streams.spark.ranges import RangeEngine
 from streams.spark.stage import SparkStage, ends
 from streams.verifying.feed import verify_feed
-from tapewatch import topics
+from tapewatch.contract import topics
 from tapewatch.settings import Settings
 from tests.integration.spark_facts import in_parquet
 from tests.integration.spark_market import PARTITIONS, go_on, of_group, work, written

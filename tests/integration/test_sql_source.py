@@ -17,10 +17,11 @@ from sqlalchemy.engine import make_url
 from producers.base.row_map import RowMap
 from producers.venues.sql.command import follow_table, shown
 from producers.venues.sql.table_map import TableMap, TableName
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract import topics
+from tapewatch.contract.frames import Decoder, FrameHeaders
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import Decoder, FrameHeaders
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.eventually import eventually, runs
 from tests.integration.postgres_kept import superuser

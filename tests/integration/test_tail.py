@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tapewatch import cli, kafka
-from tapewatch.frames import FrameHeaders, encode
-from tapewatch.rows import Rows, RowType
+from tapewatch import cli
+from tapewatch.contract.frames import FrameHeaders, encode
+from tapewatch.contract.rows import Rows, RowType
+from tapewatch.contract.topics import TopicSpec
+from tapewatch.runtime import kafka
 from tapewatch.settings import KafkaSettings, Settings
-from tapewatch.stack import Addresses
-from tapewatch.topics import TopicSpec
+from tapewatch.settings.stack import Addresses
 
 AT = 1_700_000_000_000_000_000
 

@@ -10,10 +10,11 @@ import pytest
 from sinks.notify import NotifySink
 from sinks.postgres import PostgresSink
 from streams.engine.process import Engine
-from tapewatch import topics, tracing
-from tapewatch.delivery_settings import NotifySettings
+from tapewatch.contract import topics
+from tapewatch.desk.subscriptions import Filter
+from tapewatch.runtime import tracing
 from tapewatch.settings import Settings, TracingSettings
-from tapewatch.subscriptions import Filter
+from tapewatch.settings.delivery import NotifySettings
 from tests.faults import engine_runs as runs
 from tests.integration.at_work import at_work
 from tests.integration.engine_feed import Feed, alert_of

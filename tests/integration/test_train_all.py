@@ -9,7 +9,9 @@ import pytest
 from sinks.postgres.partitions import DayPartitions
 from streams.commands import train as command
 from streams.forecast import data, models
-from tapewatch import cli, kafka, topics
+from tapewatch import cli
+from tapewatch.contract import topics
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 from tests.integration.postgres_kept import keep, query, superuser
 

@@ -16,7 +16,7 @@ from producers.venues.twse.daily_run import DailyRun
 from producers.venues.twse.roc import at, taipei_day
 from tapewatch.clock import ManualClock
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.venue_settings import ProduceSettings
+from tapewatch.settings.venues import ProduceSettings
 
 CHANNELS = ["tse_2330.tw", "tse_0050.tw", "otc_6547.tw"]
 TUESDAY, THURSDAY = date(2023, 1, 3), date(2023, 1, 5)

@@ -9,7 +9,7 @@ from producers.base.universe import Choice
 from producers.recordings import open_recording
 from producers.simulators.faults import Fault, FaultKind
 from producers.venues.twse.arbiter import MIS, YAHOO
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.contract.rows import RowType, StatusKind
 from tests.integration.taiwan_run import taiwan, told
 
 CHANNELS = ["tse_2330.tw", "tse_0050.tw", "otc_6547.tw"]

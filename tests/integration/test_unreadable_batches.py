@@ -13,15 +13,17 @@ from infra.chaos.faults.stranger import append_bomb_batch
 from streams.driver import Driver
 from streams.engine.task import OutputRecord
 from streams.verifying.feed import verify_feed
-from tapewatch import batches, group_offsets, kafka, subscribe, topics
-from tapewatch.batches import UnreadableBatch
+from tapewatch import subscribe
 from tapewatch.commands import tail
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.topics import TopicSpec
 from tapewatch.dlq import letter
 from tapewatch.dlq.routes import Routes
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
+from tapewatch.market_log.registry import FixedRegistry
+from tapewatch.runtime import batches, group_offsets, kafka
+from tapewatch.runtime.batches import UnreadableBatch
 from tapewatch.settings import Settings
-from tapewatch.topics import TopicSpec
 from tests.integration.engine_feed import Feed
 from tests.integration.postgres_kept import Sender, counted, keep, query
 from tests.unit import engine_market as m

@@ -12,11 +12,13 @@ from streams.driver import TOPICS
 from streams.engine.snapshots import Pointer, Pointers, chunk_headers, chunk_key
 from streams.engine.task import Task
 from streams.engine.verification import Proof, verify
-from tapewatch import cli, kafka, topics
+from tapewatch import cli
 from tapewatch.clock import WALL
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.engine_feed import Feed, alert_of
 from tests.integration.pumped_market import CALM_S, COIN, pumped_market
 from tests.unit import engine_market as m

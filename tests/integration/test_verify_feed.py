@@ -7,10 +7,12 @@ import msgspec
 import pytest
 
 from streams.verifying.feed import verify_feed
-from tapewatch import cli, kafka, topics
+from tapewatch import cli
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.engine_feed import Feed
 from tests.integration.pumped_market import COIN, pumped_market
 

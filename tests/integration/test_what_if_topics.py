@@ -12,9 +12,10 @@ import pytest
 
 from benchmarks.account_controls import trade_rows
 from streams.engine.verification import verify
-from tapewatch import cli, frames, topics
+from tapewatch import cli
+from tapewatch.contract import frames, topics
 from tapewatch.settings import Settings
-from tapewatch.stack import Addresses
+from tapewatch.settings.stack import Addresses
 from tests.integration.engine_feed import Feed, alert_of
 from tests.integration.pumped_market import pumped_market
 from tests.unit import engine_market as m

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from tapewatch import subscription_store as store
 from tapewatch.clock import WALL
-from tapewatch.secret_box import secret_box
+from tapewatch.desk import subscription_store as store
+from tapewatch.desk.subscription_store import NewSubscription
+from tapewatch.desk.subscriptions import Subscription
+from tapewatch.security.secret_box import secret_box
 from tapewatch.settings import Settings
-from tapewatch.subscription_store import NewSubscription
-from tapewatch.subscriptions import Subscription
 
 T = TypeVar("T")
 Answer = Callable[[int, dict[str, str], bytes], tuple[int, dict[str, str]]]

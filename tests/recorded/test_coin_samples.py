@@ -12,8 +12,8 @@ from producers.base.collector import Collector
 from producers.venues.coinbase.decoder import CoinbaseDecoder
 from producers.venues.kraken.decoder import KrakenDecoder
 from producers.venues.upbit.decoder import UpbitDecoder
+from tapewatch.contract.rows import StatusKind
 from tapewatch.rfc3339 import from_rfc3339
-from tapewatch.rows import StatusKind
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded data at {DATA}; set TAPEWATCH_TEST_DATA")

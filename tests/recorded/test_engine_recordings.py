@@ -21,11 +21,12 @@ from sinks.postgres import PostgresSink
 from streams.driver import Driver
 from streams.engine.process import Engine
 from streams.engine.totals import Totals
-from tapewatch import kafka, messages, topics
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.messages import Alert, from_rfc3339
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.messages import Alert, from_rfc3339
+from tapewatch.market_log.registry import FixedRegistry
+from tapewatch.runtime import kafka
 from tapewatch.settings import PostgresSettings, Settings
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))

@@ -13,8 +13,8 @@ from producers.base.tape import Tape
 from producers.base.universe import Listing
 from producers.recordings import open_recording
 from producers.venues.binance.decoder import BinanceDecoder
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Rows, RowType
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded data at {DATA}; set TAPEWATCH_TEST_DATA")

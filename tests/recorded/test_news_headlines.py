@@ -15,8 +15,8 @@ from producers.venues.news.desk import NewsProcessor
 from producers.venues.news.items import Item
 from producers.venues.news.symbols import SymbolFinder
 from producers.venues.news.text import canonical
-from tapewatch.instruments import Instrument
-from tapewatch.messages import News, from_rfc3339
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import News, from_rfc3339
 
 FOLDER = Path(os.environ.get("TAPEWATCH_TEST_DATA", "")) / "news"
 FILES = sorted(FOLDER.glob("cnyes_headlines_*.csv.gz")) if os.environ.get("TAPEWATCH_TEST_DATA") else []

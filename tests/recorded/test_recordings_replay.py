@@ -14,7 +14,7 @@ import pytest
 
 from producers.recordings import Recording, RecordingOptions, merged_order, open_recording
 from producers.recordings.order import joined
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract.rows import Rows, RowType
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded data at {DATA}; set TAPEWATCH_TEST_DATA")

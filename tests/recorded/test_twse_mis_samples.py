@@ -13,8 +13,8 @@ from producers.simulators.twse import RecordedMis
 from producers.venues.twse.decoder import TaiwanDecoder
 from producers.venues.twse.mis import instruments_of
 from producers.venues.twse.roc import local_ns
-from tapewatch.frames import encode
-from tapewatch.rows import RowType
+from tapewatch.contract.frames import encode
+from tapewatch.contract.rows import RowType
 from tests.integration.taiwan_run import taiwan
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", "/nonexistent")) / "samples"

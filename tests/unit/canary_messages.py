@@ -1,8 +1,8 @@
 """Canaries as they were injected, and alerts that found them."""
 
-from tapewatch.canaries import Canary, canary_id
 from tapewatch.clock import NANOS
-from tapewatch.messages import Alert, Provenance, alert_id, to_rfc3339
+from tapewatch.contract.canaries import Canary, canary_id
+from tapewatch.contract.messages import Alert, Provenance, alert_id, to_rfc3339
 
 START = 1_767_600_000 * NANOS
 DUE_S = 120.0

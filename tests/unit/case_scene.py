@@ -7,12 +7,12 @@ from typing import Any, Literal
 import msgspec
 
 from streams.cases.case_manager import CaseManager, Output
-from tapewatch import messages
 from tapewatch.clock import NANOS
-from tapewatch.delivery_settings import CaseSettings
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Alert, Case, CaseAlert, CaseAnswer, CaseCommand, Provenance, Suppression
+from tapewatch.contract import messages
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Alert, Case, CaseAlert, CaseAnswer, CaseCommand, Provenance, Suppression
 from tapewatch.rfc3339 import to_rfc3339
+from tapewatch.settings.delivery import CaseSettings
 
 START = 1_780_000_000
 NUMBERS = itertools.count()

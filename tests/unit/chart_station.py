@@ -10,9 +10,9 @@ from producers.simulators.faults import FaultPlan
 from producers.simulators.server import SimulatorServer, Venue
 from producers.venues.polled import PollingConnector
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.instruments import Instrument
+from tapewatch.contract.instruments import Instrument
 from tapewatch.settings import Settings
-from tapewatch.venue_settings import ProduceSettings
+from tapewatch.settings.venues import ProduceSettings
 
 START = 1_773_065_400
 """2026-03-09 14:10 UTC, a Monday."""

@@ -1,6 +1,6 @@
 """An example of every message of the contract."""
 
-from tapewatch import messages
+from tapewatch.contract import messages
 
 CAUSE = messages.Cause("market.twse", 1, 2)
 ID = "0" * 32

@@ -4,7 +4,7 @@ import importlib
 import re
 from pathlib import Path
 
-from tapewatch.monitoring import DECLARED, Metric
+from tapewatch.runtime.monitoring import DECLARED, Metric
 
 ROOT = Path(__file__).resolve().parents[2]
 DECLARES = re.compile(r"^\w+ = (counter|gauge|histogram|counters)\(|: (counter|gauge|histogram)\(", re.MULTILINE)

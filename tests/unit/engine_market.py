@@ -13,12 +13,12 @@ import pyarrow as pa
 from streams.driver import Driver, table
 from streams.engine.models import ActiveModels
 from streams.engine.task import OutputRecord
-from tapewatch import frames, topics
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import BOOK_LEVELS, EVERY_INSTRUMENT, REQUIRED, Rows, RowType, StatusKind, numpy_dtype
+from tapewatch.contract import frames, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import BOOK_LEVELS, EVERY_INSTRUMENT, REQUIRED, Rows, RowType, StatusKind, numpy_dtype
+from tapewatch.market_log.registry import FixedRegistry
 
 START = 1_750_000_020
 """The first second of every market, UTC seconds; a whole minute."""

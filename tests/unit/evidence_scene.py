@@ -11,15 +11,15 @@ from streams.engine.models import ModelStore
 from streams.engine.snapshots import dump
 from streams.engine.task import Task
 from streams.evidence.gathering import Gatherer
-from tapewatch import messages, topics
 from tapewatch.clock import Clock
-from tapewatch.delivery_settings import EvidenceSettings
-from tapewatch.evidence import Archive, Entry, EvidenceRecord
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Alert
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Alert
+from tapewatch.market_log.registry import FixedRegistry
+from tapewatch.proof.evidence import Archive, Entry, EvidenceRecord
 from tapewatch.settings import Settings
+from tapewatch.settings.delivery import EvidenceSettings
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, heartbeats, in_order, trade
 

@@ -13,13 +13,13 @@ from streams.engine.models import Control, ModelStore
 from streams.engine.policy import DDQN
 from streams.engine.task import OutputRecord
 from streams.verifying.partition import Input, PartitionCheck, PartitionResult
-from tapewatch import frames, topics
-from tapewatch.admission import CONTROL_SOURCE
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.partitioner import partition_for
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import StatusKind
+from tapewatch.contract import frames, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import StatusKind
+from tapewatch.market_log.admission import CONTROL_SOURCE
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit import engine_market as m
 from tests.unit.virtual_policy import EAGER, made
 

@@ -8,7 +8,7 @@ from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.base.universe import Listing
 from producers.venues.decoders import TapeDecoder
-from tapewatch.rows import StatusKind
+from tapewatch.contract.rows import StatusKind
 
 
 class FakeDecoder:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tapewatch import frames
+from tapewatch.contract import frames
+from tapewatch.contract.rows import RowType, schema
 from tapewatch.errors import ContractError
-from tapewatch.rows import RowType, schema
 
 ROOM = 512 * 1024 * 1024
 """Bytes that reading a frame may take before the process may have no more."""

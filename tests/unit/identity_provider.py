@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from tapewatch.guarded_http import HttpRequestError, HttpResponse
+from tapewatch.security.guarded_http import HttpRequestError, HttpResponse
 
 ISSUER = "https://id.example.org"
 CLIENT = "tapewatch"

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.injection import RecordedMarket
 from tapewatch.clock import NANOS
-from tapewatch.rows import Column, RowType
+from tapewatch.contract.rows import Column, RowType
 
 START = 1_723_161_600 * NANOS
 

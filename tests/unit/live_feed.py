@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from producers.feed import FeedWriter, LiveWriter
-from tapewatch import frames
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.rows import BOOK_LEVELS, REQUIRED, Rows, RowType, numpy_dtype
+from tapewatch.contract import frames
+from tapewatch.contract.rows import BOOK_LEVELS, REQUIRED, Rows, RowType, numpy_dtype
 
 AT = 1_600_000_000 * NANOS
 NAMES = ("AAA.SIMX", "BBB.SIMX", "CCC.SIMX")

@@ -17,7 +17,7 @@ from producers.simulators.binance import BinanceVenue
 from producers.simulators.faults import FaultPlan
 from producers.simulators.server import ConnectionRules, SimulatorServer
 from producers.sources import SOURCES
-from tapewatch.rows import Rows, RowType, StatusKind
+from tapewatch.contract.rows import Rows, RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.eventually import eventually_async
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from detectors.sentiment.scorer import F8
 from tapewatch.clock import NANOS
-from tapewatch.messages import News, stable_id
+from tapewatch.contract.messages import News, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
 HOUR = 3_600 * NANOS

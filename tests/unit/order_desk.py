@@ -8,9 +8,9 @@ from benchmarks.venues.setup import INSTRUMENTS, KEYS, REFERENCE, Simulator, cli
 from sinks.orders import Gateway, Journal, Limits, OrderReceiver, OrderRecord
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import Venue
-from tapewatch import topics
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Fill, Order, decode, encode
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Fill, Order, decode, encode
 from tests.eventually import eventually_async
 
 LOG = (topics.ORDERS, 0)

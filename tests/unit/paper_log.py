@@ -1,9 +1,9 @@
 """What the paper desk's tests feed it: a random log and the engine's commits over it."""
 
-from tapewatch.frames import FrameHeaders
-from tapewatch.messages import Commit, encode
-from tapewatch.paper_settings import PaperSettings
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.messages import Commit, encode
+from tapewatch.market_log.registry import FixedRegistry
+from tapewatch.settings.paper import PaperSettings
 from tests.unit.paper_market import REFERENCE, TOPIC, Log, random_log
 
 QUICK = PaperSettings(started=True, warm_s=2, half_life_s=10.0, latency_ms=200.0, risk_share=0.0001)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument, Tick
-from tapewatch.messages import Cause, Signal, stable_id
+from tapewatch.contract.instruments import Instrument, Tick
+from tapewatch.contract.messages import Cause, Signal, stable_id
+from tapewatch.contract.rows import Rows, RowType, StatusKind
 from tapewatch.rfc3339 import to_rfc3339
-from tapewatch.rows import Rows, RowType, StatusKind
 
 TOPIC = "market.test"
 START = 1_700_000_000

@@ -11,9 +11,9 @@ from detectors.ddqn.daily_market import INPUTS, Bars
 from detectors.ddqn.lanes import ACTIONS
 from detectors.ddqn.model import Card, Policy, PolicyMetadata
 from detectors.ddqn.trading import inputs_for
-from tapewatch import frames
 from tapewatch.clock import NANOS
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract import frames
+from tapewatch.contract.rows import Rows, RowType
 
 START = 1_750_000_000
 

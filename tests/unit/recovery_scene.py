@@ -14,9 +14,9 @@ from streams.engine.recovery import Rebuild, Recovery
 from streams.engine.snapshots import Pointer, Pointers
 from streams.engine.task import Task
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.market_log.registry import FixedRegistry
 from tapewatch.settings import Settings
 from tests.unit import engine_market as m
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from math import prod
 from pathlib import Path
 
-from tapewatch.messages import CaseAlert
+from tapewatch.contract.messages import CaseAlert
 from tests.unit.case_scene import at
 
 PAGE = Path(__file__).parents[2] / "docs" / "cases.md"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tapewatch.clock import NANOS
-from tapewatch.rows import EVERY_INSTRUMENT, RowType, StatusKind
+from tapewatch.contract.rows import EVERY_INSTRUMENT, RowType, StatusKind
 from tests.unit.engine_market import Event
 
 NAN = float("nan")

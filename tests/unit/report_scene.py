@@ -1,7 +1,7 @@
 """An alert, its case and the minutes around it, with whatever text a report has to bear."""
 
 from console.api.moments import Books, Context, Features, Points, Seconds, Trades
-from tapewatch.messages import Alert, Case, CaseAlert, CaseEvent, Evidence, Provenance
+from tapewatch.contract.messages import Alert, Case, CaseAlert, CaseEvent, Evidence, Provenance
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&\x00\x1b[2J\ud800 台積電 삼성전자 ﷽ \U0001f600 \u202egnp"
 AT = "2026-01-30T01:02:03.000000000Z"

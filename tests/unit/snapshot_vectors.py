@@ -19,8 +19,8 @@ from streams.engine.build import build_hash
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.task import Task
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract.instruments import Instrument
+from tapewatch.market_log.registry import FixedRegistry
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors" / "snapshots"
 TOPIC, PARTITION = "market.splits", 0
@@ -33,8 +33,8 @@ from streams.driver import FOREVER_NS
 from streams.engine import snapshots
 from streams.engine.build import build_hash
 from streams.engine.task import Task
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract.instruments import Instrument
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit.nervous_models import nervous
 
 log = msgspec.msgpack.decode(open(sys.argv[1], "rb").read())

@@ -6,9 +6,9 @@ import msgspec
 
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from streams.engine.detector_config import DetectorConfig
-from tapewatch.admission import CONTROL_SOURCE
-from tapewatch.frames import FrameHeaders
-from tapewatch.rows import StatusKind
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import StatusKind
+from tapewatch.market_log.admission import CONTROL_SOURCE
 from tests.unit import engine_market as m
 from tests.unit.engine_market import status
 

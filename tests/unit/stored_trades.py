@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tapewatch import frames
 from tapewatch.clock import NANOS
-from tapewatch.rows import Rows
+from tapewatch.contract import frames
+from tapewatch.contract.rows import Rows
 from tests.unit.trade_rows import trade_rows
 
 START = 1_750_000_000

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapewatch import admission as module
-from tapewatch.admission import WINDOW, Admission, AdmittedFrame
-from tapewatch.checks import Reason
 from tapewatch.clock import LATEST_NS
+from tapewatch.contract.checks import Reason
+from tapewatch.contract.frames import FrameHeaders
 from tapewatch.errors import ContractError
-from tapewatch.frames import FrameHeaders
+from tapewatch.market_log import admission as module
+from tapewatch.market_log.admission import WINDOW, Admission, AdmittedFrame
 from tests.unit import engine_market as m
 from tests.unit.engine_market import quote
 from tests.unit.registered import T0, Registrations

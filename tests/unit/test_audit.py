@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from tapewatch import audit, cli
+from tapewatch import cli
 from tapewatch.clock import ManualClock
 from tapewatch.errors import TapewatchError
+from tapewatch.proof import audit
 
 CLOCK = ManualClock(1_700_000_000_000_000_000)
 

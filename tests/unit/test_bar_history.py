@@ -7,7 +7,7 @@ from producers.venues import bar_history
 from producers.venues.bar_history import HistoryPosition, send_history
 from producers.venues.bars import Bar
 from tapewatch.clock import NANOS
-from tapewatch.rows import Rows
+from tapewatch.contract.rows import Rows
 
 IDS = {"A": "A.XNAS", "B": "B.XNAS"}
 MINUTE = 60 * NANOS

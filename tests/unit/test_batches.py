@@ -8,12 +8,14 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sinks.elasticsearch.bulk_items import Intake
 from streams.driver import Driver
-from tapewatch import batches, dead_letters, topics
-from tapewatch.batches import PassingOver, UnreadableBatch, found
-from tapewatch.delivery_settings import ElasticsearchSettings
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
-from tapewatch.registry import FixedRegistry
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.registry import FixedRegistry
+from tapewatch.runtime import batches
+from tapewatch.runtime.batches import PassingOver, UnreadableBatch, found
 from tapewatch.settings import Settings
+from tapewatch.settings.delivery import ElasticsearchSettings
 
 HEADER = bytes.fromhex(
     "0000000000000007"  # base offset 7

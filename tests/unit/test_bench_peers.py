@@ -15,8 +15,8 @@ from benchmarks.quotes import Shape, frames_of, partition_rows
 from detectors.kmeans.score import Centres as EngineCentres
 from detectors.kmeans.score import distance
 from streams.driver import Driver, table
-from tapewatch import topics
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import topics
+from tapewatch.market_log.registry import FixedRegistry
 
 SHAPE = Shape(instruments=3, seconds=100, partitions=1)
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from benchmarks.quotes import Shape, frames_of, partition_rows
 from streams.driver import Driver, table
-from tapewatch import topics
 from tapewatch.clock import NANOS
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract import topics
+from tapewatch.market_log.registry import FixedRegistry
 
 SHAPE = Shape(instruments=40, seconds=30, partitions=4)
 

@@ -17,7 +17,7 @@ from producers.simulators.binance import BinanceVenue
 from producers.simulators.faults import FaultKind, FaultPlan
 from producers.simulators.server import ConnectionRules, SimulatorServer
 from producers.venues.binance.source import spot
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.contract.rows import RowType, StatusKind
 from tapewatch.settings import Settings
 from tests.unit.live_scene import binance_scene, hasty, until
 

@@ -6,8 +6,8 @@ import pytest
 
 from sinks.postgres.binary import texts_of
 from streams.engine.string_columns import columns_of
-from tapewatch import frames
-from tapewatch.frames import Decoder, View
+from tapewatch.contract import frames
+from tapewatch.contract.frames import Decoder, View
 from tests.golden.tapes import order
 from tests.unit import engine_market as m
 

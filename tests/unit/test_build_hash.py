@@ -60,5 +60,7 @@ def test_every_way_to_import_is_followed(tmp_path: Path) -> None:
 
 def test_what_decides_is_in_the_closure_and_what_only_reports_is_not() -> None:
     found = closure(ROOT, ENGINE)
-    assert {"streams/engine/second_close.py", "detectors/scenarios/library.py", "tapewatch/frames.py"} <= set(found)
+    assert {"streams/engine/second_close.py", "detectors/scenarios/library.py", "tapewatch/contract/frames.py"} <= set(
+        found
+    )
     assert not [path for path in found if path.startswith(("streams/spark/", "streams/commands/", "tapewatch/dlq/"))]

@@ -16,12 +16,13 @@ from streams.cases.decoder import CaseProcessor
 from streams.event_stage.records import Record
 from streams.forecast.minute import MinuteTask
 from streams.paper.broker import PaperBroker
-from tapewatch import client, messages, topics
-from tapewatch.canaries import Canary
-from tapewatch.paper_settings import PaperSettings
-from tapewatch.registry import FixedRegistry
+from tapewatch import client
+from tapewatch.contract import messages, topics
+from tapewatch.contract.canaries import Canary
+from tapewatch.desk.subscriptions import Filter, Pace, Quiet, Subscription
+from tapewatch.market_log.registry import FixedRegistry
 from tapewatch.settings import Settings
-from tapewatch.subscriptions import Filter, Pace, Quiet, Subscription
+from tapewatch.settings.paper import PaperSettings
 from tests.unit.canary_messages import injected
 from tests.unit.case_scene import alert
 from tests.unit.minute_bars import HEADERS, log_of, said, untrained, walk

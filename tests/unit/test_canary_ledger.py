@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import msgspec
 
 from sinks.canary.ledger import LATE_NS, Ledger
-from tapewatch.canaries import Canary, figures
 from tapewatch.clock import NANOS
-from tapewatch.messages import Alert
+from tapewatch.contract.canaries import Canary, figures
+from tapewatch.contract.messages import Alert
 from tests.unit.canary_messages import DUE_S, START, alert, injected
 
 

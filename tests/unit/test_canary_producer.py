@@ -6,12 +6,13 @@ import pytest
 from producers.canary import CanaryMarket, names_by_partition
 from producers.canary.running import STALE_NS, Announcer
 from producers.synthetic import Label, Rota
-from tapewatch.canaries import PREFIX, Canary, canary_id, figures, is_canary, silent_s
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.delivery_settings import CanarySettings
-from tapewatch.instruments import is_instrument_id
-from tapewatch.messages import decode
-from tapewatch.partitioner import partition_for
+from tapewatch.contract.canaries import Canary, canary_id, figures, silent_s
+from tapewatch.contract.instruments import is_instrument_id
+from tapewatch.contract.messages import decode
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.settings.canaries import PREFIX, is_canary
+from tapewatch.settings.delivery import CanarySettings
 from tests.unit.canary_messages import injected
 
 START = 1_767_600_000 * NANOS

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tapewatch import case_client
-from tapewatch.case_log import CaseLog
 from tapewatch.clock import ManualClock
 from tapewatch.commands import case_text
+from tapewatch.desk import case_client
+from tapewatch.desk.case_log import CaseLog
 from tapewatch.errors import TapewatchError
 from tests.unit.case_scene import Scene, rule
 

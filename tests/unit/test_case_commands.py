@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tapewatch.messages import Case, CaseAnswer, CaseEvent, PendingClose
+from tapewatch.contract.messages import Case, CaseAnswer, CaseEvent, PendingClose
 from tests.unit.case_scene import Scene, at, command, rule
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from streams.cases import inhibition
 from streams.cases.case_manager import neighbourhood
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Alert, Case, CaseCommand
 from tapewatch.errors import ContractError
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Alert, Case, CaseCommand
 from tests.unit.case_scene import Scene, alert, coin, command, of, rule
 
 QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD", "EUR", "GBP", "TRY", "KRW", "JPY", "BTC", "ETH", "BNB")

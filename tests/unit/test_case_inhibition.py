@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from streams.cases import inhibition
-from tapewatch.messages import CaseAlert
+from tapewatch.contract.messages import CaseAlert
 from tests.unit.case_scene import Scene, alert, of
 from tests.unit.reference_cases import LADDER, InhibitionTable, PlainAlert, silencers
 

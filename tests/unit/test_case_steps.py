@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from tapewatch.contract.messages import Alert, Case, CaseAlert, CaseEvent
 from tapewatch.errors import ContractError
-from tapewatch.messages import Alert, Case, CaseAlert, CaseEvent
 from tests.unit.case_scene import Scene, alert, at, of
 
 PUMP = alert()

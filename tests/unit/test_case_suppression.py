@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tapewatch.messages import Suppression
+from tapewatch.contract.messages import Suppression
 from tests.unit.case_scene import Scene, alert, at, of, rule
 from tests.unit.reference_cases import LADDER, PlainAlert, PlainRule
 

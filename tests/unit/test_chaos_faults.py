@@ -20,8 +20,8 @@ from infra.chaos.faults.stores import full
 from infra.chaos.proxy import Proxy
 from infra.chaos.server import SupervisedProcess
 from infra.embedded.layout import Layout
-from tapewatch import frames
 from tapewatch.clock import NANOS, WALL, WallClock
+from tapewatch.contract import frames
 from tapewatch.errors import ContractError
 from tapewatch.settings import Settings
 from tests.eventually import eventually

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from tapewatch import frames
-from tapewatch.checks import MAX_SKEW_NS, Reason
 from tapewatch.clock import NANOS
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.contract import frames
+from tapewatch.contract.checks import MAX_SKEW_NS, Reason
+from tapewatch.contract.rows import RowType, StatusKind
 from tests.unit import engine_market as m
 from tests.unit.engine_market import NAN, Event, at, bar, book, quote, status, trade
 

@@ -13,10 +13,10 @@ from sinks.postgres import sink
 from streams.engine.process import Engine
 from streams.engine.recovery import PATIENCE_S
 from streams.engine.snapshots import Pointers
-from tapewatch import kafka
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.errors import TapewatchError
-from tapewatch.idling import IdleDetector
+from tapewatch.runtime import kafka
+from tapewatch.runtime.idling import IdleDetector
 from tapewatch.settings import Settings
 from tests.unit import engine_market as m
 from tests.unit.recovery_scene import Scene

@@ -22,7 +22,7 @@ from producers.venues.kraken.decoder import KrakenDecoder
 from producers.venues.kraken.language import KrakenProtocol
 from producers.venues.upbit.decoder import UpbitDecoder
 from producers.venues.upbit.language import UpbitProtocol
-from tapewatch.rows import StatusKind
+from tapewatch.contract.rows import StatusKind
 
 SYMBOLS = {"upbit": ["KRW-BTC", "KRW-ETH"], "coinbase": ["BTC-USD", "ETH-USD"], "kraken": ["BTC/USD", "ETH/USD"]}
 PARTS: dict[str, tuple[Callable[..., CoinVenue], Callable[..., Any], Callable[[], Any]]] = {

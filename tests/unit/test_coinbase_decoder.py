@@ -12,9 +12,9 @@ from producers.venues.coinbase.decoder import CoinbaseDecoder
 from producers.venues.coinbase.sequences import REPEATED, Sequences
 from producers.venues.decoders import make_decoder
 from producers.venues.spoken import NEWER_LEFT
-from tapewatch.instruments import Instrument
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Condition, StatusKind
 from tapewatch.rfc3339 import from_rfc3339
-from tapewatch.rows import Condition, StatusKind
 from tests.unit.coinbase_messages import BOOK, TIME, book, message, past, trades
 
 NOW = from_rfc3339(TIME) + 5_000_000

@@ -9,7 +9,7 @@ from joserfc.jwk import RSAKey
 
 from console.accounts.oidc import OidcError, Provider
 from tapewatch.clock import NANOS
-from tapewatch.delivery_settings import OidcSettings
+from tapewatch.settings.delivery import OidcSettings
 from tests.unit.identity_provider import CLIENT, ELLIPTIC, ISSUER, NOW, FakeProvider, claims, confused, token, unsigned
 
 SETTINGS = OidcSettings(

@@ -11,8 +11,8 @@ from console.accounts.store import PAGES
 from console.limits import Rates
 from console.refusal import RefusedError
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.delivery_settings import ConsoleSettings
 from tapewatch.errors import TapewatchError
+from tapewatch.settings.delivery import ConsoleSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 

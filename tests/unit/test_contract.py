@@ -6,9 +6,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tapewatch import asyncapi, cli, messages
-from tapewatch.commands import contract
-from tapewatch.rows import REQUIRED, RowType
+from tapewatch import cli
+from tapewatch.commands import asyncapi, contract
+from tapewatch.contract import messages
+from tapewatch.contract.rows import REQUIRED, RowType
 from tests.unit.contract_examples import EXAMPLES
 
 DOCS = Path(__file__).parents[2] / "docs"

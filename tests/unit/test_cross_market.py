@@ -14,9 +14,9 @@ from detectors.scenarios import cross
 from evaluation import cross_market
 from evaluation.changes import with_values
 from tapewatch.clock import NANOS
+from tapewatch.contract.messages import to_rfc3339
+from tapewatch.contract.rows import Rows
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import to_rfc3339
-from tapewatch.rows import Rows
 from tapewatch.settings import Settings
 from tests.unit.stored_trades import stored
 from tests.unit.trade_rows import trade_rows

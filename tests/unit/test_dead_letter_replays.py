@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 
 from producers.feed.log_tail import LogTail
 from streams.driver import FOREVER_NS, Driver
-from tapewatch.admission import REPLAY_SOURCE, Admission
-from tapewatch.checks import Reason
 from tapewatch.clock import NANOS
-from tapewatch.frames import Decoder, FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import StatusKind
+from tapewatch.contract.checks import Reason
+from tapewatch.contract.frames import Decoder, FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import StatusKind
+from tapewatch.market_log.admission import REPLAY_SOURCE, Admission
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, quote, status
 

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from streams.driver import Driver
 from streams.engine.task import OutputRecord
-from tapewatch import dead_letters, frames
-from tapewatch.batches import KEPT_BYTES
-from tapewatch.checks import Reason
-from tapewatch.dead_letters import SINGLE_ROWS, DeadLetter
-from tapewatch.frames import FrameHeaders
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.contract import frames
+from tapewatch.contract.checks import Reason
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import RowType, StatusKind
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.dead_letters import SINGLE_ROWS, DeadLetter
+from tapewatch.runtime.batches import KEPT_BYTES
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, quote, status
 from tests.unit.hostile_frames import MIB, with_columns, written

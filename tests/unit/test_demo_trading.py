@@ -4,7 +4,7 @@ from rich.console import Console
 
 from infra.demo.trading import TradingState
 from infra.demo.view import result_of, trading_panel
-from tapewatch.messages import Cause, Fill, Message, Order, Position, encode, stable_id
+from tapewatch.contract.messages import Cause, Fill, Message, Order, Position, encode, stable_id
 from tests.unit.paper_market import TOPIC, signal
 
 AT = "2024-01-31T09:00:07.000000000Z"

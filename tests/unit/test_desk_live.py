@@ -12,7 +12,7 @@ from detectors.regime import model as regime_model
 from streams.coin_ranking import minute_buffer, state_records
 from streams.coin_ranking.minute_buffer import Bar, BarBuffer
 from streams.coin_ranking.ranking import STALE_MINUTES, CoinRanking, Question
-from tapewatch import messages
+from tapewatch.contract import messages
 from tests.unit.desk_market import START, coin
 
 A, B, C = ("alpha", 0), ("alpha", 1), ("beta", 0)

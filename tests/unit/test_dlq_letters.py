@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 
 from sinks.elasticsearch.bulk_items import Intake
 from streams.event_stage.records import Record
-from tapewatch import dead_letters, messages, topics
-from tapewatch.checks import Reason
 from tapewatch.commands import dlq_text
-from tapewatch.dead_letters import DeadLetter
-from tapewatch.delivery_settings import ElasticsearchSettings
+from tapewatch.contract import messages, topics
+from tapewatch.contract.checks import Reason
 from tapewatch.dlq import retry
 from tapewatch.dlq.letter import Letter, Place, place_of, read
 from tapewatch.dlq.retry import RetryRecord
 from tapewatch.dlq.selection import Selection
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.logs import printable
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.dead_letters import DeadLetter
+from tapewatch.settings.delivery import ElasticsearchSettings
 from tests.integration.elasticsearch_kept import alert
 from tests.unit import engine_market as m
 

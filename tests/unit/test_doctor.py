@@ -10,10 +10,10 @@ from infra.commands import doctor as command
 from infra.doctor import secrets
 from streams.doctor import brokers, topics
 from tapewatch import doctor
-from tapewatch.delivery_settings import ConsoleSettings, ElasticsearchSettings, NotifySettings
+from tapewatch.contract.topics import TopicSpec, shared_topics
 from tapewatch.doctor import FAIL, OK, PARTS, WARN, Check, CheckContext
 from tapewatch.settings import KafkaSettings, PostgresSettings, Settings
-from tapewatch.topics import TopicSpec, shared_topics
+from tapewatch.settings.delivery import ConsoleSettings, ElasticsearchSettings, NotifySettings
 
 SOUND = {
     "min.insync.replicas": "2",

@@ -13,7 +13,7 @@ from infra.embedded.layout import Layout
 from infra.embedded.lock import Jar
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import EmbeddedSettings
-from tapewatch.stack import Addresses, started_at
+from tapewatch.settings.stack import Addresses, started_at
 
 HELLO = Jar("org.example:hello:1.0", "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824", 5)
 

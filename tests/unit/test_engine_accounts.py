@@ -18,14 +18,15 @@ from streams.engine.accounts import ACCOUNT_SCENARIOS
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, Control, ModelStore
 from streams.engine.task import Task
-from tapewatch import control_rows, messages, topics
-from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Alert
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Condition, Rows
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Alert
+from tapewatch.contract.rows import Condition, Rows
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.admission import CONTROL_SOURCE
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit.engine_market import START
 
 NAMES = ("A.SIMX", "B.SIMX")

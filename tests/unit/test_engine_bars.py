@@ -4,7 +4,7 @@ import numpy as np
 
 from streams.driver import Driver, table
 from tapewatch.clock import NANOS
-from tapewatch.rows import StatusKind
+from tapewatch.contract.rows import StatusKind
 from tests.unit import engine_market as m
 from tests.unit.engine_market import START, bar, heartbeats, in_order, quote, run, status, trade
 

@@ -16,9 +16,9 @@ from detectors.scenarios import layering
 from streams.driver import table
 from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.scenario_evaluation import DETECTORS
-from tapewatch import topics
 from tapewatch.clock import NANOS
-from tapewatch.rows import RowType
+from tapewatch.contract import topics
+from tapewatch.contract.rows import RowType
 from tests.unit.book_tape import ASK, BID, START, Order, Trade, tape
 from tests.unit.drawn_books import drawn
 from tests.unit.engine_market import Event, in_order, messages_of, run

@@ -6,10 +6,11 @@ from streams.driver import Driver, table
 from streams.engine import snapshots
 from streams.engine import state as s
 from streams.engine.models import ModelStore
-from tapewatch import batches, frames
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import Rows, RowType
+from tapewatch.runtime import batches
 from tests.unit import engine_market as m
 from tests.unit.engine_market import START, heartbeats
 

@@ -8,9 +8,9 @@ import pytest
 
 from streams.driver import table
 from streams.engine.features import NAMES
-from tapewatch import topics
 from tapewatch.clock import NANOS
-from tapewatch.rows import StatusKind
+from tapewatch.contract import topics
+from tapewatch.contract.rows import StatusKind
 from tests.unit import engine_market as m
 from tests.unit.engine_market import START, book, feature, heartbeats, in_order, quote, run, status, trade
 from tests.unit.reference_features import Reference

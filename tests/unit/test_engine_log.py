@@ -12,10 +12,10 @@ from streams.driver import Driver
 from streams.engine import snapshots
 from streams.engine.models import ModelStore
 from streams.engine.task import OutputRecord, Task
-from tapewatch import topics
-from tapewatch.frames import FrameHeaders
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import StatusKind
+from tapewatch.contract import topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import StatusKind
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit import engine_market as m
 from tests.unit.engine_market import status
 from tests.unit.nervous_models import nervous

@@ -26,12 +26,13 @@ from streams.engine.detector_config import DetectorConfig
 from streams.engine.features import NAMES
 from streams.engine.models import ActiveModels, Control, ModelStore, shipped
 from streams.engine.scenario_evaluation import DETECTORS, REPORTED
-from tapewatch import control_rows, messages, topics
-from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.clock import NANOS
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import FrameHeaders, read_stream
+from tapewatch.contract.messages import Alert
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders, read_stream
-from tapewatch.messages import Alert
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.admission import CONTROL_SOURCE
 from tests.unit import engine_market as m
 
 SECONDS = 400

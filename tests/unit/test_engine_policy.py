@@ -23,17 +23,18 @@ from streams.engine.models import KMEANS, ActiveModels, Control, shipped
 from streams.engine.policy import DDQN, SHADOW, PolicySettings, problem
 from streams.engine.signals import size_of
 from streams.paper.task import PaperTask
-from tapewatch import control_rows, messages, topics
-from tapewatch.admission import CONTROL_SOURCE
 from tapewatch.clock import NANOS
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument, Tick
+from tapewatch.contract.messages import Commit, Order, Signal, from_rfc3339
+from tapewatch.contract.rows import RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument, Tick
-from tapewatch.messages import Commit, Order, Signal, from_rfc3339
-from tapewatch.paper_settings import PaperSettings
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.admission import CONTROL_SOURCE
+from tapewatch.market_log.registry import FixedRegistry
 from tapewatch.settings import Settings
+from tapewatch.settings.paper import PaperSettings
 from tests.unit import engine_market as m
 from tests.unit.virtual_policy import EAGER, FEATURES, acting, made
 

@@ -11,7 +11,7 @@ from streams.engine.recovery import Progress
 from streams.engine.snapshots import Pointer, Pointers
 from streams.engine.task import Task
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.registry import FixedRegistry
+from tapewatch.market_log.registry import FixedRegistry
 from tapewatch.settings import EngineSettings
 from tests.unit import engine_market as m
 

@@ -15,11 +15,13 @@ from streams.engine import snapshots
 from streams.engine.models import ModelStore
 from streams.engine.recovery import PATIENCE_S, Progress, Rebuild, Recovery, feed, told_recovery
 from streams.engine.snapshots import OPENING, Pointer, Pointers
-from tapewatch import generations, kafka, logs
-from tapewatch.admission import CLOSES
+from tapewatch import logs
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError, UnansweredError
-from tapewatch.generations import CLOSING, OPEN, Generation, Generations, InitialSnapshot
+from tapewatch.market_log import generations
+from tapewatch.market_log.admission import CLOSES
+from tapewatch.market_log.generations import CLOSING, OPEN, Generation, Generations, InitialSnapshot
+from tapewatch.runtime import kafka
 from tapewatch.settings import LogSettings, Settings
 from tests.unit.recovery_scene import COST_NS, PARTITION, TOPIC, Record, Scene, same
 

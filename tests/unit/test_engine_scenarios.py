@@ -21,14 +21,15 @@ from streams.engine import state as s
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, Control, ModelStore, decode, shipped
 from streams.engine.string_columns import closing_second
-from tapewatch import control_rows, messages, topics
-from tapewatch.admission import CONTROL_SOURCE
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Alert
+from tapewatch.contract.rows import RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Alert
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.admission import CONTROL_SOURCE
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, heartbeats, in_order, quote, status, trade
 

@@ -11,12 +11,13 @@ from streams.engine import snapshots
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import EVER, ActiveModels, Control, ModelStore
 from streams.engine.policy import DDQN, SHADOW
-from tapewatch import control_rows, messages, topics
-from tapewatch.admission import CONTROL_SOURCE
+from tapewatch.contract import messages, topics
+from tapewatch.contract.frames import MAX_FRAME_BYTES, FrameHeaders
+from tapewatch.contract.messages import Cause, Coverage
+from tapewatch.contract.rows import StatusKind
 from tapewatch.errors import UnansweredError
-from tapewatch.frames import MAX_FRAME_BYTES, FrameHeaders
-from tapewatch.messages import Cause, Coverage
-from tapewatch.rows import StatusKind
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.admission import CONTROL_SOURCE
 from tests.unit import engine_market as m
 from tests.unit.engine_market import quote, status
 from tests.unit.virtual_policy import EAGER, made

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tapewatch import kafka
+from tapewatch.runtime import kafka
 
 
 class Narrow:

@@ -14,7 +14,7 @@ from detectors.coin_features.state import Barriers
 from detectors.regime import planted
 from evaluation import ranking, ranking_figures
 from evaluation.day_blocks import daily
-from tapewatch.day_blocks import drawn, interval
+from tapewatch.desk.day_blocks import drawn, interval
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 from tests.unit.desk_market import coin

@@ -14,13 +14,13 @@ from producers.base.sessions import SessionCalendar
 from producers.feed import FeedWriter, LiveWriter
 from producers.feed.log_tail import LogTail
 from streams.driver import Driver, table
-from tapewatch import frames, topics
-from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS, ManualClock, SteadyClock
-from tapewatch.frames import Decoder, FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import RowType, StatusKind, heartbeat_rows
+from tapewatch.contract import frames, topics
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.contract.frames import Decoder, FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import RowType, StatusKind, heartbeat_rows
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit import engine_market as m
 from tests.unit.closed_seconds import sealed
 from tests.unit.engine_market import feature, heartbeats, in_order, quote, run, status, trade

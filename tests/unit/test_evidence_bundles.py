@@ -11,10 +11,11 @@ import pytest
 from streams.commands import verify as verify_command
 from streams.engine.verification import Proof
 from streams.evidence.proving import prove, prove_archived
-from tapewatch import audit, cli, evidence
+from tapewatch import cli
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.errors import TapewatchError
-from tapewatch.evidence import Archive, Entry, EvidenceRecord, records
+from tapewatch.proof import audit, evidence
+from tapewatch.proof.evidence import Archive, Entry, EvidenceRecord, records
 from tests.unit.evidence_scene import Scene, archive_in, archived, settings_in
 
 NOW = 1_800_000_000 * NANOS

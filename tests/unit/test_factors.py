@@ -14,8 +14,8 @@ from detectors.forecast.factors import outside, ranks
 from detectors.forecast.factors.indicators import UNITS as INDICATORS
 from detectors.forecast.factors.table import LOOKBACK, Table, latest, names, relative, table, tables
 from detectors.forecast.series import Panel, Reading, Series
-from tapewatch.message import stable_id
-from tapewatch.messages import Factor
+from tapewatch.contract.message import stable_id
+from tapewatch.contract.messages import Factor
 
 talib = pytest.importorskip("talib")
 

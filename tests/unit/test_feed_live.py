@@ -13,12 +13,12 @@ from producers.feed import FeedWriter, LiveWriter
 from producers.live import ChunkPrefetcher, Runner, SyntheticFeed
 from producers.synthetic import PlannedEvent, SyntheticConfig, SyntheticMarket
 from streams.driver import Driver
-from tapewatch import frames
 from tapewatch.clock import NANOS, ManualClock
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import Chunk, Rows, RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Chunk, Rows, RowType, StatusKind
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit.live_feed import AT, Records, opened, rows_of
 
 

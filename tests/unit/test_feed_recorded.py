@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from producers.feed import FeedWriter, LogTail
 from producers.replay import Replay
 from streams.driver import Driver
-from tapewatch import frames
 from tapewatch.clock import NANOS, ManualClock
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import REQUIRED, Chunk, Rows, RowType, StatusKind, numpy_dtype
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.partitioner import partition_for
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import REQUIRED, Chunk, Rows, RowType, StatusKind, numpy_dtype
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit.live_feed import Records
 
 AT = 1_600_000_000 * NANOS

@@ -11,12 +11,12 @@ from rich.console import Console
 
 from producers.feed import MAX_FRAME_ROWS, FeedWriter, FrameEncoder, LogTail, Rate, Splitter
 from producers.feed.encoder import DICTIONARY_LIMIT
-from tapewatch import frames
 from tapewatch.clock import NANOS, ManualClock
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import Rows, RowType, StatusKind, heartbeat_rows
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.partitioner import partition_for
-from tapewatch.rows import Rows, RowType, StatusKind, heartbeat_rows
 
 AT = 1_700_000_000 * NANOS
 NAMES = tuple(f"S{n}.SIMX" for n in range(20))

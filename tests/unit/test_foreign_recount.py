@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tapewatch import topics
+from tapewatch.contract import topics
 from tests.foreign.market import Market, SeenSequences, rows_of_letter
 from tests.foreign.once import check_commits, check_counts, check_keys, check_revisions
 from tests.foreign.outputs import Outputs

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapewatch import frames, ipc
+from tapewatch.contract import frames, ipc
+from tapewatch.contract.frames import Decoder, FrameHeaders
+from tapewatch.contract.rows import OPTIONAL, REQUIRED, Rows, RowType, StatusKind, schema
 from tapewatch.errors import ContractError
-from tapewatch.frames import Decoder, FrameHeaders
-from tapewatch.rows import OPTIONAL, REQUIRED, Rows, RowType, StatusKind, schema
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, bar, book, quote, status, trade
 from tests.unit.hostile_frames import HOSTILE, MIB, with_columns, written

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from streams.engine.output_frames import FEATURES, SCORES, SEALED, FrameWriter
-from tapewatch import frames
+from tapewatch.contract import frames
 
 NAMES = [f"S{number}.SIMX" for number in range(5)]
 

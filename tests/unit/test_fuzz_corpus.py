@@ -15,10 +15,10 @@ from benchmarks.fuzz.mutate import LONGEST, Mutator
 from benchmarks.fuzz.soak import AtWork, FuzzResult, HangError, Soak, markdown, one, where
 from benchmarks.fuzz.targets import CORPUS, TARGETS, Target, corpus
 from producers.base.collector import Collector
-from tapewatch import frames
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.rows import RowType
 
 DRAWN = {"task": 40, "control": 15}
 """Mutated inputs of a target in CI, where other than 60."""

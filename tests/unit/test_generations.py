@@ -5,12 +5,21 @@ from typing import Any
 
 import pytest
 
-from tapewatch import topics
-from tapewatch.admission import CLOSES, CONTROL_SOURCE, OPENS, Admission
+from tapewatch.contract import topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import StatusKind
 from tapewatch.errors import ContractError
-from tapewatch.frames import FrameHeaders
-from tapewatch.generations import CLOSING, OPEN, OPENING, Generation, Generations, InitialSnapshot, named, next_after
-from tapewatch.rows import StatusKind
+from tapewatch.market_log.admission import CLOSES, CONTROL_SOURCE, OPENS, Admission
+from tapewatch.market_log.generations import (
+    CLOSING,
+    OPEN,
+    OPENING,
+    Generation,
+    Generations,
+    InitialSnapshot,
+    named,
+    next_after,
+)
 from tests.unit import engine_market as m
 from tests.unit.registered import T0, Registrations
 

@@ -1,7 +1,14 @@
 """The hot-partition report: what makes a partition hot, and what is advised."""
 
-from tapewatch.hot_partitions import CANDIDATES, HotInstrument, PartitionLoad, RepartitionEstimate, advice, skew_with
-from tapewatch.partitioner import partition_for
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.market_log.hot_partitions import (
+    CANDIDATES,
+    HotInstrument,
+    PartitionLoad,
+    RepartitionEstimate,
+    advice,
+    skew_with,
+)
 
 NAMES = [f"S{number:03d}.SIMX" for number in range(200)]
 

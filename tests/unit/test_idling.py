@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.idling import IdleDetector
+from tapewatch.runtime.idling import IdleDetector
 
 ONE, TWO = ("alerts", 0), ("alerts", 1)
 

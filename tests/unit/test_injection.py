@@ -12,8 +12,8 @@ from evaluation.scenario_labels import read_labels
 from evaluation.scenario_market import read_market
 from producers.recordings import open_recording
 from tapewatch.clock import NANOS
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import Rows, RowType
 from tests.unit.injection_market import START, still_market
 
 

@@ -10,13 +10,13 @@ from infra.rights_page import PAGE, page
 from producers.sources import SOURCES
 from streams.commands.config import _redacted
 from tapewatch import settings as settings_module
-from tapewatch.access import java_clients, login, renewal
-from tapewatch.access.login import explained, properties
 from tapewatch.access.services import SERVICES, SLOW_SOURCES, Right, rights, seen, service_of, topics_of_all
 from tapewatch.errors import SettingsError, TapewatchError
-from tapewatch.kafka_settings import KafkaSettings, of_embedded
+from tapewatch.security import java_clients, login, renewal
+from tapewatch.security.login import explained, properties
 from tapewatch.settings import Settings
-from tapewatch.settings_environment import environment_of
+from tapewatch.settings.environment import environment_of
+from tapewatch.settings.kafka import KafkaSettings, of_embedded
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,10 +18,10 @@ from producers.venues.kiwoom.client import KiwoomClient, keys
 from producers.venues.kiwoom.source import connect
 from producers.venues.polled import PollingConnector
 from tapewatch.clock import NANOS, ManualClock
+from tapewatch.contract.rows import StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import StatusKind
 from tapewatch.settings import Settings
-from tapewatch.venue_settings import KiwoomSettings
+from tapewatch.settings.venues import KiwoomSettings
 from tests.unit.chart_station import START, simulated, station_of
 
 CODES = ("005930", "000660")

@@ -9,10 +9,11 @@ from streams.commands import config
 from streams.engine import control
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import Control, shipped
-from tapewatch import control_rows, frames
 from tapewatch.clock import ManualClock
-from tapewatch.control_rows import Order
+from tapewatch.contract import frames
 from tapewatch.errors import TapewatchError
+from tapewatch.market_log import control_rows
+from tapewatch.market_log.control_rows import Order
 from tapewatch.settings import EngineSettings
 
 

@@ -11,8 +11,8 @@ from producers.base.decoder import DecoderRequest
 from producers.base.ladder import Level, Levels, padded
 from producers.venues.kraken.checksum import checksum
 from producers.venues.kraken.decoder import KrakenDecoder
+from tapewatch.contract.rows import Condition, StatusKind
 from tapewatch.rfc3339 import from_rfc3339
-from tapewatch.rows import Condition, StatusKind
 from tests.unit.kraken_messages import BTC_ASKS, BTC_BIDS, BTC_CHECKSUM, TIME, book, page, trades
 
 NOW = from_rfc3339(TIME) + 5_000_000

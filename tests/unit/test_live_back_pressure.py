@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.contract.rows import RowType, StatusKind
 from tests.unit.live_scene import binance_scene, hasty, until
 
 BEHIND = 1_000_000

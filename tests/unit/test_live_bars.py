@@ -3,9 +3,9 @@
 from producers.base.collector import Collector
 from producers.venues.bars import Bar
 from producers.venues.live_bars import LiveBars
-from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
-from tapewatch.rows import StatusKind
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.contract.rows import StatusKind
 
 NAME = "005930.XKRX"
 MINUTE = 60 * NANOS

@@ -6,11 +6,11 @@ import pytest
 from producers.base.collector import Collector
 from producers.venues.binance.decoder import BinanceDecoder
 from streams.driver import Driver, table
-from tapewatch import topics
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Condition, RowType, StatusKind
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Condition, RowType, StatusKind
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit.binance_messages import NAME, START, SYMBOL, fetched, quote, trade
 
 CUT, BACK, END = 100, 190, 300

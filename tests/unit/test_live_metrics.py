@@ -10,8 +10,8 @@ from producers.base.clock_offset import ClockOffset
 from producers.base.collector import Collector
 from producers.base.metrics import FeedMetrics, Latencies
 from tapewatch.clock import NANOS
-from tapewatch.exposition import escaped, sample_line
-from tapewatch.rows import StatusKind
+from tapewatch.contract.rows import StatusKind
+from tapewatch.runtime.exposition import escaped, sample_line
 
 AT = 1_700_000_000 * NANOS
 

@@ -11,9 +11,9 @@ from producers.base.runner import LiveRun
 from producers.base.universe import Choice, Listing
 from streams.driver import Driver
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import RowType, StatusKind
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import RowType, StatusKind
+from tapewatch.market_log.registry import FixedRegistry
 from tapewatch.settings import Settings
 from tests.unit.closed_seconds import sealed
 from tests.unit.live_feed import AT, NAMES, opened, rows_of

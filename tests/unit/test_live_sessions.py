@@ -8,8 +8,8 @@ import pytest
 
 from producers.base.sessions import SessionCalendar
 from tapewatch.clock import NANOS
+from tapewatch.contract.rows import StatusKind
 from tapewatch.errors import SettingsError, TapewatchError
-from tapewatch.rows import StatusKind
 
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")  # within exchange_calendars
 

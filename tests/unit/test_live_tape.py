@@ -18,9 +18,9 @@ from producers.base.universe import Listing
 from producers.recordings import RecordingOptions, open_recording
 from producers.venues import decoders
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Rows, RowType
 from tests.eventually import eventually
 from tests.unit import fake_venue
 

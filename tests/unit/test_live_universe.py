@@ -5,8 +5,8 @@ import argparse
 import pytest
 
 from producers.base.universe import Change, Choice, Listing, Rule, Universe, change, choice_of, configure_choice
+from tapewatch.contract.instruments import Instrument, Tick
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument, Tick
 
 
 def listing(symbol: str, turnover: float = 0.0, *, trading: bool = True, quote: str = "USDT") -> Listing:

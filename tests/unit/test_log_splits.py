@@ -13,7 +13,7 @@ from streams.driver import FOREVER_NS
 from streams.engine import snapshots
 from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.task import OutputRecord, Task
-from tapewatch import topics
+from tapewatch.contract import topics
 from tests.unit import engine_market as m
 from tests.unit.nervous_models import nervous
 from tests.unit.split_log import Log, events, log

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapewatch import messages
+from tapewatch.contract import messages
 from tapewatch.errors import ContractError
 from tapewatch.rfc3339 import from_rfc3339, to_rfc3339
 

@@ -12,14 +12,14 @@ from detectors.forecast.lstm.model import DAY
 from streams.forecast import minute_model
 from streams.forecast.minute import MinuteTask, worth
 from streams.paper.task import PaperTask
-from tapewatch import messages
 from tapewatch.cli import main
+from tapewatch.contract import messages
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import Prediction, Signal
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.messages import Prediction, Signal
-from tapewatch.paper_settings import PaperSettings
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings
+from tapewatch.settings.paper import PaperSettings
 from tests.unit.minute_bars import HEADERS, MINUTE_NS, START, frame, log_of, said, untrained, walk
 
 MODEL = untrained()

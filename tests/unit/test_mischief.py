@@ -11,12 +11,12 @@ import pytest
 from producers.feed import FeedWriter, LiveWriter
 from producers.feed.fault_injection import FaultInjector
 from streams.driver import Driver, table
-from tapewatch import topics
 from tapewatch.clock import NANOS
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Rows, RowType
+from tapewatch.market_log.registry import FixedRegistry
 
 NAME = "A.SIMX"
 START_S = 1_700_000_000

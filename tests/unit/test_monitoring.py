@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tapewatch.errors import TapewatchError
-from tapewatch.monitoring import DECLARED, Metric, Monitor, asked, counter, gauge
+from tapewatch.runtime.monitoring import DECLARED, Metric, Monitor, asked, counter, gauge
 from tapewatch.settings import MetricsSettings, Settings
 from tests.eventually import eventually
 

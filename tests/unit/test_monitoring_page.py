@@ -2,7 +2,7 @@
 
 import re
 
-from tapewatch.monitoring import DECLARED
+from tapewatch.runtime.monitoring import DECLARED
 from tests.unit.declared_metrics import ROOT, declared
 
 PAGE = (ROOT / "docs/monitoring.md").read_text()

@@ -12,10 +12,10 @@ from detectors.sentiment.linear import training
 from detectors.sentiment.linear.model import LinearModel, LinearScorer
 from streams.news.scorers import chosen
 from streams.news.scoring import NewsScoring
+from tapewatch.contract.messages import News
 from tapewatch.errors import TapewatchError
-from tapewatch.forecast_settings import NewsSettings
-from tapewatch.messages import News
 from tapewatch.settings import Settings
+from tapewatch.settings.forecasts import NewsSettings
 from tests.unit import labelled_news
 from tests.unit.news_scene import HOUR, START, item
 

@@ -10,11 +10,11 @@ from detectors.sentiment.decay import FORGOTTEN, HOUR_NS, Decay, ScoredHeadline,
 from streams.event_stage.records import Record
 from streams.news.process import MOST_BYTES, NewsWork
 from streams.news.scoring import NewsScoring
-from tapewatch import messages
+from tapewatch.contract import messages
+from tapewatch.contract.messages import Factor, News, from_rfc3339, to_rfc3339
 from tapewatch.errors import ContractError
-from tapewatch.forecast_settings import NewsSettings
-from tapewatch.messages import Factor, News, from_rfc3339, to_rfc3339
 from tapewatch.settings import Settings
+from tapewatch.settings.forecasts import NewsSettings
 from tests.unit.news_scene import HOUR, START, TwoWords, item
 
 SETTINGS = NewsSettings()

@@ -19,10 +19,10 @@ from producers.venues.news.items import Item
 from producers.venues.news.source import Poller
 from producers.venues.news.syndication import HostileFeedError, entries
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
+from tapewatch.contract.instruments import Instrument
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings
-from tapewatch.venue_settings import NewsSettings, ProduceSettings, VenueSettings
+from tapewatch.settings.venues import NewsSettings, ProduceSettings, VenueSettings
 
 NOW = 1_740_000_000 * NANOS
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from producers.venues.news.symbols import SymbolFinder
 from producers.venues.news.text import canonical, clean_url, language, plain
-from tapewatch.instruments import Instrument
+from tapewatch.contract.instruments import Instrument
 
 NAMES = {
     "2330.XTAI": "台積電", "2317.XTAI": "鴻海", "2327.XTAI": "國巨", "2412.XTAI": "中華電", "0050.XTAI": "元大台灣50",

@@ -15,16 +15,16 @@ from sinks.notify.inbox import digest, placed
 from sinks.notify.outcome import Outcome, next_due
 from sinks.notify.sender import GuardedTransports
 from sinks.notify.sender import Target as To
-from tapewatch import messages
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.delivery_settings import NotifySettings
+from tapewatch.contract import messages
+from tapewatch.contract.messages import to_rfc3339
+from tapewatch.desk.subscriptions import Filter, Pace, Quiet, Subscription, check_target, new_secret, shown_target
 from tapewatch.errors import TapewatchError
-from tapewatch.guarded_http import GuardedHttpClient, HttpRequestError, HttpResponse
-from tapewatch.messages import to_rfc3339
-from tapewatch.networks import AllowedAddresses
-from tapewatch.secret_box import secret_box
+from tapewatch.security.guarded_http import GuardedHttpClient, HttpRequestError, HttpResponse
+from tapewatch.security.networks import AllowedAddresses
+from tapewatch.security.secret_box import secret_box
 from tapewatch.settings import Settings
-from tapewatch.subscriptions import Filter, Pace, Quiet, Subscription, check_target, new_secret, shown_target
+from tapewatch.settings.delivery import NotifySettings
 
 NOON = int(datetime(2026, 1, 5, 12, 0, tzinfo=UTC).timestamp()) * NANOS
 MINUTE = 60 * NANOS

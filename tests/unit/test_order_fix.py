@@ -18,8 +18,8 @@ from benchmarks.venues.setup import KEYS, limits, new_order
 from sinks.orders.fix import Fix
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import NotSentError
-from tapewatch.instruments import Instrument, Tick
-from tapewatch.messages import Order
+from tapewatch.contract.instruments import Instrument, Tick
+from tapewatch.contract.messages import Order
 from tests.unit.live_scene import until
 from tests.unit.order_desk import Desk
 

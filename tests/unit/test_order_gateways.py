@@ -29,7 +29,7 @@ from sinks.orders.binance import signature
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import RefusedError
 from tapewatch.clock import NANOS, WALL
-from tapewatch.messages import Order, encode, stable_id
+from tapewatch.contract.messages import Order, encode, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 from tests.unit.order_desk import LOG, Desk, desk
 

@@ -13,9 +13,9 @@ from sinks.orders.records import shared_out
 from sinks.orders.secrets import keys
 from sinks.orders.venue import Execution
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract.instruments import Instrument, Tick
+from tapewatch.contract.messages import Order, stable_id
 from tapewatch.errors import SettingsError, TapewatchError
-from tapewatch.instruments import Instrument, Tick
-from tapewatch.messages import Order, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import OrderSettings, Settings
 

@@ -15,9 +15,9 @@ from sinks.orders.journal import Log, OutboxRecord
 from sinks.orders.secrets import Keys
 from sinks.orders.venue import OrderStatusReport, Ticket, UnansweredError
 from tapewatch.clock import NANOS, WALL
+from tapewatch.contract.messages import Order, encode
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Order, encode
-from tapewatch.monitoring import Monitor
+from tapewatch.runtime.monitoring import Monitor
 from tapewatch.settings import Settings
 from tests.unit.order_desk import LOG, Desk, desk
 

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from tapewatch.errors import SettingsError
-from tapewatch.guarded_http import GuardedHttpClient, HttpRequestError, HttpResponse, checked_headers
-from tapewatch.networks import AllowedAddresses
+from tapewatch.security.guarded_http import GuardedHttpClient, HttpRequestError, HttpResponse, checked_headers
+from tapewatch.security.networks import AllowedAddresses
 
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 INSIDE = [

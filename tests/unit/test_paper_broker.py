@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from detectors.trading import state as s
 from streams.paper.broker import PaperBroker
 from streams.paper.stored import dump, load
+from tapewatch.contract.messages import Cause, Fill, Order, encode
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import Cause, Fill, Order, encode
-from tapewatch.paper_settings import PaperSettings
+from tapewatch.settings.paper import PaperSettings
 from tests.unit.paper_market import IDS, REFERENCE, TOPIC, Log, close, quote, random_log, signal, trade
 
 QUICK = PaperSettings(started=True, warm_s=2, half_life_s=10.0, latency_ms=200.0, risk_share=0.0001)

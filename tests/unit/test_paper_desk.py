@@ -8,11 +8,11 @@ import pytest
 from streams.members import Key
 from streams.paper.paper_partition import ConsumerRecord, PaperPartition, companions, load
 from streams.paper.task import PaperTask
-from tapewatch import frames, topics
 from tapewatch.clock import LATEST_NS
+from tapewatch.contract import frames, topics
+from tapewatch.contract.messages import PaperCommand, PaperCommit, decode, encode, stable_id
 from tapewatch.errors import TapewatchError
-from tapewatch.messages import PaperCommand, PaperCommit, decode, encode, stable_id
-from tapewatch.paper_settings import PaperSettings
+from tapewatch.settings.paper import PaperSettings
 from tests.unit.paper_log import LOG, QUICK, REGISTRY, commit, headers_of
 from tests.unit.paper_market import TOPIC
 

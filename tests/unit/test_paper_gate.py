@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.paper.task import Gate
-from tapewatch.messages import Commit, Signal
-from tapewatch.rows import Rows
+from tapewatch.contract.messages import Commit, Signal
+from tapewatch.contract.rows import Rows
 from tests.unit.paper_market import TOPIC, Log, random_log, signal
 
 LOG = random_log(11, 8)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from streams.engine.task import OutputRecord
 from streams.paper.broker import PaperBroker
 from streams.paper.task import PaperTask
-from tapewatch import frames
 from tapewatch.clock import LATEST_NS
+from tapewatch.contract import frames
+from tapewatch.contract.messages import encode
 from tapewatch.errors import ContractError, TapewatchError
-from tapewatch.messages import encode
 from tests.unit.paper_log import LOG, QUICK, REGISTRY, commit, headers_of
 from tests.unit.paper_market import REFERENCE, TOPIC, Log
 

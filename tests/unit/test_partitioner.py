@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from streams.engine.task import OutputRecord
-from tapewatch.partitioner import murmur2, partition_for
+from tapewatch.contract.partitioner import murmur2, partition_for
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "murmur2.json").read_text())["vectors"]
 

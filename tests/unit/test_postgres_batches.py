@@ -9,7 +9,7 @@ import pytest
 from sinks.postgres.batch import MAX_BYTES, MAX_PARTITIONS, MAX_RECORDS, Batch, JsonRecord
 from sinks.postgres.desk_work import newest
 from sinks.postgres.writer import Parts, merge_storable
-from tapewatch.messages import Proposal, stable_id, to_rfc3339
+from tapewatch.contract.messages import Proposal, stable_id, to_rfc3339
 
 AT = to_rfc3339(1_700_000_000_000_000_000)
 

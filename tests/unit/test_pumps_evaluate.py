@@ -10,8 +10,8 @@ import pytest
 from evaluation import intervals, onset, pumps
 from evaluation.pump_streams import PumpAlert, Stream, read_streams
 from tapewatch.clock import NANOS
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import Rows, RowType
 from tapewatch.settings import Settings
 
 ANNOUNCED = 1_536_334_200 * NANOS

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tapewatch import kafka
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.errors import UnansweredError
+from tapewatch.runtime import kafka
 from tests.unit.recovery_scene import Reader, Record
 
 

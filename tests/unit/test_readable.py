@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pyarrow as pa
 
-from tapewatch import readable
-from tapewatch.frames import encode, write_stream
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract import readable
+from tapewatch.contract.frames import encode, write_stream
+from tapewatch.contract.rows import Rows, RowType
 
 SECOND = 1_000_000_000
 AT = 1_700_000_000 * SECOND

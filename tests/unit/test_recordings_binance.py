@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from producers.recordings import Recording, open_recording
+from tapewatch.contract.rows import Rows, RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import Rows, RowType, StatusKind
 from tests.unit.binance_lines import START, diff, line, snapshot, ticker, trade
 
 

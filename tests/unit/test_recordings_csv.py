@@ -8,8 +8,8 @@ import pytest
 
 from producers.recordings import Recording, RecordingOptions, announcement_ns, open_recording
 from producers.recordings.order import joined
+from tapewatch.contract.rows import Rows, RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import Rows, RowType, StatusKind
 from tests.unit.recorded_lines import PUMP_HEADER
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from producers.recordings import Recording, RecordingOptions, merged_order, open_recording
 from producers.recordings.order import joined
+from tapewatch.contract.rows import Condition, Rows, RowType, StatusKind, schema
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import Condition, Rows, RowType, StatusKind, schema
 from tests.unit.recorded_lines import dsp
 
 NINE = int(datetime(2024, 11, 11, 1, tzinfo=UTC).timestamp()) * 1_000_000_000

@@ -13,9 +13,9 @@ from producers.columns import columns_of, decimal_float
 from producers.recordings import RecordingOptions, merged_order, open_recording
 from producers.recordings.order import merged_chunks
 from producers.recordings.series import in_chunks
+from tapewatch.contract.instruments import exact_float
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import exact_float
-from tapewatch.rows import Rows, RowType
 
 TYPES = (RowType.TRADE, RowType.QUOTE, RowType.BOOK)
 Row = tuple[int, int, int]

@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.driver import Driver
-from tapewatch import topics
-from tapewatch.frames import FrameHeaders
-from tapewatch.instruments import Instrument
-from tapewatch.registry import BEGUN, EFFECTIVE, REGISTRATION, UNMARKED_TOLERANCE_NS, Registry
+from tapewatch.contract import topics
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.instruments import Instrument
+from tapewatch.market_log.registry import BEGUN, EFFECTIVE, REGISTRATION, UNMARKED_TOLERANCE_NS, Registry
 from tapewatch.settings import Settings
 from tests.unit import engine_market as m
 from tests.unit.engine_market import quote

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from tapewatch.instruments import Instrument
-from tapewatch.registry import Registry
+from tapewatch.contract.instruments import Instrument
+from tapewatch.market_log.registry import Registry
 from tapewatch.settings import Settings
 
 

@@ -18,14 +18,14 @@ from streams.engine.models import ActiveModels, ModelStore
 from streams.engine.snapshots import dump, restore
 from streams.engine.task import OutputRecord, Task
 from streams.rescaling.splitting import differences, split
-from tapewatch import frames
-from tapewatch.admission import CLOSES, OPENS
 from tapewatch.clock import NANOS
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.partitioner import partition_for
+from tapewatch.contract.rows import heartbeat_rows
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.partitioner import partition_for
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import heartbeat_rows
+from tapewatch.market_log.admission import CLOSES, OPENS
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit.nervous_models import nervous
 
 START = 1_750_000_000

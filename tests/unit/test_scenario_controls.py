@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks import control_market, scenario_controls
 from detectors.scenarios.library import ENGINE
-from tapewatch import messages, topics
-from tapewatch.messages import Alert
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert
 
 MODULES = [module for module in ENGINE if module.NAME in scenario_controls.TRUE]
 

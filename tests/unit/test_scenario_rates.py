@@ -7,7 +7,7 @@ import pytest
 from benchmarks.injected_market import IGNITION, InjectedEpisode, InjectedMarket, Leg
 from benchmarks.scenario_rates import CONFIG, RAMPING, START_NS, Count, figures
 from benchmarks.wash_market import INSTRUMENTS, WashMarket
-from tapewatch.rows import RowType
+from tapewatch.contract.rows import RowType
 
 
 def test_an_alert_belongs_to_an_episode_of_its_instrument_up_to_a_minute_after_it() -> None:

@@ -13,8 +13,8 @@ from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
 from streams.driver import Driver, table
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import KMEANS, ActiveModels, ModelStore
-from tapewatch import messages, topics
-from tapewatch.messages import Alert
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, heartbeats, in_order, quote
 

@@ -21,8 +21,8 @@ from detectors.scenarios.episode import (
 )
 from detectors.scenarios.pump_and_dump import Parameters as PumpParameters
 from streams.driver import Driver
-from tapewatch import messages, topics
-from tapewatch.messages import Alert
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Alert
 from tests.unit import engine_market as m
 from tests.unit.engine_market import Event, heartbeats, in_order, quote, trade
 

@@ -15,11 +15,12 @@ from producers.keeping import before
 from producers.live import Runner, SyntheticFeed
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 from streams.verifying.sent import SentReport, check_sent
-from tapewatch import frames, sent_record
 from tapewatch.clock import NANOS, ManualClock
+from tapewatch.contract import frames
+from tapewatch.contract.rows import Rows, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import Rows, StatusKind
-from tapewatch.sent_record import RunHeader, SentRecord
+from tapewatch.market_log import sent_record
+from tapewatch.market_log.sent_record import RunHeader, SentRecord
 from tests.unit.fake_log import FakeRecord
 
 AT = 1_760_000_000 * NANOS

@@ -6,7 +6,7 @@ import pytest
 
 from tapewatch import settings
 from tapewatch.errors import SettingsError
-from tapewatch.paper_settings import PaperSettings
+from tapewatch.settings.paper import PaperSettings
 
 
 def test_flags_win_over_the_environment_and_the_environment_over_the_file(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ModelStore
 from streams.engine.snapshots import CHUNK_BYTES, FORMAT, DamagedError, Pointer, Pointers
 from streams.engine.task import Task
-from tapewatch.frames import FrameHeaders
-from tapewatch.registry import FixedRegistry
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit import engine_market as m
 from tests.unit.recovery_scene import Record
 

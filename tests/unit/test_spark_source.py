@@ -12,7 +12,7 @@ from streams.spark.files import TableFiles
 from streams.spark.stage import capped, stretches
 from streams.spark.stored_log import span
 from streams.spark.tables import Digest, rows_of
-from tapewatch import topics
+from tapewatch.contract import topics
 from tests.unit import engine_market as m
 
 NAMES = ["A.SIMX", "B.SIMX"]

@@ -15,9 +15,9 @@ from producers.base.transaction import AbortedError
 from producers.venues.sql.source import TableSource
 from producers.venues.sql.table_map import TableMap, TableName
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.instruments import Instrument, Tick
-from tapewatch.registry import FixedRegistry
-from tapewatch.rows import Rows, RowType, StatusKind
+from tapewatch.contract.instruments import Instrument, Tick
+from tapewatch.contract.rows import Rows, RowType, StatusKind
+from tapewatch.market_log.registry import FixedRegistry
 
 NOW = 1_773_065_400
 KNOWN = Instrument("A.XNAS", "Known", ticks=(Tick(0.0, 0.01),))

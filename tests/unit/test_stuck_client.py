@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tapewatch import kafka
+from tapewatch.runtime import kafka
 
 
 def test_act_that_never_ends_is_given_up_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

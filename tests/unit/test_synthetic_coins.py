@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from producers.synthetic import CRYPTO, SyntheticConfig, SyntheticMarket
-from tapewatch.rows import RowType
+from tapewatch.contract.rows import RowType
 
 START = 1_735_689_600_000_000_000
 SMALL = SyntheticConfig(instruments=12, rows_per_second=120.0, seconds=20, warmup_s=5.0)

@@ -9,8 +9,8 @@ import pytest
 
 from producers.synthetic import PlannedEvent, SyntheticConfig, SyntheticMarket
 from tapewatch.clock import NANOS
-from tapewatch.instruments import is_instrument_id
-from tapewatch.rows import OPTIONAL, REQUIRED, Chunk, Condition, RowType, StatusKind, numpy_dtype
+from tapewatch.contract.instruments import is_instrument_id
+from tapewatch.contract.rows import OPTIONAL, REQUIRED, Chunk, Condition, RowType, StatusKind, numpy_dtype
 
 START = 1_750_000_000 * NANOS
 SMALL = SyntheticConfig(

@@ -12,7 +12,7 @@ import pytest
 from producers.synthetic import Label, PlannedEvent, SyntheticConfig, SyntheticMarket
 from producers.synthetic.config import MANIPULATIONS, SCENARIOS
 from tapewatch.clock import NANOS
-from tapewatch.rows import RowType
+from tapewatch.contract.rows import RowType
 
 START = 1_750_000_000 * NANOS
 WARMUP = 180

@@ -13,10 +13,10 @@ from console.live.market import ACTIONS, DAY, Market
 from console.live.tape import TapeReader
 from console.live.tape_wire import COLUMNS, frame, head
 from console.live.viewers import Group, Viewer
-from tapewatch import frames
 from tapewatch.clock import NANOS
-from tapewatch.frames import FrameHeaders
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract import frames
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.rows import Rows, RowType
 
 NAMES = ["2330.TWSE", "2317.TWSE", "BTCUSDT.BINANCE", "*"]
 NOW = 1_700_000_000 * NANOS

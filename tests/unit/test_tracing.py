@@ -11,11 +11,11 @@ import pytest
 from sinks.notify import sender
 from sinks.notify.outcome import Outcome
 from sinks.store_spans import stored
-from tapewatch import tracing
 from tapewatch.errors import TapewatchError
-from tapewatch.monitoring import Monitor
+from tapewatch.runtime import tracing
+from tapewatch.runtime.monitoring import Monitor
+from tapewatch.runtime.tracing import Step, Tracer
 from tapewatch.settings import Settings, TracingSettings
-from tapewatch.tracing import Step, Tracer
 from tests.integration.span_collector import Collector
 
 A, B = "a" * 32, "b" * 32

@@ -12,7 +12,7 @@ from detectors.trading.ticks import ceil_price, floor_price, moved_price, tick_a
 from detectors.trading.units import Units, terms, tick_table, units_of
 from detectors.trading.venues import TWSE, UPBIT, binance_rules, rules_of
 from streams.paper.instrument_states import instrument_rules
-from tapewatch.instruments import Instrument, Tick
+from tapewatch.contract.instruments import Instrument, Tick
 
 
 @pytest.mark.parametrize(

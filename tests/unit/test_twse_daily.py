@@ -10,7 +10,7 @@ from producers.venues.twse.daily import DailyDecoder, State
 from producers.venues.twse.reports import INSTITUTIONS, MARGIN, PRICES, STOCK_DAY, STOCK_DAY_ALL, Report
 from producers.venues.twse.roc import any_date, at, roc_date, roc_text
 from producers.venues.twse.tables import read_document
-from tapewatch.messages import Factor, decode, encode
+from tapewatch.contract.messages import Factor, decode, encode
 from tapewatch.rfc3339 import to_rfc3339
 from tests.unit import taiwan_reports as reports
 

@@ -5,7 +5,7 @@ from producers.venues.twse.arbiter import MIS, YAHOO
 from producers.venues.twse.instruments import taiwan_instrument
 from streams.driver import Driver, table
 from tapewatch.clock import NANOS
-from tapewatch.registry import FixedRegistry
+from tapewatch.market_log.registry import FixedRegistry
 from tests.unit.taiwan import BOTH, TSMC, VACCINE, Feed, at, chart_answer, mis_row, yahoo_quote
 
 

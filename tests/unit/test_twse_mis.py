@@ -7,8 +7,8 @@ import pytest
 from producers.base.decoder import DecoderRequest
 from producers.venues.twse.instruments import asked_for, mis_channel, taiwan_instrument, yahoo_symbol
 from producers.venues.twse.mis import instruments_of
+from tapewatch.contract.rows import StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import StatusKind
 from tests.unit.taiwan import TSMC, VACCINE, Feed, at, mis_answer, mis_row
 
 

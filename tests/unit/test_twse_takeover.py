@@ -7,7 +7,7 @@ import pytest
 
 from producers.base.decoder import DecoderRequest
 from producers.venues.twse.arbiter import MIS, NOBODY, YAHOO
-from tapewatch.rows import Condition, StatusKind
+from tapewatch.contract.rows import Condition, StatusKind
 from tests.unit.taiwan import TSMC, VACCINE, Feed, at, chart_answer, mis_row, yahoo_quote
 
 

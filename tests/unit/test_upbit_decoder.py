@@ -6,7 +6,7 @@ from typing import Any
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.venues.upbit.decoder import UpbitDecoder
-from tapewatch.rows import Condition, StatusKind
+from tapewatch.contract.rows import Condition, StatusKind
 from tests.unit.upbit_messages import MS, book, past, ticker, trade
 
 NOW = MS * 1_000_000 + 5_000_000

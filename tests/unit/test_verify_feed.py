@@ -9,7 +9,7 @@ from streams.engine.models import ModelStore
 from streams.verifying.aligning import ComparisonResult, Place
 from streams.verifying.feed import report
 from streams.verifying.partition import PartitionResult
-from tapewatch import frames, topics
+from tapewatch.contract import frames, topics
 from tests.unit import fake_log as f
 
 

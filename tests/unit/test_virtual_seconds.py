@@ -10,8 +10,8 @@ from evaluation.virtual_seconds import WITHOUT, by_second, quotes_at, seconds_of
 from producers.synthetic.config import SyntheticConfig
 from producers.synthetic.market import SyntheticMarket
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
-from tapewatch.rows import Chunk, RowType
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import Chunk, RowType
 
 START_S = 1_700_000_000
 NAMES = ("ret_1s", "ret_10s", "spread_bps", "volume_1s")

@@ -14,12 +14,12 @@ from evaluation.stored_files import FileHistory, framed
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, ModelStore, shipped
 from tapewatch.clock import NANOS
-from tapewatch.control_rows import frame as control_frame
+from tapewatch.contract.frames import FrameHeaders
+from tapewatch.contract.message import Severity
+from tapewatch.contract.messages import Alert, Provenance, alert_id, to_rfc3339
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
-from tapewatch.frames import FrameHeaders
-from tapewatch.message import Severity
-from tapewatch.messages import Alert, Provenance, alert_id, to_rfc3339
-from tapewatch.rows import Rows, RowType
+from tapewatch.market_log.control_rows import frame as control_frame
 from tapewatch.settings import Settings
 from tests.unit.stored_trades import START, stored, trades
 

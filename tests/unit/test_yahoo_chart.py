@@ -9,8 +9,8 @@ from producers.venues.yahoo.chart import PUBLISHED_LAG_NS, Chart, ChartError, pa
 from producers.venues.yahoo.document import number
 from producers.venues.yahoo.symbols import currency_of, instrument_of, symbol_of, yahoo_symbol
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import CorporateAction
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import CorporateAction
 from tests.unit.yahoo_document import at, document
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -15,8 +15,8 @@ from producers.venues.yahoo.history import windows
 from producers.venues.yahoo.requests import chart
 from producers.venues.yahoo.source import connect
 from tapewatch.clock import NANOS, ManualClock
+from tapewatch.contract.rows import StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.rows import StatusKind
 from tapewatch.settings import Settings
 from tests.unit.chart_station import START, minutes, simulated, station_of
 

@@ -11,8 +11,8 @@ from producers.venues.yahoo.chart import PUBLISHED_LAG_NS
 from producers.venues.yahoo.daily import DailySeries, SeriesPosition
 from producers.venues.yahoo.reference import merged
 from tapewatch.clock import NANOS, ManualClock
-from tapewatch.instruments import CorporateAction, Instrument, Tick
-from tapewatch.messages import Factor
+from tapewatch.contract.instruments import CorporateAction, Instrument, Tick
+from tapewatch.contract.messages import Factor
 from tapewatch.rfc3339 import from_rfc3339
 from tests.unit.chart_station import simulated
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tapewatch.rows import Rows, RowType
+from tapewatch.contract.rows import Rows, RowType
 
 
 def trade_rows(names: Sequence[str], made: Iterable[tuple[int, int, float, float, int]]) -> Rows:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from detectors.forecast.factors.ranks import DAYS, increase, rank
 from detectors.forecast.series import Reading
-from tapewatch.messages import Factor
+from tapewatch.contract.messages import Factor
 from tapewatch.rfc3339 import from_rfc3339
 
 F8 = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from infra.chaos.faults.kind import OUTPUT, Fault, Ground, Kind, NotInjectedError, Pause, asleep, comes
 from infra.chaos.faults.processes import frozen, running
-from tapewatch import topics
+from tapewatch.contract import topics
 
 IN_SYNC_S = 45.0
 """How long a fault waits for all replicas; with one already away, another would take the last but one."""

@@ -20,7 +20,8 @@ from infra.chaos.faults.kind import (
     asleep,
     comes,
 )
-from tapewatch import group_offsets, kafka, topics
+from tapewatch.contract import topics
+from tapewatch.runtime import group_offsets, kafka
 
 BEAT_S = (1.5, 0.5)
 """A slow process stands still and runs in turn, s."""

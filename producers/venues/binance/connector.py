@@ -24,7 +24,7 @@ from producers.venues.binance.limits import (
 )
 from producers.venues.binance.listing import listings
 from producers.venues.binance.market import FETCHED_TRADES
-from tapewatch.venue_settings import ExchangeSettings
+from tapewatch.settings.venues import ExchangeSettings
 
 QUIET_FROM = 5
 """A connection with that many symbols is never without data for long while the venue is well."""

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from producers.base.universe import Listing
-from tapewatch.instruments import Instrument, Tick, is_instrument_id
+from tapewatch.contract.instruments import Instrument, Tick, is_instrument_id
 
 
 class _Filter(msgspec.Struct):

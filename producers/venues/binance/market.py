@@ -22,7 +22,7 @@ from producers.venues.binance.records import (
     nanoseconds,
 )
 from tapewatch.clock import NANOS
-from tapewatch.rows import Condition, StatusKind
+from tapewatch.contract.rows import Condition, StatusKind
 
 WAITING_LIMIT = 10_000
 """Depth events kept while a snapshot is awaited; the oldest is refused beyond it."""

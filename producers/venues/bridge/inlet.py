@@ -5,10 +5,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from producers.base.state import AbortedError, Transaction
 from producers.venues.bridge.map import Input
-from tapewatch import group_offsets, kafka
 from tapewatch.clock import NANOS, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import Log
+from tapewatch.runtime import group_offsets, kafka
 from tapewatch.settings import KafkaSettings, Settings
 
 BATCH = 2_000

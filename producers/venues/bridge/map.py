@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from tapewatch import topics
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
 
 Char = Annotated[str, Meta(min_length=1, max_length=1)]

@@ -14,13 +14,16 @@ from producers.venues.bridge.map import BridgeMap
 from producers.venues.bridge.records import Record, UnfitError
 from producers.venues.bridge.screen import screened
 from producers.venues.bridge.translate import RefusedRow, Translator, provisional
-from tapewatch import dead_letters, group_offsets, logs, topics
+from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.dead_letters import DeadLetter
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import EVERY_INSTRUMENT, Column, Rows, RowType, StatusKind
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.registry import Registry
-from tapewatch.rows import EVERY_INSTRUMENT, Column, Rows, RowType, StatusKind
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.dead_letters import DeadLetter
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import group_offsets
 from tapewatch.settings import Settings
 
 log = logs.get("producers.bridge")

@@ -4,10 +4,10 @@ import numpy as np
 
 from producers.columns import rows_of
 from producers.venues.bridge.translate import Batch, RefusedRow
-from tapewatch import frames
-from tapewatch.checks import FEED, Reason, check
 from tapewatch.clock import LATEST_NS
-from tapewatch.rows import Rows
+from tapewatch.contract import frames
+from tapewatch.contract.checks import FEED, Reason, check
+from tapewatch.contract.rows import Rows
 
 _AT_ONCE = 1_024
 

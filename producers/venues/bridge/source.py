@@ -15,8 +15,8 @@ from producers.venues.bridge.map import BridgeMap, load_map
 from producers.venues.bridge.process import Bridge, log
 from producers.venues.bridge.screen import screened
 from producers.venues.bridge.translate import RefusedRow, Translator
-from tapewatch import frames, readable
 from tapewatch.clock import WALL
+from tapewatch.contract import frames, readable
 from tapewatch.errors import TapewatchError
 from tapewatch.logs import printable
 from tapewatch.settings import Settings

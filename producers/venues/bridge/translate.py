@@ -8,11 +8,11 @@ from typing import Any
 from producers.venues.bridge.map import BridgeMap, InstrumentMap, RowMap, Value, mistake
 from producers.venues.bridge.records import BadRecord, Reader, Record, UnfitError
 from producers.venues.bridge.values import Read, text_reader, value_reader
-from tapewatch.checks import MAX_SKEW_NS
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument, Session, is_instrument_id
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.contract.instruments import Instrument, Session, is_instrument_id
+from tapewatch.contract.rows import OPTIONAL, REQUIRED, RowType
 from tapewatch.logs import printable
-from tapewatch.rows import OPTIONAL, REQUIRED, RowType
 
 Origin = tuple[str, int, int]
 """Topic, partition and offset of a message."""

@@ -12,7 +12,7 @@ from producers.venues.coin import exact_or_nan
 from producers.venues.coinbase.messages import PRODUCTS, ListedProduct
 from producers.venues.spoken import Limits
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument, Tick, is_instrument_id
+from tapewatch.contract.instruments import Instrument, Tick, is_instrument_id
 
 CHANNELS = ("market_trades", "level2", "ticker", "status")
 SNAPSHOTS = ("market_trades", "level2")

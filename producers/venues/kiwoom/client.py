@@ -15,7 +15,7 @@ from producers.recordings.kiwoom_rows import SEOUL
 from producers.venues.kiwoom.pages import failure
 from tapewatch.clock import NANOS, Clock
 from tapewatch.errors import TapewatchError
-from tapewatch.venue_settings import KiwoomSettings
+from tapewatch.settings.venues import KiwoomSettings
 
 CHART, LIST, TOKEN = "/api/dostk/chart", "/api/dostk/stkinfo", "/oauth2/token"
 RENEW_NS = 600 * NANOS

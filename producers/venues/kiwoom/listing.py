@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from producers.base.universe import Listing
-from tapewatch.instruments import Instrument, Session, Tick, is_instrument_id
+from tapewatch.contract.instruments import Instrument, Session, Tick, is_instrument_id
 
 MARKETS = {"0": "XKRX", "10": "XKOS"}
 """Kiwoom's number of a market -> ISO 10383: KOSPI and KOSDAQ."""

@@ -7,7 +7,7 @@ import msgspec
 
 from producers.recordings.kiwoom_rows import REST, RowError, bar_of
 from producers.venues.bars import Bar
-from tapewatch.message import UNREADABLE
+from tapewatch.contract.message import UNREADABLE
 
 _TOKEN = "8005"  # noqa: S105 - the venue's code for a token that is not valid
 _TOO_MANY = "1700"

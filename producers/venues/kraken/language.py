@@ -13,7 +13,7 @@ from producers.venues.coin import exact_or_nan
 from producers.venues.kraken.messages import ASSET_PAIRS, DAY_TICKERS, AssetPair, DayTicker
 from producers.venues.kraken.pair import GONE, instrument_id
 from producers.venues.spoken import Limits
-from tapewatch.instruments import Instrument, Tick, is_instrument_id
+from tapewatch.contract.instruments import Instrument, Tick, is_instrument_id
 
 DEPTHS = (10, 25, 100, 500, 1000)
 PAIRS_A_MESSAGE = 100

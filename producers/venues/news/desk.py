@@ -9,8 +9,8 @@ from producers.base.collector import RefusedMessage
 from producers.venues.news.items import Item, UnfitItemError, news_of
 from producers.venues.news.seen import ItemHistory
 from producers.venues.news.symbols import SymbolFinder
-from tapewatch.instruments import Instrument
-from tapewatch.messages import News
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import News
 
 
 class NewsProcessor:

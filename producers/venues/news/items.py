@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from producers.venues.news.symbols import SymbolFinder
 from producers.venues.news.text import canonical, clean_url, language, plain, tidy
 from tapewatch.clock import LATEST_NS
-from tapewatch.messages import News, stable_id
+from tapewatch.contract.messages import News, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
 

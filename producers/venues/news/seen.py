@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from producers.venues.news.text import canonical
 from tapewatch.clock import NANOS
-from tapewatch.messages import News, from_rfc3339, stable_id
+from tapewatch.contract.messages import News, from_rfc3339, stable_id
 
 KEPT = 50_000
 """Items that are remembered."""

@@ -22,12 +22,13 @@ from producers.venues.news.desk import NewsProcessor
 from producers.venues.news.items import Item
 from producers.venues.news.seen import KEPT
 from producers.venues.news.syndication import FEED_LIMIT, HostileFeedError, entries
-from tapewatch import kafka, topics
 from tapewatch.clock import WALL, Clock
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.messages import News, encode
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.messages import News, encode
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 SOURCE = "news"

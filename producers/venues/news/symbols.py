@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from tapewatch.instruments import Instrument
+from tapewatch.contract.instruments import Instrument
 
 HOME = ("XTAI", "ROCO")
 """Venues whose bare codes are looked for."""

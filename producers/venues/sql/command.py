@@ -20,7 +20,7 @@ from producers.venues.sql.table import TableReader, open_engine
 from producers.venues.sql.table_map import TableMap, read_table_map
 from tapewatch.clock import WALL, Clock
 from tapewatch.errors import TapewatchError
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings
 

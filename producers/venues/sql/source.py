@@ -22,11 +22,11 @@ from producers.venues.live_bars import FRESH_NS
 from producers.venues.sql.table import TableReader, unreachable
 from producers.venues.sql.table_map import TableMap
 from producers.venues.sql.window import Key, Window
-from tapewatch import topics
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.instruments import Instrument
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
+from tapewatch.contract.rows import StatusKind
 from tapewatch.logs import get
-from tapewatch.rows import StatusKind
 
 LONGEST_WAIT_S = 60.0
 """Between two attempts to reach a database that does not answer."""

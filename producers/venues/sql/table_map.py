@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from producers.base.row_map import RowMap, read_map
-from tapewatch.topics import FEED_NAME
+from tapewatch.contract.topics import FEED_NAME
 
 
 class TableName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tapewatch.clock import NANOS
-from tapewatch.rows import StatusKind
+from tapewatch.contract.rows import StatusKind
 
 MIS, YAHOO, NOBODY = "mis", "yahoo", ""
 

@@ -23,7 +23,7 @@ from producers.venues.twse.mis import instruments_of
 from producers.venues.twse.reports import STOCK_DAY_ALL
 from producers.venues.twse.snapshots import UnreadableError
 from tapewatch.clock import NANOS
-from tapewatch.venue_settings import TwseSettings
+from tapewatch.settings.venues import TwseSettings
 
 BEFORE_NS, AFTER_NS = 60 * NANOS, 300 * NANOS
 """MIS is asked from a minute before the opening until five minutes after the close, which may be delayed by three."""

@@ -13,8 +13,8 @@ from producers.venues.twse.reports import Column, Report
 from producers.venues.twse.roc import any_date
 from producers.venues.twse.snapshots import UnreadableError
 from producers.venues.twse.tables import Document, Table, read_document
-from tapewatch.instruments import is_instrument_id
-from tapewatch.messages import Factor, stable_id
+from tapewatch.contract.instruments import is_instrument_id
+from tapewatch.contract.messages import Factor, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
 SOURCE = "twse"

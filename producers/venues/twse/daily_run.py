@@ -17,7 +17,7 @@ from producers.venues.twse.reports import DAILY, STOCK_DAY, Report
 from producers.venues.twse.roc import at, taipei_day
 from tapewatch import logs
 from tapewatch.clock import NANOS, Clock
-from tapewatch.messages import Factor
+from tapewatch.contract.messages import Factor
 
 GIVEN_UP_NS = 20 * 3600 * NANOS
 """A report that is not out so long after its usual time will not come: no trading, as on a day of a typhoon."""

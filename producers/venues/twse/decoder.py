@@ -21,7 +21,7 @@ from producers.venues.twse.roc import taipei_day, taipei_seconds
 from producers.venues.twse.snapshots import Snapshot, UnreadableError
 from producers.venues.twse.yahoo import read_quotes
 from tapewatch.clock import NANOS
-from tapewatch.rows import Condition, StatusKind
+from tapewatch.contract.rows import Condition, StatusKind
 
 OLDEST_S = 590
 """Rows whose time lies further back are refused by readers of the feed (they allow 600 s)."""

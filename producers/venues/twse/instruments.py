@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from tapewatch.contract.instruments import Instrument, Session, Tick, is_instrument_id
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument, Session, Tick, is_instrument_id
 
 LOT = 1_000
 """Shares a board lot."""

@@ -5,7 +5,7 @@ from producers.venues.twse.instruments import TPEX, TWSE, taiwan_instrument
 from producers.venues.twse.reports import STOCK_DAY_ALL
 from producers.venues.twse.snapshots import UnreadableError
 from producers.venues.twse.tables import Table, read_document
-from tapewatch.instruments import Instrument, is_instrument_id
+from tapewatch.contract.instruments import Instrument, is_instrument_id
 
 TPEX_QUOTES = "/openapi/v1/tpex_mainboard_quotes"
 """TPEx's open data: every instrument's latest day."""

@@ -11,7 +11,7 @@ from producers.venues.twse.instruments import LOT, instrument_id, taiwan_instrum
 from producers.venues.twse.roc import local_ns, taipei_seconds
 from producers.venues.twse.snapshots import Snapshot, UnreadableError
 from tapewatch.clock import NANOS
-from tapewatch.instruments import Instrument
+from tapewatch.contract.instruments import Instrument
 
 GOOD, EMPTY_QUERY = "0000", "5001"
 UNKNOWN = "unknown_symbol"

@@ -21,8 +21,8 @@ from producers.venues.upbit.messages import (
     Trade,
     Unit,
 )
-from tapewatch.checks import MAX_SKEW_NS
-from tapewatch.rows import BOOK_LEVELS
+from tapewatch.contract.checks import MAX_SKEW_NS
+from tapewatch.contract.rows import BOOK_LEVELS
 
 MILLI = 1_000_000
 TICKS_A_PAGE = 500

@@ -12,7 +12,7 @@ from producers.base.universe import Listing
 from producers.venues.spoken import Limits
 from producers.venues.upbit.decoder import TICKS_A_PAGE
 from producers.venues.upbit.messages import MARKETS, TICKERS, Market
-from tapewatch.instruments import Instrument, Tick, is_instrument_id
+from tapewatch.contract.instruments import Instrument, Tick, is_instrument_id
 
 LEVELS = 15
 """Units of a book; the venue knows 1, 5, 15 and 30."""

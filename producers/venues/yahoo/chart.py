@@ -12,7 +12,7 @@ import msgspec
 from producers.venues.bars import Bar
 from producers.venues.yahoo.document import Document, InexactNumber, Meta, Result, decoded
 from tapewatch.clock import NANOS
-from tapewatch.instruments import CorporateAction
+from tapewatch.contract.instruments import CorporateAction
 
 SETTLED_NS = 21 * 60 * NANOS
 """A bar is whole this long after its end whatever the last price says: no market is shown with more delay."""

@@ -17,11 +17,12 @@ from producers.venues.yahoo.chart import Chart, ChartError, parse_chart
 from producers.venues.yahoo.factors import daily_factors, restated
 from producers.venues.yahoo.reference import instrument, merged
 from producers.venues.yahoo.requests import chart as ask
-from tapewatch import logs, messages
+from tapewatch import logs
 from tapewatch.clock import NANOS, Clock
+from tapewatch.contract import messages
+from tapewatch.contract.instruments import Instrument
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.registry import Registry, register
+from tapewatch.market_log.registry import Registry, register
 from tapewatch.settings import Settings
 
 SOURCE = "yahoo-daily"

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from producers.venues.bars import Bar
 from producers.venues.yahoo.chart import Chart
 from producers.venues.yahoo.symbols import currency_of
-from tapewatch.messages import Factor, stable_id
+from tapewatch.contract.messages import Factor, stable_id
 from tapewatch.rfc3339 import to_rfc3339
 
 SOURCE = "yahoo"

@@ -4,7 +4,7 @@ import msgspec
 
 from producers.venues.yahoo.chart import Chart
 from producers.venues.yahoo.symbols import currency_of, instrument_of, kind_of
-from tapewatch.instruments import CorporateAction, Instrument, Session
+from tapewatch.contract.instruments import CorporateAction, Instrument, Session
 
 
 def instrument(chart: Chart) -> Instrument:

@@ -15,11 +15,12 @@ from producers.venues.yahoo.chart import ChartError, interval_seconds, parse_cha
 from producers.venues.yahoo.reference import instrument, merged
 from producers.venues.yahoo.requests import INTRADAY_DAYS, chart
 from producers.venues.yahoo.symbols import yahoo_symbol
-from tapewatch import kafka, topics
 from tapewatch.clock import NANOS
+from tapewatch.contract import topics
+from tapewatch.contract.instruments import Instrument
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import Instrument
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 FEED = "yahoo"

@@ -2,8 +2,8 @@
 
 import re
 
+from tapewatch.contract.instruments import is_instrument_id
 from tapewatch.errors import TapewatchError
-from tapewatch.instruments import is_instrument_id
 
 OWN = "YAHOO"
 """Venue of what Yahoo shows without a market of its own: indices, futures, currencies, crypto pairs."""

@@ -11,9 +11,9 @@ from sinks.postgres.desk_work import CASE, CASE_ALERT, case_alert_row, case_row
 from sinks.reconcile.rows.message_rows import Key, content
 from sinks.reconcile.rows.report import NOWHERE
 from sinks.reconcile.rows.store_side import Snapshot
-from tapewatch import messages
+from tapewatch.contract import messages
+from tapewatch.contract.messages import Case
 from tapewatch.errors import ContractError
-from tapewatch.messages import Case
 
 Found = dict[Key, Counter[bytes]]
 

@@ -21,9 +21,10 @@ from sinks.reconcile.rows.report import NOWHERE, PLACES, RowPlace, RowTable
 from sinks.reconcile.rows.store_side import Snapshot
 from sinks.reconcile.rows.topics_side import TopicRows
 from sinks.reconcile.rows.wrong import Discrepancies
-from tapewatch import kafka, topics
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 

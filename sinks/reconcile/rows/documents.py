@@ -30,9 +30,11 @@ from sinks.reconcile.buried import refused_records
 from sinks.reconcile.ledger import ELASTICSEARCH
 from sinks.reconcile.rows.report import NOWHERE, PLACES, RowPlace, RowTable
 from sinks.reconcile.rows.topics_side import log_consumer
-from tapewatch import dead_letters, kafka, topics
+from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
-from tapewatch.registry import Registry
+from tapewatch.market_log import dead_letters
+from tapewatch.market_log.registry import Registry
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 _MAKE = """

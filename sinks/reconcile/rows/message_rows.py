@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from sinks.reconcile.rows.store_side import Snapshot
-from tapewatch import messages, topics
-from tapewatch.messages import Coverage, Signal
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Coverage, Signal
 from tapewatch.rfc3339 import from_rfc3339
 
 Key = tuple[str, int]

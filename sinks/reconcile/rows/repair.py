@@ -39,11 +39,11 @@ from sinks.reconcile.rows.message_rows import Key
 from sinks.reconcile.rows.report import NOWHERE
 from sinks.reconcile.rows.topics_side import TopicRows
 from sinks.reconcile.rows.wrong import Discrepancies
-from tapewatch import messages, topics
+from tapewatch.contract import messages, topics
+from tapewatch.contract.messages import Case
 from tapewatch.errors import ContractError
 from tapewatch.kernels import kernel
-from tapewatch.messages import Case
-from tapewatch.registry import Registry
+from tapewatch.market_log.registry import Registry
 from tapewatch.settings import Settings
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import msgspec
 
-from tapewatch.exposition import family
+from tapewatch.runtime.exposition import family
 
 PLACES = 5
 KINDS = ("lost", "doubled", "different")

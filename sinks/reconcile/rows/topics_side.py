@@ -12,10 +12,11 @@ from sinks.postgres.binary import PackedRows
 from sinks.postgres.engine_frames import EngineFrames
 from sinks.postgres.keys import Keys
 from sinks.postgres.market import MarketFrames
-from tapewatch import kafka, topics
-from tapewatch.admission import Admission, InstrumentProvider
+from tapewatch.contract import topics
+from tapewatch.contract.frames import MAX_FRAME_BYTES
 from tapewatch.errors import ContractError
-from tapewatch.frames import MAX_FRAME_BYTES
+from tapewatch.market_log.admission import Admission, InstrumentProvider
+from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
 
 Log = tuple[str, int]

@@ -1,0 +1,1 @@
+"""A feed's log as its readers see it: admission, control rows, generations, registered instruments, dead letters."""

@@ -1,0 +1,1 @@
+"""What lets an outsider check what was done and decided: the audit log and the evidence archive."""

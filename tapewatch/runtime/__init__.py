@@ -1,0 +1,1 @@
+"""What every process stands on: Kafka's clients, transactions, offsets, metrics, traces."""
