@@ -5,39 +5,8 @@ from typing import Any
 
 import msgspec
 
+from detectors.scenarios.catalogue import SENSITIVE
 from streams.engine.detector_config import DetectorConfig
-
-SENSITIVITY: dict[str, tuple[str, ...]] = {
-    "kmeans_anomaly": ("distance_ratio",),
-    "fused_anomaly": ("odds_ratio",),
-    "pump_and_dump": ("min_rise", "rise_deviations"),
-    "trash_and_cash": ("min_fall", "fall_deviations"),
-    "momentum_ignition": ("min_move", "move_deviations"),
-    "ramping": ("min_drift", "drift_deviations"),
-    "marking_the_open": ("min_move", "move_deviations"),
-    "marking_the_close": ("min_move", "move_deviations"),
-    "reference_price": ("min_move", "move_deviations"),
-    "advancing_the_bid": ("min_rise", "rise_deviations"),
-    "squeeze": ("min_rise", "rise_deviations"),
-    "unusual_price": ("min_distance", "deviations"),
-    "sweeping": ("min_span", "span_deviations"),
-    "unusual_trade_size": ("size_ratio", "volume_s"),
-    "unusual_order_size": ("depth_ratio", "opposite_ratio"),
-    "unusual_volume": ("volume_ratio",),
-    "price_floor_ceiling": ("refills",),
-    "excessive_spread": ("min_spread_bps", "spread_ratio"),
-    "pinging": ("min_small", "trades_z"),
-    "wash_like_prints": ("min_pairs",),
-    "wash_trades": ("min_trades",),
-    "matched_orders": ("min_trades",),
-    "front_running": ("min_gain", "large_ratio"),
-    "painting_the_tape": ("min_trades", "min_move"),
-}
-"""By scenario; all of a scenario's are multiplied alike, so that what is asked absolutely and what is asked relative to
-an instrument's own past stay in proportion.
-"""
-_ELSE = ("hold_s",)
-"""Of any other scenario: how long it must last."""
 
 Multiples = Mapping[tuple[str, str], float]
 """By class of instruments (empty for all) and scenario."""
@@ -54,8 +23,7 @@ def parameters(config: DetectorConfig, scenario: str) -> tuple[str, ...]:
     if not isinstance(section, msgspec.Struct):
         return ()
     known = section.__struct_fields__
-    wanted = tuple(name for name in SENSITIVITY.get(scenario, _ELSE) if name in known)
-    return wanted or tuple(name for name in _ELSE if name in known)
+    return tuple(name for name in SENSITIVE.get(scenario, ()) if name in known)
 
 
 def by_class(config: DetectorConfig) -> bool:

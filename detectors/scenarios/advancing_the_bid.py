@@ -13,6 +13,7 @@ from tapewatch.kernels import inlined
 NAME = "advancing_the_bid"
 TIERS = ("quotes", "trades")
 MEASURED = False
+SENSITIVE = ("min_rise", "rise_deviations")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from tapewatch.kernels import inlined, kernel
 NAME = "cross_market"
 TIERS = ("trades",)
 MEASURED = False
+SILENCES = ("ramping", "reference_price")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

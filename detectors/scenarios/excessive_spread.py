@@ -12,6 +12,8 @@ from tapewatch.kernels import inlined
 NAME = "excessive_spread"
 TIERS = ("quotes",)
 MEASURED = False
+GENERAL = True
+SENSITIVE = ("min_spread_bps", "spread_ratio")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,8 @@ F8 = npt.NDArray[np.float64]
 NAME = "fused_anomaly"
 TIERS = ("quotes",)
 MEASURED = True
+GENERAL = True
+SENSITIVE = ("odds_ratio",)
 VALUES = (
     "fused_log_odds",
     "fused_probability",

@@ -17,6 +17,8 @@ F8 = npt.NDArray[np.float64]
 NAME = "kmeans_anomaly"
 TIERS = ("quotes",)
 MEASURED = True
+GENERAL = True
+SENSITIVE = ("distance_ratio",)
 VALUES = ("kmeans_distance", "kmeans_probability")
 UNITS = ("scaled deviations per root feature", "probability")
 

@@ -22,6 +22,7 @@ __all__ = ["MEASURED", "NAME", "TIERS", "UNITS", "VALUES", "Parameters", "senten
 NAME = "layering"
 TIERS = ("book",)
 MEASURED = True
+SILENCES = ("spoofing", "quote_stuffing")
 
 VALUES = ("layering_probability", "orders_together", "withdrawn_20s", "withdrawn_lean", *ORDER_VALUES)
 UNITS = ("probability", "count", "usual growths of a level", "0..1", *ORDER_UNITS)

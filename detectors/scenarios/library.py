@@ -1,8 +1,9 @@
 """The scenarios that the engine runs, in the order of their numbers; see docs/scenarios.
 
 Each module says what it is (NAME), on which data it rests (TIERS), whether its rates are measured (MEASURED), its
-parameters, how strong a second is (`strength`), what it shows for it (VALUES, UNITS) and says of it (`sentence`). After
-a change here, `python -m detectors.scenarios.table_source --write` writes `table.py` anew.
+parameters, how strong a second is (`strength`), what it shows for it (VALUES, UNITS) and says of it (`sentence`);
+`catalogue.py` tells what else it may say. After a change here, `python -m detectors.scenarios.table_source --write`
+writes `table.py` anew.
 """
 
 from types import ModuleType

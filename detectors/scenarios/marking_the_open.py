@@ -13,6 +13,8 @@ from tapewatch.kernels import inlined
 NAME = "marking_the_open"
 TIERS = ("trades",)
 MEASURED = False
+SILENCES = ("reference_price", "ramping")
+SENSITIVE = ("min_move", "move_deviations")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

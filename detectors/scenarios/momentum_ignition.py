@@ -16,6 +16,8 @@ from tapewatch.kernels import inlined
 NAME = "momentum_ignition"
 TIERS = ("trades",)
 MEASURED = True
+SILENCES = ("sweeping",)
+SENSITIVE = ("min_move", "move_deviations")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

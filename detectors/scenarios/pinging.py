@@ -10,6 +10,7 @@ from tapewatch.kernels import inlined
 NAME = "pinging"
 TIERS = ("trades",)
 MEASURED = False
+SENSITIVE = ("min_small", "trades_z")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from tapewatch.kernels import inlined
 NAME = "price_floor_ceiling"
 TIERS = ("quotes", "trades")
 MEASURED = False
+SENSITIVE = ("refills",)
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -41,6 +41,8 @@ F8 = npt.NDArray[np.float64]
 NAME = "pump_and_dump"
 TIERS = ("trades",)
 MEASURED = True
+SILENCES = ("ramping", "momentum_ignition", "advancing_the_bid")
+SENSITIVE = ("min_rise", "rise_deviations")
 VALUES = ("ret_25s", "rush_25s", "volume_ratio_25s", "buy_share_25s", "price", "given_back", "pump_probability")
 UNITS = ("log return", "count", "ratio", "-1..1", "price", "share of the rise", "probability")
 

@@ -16,6 +16,7 @@ from tapewatch.kernels import inlined
 NAME = "ramping"
 TIERS = ("trades",)
 MEASURED = True
+SENSITIVE = ("min_drift", "drift_deviations")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from tapewatch.kernels import inlined
 NAME = "reference_price"
 TIERS = ("trades", "benchmark")
 MEASURED = False
+SENSITIVE = ("min_move", "move_deviations")
 
 _DAY_S = 86_400.0
 

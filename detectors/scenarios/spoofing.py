@@ -22,6 +22,7 @@ __all__ = ["MEASURED", "NAME", "TIERS", "UNITS", "VALUES", "Parameters", "senten
 NAME = "spoofing"
 TIERS = ("book",)
 MEASURED = True
+SILENCES = ("quote_stuffing", "pinging")
 
 VALUES = ("spoofing_probability", "standing_order", "withdrawn_20s", "withdrawn_lean", *ORDER_VALUES)
 UNITS = ("probability", "usual growths of a level", "usual growths of a level", "0..1", *ORDER_UNITS)

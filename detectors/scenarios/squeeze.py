@@ -13,6 +13,8 @@ from tapewatch.kernels import inlined
 NAME = "squeeze"
 TIERS = ("quotes", "trades")
 MEASURED = False
+SILENCES = ("ramping", "price_floor_ceiling")
+SENSITIVE = ("min_rise", "rise_deviations")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

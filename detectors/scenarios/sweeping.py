@@ -13,6 +13,7 @@ from tapewatch.kernels import inlined
 NAME = "sweeping"
 TIERS = ("trades",)
 MEASURED = False
+SENSITIVE = ("min_span", "span_deviations")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

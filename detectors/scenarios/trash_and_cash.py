@@ -13,6 +13,8 @@ from tapewatch.kernels import inlined
 NAME = "trash_and_cash"
 TIERS = ("trades",)
 MEASURED = False
+SILENCES = ("momentum_ignition",)
+SENSITIVE = ("min_fall", "fall_deviations")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

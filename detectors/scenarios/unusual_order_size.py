@@ -12,6 +12,8 @@ from tapewatch.kernels import inlined
 NAME = "unusual_order_size"
 TIERS = ("book",)
 MEASURED = False
+GENERAL = True
+SENSITIVE = ("depth_ratio", "opposite_ratio")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -14,6 +14,8 @@ from tapewatch.kernels import inlined
 NAME = "unusual_price"
 TIERS = ("quotes", "trades")
 MEASURED = False
+GENERAL = True
+SENSITIVE = ("min_distance", "deviations")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,8 @@ from tapewatch.kernels import inlined
 NAME = "unusual_trade_size"
 TIERS = ("trades",)
 MEASURED = False
+GENERAL = True
+SENSITIVE = ("size_ratio", "volume_s")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

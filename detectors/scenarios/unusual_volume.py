@@ -12,6 +12,8 @@ from tapewatch.kernels import inlined
 NAME = "unusual_volume"
 TIERS = ("trades",)
 MEASURED = False
+GENERAL = True
+SENSITIVE = ("volume_ratio",)
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from tapewatch.kernels import inlined
 NAME = "wash_like_prints"
 TIERS = ("trades",)
 MEASURED = False
+SENSITIVE = ("min_pairs",)
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -10,42 +10,16 @@ from collections.abc import Sequence
 
 import msgspec
 
+from detectors.scenarios.catalogue import GENERAL, SILENCES
 from streams.cases.risk import RANK
 from tapewatch.clock import NANOS
 from tapewatch.contract.messages import CaseAlert
 from tapewatch.rfc3339 import from_rfc3339
 
-GENERAL = (
-    "kmeans_anomaly",
-    "fused_anomaly",
-    "unusual_price",
-    "unusual_volume",
-    "unusual_trade_size",
-    "unusual_order_size",
-    "excessive_spread",
-)
-"""Scenarios that say that something is unusual and not what: every scenario outside this list inhibits them."""
-
-STRONGER: dict[str, tuple[str, ...]] = {
-    "pump_and_dump": ("ramping", "momentum_ignition", "advancing_the_bid"),
-    "trash_and_cash": ("momentum_ignition",),
-    "layering": ("spoofing", "quote_stuffing"),
-    "spoofing": ("quote_stuffing", "pinging"),
-    "momentum_ignition": ("sweeping",),
-    "marking_the_close": ("reference_price", "ramping"),
-    "marking_the_open": ("reference_price", "ramping"),
-    "squeeze": ("ramping", "price_floor_ceiling"),
-    "wash_trades": ("wash_like_prints", "painting_the_tape"),
-    "matched_orders": ("wash_like_prints", "painting_the_tape"),
-    "front_running": ("sweeping",),
-    "cross_market": ("ramping", "reference_price"),
-}
-"""Source -> targets, beside GENERAL. No pair stands in both directions."""
-
 
 def inhibits(source: str, target: str) -> bool:
     """Whether a scenario's alert may silence another scenario's."""
-    return target in STRONGER.get(source, ()) or (target in GENERAL and source not in GENERAL)
+    return target in SILENCES.get(source, ()) or (target in GENERAL and source not in GENERAL)
 
 
 def judged(alerts: Sequence[CaseAlert], within_s: float) -> tuple[CaseAlert, ...]:
@@ -70,12 +44,12 @@ def _freed(alert: CaseAlert) -> CaseAlert:
 def _depth(scenario: str) -> int:
     """How many tables' steps lie above a scenario: sources come before their targets."""
     if scenario in GENERAL:
-        return len(STRONGER) + 1
-    above = [source for source, targets in STRONGER.items() if scenario in targets]
+        return len(SILENCES) + 1
+    above = [source for source, targets in SILENCES.items() if scenario in targets]
     return 1 + max(map(_depth, above)) if above else 0
 
 
-DEPTH = {scenario: _depth(scenario) for scenario in {*GENERAL, *STRONGER, *(t for ts in STRONGER.values() for t in ts)}}
+DEPTH = {scenario: _depth(scenario) for scenario in {*GENERAL, *SILENCES, *(t for ts in SILENCES.values() for t in ts)}}
 
 
 def _weight(alert: CaseAlert) -> tuple[int, int, str, str]:

@@ -43,8 +43,8 @@ def test_every_scenario_of_the_configuration_has_thresholds_to_multiply() -> Non
     sections = [name for name in config.__struct_fields__ if isinstance(getattr(config, name), msgspec.Struct)]
     sections.remove("policy")
     assert thresholds.scenarios(config) == sections
-    for name in set(thresholds.SENSITIVITY) & set(sections):
-        assert set(thresholds.SENSITIVITY[name]) <= set(getattr(config, name).__struct_fields__), name
+    for name in set(thresholds.SENSITIVE) & set(sections):
+        assert set(thresholds.SENSITIVE[name]) <= set(getattr(config, name).__struct_fields__), name
 
 
 def test_multiplied_thresholds_stay_in_proportion_and_nothing_else_moves() -> None:

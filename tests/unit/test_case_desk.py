@@ -163,7 +163,7 @@ def test_the_inhibition_table_has_no_circle_and_names_known_scenarios() -> None:
     from streams.engine.detector_config import DetectorConfig
 
     known = {*SCENARIOS, *DetectorConfig.__struct_fields__, "cross_market"}
-    named = {*inhibition.GENERAL, *inhibition.STRONGER, *(t for ts in inhibition.STRONGER.values() for t in ts)}
+    named = {*inhibition.GENERAL, *inhibition.SILENCES, *(t for ts in inhibition.SILENCES.values() for t in ts)}
     assert named <= known
     for source in named:
         assert not any(inhibition.inhibits(source, target) and inhibition.inhibits(target, source) for target in named)

@@ -13,6 +13,8 @@ from tapewatch.kernels import inlined
 NAME = "front_running"
 TIERS = ("accounts",)
 MEASURED = False
+SILENCES = ("sweeping",)
+SENSITIVE = ("min_gain", "large_ratio")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,8 @@ from tapewatch.kernels import inlined
 NAME = "matched_orders"
 TIERS = ("accounts",)
 MEASURED = False
+SILENCES = ("wash_like_prints", "painting_the_tape")
+SENSITIVE = ("min_trades",)
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from tapewatch.kernels import inlined
 NAME = "painting_the_tape"
 TIERS = ("accounts",)
 MEASURED = False
+SENSITIVE = ("min_trades", "min_move")
 
 
 class Parameters(Rule, frozen=True, forbid_unknown_fields=True):
