@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from streams.engine import features as feature
 from streams.engine import output as o
 from streams.engine import rings as r_
 from streams.engine import state as s
@@ -40,7 +41,7 @@ def _z(value: float, mean: float, variance: float) -> float:
 
 @inlined
 def _returns(S: State, i: int, at: I8, lp: float, f: F4) -> float:
-    """Columns 0 to 9: log returns and volatilities. Returns the 1 s log return (0 on the first second)."""
+    """Log returns and volatilities. Returns the 1 s log return (0 on the first second)."""
     a = S.acc[i]
     age = a[s.AGE]
     rings = S.rings
@@ -58,15 +59,15 @@ def _returns(S: State, i: int, at: I8, lp: float, f: F4) -> float:
         old = rings[at[r_.P300], i] - rings[at[r_.P301], i]
         a[s.R2_300] = max(a[s.R2_300] - old * old, 0.0)
     a[s.EWMA_R2] += A60 * (r2 - a[s.EWMA_R2])
-    f[7] = np.sqrt(a[s.R2_60]) if age >= 60 else np.nan
-    f[8] = np.sqrt(a[s.R2_300]) if age >= 300 else np.nan
-    f[9] = np.sqrt(a[s.EWMA_R2]) if age >= 59 else np.nan
+    f[feature.RV_60S] = np.sqrt(a[s.R2_60]) if age >= 60 else np.nan
+    f[feature.RV_300S] = np.sqrt(a[s.R2_300]) if age >= 300 else np.nan
+    f[feature.EWMA_VOL] = np.sqrt(a[s.EWMA_R2]) if age >= 59 else np.nan
     return r
 
 
 @inlined
 def _trading(S: State, i: int, at: I8, r: float, f: F4) -> None:
-    """Columns 10 to 20 (volumes, imbalance, z-scores, rush orders) and 34 (Amihud)."""
+    """Volumes, imbalance, z-scores, rush orders, Amihud's illiquidity."""
     a, rings = S.acc[i], S.rings
     age = a[s.AGE]
     a[s.VOL60] = slide(a[s.VOL60], rings, s.VOLUME + at[r_.M60], 60, i, age, a[s.VOL])
@@ -95,19 +96,19 @@ def _trading(S: State, i: int, at: I8, r: float, f: F4) -> None:
     if a[s.AMI_N] == 0.0:
         a[s.AMI_SUM] = 0.0
     trades = a[s.HAS_TRADE] > 0.0
-    f[10], f[11], f[12] = a[s.VOL], a[s.CNT], a[s.SGN]
-    f[13] = a[s.VOL60] if age >= 59 else np.nan
-    f[14] = a[s.CNT60] if age >= 59 else np.nan
-    f[15] = (a[s.SGN60] / a[s.VOL60] if a[s.VOL60] > 0.0 else 0.0) if age >= 59 else np.nan
+    f[feature.VOLUME_1S], f[feature.TRADES_1S], f[feature.SIGNED_VOLUME_1S] = a[s.VOL], a[s.CNT], a[s.SGN]
+    f[feature.VOLUME_60S] = a[s.VOL60] if age >= 59 else np.nan
+    f[feature.TRADES_60S] = a[s.CNT60] if age >= 59 else np.nan
+    f[feature.IMBALANCE_60S] = (a[s.SGN60] / a[s.VOL60] if a[s.VOL60] > 0.0 else 0.0) if age >= 59 else np.nan
     warm = age >= 299
-    f[16] = _z(a[s.VOL], a[s.M_VOL], a[s.V_VOL]) if warm else np.nan
-    f[17] = _z(a[s.CNT], a[s.M_CNT], a[s.V_CNT]) if warm else np.nan
-    f[18] = _z(a[s.SGN], a[s.M_SGN], a[s.V_SGN]) if warm else np.nan
-    f[19] = a[s.RUSH]
-    f[20] = a[s.RUSH25] if age >= 24 else np.nan
-    f[34] = max(a[s.AMI_SUM], 0.0) / a[s.AMI_N] if age >= 299 and a[s.AMI_N] > 0.0 else np.nan
+    f[feature.VOLUME_Z] = _z(a[s.VOL], a[s.M_VOL], a[s.V_VOL]) if warm else np.nan
+    f[feature.TRADES_Z] = _z(a[s.CNT], a[s.M_CNT], a[s.V_CNT]) if warm else np.nan
+    f[feature.IMBALANCE_Z] = _z(a[s.SGN], a[s.M_SGN], a[s.V_SGN]) if warm else np.nan
+    f[feature.RUSH_1S] = a[s.RUSH]
+    f[feature.RUSH_25S] = a[s.RUSH25] if age >= 24 else np.nan
+    f[feature.AMIHUD_300S] = max(a[s.AMI_SUM], 0.0) / a[s.AMI_N] if age >= 299 and a[s.AMI_N] > 0.0 else np.nan
     if not trades:
-        for column in range(10, 21):
+        for column in range(feature.VOLUME_1S, feature.RUSH_25S + 1):
             f[column] = np.nan
     blend(a, s.M_VOL, s.V_VOL, a[s.VOL], A600)
     blend(a, s.M_CNT, s.V_CNT, a[s.CNT], A600)
@@ -116,26 +117,28 @@ def _trading(S: State, i: int, at: I8, r: float, f: F4) -> None:
 
 @inlined
 def _quoting(S: State, i: int, at: I8, f: F4) -> None:
-    """Columns 21 to 33: spread, microprice, depth, order flow, quote rates."""
+    """Spread, microprice, depth, order flow, quote rates."""
     a, rings = S.acc[i], S.rings
     age = a[s.AGE]
-    for column in range(21, 34):
+    for column in range(feature.SPREAD_BPS, feature.QUOTE_RATE_60S + 1):
         f[column] = np.nan
     if a[s.BID] > 0.0 and a[s.ASK] > 0.0:
         spread, mid = a[s.ASK] - a[s.BID], 0.5 * (a[s.BID] + a[s.ASK])
-        f[21] = spread / mid * 10_000.0
+        f[feature.SPREAD_BPS] = spread / mid * 10_000.0
         if age >= 59 and a[s.M_SPREAD] > 0.0:
-            f[22] = spread / a[s.M_SPREAD]
+            f[feature.SPREAD_RATIO] = spread / a[s.M_SPREAD]
         a[s.M_SPREAD] = spread if np.isnan(a[s.M_SPREAD]) else a[s.M_SPREAD] + A300 * (spread - a[s.M_SPREAD])
         both = a[s.BID_QTY] + a[s.ASK_QTY]
         if both > 0.0:
-            f[23] = ((a[s.ASK] * a[s.BID_QTY] + a[s.BID] * a[s.ASK_QTY]) / both - mid) / mid * 10_000.0
-            f[24] = (a[s.BID_QTY] - a[s.ASK_QTY]) / both
+            f[feature.MICROPRICE_DEV_BPS] = (
+                ((a[s.ASK] * a[s.BID_QTY] + a[s.BID] * a[s.ASK_QTY]) / both - mid) / mid * 10_000.0
+            )
+            f[feature.DEPTH_IMB_1] = (a[s.BID_QTY] - a[s.ASK_QTY]) / both
     if a[s.HAS_BOOK] > 0.0:
         if a[s.BID5] + a[s.ASK5] > 0.0:
-            f[25] = (a[s.BID5] - a[s.ASK5]) / (a[s.BID5] + a[s.ASK5])
+            f[feature.DEPTH_IMB_5] = (a[s.BID5] - a[s.ASK5]) / (a[s.BID5] + a[s.ASK5])
         if a[s.BID10] + a[s.ASK10] > 0.0:
-            f[26] = (a[s.BID10] - a[s.ASK10]) / (a[s.BID10] + a[s.ASK10])
+            f[feature.DEPTH_IMB_10] = (a[s.BID10] - a[s.ASK10]) / (a[s.BID10] + a[s.ASK10])
     a[s.OFI10] = slide(a[s.OFI10], rings, s.OFIS + at[r_.M10], 10, i, age, a[s.OFI])
     a[s.OFI60] = slide(a[s.OFI60], rings, s.OFIS + at[r_.M60], 60, i, age, a[s.OFI])
     a[s.QTS60] = slide(a[s.QTS60], rings, s.UPDATES + at[r_.M60], 60, i, age, a[s.QUOTES])
@@ -146,36 +149,36 @@ def _quoting(S: State, i: int, at: I8, f: F4) -> None:
     rings[s.ADDS + at[r_.D], i] = a[s.ADDED]
     rings[s.REMOVALS + at[r_.D], i] = a[s.REMOVED]
     if a[s.HAS_QUOTE] > 0.0 or a[s.HAS_BOOK] > 0.0:
-        f[27] = a[s.OFI]
-        f[32] = a[s.QUOTES]
+        f[feature.OFI_1S] = a[s.OFI]
+        f[feature.QUOTE_RATE_1S] = a[s.QUOTES]
         if age >= 9:
-            f[28] = a[s.OFI10]
-            f[30], f[31] = max(a[s.ADD10], 0.0), max(a[s.REM10], 0.0)
+            f[feature.OFI_10S] = a[s.OFI10]
+            f[feature.DEPTH_ADDED_10S], f[feature.DEPTH_REMOVED_10S] = max(a[s.ADD10], 0.0), max(a[s.REM10], 0.0)
         if age >= 59:
-            f[29] = a[s.OFI60]
-            f[33] = a[s.QTS60] / 60.0
+            f[feature.OFI_60S] = a[s.OFI60]
+            f[feature.QUOTE_RATE_60S] = a[s.QTS60] / 60.0
 
 
 @inlined
 def _session(S: State, i: int, at: I8, price: float, lp: float, f: F4) -> None:
-    """Columns 35 to 39: distances to the session's VWAP, high and low, and the one-minute changes."""
+    """Distances to the session's VWAP, high and low, and the one-minute changes."""
     a, rings = S.acc[i], S.rings
     age = a[s.AGE]
     a[s.SES_HIGH] = price if np.isnan(a[s.SES_HIGH]) else max(a[s.SES_HIGH], price)
     a[s.SES_LOW] = price if np.isnan(a[s.SES_LOW]) else min(a[s.SES_LOW], price)
-    f[35] = np.nan
+    f[feature.VWAP_DEV_BPS] = np.nan
     if a[s.SES_VOLUME] > 0.0:
         vwap = a[s.SES_NOTIONAL] / a[s.SES_VOLUME]
-        f[35] = (price - vwap) / vwap * 10_000.0
-    f[36] = (price / a[s.SES_HIGH] - 1.0) * 10_000.0
-    f[37] = (price / a[s.SES_LOW] - 1.0) * 10_000.0
-    f[38] = f[39] = np.nan
+        f[feature.VWAP_DEV_BPS] = (price - vwap) / vwap * 10_000.0
+    f[feature.HIGH_DIST_BPS] = (price / a[s.SES_HIGH] - 1.0) * 10_000.0
+    f[feature.LOW_DIST_BPS] = (price / a[s.SES_LOW] - 1.0) * 10_000.0
+    f[feature.PRICE_CHANGE_1M_PCT] = f[feature.VOLUME_CHANGE_1M_PCT] = np.nan
     if age >= 60:
-        f[38] = (np.exp(lp - rings[at[r_.P60], i]) - 1.0) * 100.0
+        f[feature.PRICE_CHANGE_1M_PCT] = (np.exp(lp - rings[at[r_.P60], i]) - 1.0) * 100.0
     if age >= 119:
         before = rings[s.VOLUME60 + at[r_.M60], i]
         if before > 0.0:
-            f[39] = (a[s.VOL60] / before - 1.0) * 100.0
+            f[feature.VOLUME_CHANGE_1M_PCT] = (a[s.VOL60] / before - 1.0) * 100.0
     rings[s.VOLUME60 + at[r_.M], i] = a[s.VOL60]
 
 

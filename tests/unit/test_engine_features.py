@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from streams.driver import table
+from streams.engine import features
 from streams.engine.features import NAMES
 from tapewatch.clock import NANOS
 from tapewatch.contract import topics
@@ -224,3 +225,7 @@ def test_trade_rows_take_over_from_cumulative_volume() -> None:
 def test_feature_times_are_the_close_of_the_second() -> None:
     driver = run(in_order([quote("A.SIMX", 0.1, 99, 101)], heartbeats(1)))
     assert m.features(driver)["ts"].tolist() == [(START + 1) * NANOS]
+
+
+def test_constants_that_kernels_use_are_the_places_of_their_names() -> None:
+    assert [getattr(features, name.upper()) for name in NAMES] == list(range(features.COUNT))
