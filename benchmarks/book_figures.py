@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from detectors.book import features as f
+from detectors.book import features
 from detectors.book.training import MARGIN_S, Example
 from detectors.book.trees import SCENARIOS
 
@@ -18,8 +18,9 @@ Score = Callable[[Example], F8]
 """Score of each of an example's seconds; NaN where there is none."""
 
 SIMPLE = (
-    f.ADDED, f.REMOVED, f.ADDED_UNUSUAL, f.REMOVED_UNUSUAL, f.LARGEST_ADDED, f.LARGEST_REMOVED, f.TAKEN, f.QUOTES,
-    f.TRADES_PER_QUOTE, f.VOLUME, f.CHANGES, f.MOVE, f.LEAN_CHANGE, f.DEPTH,
+    features.ADDED, features.REMOVED, features.ADDED_UNUSUAL, features.REMOVED_UNUSUAL, features.LARGEST_ADDED,
+    features.LARGEST_REMOVED, features.TAKEN, features.QUOTES,
+    features.TRADES_PER_QUOTE, features.VOLUME, features.CHANGES, features.MOVE, features.LEAN_CHANGE, features.DEPTH,
 )  # fmt: skip
 """What a second shows without following any order: sums and counts of changes, trades, price and depth."""
 

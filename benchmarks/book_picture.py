@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from benchmarks.book_material import synthetic
 from benchmarks.training_data import market_config
-from detectors.book import features as f
+from detectors.book import features
 from detectors.book.model import SCENARIOS, shipped
 from detectors.book.training import Example
 from detectors.book.trees import score_rows
@@ -25,17 +25,17 @@ F8 = npt.NDArray[np.float64]
 SEED = 8301
 AROUND_S = 25
 BEHIND = {
-    "spoofing": (f.STAND_LARGEST, f.GONE_LARGEST),
-    "layering": (f.STAND, f.GONE),
-    "quote_stuffing": (f.QUOTES, f.REVERTED),
+    "spoofing": (features.STAND_LARGEST, features.GONE_LARGEST),
+    "layering": (features.STAND, features.GONE),
+    "quote_stuffing": (features.QUOTES, features.REVERTED),
 }
 WORDS = {
-    f.STAND_LARGEST: "largest order that stands",
-    f.GONE_LARGEST: "largest order withdrawn",
-    f.STAND: "large orders that stand, heavier side",
-    f.GONE: "large orders withdrawn",
-    f.QUOTES: "quotes over usual, ln",
-    f.REVERTED: "quotes taken back over usual, ln",
+    features.STAND_LARGEST: "largest order that stands",
+    features.GONE_LARGEST: "largest order withdrawn",
+    features.STAND: "large orders that stand, heavier side",
+    features.GONE: "large orders withdrawn",
+    features.QUOTES: "quotes over usual, ln",
+    features.REVERTED: "quotes taken back over usual, ln",
 }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.csv as pc
 
-from detectors.trading import state as s
+from detectors.trading import state
 from detectors.trading.orders import place
 from detectors.trading.queue import place_of
 from detectors.trading.tape import QUOTE, TRADE, Tape, empty_tape, run_lane
@@ -75,8 +75,8 @@ def orders_of(columns: dict[str, npt.NDArray[np.float64]]) -> Iterator[TrackedOr
     for row, order in enumerate(ints["OrderID"].tolist()):
         rows.setdefault(order, []).append(row)
     for first, *later in rows.values():
-        side = s.BUY if ints["TradeDirection"][first] == 1 else s.SELL
-        best = ints["Bidp1" if side == s.BUY else "Askp1"][first]
+        side = state.BUY if ints["TradeDirection"][first] == 1 else state.SELL
+        best = ints["Bidp1" if side == state.BUY else "Askp1"][first]
         if not later or ints["Type"][first] != SUBMIT or ints["Price"][first] != best:
             continue
         types, size = ints["Type"][later], int(ints["Size"][first])
@@ -93,7 +93,7 @@ def without(order: TrackedOrder, tape: Tape, last: I8, columns: dict[str, npt.ND
     left = np.full(end - begin, order.size)
     for row in np.flatnonzero(own[: order.end + 1]):
         left[int(last[row]) - begin :] -= int(columns["Size"][row])
-    place_at = 0 if order.side == s.BUY else 2
+    place_at = 0 if order.side == state.BUY else 2
     shown = (kind == QUOTE) & (values[:, place_at] == order.price)
     values[shown, place_at + 1] -= left[shown]
     return empty_tape()._replace(ts=tape.ts[begin:end], kind=kind, values=values)
@@ -104,15 +104,15 @@ def filled(order: TrackedOrder, tape: Tape, queue: bool) -> bool:
 
     tape : as `without` gives it; queue : False lets it stand first from the beginning
     """
-    p, table, terms_of = np.zeros(s.WIDTH, dtype=np.int64), tick_table(RULES, UNITS), terms(RULES, UNITS)
+    p, table, terms_of = np.zeros(state.WIDTH, dtype=np.int64), tick_table(RULES, UNITS), terms(RULES, UNITS)
     place(p, table, terms_of, order.side, order.price, order.size, 0, 0)
-    events, counts = np.zeros((0, s.EVENT_WIDTH), dtype=np.int64), np.zeros(1, dtype=np.int64)
+    events, counts = np.zeros((0, state.EVENT_WIDTH), dtype=np.int64), np.zeros(1, dtype=np.int64)
     run_lane(p, terms_of, tape, 0, 1, 0, events, counts)
-    at = place_of(0 if order.side == s.BUY else s.SLOTS // 2)
+    at = place_of(0 if order.side == state.BUY else state.SLOTS // 2)
     if not queue:
-        p[at + s.AHEAD] = 0
+        p[at + state.AHEAD] = 0
     run_lane(p, terms_of, tape, 1, len(tape.ts) - (0 if order.executed else 1), 0, events, counts)
-    return bool(p[at + s.FILLED] == order.size)
+    return bool(p[at + state.FILLED] == order.size)
 
 
 def told(path: Path) -> dict[str, object]:

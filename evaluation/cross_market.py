@@ -20,8 +20,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.scenarios import cross, cross_seconds
-from detectors.scenarios import episode as e_
+from detectors.scenarios import cross, cross_seconds, episode
 from evaluation import history_features
 from evaluation import pump_page as page
 from evaluation.changes import with_values
@@ -212,17 +211,17 @@ def episodes(
 ) -> Iterator[dict[str, Any]]:
     """The alerts of one ordered pair that are decided in the span, the pushed instrument first."""
     numbers = np.array(msgspec.structs.astuple(rule))
-    e = np.zeros(e_.FIELDS)
+    e = np.zeros(episode.FIELDS)
     said: dict[str, Any] = {}
     for second, strength, values in _hits(tracks, way, numbers, window):
         # Between hits only two seconds change anything: the next one, which ends their row, and the one that closes.
         _let_pass(e, second, numbers, said)
-        kind = int(e_.step(e, strength, second, 0, numbers))
-        if kind == e_.OPENED:
+        kind = int(episode.step(e, strength, second, 0, numbers))
+        if kind == episode.OPENED:
             if said:
                 yield from _inside(said, span)
             said = _described(way, e, strength, values)
-        elif kind == e_.UPDATED:
+        elif kind == episode.UPDATED:
             said |= _judged(way, strength, values) | {"revisions": said["revisions"] + 1}
     if said:
         _let_pass(e, max(int(track.seconds[-1]) + 1 for track in tracks.values()), numbers, said)
@@ -248,23 +247,25 @@ def _hits(
 
 def _let_pass(e: Any, second: int, numbers: Any, said: dict[str, Any]) -> None:
     """Show an episode the seconds without a hit before `second`, as far as they change it."""
-    if not e_.is_live(e):
+    if not episode.is_live(e):
         return
-    quiet = int(e[e_.LAST_HIT]) + 1
+    quiet = int(e[episode.LAST_HIT]) + 1
     if quiet < second:
-        kinds = [e_.step(e, 0.0, quiet, 0, numbers)]
-        ends = max(e[e_.LAST_HIT] + numbers[e_.QUIET_S], e[e_.DECIDED] + numbers[e_.COOLDOWN_S] - 1.0)
+        kinds = [episode.step(e, 0.0, quiet, 0, numbers)]
+        ends = max(
+            e[episode.LAST_HIT] + numbers[episode.QUIET_S], e[episode.DECIDED] + numbers[episode.COOLDOWN_S] - 1.0
+        )
         closes = max(math.ceil(ends), quiet + 1)
-        if e[e_.OPEN] > 0.0 and closes < second:
+        if e[episode.OPEN] > 0.0 and closes < second:
             quiet = closes
-            kinds.append(e_.step(e, 0.0, closes, 0, numbers))
-        if e_.CLOSED in kinds:
+            kinds.append(episode.step(e, 0.0, closes, 0, numbers))
+        if episode.CLOSED in kinds:
             said["closed"] = to_rfc3339((quiet + 1) * NANOS)
 
 
 def _described(way: tuple[str, str], e: Any, strength: float, values: Any) -> dict[str, Any]:
     """An alert as it opens."""
-    onset, decided = (int(e[place]) * NANOS for place in (e_.ONSET, e_.DECIDED))
+    onset, decided = (int(e[place]) * NANOS for place in (episode.ONSET, episode.DECIDED))
     return {
         "id": alert_id(cross.NAME, ">".join(way), onset),
         "scenario": cross.NAME,

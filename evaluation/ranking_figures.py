@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.calibration import BINS, reliability
-from detectors.coin_features import batch
-from detectors.coin_features import windows as w
+from detectors.coin_features import batch, windows
 from detectors.coin_features.batch import DAY, History, MinuteFeatures
 from detectors.coin_features.state import Barriers
-from detectors.ranking import features as f
+from detectors.ranking import features
 from detectors.ranking.model import RankingModel
 from detectors.regime import judged
 from detectors.regime.model import RegimeModel
@@ -25,7 +24,7 @@ B1 = npt.NDArray[np.bool_]
 
 _RANKS = 512
 """Steps of the probability by which an area under the curve is counted."""
-_TOUCH = f.NAMES.index("touch_1d")
+_TOUCH = features.NAMES.index("touch_1d")
 
 
 class HeldOutMinutes(NamedTuple):
@@ -195,7 +194,9 @@ def by_regime(one: CoinHistory, found: HeldOutMinutes, places: Sequence[int]) ->
                         "minutes": int(own.sum()),
                         "win_rate": float(found.reached[own].mean()),
                         "probability": float(found.chance[own].mean()),
-                        "hourly_return": float(one.known.windows[kept[own], w.NAMES.index("1h"), w.RETURN].mean()),
+                        "hourly_return": float(
+                            one.known.windows[kept[own], windows.NAMES.index("1h"), windows.RETURN].mean()
+                        ),
                     }
                 )
     return rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.coin_features import windows as w
+from detectors.coin_features import windows
 from detectors.regime.model import RegimeModel
 from detectors.regime.rules import HOURS
 from evaluation import pump_page as page
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BULL, _BEAR, _LINE = "#2a9d55", "#c8452f", "#3b6fd4"
 _SHOWN = ("1h", "12h", "1d", "7d")
 """Windows whose average is drawn."""
-_DAY = w.NAMES.index("1d")
+_DAY = windows.NAMES.index("1d")
 
 
 def write_report(
@@ -110,14 +110,14 @@ def _prices(folder: Path, coin: "CoinHistory") -> str:
     times, seen = _times(coin), coin.known.windows
     top.plot(times, coin.seen.bars[:, 2], color="#222", linewidth=0.5, label="price")
     for name in _SHOWN:
-        top.plot(times, seen[:, w.NAMES.index(name), w.AVERAGE], linewidth=0.8, label=f"average {name}")
-    top.plot(times, seen[:, _DAY, w.HIGH_LINE], color=_BULL, linewidth=0.7, linestyle="--", label="high line 1d")
-    top.plot(times, seen[:, _DAY, w.LOW_LINE], color=_BEAR, linewidth=0.7, linestyle="--", label="low line 1d")
+        top.plot(times, seen[:, windows.NAMES.index(name), windows.AVERAGE], linewidth=0.8, label=f"average {name}")
+    top.plot(times, seen[:, _DAY, windows.HIGH_LINE], color=_BULL, linewidth=0.7, linestyle="--", label="high line 1d")
+    top.plot(times, seen[:, _DAY, windows.LOW_LINE], color=_BEAR, linewidth=0.7, linestyle="--", label="low line 1d")
     top.legend(fontsize=7, ncol=4)
-    middle.plot(times, seen[:, _DAY, w.POSITION], color=_LINE, linewidth=0.5)
+    middle.plot(times, seen[:, _DAY, windows.POSITION], color=_LINE, linewidth=0.5)
     middle.set(ylabel="position", ylim=(0, 1))
     for name in ("1h", "1d"):
-        level = 1e4 * seen[:, w.NAMES.index(name), w.VOLATILITY]
+        level = 1e4 * seen[:, windows.NAMES.index(name), windows.VOLATILITY]
         bottom.plot(times, level, linewidth=0.6, label=name)
     bottom.set(ylabel="volatility, bp/min")
     bottom.legend(fontsize=7)
@@ -143,8 +143,8 @@ def _calls(folder: Path, coin: "CoinHistory", model: RegimeModel) -> str:
 def _volumes(folder: Path, coin: "CoinHistory") -> str:
     figure, axis = page.pyplot().subplots(figsize=(11, 2.5))
     for name in ("1h", "12h", "1d"):
-        place = w.NAMES.index(name)
-        rate = coin.known.windows[:, place, w.S_VOLUME] / coin.known.windows[:, place, w.S_MINUTES]
+        place = windows.NAMES.index(name)
+        rate = coin.known.windows[:, place, windows.S_VOLUME] / coin.known.windows[:, place, windows.S_MINUTES]
         axis.plot(_times(coin), rate, linewidth=0.6, label=f"{name}")
     axis.set(ylabel="volume a minute", yscale="log")
     axis.legend(fontsize=7)

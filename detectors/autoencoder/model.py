@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors import feeds
-from detectors.autoencoder import inputs as i
+from detectors.autoencoder import inputs as autoencoder_inputs
 from detectors.autoencoder.score import SHAPES, Network
 from detectors.model_file import (
     Origin,
@@ -91,7 +91,7 @@ class AutoencoderMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 def _inputs(instrument_class: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Inputs and sources of a model of this build."""
-    return (DAILY_INPUTS, ()) if instrument_class == DAILY else (i.INPUTS, i.SOURCES)
+    return (DAILY_INPUTS, ()) if instrument_class == DAILY else (autoencoder_inputs.INPUTS, autoencoder_inputs.SOURCES)
 
 
 class AutoencoderModel(TensorFile[AutoencoderMetadata], frozen=True):
@@ -104,12 +104,12 @@ class AutoencoderModel(TensorFile[AutoencoderMetadata], frozen=True):
 
     def network(self, names: tuple[str, ...]) -> Network:
         """As the kernels take it, for features in the order of `names`; ValueError where one is missing."""
-        index = np.array([names.index(name) for name in i.SOURCES], dtype=np.int64)
+        index = np.array([names.index(name) for name in autoencoder_inputs.SOURCES], dtype=np.int64)
         return Network(index=index, **{name: np.ascontiguousarray(array) for name, array in self.arrays.items()})
 
     def problem(self) -> str:
         """What is wrong with the model as a whole; empty where nothing is."""
-        wanted = {**SHAPES, "scaling": (2, i.COUNT), "weight": (i.COUNT,)}
+        wanted = {**SHAPES, "scaling": (2, autoencoder_inputs.COUNT), "weight": (autoencoder_inputs.COUNT,)}
         if {name: array.shape for name, array in self.arrays.items()} != wanted:
             return "arrays are not those of this build's network"
         if not self.finite:

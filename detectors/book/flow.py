@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors.book import state as s
+from detectors.book import state
 from detectors.book.features import NAMES, close_second
 from detectors.book.orders import LEVELS, fill, place, run_over, seen_again, settle, withdraw
 from detectors.book.state import FIELDS
@@ -34,44 +34,44 @@ def create(instruments: int) -> F8:
 @kernel
 def on_trade(p: F8, price: float, qty: float, side: int, ts_ns: int) -> None:
     """A trade. p : float64[FIELDS]; side : 1 buyer the aggressor, -1 seller, 0 unknown; ts_ns : of receipt"""
-    p[s.TRADES] += 1.0
-    p[s.VOLUME] += qty
+    p[state.TRADES] += 1.0
+    p[state.VOLUME] += qty
     if side > 0:
-        p[s.HIGHEST_BUY] = max(p[s.HIGHEST_BUY], price) if p[s.BOUGHT_SINCE] > 0.0 else price
-        p[s.BOUGHT] += qty
-        p[s.BOUGHT_SINCE] += qty
+        p[state.HIGHEST_BUY] = max(p[state.HIGHEST_BUY], price) if p[state.BOUGHT_SINCE] > 0.0 else price
+        p[state.BOUGHT] += qty
+        p[state.BOUGHT_SINCE] += qty
     elif side < 0:
-        p[s.LOWEST_SELL] = min(p[s.LOWEST_SELL], price) if p[s.SOLD_SINCE] > 0.0 else price
-        p[s.SOLD] += qty
-        p[s.SOLD_SINCE] += qty
+        p[state.LOWEST_SELL] = min(p[state.LOWEST_SELL], price) if p[state.SOLD_SINCE] > 0.0 else price
+        p[state.SOLD] += qty
+        p[state.SOLD_SINCE] += qty
 
 
 @inlined
 def _touch_side(p: F8, side: int, price: float, qty: float, now: float) -> None:
     """One side of a quote: a new size at the same price, or a new price."""
-    if price == p[s.QUOTE_BID + side]:
-        change = qty - p[s.QUOTE_BID_QTY + side]
+    if price == p[state.QUOTE_BID + side]:
+        change = qty - p[state.QUOTE_BID_QTY + side]
         if change > 0.0:
-            p[s.RESIZED] += 1.0
-            p[s.GROWN_BID + side], p[s.GROWN_BID_AT + side] = change, now
+            p[state.RESIZED] += 1.0
+            p[state.GROWN_BID + side], p[state.GROWN_BID_AT + side] = change, now
         elif change < 0.0:
-            p[s.RESIZED] += 1.0
-            grown = p[s.GROWN_BID + side]
-            if abs(change + grown) <= 1e-6 * grown and now - p[s.GROWN_BID_AT + side] <= 1.0:
-                p[s.REVERTED] += 1.0
+            p[state.RESIZED] += 1.0
+            grown = p[state.GROWN_BID + side]
+            if abs(change + grown) <= 1e-6 * grown and now - p[state.GROWN_BID_AT + side] <= 1.0:
+                p[state.REVERTED] += 1.0
     else:
-        if price == p[s.BEFORE_BID + side] and now - p[s.TURN_BID + side] <= 1.0:
-            p[s.RETURNED] += 1.0
-        p[s.BEFORE_BID + side], p[s.TURN_BID + side] = p[s.QUOTE_BID + side], now
-        p[s.GROWN_BID + side] = 0.0
-    p[s.QUOTE_BID + side], p[s.QUOTE_BID_QTY + side] = price, qty
+        if price == p[state.BEFORE_BID + side] and now - p[state.TURN_BID + side] <= 1.0:
+            p[state.RETURNED] += 1.0
+        p[state.BEFORE_BID + side], p[state.TURN_BID + side] = p[state.QUOTE_BID + side], now
+        p[state.GROWN_BID + side] = 0.0
+    p[state.QUOTE_BID + side], p[state.QUOTE_BID_QTY + side] = price, qty
 
 
 @kernel
 def on_quote(p: F8, bid: float, bid_qty: float, ask: float, ask_qty: float, ts_ns: int) -> None:
     """A quote: best prices with their quantities. p : float64[FIELDS]; ts_ns : receipt"""
     now = ts_ns * 1e-9
-    p[s.QUOTES] += 1.0
+    p[state.QUOTES] += 1.0
     _touch_side(p, 0, bid, bid_qty, now)
     _touch_side(p, 1, ask, ask_qty, now)
 
@@ -79,37 +79,37 @@ def on_quote(p: F8, bid: float, bid_qty: float, ask: float, ask_qty: float, ts_n
 @inlined
 def _shrunk(p: F8, side: int, level: int, price: float, qty: float, left: float, now: float) -> None:
     """A level lost `qty` and has `left`: trades at or through its price explain it as far as their volume reaches."""
-    p[s.CHANGES] += 1.0
+    p[state.CHANGES] += 1.0
     key = -price if side == 0 else price
     # Sells hit bids, buys hit asks.
-    since = s.SOLD_SINCE if side == 0 else s.BOUGHT_SINCE
-    reached = p[s.LOWEST_SELL] <= price if side == 0 else p[s.HIGHEST_BUY] >= price
+    since = state.SOLD_SINCE if side == 0 else state.BOUGHT_SINCE
+    reached = p[state.LOWEST_SELL] <= price if side == 0 else p[state.HIGHEST_BUY] >= price
     if p[since] > 0.0 and reached:
         taken = min(qty, p[since])
         p[since] -= taken
-        p[s.TAKEN + side] += taken
+        p[state.TAKEN + side] += taken
         qty -= taken
         fill(p, key, taken)
     if qty > 1e-9:
-        p[s.REMOVED + side] += qty
-        p[s.LARGEST_REMOVED + side] = max(p[s.LARGEST_REMOVED + side], qty)
+        p[state.REMOVED + side] += qty
+        p[state.LARGEST_REMOVED + side] = max(p[state.LARGEST_REMOVED + side], qty)
         withdraw(p, key, qty, left, level, now)
 
 
 @inlined
 def _grown(p: F8, side: int, level: int, alone: bool, price: float, had: float, qty: float, now: float) -> None:
     """A level that had `had` gained `qty`. alone : the side has no other level, so that the touch counts as one"""
-    p[s.CHANGES] += 1.0
-    p[s.ADDED + side] += qty
-    p[s.LARGEST_ADDED + side] = max(p[s.LARGEST_ADDED + side], qty)
+    p[state.CHANGES] += 1.0
+    p[state.ADDED + side] += qty
+    p[state.LARGEST_ADDED + side] = max(p[state.LARGEST_ADDED + side], qty)
     behind = level > 0 or alone
-    if p[s.ADDS] >= LEAST_ADDS:
+    if p[state.ADDS] >= LEAST_ADDS:
         bar = BARS[(0 if behind else 2) + (0 if had > 0.0 else 1)]
-        place(p, -price if side == 0 else price, qty, had, qty / p[s.USUAL_ADD], bar, level, now)
-        qty = min(qty, CAP * p[s.USUAL_ADD])
+        place(p, -price if side == 0 else price, qty, had, qty / p[state.USUAL_ADD], bar, level, now)
+        qty = min(qty, CAP * p[state.USUAL_ADD])
     if behind:
-        p[s.ADDS] = min(ADD_MEMORY, p[s.ADDS] + 1.0)
-        p[s.USUAL_ADD] += (qty - p[s.USUAL_ADD]) / p[s.ADDS]
+        p[state.ADDS] = min(ADD_MEMORY, p[state.ADDS] + 1.0)
+        p[state.USUAL_ADD] += (qty - p[state.USUAL_ADD]) / p[state.ADDS]
 
 
 @kernel
@@ -167,14 +167,14 @@ def _look(p: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8, first: int) -> 
             bid_depth += bid_qtys[first + level]
         if asks[first + level] > 0.0:
             ask_depth += ask_qtys[first + level]
-    p[s.DEPTH], p[s.DEPTH_ASK] = bid_depth, ask_depth
+    p[state.DEPTH], p[state.DEPTH_ASK] = bid_depth, ask_depth
     if bids[first] > 0.0 and asks[first] > 0.0:
-        p[s.MID] = 0.5 * (bids[first] + asks[first])
-        if p[s.MID_BEFORE] == 0.0:
-            p[s.MID_BEFORE] = p[s.MID]
+        p[state.MID] = 0.5 * (bids[first] + asks[first])
+        if p[state.MID_BEFORE] == 0.0:
+            p[state.MID_BEFORE] = p[state.MID]
     last = first + LEVELS - 1
-    p[s.EDGE_BID] = bids[last] if bids[last] > 0.0 else 0.0
-    p[s.EDGE_ASK] = asks[last] if asks[last] > 0.0 else 0.0
+    p[state.EDGE_BID] = bids[last] if bids[last] > 0.0 else 0.0
+    p[state.EDGE_ASK] = asks[last] if asks[last] > 0.0 else 0.0
 
 
 @kernel
@@ -187,7 +187,7 @@ def on_book(p: F8, old_book: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8,
     """
     now = ts_ns * 1e-9
     settle(p, now)
-    if p[s.ROWS] > 0.0 and now - p[s.NEWEST] <= STALE_S:
+    if p[state.ROWS] > 0.0 and now - p[state.NEWEST] <= STALE_S:
         if _elsewhere(old_book, bids, asks, first):
             run_over(p, bids[first], asks[first], now)
         else:
@@ -196,7 +196,7 @@ def on_book(p: F8, old_book: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8,
             _gains(p, old_book, bids, bid_qtys, first, 0, now)
             _gains(p, old_book, asks, ask_qtys, first, 1, now)
         seen_again(p, bids, bid_qtys, asks, ask_qtys, first, now)
-    p[s.BOUGHT_SINCE] = p[s.SOLD_SINCE] = 0.0
+    p[state.BOUGHT_SINCE] = p[state.SOLD_SINCE] = 0.0
     _look(p, bids, bid_qtys, asks, ask_qtys, first)
-    p[s.ROWS] += 1.0
-    p[s.NEWEST] = now
+    p[state.ROWS] += 1.0
+    p[state.NEWEST] = now

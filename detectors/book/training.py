@@ -9,7 +9,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from detectors.book import features as f
+from detectors.book import features
 from detectors.book.model import SCENARIOS, Booster
 from detectors.boosted.training import TreeBuilder, baseline, first_within, trees_of
 
@@ -29,48 +29,59 @@ STUFFING = SCENARIOS.index("quote_stuffing")
 
 RISING = frozenset(
     {
-        f.STAND, f.STAND_LEAN, f.STAND_LARGEST, f.STAND_SECOND, f.STAND_COUNT, f.STAND_TOGETHER, f.STAND_TOGETHER_SUM,
-        f.STAND_UNUSUAL, f.STAND_MOVES, f.PRESENT, f.PRESENT_LEAN, f.GONE, f.GONE_LARGEST, f.GONE_COUNT, f.GONE_UNUSUAL,
-        f.HELD, f.HELD_TOGETHER, f.HELD_UNUSUAL, f.HELD_MOVES,
+        features.STAND, features.STAND_LEAN, features.STAND_LARGEST, features.STAND_SECOND, features.STAND_COUNT,
+        features.STAND_TOGETHER, features.STAND_TOGETHER_SUM,
+        features.STAND_UNUSUAL, features.STAND_MOVES, features.PRESENT, features.PRESENT_LEAN, features.GONE,
+        features.GONE_LARGEST, features.GONE_COUNT, features.GONE_UNUSUAL,
+        features.HELD, features.HELD_TOGETHER, features.HELD_UNUSUAL, features.HELD_MOVES,
     }
 )  # fmt: skip
 """More of these never lowers the probability of spoofing or layering: size, company, one-sidedness."""
 FALLING = frozenset(
-    {f.STAND_OTHER, f.STAND_FILLED, f.STAND_MIRRORED, f.STAND_REPLACES, f.PRESENT_OTHER, f.GONE_OTHER, f.HELD_FILLED,
-     f.HELD_AGE, f.HELD_APART, f.HELD_MIRRORED, f.HELD_REPLACED, f.BEFORE}
+    {features.STAND_OTHER, features.STAND_FILLED, features.STAND_MIRRORED, features.STAND_REPLACES,
+    features.PRESENT_OTHER, features.GONE_OTHER, features.HELD_FILLED,
+     features.HELD_AGE, features.HELD_APART, features.HELD_MIRRORED, features.HELD_REPLACED, features.BEFORE}
 )  # fmt: skip
 """More of these never raises it: the other side does the same, orders were filled or replaced, it is long ago."""
 SUMS = frozenset(
     {
-        f.ADDED, f.REMOVED, f.ADDED_UNUSUAL, f.REMOVED_UNUSUAL, f.LARGEST_ADDED, f.LARGEST_REMOVED, f.TAKEN, f.CHANGES,
-        f.TRADES_PER_QUOTE, f.QUOTES, f.VOLUME, f.LATELY, f.LATELY_OTHER, f.LATELY_LEAN, f.LONG, f.LONG_OTHER, f.MOVE,
-        f.DEPTH, f.LEAN_CHANGE,
+        features.ADDED, features.REMOVED, features.ADDED_UNUSUAL, features.REMOVED_UNUSUAL, features.LARGEST_ADDED,
+        features.LARGEST_REMOVED, features.TAKEN, features.CHANGES,
+        features.TRADES_PER_QUOTE, features.QUOTES, features.VOLUME, features.LATELY, features.LATELY_OTHER,
+        features.LATELY_LEAN, features.LONG, features.LONG_OTHER, features.MOVE,
+        features.DEPTH, features.LEAN_CHANGE,
     }
 )  # fmt: skip
 """What came and went in the second and before, whoever did it."""
 ORDERS = tuple(
     sorted(
         RISING | FALLING | SUMS
-        | {f.STAND_AGE, f.STAND_OPPOSITE, f.STAND_SIZE, f.STAND_PLACE, f.STAND_LEVEL, f.STAND_BASE}
-        | {f.STAND_PARTS, f.STAND_CUTS}
-        | {f.HELD_LIFE, f.HELD_OPPOSITE, f.HELD_SIZE, f.HELD_LEVEL, f.HELD_PARTS, f.HELD_CUTS}
+        | {features.STAND_AGE, features.STAND_OPPOSITE, features.STAND_SIZE, features.STAND_PLACE,
+        features.STAND_LEVEL, features.STAND_BASE}
+        | {features.STAND_PARTS, features.STAND_CUTS}
+        | {features.HELD_LIFE, features.HELD_OPPOSITE, features.HELD_SIZE, features.HELD_LEVEL, features.HELD_PARTS,
+        features.HELD_CUTS}
     )
 )  # fmt: skip
 """What spoofing and layering are judged by."""
 
 WITHDRAWN = (
-    f.GONE, f.GONE_OTHER, f.GONE_LARGEST, f.GONE_COUNT, f.HELD_MIRRORED, f.HELD_REPLACED, f.BEFORE, f.HELD_APART,
-    f.HELD_LEVEL, f.HELD_LIFE, f.HELD_PARTS, f.HELD_CUTS, f.HELD_MOVES,
+    features.GONE, features.GONE_OTHER, features.GONE_LARGEST, features.GONE_COUNT, features.HELD_MIRRORED,
+    features.HELD_REPLACED, features.BEFORE, features.HELD_APART,
+    features.HELD_LEVEL, features.HELD_LIFE, features.HELD_PARTS, features.HELD_CUTS, features.HELD_MOVES,
 )  # fmt: skip
 """What a withdrawal is judged by."""
 
 RATES = (
-    f.QUOTES, f.RESIZED, f.REVERTED, f.REVERTED_SHARE, f.RETURNED_SHARE, f.RECENT_QUOTES, f.RECENT_REVERTED,
-    f.TRADES_PER_QUOTE, f.VOLUME, f.CHANGES, f.FLEETING, f.MOVE,
+    features.QUOTES, features.RESIZED, features.REVERTED, features.REVERTED_SHARE, features.RETURNED_SHARE,
+    features.RECENT_QUOTES, features.RECENT_REVERTED,
+    features.TRADES_PER_QUOTE, features.VOLUME, features.CHANGES, features.FLEETING, features.MOVE,
 )  # fmt: skip
 """What stuffing is judged by."""
-RATES_RISING = frozenset({f.QUOTES, f.RESIZED, f.REVERTED, f.RECENT_QUOTES, f.RECENT_REVERTED})
-RATES_FALLING = frozenset({f.TRADES_PER_QUOTE})
+RATES_RISING = frozenset(
+    {features.QUOTES, features.RESIZED, features.REVERTED, features.RECENT_QUOTES, features.RECENT_REVERTED}
+)
+RATES_FALLING = frozenset({features.TRADES_PER_QUOTE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +154,7 @@ class Example:
 
 def _withdrawing(x: F8) -> Flags:
     """Seconds in which something unusual was withdrawn; not those without features."""
-    return np.asarray(np.nan_to_num(x[:, f.GONE_LARGEST]) > GATE)
+    return np.asarray(np.nan_to_num(x[:, features.GONE_LARGEST]) > GATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +265,7 @@ def export(fitted: ScenarioBoosters) -> Booster:
 def _gate(flat: TreeBuilder) -> None:
     """A root that leads to nothing up to GATE, and beyond to what is added next."""
     root = flat.root()
-    flat.node(f.GONE_LARGEST, GATE, root + 1, root + 2)
+    flat.node(features.GONE_LARGEST, GATE, root + 1, root + 2)
     flat.node(-1)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.ddqn.sessions import Tracks
-from detectors.trading import state as s
+from detectors.trading import state as fields
 from detectors.trading.account import equity, unrealised
 from detectors.trading.book import take_book, take_quote
 from detectors.trading.orders import cancel, flatten, outstanding, place
@@ -46,7 +46,7 @@ def open_lanes(state: I8, tracks: Tracks, session: I8, row: I8, which: Bools, ca
         if which[lane]:
             p = state[lane]
             p[:] = 0
-            p[s.CASH] = capital[lane]
+            p[fields.CASH] = capital[lane]
             _show_book(p, tracks, tracks.begin_row[session[lane]], tracks.next_row[row[lane]])
 
 
@@ -87,12 +87,12 @@ def _order_qty(p: I8, terms: I8, side: int, unit: int, limit: int) -> int:
 
     It closes what is held the other way first, at most a unit at a time.
     """
-    if outstanding(p, side) > 0 or p[s.BIDS] == 0 or p[s.ASKS] == 0:
+    if outstanding(p, side) > 0 or p[fields.BIDS] == 0 or p[fields.ASKS] == 0:
         return 0
-    held = p[s.POSITION] if side == s.BUY else -p[s.POSITION]
+    held = p[fields.POSITION] if side == fields.BUY else -p[fields.POSITION]
     if held < 0:
         return int(min(unit, -held))
-    if side == s.SELL and terms[SHORTING] == 0:
+    if side == fields.SELL and terms[SHORTING] == 0:
         return 0
     return int(min(unit, limit - held) // terms[LOT] * terms[LOT])
 
@@ -102,7 +102,7 @@ def _may_cancel(p: I8, side: int) -> bool:
     first = first_slot(side)
     for slot in (first, first + 1):
         at = place_of(slot)
-        if p[at + s.STATUS] != s.FREE and p[at + s.CANCELS] == s.NEVER:
+        if p[at + fields.STATUS] != fields.FREE and p[at + fields.CANCELS] == fields.NEVER:
             return True
     return False
 
@@ -113,10 +113,10 @@ def mask_lanes(state: I8, tracks: Tracks, session: I8, limits: int, masks: Bools
     for lane in range(len(state)):
         p, terms, unit = state[lane], tracks.terms[session[lane]], tracks.unit[session[lane]]
         masks[lane, HOLD] = True
-        masks[lane, BUY] = _order_qty(p, terms, s.BUY, unit, limits * unit) > 0
-        masks[lane, SELL] = _order_qty(p, terms, s.SELL, unit, limits * unit) > 0
-        masks[lane, CANCEL_BUY] = _may_cancel(p, s.BUY)
-        masks[lane, CANCEL_SELL] = _may_cancel(p, s.SELL)
+        masks[lane, BUY] = _order_qty(p, terms, fields.BUY, unit, limits * unit) > 0
+        masks[lane, SELL] = _order_qty(p, terms, fields.SELL, unit, limits * unit) > 0
+        masks[lane, CANCEL_BUY] = _may_cancel(p, fields.BUY)
+        masks[lane, CANCEL_SELL] = _may_cancel(p, fields.SELL)
 
 
 @kernel
@@ -142,15 +142,15 @@ def act_lanes(
         when = tracks.ts[row[lane]] + latency
         action = actions[lane]
         if action in (CANCEL_BUY, CANCEL_SELL):
-            cancel(p, s.BUY if action == CANCEL_BUY else s.SELL, when)
+            cancel(p, fields.BUY if action == CANCEL_BUY else fields.SELL, when)
         elif action != HOLD:
-            side = s.BUY if action == BUY else s.SELL
+            side = fields.BUY if action == BUY else fields.SELL
             table, terms, unit = tracks.tables[which], tracks.terms[which], tracks.unit[which]
             qty = _order_qty(p, terms, side, unit, limits * unit)
-            price = s.MARKET
+            price = fields.MARKET
             if at_market == 0:
-                best = floor_price(table, p[s.BIDS] if side == s.BUY else p[s.ASKS])
-                price = moved_price(table, best, offset if side == s.BUY else -offset)
+                best = floor_price(table, p[fields.BIDS] if side == fields.BUY else p[fields.ASKS])
+                price = moved_price(table, best, offset if side == fields.BUY else -offset)
             if place(p, table, terms, side, price, qty, when, 0) < 0:
                 refused[0] += 1
 
@@ -161,16 +161,16 @@ def _show_order(p: I8, side: int, tick: int, unit: int, out: F4, at: int) -> Non
     first = first_slot(side)
     for slot in (first, first + 1):
         order = place_of(slot)
-        if p[order + s.STATUS] == s.FREE:
+        if p[order + fields.STATUS] == fields.FREE:
             continue
-        out[at] += (p[order + s.QTY] - p[order + s.FILLED]) / unit
+        out[at] += (p[order + fields.QTY] - p[order + fields.FILLED]) / unit
         out[at + 1] = 1.0
-        if p[order + s.STATUS] == s.RESTING and p[order + s.AHEAD] != s.UNKNOWN:
-            ahead = p[order + s.AHEAD]
-            out[at + 1] = ahead / max(1, max(ahead, p[order + s.LEVEL]))
-        if p[order + s.PRICE] != s.MARKET:
-            touch = p[s.MARK_BID] if side == s.BUY else p[s.MARK_ASK]
-            away = touch - p[order + s.PRICE] if side == s.BUY else p[order + s.PRICE] - touch
+        if p[order + fields.STATUS] == fields.RESTING and p[order + fields.AHEAD] != fields.UNKNOWN:
+            ahead = p[order + fields.AHEAD]
+            out[at + 1] = ahead / max(1, max(ahead, p[order + fields.LEVEL]))
+        if p[order + fields.PRICE] != fields.MARKET:
+            touch = p[fields.MARK_BID] if side == fields.BUY else p[fields.MARK_ASK]
+            away = touch - p[order + fields.PRICE] if side == fields.BUY else p[order + fields.PRICE] - touch
             out[at + 2] = min(3.0, max(-3.0, 0.1 * (away / tick)))
 
 
@@ -181,11 +181,11 @@ def show_lanes(state: I8, tracks: Tracks, session: I8, row: I8, limits: int, uni
         p, which = state[lane], session[lane]
         unit = tracks.unit[which]
         out[lane, :] = 0.0
-        out[lane, 0] = p[s.POSITION] / (limits * unit)
+        out[lane, 0] = p[fields.POSITION] / (limits * unit)
         out[lane, 1] = min(10.0, max(-10.0, unrealised(p) / unit_reward[lane]))
-        tick = tick_at(tracks.tables[which], max(1, p[s.MARK_BID]))
-        _show_order(p, s.BUY, tick, unit, out[lane], 2)
-        _show_order(p, s.SELL, tick, unit, out[lane], 5)
+        tick = tick_at(tracks.tables[which], max(1, p[fields.MARK_BID]))
+        _show_order(p, fields.BUY, tick, unit, out[lane], 2)
+        _show_order(p, fields.SELL, tick, unit, out[lane], 5)
         first, last = tracks.ts[tracks.first[which]], tracks.ts[tracks.last[which]]
         out[lane, 8] = (last - tracks.ts[row[lane]]) / (last - first)
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.ddqn.sessions import Session
-from detectors.trading import state as s
+from detectors.trading import state
 from detectors.trading.account import settle_fill
 from detectors.trading.queue import place_of
 from detectors.trading.tape import QUOTE, empty_tape
@@ -96,7 +96,7 @@ def best_result(session: Session, latency_ns: int, shorting: bool = True) -> int
 
 def _paid(terms_of: I8, direction: int, qty: int, price: int) -> int:
     """Money steps that a taker pays for buying a unit (direction 1) or, negative, gets for selling one (-1)."""
-    p = np.zeros(s.WIDTH, dtype=np.int64)
-    side = s.BUY if direction > 0 else s.SELL
+    p = np.zeros(state.WIDTH, dtype=np.int64)
+    side = state.BUY if direction > 0 else state.SELL
     settle_fill(p, place_of(0), terms_of, side, price, qty, 0)
-    return int(-p[s.CASH])
+    return int(-p[state.CASH])

@@ -13,7 +13,7 @@ from detectors.ddqn.promotion import Curve
 from detectors.ddqn.score import choose
 from detectors.ddqn.sessions import Session
 from detectors.ddqn.trading import Episode, Rules, TradingEnvironment
-from detectors.trading import state as s
+from detectors.trading import state
 
 F8 = npt.NDArray[np.float64]
 Decide = Callable[[F4, Bools], I8]
@@ -94,7 +94,7 @@ def run_sessions(sessions: Sequence[Session], rules: Rules, decide: Decide | Non
 
     def watch(going: Bools) -> None:
         # A lane whose session is over stands in another one: it holds nothing, its last price stays.
-        now = environment.books[:, (s.POSITION, s.MARK_BID, s.MARK_ASK)].copy()
+        now = environment.books[:, (state.POSITION, state.MARK_BID, state.MARK_ASK)].copy()
         now[~going] = kept[-1][~going] * (0, 1, 1) if kept else 0
         kept.append(now)
 

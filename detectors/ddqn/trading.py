@@ -12,7 +12,7 @@ from detectors.ddqn import lanes as kernels
 from detectors.ddqn.environment import F4, I8, Bools, Step
 from detectors.ddqn.lanes import ACTIONS, PRIVATE
 from detectors.ddqn.sessions import Session, laid_out, seen
-from detectors.trading import state as s
+from detectors.trading import state as fields
 
 F8 = npt.NDArray[np.float64]
 
@@ -83,13 +83,13 @@ class TradingEnvironment:
         self.inputs = self.rules.window * self.seen.shape[1] + len(PRIVATE)
         self.finished: list[Episode] = []
         self.refused = np.zeros(1, dtype=np.int64)
-        self.books = np.zeros((lanes, s.WIDTH), dtype=np.int64)
+        self.books = np.zeros((lanes, fields.WIDTH), dtype=np.int64)
         self.session, self.row, self.begun, self.equity, self.peak, self.drawdown, self.entry, self.unit_value = (
             np.zeros(lanes, dtype=np.int64) for _ in range(8)
         )
         self._next_session = 0
         self._random = np.random.default_rng(0)
-        self._events = np.zeros((0, s.EVENT_WIDTH), dtype=np.int64)
+        self._events = np.zeros((0, fields.EVENT_WIDTH), dtype=np.int64)
         self._counts = np.zeros(1, dtype=np.int64)
 
     def reset(self, seed: int) -> tuple[F4, Bools]:
@@ -108,7 +108,7 @@ class TradingEnvironment:
             self.books, self.tracks, self.session, self.row, chosen, rules.limit, rules.latency_ns,
             int(rules.order == "market"), rules.offset, self.refused,
         )  # fmt: skip
-        before, held = self.equity.copy(), self.books[:, s.POSITION].copy()
+        before, held = self.equity.copy(), self.books[:, fields.POSITION].copy()
         terminated = self.row + 1 >= self.tracks.last[self.session]
         kernels.run_lanes(self.books, self.tracks, self.session, self.row, terminated, self._events, self._counts)
         self.row += 1
@@ -137,10 +137,10 @@ class TradingEnvironment:
             room = tracks.last[chosen] - tracks.first[chosen]
             self.row[which] = tracks.first[chosen] + (self._random.random(count) * room).astype(np.int64)
         kernels.open_lanes(self.books, tracks, self.session, self.row, which, np.zeros(self.lanes, dtype=np.int64))
-        mark = np.maximum(1, np.maximum(self.books[:, s.MARK_BID], self.books[:, s.MARK_ASK]))
+        mark = np.maximum(1, np.maximum(self.books[:, fields.MARK_BID], self.books[:, fields.MARK_ASK]))
         self.unit_value[which] = (mark * tracks.unit[self.session])[which]
-        self.books[which, s.CASH] = self.rules.capital_units * self.unit_value[which]
-        self.equity[which] = self.peak[which] = self.entry[which] = self.books[which, s.CASH]
+        self.books[which, fields.CASH] = self.rules.capital_units * self.unit_value[which]
+        self.equity[which] = self.peak[which] = self.entry[which] = self.books[which, fields.CASH]
         self.drawdown[which] = 0
         self.begun[which] = self.row[which]
 
@@ -151,7 +151,7 @@ class TradingEnvironment:
         fall = self.peak - self.equity
         deeper = np.maximum(0, fall - self.drawdown)
         self.drawdown = np.maximum(self.drawdown, fall)
-        now = self.books[:, s.POSITION]
+        now = self.books[:, fields.POSITION]
         self.entry = np.where((held == 0) & (now != 0), before, self.entry)
         if self.rules.reward == "equity":
             found: F8 = (self.equity - before) / unit
@@ -176,9 +176,9 @@ class TradingEnvironment:
                     first_row=int(self.begun[lane] - self.tracks.first[self.session[lane]]),
                     rows=int(self.row[lane] - self.begun[lane]),
                     result=int(self.equity[lane] - self.rules.capital_units * self.unit_value[lane]),
-                    fees=int(p[s.FEES]),
-                    taxes=int(p[s.TAXES]),
-                    turnover=int(p[s.BOUGHT] + p[s.SOLD]),
+                    fees=int(p[fields.FEES]),
+                    taxes=int(p[fields.TAXES]),
+                    turnover=int(p[fields.BOUGHT] + p[fields.SOLD]),
                     drawdown=int(self.drawdown[lane]),
                     unit_value=int(self.unit_value[lane]),
                 )

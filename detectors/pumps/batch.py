@@ -3,8 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors.pumps import features as f
-from detectors.pumps import trees as t
+from detectors.pumps import features, trees
 from detectors.pumps.trees import Trees
 from tapewatch.kernels import kernel
 
@@ -20,17 +19,17 @@ def _rows(ms: I8, price: F8, notional: F8, limits: F8, p: F8, seconds: I8, out: 
     for i in range(ms.size + 1):
         second = ms[i] // 1000 if i < ms.size else current + 1
         if second != current:
-            f.observe(p, current)
-            if t.passes(p, limits[0], limits[1]):
+            features.observe(p, current)
+            if trees.passes(p, limits[0], limits[1]):
                 for window in range(out.shape[1]):
                     x = out[found, window]
-                    if not f.features(p, window, x):
+                    if not features.features(p, window, x):
                         x[:] = np.nan
                 seconds[found] = current
                 found += 1
             current = second
         if i < ms.size:
-            f.buy(p, price[i], notional[i], ms[i])
+            features.buy(p, price[i], notional[i], ms[i])
     return found
 
 
@@ -42,14 +41,14 @@ def _chances(ms: I8, price: F8, notional: F8, model: Trees, p: F8, seconds: I8, 
     for i in range(ms.size + 1):
         second = ms[i] // 1000 if i < ms.size else current + 1
         if second != current:
-            f.observe(p, current)
-            chance = t.chance(p, model)
+            features.observe(p, current)
+            chance = trees.chance(p, model)
             if chance > 0.0:
                 seconds[found], out[found] = current, chance
                 found += 1
             current = second
         if i < ms.size:
-            f.buy(p, price[i], notional[i], ms[i])
+            features.buy(p, price[i], notional[i], ms[i])
     return found
 
 
@@ -60,10 +59,10 @@ def gated_rows(ms: I8, price: F8, notional: F8, least_volume: float, least_rise:
     Returns the seconds, int64[rows], and float64[rows, 3, 8]; NaN where a window is not warm.
     """
     if not ms.size:
-        return np.zeros(0, dtype=np.int64), np.zeros((0, len(f.WINDOWS), f.COUNT))
+        return np.zeros(0, dtype=np.int64), np.zeros((0, len(features.WINDOWS), features.COUNT))
     most = 1 + np.count_nonzero(np.diff(ms // 1000))
-    seconds, out = np.zeros(most, dtype=np.int64), np.zeros((most, len(f.WINDOWS), f.COUNT))
-    count = _rows(ms, price, notional, np.array([least_volume, least_rise]), f.create(1)[0], seconds, out)
+    seconds, out = np.zeros(most, dtype=np.int64), np.zeros((most, len(features.WINDOWS), features.COUNT))
+    count = _rows(ms, price, notional, np.array([least_volume, least_rise]), features.create(1)[0], seconds, out)
     return seconds[:count], out[:count]
 
 
@@ -73,7 +72,7 @@ def chances(ms: I8, price: F8, notional: F8, model: Trees) -> tuple[I8, F8]:
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     most = 1 + np.count_nonzero(np.diff(ms // 1000))
     seconds, out = np.zeros(most, dtype=np.int64), np.zeros(most)
-    count = _chances(ms, price, notional, model, f.create(1)[0], seconds, out)
+    count = _chances(ms, price, notional, model, features.create(1)[0], seconds, out)
     return seconds[:count], out[:count]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.boosted.model import Card, Nodes, forest, summary
 from detectors.model_file import ModelFile, first_problem, foreign, sound
-from detectors.pumps import features as f
+from detectors.pumps import features
 from detectors.pumps.trees import Trees
 
 __all__ = ["DETECTOR", "Booster", "Card", "PumpModel", "Trees", "decode", "shipped", "summary"]
@@ -25,7 +25,7 @@ class Booster(Nodes, frozen=True, forbid_unknown_fields=True):
 
     def problem(self) -> str:
         """What is wrong with the trees; empty where nothing is."""
-        return self.node_problem(f.COUNT) if math.isfinite(self.base) else "a number is not finite"
+        return self.node_problem(features.COUNT) if math.isfinite(self.base) else "a number is not finite"
 
 
 class PumpModel(ModelFile, frozen=True, forbid_unknown_fields=True):
@@ -49,13 +49,16 @@ class PumpModel(ModelFile, frozen=True, forbid_unknown_fields=True):
     def trees(self) -> Trees:
         """As the kernels take it."""
         limits = np.array([self.least_volume, self.least_rise, self.alert])
-        return Trees(forest(self.boosters, [booster.base for booster in self.boosters]), limits, np.zeros(f.COUNT))
+        return Trees(
+            forest(self.boosters, [booster.base for booster in self.boosters]), limits, np.zeros(features.COUNT)
+        )
 
     def problem(self) -> str:
         """What is wrong with the model as a whole; empty where nothing is."""
         found = foreign(self.detector, self.version, DETECTOR) | {
-            f"inputs are not {', '.join(f.NAMES)}": self.inputs != f.NAMES,
-            f"chunk lengths are not {f.WINDOWS}": tuple(each.window_s for each in self.boosters) != f.WINDOWS,
+            f"inputs are not {', '.join(features.NAMES)}": self.inputs != features.NAMES,
+            f"chunk lengths are not {features.WINDOWS}": tuple(each.window_s for each in self.boosters)
+            != features.WINDOWS,
             "the alert probability is not within 0 and 1": not 0.0 < self.alert <= 1.0,
             "the gate must not be negative": not (self.least_volume >= 0.0 and self.least_rise >= 0.0),
         }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.pumps import features as f
+from detectors.pumps import features
 from tapewatch.errors import TapewatchError
 
 F8 = npt.NDArray[np.float64]
@@ -39,16 +39,17 @@ def read(path: Path) -> FeatureRows:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         return FeatureRows(
-            np.array([[float(row[name]) for name in f.NAMES] for row in rows]).reshape(-1, f.COUNT),
+            np.array([[float(row[name]) for name in features.NAMES] for row in rows]).reshape(-1, features.COUNT),
             np.array([row["symbol"] for row in rows], dtype=object),
             np.array([int(row["pump_index"]) for row in rows], dtype=np.int64),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise TapewatchError(
-            f"{path} holds no pump features: {error}", f"Give a CSV with pump_index, symbol and {', '.join(f.NAMES)}."
+            f"{path} holds no pump features: {error}",
+            f"Give a CSV with pump_index, symbol and {', '.join(features.NAMES)}.",
         ) from error
 
 
 def read_all(folder: Path, kind: str) -> list[FeatureRows]:
     """`positives` or `natural_spikes` of every chunk length, in the order of features.WINDOWS."""
-    return [read(folder / f"{kind}_{window}S.csv") for window in f.WINDOWS]
+    return [read(folder / f"{kind}_{window}S.csv") for window in features.WINDOWS]

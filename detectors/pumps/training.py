@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from detectors.boosted.training import exported, first_within
-from detectors.pumps import features as f
+from detectors.pumps import features
 from detectors.pumps.batch import alerts
 from detectors.pumps.model import Booster, Card, PumpModel
 from detectors.pumps.published import FeatureRows
@@ -103,7 +103,7 @@ def onset_log_odds(material: Material, recipe: Recipe) -> F8:
     events = np.unique(np.concatenate([rows.event for rows in material.positives]))
     coins = np.unique(np.concatenate([rows.symbol for rows in material.positives]).astype(str))
     fold = np.random.default_rng(recipe.seed).permutation(len(coins)) % FOLDS
-    found = np.full((len(events), len(f.WINDOWS)), np.nan)
+    found = np.full((len(events), len(features.WINDOWS)), np.nan)
     for number in range(FOLDS):
         left_out = coins[fold == number]
         rest = material.without(left_out.tolist())
@@ -129,8 +129,8 @@ def alert_probability(runs: Sequence[tuple[I8, F8]], wanted: float, cooldown_s: 
 def train(material: Material, recipe: Recipe, card: Card) -> PumpModel:
     """Fit every chunk length; the model reports nothing until `alert_probability` has set its alert."""
     boosters = tuple(
-        Booster(window_s=length, **exported(fit(material, window, recipe), range(f.COUNT)))
-        for window, length in enumerate(f.WINDOWS)
+        Booster(window_s=length, **exported(fit(material, window, recipe), range(features.COUNT)))
+        for window, length in enumerate(features.WINDOWS)
     )
     rows = {
         "onsets": sum(map(len, material.positives)),
@@ -138,4 +138,4 @@ def train(material: Material, recipe: Recipe, card: Card) -> PumpModel:
         "of ordinary trading": sum(int(np.sum(~np.isnan(part[:, :, 0]))) for part in material.ordinary),
     }
     described = msgspec.structs.replace(card, seed=recipe.seed, rows=dict(sorted(rows.items())))
-    return PumpModel(f.NAMES, boosters, recipe.least_volume, recipe.least_rise, 1.0, described)
+    return PumpModel(features.NAMES, boosters, recipe.least_volume, recipe.least_rise, 1.0, described)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.boosted.forest import Forest, log_odds, no_trees
-from detectors.pumps import features as f
+from detectors.pumps import features
 from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ class Trees(NamedTuple):
 
 def no_model() -> Trees:
     """A model without trees: every probability is 0."""
-    return Trees(no_trees(len(f.WINDOWS)), np.full(3, np.inf), np.zeros(f.COUNT))
+    return Trees(no_trees(len(features.WINDOWS)), np.full(3, np.inf), np.zeros(features.COUNT))
 
 
 @inlined
@@ -38,8 +38,8 @@ def passes(p: F8, least_volume: float, least_rise: float) -> bool:
 
     p : float64[features.FIELDS]; least_volume : over the mean chunk's; least_rise : over the price ten chunks ago
     """
-    for window in range(len(f.WINDOWS)):
-        if f.volume_ratio(p, window) >= least_volume and f.rise(p, window) >= least_rise:
+    for window in range(len(features.WINDOWS)):
+        if features.volume_ratio(p, window) >= least_volume and features.rise(p, window) >= least_rise:
             return True
     return False
 
@@ -54,8 +54,8 @@ def chance(p: F8, model: Trees) -> float:
     if not passes(p, model.limits[LEAST_VOLUME], model.limits[LEAST_RISE]):
         return 0.0
     total, windows = 0.0, 0
-    for window in range(len(f.WINDOWS)):
-        if f.features(p, window, model.x):
+    for window in range(len(features.WINDOWS)):
+        if features.features(p, window, model.x):
             total += log_odds(model.x, window, model.forest)
             windows += 1
     return float(1.0 / (1.0 + np.exp(-total / windows))) if windows else 0.0

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from detectors.coin_features import windows as w
+from detectors.coin_features import windows
 from tapewatch.kernels import inlined
 
 _TERMS = 64
@@ -81,29 +81,29 @@ def inputs(seen: F8, horizon: int, target: float, stop: float, out: F8) -> None:
     out : float64[COUNT]; all NaN while the coin is not warm
     """
     day = seen[_1D]
-    if day[w.S_MINUTES] < WARM_MINUTES:
+    if day[windows.S_MINUTES] < WARM_MINUTES:
         out[:] = np.nan
         return
     up, down = math.log1p(target), -math.log1p(stop)
-    usual = max(day[w.VOLATILITY], _LEAST)
+    usual = max(day[windows.VOLATILITY], _LEAST)
     place = 0
     for window in (_1H, _6H, _1D):
-        spread = max(seen[window, w.VOLATILITY], _LEAST) * math.sqrt(horizon)
+        spread = max(seen[window, windows.VOLATILITY], _LEAST) * math.sqrt(horizon)
         out[place] = math.log(up / spread)
         place += 1
     for window in (_1H, _1D):
-        spread = max(seen[window, w.VOLATILITY], _LEAST) * math.sqrt(horizon)
+        spread = max(seen[window, windows.VOLATILITY], _LEAST) * math.sqrt(horizon)
         out[place] = _odds(touch_probability(up, down, spread))
         place += 1
     for window in (_10M, _1H, _6H, _1D):
-        moved = seen[window, w.RETURN] / (usual * math.sqrt(w.WINDOWS[window]))
+        moved = seen[window, windows.RETURN] / (usual * math.sqrt(windows.WINDOWS[window]))
         out[place] = min(max(moved, -_FAR), _FAR)
         place += 1
     for window in (_1H, _1D):
-        out[place] = seen[window, w.POSITION] - 0.5
+        out[place] = seen[window, windows.POSITION] - 0.5
         place += 1
     for window in (_10M, _1H):
-        rate = seen[window, w.S_VOLUME] / max(seen[window, w.S_MINUTES], 1.0)
-        ordinary = day[w.S_VOLUME] / day[w.S_MINUTES]
+        rate = seen[window, windows.S_VOLUME] / max(seen[window, windows.S_MINUTES], 1.0)
+        ordinary = day[windows.S_VOLUME] / day[windows.S_MINUTES]
         out[place] = math.log((rate + 0.01 * ordinary) / (1.01 * ordinary)) if ordinary > 0.0 else 0.0
         place += 1

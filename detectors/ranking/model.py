@@ -14,7 +14,7 @@ from detectors.boosted.model import Card
 from detectors.calibration import probabilities
 from detectors.coin_features.state import Barriers
 from detectors.model_file import ModelFile, first_problem, foreign, sound, unfit_knots
-from detectors.ranking import features as f
+from detectors.ranking import features
 
 F8 = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class RankingModel(ModelFile, frozen=True, forbid_unknown_fields=True):
 
     def log_odds(self, inputs: F8) -> F8:
         """Before calibration, float64[rows]. inputs : float64[rows, features.COUNT], NaN rows give NaN"""
-        used = inputs[:, [f.NAMES.index(name) for name in self.inputs]]
+        used = inputs[:, [features.NAMES.index(name) for name in self.inputs]]
         # Added up input by input: a product of matrices may round otherwise on another machine, or for other rows.
         total = np.full(len(used), self.intercept)
         for place, weight in enumerate(self.weights):
@@ -67,7 +67,7 @@ class RankingModel(ModelFile, frozen=True, forbid_unknown_fields=True):
         lengths = {len(each) for each in (self.inputs, self.location, self.scale, self.weights)}
         numbers = (*self.location, *self.scale, *self.weights, self.intercept, self.target, self.stop)
         found = foreign(self.detector, self.version, DETECTOR) | {
-            "an input is unknown": any(name not in f.NAMES for name in self.inputs),
+            "an input is unknown": any(name not in features.NAMES for name in self.inputs),
             "inputs and weights differ in length": len(lengths) != 1,
             "a scale is not positive": any(not each > 0.0 for each in self.scale),
             "the horizon is not within 1 and 1440 minutes": not 1 <= self.horizon <= 1440,

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from detectors.calibration import isotonic, log_loss, rounded
 from detectors.coin_features.batch import DAY, History, outcome, watched
 from detectors.coin_features.state import Barriers
-from detectors.ranking import features as f
+from detectors.ranking import features
 from detectors.ranking.model import Card, RankingModel
 from detectors.regime.rules import HORIZONS, Regimes
 
@@ -34,7 +34,7 @@ _PAIRS = np.ones((len(HORIZONS), 2))
 _NO_REGIMES = Regimes(0.0 * _PAIRS, _PAIRS, 0.5 * _PAIRS, np.zeros(len(HORIZONS)))
 """No input is a regime."""
 
-VOLATILITY = f.NAMES[:5]
+VOLATILITY = features.NAMES[:5]
 """Inputs of the model in force; `compared` holds it beside the others."""
 
 
@@ -98,7 +98,7 @@ def _asked(seen: History, asked: Barriers, coin: int, recipe: Recipe) -> Rows:
 
 def logistic(rows: Rows, names: Sequence[str], recipe: Recipe) -> RankingModel:
     """The model without calibration: its knots are none."""
-    used = rows.inputs[:, [f.NAMES.index(name) for name in names]]
+    used = rows.inputs[:, [features.NAMES.index(name) for name in names]]
     location, scale = used.mean(axis=0), used.std(axis=0)
     with threadpool_limits(1):
         fitted = LogisticRegression(C=recipe.shrinkage, max_iter=1000, tol=1e-8).fit(
@@ -119,7 +119,7 @@ def logistic(rows: Rows, names: Sequence[str], recipe: Recipe) -> RankingModel:
 
 def boosted(rows: Rows, recipe: Recipe) -> Scores:
     """Log odds by boosted trees over all inputs, to compare with. More room and less volatility never raise them."""
-    rising = [-1] * 3 + [1] * 2 + [0] * (f.COUNT - 5)
+    rising = [-1] * 3 + [1] * 2 + [0] * (features.COUNT - 5)
     with threadpool_limits(1):
         fitted = HistGradientBoostingClassifier(
             max_iter=60, learning_rate=0.05, max_leaf_nodes=6, min_samples_leaf=300, monotonic_cst=rising,
@@ -142,7 +142,7 @@ def compared(rows: Rows, recipe: Recipe) -> dict[str, float]:
     """Log loss on days left out of each kind of model, the base rate first: by this the one in force was chosen."""
     kinds: dict[str, Callable[[Rows], Scores]] = {
         "volatility inputs, logistic": lambda kept: logistic(kept, VOLATILITY, recipe).log_odds,
-        "all inputs, logistic": lambda kept: logistic(kept, f.NAMES, recipe).log_odds,
+        "all inputs, logistic": lambda kept: logistic(kept, features.NAMES, recipe).log_odds,
         "all inputs, boosted trees": lambda kept: boosted(kept, recipe),
     }
     found = {"base rate": log_loss(np.full(len(rows.day), rows.reached.mean()), rows.reached)}

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.coin_features import windows as w
+from detectors.coin_features import windows
 from detectors.coin_features.batch import History, MinuteFeatures
 from detectors.regime.rules import HORIZONS, RULES
 
 F8 = npt.NDArray[np.float64]
-_WEEK = w.NAMES.index("7d")
+_WEEK = windows.NAMES.index("7d")
 
 
 class CallOutcomes(NamedTuple):
@@ -39,7 +39,7 @@ def after(seen: History, known: MinuteFeatures, horizon: int) -> CallOutcomes:
     ends = np.searchsorted(seen.minutes, seen.minutes + wide, side="right") - 1
     rows = np.arange(len(logs))
     there = (seen.minutes[-1] >= seen.minutes + wide) & (ends - rows >= wide // 2)
-    usual = np.maximum(known.windows[:, _WEEK, w.VOLATILITY], 1e-6)
+    usual = np.maximum(known.windows[:, _WEEK, windows.VOLATILITY], 1e-6)
     with np.errstate(divide="ignore", invalid="ignore"):
         moved = (logs[ends] - logs) / (usual * np.sqrt(wide))
         stirred = 0.5 * np.log((squares[ends + 1] - squares[rows + 1]) / (ends - rows)) - np.log(usual)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.coin_features import windows as w
+from detectors.coin_features import windows
 from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]
@@ -66,7 +66,7 @@ def observe(state: F8, minute: int, price: float, seen: F8, rules: Regimes, out:
     state : float64[4, FIELDS], NaN at birth; seen : float64[windows, SUMMARY] of this minute
     out : float64[4, 3] by horizon and rule: BULL, BEAR, or UNKNOWN while half of the horizon is not behind the coin
     """
-    usual = max(seen[_USUAL, w.VOLATILITY], _LEAST)
+    usual = max(seen[_USUAL, windows.VOLATILITY], _LEAST)
     for place in range(len(HORIZONS)):
         own, wide = state[place], HORIZONS[place]
         summary = seen[_WINDOW[place]]
@@ -79,13 +79,13 @@ def observe(state: F8, minute: int, price: float, seen: F8, rules: Regimes, out:
                 own[CHANCE], min(max(moved, -8.0), 8.0), rules.mean[place], rules.deviation[place], rules.stay[place]
             )
             own[STEP], own[BEGAN] = step, math.log(price)
-        away = math.log(price / summary[w.AVERAGE]) / (usual * math.sqrt(wide))
+        away = math.log(price / summary[windows.AVERAGE]) / (usual * math.sqrt(wide))
         if away > rules.band[place]:
             own[CALL] = BULL
         elif away < -rules.band[place]:
             own[CALL] = BEAR
         out[place, HMM] = BULL if own[CHANCE] > 0.5 else BEAR
         out[place, TREND] = own[CALL]
-        out[place, NAIVE] = BULL if summary[w.RETURN] > 0.0 else BEAR
-        if summary[w.S_MINUTES] < wide // 2:
+        out[place, NAIVE] = BULL if summary[windows.RETURN] > 0.0 else BEAR
+        if summary[windows.S_MINUTES] < wide // 2:
             out[place] = UNKNOWN

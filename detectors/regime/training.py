@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.calibration import rounded
-from detectors.coin_features import windows as w
+from detectors.coin_features import windows
 from detectors.coin_features.batch import History, MinuteFeatures, watched
 from detectors.coin_features.state import Barriers
 from detectors.regime import judged
@@ -26,7 +26,7 @@ LEAST_STAY = 1.0 - 1.0 / STEPS
 """A regime of a horizon lasts that horizon at least, on average: what turns faster belongs to a shorter one."""
 _ANY = Barriers(60, 0.005, -0.005)
 _START = RegimeModel(((0.1, -0.1),) * 4, ((0.7, 1.5),) * 4, ((LEAST_STAY, LEAST_STAY),) * 4, (0.0,) * 4, ("trend",) * 4)
-_WEEK = w.NAMES.index("7d")
+_WEEK = windows.NAMES.index("7d")
 
 
 def observations(seen: History, known: MinuteFeatures, horizon: int) -> F8:
@@ -34,7 +34,7 @@ def observations(seen: History, known: MinuteFeatures, horizon: int) -> F8:
     length = HORIZONS[horizon] // STEPS
     step = (seen.minutes + 1) // length
     ends = np.flatnonzero(np.diff(step) > 0) + 1
-    logs, usual = np.log(seen.bars[ends, 2]), np.maximum(known.windows[ends, _WEEK, w.VOLATILITY], 1e-6)
+    logs, usual = np.log(seen.bars[ends, 2]), np.maximum(known.windows[ends, _WEEK, windows.VOLATILITY], 1e-6)
     moved = np.diff(logs) / (usual[1:] * np.sqrt(np.diff(step[ends]) * length))
     return np.asarray(np.clip(moved, -8.0, 8.0))
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.scenarios import observation as o
+from detectors.scenarios import observation as at
 from tapewatch.kernels import inlined
 
 F8 = npt.NDArray[np.float64]
@@ -56,12 +56,12 @@ def strength(x: F8, rule: F8, values: F8) -> float:
     x : float64[observation.COUNT]; rule : Parameters in order; values : float64[16] out,
     evidence and, from 8 on, what it is held against
     """
-    odds = x[o.FUSED]
+    odds = x[at.FUSED]
     if odds == -np.inf:
         return 0.0
-    values[0], values[1] = odds, x[o.FUSED_PROBABILITY]
-    values[2], values[3] = x[o.DISTANCE_PROBABILITY], x[o.AUTOENCODER_PROBABILITY]
-    values[4], values[8] = x[o.ISOLATION_PROBABILITY], x[o.FUSED_ALERT] + np.log(rule[ODDS_RATIO])
+    values[0], values[1] = odds, x[at.FUSED_PROBABILITY]
+    values[2], values[3] = x[at.DISTANCE_PROBABILITY], x[at.AUTOENCODER_PROBABILITY]
+    values[4], values[8] = x[at.ISOLATION_PROBABILITY], x[at.FUSED_ALERT] + np.log(rule[ODDS_RATIO])
     values[9] = values[10] = values[11] = values[12] = np.nan
     return float(np.exp(odds - values[8]))
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.scenarios import observation as o
+from detectors.scenarios import observation as at
 from detectors.scenarios.episode import Rule
 from tapewatch.kernels import inlined
 
@@ -50,9 +50,9 @@ def strength(x: F8, rule: F8, values: F8) -> float:
     x : float64[observation.COUNT]; rule : Parameters in order; values : float64[16] out,
     evidence and, from 8 on, what it is held against
     """
-    distance = x[o.DISTANCE]
-    values[0], values[1] = distance, x[o.DISTANCE_PROBABILITY]
-    values[8], values[9] = rule[DISTANCE_RATIO] * x[o.ALERT_DISTANCE], np.nan
+    distance = x[at.DISTANCE]
+    values[0], values[1] = distance, x[at.DISTANCE_PROBABILITY]
+    values[8], values[9] = rule[DISTANCE_RATIO] * x[at.ALERT_DISTANCE], np.nan
     return float(distance / values[8])
 
 

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.scenarios import observation as o
+from detectors.scenarios import observation as at
 from detectors.scenarios.episode import (
     CLOSED,
     DECIDED,
@@ -91,20 +91,20 @@ def evidence(x: F8, rule: F8, values: F8) -> None:
     The rise and the rush are held against the instrument's own usual ones too. On a thin instrument only the model's
     probability is held against anything.
     """
-    usual = x[o.USUAL_VOLUME] * WINDOW_S
-    traded = x[o.VOLUME_25S]
-    values[0], values[1] = x[o.RET_25S], x[o.RUSH_25S]
+    usual = x[at.USUAL_VOLUME] * WINDOW_S
+    traded = x[at.VOLUME_25S]
+    values[0], values[1] = x[at.RET_25S], x[at.RUSH_25S]
     values[2] = traded / usual if usual > 0.0 else 0.0
-    values[3] = x[o.SIGNED_VOLUME_25S] / traded if traded > 0.0 else 0.0
-    values[4], values[GIVEN_BACK] = x[o.PRICE], 0.0
-    values[_CHANCE] = x[o.PUMP_CHANCE]
+    values[3] = x[at.SIGNED_VOLUME_25S] / traded if traded > 0.0 else 0.0
+    values[4], values[GIVEN_BACK] = x[at.PRICE], 0.0
+    values[_CHANCE] = x[at.PUMP_CHANCE]
     for place in range(_THRESHOLDS, values.size):
         values[place] = np.nan
-    if not x[o.USUAL_TRADED] >= rule[10]:
-        values[_THRESHOLDS + _CHANCE] = x[o.PUMP_ALERT]
+    if not x[at.USUAL_TRADED] >= rule[10]:
+        values[_THRESHOLDS + _CHANCE] = x[at.PUMP_ALERT]
         return
-    values[8] = max(rule[0], rule[1] * np.sqrt(x[o.USUAL_R2] * WINDOW_S))
-    values[9] = max(rule[2], rule[3] * x[o.USUAL_RUSH] * WINDOW_S)
+    values[8] = max(rule[0], rule[1] * np.sqrt(x[at.USUAL_R2] * WINDOW_S))
+    values[9] = max(rule[2], rule[3] * x[at.USUAL_RUSH] * WINDOW_S)
     values[10], values[11] = rule[4], rule[5]
 
 
@@ -120,14 +120,14 @@ def strength(x: F8, rule: F8, values: F8) -> float:
     or the instrument was not watched for long. On a thin instrument, how sure the pump model is. NaN without trades.
     See `evidence` for the arguments.
     """
-    if np.isnan(x[o.VOLUME_25S]):
+    if np.isnan(x[at.VOLUME_25S]):
         return np.nan
-    if not x[o.USUAL_TRADED] >= rule[10]:
-        if not (x[o.PUMP_CHANCE] > 0.0 and x[o.AGE] >= WINDOW_S):
+    if not x[at.USUAL_TRADED] >= rule[10]:
+        if not (x[at.PUMP_CHANCE] > 0.0 and x[at.AGE] >= WINDOW_S):
             return 0.0
         evidence(x, rule, values)
-        return sure(x[o.PUMP_CHANCE], x[o.PUMP_ALERT])
-    if not (x[o.RET_25S] >= 0.5 * rule[0] and x[o.AGE] >= rule[7]):
+        return sure(x[at.PUMP_CHANCE], x[at.PUMP_ALERT])
+    if not (x[at.RET_25S] >= 0.5 * rule[0] and x[at.AGE] >= rule[7]):
         return 0.0
     evidence(x, rule, values)
     reached = min(_times(values[0], values[8]), _times(values[1], values[9]), _times(values[2], rule[4]))

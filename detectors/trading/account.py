@@ -6,7 +6,7 @@ After every fill, CASH == what was paid in - COST + REALISED - FEES - TAXES, to 
 import numpy as np
 import numpy.typing as npt
 
-from detectors.trading import state as s
+from detectors.trading import state
 from detectors.trading.units import FEE_UNIT, LEAST_FEE, MAKER_PPM, TAKER_PPM, TAX_PPM
 from tapewatch.kernels import inlined, kernel
 
@@ -52,20 +52,20 @@ def _charge(p: I8, at: int, value: int, ppm: int, unit: int, least: int) -> int:
 @inlined
 def _move(p: I8, price: int, signed: int) -> None:
     """Change the position; what closes is realised at its share of the cost."""
-    held = p[s.POSITION]
+    held = p[state.POSITION]
     closing = min(abs(held), abs(signed)) if (held > 0) != (signed > 0) else 0
     if closing > 0:
-        released = portion(p[s.COST], closing, abs(held))
+        released = portion(p[state.COST], closing, abs(held))
         closed = closing if signed > 0 else -closing
-        p[s.REALISED] -= price * closed + released
-        p[s.COST] -= released
-        p[s.POSITION] += closed
+        p[state.REALISED] -= price * closed + released
+        p[state.COST] -= released
+        p[state.POSITION] += closed
         signed -= closed
     if signed != 0:
-        if p[s.POSITION] == 0:
-            p[s.OPENED] = p[s.CLOCK]
-        p[s.POSITION] += signed
-        p[s.COST] += price * signed
+        if p[state.POSITION] == 0:
+            p[state.OPENED] = p[state.CLOCK]
+        p[state.POSITION] += signed
+        p[state.COST] += price * signed
 
 
 @kernel
@@ -76,14 +76,14 @@ def settle_fill(p: I8, at: int, terms: I8, side: int, price: int, qty: int, make
     """
     value = price * qty
     rate = terms[MAKER_PPM] if maker else terms[TAKER_PPM]
-    fee = _charge(p, at + s.FEE_DUE, value, rate, terms[FEE_UNIT], terms[LEAST_FEE])
-    tax = _charge(p, at + s.TAX_DUE, value, terms[TAX_PPM], terms[FEE_UNIT], 0) if side == s.SELL else 0
-    _move(p, price, qty if side == s.BUY else -qty)
-    p[s.CASH] += (value if side == s.SELL else -value) - fee - tax
-    p[s.FEES] += fee
-    p[s.TAXES] += tax
-    p[s.BOUGHT if side == s.BUY else s.SOLD] += value
-    p[at + s.FILLED] += qty
+    fee = _charge(p, at + state.FEE_DUE, value, rate, terms[FEE_UNIT], terms[LEAST_FEE])
+    tax = _charge(p, at + state.TAX_DUE, value, terms[TAX_PPM], terms[FEE_UNIT], 0) if side == state.SELL else 0
+    _move(p, price, qty if side == state.BUY else -qty)
+    p[state.CASH] += (value if side == state.SELL else -value) - fee - tax
+    p[state.FEES] += fee
+    p[state.TAXES] += tax
+    p[state.BOUGHT if side == state.BUY else state.SOLD] += value
+    p[at + state.FILLED] += qty
     return fee, tax
 
 
@@ -92,17 +92,19 @@ def mark(p: I8) -> int:
     """The price at which the position can be closed: the bid for what is held, the ask for what is owed; the last known
     one where a side is empty, 0 before the first.
     """
-    first, second = (p[s.MARK_BID], p[s.MARK_ASK]) if p[s.POSITION] >= 0 else (p[s.MARK_ASK], p[s.MARK_BID])
+    first, second = (
+        (p[state.MARK_BID], p[state.MARK_ASK]) if p[state.POSITION] >= 0 else (p[state.MARK_ASK], p[state.MARK_BID])
+    )
     return int(first if first > 0 else second)
 
 
 @kernel
 def equity(p: I8) -> int:
     """Cash and position at its mark, money steps."""
-    return int(p[s.CASH] + p[s.POSITION] * mark(p))
+    return int(p[state.CASH] + p[state.POSITION] * mark(p))
 
 
 @kernel
 def unrealised(p: I8) -> int:
     """Result of the open position at its mark, before the cost of closing it, money steps."""
-    return int(p[s.POSITION] * mark(p) - p[s.COST])
+    return int(p[state.POSITION] * mark(p) - p[state.COST])

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors.trading import state as s
+from detectors.trading import state as fields
 from detectors.trading.account import mark
 from detectors.trading.book import prices_at
 from detectors.trading.queue import end, first_slot, place_of, side_of, trade_qty, walk
@@ -32,11 +32,11 @@ def outstanding(p: I8, side: int) -> int:
     largest, replaced = 0, False
     for slot in (first, first + 1):
         at = place_of(slot)
-        if p[at + s.STATUS] != s.FREE:
-            left = p[at + s.QTY] - p[at + s.FILLED]
+        if p[at + fields.STATUS] != fields.FREE:
+            left = p[at + fields.QTY] - p[at + fields.FILLED]
             total += left
             largest = max(largest, left)
-            replaced = replaced or p[at + s.REPLACES] == 1
+            replaced = replaced or p[at + fields.REPLACES] == 1
     return largest if replaced else total
 
 
@@ -44,14 +44,14 @@ def outstanding(p: I8, side: int) -> int:
 def held_for_buys(state: I8, out: I8) -> None:
     """What each lane's buy orders may still cost at the ask, money steps. out : int64[lanes]"""
     for lane in range(len(state)):
-        out[lane] = outstanding(state[lane], s.BUY) * state[lane, s.MARK_ASK]
+        out[lane] = outstanding(state[lane], fields.BUY) * state[lane, fields.MARK_ASK]
 
 
 @inlined
 def _free_slot(p: I8, side: int) -> int:
     first = first_slot(side)
     for slot in (first, first + 1):
-        if p[place_of(slot) + s.STATUS] == s.FREE:
+        if p[place_of(slot) + fields.STATUS] == fields.FREE:
             return slot
     return -1
 
@@ -59,14 +59,14 @@ def _free_slot(p: I8, side: int) -> int:
 @inlined
 def _refusal(p: I8, table: I8, terms: I8, side: int, price: int, qty: int, committed: int) -> int:
     """Why an order is refused; 0 where it is not. committed : quantity that the side's other orders may still sell"""
-    if price < 0 or (price != s.MARKET and floor_price(table, price) != price):
+    if price < 0 or (price != fields.MARKET and floor_price(table, price) != price):
         return OFF_TICK
     if qty <= 0 or qty % terms[LOT] != 0:
         return OFF_LOT
-    reference = price if price != s.MARKET else p[s.MARK_ASK if side == s.BUY else s.MARK_BID]
+    reference = price if price != fields.MARKET else p[fields.MARK_ASK if side == fields.BUY else fields.MARK_BID]
     if reference * qty < terms[LEAST_VALUE]:
         return TOO_SMALL
-    if side == s.SELL and terms[SHORTING] == 0 and committed + qty > p[s.POSITION]:
+    if side == fields.SELL and terms[SHORTING] == 0 and committed + qty > p[fields.POSITION]:
         return NOT_HELD
     return 0
 
@@ -83,30 +83,30 @@ def place(p: I8, table: I8, terms: I8, side: int, price: int, qty: int, arrives:
     if slot < 0:
         return NO_SLOT
     other = place_of(slot ^ 1)
-    replacing = replaces == 1 and p[other + s.STATUS] != s.FREE
+    replacing = replaces == 1 and p[other + fields.STATUS] != fields.FREE
     refused = _refusal(p, table, terms, side, price, qty, 0 if replacing else outstanding(p, side))
     if refused < 0:
         return refused
     at = place_of(slot)
-    p[at : at + s.STRIDE] = 0
-    p[s.NEXT_ORDER] += 1
-    p[at + s.STATUS], p[at + s.PRICE], p[at + s.QTY] = s.UNDER_WAY, price, qty
-    p[at + s.AHEAD] = p[at + s.LEVEL] = s.UNKNOWN
-    p[at + s.ARRIVES], p[at + s.CANCELS], p[at + s.NUMBER] = arrives, s.NEVER, p[s.NEXT_ORDER]
+    p[at : at + fields.STRIDE] = 0
+    p[fields.NEXT_ORDER] += 1
+    p[at + fields.STATUS], p[at + fields.PRICE], p[at + fields.QTY] = fields.UNDER_WAY, price, qty
+    p[at + fields.AHEAD] = p[at + fields.LEVEL] = fields.UNKNOWN
+    p[at + fields.ARRIVES], p[at + fields.CANCELS], p[at + fields.NUMBER] = arrives, fields.NEVER, p[fields.NEXT_ORDER]
     if replacing:
-        p[at + s.REPLACES] = 1
-        p[other + s.CANCELS] = min(p[other + s.CANCELS], arrives)
-    return int(p[s.NEXT_ORDER])
+        p[at + fields.REPLACES] = 1
+        p[other + fields.CANCELS] = min(p[other + fields.CANCELS], arrives)
+    return int(p[fields.NEXT_ORDER])
 
 
 @kernel
 def cancel(p: I8, side: int, takes_effect: int) -> int:
     """Ask for the side's orders to be cancelled, from a time on (UTC ns); gives how many were asked for."""
     asked = 0
-    for slot in range(s.SLOTS):
+    for slot in range(fields.SLOTS):
         at = place_of(slot)
-        if side_of(slot) == side and p[at + s.STATUS] != s.FREE and p[at + s.CANCELS] == s.NEVER:
-            p[at + s.CANCELS] = takes_effect
+        if side_of(slot) == side and p[at + fields.STATUS] != fields.FREE and p[at + fields.CANCELS] == fields.NEVER:
+            p[at + fields.CANCELS] = takes_effect
             asked += 1
     return asked
 
@@ -116,23 +116,23 @@ def flatten(p: I8, terms: I8, lane: int, row: int, events: I8, counts: I8) -> No
     """Close the position now, as at the end of a session: every order is cancelled, the visible book is walked, and
     what it does not hold trades at its deepest price (at the mark where a side is empty).
     """
-    for slot in range(s.SLOTS):
-        if p[place_of(slot) + s.STATUS] != s.FREE:
+    for slot in range(fields.SLOTS):
+        if p[place_of(slot) + fields.STATUS] != fields.FREE:
             end(p, slot, lane, row, events, counts)
-    held = p[s.POSITION]
+    held = p[fields.POSITION]
     if held == 0:
         return
-    side = s.SELL if held > 0 else s.BUY
+    side = fields.SELL if held > 0 else fields.BUY
     slot = first_slot(side)
     at = place_of(slot)
-    p[at : at + s.STRIDE] = 0
-    p[s.NEXT_ORDER] += 1
-    p[at + s.STATUS], p[at + s.QTY], p[at + s.NUMBER] = s.RESTING, abs(held), p[s.NEXT_ORDER]
-    walk(p, slot, terms, s.MARKET, lane, row, events, counts)
+    p[at : at + fields.STRIDE] = 0
+    p[fields.NEXT_ORDER] += 1
+    p[at + fields.STATUS], p[at + fields.QTY], p[at + fields.NUMBER] = fields.RESTING, abs(held), p[fields.NEXT_ORDER]
+    walk(p, slot, terms, fields.MARKET, lane, row, events, counts)
     deepest = mark(p)
     levels = prices_at(1 - side)
-    for k in range(s.LEVELS):
+    for k in range(fields.LEVELS):
         if p[levels + k] > 0:
             deepest = p[levels + k]
-    if p[at + s.STATUS] != s.FREE:
+    if p[at + fields.STATUS] != fields.FREE:
         trade_qty(p, slot, terms, deepest, abs(held), 0, lane, row, events, counts)

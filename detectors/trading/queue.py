@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors.trading import state as s
+from detectors.trading import state
 from detectors.trading.account import portion, settle_fill
 from detectors.trading.book import better, prices_at, visible_qty
 from tapewatch.kernels import inlined, kernel
@@ -14,19 +14,19 @@ I8 = npt.NDArray[np.int64]
 @inlined
 def side_of(slot: int) -> int:
     """BUY for the first two slots, SELL for the others."""
-    return s.BUY if slot < s.SLOTS // 2 else s.SELL
+    return state.BUY if slot < state.SLOTS // 2 else state.SELL
 
 
 @inlined
 def first_slot(side: int) -> int:
     """The first of a side's slots; the other one follows."""
-    return 0 if side == s.BUY else s.SLOTS // 2
+    return 0 if side == state.BUY else state.SLOTS // 2
 
 
 @inlined
 def place_of(slot: int) -> int:
     """Where a slot begins in a lane's row."""
-    return s.ORDERS + slot * s.STRIDE
+    return state.ORDERS + slot * state.STRIDE
 
 
 @inlined
@@ -45,10 +45,10 @@ def emit(events: I8, counts: I8, row: tuple[int, int, int, int, int, int], amoun
 def end(p: I8, slot: int, lane: int, row: int, events: I8, counts: I8) -> None:
     """What is left of an order is gone; its slot is free."""
     at = place_of(slot)
-    left = p[at + s.QTY] - p[at + s.FILLED]
-    header = (s.CANCELLED, lane, side_of(slot), p[at + s.NUMBER], p[s.CLOCK], row)
-    emit(events, counts, header, (p[at + s.PRICE], left, 0, 0, 0))
-    p[at + s.STATUS] = s.FREE
+    left = p[at + state.QTY] - p[at + state.FILLED]
+    header = (state.CANCELLED, lane, side_of(slot), p[at + state.NUMBER], p[state.CLOCK], row)
+    emit(events, counts, header, (p[at + state.PRICE], left, 0, 0, 0))
+    p[at + state.STATUS] = state.FREE
 
 
 @kernel
@@ -57,22 +57,22 @@ def trade_qty(
 ) -> int:
     """Fill an order with what is offered to it, as far as it goes; gives what it took."""
     at = place_of(slot)
-    qty = int(min(offered, p[at + s.QTY] - p[at + s.FILLED]))
+    qty = int(min(offered, p[at + state.QTY] - p[at + state.FILLED]))
     if qty <= 0:
         return 0
     side = side_of(slot)
     fee, tax = settle_fill(p, at, terms, side, price, qty, maker)
-    header = (s.FILL, lane, side, p[at + s.NUMBER], p[s.CLOCK], row)
+    header = (state.FILL, lane, side, p[at + state.NUMBER], p[state.CLOCK], row)
     emit(events, counts, header, (price, qty, maker, fee, tax))
-    if p[at + s.FILLED] == p[at + s.QTY]:
-        p[at + s.STATUS] = s.FREE
+    if p[at + state.FILLED] == p[at + state.QTY]:
+        p[at + state.STATUS] = state.FREE
     other = place_of(slot ^ 1)
-    if p[other + s.STATUS] == s.UNDER_WAY and p[other + s.REPLACES] == 1:
+    if p[other + state.STATUS] == state.UNDER_WAY and p[other + state.REPLACES] == 1:
         # What the replaced order still gets, its replacement no longer asks for.
-        p[other + s.QTY] -= qty
-        reduced = (s.AMENDED, lane, side, p[other + s.NUMBER], p[s.CLOCK], row)
-        emit(events, counts, reduced, (p[other + s.PRICE], qty, 0, 0, 0))
-        if p[other + s.QTY] <= 0:
+        p[other + state.QTY] -= qty
+        reduced = (state.AMENDED, lane, side, p[other + state.NUMBER], p[state.CLOCK], row)
+        emit(events, counts, reduced, (p[other + state.PRICE], qty, 0, 0, 0))
+        if p[other + state.QTY] <= 0:
             end(p, slot ^ 1, lane, row, events, counts)
     return qty
 
@@ -83,12 +83,12 @@ def walk(p: I8, slot: int, terms: I8, limit: int, lane: int, row: int, events: I
     side = side_of(slot)
     at = prices_at(1 - side)
     shown = 0
-    for k in range(s.LEVELS):
-        price, qty = p[at + k], p[at + s.LEVELS + k]
-        if price == 0 or (limit != s.MARKET and better(side, price, limit)):
+    for k in range(state.LEVELS):
+        price, qty = p[at + k], p[at + state.LEVELS + k]
+        if price == 0 or (limit != state.MARKET and better(side, price, limit)):
             break
         shown += qty
-        if p[place_of(slot) + s.STATUS] != s.FREE:
+        if p[place_of(slot) + state.STATUS] != state.FREE:
             trade_qty(p, slot, terms, price, qty, 0, lane, row, events, counts)
     return shown
 
@@ -99,20 +99,20 @@ def arrive(p: I8, slot: int, terms: I8, lane: int, row: int, events: I8, counts:
     shown, the rest of a market order is gone.
     """
     at = place_of(slot)
-    p[at + s.REPLACES] = 0
-    crossed = walk(p, slot, terms, p[at + s.PRICE], lane, row, events, counts)
-    if p[at + s.STATUS] == s.FREE:
+    p[at + state.REPLACES] = 0
+    crossed = walk(p, slot, terms, p[at + state.PRICE], lane, row, events, counts)
+    if p[at + state.STATUS] == state.FREE:
         return
-    if p[at + s.PRICE] == s.MARKET:
+    if p[at + state.PRICE] == state.MARKET:
         end(p, slot, lane, row, events, counts)
         return
     side = side_of(slot)
-    p[at + s.STATUS] = s.RESTING
-    p[at + s.CROSSED] = crossed
-    p[at + s.AHEAD] = p[at + s.LEVEL] = visible_qty(p, side, p[at + s.PRICE])
-    p[at + s.TRADED] = 0
-    header = (s.OPEN, lane, side, p[at + s.NUMBER], p[s.CLOCK], row)
-    emit(events, counts, header, (p[at + s.PRICE], p[at + s.QTY] - p[at + s.FILLED], 0, 0, 0))
+    p[at + state.STATUS] = state.RESTING
+    p[at + state.CROSSED] = crossed
+    p[at + state.AHEAD] = p[at + state.LEVEL] = visible_qty(p, side, p[at + state.PRICE])
+    p[at + state.TRADED] = 0
+    header = (state.OPEN, lane, side, p[at + state.NUMBER], p[state.CLOCK], row)
+    emit(events, counts, header, (p[at + state.PRICE], p[at + state.QTY] - p[at + state.FILLED], 0, 0, 0))
 
 
 @kernel
@@ -134,33 +134,33 @@ def meet_trade(
     aggressor : 1 buy, -1 sell, 0 unknown; who takes from our side of the book is of the other side
     """
     side, at = side_of(slot), place_of(slot)
-    if aggressor == (1 if side == s.BUY else -1):
+    if aggressor == (1 if side == state.BUY else -1):
         return
-    own = p[at + s.PRICE]
+    own = p[at + state.PRICE]
     if better(side, own, price):
-        p[at + s.AHEAD] = 0
+        p[at + state.AHEAD] = 0
         trade_qty(p, slot, terms, own, qty, 1, lane, row, events, counts)
-    elif own == price and p[at + s.AHEAD] != s.UNKNOWN:
-        p[at + s.TRADED] += qty
-        eaten = min(p[at + s.AHEAD], qty)
-        p[at + s.AHEAD] -= eaten
+    elif own == price and p[at + state.AHEAD] != state.UNKNOWN:
+        p[at + state.TRADED] += qty
+        eaten = min(p[at + state.AHEAD], qty)
+        p[at + state.AHEAD] -= eaten
         trade_qty(p, slot, terms, own, qty - eaten, 1, lane, row, events, counts)
 
 
 @inlined
 def _queue(p: I8, at: int, side: int) -> None:
     """Move a resting order forward by what left its price without a trade, in proportion to its place."""
-    shown = visible_qty(p, side, p[at + s.PRICE])
-    ahead = p[at + s.AHEAD]
-    if shown != s.UNKNOWN:
-        before = p[at + s.LEVEL] - p[at + s.TRADED]
-        if ahead == s.UNKNOWN:
+    shown = visible_qty(p, side, p[at + state.PRICE])
+    ahead = p[at + state.AHEAD]
+    if shown != state.UNKNOWN:
+        before = p[at + state.LEVEL] - p[at + state.TRADED]
+        if ahead == state.UNKNOWN:
             ahead = shown
-        elif p[at + s.LEVEL] != s.UNKNOWN and shown < before:
+        elif p[at + state.LEVEL] != state.UNKNOWN and shown < before:
             ahead -= portion(min(ahead, before), before - shown, before)
-        p[at + s.AHEAD] = min(ahead, shown)
-    p[at + s.LEVEL] = shown
-    p[at + s.TRADED] = 0
+        p[at + state.AHEAD] = min(ahead, shown)
+    p[at + state.LEVEL] = shown
+    p[at + state.TRADED] = 0
 
 
 @kernel
@@ -172,13 +172,13 @@ def meet_book(p: I8, slot: int, terms: I8, lane: int, row: int, events: I8, coun
     _queue(p, at, side)
     other = prices_at(1 - side)
     crossed = 0
-    for k in range(s.LEVELS):
+    for k in range(state.LEVELS):
         price = p[other + k]
-        if price == 0 or better(side, price, p[at + s.PRICE]):
+        if price == 0 or better(side, price, p[at + state.PRICE]):
             break
-        crossed += p[other + s.LEVELS + k]
-    fresh = crossed - p[at + s.CROSSED]
-    p[at + s.CROSSED] = crossed
+        crossed += p[other + state.LEVELS + k]
+    fresh = crossed - p[at + state.CROSSED]
+    p[at + state.CROSSED] = crossed
     if fresh > 0:
-        p[at + s.AHEAD] = 0
-        trade_qty(p, slot, terms, p[at + s.PRICE], fresh, 1, lane, row, events, counts)
+        p[at + state.AHEAD] = 0
+        trade_qty(p, slot, terms, p[at + state.PRICE], fresh, 1, lane, row, events, counts)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.trading import state as s
+from detectors.trading import state as fields
 from detectors.trading.book import take_book, take_quote
 from detectors.trading.queue import arrive, end, meet_book, meet_trade, place_of
 from detectors.trading.units import F8, Units
@@ -73,26 +73,26 @@ def merged(*parts: Tape) -> Tape:
 @kernel
 def step_row(p: I8, terms: I8, tape: Tape, row: int, lane: int, events: I8, counts: I8) -> None:
     """Let one row of the market happen to a lane: cancels due, the row itself, orders that arrive."""
-    p[s.CLOCK] = now = tape.ts[row]
-    for slot in range(s.SLOTS):
+    p[fields.CLOCK] = now = tape.ts[row]
+    for slot in range(fields.SLOTS):
         at = place_of(slot)
-        if p[at + s.STATUS] != s.FREE and p[at + s.CANCELS] <= now:
+        if p[at + fields.STATUS] != fields.FREE and p[at + fields.CANCELS] <= now:
             end(p, slot, lane, row, events, counts)
     v = tape.values[row]
     if tape.kind[row] == TRADE:
-        for slot in range(s.SLOTS):
-            if p[place_of(slot) + s.STATUS] == s.RESTING:
+        for slot in range(fields.SLOTS):
+            if p[place_of(slot) + fields.STATUS] == fields.RESTING:
                 meet_trade(p, slot, terms, v[0], v[1], v[2], lane, row, events, counts)
         return
     if tape.kind[row] == QUOTE:
         take_quote(p, v[0], v[1], v[2], v[3])
     else:
         take_book(p, tape.books[v[0]])
-    for slot in range(s.SLOTS):
+    for slot in range(fields.SLOTS):
         at = place_of(slot)
-        if p[at + s.STATUS] == s.RESTING:
+        if p[at + fields.STATUS] == fields.RESTING:
             meet_book(p, slot, terms, lane, row, events, counts)
-        elif p[at + s.STATUS] == s.UNDER_WAY and p[at + s.ARRIVES] <= now:
+        elif p[at + fields.STATUS] == fields.UNDER_WAY and p[at + fields.ARRIVES] <= now:
             arrive(p, slot, terms, lane, row, events, counts)
 
 
@@ -110,7 +110,7 @@ def run_log(state: I8, terms: I8, tape: Tape, lanes: I8, first: int, events: I8,
     state : int64[lanes, WIDTH]; terms : int64[lanes, TERMS]; lanes : int64[rows], the instrument of each row
     """
     for row in range(first, len(tape.ts)):
-        if counts[0] + s.EVENTS_A_ROW > len(events):
+        if counts[0] + fields.EVENTS_A_ROW > len(events):
             return row
         lane = lanes[row]
         step_row(state[lane], terms[lane], tape, row, lane, events, counts)

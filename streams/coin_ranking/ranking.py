@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from detectors.coin_features import state
-from detectors.coin_features import windows as w
+from detectors.coin_features import state, windows
 from detectors.coin_features.state import Barriers, Coin, MinuteOutput
 from detectors.ranking.features import WARM_MINUTES
 from detectors.ranking.model import RankingModel
@@ -25,7 +24,7 @@ LEAST_BY_CURRENCY = {"KRW": 1.4e9, "JPY": 1.5e8, "TWD": 3e7, "BTC": 20.0, "ETH":
 STALE_MINUTES = 10
 """A coin without a bar for longer is left out."""
 
-_HOUR, _DAY = w.NAMES.index("1h"), w.NAMES.index("1d")
+_HOUR, _DAY = windows.NAMES.index("1h"), windows.NAMES.index("1d")
 _CALLS = {1.0: "bull", -1.0: "bear", 0.0: ""}
 
 
@@ -98,10 +97,10 @@ class CoinRanking:
             return f"no bar for {age} minutes"
         day = seen.windows[_DAY]
         if math.isnan(seen.inputs[0]):
-            return f"{day[w.S_MINUTES]:.0f} of the {WARM_MINUTES} minutes that it needs"
+            return f"{day[windows.S_MINUTES]:.0f} of the {WARM_MINUTES} minutes that it needs"
         least = self._least(name)
         # Of a coin younger than a day, what a day would come to.
-        turnover = day[w.S_TURNOVER] * w.WINDOWS[_DAY] / max(day[w.S_MINUTES], 1.0)
+        turnover = day[windows.S_TURNOVER] * windows.WINDOWS[_DAY] / max(day[windows.S_MINUTES], 1.0)
         return f"turnover of a day {turnover:,.0f} below {least:,.0f}" if turnover < least else ""
 
     def _least(self, name: str) -> float:
@@ -115,21 +114,25 @@ class CoinRanking:
             f"{hours}h": _CALLS[float(seen.regime[horizon, place])]
             for horizon, (hours, place) in enumerate(zip(HOURS, self.regimes.places(), strict=True))
         }
-        told = bool(hour[w.S_BUYS] + hour[w.S_SELLS] > 0.0)
+        told = bool(hour[windows.S_BUYS] + hour[windows.S_SELLS] > 0.0)
         return RankingEntry(
             instrument=name,
             probability=chance,
             regime=calls["24h"],
             regimes=calls,
-            hourly_return=float(hour[w.RETURN]),
-            win_rate=float(min(day[w.S_WINS] / day[w.S_ENTRIES], 1.0)) if day[w.S_ENTRIES] > 0.0 else None,
-            buys=float(hour[w.S_BUYS]) if told else None,
-            sells=float(hour[w.S_SELLS]) if told else None,
-            volatility=float(hour[w.VOLATILITY]),
-            volatility_level=float(hour[w.VOLATILITY] / day[w.VOLATILITY]) if day[w.VOLATILITY] > 0.0 else None,
-            high_line=float(day[w.HIGH_LINE]),
-            low_line=float(day[w.LOW_LINE]),
-            position=float(day[w.POSITION]),
-            averages=dict(zip(w.NAMES, seen.windows[:, w.AVERAGE].tolist(), strict=True)),
-            volumes=dict(zip(w.NAMES, seen.windows[:, w.S_VOLUME].tolist(), strict=True)),
+            hourly_return=float(hour[windows.RETURN]),
+            win_rate=float(min(day[windows.S_WINS] / day[windows.S_ENTRIES], 1.0))
+            if day[windows.S_ENTRIES] > 0.0
+            else None,
+            buys=float(hour[windows.S_BUYS]) if told else None,
+            sells=float(hour[windows.S_SELLS]) if told else None,
+            volatility=float(hour[windows.VOLATILITY]),
+            volatility_level=float(hour[windows.VOLATILITY] / day[windows.VOLATILITY])
+            if day[windows.VOLATILITY] > 0.0
+            else None,
+            high_line=float(day[windows.HIGH_LINE]),
+            low_line=float(day[windows.LOW_LINE]),
+            position=float(day[windows.POSITION]),
+            averages=dict(zip(windows.NAMES, seen.windows[:, windows.AVERAGE].tolist(), strict=True)),
+            volumes=dict(zip(windows.NAMES, seen.windows[:, windows.S_VOLUME].tolist(), strict=True)),
         )

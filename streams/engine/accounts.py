@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.scenarios import episode as e_
+from detectors.scenarios import episode
 from detectors.scenarios.accounts import watch
 from detectors.scenarios.accounts.ring import UNKNOWN, Ring, hashed
 from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.library import ENGINE
-from streams.engine import output as o
+from streams.engine import output
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.layout import each, places
 from tapewatch.clock import NANOS
@@ -55,17 +55,17 @@ class InstrumentState:
     """
 
     ring: Ring
-    episodes: F8 = field(default_factory=lambda: np.zeros((len(ACCOUNTS), e_.FIELDS)))
+    episodes: F8 = field(default_factory=lambda: np.zeros((len(ACCOUNTS), episode.FIELDS)))
     second: int = -1
     stepped: int = -1
     strengths: F8 = field(default_factory=lambda: np.zeros(len(ACCOUNTS)))
-    values: F8 = field(default_factory=lambda: np.full((len(ACCOUNTS), o.VERDICT), np.nan))
+    values: F8 = field(default_factory=lambda: np.full((len(ACCOUNTS), output.VERDICT), np.nan))
     parties: list[str] = field(default_factory=lambda: [""] * len(ACCOUNTS))
 
     @property
     def live(self) -> bool:
         """Whether a later second may change something without a trade."""
-        return self.second >= 0 or any(e_.is_live(each) for each in self.episodes)
+        return self.second >= 0 or any(episode.is_live(each) for each in self.episodes)
 
 
 class _InstrumentBytes(msgspec.Struct, frozen=True, array_like=True):
@@ -182,37 +182,37 @@ class Accounts:
             self._step(slot, one, np.zeros(len(ACCOUNTS)), one.stepped + 1, offset)
         for place, e in enumerate(one.episodes):
             rule = one.ring.rules[place]
-            ends = max(e[e_.LAST_HIT] + rule[e_.QUIET_S], e[e_.DECIDED] + rule[e_.COOLDOWN_S] - 1.0)
+            ends = max(e[episode.LAST_HIT] + rule[episode.QUIET_S], e[episode.DECIDED] + rule[episode.COOLDOWN_S] - 1.0)
             closes = max(math.ceil(ends), one.stepped + 1)
-            if e[e_.OPEN] > 0.0 and closes < second:
+            if e[episode.OPEN] > 0.0 and closes < second:
                 self._step_one(slot, one, place, 0.0, closes, offset)
 
     def _step(self, slot: int, one: InstrumentState, strengths: F8, second: int, offset: int) -> None:
         """Show a second to every episode that it may change."""
         one.stepped = second
         for place, e in enumerate(one.episodes):
-            if strengths[place] >= 1.0 or e_.is_live(e):
+            if strengths[place] >= 1.0 or episode.is_live(e):
                 self._step_one(slot, one, place, float(strengths[place]), second, offset)
 
     def _step_one(self, slot: int, one: InstrumentState, place: int, strength: float, second: int, offset: int) -> None:
         """Show a second to one episode, and write what follows."""
         e, values = one.episodes[place], one.values[place]
-        kind = int(e_.step(e, strength, second, offset, one.ring.rules[place]))
-        if kind == e_.NONE:
+        kind = int(episode.step(e, strength, second, offset, one.ring.rules[place]))
+        if kind == episode.NONE:
             return
-        if kind == e_.CLOSED:
-            values, strength = e[e_.SHOWN :], float(e[e_.PEAK])
+        if kind == episode.CLOSED:
+            values, strength = e[episode.SHOWN :], float(e[episode.PEAK])
         else:
-            e_.keep(e, values)
-        onset, decided = (int(e[at]) * NANOS for at in (e_.ONSET, e_.DECIDED))
+            episode.keep(e, values)
+        onset, decided = (int(e[at]) * NANOS for at in (episode.ONSET, episode.DECIDED))
         number, updated = len(ENGINE) + place, (second + 1) * NANOS
-        event = [number, kind, slot, onset, decided, updated, int(e[e_.REVISION]), int(e[e_.ONSET_OFFSET])]
+        event = [number, kind, slot, onset, decided, updated, int(e[episode.REVISION]), int(e[episode.ONSET_OFFSET])]
         alert = self._alert(
             np.array(event, dtype=np.int64),
-            np.array([int(e[e_.DECIDED_OFFSET]), offset], dtype=np.int64),
-            np.array([*values, strength, e[e_.STREAK]]),
+            np.array([int(e[episode.DECIDED_OFFSET]), offset], dtype=np.int64),
+            np.array([*values, strength, e[episode.STREAK]]),
         )
-        if kind != e_.CLOSED:
+        if kind != episode.CLOSED:
             alert = msgspec.structs.replace(alert, sentence=f"{alert.sentence} Its last trade: {one.parties[place]}.")
         self._written.append((second, slot, place, alert))
 
@@ -231,7 +231,7 @@ class Accounts:
         for there, here in slots.items():
             if there in other._of:
                 one = _loaded(_dumped(here, other._of[there]))
-                one.episodes[:, [e_.ONSET_OFFSET, e_.DECIDED_OFFSET]] = 0.0
+                one.episodes[:, [episode.ONSET_OFFSET, episode.DECIDED_OFFSET]] = 0.0
                 self._set_rules(here, one.ring)
                 self._of[here] = one
                 if one.live:

@@ -13,7 +13,7 @@ from detectors.ensemble_members import AUTOENCODER, AUTOENCODER_CRYPTO, COINS, F
 from detectors.scenarios.accounts.watch import ACCOUNTS
 from detectors.scenarios.episode import CLOSED, OPENED, UPDATED
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS
-from streams.engine import output as o
+from streams.engine import output
 from streams.engine.models import BOOK, KMEANS, KMEANS_CLASSIC, PUMPS, ActiveModels
 from tapewatch.contract.messages import Alert, AlertState, Evidence, Provenance, Severity, alert_id, to_rfc3339
 
@@ -74,7 +74,7 @@ def _evidence(scenario: int, v: Sequence[float]) -> tuple[Evidence, ...]:
         threshold = _number(v[_THRESHOLDS_AT + place])
         found.append(Evidence(name, _number(v[place]), threshold, "" if threshold is None else ">=", unit))
     if scenario != PUMP_AND_DUMP:
-        found.append(Evidence("streak_s", _number(v[o.STREAK]), None, "", "s"))
+        found.append(Evidence("streak_s", _number(v[output.STREAK]), None, "", "s"))
     return tuple(found)
 
 
@@ -95,7 +95,7 @@ def build_alert(
     scenario, kind, _, onset, decided, updated, revision, onset_offset = (int(field) for field in event)
     instrument = named[0]
     v = [float(value) for value in values]
-    module, score = MODULES[scenario], strength(v[o.STRENGTH], 1.0)
+    module, score = MODULES[scenario], strength(v[output.STRENGTH], 1.0)
     if scenario == PUMP_AND_DUMP and kind == UPDATED:
         # The dump has begun.
         score = max(score, 70.0)

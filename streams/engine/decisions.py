@@ -7,8 +7,8 @@ from detectors.ddqn import virtual
 from detectors.ddqn.lanes import BUY, HOLD, SELL
 from detectors.ddqn.score import best_allowed, forward
 from detectors.ddqn.virtual import PRIVATE
-from streams.engine import output as o
-from streams.engine import state as s
+from streams.engine import output
+from streams.engine import state as fields
 from streams.engine.features import NAMES
 from streams.engine.kernel_context import opened
 from streams.engine.output import Output
@@ -38,19 +38,21 @@ def _show(
         row, i = out.places[each], start + each
         if row < 0:
             continue
-        a, v, terms = S.acc[i], S.virtual[i, which], S.virtual[i, s.TERMS]
+        a, v, terms = S.acc[i], S.virtual[i, which], S.virtual[i, fields.TERMS]
         if v[virtual.PENDING] != 0.0:
-            virtual.settle(v, terms[s.FIRST_BID], terms[s.FIRST_ASK], terms[s.BUY_COST], terms[s.SELL_COST])
+            virtual.settle(
+                v, terms[fields.FIRST_BID], terms[fields.FIRST_ASK], terms[fields.BUY_COST], terms[fields.SELL_COST]
+            )
         if v[virtual.POSITION] != 0.0:
-            virtual.mark(v, a[s.BID], a[s.ASK], terms[s.BUY_COST], terms[s.SELL_COST])
-        left = virtual.session_left(second, a[s.OPENED_AT], a[s.CLOSES_AT])
+            virtual.mark(v, a[fields.BID], a[fields.ASK], terms[fields.BUY_COST], terms[fields.SELL_COST])
+        left = virtual.session_left(second, a[fields.OPENED_AT], a[fields.CLOSES_AT])
         regime = virtual.trend(out.features[_CHANGE, begin + row], out.features[_VOLATILITY, begin + row])
         virtual.show(v, regime, left, own)
         for k in range(_OWN):
             work[features + k, row] = own[k]
-        quoted = a[s.PHASE_OF] == s.ACTIVE and a[s.BID] > 0.0 and a[s.ASK] > 0.0
-        tradable = quoted and left > 0.0 and a[s.AGE] >= habits[WARM]
-        virtual.allowed(v, tradable, terms[s.SHORTING] > 0.0, second, habits[WAIT], out.masks[row])
+        quoted = a[fields.PHASE_OF] == fields.ACTIVE and a[fields.BID] > 0.0 and a[fields.ASK] > 0.0
+        tradable = quoted and left > 0.0 and a[fields.AGE] >= habits[WARM]
+        virtual.allowed(v, tradable, terms[fields.SHORTING] > 0.0, second, habits[WAIT], out.masks[row])
 
 
 @inlined
@@ -70,12 +72,12 @@ def _scale(player: Player, begin: int, observed: int, features: F4, work: F4) ->
 @inlined
 def _signal(which: int, i: int, second: int, offset: int, a: F8, held: float, action: int, out: Output) -> int:
     """Write an action that is taken; returns its row."""
-    at = out.counts[o.SIGNALS]
-    out.counts[o.SIGNALS] = at + 1
+    at = out.counts[output.SIGNALS]
+    out.counts[output.SIGNALS] = at + 1
     keys, values = out.signals[at], out.signal_values[at]
     keys[0], keys[1], keys[2], keys[3], keys[4] = i, (second + 1) * NANOS, offset, action, which
-    values[o.HELD] = held
-    values[o.PRICE] = a[s.ASK] if action == BUY else (a[s.BID] if action == SELL else np.nan)
+    values[output.HELD] = held
+    values[output.PRICE] = a[fields.ASK] if action == BUY else (a[fields.BID] if action == SELL else np.nan)
     return int(at)
 
 
@@ -98,7 +100,7 @@ def _act(
         v = S.virtual[i, which]
         values = out.signal_values[_signal(which, i, second, offset, S.acc[i], v[virtual.POSITION], action, out)]
         for k in range(mask.size):
-            values[o.Q + k] = work[values_at + k, row] if mask[k] else np.nan
+            values[output.Q + k] = work[values_at + k, row] if mask[k] else np.nan
         virtual.carry_out(v, action, second)
 
 
@@ -110,9 +112,9 @@ def _await_quotes(S: State, start: int, count: int, out: Output) -> None:
             continue
         a, v = S.acc[start + each], S.virtual[start + each]
         waits = v[0, virtual.PENDING] != 0.0 or v[1, virtual.PENDING] != 0.0
-        if waits or a[s.AWAITED] > 0.0:
-            a[s.AWAITED] = 1.0 if waits else 0.0
-            v[s.TERMS, s.FIRST_BID] = v[s.TERMS, s.FIRST_ASK] = 0.0
+        if waits or a[fields.AWAITED] > 0.0:
+            a[fields.AWAITED] = 1.0 if waits else 0.0
+            v[fields.TERMS, fields.FIRST_BID] = v[fields.TERMS, fields.FIRST_ASK] = 0.0
 
 
 @kernel
@@ -130,29 +132,29 @@ def decide(context: I8, start: int, count: int, observed: int, begin: int, secon
         values_at = forward(player.network, out.policy_work, observed)
         _act(S, which, start, count, values_at, second, offset, detectors.habits[MARGIN], out)
         if which == 0:
-            out.counts[o.DECISIONS] += observed
+            out.counts[output.DECISIONS] += observed
     _await_quotes(S, start, count, out)
 
 
 @kernel
 def keep_quote(a: F8, terms: F8) -> None:
     """The first two-sided quote of an active instrument since an order was placed, which it will fill at."""
-    if a[s.PHASE_OF] == s.ACTIVE and a[s.BID] > 0.0 and a[s.ASK] > 0.0:
-        terms[s.FIRST_BID], terms[s.FIRST_ASK] = a[s.BID], a[s.ASK]
-        a[s.AWAITED] = 0.0
+    if a[fields.PHASE_OF] == fields.ACTIVE and a[fields.BID] > 0.0 and a[fields.ASK] > 0.0:
+        terms[fields.FIRST_BID], terms[fields.FIRST_ASK] = a[fields.BID], a[fields.ASK]
+        a[fields.AWAITED] = 0.0
 
 
 @kernel
 def end_session(a: F8, v: F8) -> None:
     """Let an instrument's session end flat. v : float64[policies + 1, FIELDS], its virtual positions and terms"""
-    terms = v[s.TERMS]
+    terms = v[fields.TERMS]
     for which in range(_POLICIES):
-        virtual.end_session(v[which], a[s.BID], a[s.ASK], terms[s.BUY_COST], terms[s.SELL_COST])
-    a[s.AWAITED] = 0.0
+        virtual.end_session(v[which], a[fields.BID], a[fields.ASK], terms[fields.BUY_COST], terms[fields.SELL_COST])
+    a[fields.AWAITED] = 0.0
 
 
 def begin_anew(state: State, which: int) -> None:
     """Forget the virtual positions of one policy: while it was not in force, nothing was kept for it."""
     state.virtual[:, which] = 0.0
-    both = state.virtual[:, : s.TERMS, virtual.PENDING].any(axis=1)
-    state.acc[~both, s.AWAITED] = 0.0
+    both = state.virtual[:, : fields.TERMS, virtual.PENDING].any(axis=1)
+    state.acc[~both, fields.AWAITED] = 0.0

@@ -3,13 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors import ensemble_members as p
+from detectors import ensemble_members
 from detectors.autoencoder import score as autoencoder
 from detectors.ensemble_members import Ensemble
 from detectors.isolation import score as isolation
 from detectors.kmeans.score import probability
-from detectors.scenarios import observation as x_
-from streams.engine import output as o
+from detectors.scenarios import observation as at
+from streams.engine import output
 from streams.engine.kernel_context import opened
 from streams.engine.output import Output
 from streams.engine.scenario_evaluation import AUTOENCODER, CRYPTO, FUSION, ISOLATION, score
@@ -30,13 +30,13 @@ def score_ensemble(context: I8, rows: int, begin: int, second: int, offset: int)
     out would not be written.
     """
     S, detectors, out = opened(context)
-    peers, floors, errors = detectors.peers, detectors.floors, out.work[o.ERRORS]
+    peers, floors, errors = detectors.peers, detectors.floors, out.work[output.ERRORS]
     _score_networks(S, begin, rows, second, peers, out, errors)
     for row in range(rows):
         x, floor, coin = out.observations[row], floors[out.classes[row]], S.coin[out.slots[row]]
-        x[x_.AUTOENCODER_PROBABILITY] = probability(errors[row], peers.crypto_knots if coin else peers.network_knots)
-        x[x_.FUSED], x[x_.FUSED_ALERT] = -np.inf, peers.limits[p.ALERT]
-        most = p.longest_path(x[x_.DISTANCE_PROBABILITY], x[x_.AUTOENCODER_PROBABILITY], floor, peers)
+        x[at.AUTOENCODER_PROBABILITY] = probability(errors[row], peers.crypto_knots if coin else peers.network_knots)
+        x[at.FUSED], x[at.FUSED_ALERT] = -np.inf, peers.limits[ensemble_members.ALERT]
+        most = ensemble_members.longest_path(x[at.DISTANCE_PROBABILITY], x[at.AUTOENCODER_PROBABILITY], floor, peers)
         if most > 0.0:
             path = isolation.score_of(out.features, begin + row, peers.forest, most, out.forest_inputs)
             if path != 0.0:
@@ -78,11 +78,11 @@ def _write_scores(
 ) -> None:
     """What all peers say of a row that may be written. detector : the autoencoder that was asked"""
     x, slot = out.observations[row], out.slots[row]
-    kmeans, network, forest = x[x_.DISTANCE_PROBABILITY], x[x_.AUTOENCODER_PROBABILITY], np.nan
+    kmeans, network, forest = x[at.DISTANCE_PROBABILITY], x[at.AUTOENCODER_PROBABILITY], np.nan
     forest = probability(path, peers.forest_knots)
-    fused = p.fused(kmeans, network, forest, peers, out.work[o.ODDS])
+    fused = ensemble_members.fused(kmeans, network, forest, peers, out.work[output.ODDS])
     chance = probability(fused, peers.knots)
-    x[x_.ISOLATION_PROBABILITY], x[x_.FUSED], x[x_.FUSED_PROBABILITY] = forest, fused, chance
+    x[at.ISOLATION_PROBABILITY], x[at.FUSED], x[at.FUSED_PROBABILITY] = forest, fused, chance
     if not fused >= floor:
         return
     if not np.isnan(error):

@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from detectors.book import flow
 from detectors.pumps.features import buy
-from streams.engine import output as o
-from streams.engine import state as s
+from streams.engine import output, state
 from streams.engine.decisions import end_session, keep_quote
 from streams.engine.kernel_context import opened
 from streams.engine.observations import on_order, on_print
@@ -40,17 +39,17 @@ _OPEN, _CLOSE, _AUCTION, _HALT, _RESUME, _HEARTBEAT, _GAP, _, _CONTROL = (int(ki
 @inlined
 def _order_flow(a: F8, bid: float, bid_qty: float, ask: float, ask_qty: float) -> float:
     """Signed depth change at the touch (Cont, Kukanov & Stoikov 2014, eq. 2); 0 on the first two-sided quote."""
-    if not (a[s.BID] > 0.0 and a[s.ASK] > 0.0 and bid > 0.0 and ask > 0.0):
+    if not (a[state.BID] > 0.0 and a[state.ASK] > 0.0 and bid > 0.0 and ask > 0.0):
         return 0.0
     flow = 0.0
-    if bid >= a[s.BID]:
+    if bid >= a[state.BID]:
         flow += bid_qty
-    if bid <= a[s.BID]:
-        flow -= a[s.BID_QTY]
-    if ask <= a[s.ASK]:
+    if bid <= a[state.BID]:
+        flow -= a[state.BID_QTY]
+    if ask <= a[state.ASK]:
         flow -= ask_qty
-    if ask >= a[s.ASK]:
-        flow += a[s.ASK_QTY]
+    if ask >= a[state.ASK]:
+        flow += a[state.ASK_QTY]
     return flow
 
 
@@ -58,45 +57,45 @@ def _order_flow(a: F8, bid: float, bid_qty: float, ask: float, ask_qty: float) -
 def _depth_change(a: F8, change: float, traded_field: int) -> None:
     """Count a change of visible quantity; what trades took since the last look explains a removal."""
     if change > 0.0:
-        a[s.ADDED] += change
+        a[state.ADDED] += change
         return
     explained = min(-change, a[traded_field])
     a[traded_field] -= explained
-    a[s.REMOVED] += -change - explained
+    a[state.REMOVED] += -change - explained
 
 
 @inlined
 def _touch(a: F8, bid: float, bid_qty: float, ask: float, ask_qty: float) -> None:
     """Take a new best bid and ask (NaN where a side is absent)."""
-    a[s.OFI] += _order_flow(a, bid, bid_qty, ask, ask_qty)
-    a[s.RAISED] += 1.0 if bid > a[s.BID] else 0.0
-    a[s.LOWERED] += 1.0 if ask < a[s.ASK] else 0.0
-    a[s.BID], a[s.ASK] = bid, ask
-    a[s.BID_QTY] = bid_qty if bid > 0.0 else 0.0
-    a[s.ASK_QTY] = ask_qty if ask > 0.0 else 0.0
+    a[state.OFI] += _order_flow(a, bid, bid_qty, ask, ask_qty)
+    a[state.RAISED] += 1.0 if bid > a[state.BID] else 0.0
+    a[state.LOWERED] += 1.0 if ask < a[state.ASK] else 0.0
+    a[state.BID], a[state.ASK] = bid, ask
+    a[state.BID_QTY] = bid_qty if bid > 0.0 else 0.0
+    a[state.ASK_QTY] = ask_qty if ask > 0.0 else 0.0
 
 
 @inlined
 def _on_quote(a: F8, bid: float, bid_qty: float, ask: float, ask_qty: float, last: float, volume: float) -> None:
     """A quote row."""
-    if a[s.HAS_BOOK] == 0.0:
-        if bid == a[s.BID]:
-            _depth_change(a, bid_qty - a[s.BID_QTY], s.SOLD_SINCE)
-        if ask == a[s.ASK]:
-            _depth_change(a, ask_qty - a[s.ASK_QTY], s.BOUGHT_SINCE)
-        a[s.SOLD_SINCE] = a[s.BOUGHT_SINCE] = 0.0
+    if a[state.HAS_BOOK] == 0.0:
+        if bid == a[state.BID]:
+            _depth_change(a, bid_qty - a[state.BID_QTY], state.SOLD_SINCE)
+        if ask == a[state.ASK]:
+            _depth_change(a, ask_qty - a[state.ASK_QTY], state.BOUGHT_SINCE)
+        a[state.SOLD_SINCE] = a[state.BOUGHT_SINCE] = 0.0
     _touch(a, bid, bid_qty, ask, ask_qty)
-    a[s.HAS_QUOTE] = 1.0
-    a[s.QUOTES] += 1.0
-    if a[s.HAS_TRADE] == 1.0 or np.isnan(last):
-        a[s.CUM_VOLUME] = volume
+    a[state.HAS_QUOTE] = 1.0
+    a[state.QUOTES] += 1.0
+    if a[state.HAS_TRADE] == 1.0 or np.isnan(last):
+        a[state.CUM_VOLUME] = volume
         return
     # A feed without trade rows: the session's cumulative volume tells what was traded since the last quote.
-    traded = volume - a[s.CUM_VOLUME]
-    a[s.CUM_VOLUME] = volume
-    a[s.LAST] = last
+    traded = volume - a[state.CUM_VOLUME]
+    a[state.CUM_VOLUME] = volume
+    a[state.LAST] = last
     if traded > 0.0:
-        a[s.HAS_TRADE] = 2.0
+        a[state.HAS_TRADE] = 2.0
         side = 1 if last >= ask else (-1 if last <= bid else 0)
         _count_trade(a, last, traded, side)
 
@@ -104,26 +103,30 @@ def _on_quote(a: F8, bid: float, bid_qty: float, ask: float, ask_qty: float, las
 @inlined
 def _count_trade(a: F8, price: float, qty: float, side: int) -> None:
     """Add a trade to second, session and minute."""
-    a[s.LAST] = price
-    a[s.HIGH] = max(a[s.HIGH], price)
-    a[s.LOW] = min(a[s.LOW], price) if a[s.LOW] > 0.0 else price
-    a[s.VOL] += qty
-    a[s.CNT] += 1.0
-    a[s.SGN] += qty * side
-    a[s.NOTIONAL] += price * qty
-    a[s.SES_NOTIONAL] += price * qty
-    a[s.SES_VOLUME] += qty
+    a[state.LAST] = price
+    a[state.HIGH] = max(a[state.HIGH], price)
+    a[state.LOW] = min(a[state.LOW], price) if a[state.LOW] > 0.0 else price
+    a[state.VOL] += qty
+    a[state.CNT] += 1.0
+    a[state.SGN] += qty * side
+    a[state.NOTIONAL] += price * qty
+    a[state.SES_NOTIONAL] += price * qty
+    a[state.SES_VOLUME] += qty
     if side > 0:
-        a[s.BOUGHT_SINCE] += qty
+        a[state.BOUGHT_SINCE] += qty
     elif side < 0:
-        a[s.SOLD_SINCE] += qty
-    if np.isnan(a[s.BAR_OPEN]):
-        a[s.BAR_OPEN] = a[s.BAR_HIGH] = a[s.BAR_LOW] = price
-    a[s.BAR_HIGH], a[s.BAR_LOW], a[s.BAR_CLOSE] = max(a[s.BAR_HIGH], price), min(a[s.BAR_LOW], price), price
-    a[s.BAR_VOLUME] += qty
-    a[s.BAR_TRADES] += 1.0
-    a[s.BAR_BUYS] += 1.0 if side > 0 else 0.0
-    a[s.BAR_SELLS] += 1.0 if side < 0 else 0.0
+        a[state.SOLD_SINCE] += qty
+    if np.isnan(a[state.BAR_OPEN]):
+        a[state.BAR_OPEN] = a[state.BAR_HIGH] = a[state.BAR_LOW] = price
+    a[state.BAR_HIGH], a[state.BAR_LOW], a[state.BAR_CLOSE] = (
+        max(a[state.BAR_HIGH], price),
+        min(a[state.BAR_LOW], price),
+        price,
+    )
+    a[state.BAR_VOLUME] += qty
+    a[state.BAR_TRADES] += 1.0
+    a[state.BAR_BUYS] += 1.0 if side > 0 else 0.0
+    a[state.BAR_SELLS] += 1.0 if side < 0 else 0.0
 
 
 @inlined
@@ -134,20 +137,20 @@ def _on_trade(
     if condition != _REGULAR and condition != _AUCTION_TRADE:
         return
     a = S.acc[i]
-    a[s.HAS_TRADE] = 1.0
+    a[state.HAS_TRADE] = 1.0
     millisecond = ts_event // _MILLISECOND
     if condition == _AUCTION_TRADE:
         side = 0
     elif side == 0:
         # Unknown aggressor: the quote rule (Lee & Ready 1991).
-        side = 1 if price >= a[s.ASK] else (-1 if price <= a[s.BID] else 0)
+        side = 1 if price >= a[state.ASK] else (-1 if price <= a[state.BID] else 0)
     if side > 0:
-        a[s.BUYS] += 1.0
+        a[state.BUYS] += 1.0
         buy(S.pumps[i], price, price * qty, millisecond)
-        if millisecond != a[s.LAST_BUY_MS]:
-            a[s.RUSH] += 1.0
-            a[s.LAST_BUY_MS] = millisecond
-    if a[s.HAS_BOOK] > 0.0:
+        if millisecond != a[state.LAST_BUY_MS]:
+            a[state.RUSH] += 1.0
+            a[state.LAST_BUY_MS] = millisecond
+    if a[state.HAS_BOOK] > 0.0:
         flow.on_trade(S.flow[i], price, qty, side, ts_recv)
     on_print(a, S.tape[i], price, qty, side, millisecond)
     _count_trade(a, price, qty, side)
@@ -182,15 +185,15 @@ def _side_change(a: F8, old: F8, prices: F8, qtys: F8, first: int, side: int, tr
 @kernel
 def _on_book(a: F8, old: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8, first: int) -> None:
     """A book row: ten levels a side, absent ones NaN."""
-    if a[s.HAS_BOOK] > 0.0:
-        _side_change(a, old, bids, bid_qtys, first, 0, s.SOLD_SINCE)
-        _side_change(a, old, asks, ask_qtys, first, 1, s.BOUGHT_SINCE)
+    if a[state.HAS_BOOK] > 0.0:
+        _side_change(a, old, bids, bid_qtys, first, 0, state.SOLD_SINCE)
+        _side_change(a, old, asks, ask_qtys, first, 1, state.BOUGHT_SINCE)
     else:
-        a[s.ADDED] = a[s.REMOVED] = 0.0
-    a[s.SOLD_SINCE] = a[s.BOUGHT_SINCE] = 0.0
-    a[s.HAS_BOOK] = 1.0
-    a[s.QUOTES] += 1.0
-    a[s.BID5] = a[s.ASK5] = a[s.BID10] = a[s.ASK10] = 0.0
+        a[state.ADDED] = a[state.REMOVED] = 0.0
+    a[state.SOLD_SINCE] = a[state.BOUGHT_SINCE] = 0.0
+    a[state.HAS_BOOK] = 1.0
+    a[state.QUOTES] += 1.0
+    a[state.BID5] = a[state.ASK5] = a[state.BID10] = a[state.ASK10] = 0.0
     for level in range(LEVELS):
         bid, bid_qty, ask, ask_qty = (
             bids[first + level],
@@ -200,63 +203,67 @@ def _on_book(a: F8, old: F8, bids: F8, bid_qtys: F8, asks: F8, ask_qtys: F8, fir
         )
         old[level], old[LEVELS + level], old[2 * LEVELS + level], old[3 * LEVELS + level] = bid, bid_qty, ask, ask_qty
         bid_here, ask_here = bid_qty if bid > 0.0 else 0.0, ask_qty if ask > 0.0 else 0.0
-        a[s.BID10] += bid_here
-        a[s.ASK10] += ask_here
+        a[state.BID10] += bid_here
+        a[state.ASK10] += ask_here
         if level < NEAR_TOUCH:
-            a[s.BID5] += bid_here
-            a[s.ASK5] += ask_here
-    if a[s.HAS_QUOTE] == 0.0:
+            a[state.BID5] += bid_here
+            a[state.ASK5] += ask_here
+    if a[state.HAS_QUOTE] == 0.0:
         _touch(a, bids[first], bid_qtys[first], asks[first], ask_qtys[first])
 
 
 @inlined
 def _on_bar(a: F8, open_: float, high: float, low: float, close: float, volume: float, trades: int) -> None:
     """A venue's own bar: its close is the price, its volume was traded when it ends."""
-    a[s.HAS_TRADE] = 1.0
-    a[s.LAST] = close
-    a[s.VOL] += volume
-    a[s.CNT] += max(trades, 1) if volume > 0.0 else 0
-    a[s.NOTIONAL] += close * volume
-    a[s.SES_NOTIONAL] += close * volume
-    a[s.SES_VOLUME] += volume
-    if np.isnan(a[s.BAR_OPEN]):
-        a[s.BAR_OPEN], a[s.BAR_HIGH], a[s.BAR_LOW] = open_, high, low
-    a[s.BAR_HIGH], a[s.BAR_LOW], a[s.BAR_CLOSE] = max(a[s.BAR_HIGH], high), min(a[s.BAR_LOW], low), close
-    a[s.BAR_VOLUME] += volume
-    a[s.BAR_TRADES] += trades
+    a[state.HAS_TRADE] = 1.0
+    a[state.LAST] = close
+    a[state.VOL] += volume
+    a[state.CNT] += max(trades, 1) if volume > 0.0 else 0
+    a[state.NOTIONAL] += close * volume
+    a[state.SES_NOTIONAL] += close * volume
+    a[state.SES_VOLUME] += volume
+    if np.isnan(a[state.BAR_OPEN]):
+        a[state.BAR_OPEN], a[state.BAR_HIGH], a[state.BAR_LOW] = open_, high, low
+    a[state.BAR_HIGH], a[state.BAR_LOW], a[state.BAR_CLOSE] = (
+        max(a[state.BAR_HIGH], high),
+        min(a[state.BAR_LOW], low),
+        close,
+    )
+    a[state.BAR_VOLUME] += volume
+    a[state.BAR_TRADES] += trades
 
 
 @inlined
 def _new_session(a: F8) -> None:
     """Forget what belongs to one session."""
-    a[s.SES_NOTIONAL] = a[s.SES_VOLUME] = 0.0
-    a[s.SES_HIGH] = a[s.SES_LOW] = a[s.CUM_VOLUME] = np.nan
+    a[state.SES_NOTIONAL] = a[state.SES_VOLUME] = 0.0
+    a[state.SES_HIGH] = a[state.SES_LOW] = a[state.CUM_VOLUME] = np.nan
 
 
 @inlined
 def _lose_sight(out: Output, a: F8, i: int, second: int, offset: int) -> None:
     """A gap: nobody knows what is missed until the instrument's next row, and silence is not quiet."""
     restart_windows(a)
-    if a[s.PHASE_OF] != s.UNWATCHED:
-        cover(out, i, second, second + 1, o.GAP, offset, 1)
-    if a[s.PHASE_OF] == s.ACTIVE:
-        a[s.PHASE_OF], a[s.HALTED_SINCE] = s.UNWATCHED, second
+    if a[state.PHASE_OF] != state.UNWATCHED:
+        cover(out, i, second, second + 1, output.GAP, offset, 1)
+    if a[state.PHASE_OF] == state.ACTIVE:
+        a[state.PHASE_OF], a[state.HALTED_SINCE] = state.UNWATCHED, second
 
 
 @inlined
 def _watch_again(out: Output, a: F8, i: int, second: int, offset: int) -> None:
     """A gap is over: the seconds behind its own were not watched either, and windows begin anew."""
-    if second > a[s.HALTED_SINCE] + 1:
-        cover(out, i, int(a[s.HALTED_SINCE]) + 1, second, o.GAP, offset, 1)
-    a[s.PHASE_OF] = s.ACTIVE
+    if second > a[state.HALTED_SINCE] + 1:
+        cover(out, i, int(a[state.HALTED_SINCE]) + 1, second, output.GAP, offset, 1)
+    a[state.PHASE_OF] = state.ACTIVE
     restart_windows(a)
 
 
 @inlined
 def _end_halt(out: Output, a: F8, i: int, second: int, offset: int) -> None:
     """Record what was not watched while the instrument was halted, when it trades again or its session ends."""
-    if a[s.PHASE_OF] == s.HALTED and second > a[s.HALTED_SINCE]:
-        cover(out, i, int(a[s.HALTED_SINCE]), second, o.HALT, offset, 1)
+    if a[state.PHASE_OF] == state.HALTED and second > a[state.HALTED_SINCE]:
+        cover(out, i, int(a[state.HALTED_SINCE]), second, output.HALT, offset, 1)
 
 
 @kernel
@@ -269,25 +276,25 @@ def _on_status(context: Longs, i: int, kind: int, second: int, offset: int, clos
     if kind == _GAP:
         _lose_sight(out, a, i, second, offset)
         return
-    if a[s.PHASE_OF] == s.UNWATCHED:
+    if a[state.PHASE_OF] == state.UNWATCHED:
         _watch_again(out, a, i, second, offset)
     if kind == _HALT:
-        if a[s.PHASE_OF] != s.HALTED:
-            a[s.PHASE_OF], a[s.HALTED_SINCE] = s.HALTED, second
+        if a[state.PHASE_OF] != state.HALTED:
+            a[state.PHASE_OF], a[state.HALTED_SINCE] = state.HALTED, second
     elif kind == _CLOSE:
         _end_halt(out, a, i, second, offset)
-        a[s.PHASE_OF] = s.CLOSED
+        a[state.PHASE_OF] = state.CLOSED
         if detectors.decide:
             end_session(a, S.virtual[i])
     elif kind in (_OPEN, _RESUME, _AUCTION):
         _end_halt(out, a, i, second, offset)
-        if a[s.PHASE_OF] == s.CLOSED or a[s.PHASE_OF] == s.PRE:
+        if a[state.PHASE_OF] == state.CLOSED or a[state.PHASE_OF] == state.PRE:
             _new_session(a)
-        if a[s.PHASE_OF] == s.HALTED or a[s.PHASE_OF] == s.CLOSED:
+        if a[state.PHASE_OF] == state.HALTED or a[state.PHASE_OF] == state.CLOSED:
             restart_windows(a)
         if kind == _OPEN:
-            a[s.OPENED_AT], a[s.CLOSES_AT] = second, closes if closes > 0 else np.nan
-        a[s.PHASE_OF] = s.IN_AUCTION if kind == _AUCTION else s.ACTIVE
+            a[state.OPENED_AT], a[state.CLOSES_AT] = second, closes if closes > 0 else np.nan
+        a[state.PHASE_OF] = state.IN_AUCTION if kind == _AUCTION else state.ACTIVE
 
 
 @inlined
@@ -296,9 +303,9 @@ def _wake(S: State, i: int) -> None:
     halted.
     """
     a = S.acc[i]
-    if a[s.PHASE_OF] == s.PRE:
-        a[s.PHASE_OF] = s.ACTIVE if S.clock[s.PHASE] == s.PRE else S.clock[s.PHASE]
-        a[s.HALTED_SINCE] = S.clock[s.SECOND]
+    if a[state.PHASE_OF] == state.PRE:
+        a[state.PHASE_OF] = state.ACTIVE if S.clock[state.PHASE] == state.PRE else S.clock[state.PHASE]
+        a[state.HALTED_SINCE] = S.clock[state.SECOND]
 
 
 @kernel
@@ -360,48 +367,48 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
         if reasons[row] != 0:
             continue
         if row_type == _STATUS and b3[row] == _CONTROL:
-            out.counts[o.CONTROL] = 1
+            out.counts[output.CONTROL] = 1
             return row + 1
         second = ts_recv[row] // _SECOND
-        if second > clock[s.SECOND] and not advance(context, second, offset):
+        if second > clock[state.SECOND] and not advance(context, second, offset):
             return row
-        clock[s.NEWEST] = max(clock[s.NEWEST], ts_recv[row])
+        clock[state.NEWEST] = max(clock[state.NEWEST], ts_recv[row])
         i = int(slots[codes[row]])
         if row_type == _STATUS:
             kind = int(b3[row])
             if kind == _HEARTBEAT:
                 continue
-            if out.counts[o.COVERAGE] + clock[s.COUNT] > out.coverage.shape[1]:
-                out.counts[o.FULL] = 1
+            if out.counts[output.COVERAGE] + clock[state.COUNT] > out.coverage.shape[1]:
+                out.counts[output.FULL] = 1
                 return row
             closes = strings[row] if strings.size > 0 else 0
             if i >= 0:
                 _on_status(context, i, kind, second, offset, closes)
                 continue
-            for each in range(clock[s.COUNT]):
+            for each in range(clock[state.COUNT]):
                 _on_status(context, each, kind, second, offset, closes)
             if kind in (_OPEN, _RESUME):
-                clock[s.PHASE] = s.ACTIVE
+                clock[state.PHASE] = state.ACTIVE
             elif kind == _AUCTION:
-                clock[s.PHASE] = s.IN_AUCTION
+                clock[state.PHASE] = state.IN_AUCTION
             elif kind == _HALT:
-                clock[s.PHASE] = s.HALTED
+                clock[state.PHASE] = state.HALTED
             elif kind == _CLOSE:
-                clock[s.PHASE] = s.CLOSED
+                clock[state.PHASE] = state.CLOSED
             continue
         a = S.acc[i]
-        if a[s.PHASE_OF] == s.UNWATCHED:
-            if out.counts[o.COVERAGE] >= out.coverage.shape[1]:
-                out.counts[o.FULL] = 1
+        if a[state.PHASE_OF] == state.UNWATCHED:
+            if out.counts[output.COVERAGE] >= out.coverage.shape[1]:
+                out.counts[output.FULL] = 1
                 return row
             _watch_again(out, a, i, second, offset)
         _wake(S, i)
         if row_type == _QUOTE:
-            if a[s.HAS_BOOK] > 0.0:
+            if a[state.HAS_BOOK] > 0.0:
                 flow.on_quote(S.flow[i], c3[row], c4[row], c5[row], c6[row], ts_recv[row])
             _on_quote(a, c3[row], c4[row], c5[row], c6[row], c7[row], c8[row])
-            if a[s.AWAITED] > 0.0:
-                keep_quote(a, S.virtual[i, s.TERMS])
+            if a[state.AWAITED] > 0.0:
+                keep_quote(a, S.virtual[i, state.TERMS])
         elif row_type == _TRADE:
             _on_trade(S, i, c3[row], c4[row], b5[row], b6[row], ts_event[row], ts_recv[row])
         elif row_type == _ORDER:
@@ -410,8 +417,8 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
         elif row_type == _BOOK:
             flow.on_book(S.flow[i], S.book[i], c4, c5, c6, c7, row * LEVELS, ts_recv[row])
             _on_book(a, S.book[i], c4, c5, c6, c7, row * LEVELS)
-            if a[s.AWAITED] > 0.0 and a[s.HAS_QUOTE] == 0.0:
-                keep_quote(a, S.virtual[i, s.TERMS])
+            if a[state.AWAITED] > 0.0 and a[state.HAS_QUOTE] == 0.0:
+                keep_quote(a, S.virtual[i, state.TERMS])
         elif row_type == _BAR:
             _on_bar(a, c5[row], c6[row], c7[row], c8[row], c9[row], trades[row])
     return rows

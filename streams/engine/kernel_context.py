@@ -6,8 +6,8 @@ arguments, and compiling a call with them takes seconds.
 
 from typing import NamedTuple
 
-from streams.engine import output as o
-from streams.engine import state as s
+from streams.engine import output
+from streams.engine import state as fields
 from streams.engine.detector_config import ActiveDetectors, nobody
 from streams.engine.output import Output
 from streams.engine.state import State
@@ -22,6 +22,6 @@ class KernelContext(NamedTuple):
     out: Output
 
 
-CONTEXT = Layout(KernelContext(s.create(1), nobody(), o.create(1)))
+CONTEXT = Layout(KernelContext(fields.create(1), nobody(), output.create(1)))
 opened = CONTEXT.open
 """Within a kernel: the KernelContext that a bundle's words stand for."""

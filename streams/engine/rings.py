@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from streams.engine import state as s
+from streams.engine import state
 from tapewatch.kernels import inlined, kernel
 
 F8 = npt.NDArray[np.float64]
@@ -23,12 +23,12 @@ PRICE_LAGS = np.array([0, 1, 5, 10, 30, 60, 300, 900, 25, 61, 301, 26, 120])
 def ring_rows(second: int, at: I8) -> None:
     """Fill `at`, int64[COUNT], with the rows named above."""
     for lag in range(PRICE_LAGS.size):
-        at[lag] = s.PRICE + (second - PRICE_LAGS[lag]) % s.RING_PRICE
-    at[M], at[M10] = second % s.RING_MINUTE, (second - 10) % s.RING_MINUTE
-    at[M25], at[M60] = (second - 25) % s.RING_MINUTE, (second - 60) % s.RING_MINUTE
-    at[A], at[A300] = s.AMIHUD + second % s.RING_AMIHUD, s.AMIHUD + (second - 300) % s.RING_AMIHUD
-    at[R], at[R25] = s.RUSHES + second % s.RING_RUSH, s.RUSHES + (second - 25) % s.RING_RUSH
-    at[D], at[D10] = second % s.RING_DEPTH, (second - 10) % s.RING_DEPTH
+        at[lag] = state.PRICE + (second - PRICE_LAGS[lag]) % state.RING_PRICE
+    at[M], at[M10] = second % state.RING_MINUTE, (second - 10) % state.RING_MINUTE
+    at[M25], at[M60] = (second - 25) % state.RING_MINUTE, (second - 60) % state.RING_MINUTE
+    at[A], at[A300] = state.AMIHUD + second % state.RING_AMIHUD, state.AMIHUD + (second - 300) % state.RING_AMIHUD
+    at[R], at[R25] = state.RUSHES + second % state.RING_RUSH, state.RUSHES + (second - 25) % state.RING_RUSH
+    at[D], at[D10] = second % state.RING_DEPTH, (second - 10) % state.RING_DEPTH
 
 
 @inlined

@@ -8,11 +8,10 @@ from detectors.ensemble_members import AUTOENCODER_CRYPTO as CRYPTO_NAME
 from detectors.ensemble_members import FUSION as FUSION_NAME
 from detectors.ensemble_members import ISOLATION as ISOLATION_NAME
 from detectors.scenarios import episode, pump_and_dump
-from detectors.scenarios import observation as x_
+from detectors.scenarios import observation as at
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS, SPOOFING
 from detectors.scenarios.table import strengths
-from streams.engine import output as o
-from streams.engine import state as s
+from streams.engine import output, state
 from streams.engine.kernel_context import opened
 from streams.engine.output import Output
 from tapewatch.clock import NANOS
@@ -44,8 +43,8 @@ _SCORED = np.array([module.MEASURED and module.NAME not in _ANYWAY for module in
 @inlined
 def score(out: Output, slot: int, second: int, offset: int, detector: int, raw: float, chance: float) -> None:
     """Write a score row."""
-    row = out.counts[o.SCORES]
-    out.counts[o.SCORES] = row + 1
+    row = out.counts[output.SCORES]
+    out.counts[output.SCORES] = row + 1
     keys = out.score_keys
     keys[0, row], keys[1, row], keys[2, row], keys[3, row] = slot, (second + 1) * NANOS, offset, detector
     out.scores[0, row], out.scores[1, row] = raw, chance
@@ -56,8 +55,8 @@ def _event(
     out: Output, scenario: int, kind: int, slot: int, e: F8, second: int, offset: int, values: F8, strength: float
 ) -> None:
     """Write a scenario's event."""
-    row = out.counts[o.EVENTS]
-    out.counts[o.EVENTS] = row + 1
+    row = out.counts[output.EVENTS]
+    out.counts[output.EVENTS] = row + 1
     event = out.events[row]
     event[0], event[1], event[2] = scenario, kind, slot
     event[3], event[4], event[5] = np.int64(e[episode.ONSET]) * NANOS, np.int64(e[episode.DECIDED]) * NANOS, 0
@@ -66,8 +65,8 @@ def _event(
     out.event_offsets[row, 0], out.event_offsets[row, 1] = np.int64(e[episode.DECIDED_OFFSET]), offset
     for j in range(values.size):
         out.event_values[row, j] = values[j]
-    out.event_values[row, o.STRENGTH] = strength
-    out.event_values[row, o.STREAK] = e[episode.STREAK]
+    out.event_values[row, output.STRENGTH] = strength
+    out.event_values[row, output.STREAK] = e[episode.STREAK]
 
 
 @kernel
@@ -88,7 +87,7 @@ def _update_episodes(context: I8, scenario: int, row: int, second: int, offset: 
     if scenario == PUMP_AND_DUMP:
         x = out.observations[row]
         pump_and_dump.evidence(x, rule, values)
-        kind = pump_and_dump.step(e, strength, x[x_.PRICE], second, offset, rule, values)
+        kind = pump_and_dump.step(e, strength, x[at.PRICE], second, offset, rule, values)
     else:
         kind = episode.step(e, strength, second, offset, rule)
         if kind == episode.CLOSED:
@@ -110,7 +109,7 @@ def evaluate_scenarios(context: I8, rows: int, second: int, offset: int) -> None
     for row in range(rows):
         live |= S.live[out.slots[row]]
     found = out.strengths
-    for scenario in range(s.SCENARIOS):
+    for scenario in range(state.SCENARIOS):
         strengths(scenario, out.observations, 0, rows, out.classes, detectors.rules, out.verdicts, found)
         bit = np.int64(1) << scenario
         any_live = live & bit != 0

@@ -16,9 +16,8 @@ from detectors.feeds import feed_of
 from detectors.kmeans.score import BLOCK, Centres, distance, distances, probability
 from detectors.pumps import features as pump_features
 from detectors.pumps import trees
-from detectors.scenarios import observation as x_
-from streams.engine import output as o
-from streams.engine import state as s
+from detectors.scenarios import observation
+from streams.engine import output, state
 from streams.engine.columns import compute, reference_price
 from streams.engine.decisions import decide
 from streams.engine.detector_config import ActiveDetectors
@@ -60,39 +59,45 @@ def score_models(
     """Write what models say of an instrument into its observation, and the score rows of those that only scenarios
     ask.
     """
-    x[x_.DISTANCE], x[x_.DISTANCE_PROBABILITY] = raw, chance
-    x[x_.FUSED] = np.nan
+    x[observation.DISTANCE], x[observation.DISTANCE_PROBABILITY] = raw, chance
+    x[observation.FUSED] = np.nan
     a = S.acc[i]
-    feed = feed_of(a[s.HAS_TRADE], a[s.HAS_QUOTE], a[s.HAS_BOOK])
-    x[x_.ALERT_DISTANCE], x[x_.PUMP_ALERT] = detectors.kmeans.alerts[feed], detectors.pumps.limits[trees.ALERT]
-    x[x_.PUMP_CHANCE] = 0.0 if a[s.TRADES_SEEN] > 0.0 else np.nan
-    if a[s.BUYS] > 0.0:
-        a[s.BUYS] = 0.0
-        x[x_.PUMP_CHANCE] = _pump_chance(S.pumps[i], second, detectors.pumps)
-        if x[x_.PUMP_CHANCE] > 0.0:
-            score(out, i, second, offset, PUMPS, x[x_.PUMP_CHANCE], x[x_.PUMP_CHANCE])
+    feed = feed_of(a[state.HAS_TRADE], a[state.HAS_QUOTE], a[state.HAS_BOOK])
+    x[observation.ALERT_DISTANCE], x[observation.PUMP_ALERT] = (
+        detectors.kmeans.alerts[feed],
+        detectors.pumps.limits[trees.ALERT],
+    )
+    x[observation.PUMP_CHANCE] = 0.0 if a[state.TRADES_SEEN] > 0.0 else np.nan
+    if a[state.BUYS] > 0.0:
+        a[state.BUYS] = 0.0
+        x[observation.PUMP_CHANCE] = _pump_chance(S.pumps[i], second, detectors.pumps)
+        if x[observation.PUMP_CHANCE] > 0.0:
+            score(out, i, second, offset, PUMPS, x[observation.PUMP_CHANCE], x[observation.PUMP_CHANCE])
 
-    for column in range(x_.SPOOFING_CHANCE, x_.QUOTES_REVERTED + 1):
+    for column in range(observation.SPOOFING_CHANCE, observation.QUOTES_REVERTED + 1):
         x[column] = np.nan
-    if a[s.HAS_BOOK] > 0.0:
+    if a[state.HAS_BOOK] > 0.0:
         _book_chances(S.flow[i], i, second, offset, detectors.book, x, out)
 
 
 @kernel
 def _book_chances(p: F8, slot: int, second: int, offset: int, model: book_trees.Trees, x: F8, out: Output) -> None:
     """Close a second for the book detector, write its score rows, and what it says and saw into the observation."""
-    f, chances = out.flow, out.work[o.ODDS, : len(book_trees.SCENARIOS)]
+    f, chances = out.flow, out.work[output.ODDS, : len(book_trees.SCENARIOS)]
     if not flow.close_second(p, second, f) or model.forest.roots.size == 0:
         return
     book_trees.score(f, model, chances)
     for each in range(chances.size):
         chance = chances[each]
-        x[x_.SPOOFING_CHANCE + each], x[x_.SPOOFING_ALERT + each] = chance, model.alerts[each]
+        x[observation.SPOOFING_CHANCE + each], x[observation.SPOOFING_ALERT + each] = chance, model.alerts[each]
         score(out, slot, second, offset, BOOK_FIRST + each, np.log(chance / max(1.0 - chance, 1e-12)), chance)
-    x[x_.STANDING_ORDER] = np.exp(f[book_features.STAND_SIZE]) if f[book_features.STAND_LARGEST] > 0.0 else 0.0
-    x[x_.WITHDRAWN_20S] = f[book_features.LATELY]
-    x[x_.WITHDRAWN_LEAN], x[x_.WITHDRAWN_TOGETHER] = f[book_features.LATELY_LEAN], f[book_features.HELD_TOGETHER]
-    x[x_.QUOTES_REVERTED] = f[book_features.REVERTED_SHARE]
+    x[observation.STANDING_ORDER] = np.exp(f[book_features.STAND_SIZE]) if f[book_features.STAND_LARGEST] > 0.0 else 0.0
+    x[observation.WITHDRAWN_20S] = f[book_features.LATELY]
+    x[observation.WITHDRAWN_LEAN], x[observation.WITHDRAWN_TOGETHER] = (
+        f[book_features.LATELY_LEAN],
+        f[book_features.HELD_TOGETHER],
+    )
+    x[observation.QUOTES_REVERTED] = f[book_features.REVERTED_SHARE]
 
 
 @kernel
@@ -105,27 +110,29 @@ def _pump_chance(p: F8, second: int, model: trees.Trees) -> float:
 @inlined
 def close_bar(S: State, i: int, second: int, offset: int, price: float, classic: Centres, out: Output) -> None:
     """Write the bar of the second's minute, flat at the price where nothing traded, and the classic pair's score."""
-    pair = out.work[o.ODDS, :2]
+    pair = out.work[output.ODDS, :2]
     a = S.acc[i]
     last = second - second % 60 + 59
-    if np.isnan(a[s.BAR_OPEN]):
-        a[s.BAR_OPEN] = a[s.BAR_HIGH] = a[s.BAR_LOW] = a[s.BAR_CLOSE] = price
-    row = out.counts[o.BARS]
-    out.counts[o.BARS] = row + 1
+    if np.isnan(a[state.BAR_OPEN]):
+        a[state.BAR_OPEN] = a[state.BAR_HIGH] = a[state.BAR_LOW] = a[state.BAR_CLOSE] = price
+    row = out.counts[output.BARS]
+    out.counts[output.BARS] = row + 1
     keys, bars = out.bar_keys, out.bars
     keys[0, row], keys[1, row], keys[2, row] = i, (last + 1) * NANOS, offset
-    bars[0, row], bars[1, row], bars[2, row] = a[s.BAR_OPEN], a[s.BAR_HIGH], a[s.BAR_LOW]
-    bars[3, row], bars[4, row], bars[5, row] = a[s.BAR_CLOSE], a[s.BAR_VOLUME], a[s.BAR_TRADES]
-    bars[6, row], bars[7, row] = a[s.BAR_BUYS], a[s.BAR_SELLS]
-    pair[0] = (a[s.BAR_CLOSE] / a[s.BAR_PREV_CLOSE] - 1.0) * 100.0
-    pair[1] = (a[s.BAR_VOLUME] / a[s.BAR_PREV_VOLUME] - 1.0) * 100.0 if a[s.BAR_PREV_VOLUME] > 0.0 else np.nan
+    bars[0, row], bars[1, row], bars[2, row] = a[state.BAR_OPEN], a[state.BAR_HIGH], a[state.BAR_LOW]
+    bars[3, row], bars[4, row], bars[5, row] = a[state.BAR_CLOSE], a[state.BAR_VOLUME], a[state.BAR_TRADES]
+    bars[6, row], bars[7, row] = a[state.BAR_BUYS], a[state.BAR_SELLS]
+    pair[0] = (a[state.BAR_CLOSE] / a[state.BAR_PREV_CLOSE] - 1.0) * 100.0
+    pair[1] = (
+        (a[state.BAR_VOLUME] / a[state.BAR_PREV_VOLUME] - 1.0) * 100.0 if a[state.BAR_PREV_VOLUME] > 0.0 else np.nan
+    )
     if classic.index.size > 0:
         # Both changes are needed: a minute after one without volume has no score.
         raw = distance(pair, classic) if pair[0] - pair[0] == 0.0 and pair[1] - pair[1] == 0.0 else np.nan
         score(out, i, last, offset, KMEANS_CLASSIC, raw, probability(raw, classic.knots))
-    a[s.BAR_PREV_CLOSE], a[s.BAR_PREV_VOLUME] = a[s.BAR_CLOSE], a[s.BAR_VOLUME]
-    a[s.BAR_OPEN] = a[s.BAR_HIGH] = a[s.BAR_LOW] = a[s.BAR_CLOSE] = np.nan
-    a[s.BAR_VOLUME] = a[s.BAR_TRADES] = a[s.BAR_BUYS] = a[s.BAR_SELLS] = 0.0
+    a[state.BAR_PREV_CLOSE], a[state.BAR_PREV_VOLUME] = a[state.BAR_CLOSE], a[state.BAR_VOLUME]
+    a[state.BAR_OPEN] = a[state.BAR_HIGH] = a[state.BAR_LOW] = a[state.BAR_CLOSE] = np.nan
+    a[state.BAR_VOLUME] = a[state.BAR_TRADES] = a[state.BAR_BUYS] = a[state.BAR_SELLS] = 0.0
 
 
 I8 = npt.NDArray[np.int64]
@@ -140,12 +147,12 @@ def _features_of_block(context: I8, start: int, count: int, second: int, offset:
     none; returns how many there are.
     """
     S, _, out = opened(context)
-    rows, at, prices = out.places[:BLOCK], out.places[o.RING_ROWS_AT :], out.work[o.PRICES]
-    begin = out.counts[o.FEATURES]
+    rows, at, prices = out.places[:BLOCK], out.places[output.RING_ROWS_AT :], out.work[output.PRICES]
+    begin = out.counts[output.FEATURES]
     for each in range(count):
         a = S.acc[start + each]
         rows[each] = -1
-        if a[s.PHASE_OF] != s.ACTIVE and a[s.PHASE_OF] != s.IN_AUCTION:
+        if a[state.PHASE_OF] != state.ACTIVE and a[state.PHASE_OF] != state.IN_AUCTION:
             continue
         price = reference_price(a)
         if np.isnan(price):
@@ -154,7 +161,7 @@ def _features_of_block(context: I8, start: int, count: int, second: int, offset:
             continue
         prices[each] = price
         rows[each] = compute(S, start + each, at, price, second, offset, out) - begin
-    return int(out.counts[o.FEATURES] - begin)
+    return int(out.counts[output.FEATURES] - begin)
 
 
 @spliced
@@ -165,15 +172,15 @@ def _scenarios_of_block(
     second. begin : the block's first feature row
     """
     S, detectors, out = opened(context)
-    rows, at = out.places[:BLOCK], out.places[o.RING_ROWS_AT :]
-    raw, prices = out.work[o.RAW], out.work[o.PRICES]
+    rows, at = out.places[:BLOCK], out.places[output.RING_ROWS_AT :]
+    raw, prices = out.work[output.RAW], out.work[output.PRICES]
     for each in range(count):
         i = start + each
         a = S.acc[i]
         row = rows[each]
         if row < 0:
-            if ends_minute and not np.isnan(a[s.BAR_OPEN]):
-                close_bar(S, i, second, offset, a[s.BAR_CLOSE], detectors.classic, out)
+            if ends_minute and not np.isnan(a[state.BAR_OPEN]):
+                close_bar(S, i, second, offset, a[state.BAR_CLOSE], detectors.classic, out)
             continue
         chance = distance_score(i, second, offset, raw[row], detectors.kmeans, out)
         if detectors.watch:
@@ -197,47 +204,47 @@ def close_second(context: I8, second: int, offset: int, ends_minute: bool) -> No
     in the cache.
     """
     S, detectors, out = opened(context)
-    ring_rows(second, out.places[o.RING_ROWS_AT :])
-    first_row = out.counts[o.FEATURES]
-    for start in range(0, S.clock[s.COUNT], BLOCK):
-        count = min(S.clock[s.COUNT] - start, BLOCK)
-        begin = out.counts[o.FEATURES]
+    ring_rows(second, out.places[output.RING_ROWS_AT :])
+    first_row = out.counts[output.FEATURES]
+    for start in range(0, S.clock[state.COUNT], BLOCK):
+        count = min(S.clock[state.COUNT] - start, BLOCK)
+        begin = out.counts[output.FEATURES]
         observed = _features_of_block(context, start, count, second, offset)
         if detectors.decide:
             decide(context, start, count, observed, begin, second, offset)
-        distances(out.features, begin, observed, detectors.kmeans, out.work, out.work[o.RAW])
+        distances(out.features, begin, observed, detectors.kmeans, out.work, out.work[output.RAW])
         _scenarios_of_block(context, start, count, begin, second, offset, ends_minute)
         if detectors.ask:
             score_ensemble(context, observed, begin, second, offset)
         if detectors.watch:
             evaluate_scenarios(context, observed, second, offset)
-    row = out.counts[o.SEALED]
-    out.counts[o.SEALED] = row + 1
+    row = out.counts[output.SEALED]
+    out.counts[output.SEALED] = row + 1
     out.sealed[0, row], out.sealed[2, row] = (second + 1) * NANOS, offset
-    out.sealed[1, row] = out.counts[o.FEATURES] - first_row
-    S.clock[s.SEALED] += 1
+    out.sealed[1, row] = out.counts[output.FEATURES] - first_row
+    S.clock[state.SEALED] += 1
 
 
 @inlined
 def has_room(S: State, out: Output) -> bool:
     """Whether one more second of every instrument fits."""
-    count = S.clock[s.COUNT]
+    count = S.clock[state.COUNT]
     return bool(
-        out.counts[o.FEATURES] + count <= out.feature_keys.shape[1]
-        and out.counts[o.SCORES] + o.SCORES_EACH * count <= out.score_keys.shape[1]
-        and out.counts[o.BARS] + count <= out.bar_keys.shape[1]
-        and out.counts[o.SEALED] < out.sealed.shape[1]
-        and out.counts[o.EVENTS] + s.SCENARIOS * count <= out.events.shape[0]
-        and out.counts[o.SIGNALS] + o.SIGNALS_EACH * count <= out.signals.shape[0]
-        and out.counts[o.COVERAGE] + count + 1 <= out.coverage.shape[1]
+        out.counts[output.FEATURES] + count <= out.feature_keys.shape[1]
+        and out.counts[output.SCORES] + output.SCORES_EACH * count <= out.score_keys.shape[1]
+        and out.counts[output.BARS] + count <= out.bar_keys.shape[1]
+        and out.counts[output.SEALED] < out.sealed.shape[1]
+        and out.counts[output.EVENTS] + state.SCENARIOS * count <= out.events.shape[0]
+        and out.counts[output.SIGNALS] + output.SIGNALS_EACH * count <= out.signals.shape[0]
+        and out.counts[output.COVERAGE] + count + 1 <= out.coverage.shape[1]
     )
 
 
 @inlined
 def cover(out: Output, slot: int, start: int, end: int, reason: int, offset: int, instruments: int) -> None:
     """Record seconds that were not watched, of one instrument or of all so far: [start, end), seconds of the epoch."""
-    row = out.counts[o.COVERAGE]
-    out.counts[o.COVERAGE] = row + 1
+    row = out.counts[output.COVERAGE]
+    out.counts[output.COVERAGE] = row + 1
     record = out.coverage
     record[0, row], record[1, row], record[2, row], record[3, row], record[4, row] = slot, start, end, reason, offset
     record[5, row] = instruments
@@ -246,10 +253,10 @@ def cover(out: Output, slot: int, start: int, end: int, reason: int, offset: int
 @inlined
 def _is_open(S: State) -> bool:
     """Whether a session runs: what says nothing while every instrument is closed has missed nothing."""
-    if S.clock[s.PHASE] != s.CLOSED:
+    if S.clock[state.PHASE] != state.CLOSED:
         return True
-    for i in range(S.clock[s.COUNT]):  # noqa: SIM110 - kernels know no generators
-        if S.acc[i, s.PHASE_OF] != s.CLOSED:
+    for i in range(S.clock[state.COUNT]):  # noqa: SIM110 - kernels know no generators
+        if S.acc[i, state.PHASE_OF] != state.CLOSED:
             return True
     return False
 
@@ -261,22 +268,22 @@ def advance(context: I8, second: int, offset: int) -> bool:
     """
     S, _, out = opened(context)
     clock = S.clock
-    if clock[s.SECOND] < 0:
-        clock[s.SECOND] = second
+    if clock[state.SECOND] < 0:
+        clock[state.SECOND] = second
         return True
-    while clock[s.SECOND] < second:
+    while clock[state.SECOND] < second:
         if not has_room(S, out):
-            out.counts[o.FULL] = 1
+            out.counts[output.FULL] = 1
             return False
-        silent = second - clock[s.SECOND] > MAX_SILENCE_S + 1
-        ends_minute = (clock[s.SECOND] + 1) % 60 == 0 or (silent and second // 60 > clock[s.SECOND] // 60)
-        close_second(context, clock[s.SECOND], offset, ends_minute)
+        silent = second - clock[state.SECOND] > MAX_SILENCE_S + 1
+        ends_minute = (clock[state.SECOND] + 1) % 60 == 0 or (silent and second // 60 > clock[state.SECOND] // 60)
+        close_second(context, clock[state.SECOND], offset, ends_minute)
         if silent:
             if _is_open(S):
-                cover(out, -1, clock[s.SECOND] + 1, second, o.SILENCE, offset, clock[s.COUNT])
-            for i in range(clock[s.COUNT]):
+                cover(out, -1, clock[state.SECOND] + 1, second, output.SILENCE, offset, clock[state.COUNT])
+            for i in range(clock[state.COUNT]):
                 restart_windows(S.acc[i])
-            clock[s.SECOND] = second
+            clock[state.SECOND] = second
         else:
-            clock[s.SECOND] += 1
+            clock[state.SECOND] += 1
     return True

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 from confluent_kafka import Message, Producer
 
-from streams.engine import state as s
+from streams.engine import state as fields
 from streams.engine.accounts import ACCOUNT_SCENARIOS, MAX_BYTES
 from streams.engine.detector_config import ALL_SCENARIOS, DetectorConfig
 from streams.engine.layout import ArrayLayout
@@ -130,7 +130,7 @@ class Pointers(msgspec.Struct, frozen=True, array_like=True):
 def dump(task: Task) -> bytes:
     """A task's whole state: the sha256 of what follows, 4 bytes of length, a JSON head, the state in LZ4."""
     accounts = task.accounts.dump()
-    data = s.dump(task.state) + accounts
+    data = fields.dump(task.state) + accounts
     admission = task.admission
     head = Head(
         format=FORMAT,
@@ -148,7 +148,7 @@ def dump(task: Task) -> bytes:
         size=len(data),
         accounts=len(accounts),
         missing=admission.missing,
-        layout=s.LAYOUT,
+        layout=fields.LAYOUT,
         account_scenarios=list(ACCOUNT_SCENARIOS),
     )
     encoded = msgspec.json.encode(head)
@@ -187,7 +187,7 @@ def restore(task: Task, data: bytes, shelf: ModelSource) -> None:
         config = _known_config(head.config)
         task.force = ActiveModels(shelf, head.models, config)
         task.admission.load(head.names, head.sources, head.clock, head.missing)
-        task.adopt(s.load(state[:split], head.layout or s.LAYOUT), head.kinds)
+        task.adopt(fields.load(state[:split], head.layout or fields.LAYOUT), head.kinds)
         task.accounts.load(state[split:], head.account_scenarios)
     except (msgspec.MsgspecError, ValueError, LookupError, OverflowError) as error:
         raise DamagedError(f"a snapshot of {task.topic}[{task.partition}] cannot be taken up: {error}") from error
@@ -197,8 +197,8 @@ def restore(task: Task, data: bytes, shelf: ModelSource) -> None:
 def _can_be(head: Head) -> bool:
     """Whether a state of these instruments can have that size: nothing larger is unpacked."""
     count = len(head.names)
-    size = s.dumped_bytes(count, head.layout or s.LAYOUT)
-    bounded = 0 <= head.accounts <= 64 + count * MAX_BYTES and size <= OTHER_BUILDS * s.dumped_bytes(count)
+    size = fields.dumped_bytes(count, head.layout or fields.LAYOUT)
+    bounded = 0 <= head.accounts <= 64 + count * MAX_BYTES and size <= OTHER_BUILDS * fields.dumped_bytes(count)
     return bounded and head.size == size + head.accounts
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from detectors.autoencoder.score import restart
 from detectors.ensemble_members import AUTOENCODER, AUTOENCODER_CRYPTO, COINS
-from streams.engine import output as o
-from streams.engine import state as s
+from streams.engine import output
+from streams.engine import state as fields
 from streams.engine.accounts import Accounts
 from streams.engine.alerts import build_alert
 from streams.engine.decisions import begin_anew
@@ -41,7 +41,7 @@ from tapewatch.market_log.admission import CONTROL_SOURCE, Admission, AdmittedFr
 from tapewatch.runtime import batches
 from tapewatch.runtime.batches import UnreadableBatch
 
-_COVERAGE_REASONS = {o.SILENCE: "silent", o.HALT: "halt", o.GAP: "gap"}
+_COVERAGE_REASONS = {output.SILENCE: "silent", output.HALT: "halt", output.GAP: "gap"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Task:
         self.silent = False
         self.next_offset = 0
         self.tally = Tally()
-        self._out = o.create(s.capacity(self.state))
+        self._out = output.create(fields.capacity(self.state))
         self._bundle = CONTEXT.bundle(KernelContext(self.state, force.detectors, self._out))
         self._outgoing: list[OutputRecord] = []
         self._features, self._scores = FrameWriter(FEATURES), FrameWriter(SCORES)
@@ -149,7 +149,7 @@ class Task:
             self._refuse(offset, admitted)
         self._make_room(appended_ns)
         if view.type == RowType.TRADE:
-            self.accounts.take(admitted, self.kinds, int(self.state.clock[s.NEWEST]), offset)
+            self.accounts.take(admitted, self.kinds, int(self.state.clock[fields.NEWEST]), offset)
         row, texts = 0, columns_of(view)
         while row < view.rows:
             row = ingest(
@@ -157,11 +157,11 @@ class Task:
                 texts, self._hands(),
             )  # fmt: skip
             if self.accounts.live:
-                self.accounts.advance(int(self.state.clock[s.SECOND]), offset)
-            if self._out.counts[o.FULL]:
+                self.accounts.advance(int(self.state.clock[fields.SECOND]), offset)
+            if self._out.counts[output.FULL]:
                 self.drain()
-            elif self._out.counts[o.CONTROL]:
-                self._out.counts[o.CONTROL] = 0
+            elif self._out.counts[output.CONTROL]:
+                self._out.counts[output.CONTROL] = 0
                 self.drain()
                 self._control(offset, admitted, row - 1, appended_ns)
 
@@ -172,12 +172,12 @@ class Task:
             self._bundle = CONTEXT.bundle(KernelContext(self.state, self.force.detectors, self._out))
         return self._bundle.words
 
-    def adopt(self, state: s.State, kinds: Sequence[str]) -> None:
+    def adopt(self, state: fields.State, kinds: Sequence[str]) -> None:
         """Take up a restored state. kinds : class of each instrument, as it was when the instrument was first met."""
         self.state = state
         self.kinds = list(kinds)
         self._classify()
-        self._out = o.create(s.capacity(state))
+        self._out = output.create(fields.capacity(state))
 
     def judge_by(self, force: ActiveModels) -> None:
         """Take up other models and thresholds, whatever the log said so far."""
@@ -187,16 +187,16 @@ class Task:
     def _make_room(self, appended_ns: int) -> None:
         """Let state and buffers hold every instrument met so far. appended_ns : of the record that they are met in"""
         count = len(self.admission.names)
-        if count == self.state.clock[s.COUNT]:
+        if count == self.state.clock[fields.COUNT]:
             return
         fresh = len(self.kinds)
         self.state = grow(self.state, count)
-        self.state.clock[s.COUNT] = count
+        self.state.clock[fields.COUNT] = count
         self.kinds += [self._registry.kind(name, appended_ns) or "" for name in self.admission.names[fresh:]]
         self._classify(fresh)
         if count > self._out.feature_keys.shape[1]:
             self.drain()
-            self._out = o.create(s.capacity(self.state))
+            self._out = output.create(fields.capacity(self.state))
 
     def _classify(self, fresh: int = 0) -> None:
         """Say which rules apply to each instrument. fresh : the first that is new to the partition"""
@@ -205,7 +205,7 @@ class Task:
         self.accounts.switch(self.force.config, self.kinds)
         if self.force.detectors.decide:
             terms = self.force.config.policy.terms(self.admission.names[fresh:], self.kinds[fresh:])
-            self.state.virtual[fresh : len(self.kinds), s.TERMS, s.BUY_COST : s.SHORTING + 1] = terms
+            self.state.virtual[fresh : len(self.kinds), fields.TERMS, fields.BUY_COST : fields.SHORTING + 1] = terms
 
     def _control(self, offset: int, admitted: AdmittedFrame, row: int, appended_ns: int) -> None:
         """Switch models and thresholds where a control row of the control source says so."""
@@ -277,26 +277,26 @@ class Task:
     def drain(self) -> None:
         """Turn what the kernels wrote into records, and empty their buffers."""
         out, written = self._out, self.tally.written
-        of_accounts = self.accounts.released(int(self.state.clock[s.SECOND]))
+        of_accounts = self.accounts.released(int(self.state.clock[fields.SECOND]))
         if not self.silent:
             counts = out.counts.tolist()
             self._frames(
-                topics.FEATURES, "features", self._features, out.feature_keys, out.features, counts[o.FEATURES]
+                topics.FEATURES, "features", self._features, out.feature_keys, out.features, counts[output.FEATURES]
             )
-            self._frames(topics.SCORES, "scores", self._scores, out.score_keys, out.scores, counts[o.SCORES])
+            self._frames(topics.SCORES, "scores", self._scores, out.score_keys, out.scores, counts[output.SCORES])
             minutes = np.full(out.bar_keys.shape[1], 60, dtype=np.int32)
-            self._frames(topics.BARS, "bars", self._bars, [*out.bar_keys, minutes], out.bars, counts[o.BARS])
+            self._frames(topics.BARS, "bars", self._bars, [*out.bar_keys, minutes], out.bars, counts[output.BARS])
             self._coverage()
             self._alerts(of_accounts)
             self._signals()
             self._markers()
-        written["features"] += int(out.counts[o.FEATURES])
-        written["scores"] += int(out.counts[o.SCORES])
-        written["bars"] += int(out.counts[o.BARS])
-        written["alerts"] += int(out.counts[o.EVENTS]) + len(of_accounts)
-        if out.counts[o.DECISIONS]:
-            written["decisions"] += int(out.counts[o.DECISIONS])
-            written["signals"] += int((out.signals[: out.counts[o.SIGNALS], o.POLICY] == 0).sum())
+        written["features"] += int(out.counts[output.FEATURES])
+        written["scores"] += int(out.counts[output.SCORES])
+        written["bars"] += int(out.counts[output.BARS])
+        written["alerts"] += int(out.counts[output.EVENTS]) + len(of_accounts)
+        if out.counts[output.DECISIONS]:
+            written["decisions"] += int(out.counts[output.DECISIONS])
+            written["signals"] += int((out.signals[: out.counts[output.SIGNALS], output.POLICY] == 0).sum())
         out.counts[:] = 0
 
     def _frames(
@@ -311,7 +311,7 @@ class Task:
 
     def _markers(self) -> None:
         """Write the sealed-second markers, after the rows of their seconds."""
-        count = int(self._out.counts[o.SEALED])
+        count = int(self._out.counts[output.SEALED])
         if count:
             ends, _, offsets = self._out.sealed
             keys = [np.zeros(count, dtype=np.int32), ends, offsets]
@@ -335,7 +335,7 @@ class Task:
     def _coverage(self) -> None:
         """Write the stretches that were not watched."""
         for slot, start, end, reason, offset, instruments in self._out.coverage[
-            :, : int(self._out.counts[o.COVERAGE])
+            :, : int(self._out.counts[output.COVERAGE])
         ].T:
             name = EVERY_INSTRUMENT if slot < 0 else self.admission.names[slot]
             record = Coverage(
@@ -355,7 +355,7 @@ class Task:
         out = self._out
         found = [
             self._alert(out.events[row], out.event_offsets[row], out.event_values[row])
-            for row in range(int(out.counts[o.EVENTS]))
+            for row in range(int(out.counts[output.EVENTS]))
         ]
         if of_accounts:
             found = sorted([*found, *of_accounts], key=lambda alert: from_rfc3339(alert.updated))
@@ -370,10 +370,10 @@ class Task:
     def _signals(self) -> None:
         """Write what the policies did, the shadow's on a topic of its own."""
         out, where = self._out, (self.topic, self.partition)
-        for row in range(int(out.counts[o.SIGNALS])):
+        for row in range(int(out.counts[output.SIGNALS])):
             keys = out.signals[row]
             signal = build_signal(keys, out.signal_values[row], self.admission.names, where, self.force, self.build)
-            topic = topics.SIGNALS if keys[o.POLICY] == 0 else topics.SHADOW_SIGNALS
+            topic = topics.SIGNALS if keys[output.POLICY] == 0 else topics.SHADOW_SIGNALS
             headers = [("type", b"signal"), ("version", b"1")]
             key = signal.instrument
             self._outgoing.append(OutputRecord(topic, messages.encode(signal), key.encode(), headers, instrument=key))
@@ -399,4 +399,4 @@ class Task:
     @property
     def clock_ns(self) -> int:
         """The newest ts_recv of the log; -1 before the first row."""
-        return int(self.state.clock[s.NEWEST])
+        return int(self.state.clock[fields.NEWEST])

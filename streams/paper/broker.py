@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from detectors.trading import state as s
+from detectors.trading import state
 from detectors.trading.account import mark, unrealised
 from detectors.trading.orders import REFUSALS, cancel, flatten, held_for_buys, place
 from detectors.trading.tape import Tape, run_log
@@ -38,12 +38,12 @@ def limit_price(lanes: InstrumentTable, lane: int, side: int, proposed: float | 
     if proposed is not None and proposed > 0:
         steps = proposed * 10.0 ** lanes.units[lane].price_decimals
         whole = round(steps) if abs(steps - round(steps)) < 1e-6 * max(1.0, steps * 1e-6) else steps
-        rounded = floor_price(table, math.floor(whole)) if side == s.BUY else ceil_price(table, math.ceil(whole))
+        rounded = floor_price(table, math.floor(whole)) if side == state.BUY else ceil_price(table, math.ceil(whole))
         return int(rounded)
     if settings.order == "market":
-        return s.MARKET
-    best = floor_price(table, int(p[s.MARK_BID if side == s.BUY else s.MARK_ASK]))
-    return int(moved_price(table, best, settings.offset if side == s.BUY else -settings.offset))
+        return state.MARKET
+    best = floor_price(table, int(p[state.MARK_BID if side == state.BUY else state.MARK_ASK]))
+    return int(moved_price(table, best, settings.offset if side == state.BUY else -settings.offset))
 
 
 def order_qty(lanes: InstrumentTable, lane: int, side: int, size: float | None, settings: PaperSettings) -> int:
@@ -54,10 +54,10 @@ def order_qty(lanes: InstrumentTable, lane: int, side: int, size: float | None, 
     the position stays within its limit. What the side's order still asks for is not counted: this one replaces it.
     """
     p, units, lot = lanes.state[lane], lanes.units[lane], int(lanes.terms[lane, LOT])
-    held = int(p[s.POSITION]) if side == s.BUY else -int(p[s.POSITION])
+    held = int(p[state.POSITION]) if side == state.BUY else -int(p[state.POSITION])
     if held < 0:
         return -held
-    price = units.price(max(int(p[s.MARK_BID]), int(p[s.MARK_ASK])))
+    price = units.price(max(int(p[state.MARK_BID]), int(p[state.MARK_ASK])))
     if price <= 0.0:
         return 0
     volatility = max(settings.least_volatility, math.sqrt(float(lanes.variance[lane])))
@@ -72,7 +72,7 @@ def order_qty(lanes: InstrumentTable, lane: int, side: int, size: float | None, 
 def affordable(lanes: InstrumentTable, lane: int, qty: int, price: int, cash: int) -> int:
     """The part of a buy that cash pays for, fees at twice the taker's rate held back; whole lots. cash : money steps"""
     p, lot = lanes.state[lane], int(lanes.terms[lane, LOT])
-    reference = price or int(p[s.MARK_ASK])
+    reference = price or int(p[state.MARK_ASK])
     if reference <= 0:
         return 0
     rate = 1_000_000 + 2 * lanes.rules[lane].taker_ppm
@@ -82,7 +82,7 @@ def affordable(lanes: InstrumentTable, lane: int, qty: int, price: int, cash: in
 def value_of(lanes: InstrumentTable, lane: int) -> int:
     """Value of a lane's position at its mark, money steps."""
     p = lanes.state[lane]
-    return int(p[s.POSITION]) * int(mark(p))
+    return int(p[state.POSITION]) * int(mark(p))
 
 
 _EVENT_ROOM = 4096
@@ -113,7 +113,7 @@ class PaperBroker:
         self.switched: dict[str, bool] = {}
         self.offset = -1
         self.clock = 0
-        self._events = np.zeros((_EVENT_ROOM, s.EVENT_WIDTH), dtype=np.int64)
+        self._events = np.zeros((_EVENT_ROOM, state.EVENT_WIDTH), dtype=np.int64)
         self._counts = np.zeros(1, dtype=np.int64)
 
     def take(self) -> tuple[list[Order | Fill], list[Position]]:
@@ -141,7 +141,7 @@ class PaperBroker:
             self._skip(reason)
             return
         lane = self.lanes.place[signal.instrument]
-        side = s.BUY if signal.action in ("buy", "cancel_buy") else s.SELL
+        side = state.BUY if signal.action in ("buy", "cancel_buy") else state.SELL
         if signal.action.startswith("cancel"):
             self._cancel(lane, side, "signal")
         else:
@@ -152,32 +152,32 @@ class PaperBroker:
         self.running = command
         if command == "kill":
             for lane in range(len(self.lanes.ids)):
-                self._cancel(lane, s.BUY, "kill switch")
-                self._cancel(lane, s.SELL, "kill switch")
+                self._cancel(lane, state.BUY, "kill switch")
+                self._cancel(lane, state.SELL, "kill switch")
 
     def switch(self, instrument: str, on: bool) -> None:
         """Automatic trading of one instrument; switched off, its orders are cancelled."""
         self.switched[instrument] = on
         if not on and instrument in self.lanes.place:
-            for side in (s.BUY, s.SELL):
+            for side in (state.BUY, state.SELL):
                 self._cancel(self.lanes.place[instrument], side, "switched off")
 
     def account(self, lane: int, at: int) -> Position:
         """A lane's account as of a time, UTC ns."""
         p, units = self.lanes.state[lane], self.lanes.units[lane]
         open_result = int(unrealised(p))
-        result = int(p[s.REALISED]) + open_result - int(p[s.FEES]) - int(p[s.TAXES])
+        result = int(p[state.REALISED]) + open_result - int(p[state.FEES]) - int(p[state.TAXES])
         return Position(
             instrument=self.lanes.ids[lane],
             ts=to_rfc3339(at),
             currency=self.lanes.currencies[lane],
-            position=units.quantity(int(p[s.POSITION])),
-            cost=units.money(int(p[s.COST])),
-            cash=units.money(int(p[s.CASH])),
-            realised=units.money(int(p[s.REALISED])),
+            position=units.quantity(int(p[state.POSITION])),
+            cost=units.money(int(p[state.COST])),
+            cash=units.money(int(p[state.CASH])),
+            realised=units.money(int(p[state.REALISED])),
             unrealised=units.money(open_result),
-            fees=units.money(int(p[s.FEES])),
-            taxes=units.money(int(p[s.TAXES])),
+            fees=units.money(int(p[state.FEES])),
+            taxes=units.money(int(p[state.TAXES])),
             result=units.money(result),
             cause=Cause(self.topic, self.partition, self.offset),
         )
@@ -240,14 +240,14 @@ class PaperBroker:
 
     def _flat(self, lane: int, at: int) -> None:
         p = self.lanes.state[lane]
-        p[s.CLOCK] = at
-        for record in (*self.book.of_side(lane, s.BUY), *self.book.of_side(lane, s.SELL)):
+        p[state.CLOCK] = at
+        for record in (*self.book.of_side(lane, state.BUY), *self.book.of_side(lane, state.SELL)):
             record.cancelled_for = record.cancelled_for or "session end"
-        held = int(p[s.POSITION])
+        held = int(p[state.POSITION])
         if held:
-            number, side = int(p[s.NEXT_ORDER]) + 1, s.SELL if held > 0 else s.BUY
+            number, side = int(p[state.NEXT_ORDER]) + 1, state.SELL if held > 0 else state.BUY
             made = stable_id("flat", self.lanes.ids[lane], number, at)
-            closing = Record(made, lane, number, side, s.MARKET, abs(held), "", at)
+            closing = Record(made, lane, number, side, state.MARKET, abs(held), "", at)
             self.book.sent(closing, Cause(self.topic, self.partition, self.offset))
         self._counts[0] = 0
         flatten(p, self.lanes.terms[lane], lane, -1, self._events, self._counts)
@@ -282,7 +282,7 @@ class PaperBroker:
             self._skip("order stands" if live else "cancel under way")
             return
         qty = order_qty(lanes, lane, side, signal.size, self.settings)
-        if side == s.BUY and p[s.POSITION] >= 0:
+        if side == state.BUY and p[state.POSITION] >= 0:
             qty = affordable(lanes, lane, qty, price, self._free_cash(lane, bool(live)))
         record = Record(stable_id(signal.id, 1), lane, 0, side, price, qty, signal.id, self.clock)
         if qty == 0:
@@ -305,7 +305,7 @@ class PaperBroker:
         held_for_buys(lanes.state, held)
         if replacing:
             held[lane] = 0
-        spent = (lanes.state[:, s.CASH] - held) / (lanes.price_scale * lanes.qty_scale)
+        spent = (lanes.state[:, state.CASH] - held) / (lanes.price_scale * lanes.qty_scale)
         same = lanes.currency_codes == lanes.currency_codes[lane]
         free = self.settings.capital + float(spent[same].sum())
         return max(0, lanes.units[lane].money_steps(free))

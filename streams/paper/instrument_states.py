@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.trading import state as s
+from detectors.trading import state as fields
 from detectors.trading.tape import BOOK, QUOTE, TRADE, Tape
 from detectors.trading.units import BANDS, TERMS, Units, stacked, steps_down, steps_near, units_of
 from detectors.trading.venues import VENUES, VenueRules, rules_of, with_reference
@@ -67,7 +67,7 @@ class InstrumentTable:
     units: list[Units] = field(default_factory=list)
     currencies: list[str] = field(default_factory=list)
     place: dict[str, int] = field(default_factory=dict)
-    state: I8 = field(default_factory=lambda: np.zeros((0, s.WIDTH), dtype=np.int64))
+    state: I8 = field(default_factory=lambda: np.zeros((0, fields.WIDTH), dtype=np.int64))
     tables: I8 = field(default_factory=lambda: np.zeros((0, BANDS, 2), dtype=np.int64))
     terms: I8 = field(default_factory=lambda: np.zeros((0, TERMS), dtype=np.int64))
     currency_codes: I8 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -88,7 +88,7 @@ class InstrumentTable:
         each = [(rules, units) for _, rules, units, _ in new]
         tables, terms_of = stacked(each)
         blank = np.zeros(len(new))
-        self.state = np.concatenate([self.state, np.zeros((len(new), s.WIDTH), dtype=np.int64)])
+        self.state = np.concatenate([self.state, np.zeros((len(new), fields.WIDTH), dtype=np.int64)])
         self.tables, self.terms = np.concatenate([self.tables, tables]), np.concatenate([self.terms, terms_of])
         first = [self.currencies.index(currency) for _, _, _, currency in new]
         self.currency_codes = np.append(self.currency_codes, np.array(first, dtype=np.int64))
@@ -133,7 +133,7 @@ class InstrumentTable:
     def _values(self, kind: RowType, columns: Mapping[str, Any], lanes: I8, kept: I8) -> tuple[I8, I8]:
         """A tape's values and books."""
         values = np.zeros((len(kept), 4), dtype=np.int64)
-        books = np.zeros((0, 4 * s.LEVELS), dtype=np.int64)
+        books = np.zeros((0, 4 * fields.LEVELS), dtype=np.int64)
         price, qty = self.price_scale[lanes[kept]], self.qty_scale[lanes[kept]]
         if kind is RowType.TRADE:
             values[:, 0] = steps_near(columns["price"][kept], price)
@@ -157,12 +157,12 @@ class InstrumentTable:
 
     def traded(self) -> list[int]:
         """Lanes in which anything was ever bought or sold."""
-        found: list[int] = np.flatnonzero(self.state[:, s.BOUGHT] + self.state[:, s.SOLD]).tolist()
+        found: list[int] = np.flatnonzero(self.state[:, fields.BOUGHT] + self.state[:, fields.SOLD]).tolist()
         return found
 
     def second_passed(self, elapsed: int, half_life_s: float) -> None:
         """Take the change of each middle price since the last second into its variance. elapsed : seconds"""
-        bid, ask = self.state[:, s.MARK_BID].astype(np.float64), self.state[:, s.MARK_ASK].astype(np.float64)
+        bid, ask = self.state[:, fields.MARK_BID].astype(np.float64), self.state[:, fields.MARK_ASK].astype(np.float64)
         middle = np.where((bid > 0) & (ask > 0), 0.5 * (bid + ask), 0.0)
         moved = (middle > 0) & (self.middle > 0)
         change = np.where(moved, middle / np.where(moved, self.middle, 1.0) - 1.0, 0.0)

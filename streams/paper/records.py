@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from detectors.trading import state as s
+from detectors.trading import state as fields
 from streams.paper.instrument_states import InstrumentTable
 from tapewatch.contract.messages import Cause, Fill, Order, Side, stable_id
 from tapewatch.rfc3339 import to_rfc3339
@@ -71,21 +71,21 @@ class OrderBook:
 
     def happened(self, event: I8, cause: Cause) -> None:
         """One event of the kernels."""
-        key = int(event[s.E_LANE]), int(event[s.E_NUMBER])
+        key = int(event[fields.E_LANE]), int(event[fields.E_NUMBER])
         record = self.standing[key]
-        at, kind = int(event[s.E_TIME]), int(event[s.E_KIND])
-        if kind == s.FILL:
+        at, kind = int(event[fields.E_TIME]), int(event[fields.E_KIND])
+        if kind == fields.FILL:
             self._filled(record, event, cause)
             return
         record.revision += 1
-        if kind == s.AMENDED:
-            record.qty -= int(event[s.E_QTY])
+        if kind == fields.AMENDED:
+            record.qty -= int(event[fields.E_QTY])
             if record.qty == 0:
                 # Its end is the next event.
                 record.revision -= 1
             else:
                 self._tell(record, "open" if record.opened else "pending", "", at, cause)
-        elif kind == s.OPEN:
+        elif kind == fields.OPEN:
             record.opened = True
             self._tell(record, "open", "", at, cause)
         else:
@@ -95,10 +95,10 @@ class OrderBook:
     def _why(self, record: Record) -> str:
         if record.qty <= 0:
             return "the order it replaces was filled"
-        return WHY_NO_MORE if record.price == s.MARKET else "replaced"
+        return WHY_NO_MORE if record.price == fields.MARKET else "replaced"
 
     def _filled(self, record: Record, event: I8, cause: Cause) -> None:
-        lane, qty, at = record.lane, int(event[s.E_QTY]), int(event[s.E_TIME])
+        lane, qty, at = record.lane, int(event[fields.E_QTY]), int(event[fields.E_TIME])
         units = self.lanes.units[lane]
         fill = Fill(
             id=stable_id(record.id, record.fills),
@@ -106,11 +106,11 @@ class OrderBook:
             mode="paper",
             instrument=self.lanes.ids[lane],
             side=SIDES[record.side],
-            price=units.price(int(event[s.E_PRICE])),
+            price=units.price(int(event[fields.E_PRICE])),
             qty=units.quantity(qty),
-            liquidity="maker" if event[s.E_MAKER] else "taker",
-            fee=units.money(int(event[s.E_FEE])),
-            tax=units.money(int(event[s.E_TAX])),
+            liquidity="maker" if event[fields.E_MAKER] else "taker",
+            fee=units.money(int(event[fields.E_FEE])),
+            tax=units.money(int(event[fields.E_TAX])),
             currency=self.lanes.currencies[lane],
             at=to_rfc3339(at),
             cause=cause,
@@ -133,8 +133,8 @@ class OrderBook:
             "mode": "paper",
             "instrument": self.lanes.ids[record.lane],
             "side": SIDES[record.side],
-            "kind": "market" if record.price == s.MARKET else "limit",
-            "price": None if record.price == s.MARKET else units.price(record.price),
+            "kind": "market" if record.price == fields.MARKET else "limit",
+            "price": None if record.price == fields.MARKET else units.price(record.price),
             "qty": units.quantity(max(record.qty, record.filled, 1)),
             "filled": units.quantity(record.filled),
             "state": state,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from detectors.trading import state as s
+from detectors.trading import state as fields
 from detectors.trading.units import Units
 from detectors.trading.venues import VenueRules
 from streams.paper.broker import Command, PaperBroker
@@ -101,7 +101,7 @@ def restored(found: BrokerSnapshot, reference: Mapping[str, Instrument]) -> Pape
         )
     for k, lane in enumerate(found.lanes):
         state = np.frombuffer(base64.b64decode(lane.state), dtype="<i8")
-        if state.shape != (s.WIDTH,):
+        if state.shape != (fields.WIDTH,):
             raise TapewatchError("paper broker state of another layout", "Start it with the build that wrote it.")
         broker.lanes.state[k] = state
         broker.lanes.middle[k], broker.lanes.variance[k] = lane.middle, lane.variance

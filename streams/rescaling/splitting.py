@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from detectors.scenarios.episode import DECIDED_OFFSET, ONSET_OFFSET
-from streams.engine import state as s
+from streams.engine import state as fields
 from streams.engine.task import Task
 from tapewatch.clock import NANOS
 from tapewatch.contract.partitioner import partition_for
@@ -37,7 +37,7 @@ def split(tasks: Sequence[Task], partitions: int, fresh: Callable[[int], Task]) 
 
 def _opened(task: Task, tasks: Sequence[Task], own: dict[str, Place]) -> Task:
     """A new partition's task with its instruments' states."""
-    state = s.gathered([(source.state, slot) for source, slot in own.values()], _clock(tasks))
+    state = fields.gathered([(source.state, slot) for source, slot in own.values()], _clock(tasks))
     for field in (ONSET_OFFSET, DECIDED_OFFSET):
         # Not written where they are zeros already: those pages take no memory.
         for slot in np.flatnonzero(state.episodes[: len(own), :, field].any(axis=1)):
@@ -52,25 +52,25 @@ def _opened(task: Task, tasks: Sequence[Task], own: dict[str, Place]) -> Task:
     return task
 
 
-def _clock(tasks: Sequence[Task]) -> s.I8:
+def _clock(tasks: Sequence[Task]) -> fields.I8:
     """The partitions' clock: they stand in the same second, in which nothing has happened yet."""
     clock = np.zeros(8, dtype=np.int64)
     second = second_of(tasks[0])
-    clock[s.SECOND], clock[s.NEWEST] = second, second * NANOS
-    clock[s.SEALED] = max(int(task.state.clock[s.SEALED]) for task in tasks)
-    clock[s.PHASE] = phase_of(tasks)
+    clock[fields.SECOND], clock[fields.NEWEST] = second, second * NANOS
+    clock[fields.SEALED] = max(int(task.state.clock[fields.SEALED]) for task in tasks)
+    clock[fields.PHASE] = phase_of(tasks)
     return clock
 
 
 def second_of(task: Task) -> int:
     """The second that is being filled, of the epoch; -1 before the first row."""
-    return int(task.state.clock[s.SECOND])
+    return int(task.state.clock[fields.SECOND])
 
 
 def phase_of(tasks: Sequence[Task]) -> int:
     """Phase of the partitions; those without instruments do not count, unless all are."""
     held = [task for task in tasks if task.admission.names] or list(tasks)
-    return int(held[0].state.clock[s.PHASE])
+    return int(held[0].state.clock[fields.PHASE])
 
 
 def differences(tasks: Sequence[Task]) -> list[str]:
@@ -79,6 +79,6 @@ def differences(tasks: Sequence[Task]) -> list[str]:
     if len({(task.force.config_hash, tuple(sorted(task.force.models.items()))) for task in tasks}) > 1:
         said.append("not the same models and configuration are in force in all partitions")
     held = [task for task in tasks if task.admission.names]
-    if len({int(task.state.clock[s.PHASE]) for task in held}) > 1:
+    if len({int(task.state.clock[fields.PHASE]) for task in held}) > 1:
         said.append("a session is open in some partitions and not in others")
     return said

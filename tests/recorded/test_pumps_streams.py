@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detectors.pumps import batch
-from detectors.pumps import features as f
+from detectors.pumps import batch, features
 from detectors.pumps.model import shipped
 from evaluation.pump_streams import Stream, detector_alerts, read_streams
 from evaluation.pumps import figures
@@ -27,10 +26,10 @@ def streams() -> list[Stream]:
 def published_row(stream: Stream, window: int) -> tuple[int, np.ndarray]:
     """Start of the published onset chunk (UTC s), and its features."""
     symbol, day = stream.name[:3], stream.name[4:14]
-    with (DATA / "pumps" / f"positives_{f.WINDOWS[window]}S.csv").open() as file:
+    with (DATA / "pumps" / f"positives_{features.WINDOWS[window]}S.csv").open() as file:
         row = next(row for row in csv.DictReader(file) if row["symbol"] == symbol and row["date"].startswith(day))
     at = calendar.timegm(time.strptime(row["date"], "%Y-%m-%d %H:%M:%S"))
-    return at, np.array([float(row[name]) for name in f.NAMES])
+    return at, np.array([float(row[name]) for name in features.NAMES])
 
 
 @pytest.mark.parametrize("window", range(3))
@@ -43,7 +42,7 @@ def test_onset_chunks_have_nearly_the_published_features(streams: list[Stream], 
             columns["ts_event"][buys] // 1_000_000, price, price * columns["qty"][buys], 0.0, -1.0
         )
         at, wanted = published_row(stream, window)
-        length = f.WINDOWS[window]
+        length = features.WINDOWS[window]
         found = rows[np.flatnonzero(seconds // length == at // length)[-1], window]
         # The paper's windows drop one old chunk at a time, ours a block's mean: the deviation of the number of trades
         # differs most, where a large chunk is about to leave.

@@ -3,8 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors.coin_features import batch
-from detectors.coin_features import windows as w
+from detectors.coin_features import batch, windows
 from detectors.coin_features.batch import History
 
 F8 = npt.NDArray[np.float64]
@@ -27,17 +26,17 @@ def coin(rows: int, seed: int = 0, start: int = START, volatility: float = 0.001
 
 def plain_summary(seen: History, row: int, window: int) -> F8:
     """What a window says at a row's close, from every minute in it; ENTRIES and WINS are not told."""
-    now, wide = seen.minutes[row], w.WINDOWS[window]
+    now, wide = seen.minutes[row], windows.WINDOWS[window]
     inside = (seen.minutes > now - wide) & (seen.minutes <= now)
     high, low, close, volume, trades, buys, sells = seen.bars[inside].T
     moves = np.diff(np.log(seen.bars[:, 2]), prepend=np.log(seen.bars[0, 2]))
-    out = np.full(w.SUMMARY, np.nan)
-    out[w.AVERAGE], out[w.HIGH_LINE], out[w.LOW_LINE] = close.mean(), high.max(), low.min()
-    out[w.VOLATILITY] = np.sqrt(np.mean(moves[inside] ** 2))
-    out[w.POSITION] = (close[-1] - low.min()) / (high.max() - low.min())
-    out[w.S_VOLUME], out[w.S_TURNOVER] = volume.sum(), (volume * close).sum()
-    out[w.S_TRADES], out[w.S_BUYS], out[w.S_SELLS] = trades.sum(), buys.sum(), sells.sum()
-    out[w.S_MINUTES] = len(close)
+    out = np.full(windows.SUMMARY, np.nan)
+    out[windows.AVERAGE], out[windows.HIGH_LINE], out[windows.LOW_LINE] = close.mean(), high.max(), low.min()
+    out[windows.VOLATILITY] = np.sqrt(np.mean(moves[inside] ** 2))
+    out[windows.POSITION] = (close[-1] - low.min()) / (high.max() - low.min())
+    out[windows.S_VOLUME], out[windows.S_TURNOVER] = volume.sum(), (volume * close).sum()
+    out[windows.S_TRADES], out[windows.S_BUYS], out[windows.S_SELLS] = trades.sum(), buys.sum(), sells.sum()
+    out[windows.S_MINUTES] = len(close)
     before = seen.bars[seen.minutes <= now - wide, 2]
-    out[w.RETURN] = np.log(close[-1] / (before[-1] if len(before) else close[0]))
+    out[windows.RETURN] = np.log(close[-1] / (before[-1] if len(before) else close[0]))
     return out

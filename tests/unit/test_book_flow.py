@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from detectors.book import flow
-from detectors.book import state as s
+from detectors.book import flow, state
 from detectors.book.batch import Tape, features
 from detectors.book.orders import place, seen_again
 from detectors.book.state import FIELDS
@@ -60,12 +59,12 @@ def test_order_that_is_missing_when_its_price_comes_back_into_sight_was_withdraw
     bids, asks, qtys = prices(BID), prices(ASK), np.full(10, 5.0)
     for stands, gone in ((0.0, 33.0), (40.0, 0.0)):
         own = flow.create(1)[0]
-        own[[s.EDGE_BID, s.EDGE_ASK]] = bids[7], asks[9]
+        own[[state.EDGE_BID, state.EDGE_ASK]] = bids[7], asks[9]
         place(own, -bids[8], 40.0, 5.0, 40.0, 1.1, 8, 30.0)
         shown = qtys.copy()
         shown[8] += stands
         seen_again(own, bids, shown, asks, qtys, 0, 33.0)
-        assert own[s.ORDERS + s.GONE] == gone
+        assert own[state.ORDERS + state.GONE] == gone
 
 
 def test_order_that_stays_is_forgotten() -> None:

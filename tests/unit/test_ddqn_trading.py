@@ -11,7 +11,7 @@ from detectors.ddqn.lanes import BUY, CANCEL_BUY, HOLD, PRIVATE, SELL
 from detectors.ddqn.planted import best_result, patternless, planted, venue
 from detectors.ddqn.sessions import Session, laid_out
 from detectors.ddqn.trading import Rules, TradingEnvironment
-from detectors.trading import state as s
+from detectors.trading import state
 from detectors.trading.tape import Tape, merged, quotes_part, trades_part
 from detectors.trading.units import Units
 from detectors.trading.venues import TWSE, VenueRules
@@ -77,9 +77,9 @@ def test_equity_is_what_came_in_plus_results_less_charges_after_every_step(
         for lane in range(3):
             p = env.books[lane]
             start = env.rules.capital_units * env.unit_value[lane]
-            assert p[s.CASH] == start - p[s.COST] + p[s.REALISED] - p[s.FEES] - p[s.TAXES]
-            assert abs(p[s.POSITION]) <= limit * unit
-            assert rules.shorting or p[s.POSITION] >= 0
+            assert p[state.CASH] == start - p[state.COST] + p[state.REALISED] - p[state.FEES] - p[state.TAXES]
+            assert abs(p[state.POSITION]) <= limit * unit
+            assert rules.shorting or p[state.POSITION] >= 0
         for lane, episode in zip(np.flatnonzero(step.terminated).tolist(), env.finished[ended_before:], strict=True):
             share = episode.result / max(1, int(episode.unit_value * env.rules.reward_unit))
             assert earned[lane] == pytest.approx(share, rel=1e-4, abs=1e-3)
@@ -105,14 +105,14 @@ def test_masks_forbid_what_is_not_there_to_sell_or_cancel() -> None:
     assert step.masks[0].tolist() == [True, False, False, True, False]
     step = env.step(np.array([CANCEL_BUY]))
     assert step.masks[0].tolist() == [True, True, False, False, False]
-    assert env.books[0, s.POSITION] == 0
+    assert env.books[0, state.POSITION] == 0
 
 
 def test_a_forbidden_action_is_a_hold() -> None:
     env = TradingEnvironment([random_session(3, TWSE, 1000)], 1, Rules(starts="opening"))
     env.reset(0)
     env.step(np.array([SELL]))
-    assert env.books[0, s.NEXT_ORDER] == 0
+    assert env.books[0, state.NEXT_ORDER] == 0
 
 
 def test_shorting_is_open_where_the_venue_has_it() -> None:
@@ -121,7 +121,7 @@ def test_shorting_is_open_where_the_venue_has_it() -> None:
     assert masks[0, SELL]
     env.step(np.array([SELL]))
     env.step(np.array([HOLD]))
-    assert env.books[0, s.POSITION] == -10
+    assert env.books[0, state.POSITION] == -10
 
 
 @settings(deadline=None, max_examples=10)

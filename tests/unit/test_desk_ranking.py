@@ -9,8 +9,7 @@ import pytest
 from detectors.calibration import reliability
 from detectors.coin_features import batch
 from detectors.coin_features.state import Barriers
-from detectors.ranking import features as f
-from detectors.ranking import model, training
+from detectors.ranking import features, model, training
 from detectors.ranking.features import touch_probability
 from detectors.regime import model as regime
 from tapewatch.kernels import kernel
@@ -79,7 +78,7 @@ def test_changing_the_future_changes_no_score_of_the_past() -> None:
         assert before[:1000].tobytes() == after[:1000].tobytes()
     scores = SHIPPED.probability(plain.inputs[:1000])
     assert scores.tobytes() == SHIPPED.probability(other.inputs)[:1000].tobytes()
-    assert np.isfinite(scores[f.WARM_MINUTES :]).all() and np.isnan(scores[: f.WARM_MINUTES - 1]).all()
+    assert np.isfinite(scores[features.WARM_MINUTES :]).all() and np.isnan(scores[: features.WARM_MINUTES - 1]).all()
 
 
 def test_more_volatility_makes_both_barriers_likelier() -> None:

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.coin_features import batch, state
-from detectors.coin_features import windows as w
+from detectors.coin_features import batch, state, windows
 from detectors.coin_features.outcomes import PENDING
 from detectors.coin_features.state import Barriers
 from detectors.regime import model as regime
@@ -16,17 +15,17 @@ from tests.unit.desk_market import coin, plain_summary
 
 ASKED = Barriers(60, 0.004, -0.003)
 REGIMES = regime.shipped().regimes()
-EXACT = range(w.NAMES.index("1h") + 1)
-COARSE = range(w.NAMES.index("6h"), len(w.WINDOWS))
-ADDED = [w.S_VOLUME, w.S_TURNOVER, w.S_TRADES, w.S_BUYS, w.S_SELLS, w.S_MINUTES]
-TOLD = [place for place in range(w.SUMMARY) if place not in (w.S_ENTRIES, w.S_WINS)]
+EXACT = range(windows.NAMES.index("1h") + 1)
+COARSE = range(windows.NAMES.index("6h"), len(windows.WINDOWS))
+ADDED = [windows.S_VOLUME, windows.S_TURNOVER, windows.S_TRADES, windows.S_BUYS, windows.S_SELLS, windows.S_MINUTES]
+TOLD = [place for place in range(windows.SUMMARY) if place not in (windows.S_ENTRIES, windows.S_WINS)]
 
 
 @pytest.mark.parametrize("gaps", [False, True])
 def test_windows_up_to_an_hour_are_exact(gaps: bool) -> None:
     seen = coin(400, gaps=gaps)
     known = batch.watched(seen, ASKED, REGIMES)
-    told = [place for place in TOLD if place != w.RETURN or not gaps]
+    told = [place for place in TOLD if place != windows.RETURN or not gaps]
     for row in (0, 1, 5, 59, 60, 61, 250, 399):
         for window in EXACT:
             expected = plain_summary(seen, row, window)
@@ -39,32 +38,32 @@ def test_longer_windows_hold_to_the_stated_tolerance() -> None:
     for row in (20_000, 31_777, 45_999):
         for window in COARSE:
             found, expected = known.windows[row, window], plain_summary(seen, row, window)
-            length = w.TIERS[w.TIER_OF[window]][0]
-            if seen.minutes[row] - w.WINDOWS[window] < seen.minutes[0]:
+            length = windows.TIERS[windows.TIER_OF[window]][0]
+            if seen.minutes[row] - windows.WINDOWS[window] < seen.minutes[0]:
                 continue
             # What is added up is off by less than a bucket's share of the window: only the oldest one is interpolated.
-            share = length / w.WINDOWS[window]
+            share = length / windows.WINDOWS[window]
             np.testing.assert_allclose(found[ADDED], expected[ADDED], rtol=share)
-            assert abs(found[w.AVERAGE] / expected[w.AVERAGE] - 1.0) < 0.001 * share**0.5
-            assert abs(found[w.VOLATILITY] / expected[w.VOLATILITY] - 1.0) < share
+            assert abs(found[windows.AVERAGE] / expected[windows.AVERAGE] - 1.0) < 0.001 * share**0.5
+            assert abs(found[windows.VOLATILITY] / expected[windows.VOLATILITY] - 1.0) < share
             # The lines take the oldest bucket whole.
-            start = seen.minutes[row] - w.WINDOWS[window] + 1
+            start = seen.minutes[row] - windows.WINDOWS[window] + 1
             whole = (seen.minutes >= start - start % length) & (seen.minutes <= seen.minutes[row])
-            assert found[w.HIGH_LINE] == seen.bars[whole, 0].max()
-            assert found[w.LOW_LINE] == seen.bars[whole, 1].min()
+            assert found[windows.HIGH_LINE] == seen.bars[whole, 0].max()
+            assert found[windows.LOW_LINE] == seen.bars[whole, 1].min()
 
 
 def test_a_window_of_whole_buckets_is_exact() -> None:
     seen = coin(3000, start=27_000_000 - 27_000_000 % 1440)
     known = batch.watched(seen, ASKED, REGIMES)
-    day = w.NAMES.index("1d")
+    day = windows.NAMES.index("1d")
     row = 2 * batch.DAY - 1
     np.testing.assert_allclose(known.windows[row, day][TOLD], plain_summary(seen, row, day)[TOLD], rtol=1e-9)
 
 
 def test_a_coins_state_is_as_large_after_two_months_as_at_birth() -> None:
     born = state.new_coin(60)
-    assert state.coin_bytes(60) == w.BYTES + 8 * (2 + 60 * PENDING + 16) < 80_000
+    assert state.coin_bytes(60) == windows.BYTES + 8 * (2 + 60 * PENDING + 16) < 80_000
     aged = state.new_coin(60)
     seen = coin(2000)
     state.steps(aged, seen.minutes * 43, seen.bars, ASKED, REGIMES, state.new_seen())
@@ -75,10 +74,10 @@ def test_win_rate_counts_entries_whose_outcome_is_known() -> None:
     seen = coin(1000, volatility=0.002)
     known, reached = batch.watched(seen, ASKED, REGIMES), batch.outcome(seen, ASKED)
     # All decided by the last minute: those entered an hour before it or earlier, and later ones that touched already.
-    decided = known.windows[-1, w.NAMES.index("1d")]
-    assert 940 <= decided[w.S_ENTRIES] < 1000
+    decided = known.windows[-1, windows.NAMES.index("1d")]
+    assert 940 <= decided[windows.S_ENTRIES] < 1000
     wins = np.nansum(reached)
-    assert wins <= decided[w.S_WINS] <= wins + 60
+    assert wins <= decided[windows.S_WINS] <= wins + 60
 
 
 @settings(max_examples=20, deadline=None)

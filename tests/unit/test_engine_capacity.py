@@ -3,8 +3,7 @@
 import numpy as np
 
 from streams.driver import Driver, table
-from streams.engine import snapshots
-from streams.engine import state as s
+from streams.engine import snapshots, state
 from streams.engine.models import ModelStore
 from tapewatch.clock import NANOS
 from tapewatch.contract import frames
@@ -47,13 +46,13 @@ def test_five_thousand_instruments_close_every_second() -> None:
 def test_instruments_beyond_the_first_arrays_keep_what_was_known() -> None:
     names = [f"S{number:03}.SIMX" for number in range(200)]
     grown, roomy = m.new_driver(names), m.new_driver(names)
-    roomy.task.state = s.grow(roomy.task.state, 200)
+    roomy.task.state = state.grow(roomy.task.state, 200)
     for driver in (grown, roomy):
         quotes(driver, names[:10], range(5))
         quotes(driver, names[:70], range(5, 10))
         quotes(driver, names[:73], range(10, 15))
         quotes(driver, names, range(15, 20))
-    assert s.capacity(grown.task.state) >= 200
+    assert state.capacity(grown.task.state) >= 200
     assert m.bits(grown.outgoing()) == m.bits(roomy.outgoing())
     assert snapshots.dump(grown.task) == snapshots.dump(roomy.task)
 

@@ -16,7 +16,7 @@ from detectors.ddqn.virtual import PRIVATE
 from detectors.ddqn.virtual_lanes import Rows, act_lanes, close_lanes, create_lanes, scaled_rows, see_lanes
 from streams.driver import FOREVER_NS, Driver
 from streams.engine import control
-from streams.engine import state as s
+from streams.engine import state as fields
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.features import NAMES
 from streams.engine.models import KMEANS, ActiveModels, Control, shipped
@@ -189,7 +189,7 @@ def test_without_a_policy_or_switched_off_nothing_is_kept() -> None:
         driver = m.run(events(), force=force)
         assert signals_of(driver) == []
         assert not driver.task.state.virtual.any()
-        assert not driver.task.state.acc[:, s.AWAITED].any()
+        assert not driver.task.state.acc[:, fields.AWAITED].any()
 
 
 def test_a_shadow_has_its_own_position_and_topic_and_changes_nothing() -> None:
@@ -232,7 +232,7 @@ def test_a_session_ends_flat_and_nothing_waits() -> None:
     assert (positions[:, 0, virtual.REALISED] != 0.0).any()
     for field in (virtual.POSITION, virtual.PENDING, virtual.UNREALISED):
         assert not positions[:, :, field].any()
-    assert not driver.task.state.acc[:, s.AWAITED].any()
+    assert not driver.task.state.acc[:, fields.AWAITED].any()
 
 
 def test_costs_are_the_venues_unless_a_setting_says_otherwise() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from detectors.scenarios import observation as x_
+from detectors.scenarios import observation as at
 from detectors.scenarios import table_source
 from detectors.scenarios.episode import CLOSED, FIELDS, NONE, ONSET, OPENED, UPDATED, is_live, step
 from detectors.scenarios.excessive_spread import Parameters as Spread
@@ -16,8 +16,7 @@ from detectors.scenarios.library import SCENARIOS
 from detectors.scenarios.unusual_volume import Parameters as Volume
 from streams.commands import config
 from streams.driver import Driver, table
-from streams.engine import snapshots
-from streams.engine import state as s
+from streams.engine import snapshots, state
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.models import ActiveModels, Control, ModelStore, decode, shipped
 from streams.engine.string_columns import closing_second
@@ -126,7 +125,7 @@ def test_scenario_without_its_tier_is_not_assessed() -> None:
     trades = [trade("A.SIMX", second, 100.0 + 10 * (second % 2)) for second in range(120)]
     driver = m.run(in_order(trades, heartbeats(120)), force=force(**LIVELY))
     assert alerts(driver) == []
-    assert s.tiers(driver.task.state, 0) == ("trades",)
+    assert state.tiers(driver.task.state, 0) == ("trades",)
 
 
 def test_a_class_has_its_own_thresholds() -> None:
@@ -203,14 +202,14 @@ def test_observation_of_single_trades() -> None:
         trade("A.SIMX", 60.6, 100.0, 0.1, -1),
     ]
     x = observed(m.run(in_order(usual, last, heartbeats(61)), force=force()))
-    assert (x[x_.SWEPT_LEVELS], x[x_.SWEPT_SIDE]) == (4.0, 1.0)
-    assert (x[x_.LARGEST_TRADE], x[x_.SMALL_TRADES]) == (6.0, 1.0)
-    assert x[x_.USUAL_TRADE] == pytest.approx(np.log(2.0))
-    assert x[x_.USUAL_TRADE_DEVIATION] == pytest.approx(0.0, abs=1e-6)
-    assert x[x_.HIGH_1S] == pytest.approx(100.4)
-    assert x[x_.LOW_1S] == 100.0
-    assert x[x_.ROUND_TRIPS_60S] == 59.0
-    assert x[x_.USUAL_TRADED] == 1.0
+    assert (x[at.SWEPT_LEVELS], x[at.SWEPT_SIDE]) == (4.0, 1.0)
+    assert (x[at.LARGEST_TRADE], x[at.SMALL_TRADES]) == (6.0, 1.0)
+    assert x[at.USUAL_TRADE] == pytest.approx(np.log(2.0))
+    assert x[at.USUAL_TRADE_DEVIATION] == pytest.approx(0.0, abs=1e-6)
+    assert x[at.HIGH_1S] == pytest.approx(100.4)
+    assert x[at.LOW_1S] == 100.0
+    assert x[at.ROUND_TRIPS_60S] == 59.0
+    assert x[at.USUAL_TRADED] == 1.0
 
 
 def test_observation_of_quotes_and_extremes() -> None:
@@ -218,19 +217,19 @@ def test_observation_of_quotes_and_extremes() -> None:
     prices[5], prices[40], prices[65] = 150.0, 110.0, 90.0
     events = [quote("A.SIMX", second, price - 0.5, price + 0.5) for second, price in enumerate(prices)]
     x = observed(m.run(in_order(events, heartbeats(70)), force=force()))
-    assert x[x_.HIGH_60S] == pytest.approx(np.log(1.1))
-    assert x[x_.LOW_60S] == pytest.approx(np.log(0.9))
-    assert x[x_.BID_RAISED_60S] == 2.0
-    assert np.isnan(x[x_.LARGEST_TRADE]) and np.isnan(x[x_.BID_DEPTH_10]) and np.isnan(x[x_.FILL_RATIO_60S])
+    assert x[at.HIGH_60S] == pytest.approx(np.log(1.1))
+    assert x[at.LOW_60S] == pytest.approx(np.log(0.9))
+    assert x[at.BID_RAISED_60S] == 2.0
+    assert np.isnan(x[at.LARGEST_TRADE]) and np.isnan(x[at.BID_DEPTH_10]) and np.isnan(x[at.FILL_RATIO_60S])
 
 
 def test_observation_of_books() -> None:
     bids = [(99.0 - level, 1.0 + 20.0 * (level == 3)) for level in range(10)]
     asks = [(101.0 + level, 2.0) for level in range(10)]
     x = observed(m.run(in_order([m.book("A.SIMX", 0.0, bids, asks)], heartbeats(1)), force=force()))
-    assert (x[x_.BID_DEPTH_10], x[x_.ASK_DEPTH_10]) == (30.0, 20.0)
-    assert (x[x_.LARGEST_BID], x[x_.LARGEST_ASK]) == (21.0, 2.0)
-    assert (x[x_.LARGEST_BID_AWAY], x[x_.LARGEST_ASK_AWAY]) == pytest.approx((400.0, 100.0))
+    assert (x[at.BID_DEPTH_10], x[at.ASK_DEPTH_10]) == (30.0, 20.0)
+    assert (x[at.LARGEST_BID], x[at.LARGEST_ASK]) == (21.0, 2.0)
+    assert (x[at.LARGEST_BID_AWAY], x[at.LARGEST_ASK_AWAY]) == pytest.approx((400.0, 100.0))
 
 
 def order(when: float, action: int, qty: float, order_id: str) -> Event:
@@ -251,20 +250,20 @@ def test_observation_of_orders() -> None:
     ]
     driver = m.run(in_order(events, heartbeats(3)), force=force())
     x = observed(driver)
-    assert [x[x_.ORDERS_ADDED_1S], x[x_.ORDERS_DELETED_1S], x[x_.ORDERS_EXECUTED_1S]] == [1.0, 3.0, 1.0]
-    assert x[x_.FILL_RATIO_60S] == pytest.approx(2.0 / 13.0)
-    assert x[x_.SHORT_LIVED_60S] == 0.5
-    assert s.tiers(driver.task.state, 0) == ("quotes", "orders")
+    assert [x[at.ORDERS_ADDED_1S], x[at.ORDERS_DELETED_1S], x[at.ORDERS_EXECUTED_1S]] == [1.0, 3.0, 1.0]
+    assert x[at.FILL_RATIO_60S] == pytest.approx(2.0 / 13.0)
+    assert x[at.SHORT_LIVED_60S] == 0.5
+    assert state.tiers(driver.task.state, 0) == ("quotes", "orders")
 
 
 def test_session_is_known_from_its_opening_row() -> None:
     closes = messages.to_rfc3339(m.at(100))
     events = [status(StatusKind.OPEN, 1.0, detail=f"regular closes={closes}"), quote("A.SIMX", 0.0, 99.0, 101.0)]
     x = observed(m.run(in_order(events, heartbeats(31)), force=force()))
-    assert (x[x_.SINCE_OPEN], x[x_.TO_CLOSE]) == (29.0, 69.0)
+    assert (x[at.SINCE_OPEN], x[at.TO_CLOSE]) == (29.0, 69.0)
     plain = [status(StatusKind.OPEN, 1.0, detail="closes=soon"), quote("A.SIMX", 0.0, 99.0, 101.0)]
     x = observed(m.run(in_order(plain, heartbeats(31)), force=force()))
-    assert x[x_.SINCE_OPEN] == 29.0 and np.isnan(x[x_.TO_CLOSE])
+    assert x[at.SINCE_OPEN] == 29.0 and np.isnan(x[at.TO_CLOSE])
     assert closing_second("") == 0
 
 

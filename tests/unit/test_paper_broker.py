@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.trading import state as s
+from detectors.trading import state
 from streams.paper.broker import PaperBroker
 from streams.paper.stored import dump, load
 from tapewatch.contract.messages import Cause, Fill, Order, encode
@@ -93,7 +93,7 @@ def test_positions_and_orders_stay_within_the_limit() -> None:
     for offset in range(5, 12):
         broker.signal(signal("buy", offset - 1, offset - 1))
         broker.frame(offset, quote(offset, 40.01, 40.03, 100_000))
-    held = int(broker.lanes.state[0, s.POSITION])
+    held = int(broker.lanes.state[0, state.POSITION])
     assert 0 < held * 40.01 <= 10_000
 
 
@@ -112,7 +112,7 @@ def test_a_buy_asks_for_no_more_than_cash_pays_for() -> None:
     broker.signal(signal("buy", 4, 4))
     broker.frame(5, quote(5, 40.01, 40.03, 100_000))
     assert [fill.qty for fill in fills(broker)] == [20]
-    assert broker.lanes.units[0].money(int(broker.lanes.state[0, s.CASH])) > -1_000.0
+    assert broker.lanes.units[0].money(int(broker.lanes.state[0, state.CASH])) > -1_000.0
 
 
 def test_a_better_price_replaces_the_order_that_stands() -> None:
@@ -183,9 +183,9 @@ def test_day_trading_ends_flat() -> None:
     broker = warmed(msgspec.structs.replace(QUICK, order="market"))
     broker.signal(signal("sell", 4, 4))
     broker.frame(5, quote(5, 40.01, 40.03))
-    assert broker.lanes.state[0, s.POSITION] < 0
+    assert broker.lanes.state[0, state.POSITION] < 0
     broker.frame(6, close(5.5))
-    assert broker.lanes.state[0, s.POSITION] == 0
+    assert broker.lanes.state[0, state.POSITION] == 0
     assert orders(broker)[-1].state == "filled"
 
 
@@ -235,8 +235,8 @@ def test_the_books_reconcile_with_the_fills_to_the_last_unit(seed: int, order: A
         by_order[fill.order] += int(fill.qty)
     for name, lane in broker.lanes.place.items():
         p, units = broker.lanes.state[lane], broker.lanes.units[lane]
-        assert cash[name] == Decimal(int(p[s.CASH])).scaleb(-units.money_decimals)
-        assert held[name] == Decimal(int(p[s.POSITION])).scaleb(-units.qty_decimals)
+        assert cash[name] == Decimal(int(p[state.CASH])).scaleb(-units.money_decimals)
+        assert held[name] == Decimal(int(p[state.POSITION])).scaleb(-units.qty_decimals)
     newest = {order.id: order for order in orders(broker)}
     assert {name: int(order.filled) for name, order in newest.items() if order.filled} == dict(by_order)
     revisions: dict[str, list[int]] = {}

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from detectors.pumps import batch
-from detectors.pumps import features as f
+from detectors.pumps import batch, features
 
 
 def ordinary(seed: int, seconds: int):
@@ -37,7 +36,7 @@ def reference(ms, price, notional, length, size):
 
 @pytest.mark.parametrize("window", range(3))
 def test_finished_chunk_has_the_features_of_the_paper(window: int) -> None:
-    length = f.WINDOWS[window]
+    length = features.WINDOWS[window]
     ms, price, notional = ordinary(window, 1_200 * length)
     burst = int(ms[-1]) // 1000 // length * length * 1000 + 60 * length * 1000
     ms = np.concatenate([ms, burst + np.repeat(np.arange(12) * 40, 5)])
@@ -45,7 +44,7 @@ def test_finished_chunk_has_the_features_of_the_paper(window: int) -> None:
     notional = np.concatenate([notional, np.full(60, 8.0)])
     seconds, rows = batch.gated_rows(ms, price, notional, 0.0, -1.0)
     assert seconds[-1] == burst // 1000
-    wanted = reference(ms, price, notional, length, f.CHUNKS[window])
+    wanted = reference(ms, price, notional, length, features.CHUNKS[window])
     # What leaves the long windows is a block's mean, so those of them that are small differ in the third digit.
     np.testing.assert_allclose(rows[-1, window], wanted, rtol=0.06, atol=4e-3)
     np.testing.assert_allclose(rows[-1, window, 6:], wanted[6:], rtol=1e-9)
@@ -61,25 +60,25 @@ def test_nothing_is_said_before_twenty_chunks() -> None:
 
 
 def test_buys_of_one_millisecond_are_one_rush_order_and_a_lone_buy_is_none() -> None:
-    p = f.create(1)[0]
+    p = features.create(1)[0]
     for millisecond in (1_000, 1_001, 1_001, 1_001, 1_002, 1_003, 1_003):
-        f.buy(p, 1.0, 1.0, millisecond)
-    assert p[f.RUSH] == 2.0
-    assert p[f.BUYS] == 7.0
+        features.buy(p, 1.0, 1.0, millisecond)
+    assert p[features.RUSH] == 2.0
+    assert p[features.BUYS] == 7.0
 
 
 def test_chunk_that_fills_up_never_loses_volume() -> None:
     ms, price, notional = ordinary(5, 3_000)
     seconds, rows = batch.gated_rows(ms, price, notional, 0.0, -1.0)
-    for window, length in enumerate(f.WINDOWS):
+    for window, length in enumerate(features.WINDOWS):
         same = (np.diff(seconds // length) == 0) & ~np.isnan(rows[:-1, window, 4])
         assert (np.diff(rows[:, window, 4])[same] >= -1e-12).all()
         assert same.sum() > 100
 
 
 def test_new_state_takes_no_memory() -> None:
-    assert not f.create(3).any()
+    assert not features.create(3).any()
 
 
 def test_state_of_an_instrument_is_four_kibibytes_at_most() -> None:
-    assert f.create(1).nbytes <= 4096
+    assert features.create(1).nbytes <= 4096

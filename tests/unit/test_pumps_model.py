@@ -9,8 +9,7 @@ import pytest
 
 from benchmarks import thin_market
 from detectors.boosted import forest
-from detectors.pumps import batch, model, training
-from detectors.pumps import features as f
+from detectors.pumps import batch, features, model, training
 from detectors.pumps.card import markdown
 from detectors.pumps.published import FeatureRows
 from detectors.pumps.training import Material, Recipe
@@ -26,8 +25,8 @@ def published(x: np.ndarray) -> FeatureRows:
 
 def material(seed: int = 1) -> Material:
     rng = np.random.default_rng(seed)
-    pumps, spikes = rng.lognormal(-1.0, 1.0, (90, f.COUNT)), rng.normal(0.0, 0.2, (300, f.COUNT))
-    quiet = rng.normal(0.0, 0.05, (400, 3, f.COUNT))
+    pumps, spikes = rng.lognormal(-1.0, 1.0, (90, features.COUNT)), rng.normal(0.0, 0.2, (300, features.COUNT))
+    quiet = rng.normal(0.0, 0.05, (400, 3, features.COUNT))
     quiet[:50, 2] = np.nan
     return Material([published(pumps)] * 3, [published(spikes)] * 3, [quiet])
 

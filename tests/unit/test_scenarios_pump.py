@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from detectors.scenarios import observation as o
+from detectors.scenarios import observation as at
 from detectors.scenarios import pump_and_dump as pump
 from detectors.scenarios.episode import (
     CLOSED,
@@ -50,18 +50,18 @@ class Watch:
         x, rule, values = observed(PUMPED | inputs), self._rule, self.values
         strength = float(pump.strength(x, rule, values))
         pump.evidence(x, rule, values)
-        return int(pump.step(self.episode, strength, x[o.PRICE], second, second + 10_000, rule, values))
+        return int(pump.step(self.episode, strength, x[at.PRICE], second, second + 10_000, rule, values))
 
 
 def observed(inputs: dict[str, float]) -> npt.NDArray[np.float64]:
     """What a scenario sees of an instrument whose usual second has one unit of volume."""
-    x = np.full(o.COUNT, np.nan)
-    x[o.RET_25S], x[o.RUSH_25S], x[o.PRICE], x[o.AGE] = (inputs[name] for name in ("rise", "rush", "price", "age"))
-    x[o.USUAL_TRADED] = 1.0
-    x[o.USUAL_VOLUME], x[o.VOLUME_25S] = 1.0, inputs["volume_ratio"] * pump.WINDOW_S
-    x[o.SIGNED_VOLUME_25S] = inputs["buy_share"] * x[o.VOLUME_25S]
-    x[o.USUAL_R2] = inputs["deviation"] ** 2 / pump.WINDOW_S
-    x[o.USUAL_RUSH] = inputs["usual_rush"] / pump.WINDOW_S
+    x = np.full(at.COUNT, np.nan)
+    x[at.RET_25S], x[at.RUSH_25S], x[at.PRICE], x[at.AGE] = (inputs[name] for name in ("rise", "rush", "price", "age"))
+    x[at.USUAL_TRADED] = 1.0
+    x[at.USUAL_VOLUME], x[at.VOLUME_25S] = 1.0, inputs["volume_ratio"] * pump.WINDOW_S
+    x[at.SIGNED_VOLUME_25S] = inputs["buy_share"] * x[at.VOLUME_25S]
+    x[at.USUAL_R2] = inputs["deviation"] ** 2 / pump.WINDOW_S
+    x[at.USUAL_RUSH] = inputs["usual_rush"] / pump.WINDOW_S
     return x
 
 

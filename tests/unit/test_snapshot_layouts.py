@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from streams.engine import snapshots
-from streams.engine import state as s
+from streams.engine import state as fields
 from streams.engine.snapshots import DamagedError
 from streams.engine.task import Task
 from tests.unit.snapshot_vectors import fed, fresh, log, shelf_of, vectors
@@ -132,7 +132,7 @@ def test_what_an_older_build_did_not_know_begins_as_at_birth() -> None:
     wanted.live[:] &= ~1
     wanted.rings[lost] = 0.0
     wanted.pumps[:] = 0.0
-    assert s.dump(found) == s.dump(wanted)
+    assert fields.dump(found) == fields.dump(wanted)
 
 
 def _set(head: dict[str, Any], place: str, value: object) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from detectors.ddqn.sessions import Session
 from detectors.ddqn.trading import Rules, TradingEnvironment
-from detectors.trading import state as s
+from detectors.trading import state
 from detectors.trading.tape import BOOK, QUOTE, TRADE
 from evaluation.sessions import sessions_of
 from producers.synthetic.config import SyntheticConfig
@@ -40,6 +40,6 @@ def test_a_recorded_market_is_played_to_the_end_without_losing_a_step(sessions: 
         masks = step.masks
         for p, value in zip(env.books, env.unit_value, strict=True):
             start = env.rules.capital_units * value
-            assert p[s.CASH] == start - p[s.COST] + p[s.REALISED] - p[s.FEES] - p[s.TAXES]
+            assert p[state.CASH] == start - p[state.COST] + p[state.REALISED] - p[state.FEES] - p[state.TAXES]
     assert sum(episode.turnover for episode in env.finished) > 0
     assert all(episode.result < 0 for episode in env.finished if episode.turnover)
