@@ -8,10 +8,15 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 from tapewatch import __version__, logs, settings
 from tapewatch.errors import TapewatchError
+
+FOLDERS = ("streams", "detectors", "producers", "sinks", "infra", "console", "evaluation", "benchmarks")
+"""What is installed beside tapewatch/: names that are not ours alone."""
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("infra.commands.up", "start the embedded Kafka and PostgreSQL, and Elasticsearch on request"),
@@ -69,8 +74,24 @@ def parser_for(command: str | None) -> argparse.ArgumentParser:
             name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         if name == command:
-            importlib.import_module(module).configure(sub)
+            _imported(module).configure(sub)
     return parser
+
+
+def _imported(module: str) -> ModuleType:
+    """A command's module; TapewatchError where it cannot be imported and another package has a folder of our names."""
+    try:
+        return importlib.import_module(module)
+    except (ImportError, AttributeError) as error:
+        by_name = metadata.packages_distributions()
+        strangers = {(name, package) for name in FOLDERS for package in by_name.get(name, ()) if package != "tapewatch"}
+        if not strangers:
+            raise
+        named = ", ".join(f"{name}/ by {package}" for name, package in sorted(strangers))
+        raise TapewatchError(
+            f"other packages have taken names of tapewatch's folders: {named}",
+            "Give tapewatch an environment of its own: `uv tool install tapewatch`, a container, or `make setup`.",
+        ) from error
 
 
 def command_in(words: Sequence[str]) -> str | None:
@@ -86,12 +107,12 @@ def command_in(words: Sequence[str]) -> str | None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error names what to do next and exits with 1."""
     words = list(sys.argv[1:] if argv is None else argv)
-    args = parser_for(command_in(words)).parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
+        args = parser_for(command_in(words)).parse_args(words)
         loaded = settings.load(args.settings, flags={"data": args.data})
         logs.configure(loaded.log)
-        return int(importlib.import_module(COMMANDS[args.command][0]).run(args, loaded))
+        return int(_imported(COMMANDS[args.command][0]).run(args, loaded))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

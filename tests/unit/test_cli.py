@@ -1,8 +1,15 @@
-"""The command line: which subcommand is meant."""
+"""The command line: which subcommand is meant, and what is said where it cannot be loaded."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tapewatch.cli import command_in, main
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -25,3 +32,17 @@ def test_an_unknown_command_ends_with_usage(capsys: pytest.CaptureFixture[str]) 
         main(["nothing"])
     assert ended.value.code == 2
     assert "invalid choice" in capsys.readouterr().err
+
+
+def test_a_package_that_has_taken_a_folders_name_is_named(tmp_path: Path) -> None:
+    (tmp_path / "console").mkdir()
+    (tmp_path / "console/__init__.py").write_text("")
+    (tmp_path / "console-1.0.dist-info").mkdir()
+    (tmp_path / "console-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: console\nVersion: 1.0\n")
+    (tmp_path / "console-1.0.dist-info/RECORD").write_text("console/__init__.py,,\n")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    words = [sys.executable, "-P", "-m", "tapewatch", "console", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert "other packages have taken names of tapewatch's folders: console/ by console" in done.stderr
+    assert "environment of its own" in done.stderr
