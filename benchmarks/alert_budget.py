@@ -27,8 +27,8 @@ from detectors.isolation import model as isolation
 from detectors.kmeans import model as kmeans
 from detectors.kmeans import training as kmeans_training
 from detectors.model_file import content_hash
-from evaluation import budget, intervals, thresholds
-from evaluation.history import Partition, Record, Span
+from evaluation import budget, intervals
+from evaluation.history_features import Partition, Record, Span
 from producers.synthetic import SyntheticMarket
 from streams.driver import FOREVER_NS
 from streams.engine.build import build_hash
@@ -108,7 +108,7 @@ def measure(wanted: float, seconds: int, rate: float) -> dict[str, Any]:
     proposal = budget.proposed(known, known.span, config, models, wanted)
     print(budget.text(proposal), file=sys.stderr)
     multiples = {(one["class"], one["scenario"]): one["multiple"] for one in proposal["scenarios"]}
-    chosen = thresholds.multiplied(config, multiples)
+    chosen = budget.multiplied(config, multiples)
     fresh = SyntheticHistory(COUNTED_ON, seconds, rate)
     found = budget.counts(fresh, fresh.span, [config, chosen], models)
     days = found.watched_s / 86_400.0

@@ -21,9 +21,8 @@ from benchmarks.injection import Plan, RecordedMarket, recorded_markets
 from benchmarks.ship_trees import ROOT, ship
 from benchmarks.training_data import START_NS, market_config
 from detectors.book import training
-from detectors.book.card import markdown
 from detectors.book.features import NAMES
-from detectors.book.model import DETECTOR, SCENARIOS, BookModel, Booster, Card
+from detectors.book.model import DETECTOR, SCENARIOS, BookModel, Booster, Card, markdown
 from detectors.book.training import Example, Recipe, ScenarioBoosters
 from producers.synthetic import SyntheticConfig, SyntheticMarket
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from detectors import registry
-from detectors.figures import Figure, ModelFigures, recorded, section
+from detectors.registry import Figure, ModelFigures, recorded, section
 from evaluation import intervals
 from tapewatch import generated
 

@@ -9,14 +9,11 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from benchmarks.connectors import FLINK
-from benchmarks.engine import Say
-from benchmarks.engine_run import run_engine
+from benchmarks.engine import Say, fill_market, fill_peers, records
+from benchmarks.engine_run import Shape, own_stack, partition_rows, run_engine
 from benchmarks.figures import Machine, machine, versions
-from benchmarks.fill import fill_market, fill_peers, records
 from benchmarks.peer_run import Peer, PeerRun, run_peer
 from benchmarks.peers.features import NAMES, OWN_SECOND, fresh, step
-from benchmarks.quotes import Shape, partition_rows
-from benchmarks.stack import own_stack
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 

@@ -21,10 +21,9 @@ import msgspec
 import numpy as np
 from confluent_kafka import Producer
 
+from benchmarks.engine_run import Shape, command, environment, own_stack
 from benchmarks.figures import Machine, machine, versions
-from benchmarks.process_time import cpu_seconds
-from benchmarks.quotes import Shape
-from benchmarks.stack import command, environment, own_stack
+from benchmarks.soak_market import cpu_seconds
 from infra import migrations
 from producers.feed import FeedWriter, feed_producer, open_feed
 from tapewatch.clock import NANOS, WALL

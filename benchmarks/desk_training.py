@@ -14,10 +14,8 @@ from benchmarks.ship_trees import ship
 from detectors.boosted.model import Card
 from detectors.coin_features.batch import History
 from detectors.commands import minute_files
-from detectors.ranking import card as ranking_card
 from detectors.ranking import model as ranking
 from detectors.ranking import training as ranking_training
-from detectors.regime import card as regime_card
 from detectors.regime import model as regime
 from detectors.regime import training as regime_training
 
@@ -82,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.epilog = "example: python -m benchmarks.desk_training ranking --minutes minute/ --check"
     words = sys.argv[1:] if arguments is None else arguments
     if regime.DETECTOR in words[:1]:
-        return ship(regime.DETECTOR, parser, make_regime, regime_card.markdown, words)
-    return ship(ranking.DETECTOR, parser, make_ranking, ranking_card.markdown, words)
+        return ship(regime.DETECTOR, parser, make_regime, regime.markdown, words)
+    return ship(ranking.DETECTOR, parser, make_ranking, ranking.markdown, words)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,18 @@ from benchmarks.document import give
 from benchmarks.injection import BOOK_SCENARIOS, Plan, RecordedMarket, inject, recorded_markets
 from benchmarks.injection.overlay import overlaid
 from benchmarks.second_features import second_features
-from evaluation.scenario_figures import MARGIN_S, ScenarioAlert, Seconds, alerting, overlapping, separation
+from evaluation.scenario_figures import (
+    MARGIN_S,
+    STAND_IN,
+    ScenarioAlert,
+    Seconds,
+    alerting,
+    overlapping,
+    scored_seconds,
+    separation,
+)
 from evaluation.scenario_labels import Event
 from evaluation.scenario_market import MarketRun, run_market
-from evaluation.scenario_scores import STAND_IN, scored_seconds
 from tapewatch.clock import NANOS
 from tapewatch.contract.messages import from_rfc3339
 

@@ -19,12 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.document import give
-from detectors.forecast.boosted import learner as boosted
+from detectors.forecast.boosted import model as boosted
 from detectors.forecast.classes import classes, cuts
+from detectors.forecast.direction.fitting import Learner, Rows
 from detectors.forecast.direction.inputs import rows_of
-from detectors.forecast.direction.learner import Learner
-from detectors.forecast.direction.rows import Rows
-from detectors.forecast.ordinal import learner as ordinal
+from detectors.forecast.ordinal import model as ordinal
 from detectors.forecast.series import hash_of
 from detectors.forecast.walk import Fold, folds, years
 from evaluation import forecast_direction_figures as figures

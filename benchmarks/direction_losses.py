@@ -18,14 +18,11 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from detectors.forecast.classes import CLASSES, classes
+from detectors.forecast.direction.fitting import Rows, within
 from detectors.forecast.direction.fitting import fit as fitted
-from detectors.forecast.direction.fitting import within
 from detectors.forecast.direction.inputs import rows_of
-from detectors.forecast.direction.rows import Rows
 from detectors.forecast.networks.architectures import NAMES
-from detectors.forecast.networks.fitting import fit
-from detectors.forecast.networks.learners import RECIPE
-from detectors.forecast.networks.losses import LOSSES
+from detectors.forecast.networks.fitting import LOSSES, RECIPE, fit
 from detectors.forecast.series import hash_of
 from detectors.forecast.walk import Fold, folds, years
 from evaluation.forecast import first_year, read_folders

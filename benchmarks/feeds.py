@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from benchmarks.engine_run import own_stack
 from benchmarks.figures import Figure, Machine, machine, versions
-from benchmarks.stack import own_stack
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.base.metrics import FeedMetrics

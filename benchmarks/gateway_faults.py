@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gateway_books import PublishedRecords, compare, moment, read_books
-from benchmarks.venues.setup import STEP, new_order
+from benchmarks.venues.fix import STEP, new_order
 from tapewatch.contract.messages import encode
 
 ORDERS_A_SECOND = 12.0

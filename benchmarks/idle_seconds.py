@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import TopicPartition
 
+from benchmarks.engine_run import command, environment, own_stack
 from benchmarks.report import DOCS
-from benchmarks.stack import command, environment, own_stack
 from producers.feed import FeedWriter, LiveWriter, feed_producer, open_feed
 from streams.driver import table
 from streams.engine.task import OutputRecord

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from confluent_kafka import TopicPartition
 
-from benchmarks.stack import command, environment, own_stack
+from benchmarks.engine_run import command, environment, own_stack
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import messages, topics
 from tapewatch.contract.messages import News, stable_id

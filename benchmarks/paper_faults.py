@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 from confluent_kafka import TopicPartition
 
-from benchmarks import stack
+from benchmarks import engine_run
 from benchmarks.paper_log import PaperLog
 from streams.paper import replay
 from streams.paper.control import tell
@@ -262,7 +262,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="(default: 1)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result there too")
     args = parser.parse_args()
-    with stack.own_stack(Settings()) as settings:
+    with engine_run.own_stack(Settings()) as settings:
         command = f"python -m benchmarks.paper_faults --kills {args.kills} --seed {args.seed}"
         result = run(settings, "faults", args.kills, seed=args.seed, command=command)
     told = msgspec.json.format(msgspec.json.encode({**msgspec.structs.asdict(result), "holds": result.holds}), indent=2)

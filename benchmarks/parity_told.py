@@ -1,26 +1,31 @@
-"""What a run of the engine's work has given, from wherever it lies, in a form that compares every bit of every row."""
+"""What a run of the engine's work has given, from wherever it lies, in a form that compares every bit of every row.
 
-from collections.abc import Iterable, Sequence
+How far a long step of a benchmark is, told on standard error every 10 s.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
+from time import perf_counter
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import Message
 
-from benchmarks.pace import Pace
 from streams.driver import TOPICS
 from streams.engine.build import build_hash
 from streams.engine.model_store import KafkaModelStore
 from streams.engine.recovery import Recovery
 from streams.engine.task import OutputRecord
-from streams.evidence.replaying import feed_kept
-from streams.evidence.states import BrokerLog
-from streams.spark.backfill import STEP_RECORDS, folder
-from streams.spark.files import batches
+from streams.evidence.gathering import BrokerLog
+from streams.evidence.proving import feed_kept
+from streams.spark.backfill import STEP_RECORDS, batches, folder
 from streams.spark.sessions import Session
 from streams.spark.tables import MESSAGE, Digest, rows_of
 from tapewatch.contract import topics
@@ -28,6 +33,46 @@ from tapewatch.contract.frames import Headers
 from tapewatch.market_log.registry import Registry
 from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
+
+EVERY_S = 10.0
+
+
+class Pace:
+    """One step. what : its name; unit : what it counts"""
+
+    def __init__(self, what: str, unit: str = "rows") -> None:
+        self._what, self._unit = what, unit
+        self._begun = self._told = perf_counter()
+
+    def tell(self, done: int, share: float) -> None:
+        """Say how much is done and how long the rest may take, unless that was said less than 10 s ago.
+
+        share : of the whole, 0 to 1
+        """
+        now = perf_counter()
+        if now - self._told >= EVERY_S:
+            self._told = now
+            left = f", about {(now - self._begun) * (1 / share - 1):,.0f} s left" if share else ""
+            print(f"{self._what}: {done:,} {self._unit}, {share:.0%}{left}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def watched(what: str, unit: str, look: Callable[[], tuple[int, float]]) -> Iterator[None]:
+    """Tell how far something is that cannot tell it itself. look : what is done, and its share; another thread asks"""
+    pace, ended = Pace(what, unit), threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(EVERY_S):
+            pace.tell(*look())
+
+    thread = threading.Thread(target=ask, name=f"pace of {what}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
 
 Facts = dict[str, tuple[int, str]]
 """Rows and digest of each table."""

@@ -25,7 +25,7 @@ from confluent_kafka import Consumer, Message
 
 import benchmarks
 from benchmarks.peers.features import NAMES, Centres, fresh, step
-from benchmarks.process_time import tree_seconds
+from benchmarks.soak_market import tree_seconds
 from infra.embedded import jars
 from infra.embedded.lock import Lock
 from tapewatch.clock import WALL

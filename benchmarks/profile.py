@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from benchmarks.engine import Say
+from benchmarks.engine import Say, fill_market
+from benchmarks.engine_run import START_NS, Shape, frames_of, own_stack, partition_rows
 from benchmarks.figures import Machine, machine, versions
-from benchmarks.fill import fill_market
-from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
-from benchmarks.stack import own_stack
 from producers.feed import FrameEncoder
 from streams.engine.build import build_hash
 from streams.engine.detector_config import DetectorConfig

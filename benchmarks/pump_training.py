@@ -21,10 +21,8 @@ from benchmarks import thin_market
 from benchmarks.ship_trees import ship
 from benchmarks.training_data import START_NS, market_config
 from detectors.pumps import batch
-from detectors.pumps.card import markdown
-from detectors.pumps.model import DETECTOR, Card, PumpModel
-from detectors.pumps.published import read_all
-from detectors.pumps.training import Material, Recipe, alert_probability, onset_log_odds, train
+from detectors.pumps.model import DETECTOR, Card, PumpModel, markdown
+from detectors.pumps.training import Material, Recipe, alert_probability, onset_log_odds, read_all, train
 from producers.synthetic import SyntheticMarket
 from tapewatch.clock import NANOS
 from tapewatch.contract.rows import RowType

@@ -19,8 +19,8 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from benchmarks.document import give
+from benchmarks.engine_run import own_stack
 from benchmarks.figures import Figure, Machine, machine, versions
-from benchmarks.stack import own_stack
 from streams import members
 from tapewatch import logs, settings
 from tapewatch.clock import NANOS, WALL

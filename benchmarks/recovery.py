@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 from confluent_kafka import Producer
 
+from benchmarks.engine import fill_market
+from benchmarks.engine_run import Shape, own_stack
 from benchmarks.figures import Figure, Machine, machine, versions
-from benchmarks.fill import fill_market
-from benchmarks.quotes import Shape
-from benchmarks.stack import own_stack
 from streams.engine.build import build_hash
 from streams.engine.model_store import KafkaModelStore
 from streams.engine.recovery import Recovery

@@ -17,15 +17,13 @@ from typing import Any
 import msgspec
 
 from benchmarks import builds
-from benchmarks.builds import ROOT, Build
+from benchmarks.builds import ENGINES, ROOT, Build, Step, Upgrade
 from benchmarks.document import give
-from benchmarks.upgrade_steps import ENGINES, Step, Upgrade
-from infra.chaos import database
-from infra.chaos.report import Machine, where
+from infra.chaos import server
 from infra.chaos.run import Course, Wishes, own_folder, told
 from infra.chaos.site import OPTIONAL, Plan, Site
 from infra.chaos.stall import Meter, Span, longest, worst_by_kind
-from infra.chaos.verdict import judge
+from infra.chaos.verdict import Machine, judge, where
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError
@@ -82,7 +80,7 @@ def rehearse(
 
     back : the engines go back to the old build afterwards; wishes.seconds : load before, between and after the steps
     """
-    machine, no_mounts = where(), database.own_mounts()
+    machine, no_mounts = where(), server.own_mounts()
     with own_folder(wishes.keep, say) as folder:
         site = Site(folder, wishes.plan, no_mounts, trees[0])
         try:

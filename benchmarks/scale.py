@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import msgspec
 
 from benchmarks.engine import ALL, STAGES, Say, drop_topic
+from benchmarks.engine_run import Shape, own_stack
 from benchmarks.figures import Figure, Machine, machine, versions
-from benchmarks.quotes import Shape
 from benchmarks.scale_run import GroupRun, run_group
-from benchmarks.stack import own_stack
 from streams.engine import control
 from streams.engine.detector_config import DetectorConfig
 from streams.engine.policy import PolicySettings

@@ -13,11 +13,9 @@ from typing import Any
 import msgspec
 from confluent_kafka import Message, Producer, TopicPartition
 
-from benchmarks.engine_run import check, count, ends
-from benchmarks.fill import fill_with
-from benchmarks.process_time import MachineTime, cpu_seconds, thread_seconds
-from benchmarks.quotes import Shape
-from benchmarks.stack import command, environment
+from benchmarks.engine import fill_with
+from benchmarks.engine_run import Shape, check, command, count, ends, environment
+from benchmarks.soak_market import MachineTime, cpu_seconds, thread_seconds
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import topics
 from tapewatch.contract.messages import Commit

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import account_controls, control_market, scenario_controls
-from benchmarks.case_picture import Series, picture
+from benchmarks.scenario_controls import Series, picture
 from detectors.scenarios import cross
 from detectors.scenarios import observation as at
 from detectors.scenarios.accounts.ring import NANOS

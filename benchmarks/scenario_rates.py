@@ -14,8 +14,7 @@ import msgspec
 import numpy as np
 from scipy.stats import beta, chi2
 
-from benchmarks.injected_market import CLOSE, IGNITION, InjectedMarket
-from benchmarks.wash_market import WashMarket
+from benchmarks.injected_market import CLOSE, IGNITION, InjectedMarket, WashMarket
 from producers.synthetic import SyntheticConfig
 from streams.driver import Driver, run_source
 from tapewatch.clock import NANOS
@@ -41,7 +40,7 @@ INJECTED = {
     CLOSE: "Injected: .5 to 3 % over the last 30 to 120 s on 3 to 12 one-sided trades a second, on every third "
     "instrument; the others have an ordinary close (benchmarks/injected_market.py).",
     WASH: "Injected: one account with itself, or two to and fro, 8 to 30 trades in 1 to 4 minutes, among the trades of "
-    "60 accounts of unequal activity (benchmarks/wash_market.py).",
+    "60 accounts of unequal activity (benchmarks/injected_market.py).",
 }
 
 

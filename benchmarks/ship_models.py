@@ -19,12 +19,10 @@ import pyarrow as pa
 
 from benchmarks.training_data import START_NS, WARMUP_S, cached, market_config
 from detectors import feeds
-from detectors.kmeans import quality
+from detectors.kmeans import training
 from detectors.kmeans.budget import DAY_S, false_episodes
-from detectors.kmeans.card import markdown
-from detectors.kmeans.model import PAIR, Card, KMeansModel
-from detectors.kmeans.pairs import MINUTE_S
-from detectors.kmeans.sample import Sample, build, concatenated
+from detectors.kmeans.model import PAIR, Card, KMeansModel, markdown
+from detectors.kmeans.sample import MINUTE_S, Sample, build, concatenated
 from detectors.kmeans.training import CLASSIC_CLUSTERS, INPUTS, MANY_CLUSTERS, TIERS, Recipe, score_rows, train
 from producers.synthetic import SyntheticMarket
 from producers.synthetic.config import MANIPULATIONS
@@ -148,7 +146,7 @@ def make(folder: Path, recipe: Recipe, take: Take) -> KMeansModel:
         limits=_LIMITS[recipe.detector],
     )
     model = train(recipe, fit.rows, held_out.rows, calibrate.rows, prior, None, card)
-    figures = quality.measure(model, measured.rows, measured.scenarios, MANIPULATIONS, prior)
+    figures = training.measure(model, measured.rows, measured.scenarios, MANIPULATIONS, prior)
     # Of the eventful market; the usual one has an eighth of its look-alikes.
     figures["false_alerts_per_day_eventful"] = figures.pop("false_alerts_per_day")
     figures |= _held_out_alerts(model, held_out.rows)
@@ -158,7 +156,7 @@ def make(folder: Path, recipe: Recipe, take: Take) -> KMeansModel:
             model, part, feeds.by_feed(model.alerts, model.alert)[0]
         )
         seen = markets(folder, MEASURE, EVENTFUL, take, (rate,))
-        figures[f"auroc, {rate:g} rows/s"] = quality.measure(model, seen.rows, seen.scenarios, (), prior)["auroc"]
+        figures[f"auroc, {rate:g} rows/s"] = training.measure(model, seen.rows, seen.scenarios, (), prior)["auroc"]
     return msgspec.structs.replace(
         model, card=msgspec.structs.replace(model.card, metrics=dict(sorted(figures.items())))
     )

@@ -16,8 +16,7 @@ import msgspec
 
 from benchmarks.policy_seconds import config_of, synthetic
 from benchmarks.training_data import START_NS
-from detectors.ddqn.card import markdown
-from detectors.ddqn.model import DETECTOR, Card, Policy
+from detectors.ddqn.model import DETECTOR, Card, Policy, markdown
 from detectors.ddqn.seconds import Seconds, joined
 from detectors.ddqn.virtual_training import FEATURES, chosen, judged, mean_gain, metrics, reserved, train
 from detectors.pytorch import require_torch

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from benchmarks import soak_feeds, soak_market, soak_stall, soak_webhooks
+from benchmarks.engine_run import own_stack
 from benchmarks.fuzz import soak as soak_fuzz
 from benchmarks.report import DOCS
 from benchmarks.sinks import soak as soak_sinks
-from benchmarks.stack import own_stack
 from tapewatch import settings as configuration
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings

@@ -13,10 +13,9 @@ import msgspec
 import numpy as np
 from confluent_kafka import Message
 
-from benchmarks.engine_run import resident_bytes
+from benchmarks.engine_run import command, environment, resident_bytes
 from benchmarks.figures import Machine, machine, versions
-from benchmarks.process_time import cpu_seconds
-from benchmarks.stack import command, environment
+from benchmarks.soak_market import cpu_seconds
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import topics
 from tapewatch.contract.frames import Decoder, FrameHeaders, Headers

@@ -15,9 +15,8 @@ import msgspec
 import sqlalchemy as sa
 from confluent_kafka import TopicPartition
 
-from benchmarks.engine_run import resident_bytes
+from benchmarks.engine_run import command, environment, resident_bytes
 from benchmarks.figures import Machine, machine, versions
-from benchmarks.stack import command, environment
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError

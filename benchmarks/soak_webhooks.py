@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
+from benchmarks.engine_run import command, environment
 from benchmarks.figures import Machine, machine, versions
-from benchmarks.stack import command, environment
 from infra import migrations
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import topics

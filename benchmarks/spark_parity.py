@@ -19,13 +19,10 @@ from typing import Any
 import msgspec
 from confluent_kafka import TopicPartition
 
-from benchmarks.engine_run import engine_process
+from benchmarks.engine import fill_market
+from benchmarks.engine_run import Shape, command, engine_process, environment, own_stack
 from benchmarks.figures import machine, versions
-from benchmarks.fill import fill_market
-from benchmarks.pace import watched
-from benchmarks.parity_told import Facts, by_partition, driven, in_partition, joined, on_topic
-from benchmarks.quotes import Shape
-from benchmarks.stack import command, environment, own_stack
+from benchmarks.parity_told import Facts, by_partition, driven, in_partition, joined, on_topic, watched
 from streams.driver import TOPICS
 from streams.spark import backfill, session
 from streams.spark.backfill import Job

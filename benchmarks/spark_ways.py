@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.document import give
+from benchmarks.engine_run import START_NS, Shape, frames_of, partition_rows
 from benchmarks.figures import Figure, machine, versions
 from benchmarks.parity_told import Facts, PartitionOutputs
-from benchmarks.quotes import START_NS, Shape, frames_of, partition_rows
 from benchmarks.spark_ways_tasks import (
     IN,
     OUT,

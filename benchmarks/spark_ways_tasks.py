@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
-from benchmarks.quotes import Shape
+from benchmarks.engine_run import Shape
 from streams.driver import FOREVER_NS
 from streams.engine.cadence import Cadence
 from streams.engine.models import ModelStore
 from streams.engine.snapshots import dump, restore
 from streams.engine.task import Task
-from streams.evidence.replaying import new_task
+from streams.evidence.proving import new_task
 from streams.spark.backfill import KEPT, STEP_RECORDS
 from tapewatch.clock import WALL
 from tapewatch.durable_files import place

@@ -2,6 +2,11 @@
 
 A detector joins by a line in KINDS; listing, card, size limit and reproduction follow from it. A kind's code is
 imported when one of its models is first asked about: who asks about K-means needs no network.
+
+Figures with intervals that were measured of shipped models: data beside the models, each named by its model's hash.
+
+A model's file holds its card and gives the hash; what is measured of it later, or with counts that the card does not
+hold, cannot stand there. `python -m benchmarks.card_figures` writes the data.
 """
 
 import importlib
@@ -10,8 +15,49 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from detectors import figures
+import msgspec
+
 from detectors.model_file import content_hash, detector_of
+
+
+class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One figure. low, high : its 95 % interval; interval : how that was found; source : where the figure comes from"""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    interval: str
+    source: str
+
+
+class ModelFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was measured of one model. model : content hash"""
+
+    model: str
+    figures: tuple[Figure, ...]
+
+
+@cache
+def recorded() -> dict[str, ModelFigures]:
+    """By detector, as shipped."""
+    data = (resources.files("detectors") / "figures.json").read_bytes()
+    return msgspec.json.decode(data, type=dict[str, ModelFigures])
+
+
+def section(detector: str, model: str) -> str:
+    """The part of a card with the figures of a model; empty where none are recorded of that hash."""
+    found = recorded().get(detector)
+    if found is None or found.model != model or not found.figures:
+        return ""
+    lines = ["", "## Measured, with 95 % intervals", ""]
+    lines += ["| figure | value | interval | by | from |", "|---|--:|---|---|---|"]
+    lines += [
+        f"| {each.name} | {each.value:.4g} | {each.low:.3g} to {each.high:.3g} | {each.interval} | {each.source} |"
+        for each in found.figures
+    ]
+    return "\n".join(lines) + "\n"
+
 
 MAX_SHIPPED_BYTES = 2_000_000
 """All shipped model files together stay below this."""
@@ -57,17 +103,17 @@ def _alone(module: str) -> Kind:
 
 _NETWORK = _alone("detectors.forecast.networks.model")
 KINDS: dict[str, Kind] = {
-    "kmeans": Kind("detectors.kmeans.model", "detectors.kmeans.card", "kmeans.json"),
-    "kmeans_classic": Kind("detectors.kmeans.model", "detectors.kmeans.card", "kmeans_classic.json"),
-    "pumps": Kind("detectors.pumps.model", "detectors.pumps.card", "pumps.json"),
-    "book": Kind("detectors.book.model", "detectors.book.card", "book.json"),
+    "kmeans": Kind("detectors.kmeans.model", "detectors.kmeans.model", "kmeans.json"),
+    "kmeans_classic": Kind("detectors.kmeans.model", "detectors.kmeans.model", "kmeans_classic.json"),
+    "pumps": Kind("detectors.pumps.model", "detectors.pumps.model", "pumps.json"),
+    "book": Kind("detectors.book.model", "detectors.book.model", "book.json"),
     "autoencoder": Kind("detectors.autoencoder.model", "detectors.ensemble_card", "stock.safetensors"),
     "autoencoder_crypto": Kind("detectors.autoencoder.model", "detectors.ensemble_card", "crypto.safetensors"),
     "autoencoder_daily": Kind("detectors.autoencoder.model", "detectors.ensemble_card", "daily.safetensors"),
     "isolation": Kind("detectors.isolation.model", "detectors.ensemble_card", "isolation.json"),
-    "ddqn": Kind("detectors.ddqn.model", "detectors.ddqn.card", "ddqn.safetensors"),
-    "ranking": Kind("detectors.ranking.model", "detectors.ranking.card", "ranking.json"),
-    "regime": Kind("detectors.regime.model", "detectors.regime.card", "regime.json"),
+    "ddqn": Kind("detectors.ddqn.model", "detectors.ddqn.model", "ddqn.safetensors"),
+    "ranking": Kind("detectors.ranking.model", "detectors.ranking.model", "ranking.json"),
+    "regime": Kind("detectors.regime.model", "detectors.regime.model", "regime.json"),
     "lstm": _alone("detectors.forecast.lstm.model"),
     "ordinal": _alone("detectors.forecast.ordinal"),
     "boosted": _alone("detectors.forecast.boosted"),
@@ -98,7 +144,7 @@ class LoadedModel:
 
     def markdown(self) -> str:
         """Its card: data, hash, command, figures and limits; then what is recorded of it with intervals."""
-        return KINDS[self.detector].markdown(self.model) + figures.section(self.detector, self.hash)
+        return KINDS[self.detector].markdown(self.model) + section(self.detector, self.hash)
 
     @property
     def command(self) -> str:

@@ -27,7 +27,7 @@ from detectors.autoencoder import daily
 from detectors.autoencoder.daily import Days
 from detectors.autoencoder.score import WINDOW
 from detectors.autoencoder.training import Recipe
-from detectors.commands.daily_bars import read_folders
+from detectors.commands.bar_folders import read_folders
 from detectors.forecast.abnormal import gan
 from evaluation import pump_page as page
 from tapewatch.errors import TapewatchError

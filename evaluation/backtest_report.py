@@ -6,7 +6,7 @@ from typing import Any
 
 from evaluation import equity_page
 from evaluation import pump_page as page
-from evaluation.ddqn_report import shown
+from evaluation.equity_page import shown
 from evaluation.strategies import POLICY, InstrumentResult
 
 _PICTURES = 24

@@ -3,6 +3,8 @@
 It applies nothing: a person reads the file, tries it with `evaluate what-if`, and applies it with a reason.
 
 The report of `evaluate budget`: what each multiple of the thresholds would open, and alerts before and after.
+
+Which thresholds of a scenario decide how often it alerts, and a configuration with them multiplied.
 """
 
 import argparse
@@ -14,10 +16,11 @@ from typing import Any
 
 import msgspec
 
-from evaluation import intervals, spending, thresholds
+from detectors.scenarios.catalogue import SENSITIVE
+from evaluation import intervals, spending
 from evaluation import pump_page as page
 from evaluation.changes import keys_of
-from evaluation.history import History, Span
+from evaluation.history_features import History, Span
 from evaluation.replayed import Replay, on_stderr, replay, silent
 from evaluation.what_if import add_history, finish, in_force, opened
 from streams.engine.detector_config import DetectorConfig
@@ -25,6 +28,60 @@ from streams.engine.models import ActiveModels, ModelStore
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings import Settings
+
+Multiples = Mapping[tuple[str, str], float]
+"""By class of instruments (empty for all) and scenario."""
+
+
+def scenarios(config: DetectorConfig) -> list[str]:
+    """Scenarios whose thresholds can be multiplied."""
+    return [name for name in config.__struct_fields__ if parameters(config, name)]
+
+
+def parameters(config: DetectorConfig, scenario: str) -> tuple[str, ...]:
+    """The parameters that are multiplied; none for what is no scenario."""
+    section = getattr(config, scenario)
+    if not isinstance(section, msgspec.Struct):
+        return ()
+    known = section.__struct_fields__
+    return tuple(name for name in SENSITIVE.get(scenario, ()) if name in known)
+
+
+def by_class(config: DetectorConfig) -> bool:
+    """Whether a configuration can differ by class of instruments."""
+    return "classes" in config.__struct_fields__
+
+
+def changes(config: DetectorConfig, multiples: Multiples) -> dict[str, Any]:
+    """What `config apply` is given: only the sections that differ, values to four significant digits."""
+    tree: dict[str, Any] = {}
+    whole = msgspec.to_builtins(config)
+    for (kind, scenario), multiple in multiples.items():
+        standing = whole[scenario] | (whole["classes"].get(kind, {}).get(scenario, {}) if kind else {})
+        values = {
+            name: float(f"{multiple * standing[name]:.4g}") for name in parameters(config, scenario) if multiple != 1.0
+        }
+        if values and kind:
+            tree.setdefault("classes", {}).setdefault(kind, {})[scenario] = values
+        elif values:
+            tree[scenario] = values
+    return tree
+
+
+def multiplied(config: DetectorConfig, multiples: Multiples) -> DetectorConfig:
+    """The configuration with every named scenario's thresholds multiplied."""
+    whole = msgspec.to_builtins(config)
+    return msgspec.convert(merged(whole, changes(config, multiples)), DetectorConfig)
+
+
+def merged(tree: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables with those of `over` on top."""
+    found = dict(tree)
+    for key, value in over.items():
+        known = found.get(key)
+        found[key] = merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return found
+
 
 _SHOWN = 12
 """Scenarios drawn at most, those that open most first; the table has all."""
@@ -156,13 +213,13 @@ def proposed(
     budget : alerts an instrument and day of all scenarios together, in each class
     """
     steps = spending.ladder(loosest)
-    names = thresholds.scenarios(config)
-    tried = [thresholds.multiplied(config, {("", name): step for name in names}) for step in steps]
+    names = scenarios(config)
+    tried = [multiplied(config, {("", name): step for name in names}) for step in steps]
     found = counts(history, span, [config, *tried], models, say)
     standing, *ladder = found.episodes
     kinds = _kinds(history, found, config)
     multiples = _chosen(ladder, kinds, steps, budget * found.watched_s / _DAY_S, names)
-    wanted = thresholds.multiplied(config, multiples)
+    wanted = multiplied(config, multiples)
     under = counts(history, span, [wanted], models, say)
     days = found.watched_s / _DAY_S
     return {
@@ -188,8 +245,8 @@ def proposed(
             for (kind, name), multiple in sorted(multiples.items())
         ],
         "steps": list(steps),
-        "proposal": thresholds.changes(config, multiples),
-        "replaces": _replaced(config, thresholds.changes(config, multiples)),
+        "proposal": changes(config, multiples),
+        "replaces": _replaced(config, changes(config, multiples)),
         "rows": found.rows,
     }
 
@@ -212,7 +269,7 @@ def counts(
 
 def _kinds(history: History, found: Replay, config: DetectorConfig) -> dict[str, str]:
     """Class by instrument, where thresholds can differ by class and there is more than one; else nothing."""
-    if not thresholds.by_class(config):
+    if not by_class(config):
         return {}
     kinds = {name: history.kind(name) for name in found.instruments}
     return kinds if len(set(kinds.values())) > 1 else {}

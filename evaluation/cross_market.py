@@ -24,7 +24,7 @@ from detectors.scenarios import cross, cross_seconds, episode
 from evaluation import history_features
 from evaluation import pump_page as page
 from evaluation.changes import with_values
-from evaluation.history import History, Partition, Span
+from evaluation.history_features import History, Partition, Span
 from evaluation.replayed import on_stderr, silent
 from evaluation.what_if import add_history, finish, in_force, opened
 from streams.engine import alerts

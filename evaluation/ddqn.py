@@ -81,7 +81,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.out:
         args.out.write_bytes(encoded + b"\n")
     if args.report:
-        from evaluation.ddqn_report import write_report
+        from evaluation.equity_page import write_report
 
         print(write_report(args.report, document, traded), file=sys.stderr)
     print(encoded.decode() if args.json else text(document))

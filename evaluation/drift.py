@@ -23,7 +23,7 @@ from detectors.isolation.model import IsolationModel
 from detectors.kmeans.sample import Sample, build
 from detectors.monitors import HOUR_S, Monitor, Reference
 from evaluation import history_features
-from evaluation.history import History, Partition, Span
+from evaluation.history_features import History, Partition, Span
 from evaluation.replayed import on_stderr, silent
 from evaluation.what_if import add_history, finish, in_force, opened
 from streams.engine.models import ModelStore

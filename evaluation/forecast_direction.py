@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from detectors.forecast.boosted import learner as boosted
+from detectors.forecast.boosted import model as boosted
 from detectors.forecast.classes import CLASSES, classes
 from detectors.forecast.direction import naive
-from detectors.forecast.direction.fitting import fit, labelled, within
+from detectors.forecast.direction.fitting import Learner, Rows, fit, labelled, within
 from detectors.forecast.direction.inputs import rows_of
-from detectors.forecast.direction.learner import Learner
-from detectors.forecast.direction.rows import Rows
-from detectors.forecast.networks.learners import LEARNERS
-from detectors.forecast.ordinal import learner as ordinal
+from detectors.forecast.networks.fitting import LEARNERS
+from detectors.forecast.ordinal import model as ordinal
 from detectors.forecast.series import Panel
 from detectors.forecast.walk import folds, years
 from evaluation import forecast_direction_figures as figures

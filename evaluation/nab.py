@@ -22,8 +22,16 @@ import numpy.typing as npt
 
 from detectors import univariate
 from detectors.univariate import UnivariateParameters
-from evaluation.nab_data import Profile, Series, development, read_profiles, read_series
-from evaluation.nab_score import DetectorScores, best_threshold, rows_of
+from evaluation.nab_score import (
+    DetectorScores,
+    Profile,
+    Series,
+    best_threshold,
+    development,
+    read_profiles,
+    read_series,
+    rows_of,
+)
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 
@@ -120,7 +128,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.out:
         args.out.write_bytes(encoded + b"\n")
     if args.report:
-        from evaluation.nab_report import write_report
+        from evaluation.nab_score import write_report
 
         print(write_report(args.report, document, judged["standard"]), file=sys.stderr)
     print(encoded.decode() if args.json else text(document))

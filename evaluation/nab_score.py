@@ -2,18 +2,130 @@
 
 Lavin & Ahmad, "Evaluating Real-Time Anomaly Detection Algorithms", ICMLA 2015, section II, with the positions that the
 benchmark's published scorer uses.
+
+The report of `evaluate nab`: the figures, and every series with its windows, hits, misses and false alerts.
+
+The Numenta Anomaly Benchmark's files: series, labelled windows and cost profiles, as its repository has them.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
 
-from evaluation.nab_data import Profile, Series
+from evaluation import pump_page as page
+from tapewatch.errors import TapewatchError
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
+
+PROBATION_SHARE = 0.15
+_PROBATION_ROWS = 5000
+"""Length from which a longer series has no longer probation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a profile pays for a window found early, and charges for a window missed and for a false row."""
+
+    name: str
+    hit: float
+    miss: float
+    false: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One labelled series.
+
+    name : folder/file.csv, the labels' key; seconds : float64[rows], since the epoch; values : float64[rows]
+    windows : int64[n, 2], first and last row of every labelled window
+    """
+
+    name: str
+    seconds: F8
+    values: F8
+    windows: I8
+
+    @property
+    def category(self) -> str:
+        """The folder: realTweets, realAdExchange, ..."""
+        return self.name.partition("/")[0]
+
+    @property
+    def probation(self) -> int:
+        """Rows at the start that are not scored."""
+        rows = len(self.values)
+        return int(min(np.floor(PROBATION_SHARE * rows), PROBATION_SHARE * _PROBATION_ROWS))
+
+
+def read_series(folder: Path) -> list[Series]:
+    """Every labelled series below `folder`, by name. TapewatchError where the layout is another."""
+    labels = _json(folder / "labels" / "combined_windows.json")
+    found = []
+    for name in sorted(labels):
+        path = folder / "data" / name
+        if not path.is_file():
+            raise TapewatchError(f"{path} is labelled but not there", "Name a complete NAB checkout with --data.")
+        table = pa.csv.read_csv(
+            path, convert_options=pa.csv.ConvertOptions(column_types={"timestamp": pa.string(), "value": pa.float64()})
+        )
+        times = _microseconds(table["timestamp"].to_pylist())
+        limits = [_microseconds(window) for window in labels[name]]
+        windows = [[_row(times, limit, name) for limit in window] for window in limits]
+        values = np.asarray(table["value"], dtype=np.float64)
+        found.append(
+            Series(name, times.astype(np.float64) / 1e6, values, np.array(windows, dtype=np.int64).reshape(-1, 2))
+        )
+    return found
+
+
+def read_profiles(folder: Path) -> list[Profile]:
+    """The cost profiles, the standard one first."""
+    profiles = [
+        Profile(name, costs["CostMatrix"]["tpWeight"], costs["CostMatrix"]["fnWeight"], costs["CostMatrix"]["fpWeight"])
+        for name, costs in _json(folder / "profiles.json").items()
+    ]
+    return sorted(profiles, key=lambda profile: profile.name != "standard")
+
+
+def development(series: list[Series]) -> list[bool]:
+    """Which series the detector may be developed on: in every folder, by name, the first, third, fifth, ..."""
+    seen: dict[str, int] = {}
+    chosen = []
+    for one in series:
+        position = seen.get(one.category, 0)
+        chosen.append(position % 2 == 0)
+        seen[one.category] = position + 1
+    return chosen
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON document of the benchmark."""
+    if not path.is_file():
+        raise TapewatchError(f"there is no {path}", "Name the folder of a NAB checkout with --data.")
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def _microseconds(times: list[str]) -> I8:
+    """Microseconds since the epoch, int64[n]."""
+    return np.array(times, dtype="datetime64[us]").astype(np.int64)
+
+
+def _row(times: I8, limit: int, name: str) -> int:
+    """The first row at a window's limit."""
+    rows = np.flatnonzero(times == limit)
+    if not len(rows):
+        raise TapewatchError(f"{name}: no row lies at a window's limit", "Use the labels that belong to the data.")
+    return int(rows[0])
+
 
 OUTSIDE = -1
 PROBATION = -2
@@ -156,3 +268,54 @@ class DetectorScores:
         """Windows hit and false rows of one series at the best threshold."""
         window = self.rows[number].window[self.scores[number] >= self.threshold]
         return len(np.unique(window[window >= 0])), int((window == OUTSIDE).sum())
+
+
+_HIT, _MISSED, _FALSE = "#2a9d55", "#d98c00", "#c0392b"
+
+
+def write_report(folder: Path, document: dict[str, Any], judged: DetectorScores) -> Path:
+    """Write nab.html; returns its path. judged : under the standard profile"""
+    parts = [_scores(document), _categories(document)]
+    order = np.argsort(judged.raw() - np.array([len(one.windows) for one in judged.series]), kind="stable")
+    parts += [_series(judged, int(number)) for number in order]
+    return page.write(folder, "nab.html", "Univariate detector on the Numenta Anomaly Benchmark", parts)
+
+
+def _scores(document: dict[str, Any]) -> str:
+    """Scores by detector and profile."""
+    profiles = list(document["profiles"])
+    entries = {"univariate": document["profiles"], **document["baselines"]}
+    rows = [[name, *(f"{one[profile]['score']:.1f}" for profile in profiles)] for name, one in entries.items()]
+    return page.table(["detector", *profiles], rows)
+
+
+def _categories(document: dict[str, Any]) -> str:
+    """Figures by category and half."""
+    keys = ("series", "windows", "hit", "false_rows")
+    rows = [
+        [name, *(one[key] for key in keys), "" if one["score"] is None else f"{one['score']:.1f}"]
+        for name, one in {**document["categories"], "finance": document["finance"], **document["halves"]}.items()
+    ]
+    return page.table(["part", *keys, "score"], rows)
+
+
+def _series(judged: DetectorScores, number: int) -> str:
+    """One series over its scores: windows found green, missed orange; alerts in windows green, false ones red."""
+    series, window = judged.series[number], judged.rows[number].window
+    alerts = judged.scores[number] >= judged.threshold
+    times = series.seconds.astype("datetime64[s]")
+    plt = page.pyplot()
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(10, 3.2), sharex=True, height_ratios=(3, 1))
+    top.plot(times, series.values, linewidth=0.6, color="#345")
+    for at, (first, last) in enumerate(series.windows):
+        colour = _HIT if (alerts & (window == at)).any() else _MISSED
+        top.axvspan(times[first], times[last], color=colour, alpha=0.2, linewidth=0)
+    for colour, rows in ((_HIT, alerts & (window >= 0)), (_FALSE, alerts & (window == OUTSIDE))):
+        top.plot(times[rows], series.values[rows], "o", markersize=5, color=colour)
+    if series.probation:
+        top.axvspan(times[0], times[series.probation - 1], color="#999", alpha=0.15, linewidth=0)
+    bottom.plot(times, judged.scores[number], linewidth=0.6, color="#345")
+    bottom.axhline(judged.threshold, color=_FALSE, linewidth=0.6)
+    bottom.set(ylim=(0, 1), ylabel="score")
+    hit, false = judged.alerts(number)
+    return page.picture(figure, f"{series.name}: {hit} of {len(series.windows)} windows found, {false} false rows")

@@ -23,8 +23,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from detectors.pumps.features import NAMES
-from detectors.pumps.published import FeatureRows, read
-from detectors.pumps.training import FOLDS, Recipe, classifier
+from detectors.pumps.training import FOLDS, FeatureRows, Recipe, classifier, read
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 

@@ -10,7 +10,7 @@ from detectors.coin_features.state import Barriers
 from detectors.commands import minute_files
 from detectors.ranking import model as ranking_model
 from detectors.regime import model as regime_model
-from detectors.regime.planted import planted_shares
+from detectors.regime.training import planted_shares
 from evaluation import ranking_figures as figures
 from evaluation import ranking_report
 from tapewatch.errors import TapewatchError

@@ -12,7 +12,7 @@ from detectors.coin_features.batch import DAY, History, MinuteFeatures
 from detectors.coin_features.state import Barriers
 from detectors.ranking import features
 from detectors.ranking.model import RankingModel
-from detectors.regime import judged
+from detectors.regime import training
 from detectors.regime.model import RegimeModel
 from detectors.regime.rules import HORIZONS, HOURS, NAIVE, RULES
 from evaluation.day_blocks import daily
@@ -144,19 +144,21 @@ def regimes(coins: Sequence[CoinHistory], in_force: Sequence[str]) -> list[dict[
     """
     found = []
     for place, hours in enumerate(HOURS):
-        parts = [judged.after(one.seen, one.known, place) for one in coins]
+        parts = [training.after(one.seen, one.known, place) for one in coins]
         before = [
             part.take(part.minutes + HORIZONS[place] < one.begins) for part, one in zip(parts, coins, strict=True)
         ]
         for part, one in zip(parts, coins, strict=True):
             held = part.take((part.minutes >= one.begins) & (part.calls[:, 0] != 0.0) & ~np.isnan(part.moved))
-            told = np.column_stack([judged.gain(held, judged.learnt(before, rule), rule) for rule in range(len(RULES))])
+            told = np.column_stack(
+                [training.gain(held, training.learnt(before, rule), rule) for rule in range(len(RULES))]
+            )
             rules = {name: _rule(held, told, rule) for rule, name in enumerate(RULES)}
             found.append({"coin": one.seen.name, "hours": hours, "in_force": in_force[place], "rules": rules})
     return found
 
 
-def _rule(held: judged.CallOutcomes, told: F8, rule: int) -> dict[str, Any]:
+def _rule(held: training.CallOutcomes, told: F8, rule: int) -> dict[str, Any]:
     """One rule on one coin: bull less bear of the next return and log volatility; nats told, and less the naive
     rule's.
     """
@@ -169,7 +171,7 @@ def _rule(held: judged.CallOutcomes, told: F8, rule: int) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "bull_share": float(bull.mean()),
-        "turns_a_day": judged.turns_a_day(held.calls[:, rule]),
+        "turns_a_day": training.turns_a_day(held.calls[:, rule]),
         "next_return": interval(sums, draws, lambda total: float(total[2] / total[0] - total[3] / total[1])),
         "next_log_volatility": interval(sums, draws, lambda total: float(total[4] / total[0] - total[5] / total[1])),
         "nats": interval(sums, draws, lambda total: float(total[7] / total[6])),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from evaluation.history import Partition, Span
+from evaluation.history_features import Partition, Span
 from streams.engine.models import ActiveModels
 from streams.engine.task import Task
 from tapewatch.clock import NANOS, WALL

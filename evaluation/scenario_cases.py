@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from evaluation import pump_page as page
-from evaluation.scenario_figures import MARGIN_S, ScenarioAlert
+from evaluation.scenario_figures import MARGIN_S, ScenarioAlert, calibrated, detector_of, scored_seconds
 from evaluation.scenario_labels import Event
 from evaluation.scenario_market import MarketRun
-from evaluation.scenario_scores import calibrated, detector_of, scored_seconds
 from tapewatch.clock import NANOS
 from tapewatch.contract.rows import Column, Rows, RowType
 

@@ -8,10 +8,17 @@ import numpy as np
 
 from evaluation import pump_page as page
 from evaluation import scenario_cases as cases
-from evaluation.scenario_figures import MARGIN_S, ScenarioAlert, overlapping
+from evaluation.scenario_figures import (
+    MARGIN_S,
+    ScenarioAlert,
+    calibrated,
+    detector_of,
+    overlapping,
+    probabilities,
+    scored_seconds,
+)
 from evaluation.scenario_labels import Event
 from evaluation.scenario_market import MarketRun
-from evaluation.scenario_scores import calibrated, detector_of, probabilities, scored_seconds
 from tapewatch.contract.rows import Rows
 
 _BINS = 15

@@ -17,10 +17,19 @@ from typing import Any
 import msgspec
 
 from detectors.scenarios.library import SCENARIOS
-from evaluation.scenario_figures import MARGIN_S, ScenarioAlert, alerting, overlapping, separation
+from evaluation.scenario_figures import (
+    MARGIN_S,
+    STAND_IN_SCENARIO,
+    ScenarioAlert,
+    alerting,
+    calibrated,
+    detector_of,
+    overlapping,
+    scored_seconds,
+    separation,
+)
 from evaluation.scenario_labels import Event, read_labels
 from evaluation.scenario_market import FILES, MarketRun, read_market, run_market
-from evaluation.scenario_scores import STAND_IN_SCENARIO, calibrated, detector_of, scored_seconds
 from tapewatch.clock import NANOS
 from tapewatch.contract.messages import from_rfc3339
 from tapewatch.errors import TapewatchError

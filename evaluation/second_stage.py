@@ -15,8 +15,7 @@ from detectors.ddqn.model import Policy
 from detectors.ddqn.played import holder, play
 from detectors.ddqn.promotion import Curve
 from detectors.ddqn.seconds import Seconds, joined
-from detectors.ddqn.virtual_market import VirtualMarket
-from detectors.ddqn.virtual_training import JUDGE, Decides, decides
+from detectors.ddqn.virtual_training import JUDGE, Decides, VirtualMarket, decides
 from evaluation.strategies import InstrumentResult, Line, Measure
 from tapewatch.errors import TapewatchError
 

@@ -23,19 +23,18 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
-from detectors.commands import encoder_recipe, labelled_texts
+from detectors.commands import labelled_texts
 from detectors.commands.labelled_texts import LabelledTexts
 from detectors.model_file import content_hash
 from detectors.sentiment.encoder import base as bases
 from detectors.sentiment.encoder import training
 from detectors.sentiment.encoder.model import EncoderScorer
 from detectors.sentiment.grouping import groups
-from detectors.sentiment.labels import I8
 from detectors.sentiment.lexicon.model import shipped
 from detectors.sentiment.lexicon.score import LexiconScorer
 from detectors.sentiment.linear import training as linear
 from detectors.sentiment.linear.model import LinearScorer
-from detectors.sentiment.scorer import CLASSES, F8
+from detectors.sentiment.scorer import CLASSES, F8, I8
 from evaluation.what_if import finish
 from tapewatch.durable_files import place
 from tapewatch.errors import TapewatchError
@@ -118,7 +117,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", default="", metavar="COLUMN", help="labels (known shapes: by itself)")
     parser.add_argument("--language", default="", help="en, ko, zh-TW, zh (default: by the texts' script)")
     parser.add_argument("--kind", choices=("lexicon", "linear", "encoder"), default="linear", help="default: linear")
-    encoder_recipe.configure(parser)
+    labelled_texts.configure(parser)
     parser.add_argument("--folds", type=int, default=5, help="default: 5")
     parser.add_argument("--first", type=int, metavar="N", help="judge the first N folds only: a look at a long run")
     parser.add_argument("--repeats", type=int, default=1, help="how often folds are drawn anew (default: 1)")
@@ -184,7 +183,7 @@ def _kind(args: argparse.Namespace) -> Fit:
         def say(line: str) -> None:
             print(line, file=sys.stderr, flush=True)
 
-        recipe = encoder_recipe.recipe_of(args)
+        recipe = labelled_texts.recipe_of(args)
         model = training.trained(base, _at(rows, learnt), rows.labels[learnt], rows.language, seed, recipe, say)
         return EncoderScorer(model).classes(_at(rows, test), rows.language)
 
@@ -225,7 +224,7 @@ def _at(rows: LabelledTexts, places: I8) -> list[str]:
 
 def _kept(fit: Fit, args: argparse.Namespace, data: str, name: str) -> Fit:
     """The same fit, whose answers for a fold are written down and read again: a long run can be cut off and go on."""
-    recipe = encoder_recipe.recipe_of(args)
+    recipe = labelled_texts.recipe_of(args)
     of = [data, name, args.language, args.text, args.encoder and bases.read(args.encoder).hash, str(recipe)]
     of += [args.labels] if args.labels else []
     of += [shipped().hash] if name != "encoder" else []
@@ -271,7 +270,7 @@ def _document(
         "repeats": args.repeats,
         "seed": args.seed,
         "encoder": bases.read(args.encoder).hash if args.kind == "encoder" else None,
-        "recipe": asdict(encoder_recipe.recipe_of(args)) if args.kind == "encoder" else None,
+        "recipe": asdict(labelled_texts.recipe_of(args)) if args.kind == "encoder" else None,
     }
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from evaluation.history import Partition, Record, Span
+from evaluation.history_features import Partition, Record, Span
 from evaluation.pump_streams import read_streams
 from streams.driver import FOREVER_NS
 from streams.engine.build import build_hash

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from evaluation.history import Partition, Record, Span
+from evaluation.history_features import Partition, Record, Span
 from streams.engine import snapshots
 from streams.engine.build import build_hash
 from streams.engine.models import ActiveModels, ModelSource

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from evaluation import changes, intervals, pairing
-from evaluation.history import History, Span
+from evaluation.history_features import History, Span
 from evaluation.replayed import Episode, Replay, on_stderr, replay
 from evaluation.stored_files import FileHistory
 from streams.commands.models import reached

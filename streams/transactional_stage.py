@@ -21,8 +21,7 @@ from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.runtime import kafka, transactions
 from tapewatch.runtime.idling import IdleDetector
 from tapewatch.runtime.monitoring import Monitor
-from tapewatch.runtime.monitoring.metric import Metric
-from tapewatch.runtime.monitoring.shared import ENDINGS, PARTITIONS, TRANSACTION_SECONDS
+from tapewatch.runtime.monitoring.metric import ENDINGS, PARTITIONS, TRANSACTION_SECONDS, Metric
 from tapewatch.settings import Settings
 
 

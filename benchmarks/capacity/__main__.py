@@ -6,9 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.capacity.queueing import Backlog
 from benchmarks.capacity.scenarios import SCENARIOS, Assumptions, Plan, plan
-from benchmarks.capacity.service import ServiceTimes, service_times
+from benchmarks.capacity.service import Backlog, ServiceTimes, service_times
 from benchmarks.document import give
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"

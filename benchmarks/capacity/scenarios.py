@@ -5,8 +5,7 @@ import math
 import msgspec
 import numpy as np
 
-from benchmarks.capacity.queueing import delay_ms, heaviest
-from benchmarks.capacity.service import ServiceTimes
+from benchmarks.capacity.service import ServiceTimes, delay_ms, heaviest
 
 GIB = 2**30
 

@@ -1,10 +1,14 @@
-"""Targets that read market records: Arrow metadata, frames, headers, admission, and a whole task."""
+"""Targets that read market records: Arrow metadata, frames, headers, admission, and a whole task.
+
+A small partition for targets: an instrument that behaves, and one whose records are fuzzed.
+"""
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import numpy as np
 
-from benchmarks.fuzz import market
 from streams.driver import Driver, table
 from streams.engine.task import OutputRecord
 from tapewatch.clock import LATEST_NS, NANOS
@@ -12,10 +16,49 @@ from tapewatch.contract import frames, ipc
 from tapewatch.contract.checks import MAX_SKEW_NS
 from tapewatch.contract.frames import Decoder, FrameHeaders, View
 from tapewatch.contract.instruments import Instrument
-from tapewatch.contract.rows import RowType
+from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import ContractError
 from tapewatch.market_log.admission import Admission
 from tapewatch.market_log.registry import FixedRegistry
+
+GOOD, BAD = "GOOD.SIMX", "BADLY.SIMX"
+START = 1_750_000_020
+"""First second of the market, a whole minute, UTC."""
+
+
+def driver() -> Driver:
+    """A new partition with both instruments registered."""
+    return Driver(FixedRegistry([Instrument(GOOD, kind="share"), Instrument(BAD, kind="spot")]))
+
+
+@cache
+def second(number: int) -> tuple[Rows, Rows]:
+    """The good instrument's trade and quote of a second of the market."""
+    rng = np.random.default_rng(number)
+    price = 100.0 + round(float(rng.normal(0.0, 0.2)), 2)
+    stamp = np.array([(START + number) * NANOS + 250_000_000], dtype=np.int64)
+    times: dict[str, Any] = {"instrument": np.zeros(1, dtype=np.int32), "ts_event": stamp, "ts_recv": stamp}
+    side = np.array([1 if rng.random() < 0.5 else -1], dtype=np.int8)
+    trade: dict[str, Any] = {
+        "price": price,
+        "qty": float(rng.integers(1, 40)),
+        "aggressor_side": side,
+        "condition": np.zeros(1, dtype=np.int8),
+    }
+    quote: dict[str, Any] = {
+        "bid_price": price - 0.01,
+        "bid_qty": float(rng.integers(1, 90)),
+        "ask_price": price + 0.01,
+        "ask_qty": float(rng.integers(1, 90)),
+        "last_price": price,
+        "volume": np.nan,
+    }
+    made = []
+    for row_type, values in ((RowType.TRADE, trade), (RowType.QUOTE, quote)):
+        columns = {name: np.atleast_1d(value) for name, value in values.items()}
+        made.append(Rows(row_type, (GOOD,), {**times, **columns}))
+    return made[0], made[1]
+
 
 Take = Callable[[bytes], None]
 
@@ -131,9 +174,9 @@ def record(data: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
 
 def admission() -> Take:
     """A partition's admission; its clock moves only to a time that it may believe."""
-    registry = FixedRegistry([Instrument(market.GOOD), Instrument(market.BAD)])
+    registry = FixedRegistry([Instrument(GOOD), Instrument(BAD)])
     used, inputs = Admission(registry), 0
-    appended = (market.START + 60) * NANOS
+    appended = (START + 60) * NANOS
 
     def take(data: bytes) -> None:
         nonlocal used, inputs
@@ -174,7 +217,7 @@ class Neighbours:
         self._used.task.admission.sources.pop("fuzz", None)
         number, self._inputs = divmod(self._inputs, EVERY)[0], self._inputs + 1
         if self._alone(value):
-            appended = (market.START + number + 1) * NANOS - 1 - MAX_SKEW_NS
+            appended = (START + number + 1) * NANOS - 1 - MAX_SKEW_NS
             self._used.task.feed(self._used.task.next_offset, value, said, appended)
         if self._inputs % EVERY:
             return
@@ -188,32 +231,32 @@ class Neighbours:
         """Whether a record speaks of nobody but its own instrument, as far as it can be read."""
         try:
             view = self._decoder.open(value)
-            return view.type is not RowType.STATUS and market.GOOD not in view.names()
+            return view.type is not RowType.STATUS and GOOD not in view.names()
         except ContractError:
             return True
 
     def _begin(self) -> Driver:
-        used = market.driver()
+        used = driver()
         self._second(used, 0)
         return used
 
     @staticmethod
     def _second(used: Driver, number: int) -> None:
-        for rows in market.second(number):
+        for rows in second(number):
             sequence = used.task.next_offset
             said = FrameHeaders(rows.type.label, "good", 0, sequence, 0).to_kafka()
             used.task.feed(sequence, frames.encode(rows), said, 2**62)
 
     def _good(self, used: Driver) -> dict[str, object]:
         """The good instrument's rows and the seals, offsets aside."""
-        if used.task.clock_ns < (market.START + SECONDS - 1) * NANOS:
+        if used.task.clock_ns < (START + SECONDS - 1) * NANOS:
             for number in range(1, SECONDS):
                 self._second(used, number)
         records = used.task.take()
         found: dict[str, object] = {"alerts": [_without_place(one) for one in records if _is_good_alert(one)]}
         for kind in ("features", "scores", "bars", "sealed"):
             columns = table(records, kind)
-            mine = columns["instrument"] == market.GOOD if kind != "sealed" and columns else slice(None)
+            mine = columns["instrument"] == GOOD if kind != "sealed" and columns else slice(None)
             found[kind] = {
                 name: values[mine].tobytes()
                 for name, values in columns.items()
@@ -223,7 +266,7 @@ class Neighbours:
 
 
 def _is_good_alert(record: OutputRecord) -> bool:
-    return record.topic == "alerts" and record.instrument == market.GOOD
+    return record.topic == "alerts" and record.instrument == GOOD
 
 
 def _without_place(record: OutputRecord) -> bytes | None:

@@ -23,8 +23,7 @@ from typing import Any, cast
 import msgspec
 import psutil
 
-from benchmarks.fuzz.mutate import LONGEST, Mutator
-from benchmarks.fuzz.targets import TARGETS, Take, corpus
+from benchmarks.fuzz.targets import LONGEST, TARGETS, Mutator, Take, corpus
 from tapewatch.settings import Settings
 
 HANG_S = 10.0

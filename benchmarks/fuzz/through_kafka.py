@@ -18,14 +18,12 @@ import msgspec
 import numpy as np
 from psycopg2 import sql
 
-from benchmarks.engine_run import engine_process, process
+from benchmarks.engine_run import command, engine_process, environment, own_stack, process
 from benchmarks.figures import Machine, machine, versions
-from benchmarks.fuzz import market
+from benchmarks.fuzz import frame_targets
 from benchmarks.fuzz.frame_targets import record
-from benchmarks.fuzz.mutate import Mutator
-from benchmarks.fuzz.targets import corpus
-from benchmarks.pace import Pace
-from benchmarks.stack import command, environment, own_stack
+from benchmarks.fuzz.targets import Mutator, corpus
+from benchmarks.parity_told import Pace
 from infra import migrations
 from infra.chaos.faults import stranger
 from producers.feed import open_feed
@@ -97,7 +95,7 @@ class Stranger:
         try:
             view = self._decoder.open(value)
             newest = view.column("ts_recv").max(initial=0)
-            return view.type is not RowType.STATUS and market.GOOD not in view.names() and newest < until_ns
+            return view.type is not RowType.STATUS and frame_targets.GOOD not in view.names() and newest < until_ns
         except ContractError:
             return True
 
@@ -122,7 +120,7 @@ class Stranger:
 
 def good(number: int) -> Iterator[tuple[bytes, Headers]]:
     """What the good instrument has in a second of the market."""
-    for place, rows in enumerate(market.second(number)):
+    for place, rows in enumerate(frame_targets.second(number)):
         yield frames.encode(rows), FrameHeaders(rows.type.label, "good", 0, 2 * number + place, 0).to_kafka()
 
 
@@ -136,7 +134,7 @@ def write(own: Settings, count: int, seed: int) -> None:
         for value, said in good(second):
             kafka.enqueue(packing["none"], topic, value, None, said, 0)
         packing["none"].flush(60)
-        until, upto = (market.START + second + 1) * NANOS, count * (second + 1) // SECONDS
+        until, upto = (frame_targets.START + second + 1) * NANOS, count * (second + 1) // SECONDS
         while written < upto:
             producer, burst = packing[rng.choice(CODECS)], min(rng.randrange(1, 400), upto - written)
             for _ in range(burst):
@@ -162,7 +160,7 @@ def rows_of(records: list[OutputRecord]) -> dict[str, dict[str, bytes]]:
     found: dict[str, dict[str, bytes]] = {}
     for kind in _KINDS:
         columns = table(records, kind)
-        mine = columns["instrument"] == market.GOOD if kind != "sealed" and columns else slice(None)
+        mine = columns["instrument"] == frame_targets.GOOD if kind != "sealed" and columns else slice(None)
         found[kind] = {
             name: np.ascontiguousarray(values[mine]).tobytes()
             for name, values in columns.items()
@@ -173,7 +171,7 @@ def rows_of(records: list[OutputRecord]) -> dict[str, dict[str, bytes]]:
 
 def alone() -> list[OutputRecord]:
     """What the engine makes of the good instrument's rows."""
-    driver = market.driver()
+    driver = frame_targets.driver()
     for second in range(SECONDS):
         for value, said in good(second):
             driver.record(value, list(said))
@@ -195,14 +193,14 @@ def store(own: Settings) -> tuple[dict[str, int], int, int]:
         reached = one(sql.SQL("SELECT max(next_offset) FROM sink_offsets WHERE topic = %s"), topics.market(FEED))
         rows = sql.SQL("SELECT count(*) FROM {} JOIN instruments i ON i.id = instrument_id WHERE i.name = %s")
         tables = ("trades", "quotes", "features", "scores")
-        stored = {name: one(rows.format(sql.Identifier(name)), market.GOOD) for name in tables}
+        stored = {name: one(rows.format(sql.Identifier(name)), frame_targets.GOOD) for name in tables}
     return stored, reached, peak
 
 
 def run(own: Settings, count: int, seed: int) -> KafkaFuzzResult:
     """Write, let an engine read, and compare."""
     mine = msgspec.structs.replace(own, engine=msgspec.structs.replace(own.engine, feeds=(FEED,), group=GROUP))
-    instruments = [Instrument(market.GOOD, kind="share"), Instrument(market.BAD, kind="spot")]
+    instruments = [Instrument(frame_targets.GOOD, kind="share"), Instrument(frame_targets.BAD, kind="spot")]
     open_feed(mine, FEED, instruments, 1)
     write(mine, count, seed)
     _, peak = engine_process(mine, GROUP, LONGEST_S, "VmHWM")

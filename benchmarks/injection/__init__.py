@@ -2,7 +2,7 @@
 
 from benchmarks.injection.inject import BOOK_SCENARIOS, PRICE_SCENARIOS, LabelledMarket, Plan, inject
 from benchmarks.injection.market import RecordedMarket, recorded_markets
-from benchmarks.injection.script import Label, Print, RestingOrder, Script
+from benchmarks.injection.placing import Label, Print, RestingOrder, Script
 from benchmarks.injection.write import write_markets
 
 __all__ = [

@@ -12,11 +12,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.injection.book_scenarios import cycles, deceptive_qty, layering, quote_stuffing, spoofing
 from benchmarks.injection.market import RecordedMarket
 from benchmarks.injection.overlay import overlaid
-from benchmarks.injection.placing import Habit, Rng, between, drawn_side, fills, ns, rest
-from benchmarks.injection.script import Label, Print, RestingOrder, Script
+from benchmarks.injection.placing import (
+    Habit,
+    Label,
+    Print,
+    RestingOrder,
+    Rng,
+    Script,
+    between,
+    cycles,
+    deceptive_qty,
+    drawn_side,
+    fills,
+    layering,
+    ns,
+    quote_stuffing,
+    rest,
+    spoofing,
+)
 from tapewatch.clock import NANOS
 from tapewatch.contract.rows import Rows
 from tapewatch.errors import TapewatchError

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from benchmarks.injection.market import F8, SIDES, RecordedMarket
-from benchmarks.injection.script import ASK, BID, Print, RestingOrder, Script
+from benchmarks.injection.placing import ASK, BID, Print, RestingOrder, Script
 from tapewatch.contract.rows import BOOK_LEVELS, Column, Condition, Rows, RowType
 
 Active = tuple[dict[float, float], dict[float, float]]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.injection.inject import LabelledMarket
-from benchmarks.injection.script import Label
+from benchmarks.injection.placing import Label
 from tapewatch.contract.frames import arrow_array
 from tapewatch.contract.messages import to_rfc3339
 from tapewatch.contract.rows import OPTIONAL, Rows, schema

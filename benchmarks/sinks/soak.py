@@ -12,11 +12,10 @@ from contextlib import contextmanager
 import msgspec
 import numpy as np
 
+from benchmarks.engine_run import START_NS, command, environment
 from benchmarks.figures import Machine, machine, versions
-from benchmarks.quotes import START_NS
-from benchmarks.sinks.engine_frames import scores
 from benchmarks.sinks.fault_proxy import FAULTS, FaultProxy
-from benchmarks.stack import command, environment
+from benchmarks.sinks.rates import scores
 from infra import migrations
 from infra.embedded import elasticsearch
 from sinks.elasticsearch.client import connect

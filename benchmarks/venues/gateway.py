@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.venues.setup import INSTRUMENTS, REFERENCE, client, limits
+from benchmarks.venues.fix import INSTRUMENTS, REFERENCE, client, limits
 from sinks.orders import Gateway, Journal, OrderReceiver, OrderRecord, serve
 from sinks.orders.journal import Log, OutboxRecord
 from tapewatch import logs

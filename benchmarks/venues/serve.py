@@ -9,8 +9,8 @@ from pathlib import Path
 from aiohttp import web
 
 from benchmarks.venues.account import Account
-from benchmarks.venues.faults import ASKING, PLACING, Faults
-from benchmarks.venues.setup import INSTRUMENTS, STEP, TIMEOUT_S, served, simulator
+from benchmarks.venues.binance import ASKING, PLACING, Faults
+from benchmarks.venues.fix import INSTRUMENTS, STEP, TIMEOUT_S, served, simulator
 
 TRADES_A_SECOND = 14.0
 

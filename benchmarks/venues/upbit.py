@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from benchmarks.venues.account import Account, DuplicateError, VenueOrder
-from benchmarks.venues.faults import Faults
+from benchmarks.venues.binance import Faults
 from tapewatch.rfc3339 import to_rfc3339
 
 _STATES = {"open": "wait", "filled": "done", "cancelled": "cancel"}

@@ -9,9 +9,8 @@ import msgspec
 from aiohttp import WSMsgType, web
 from msgspec import Meta
 
-from console.live.hub import Hub, hub_of
+from console.live.hub import PAGES, Hub, Note, Subscriber, hub_of
 from console.live.position import MAX_ID, TOPICS
-from console.live.subscriber import PAGES, Note, Subscriber
 from console.refusal import RefusedError
 from console.routing import Call, Route
 from tapewatch.clock import NANOS, WALL

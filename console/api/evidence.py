@@ -18,9 +18,9 @@ from console.database import Database
 from console.filters import identity
 from console.refusal import RefusedError
 from console.reports import evidence_report as report
-from console.reports.page import POLICY, page
+from console.reports.blocks import POLICY, page
+from console.reports.evidence_report import VerificationResult
 from console.reports.pdf import pdf
-from console.reports.proofs import VerificationResult
 from console.routing import Call, Route
 from console.services import Services
 from tapewatch.clock import Clock

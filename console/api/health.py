@@ -14,9 +14,8 @@ import msgspec
 import sqlalchemy as sa
 from confluent_kafka import KafkaException
 
-from console.commit_tail import STEP_S, WINDOW_S, CommitTail, Work
+from console.commit_tail import STEP_S, WINDOW_S, CommitTail, Ends, Group, LogEnds, Work, is_market
 from console.health_checks import SILENT_S, CanarySnapshot, Check, HealthSnapshot, judged
-from console.log_ends import Ends, Group, LogEnds, is_market
 from console.recent import Ms
 from console.routing import Call, Route
 from console.services import Services

@@ -1,20 +1,200 @@
-"""The hub of the event streams: what the topics say goes to every subscriber that may have it."""
+"""The hub of the event streams: what the topics say goes to every subscriber that may have it.
+
+One listener of the event streams: what it wants, and what waits for it, bounded in bytes.
+
+One message on its way to subscribers: read once, encoded once, shared by all.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any, Literal
+
+import msgspec
 
 from console.identity import Account
 from console.live import position
-from console.live.event import Event, read
 from console.live.log_reader import Follower, Record, read_again, record
-from console.live.position import Position
-from console.live.subscriber import Form, Note, Subscriber
+from console.live.position import Log, Position, encode
 from console.refusal import RefusedError
 from console.services import Services
+from tapewatch.contract import topics
+from tapewatch.contract.message import UNREADABLE
 from tapewatch.settings import Settings
 from tapewatch.settings.canaries import is_canary
+
+
+class _Head(msgspec.Struct):
+    """The part of a message that says whom it concerns."""
+
+    instrument: str = ""
+    instruments: tuple[str, ...] = ()
+
+
+class _RankedInstrument(msgspec.Struct):
+    instrument: str = ""
+
+
+class _Ranking(msgspec.Struct):
+    ranked: tuple[_RankedInstrument, ...] = ()
+    excluded: dict[str, Any] = {}
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+_RANKING = msgspec.json.Decoder(_Ranking)
+
+
+class Event:
+    """A message of a topic with its id; `sse` and `frame` are made when the first subscriber wants them.
+
+    instruments : whom it concerns; position : of the stream after it
+    """
+
+    __slots__ = ("_frame", "_id", "_position", "_sse", "instruments", "topic", "value")
+
+    def __init__(self, topic: str, value: bytes, instruments: frozenset[str], position: Mapping[Log, int]) -> None:
+        self.topic, self.value, self.instruments = topic, value, instruments
+        self._position: dict[Log, int] | None = dict(position)
+        self._id = ""
+        self._sse = b""
+        self._frame = b""
+
+    @property
+    def id(self) -> str:
+        """The id to resume after it."""
+        if self._position is not None:
+            self._id, self._position = encode(self._position), None
+        return self._id
+
+    @property
+    def sse(self) -> bytes:
+        """As a server-sent event."""
+        if not self._sse:
+            self._sse = b"id: %b\nevent: %b\ndata: %b\n\n" % (self.id.encode(), self.topic.encode(), self.value)
+        return self._sse
+
+    @property
+    def frame(self) -> bytes:
+        """As the text of a WebSocket message."""
+        if not self._frame:
+            self._frame = b'{"id":"%b","topic":"%b","message":%b}' % (
+                self.id.encode(),
+                self.topic.encode(),
+                self.value,
+            )
+        return self._frame
+
+
+def read(topic: str, value: bytes | None) -> tuple[bytes, frozenset[str]] | None:
+    """A record's message on one line, and the instruments it concerns; None where it is no message."""
+    try:
+        if not value or b"\n" in value or b"\r" in value:
+            value = msgspec.json.encode(msgspec.json.decode(value or b""))
+        value.decode()
+        if topic == topics.RANKINGS:
+            ranking = _RANKING.decode(value)
+            return value, frozenset({each.instrument for each in ranking.ranked} | ranking.excluded.keys())
+        head = _HEAD.decode(value)
+    except UNREADABLE:
+        return None
+    return value, frozenset({head.instrument, *head.instruments} - {""})
+
+
+@lru_cache(1 << 16)
+def _sees(patterns: tuple[str, ...], instrument: str) -> bool:
+    return Account("", "viewer", patterns).sees(instrument)
+
+
+def may_see(account: Account, event: Event) -> bool:
+    """Whether an account may have an event: only where it sees every instrument that the event names."""
+    patterns = account.instruments
+    return "*" in patterns or all(_sees(patterns, instrument) for instrument in event.instruments)
+
+
+MAX_WAITING = 256 * 1024
+"""Bytes that may wait for one subscriber; beyond them its stream is closed, and it resumes by id."""
+
+_AT_ONCE = 64 * 1024
+PAGES = {topics.ALERTS: "alerts", topics.CASES: "cases", topics.SIGNALS: "signals", topics.RANKINGS: "signals"}
+"""The entitlement that each topic belongs to."""
+
+Form = Literal["sse", "frame"]
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What the stream itself says. kind : gap (events were left out) or closed (resume by the last id)
+
+    id : where the stream stands after it, empty where it does not move
+    """
+
+    kind: Literal["gap", "closed"]
+    reason: str
+    id: str = ""
+    missed: dict[str, int] = {}
+
+    def encoded(self, form: Form) -> bytes:
+        """As a server-sent event of that kind, or as the text of a WebSocket message."""
+        body = msgspec.json.encode({"reason": self.reason, "missed": self.missed})
+        if form == "sse":
+            place = f"id: {self.id}\n".encode() if self.id else b""
+            return place + b"event: %b\ndata: %b\n\n" % (self.kind.encode(), body)
+        return b'{"id":"%b","topic":"%b","message":%b}' % (self.id.encode(), self.kind.encode(), body)
+
+
+class Subscriber:
+    """A listener. Its waiting events belong to the event loop; nothing here is safe across threads."""
+
+    def __init__(self, account: Account, wanted: frozenset[str], instrument: str, form: Form) -> None:
+        self.account, self.wanted, self.instrument, self.form = account, wanted, instrument, form
+        self.reason = ""
+        self._waiting: deque[bytes] = deque()
+        self._bytes = 0
+        self._ready = asyncio.Event()
+
+    def wants(self, event: Event) -> bool:
+        """Whether an event is for it."""
+        if event.topic not in self.wanted or (self.instrument and self.instrument not in event.instruments):
+            return False
+        return may_see(self.account, event)
+
+    def offer(self, event: Event) -> None:
+        """Put an event into the queue; an overflow closes the stream instead of losing one."""
+        if self.reason or not self.wants(event):
+            return
+        encoded = event.sse if self.form == "sse" else event.frame
+        if self._bytes + len(encoded) > MAX_WAITING:
+            self.close("you read too slowly; resume by the last id")
+            return
+        self._waiting.append(encoded)
+        self._bytes += len(encoded)
+        self._ready.set()
+
+    def close(self, reason: str) -> None:
+        """End the stream; what waits is dropped, since the client has not seen its ids."""
+        self.reason = self.reason or reason
+        self._waiting.clear()
+        self._bytes = 0
+        self._ready.set()
+
+    async def next(self, seconds: float) -> list[bytes]:
+        """What waits, 64 KiB at most at a time; empty after that many seconds of nothing, or at the end."""
+        if not self._waiting and not self.reason:
+            try:
+                await asyncio.wait_for(self._ready.wait(), seconds)
+            except TimeoutError:
+                return []
+        taken: list[bytes] = []
+        size = 0
+        while self._waiting and size < _AT_ONCE:
+            taken.append(self._waiting.popleft())
+            size += len(taken[-1])
+        self._bytes -= size
+        if not self._waiting and not self.reason:
+            self._ready.clear()
+        return taken
+
 
 MAX_STREAMS = 500
 MAX_OF_ACCOUNT = 120

@@ -1,14 +1,47 @@
-"""The evidence report of an alert: what happened, on what evidence, who did what about it, and whether it is proved."""
+"""The evidence report of an alert: what happened, on what evidence, who did what about it, and whether it is proved.
+
+The result of `tapewatch verify`, as the console keeps it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from console.api.moments import Context
 from console.reports.blocks import Block, Fields, Heading, Table, Text
 from console.reports.charts import pictures, shown
-from console.reports.proofs import VerificationResult
 from tapewatch.contract.messages import Alert, Case
 from tapewatch.proof.evidence import Entry
+
+
+class RecordComparison(msgspec.Struct, frozen=True):
+    """What was found for one record of the alert. same_build : this build decided it"""
+
+    revision: int
+    identical: bool
+    same_build: bool
+    differences: list[str] = []
+
+
+class VerificationResult(msgspec.Struct, frozen=True):
+    """A verification: recomputed from what, by which build, with which result; when and by whom.
+
+    problem : why it could not be done at all; empty where it was
+    """
+
+    alert: str
+    identical: bool
+    source: str = ""
+    input: str = ""
+    build: str = ""
+    replayed: int = 0
+    bundles: list[str] = []
+    damage: list[str] = []
+    findings: list[RecordComparison] = []
+    problem: str = ""
+    at: str = ""
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)

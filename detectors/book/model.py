@@ -1,4 +1,7 @@
-"""A book model as a file: boosted trees for each scenario with their card, JSON named by its content's hash."""
+"""A book model as a file: boosted trees for each scenario with their card, JSON named by its content's hash.
+
+The book model's card as a page: what it was trained on, how well it does, and what it cannot do.
+"""
 
 import math
 from functools import cache
@@ -11,6 +14,7 @@ import numpy as np
 from detectors.book.features import COUNT, NAMES
 from detectors.book.trees import SCENARIOS, Trees
 from detectors.boosted.model import Card, Nodes, forest, summary
+from detectors.card_page import counted, limits, measured, named, origin, page
 from detectors.model_file import ModelFile, first_problem, foreign, sound
 
 __all__ = ["DETECTOR", "SCENARIOS", "BookModel", "Booster", "Card", "Trees", "decode", "shipped", "summary"]
@@ -80,3 +84,19 @@ def decode(data: bytes) -> BookModel:
 def shipped() -> BookModel:
     """The model that comes with the product."""
     return decode(resources.files("detectors.book").joinpath("shipped", "book.json").read_bytes())
+
+
+def markdown(model: BookModel) -> str:
+    """The card of a model, generated from its file alone."""
+    card = model.card
+    trees = ", ".join(f"{len(booster.roots)} trees for {booster.scenario}" for booster in model.boosters)
+    alerts = ", ".join(f"{booster.scenario} {booster.alert:g}" for booster in model.boosters)
+    facts = {
+        "Detector": f"`{model.detector}`",
+        "Content hash": f"`{model.hash}`",
+        "Inputs": named(model.inputs),
+        "Trees": f"gradient boosting, {trees}; log odds calibrated by a logistic line",
+        **origin(card, counted(card.rows), "seconds"),
+        "Alert probabilities": f"{alerts}: {card.threshold}",
+    }
+    return page("Book detector", facts, [measured(card.metrics), limits(card.limits)])

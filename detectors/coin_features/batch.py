@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.coin_features import outcomes, state
+from detectors.coin_features import state
 from detectors.coin_features.state import BAR, CLOSE, HIGH, LOW, VOLUME, Barriers
 from detectors.regime.rules import Regimes
 
@@ -66,5 +66,5 @@ def watched(seen: History, asked: Barriers, regimes: Regimes) -> MinuteFeatures:
 def outcome(seen: History, asked: Barriers) -> F8:
     """What became of an entry at each minute's close: 1 target first, 0 not, NaN where the history ends too early."""
     out = np.empty(len(seen.minutes))
-    outcomes.outcomes(seen.minutes, seen.bars, asked.horizon, asked.target, asked.stop, out)
+    state.outcomes(seen.minutes, seen.bars, asked.horizon, asked.target, asked.stop, out)
     return out

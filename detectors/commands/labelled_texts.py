@@ -1,5 +1,9 @@
-"""Reading files of labelled texts: any CSV or TSV with a header, and two known shapes without being told columns."""
+"""Reading files of labelled texts: any CSV or TSV with a header, and two known shapes without being told columns.
 
+Arguments of fine-tuning an encoder, common to training one and to judging the kind.
+"""
+
+import argparse
 import csv
 import hashlib
 import io
@@ -7,9 +11,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detectors.sentiment.labels import I8, places
+from detectors.sentiment.encoder.training import Recipe
+from detectors.sentiment.scorer import I8, places
 from detectors.sentiment.text import LANGUAGES, language_of
 from tapewatch.errors import TapewatchError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add them."""
+    usual = Recipe()
+    parser.add_argument("--encoder", type=Path, metavar="DIR", help="pretrained encoder to fine-tune, a local folder")
+    parser.add_argument("--epochs", type=int, default=usual.epochs, help=f"of the encoder (default: {usual.epochs})")
+    parser.add_argument(
+        "--frozen", type=int, default=usual.frozen, help=f"lowest layers that stay (default: {usual.frozen})"
+    )
+    parser.add_argument("--rate", type=float, default=usual.rate, help=f"of the top layer (default: {usual.rate:g})")
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """What was asked for."""
+    return Recipe(epochs=args.epochs, frozen=args.frozen, rate=args.rate)
+
 
 _PHRASEBANK = {"en": "sentence", "ko": "kor_sentence"}
 _SHAPES = (("labels", _PHRASEBANK), ("label", {"zh": "text"}))

@@ -11,13 +11,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from detectors.commands import train_lstm, train_peers, train_policy, train_sentiment, training_rows
+from detectors.commands import train_lstm, train_peers, train_policy, train_sentiment
+from detectors.kmeans import fitting
 from detectors.kmeans import model as models
-from detectors.kmeans import plot
-from detectors.kmeans.card import centres_table
-from detectors.kmeans.model import PAIR, Card, KMeansModel
-from detectors.kmeans.pairs import PairCounts
-from detectors.kmeans.sample import Sample, concatenated
+from detectors.kmeans.model import PAIR, Card, KMeansModel, centres_table
+from detectors.kmeans.sample import PairCounts, Sample, concatenated
 from detectors.kmeans.training import CLASSIC_CLUSTERS, INPUTS, MANY_CLUSTERS, Recipe, score_rows, train
 from detectors.model_file import kept
 from tapewatch.errors import TapewatchError
@@ -96,7 +94,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.out:
         args.out.write_bytes(model.encoded())
     if args.plot:
-        plot.scatter(model, rows, args.plot, args.seed)
+        fitting.scatter(model, rows, args.plot, args.seed)
     if args.json:
         document = _summary(model, rows, counts) | {"saved": str(saved), "plot": str(args.plot) if args.plot else None}
         print(msgspec.json.encode(document).decode())
@@ -133,18 +131,18 @@ def _rows(args: argparse.Namespace, settings: Settings, recipe: Recipe) -> tuple
     columns = () if classic else recipe.inputs
     if args.topic:
         try:
-            tables, data_hash = [training_rows.topic(settings, args.topic, args.limit, columns)], ""
+            tables, data_hash = [train_peers.topic(settings, args.topic, args.limit, columns)], ""
         except (KeyError, pa.ArrowException) as error:
             raise TapewatchError(
                 f"the topic's rows lack a column: {error}", "Choose --inputs among docs/features.md."
             ) from error
     else:
-        tables, data_hash = training_rows.files(args.bars or args.features, columns)
+        tables, data_hash = train_peers.files(args.bars or args.features, columns)
     if classic:
-        sample, counts = training_rows.pair_sample(pa.concat_tables(tables, promote_options="permissive"))
+        sample, counts = train_peers.pair_sample(pa.concat_tables(tables, promote_options="permissive"))
         return sample, counts, data_hash
     # Each file by itself: two markets may have instruments and times in common.
-    return concatenated([training_rows.feature_sample(table, recipe.inputs) for table in tables]), None, data_hash
+    return concatenated([train_peers.feature_sample(table, recipe.inputs) for table in tables]), None, data_hash
 
 
 def _trained(args: argparse.Namespace, recipe: Recipe, rows: Sample, data_hash: str) -> KMeansModel:

@@ -14,7 +14,7 @@ from detectors.autoencoder.daily import Days
 from detectors.autoencoder.model import DAILY, AutoencoderModel, Card, described
 from detectors.autoencoder.score import WINDOW
 from detectors.autoencoder.training import Recipe
-from detectors.commands.daily_bars import read_folders
+from detectors.commands.bar_folders import read_folders
 from detectors.kmeans.calibration import short
 from detectors.thresholds import Thresholds, finished
 from tapewatch.errors import TapewatchError

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from detectors.commands import daily_files, train_seconds
-from detectors.ddqn import card as policy_card
 from detectors.ddqn import daily_training, model, self_play
 from detectors.ddqn.daily_market import ACTIONS, INPUTS, Bars
 from detectors.ddqn.model import Card, Policy
@@ -149,5 +148,5 @@ def _describe(policy: Policy, learner: "DoubleDQN", saved: Path, as_json: bool) 
         print(msgspec.json.encode(found).decode())
     else:
         champion = policy.card.recipe.get("champion", "hold")
-        print(policy_card.markdown(policy) + f"\npolicy {policy.hash} in {saved}")
+        print(model.markdown(policy) + f"\npolicy {policy.hash} in {saved}")
         print(f"next: tapewatch evaluate promotion --champion {champion} --challenger {policy.hash} ...")

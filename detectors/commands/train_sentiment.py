@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from detectors.commands import encoder_recipe, labelled_texts
+from detectors.commands import labelled_texts
 from detectors.commands.labelled_texts import LabelledTexts
 from detectors.model_file import kept
 from detectors.sentiment.encoder import base as bases
@@ -33,7 +33,7 @@ def configure(kinds: Any) -> None:
     parser.add_argument("--labels", default="", metavar="COLUMN", help="labels (known shapes: by itself)")
     parser.add_argument("--language", default="", help="en, ko, zh-TW, zh (default: by the texts' script)")
     parser.add_argument("--kind", choices=("linear", "encoder"), default="linear", help="default: linear")
-    encoder_recipe.configure(parser)
+    labelled_texts.configure(parser)
     parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the model here too")
     parser.add_argument("--json", action="store_true", help="print a summary as one JSON document")
@@ -68,7 +68,7 @@ def _linear(args: argparse.Namespace, rows: LabelledTexts) -> LinearModel:
 
 
 def _encoder(args: argparse.Namespace, rows: LabelledTexts) -> EncoderModel:
-    recipe = encoder_recipe.recipe_of(args)
+    recipe = labelled_texts.recipe_of(args)
     model = encoder_training.trained(
         bases.read(args.encoder),
         rows.texts,

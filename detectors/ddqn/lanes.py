@@ -6,11 +6,9 @@ import numpy.typing as npt
 from detectors.ddqn.sessions import Tracks
 from detectors.trading import state as fields
 from detectors.trading.account import equity, unrealised
-from detectors.trading.book import take_book, take_quote
-from detectors.trading.orders import cancel, flatten, outstanding, place
-from detectors.trading.queue import first_slot, place_of
+from detectors.trading.orders import cancel, flatten, floor_price, moved_price, outstanding, place, tick_at
+from detectors.trading.queue import first_slot, place_of, take_book, take_quote
 from detectors.trading.tape import BOOK, QUOTE, run_lane
-from detectors.trading.ticks import floor_price, moved_price, tick_at
 from detectors.trading.units import LOT, SHORTING
 from tapewatch.kernels import inlined, kernel
 

@@ -1,10 +1,14 @@
-"""A policy as a file: safetensors whose metadata hold what weights do not say, named by its content's hash."""
+"""A policy as a file: safetensors whose metadata hold what weights do not say, named by its content's hash.
+
+The card of a policy as a page, from its file alone.
+"""
 
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from detectors.card_page import limits, measured, named, origin, page
 from detectors.ddqn.score import Network
 from detectors.ddqn.virtual import PRIVATE
 from detectors.model_file import Origin, TensorFile, decode_model, first_problem, foreign
@@ -96,3 +100,22 @@ def summary(policy: Policy) -> dict[str, Any]:
         "rows": policy.card.steps,
         "data": policy.card.data,
     }
+
+
+def markdown(policy: Policy) -> str:
+    """The card."""
+    described, card = policy.described, policy.card
+    one, two = len(policy.arrays["b1"]), len(policy.arrays["b2"])
+    recipe = ", ".join(f"{name} {value}" for name, value in card.recipe.items())
+    facts = {
+        "Detector": f"`{described.detector}`",
+        "Content hash": f"`{policy.hash}`",
+        "File": f"{len(policy.encoded()):,} bytes",
+        "Environment": described.environment,
+        "Network": f"{len(described.inputs)} inputs, {one}, {two}, {len(described.actions)} actions",
+        "Inputs": named(described.inputs),
+        "Actions": named(described.actions),
+        **origin(card, f"{card.steps:,}", "decisions"),
+        "Recipe": recipe,
+    }
+    return page("Double DQN policy", facts, [measured(card.metrics), limits(card.limits)])

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.ddqn import virtual
-from detectors.ddqn.virtual_lanes import Rows, scaled_rows
+from detectors.ddqn.virtual import Rows, scaled_rows
 
 F8 = npt.NDArray[np.float64]
 F4 = npt.NDArray[np.float32]

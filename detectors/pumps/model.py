@@ -1,4 +1,7 @@
-"""A pump model as a file: boosted trees for each chunk length with their card, JSON named by its content's hash."""
+"""A pump model as a file: boosted trees for each chunk length with their card, JSON named by its content's hash.
+
+The pump model's card as a page: what it was trained on, how well it does, and what it cannot do.
+"""
 
 import math
 from functools import cache
@@ -8,6 +11,7 @@ import msgspec
 import numpy as np
 
 from detectors.boosted.model import Card, Nodes, forest, summary
+from detectors.card_page import counted, limits, measured, named, origin, page
 from detectors.model_file import ModelFile, first_problem, foreign, sound
 from detectors.pumps import features
 from detectors.pumps.trees import Trees
@@ -74,3 +78,19 @@ def decode(data: bytes) -> PumpModel:
 def shipped() -> PumpModel:
     """The model that comes with the product."""
     return decode(resources.files("detectors.pumps").joinpath("shipped", "pumps.json").read_bytes())
+
+
+def markdown(model: PumpModel) -> str:
+    """The card of a model, generated from its file alone."""
+    card = model.card
+    windows = ", ".join(f"{len(booster.roots)} trees at {booster.window_s} s" for booster in model.boosters)
+    facts = {
+        "Detector": f"`{model.detector}`",
+        "Content hash": f"`{model.hash}`",
+        "Inputs": named(model.inputs),
+        "Trees": f"gradient boosting, {windows}; log odds averaged",
+        "Gate": f"volume {model.least_volume:g} times the mean chunk's and a rise of {model.least_rise:.1%}",
+        **origin(card, counted(card.rows)),
+        "Alert probability": f"{model.alert:g}: {card.threshold}",
+    }
+    return page("Pump detector", facts, [measured(card.metrics), limits(card.limits)])

@@ -1,5 +1,7 @@
 """A ranking model as a file: a logistic regression with isotonic calibration and its card, JSON named by its content's
 hash.
+
+The ranking model's card as a page: what it was trained on, how well it does, and what it cannot do.
 """
 
 from functools import cache
@@ -12,6 +14,7 @@ import numpy.typing as npt
 
 from detectors.boosted.model import Card
 from detectors.calibration import probabilities
+from detectors.card_page import counted, limits, measured, named, origin, page
 from detectors.coin_features.state import Barriers
 from detectors.model_file import ModelFile, first_problem, foreign, sound, unfit_knots
 from detectors.ranking import features
@@ -102,3 +105,18 @@ def summary(model: RankingModel) -> dict[str, Any]:
         "target_return": model.target,
         "stop_return": model.stop,
     }
+
+
+def markdown(model: RankingModel) -> str:
+    """The card of a model, generated from its file alone."""
+    card = model.card
+    facts = {
+        "Detector": f"`{model.detector}`",
+        "Content hash": f"`{model.hash}`",
+        "Inputs": named(model.inputs),
+        "Kind": f"logistic regression, isotonic calibration with {len(model.knots)} knots",
+        "Asked by default": f"{model.target:+.2%} before {model.stop:+.2%} within {model.horizon} minutes",
+        **origin(card, counted(card.rows)),
+        "Calibrated": card.threshold,
+    }
+    return page("Ranking model", facts, [measured(card.metrics), limits(card.limits)])

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from detectors.sentiment.labels import I8
+from detectors.sentiment.scorer import I8
 from detectors.sentiment.text import cleaned
 
 SHARE = 0.6

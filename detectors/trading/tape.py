@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.trading import state as fields
-from detectors.trading.book import take_book, take_quote
-from detectors.trading.queue import arrive, end, meet_book, meet_trade, place_of
+from detectors.trading.queue import arrive, end, meet_book, meet_trade, place_of, take_book, take_quote
 from detectors.trading.units import F8, Units
 from tapewatch.kernels import kernel
 

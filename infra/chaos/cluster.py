@@ -9,9 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded import class_archive
-from infra.embedded.kafka import FIXED_PROPERTIES, HOST
-from infra.embedded.storage import new_id
+from infra.embedded import kafka
+from infra.embedded.kafka import FIXED_PROPERTIES, HOST, new_id
 from tapewatch.errors import TapewatchError
 
 BROKERS = 3
@@ -112,7 +111,7 @@ def lay_out(node: Node, like: Node) -> None:
 
 def command(node: Node, java: str, jars: Path, heap_mb: int) -> list[str]:
     """Command that runs a broker, to be started in its working folder."""
-    archive = class_archive.archive_file(jars, java)
+    archive = kafka.archive_file(jars, java)
     shared = [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off"] if archive.exists() else []
     return [
         java,
@@ -136,7 +135,7 @@ def command(node: Node, java: str, jars: Path, heap_mb: int) -> list[str]:
 
 
 def _log_configuration() -> str:
-    return (Path(class_archive.__file__).parent / "log4j2.json").as_uri()
+    return (Path(kafka.__file__).parent / "log4j2.json").as_uri()
 
 
 def controller(nodes: tuple[Node, ...]) -> int:

@@ -12,15 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from infra.chaos import database
+from infra.chaos import server
 from infra.chaos.faults import KINDS, Outcome, inject
 from infra.chaos.faults.kind import ELASTICSEARCH, POSTGRES, SINKS, Fault, Kind
 from infra.chaos.levels import Levels
-from infra.chaos.report import FaultSummary, Machine, Result, where
 from infra.chaos.schedule import schedule
 from infra.chaos.site import Plan, Site, end_all
 from infra.chaos.stall import Gap, Meter, Span, longest, worst, worst_by_kind
-from infra.chaos.verdict import Verdict, judge
+from infra.chaos.verdict import FaultSummary, Machine, Result, Verdict, judge, where
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import from_rfc3339
@@ -233,7 +232,7 @@ _SERVERS = ("broker", "postgres", "elasticsearch", "receiver")
 def run_chaos(wishes: Wishes, say: Callable[[str], None]) -> Result:
     """Do all of it. TapewatchError where the site does not come up; call it before any thread is started."""
     chosen = _kinds(wishes)
-    machine, no_mounts = where(), database.own_mounts()
+    machine, no_mounts = where(), server.own_mounts()
     with own_folder(wishes.keep, say) as folder:
         site = Site(folder, wishes.plan, no_mounts)
         try:

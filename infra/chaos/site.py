@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra import migrations
-from infra.chaos import cluster, database, own_clock
+from infra.chaos import cluster, own_clock, server
 from infra.chaos.proxy import Proxy
 from infra.chaos.server import SupervisedProcess
 from infra.embedded import elasticsearch, elasticsearch_home, jars, java
@@ -139,12 +139,12 @@ class Site:
         self._watch = threading.Thread(target=self._tend, name="watch", daemon=True)
         self._watch.start()
         say("starting three brokers and PostgreSQL")
-        self._database = database.prepare(self.folder, self.plan.database_mb, self._no_mounts)
-        self.processes["postgres"] = database.kept(self._database, self._environment)
+        self._database = server.prepare(self.folder, self.plan.database_mb, self._no_mounts)
+        self.processes["postgres"] = server.kept(self._database, self._environment)
         self._start_brokers()
         if self.has_search:
             self._start_search()
-        self._await(lambda: database.create(self._database), "PostgreSQL")
+        self._await(lambda: server.create(self._database), "PostgreSQL")
         self._await(lambda: all(is_healthy(KafkaSettings(f"{HOST}:{node.direct}")) for node in self._nodes), "Kafka")
         self._await(lambda: len(self._client().list_topics(timeout=10).brokers) == cluster.BROKERS, "three brokers")
         if self.has_search:
@@ -170,7 +170,7 @@ class Site:
         for proxy in self.proxies.values():
             proxy.close()
         if hasattr(self, "_database"):
-            database.unmount(self._database)
+            server.unmount(self._database)
 
     def compare(self) -> None:
         """Let the comparing loop begin. Where a sink has no position yet, it would take its place."""

@@ -5,7 +5,7 @@ import argparse
 import msgspec
 
 from infra import embedded
-from infra.embedded import health
+from infra.embedded import elasticsearch
 from tapewatch.settings import Settings
 
 
@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print every part; 0 where all are healthy."""
     addresses = embedded.running(settings.data_path)
-    parts = health.parts(addresses) if addresses else []
+    parts = elasticsearch.parts(addresses) if addresses else []
     healthy = bool(parts) and all(part.healthy for part in parts)
     if args.json:
         document = {
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0 if healthy else 1
 
 
-def _line(part: health.PartHealth) -> str:
+def _line(part: elasticsearch.PartHealth) -> str:
     """One part: name, state, process, memory, address."""
     state = "healthy" if part.healthy else "FAILING"
     return f"{part.name:<14}{state}  pid {part.pid:<9}{part.memory_mb:>6.0f} MiB  {part.address}".rstrip()

@@ -12,15 +12,13 @@ from types import FrameType
 import msgspec
 
 from infra import embedded
-from infra.demo.behind import TailReader
 from infra.demo.children import Child, Family
-from infra.demo.follow import Follower
+from infra.demo.follow import Follower, TailReader
 from infra.demo.front import Front
-from infra.demo.gauges import Gauges
+from infra.demo.gauges import FOLLOWED, Gauges, TradingState
 from infra.demo.plan import PARTITIONS, Plan, Wishes, plan
 from infra.demo.sources import LiveSources
 from infra.demo.summary import DemoOutcome, ProducerSummary, Summary, summarise, told_of
-from infra.demo.trading import FOLLOWED, TradingState
 from infra.demo.view import Screen, State
 from infra.embedded.layout import Layout, locked
 from tapewatch.clock import NANOS, WALL

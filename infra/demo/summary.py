@@ -9,11 +9,10 @@ import numpy as np
 from confluent_kafka import Consumer, Message
 
 from infra.demo.follow import Follower
-from infra.demo.gauges import TABLES, connect
+from infra.demo.gauges import TABLES, TradingState, connect
 from infra.demo.labels import DetectionCounts, LookAlike, Verdict
 from infra.demo.plan import Plan
 from infra.demo.sources import SourceSummary
-from infra.demo.trading import TradingState
 from tapewatch.contract import messages, topics
 from tapewatch.contract.frames import FrameHeaders
 from tapewatch.contract.messages import Alert

@@ -15,13 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.demo import labels
-from infra.demo.behind import TailReader
-from infra.demo.follow import Follower
+from infra.demo.follow import Follower, TailReader
 from infra.demo.front import Front
-from infra.demo.gauges import Gauges
+from infra.demo.gauges import Gauges, TradingState
 from infra.demo.labels import Verdict
 from infra.demo.plan import Plan
-from infra.demo.trading import TradingState
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract.messages import Alert
 from tapewatch.logs import printable

@@ -13,9 +13,9 @@ import zipfile
 from pathlib import Path
 
 from infra.embedded import jars
+from infra.embedded.jars import Report, silent
 from infra.embedded.layout import locked
 from infra.embedded.lock import ELASTICSEARCH
-from infra.embedded.progress import Report, silent
 from tapewatch.errors import TapewatchError
 
 SOURCES = Path(__file__).with_name("search")

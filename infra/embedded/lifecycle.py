@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from infra.embedded import elasticsearch_home, jars, java, postgres
+from infra.embedded.jars import Report, silent
 from infra.embedded.layout import Layout, is_locked, locked
-from infra.embedded.progress import Report, silent
 from infra.embedded.supervisor import Plan, Status
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError

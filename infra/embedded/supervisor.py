@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded import class_archive, elasticsearch, kafka, postgres, security, storage
+from infra.embedded import elasticsearch, kafka, postgres, security
 from infra.embedded.layout import Layout, locked, write_private
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
@@ -119,8 +119,8 @@ def _supervise(plan: Plan, status: int) -> None:
             WALL.sleep(TICK)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _stop(parts, STOP_SECONDS if class_archive.archive_file(*broker).exists() else ARCHIVE_SECONDS)
-        class_archive.adopt(*broker)
+        _stop(parts, STOP_SECONDS if kafka.archive_file(*broker).exists() else ARCHIVE_SECONDS)
+        kafka.adopt(*broker)
         layout.stack_file.unlink(missing_ok=True)
         if not layout.socket.is_relative_to(layout.data):
             with suppress(OSError):
@@ -133,7 +133,7 @@ def _start(plan: Plan, layout: Layout, ports: kafka.Ports, parts: dict[str, Part
     uid = postgres.user(layout)
     postgres.prepare_folders(layout, uid)
     make_cluster = postgres.init_command(layout)
-    if make_cluster or not storage.is_formatted(layout):
+    if make_cluster or not kafka.is_formatted(layout):
         _tell(status, Status(stage="preparing Kafka's storage and PostgreSQL's cluster"))
     preparing = None
     if make_cluster:
@@ -156,12 +156,12 @@ def _start_broker(plan: Plan, layout: Layout, ports: kafka.Ports, parts: dict[st
     if ports.certificates:
         security.certify(layout)
         more = {**security.PROPERTIES, **more}
-    if not storage.is_formatted(layout) and not storage.lay_out(layout, jars):
+    if not kafka.is_formatted(layout) and not kafka.lay_out(layout, jars):
         tool = kafka.format_command(layout, ports, plan.java, jars, more)
         if _launch(tool, layout.kafka, layout.logs / _FORMAT_LOG, signal.SIGKILL).wait() != 0:
             raise _failure(layout, _FORMAT_LOG, _UNPREPARED)
-        storage.put_in_place(layout)
-        storage.remember(layout, jars)
+        kafka.put_in_place(layout)
+        kafka.remember(layout, jars)
     broker = kafka.command(layout, ports, plan.java, jars, plan.settings.kafka_heap_mb, more)
     process = _launch(broker, layout.kafka, layout.logs / "kafka-console.log", signal.SIGKILL)
     parts["kafka"] = Part(process, signal.SIGTERM, signal.SIGKILL)

@@ -1,4 +1,7 @@
-"""What a connector works with: requests, websockets, timed tasks, and answers to its decoder's questions."""
+"""What a connector works with: requests, websockets, timed tasks, and answers to its decoder's questions.
+
+What a live venue has to bring: who is listed, how to follow them, and a decoder.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,10 @@ import aiohttp
 
 from producers.base.answers import Answer, HttpError
 from producers.base.backoff import Backoff
-from producers.base.buckets import TokenBucket
 from producers.base.clock_offset import ClockOffset
 from producers.base.collector import Collector
 from producers.base.decoder import Decoder, DecoderRequest
-from producers.base.http import Http
+from producers.base.http import Http, TokenBucket
 from producers.base.metrics import ConnectionCounters
 from producers.base.universe import Listing
 from tapewatch import logs
@@ -244,3 +246,30 @@ class FeedSession:
         error = task.exception()
         if error is not None and not self.failed.done():
             self.failed.set_exception(error)
+
+
+class Connector(Protocol):
+    """A venue's side of a live producer.
+
+    feed : whose market topic it fills; calendar : of exchange_calendars, empty for a venue that never closes
+    """
+
+    feed: str
+    calendar: str
+
+    @property
+    def decoder(self) -> Decoder:
+        """What its messages go to."""
+        ...
+
+    async def listed(self, station: FeedSession) -> list[Listing]:
+        """Everything that the venue lists now; asked at start and once a day."""
+        ...
+
+    async def follow(self, station: FeedSession, listings: Sequence[Listing]) -> None:
+        """Follow these and no others from now on; called before `run`, and again when the universe has changed."""
+        ...
+
+    async def run(self, station: FeedSession) -> None:
+        """Keep connections and questions going until cancelled."""
+        ...

@@ -9,11 +9,10 @@ from typing import Any
 
 import aiohttp
 
-from producers.base.addresses import checked_address
 from producers.base.backoff import Backoff
-from producers.base.buckets import TokenBucket
 from producers.base.decoder import Decoder
 from producers.base.feed_session import FeedSession
+from producers.base.http import TokenBucket, checked_address
 
 STABLE_S = 30.0
 """A connection that held this long begins back-off anew."""

@@ -12,8 +12,7 @@ import msgspec
 
 from producers.base.answers import HttpError
 from producers.base.backoff import Backoff
-from producers.base.connector import Connector
-from producers.base.feed_session import FeedSession, Tape
+from producers.base.feed_session import Connector, FeedSession, Tape
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet, Outlet
 from producers.base.sessions import SessionCalendar

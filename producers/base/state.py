@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from producers.base.positions import committed_position
-from producers.base.transaction import AbortedError, FencedError, Transaction, refused_letter
+from producers.base.transaction import AbortedError, FencedError, Transaction, committed_position, refused_letter
 from producers.feed import FeedWriter, LiveWriter, open_feed, read_tail
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from producers.base.connector import Connector
+from producers.base.feed_session import Connector
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet, Outlet, ScreenOutlet
 from producers.base.runner import LiveRun, LiveSummary

@@ -15,7 +15,7 @@ import msgspec
 import pyarrow.parquet as pq
 
 from producers.commands import canary
-from producers.feed.progress import ReplayProgress
+from producers.feed.writer import ReplayProgress
 from producers.live import SyntheticFeed, SyntheticFeedSummary, run_synthetic
 from producers.recordings import Recording, RecordingOptions, kind_names, open_recording
 from producers.replay import MAX_SPEED, ReplaySummary, feed_name, replay, source_name

@@ -2,15 +2,12 @@
 
 from producers.feed import writer_metrics
 from producers.feed.encoder import FrameEncoder
-from producers.feed.engine_ready import await_engine
 from producers.feed.live import LiveWriter
-from producers.feed.log_tail import LogTail, read_tail
-from producers.feed.opening import feed_producer, open_feed
-from producers.feed.rate import Rate
+from producers.feed.log_tail import LogTail, await_engine, feed_producer, open_feed, read_tail
 from producers.feed.recorded import RecordedFrames, ScheduledFrame
 from producers.feed.refusals import refused_line, send_refusals
 from producers.feed.splitter import Splitter
-from producers.feed.writer import MAX_FRAME_ROWS, FeedWriter, RecordProducer, WriterTotals
+from producers.feed.writer import MAX_FRAME_ROWS, FeedWriter, Rate, RecordProducer, WriterTotals
 
 __all__ = [
     "MAX_FRAME_ROWS",

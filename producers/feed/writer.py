@@ -1,23 +1,40 @@
-"""The feed writer: frames go to their partition with source, epoch and sequence; each is acknowledged or said lost."""
+"""The feed writer: frames go to their partition with source, epoch and sequence; each is acknowledged or said lost.
+
+What a producer says on stderr while it runs: rows, frames and bytes a second, and how far it is behind.
+
+A replay's progress on stderr: a bar on a terminal, a line every few seconds elsewhere.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from confluent_kafka import KafkaException
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from producers.feed.encoder import FrameEncoder
 from producers.feed.splitter import Splitter
-from tapewatch.clock import WALL, Clock
+from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.contract import topics
 from tapewatch.contract.frames import FrameHeaders
 from tapewatch.contract.partitioner import partition_for
 from tapewatch.contract.rows import Rows, RowType
 from tapewatch.errors import TapewatchError
+from tapewatch.rfc3339 import to_rfc3339
 
 MAX_FRAME_ROWS = 1024
 """Rows of one frame at most."""
@@ -227,3 +244,88 @@ class FeedWriter:
                 f"Kafka did not take a frame for {self.topic}: {self._failure}",
                 "Run `tapewatch status`, look at the broker's log, then start the producer again.",
             )
+
+
+EVERY_S = 5.0
+"""Seconds between two lines."""
+
+
+class Rate:
+    """Says every few seconds how a writer gets on."""
+
+    def __init__(self, writer: FeedWriter, clock: Clock = WALL, console: Console | None = None) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._console = console or Console(stderr=True, soft_wrap=True, highlight=False)
+        self._at = clock.elapsed()
+        self._before = (0, 0, 0)
+
+    def tick(self, newest_ns: int, behind_ns: int = 0) -> None:
+        """Say a line if it is time.
+
+        newest_ns : newest ts_recv sent, UTC nanoseconds; behind_ns : how far the clock is ahead of it
+        """
+        now = self._clock.elapsed()
+        seconds = (now - self._at) / NANOS
+        if seconds < EVERY_S:
+            return
+        sent = self._writer.sent
+        counts = (sent.rows.total(), sent.frames, sent.bytes)
+        rows, frames, size = ((count - before) / seconds for count, before in zip(counts, self._before, strict=True))
+        self._at, self._before = now, counts
+        behind = f", {behind_ns / NANOS:.1f} s behind" if behind_ns > NANOS else ""
+        self.say(
+            f"{rows:,.0f} rows/s, {frames:,.0f} frames/s, {size / 1e6:.1f} MB/s, {self._writer.partitions} partitions, "
+            f"{self._writer.unacknowledged:,} frames unacknowledged, at {to_rfc3339(newest_ns)[:19]}Z{behind}"
+        )
+
+    def say(self, text: str) -> None:
+        """Say a line now."""
+        self._console.print(f"{self._writer.feed}: {text}", markup=False)
+
+
+_REFRESH_NS = NANOS // 5
+
+
+class ReplayProgress:
+    """Shows how far a replay has come; give it as `watch`.
+
+    total : rows of the recording where they are known (then the bar has an end and a remaining time), else None
+    """
+
+    def __init__(self, total: int | None = None, clock: Clock = WALL, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, soft_wrap=True, highlight=False)
+        self._clock = clock
+        self._rate: Rate | None = None
+        self._next = 0
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        rates = (TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, *rates, console=self._console, transient=True)
+        self._task = self._bar.add_task("replay", total=total, rate="")
+        self._begun = clock.elapsed()
+
+    def __enter__(self) -> "ReplayProgress":
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def __call__(self, writer: FeedWriter, newest_ns: int) -> None:
+        """Take note of a frame."""
+        now = self._clock.elapsed()
+        if now < self._next:
+            return
+        self._next = now + _REFRESH_NS
+        if not self._console.is_terminal:
+            self._rate = self._rate or Rate(writer, self._clock, self._console)
+            self._rate.tick(newest_ns)
+            return
+        rows = writer.sent.rows.total()
+        speed = rows / max((now - self._begun) / NANOS, 1e-9)
+        text = f"{speed:,.0f} rows/s, at {to_rfc3339(newest_ns)[:19]}Z"
+        self._bar.update(self._task, completed=rows, rate=text, description=writer.feed)

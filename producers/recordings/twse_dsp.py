@@ -23,7 +23,7 @@ from producers.recordings.options import RecordingOptions
 from producers.recordings.report import RecordingReport
 from producers.recordings.series import Blocks, Head, Series, never_back
 from producers.venues.twse.instruments import LOT, TWSE, taiwan_instrument
-from producers.venues.twse.roc import TAIPEI_OFFSET_NS
+from producers.venues.twse.reports import TAIPEI_OFFSET_NS
 from tapewatch.clock import NANOS
 from tapewatch.contract.instruments import Instrument, is_instrument_id
 from tapewatch.contract.rows import Column, Condition, Rows, RowType, StatusKind

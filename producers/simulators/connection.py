@@ -1,4 +1,7 @@
-"""One client on a simulated websocket: frames written in bulk, and the faults that happen to them on the way."""
+"""One client on a simulated websocket: frames written in bulk, and the faults that happen to them on the way.
+
+Websocket frames as a server writes them: unmasked, whole messages (RFC 6455, 5.2).
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,7 +9,21 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from producers.simulators.faults import MESSAGE_FAULTS, FaultKind, FaultPlan
-from producers.simulators.frames import frame
+
+TEXT = 0x81
+BINARY = 0x82
+
+
+def frame(payload: bytes, *, binary: bool = False) -> bytes:
+    """A message as one frame: text (UTF-8) or binary."""
+    size = len(payload)
+    kind = BINARY if binary else TEXT
+    if size < 126:
+        return bytes((kind, size)) + payload
+    if size < 65_536:
+        return bytes((kind, 126, size >> 8, size & 255)) + payload
+    return bytes((kind, 127)) + size.to_bytes(8, "big") + payload
+
 
 SLOW_CLIENT_BYTES = 64 << 20
 """A client that lets this much wait is cut off, as venues do."""

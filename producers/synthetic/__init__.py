@@ -1,9 +1,8 @@
 """A market that never was: correlated prices, a 10-level book, and injected manipulation whose times are known."""
 
-from producers.synthetic.config import PlannedEvent, Rota, SyntheticConfig
+from producers.synthetic.config import CRYPTO, SHARES, AssetClass, PlannedEvent, Rota, SyntheticConfig
 from producers.synthetic.labels import Label, write_labels
 from producers.synthetic.market import SyntheticMarket
-from producers.synthetic.reference import CRYPTO, SHARES, AssetClass
 
 __all__ = [
     "CRYPTO",

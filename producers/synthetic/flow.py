@@ -11,6 +11,7 @@ from producers.synthetic.book import (
     PIN,
     PRICE,
     QTY,
+    VISIBLE,
     Book,
     append,
     draw_lots,
@@ -19,7 +20,6 @@ from producers.synthetic.book import (
     rebuild,
     remove,
 )
-from producers.synthetic.records import VISIBLE
 from tapewatch.kernels import allocating_kernel
 
 _MAX_SWEEP = 8

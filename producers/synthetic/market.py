@@ -12,13 +12,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from producers.synthetic.book import DEPTH, PIN
-from producers.synthetic.config import Rota, SyntheticConfig
+from producers.synthetic.book import ACTION, BOOK_ROW, DEPTH, DRIVE, NAME, PIN, QUOTE_ROW, TRADE_ROW, UNCROSS
+from producers.synthetic.config import SHARES, AssetClass, Rota, SyntheticConfig, Universe, build_universe
 from producers.synthetic.labels import Label, write_labels
-from producers.synthetic.records import ACTION, BOOK_ROW, DRIVE, NAME, QUOTE_ROW, TRADE_ROW, UNCROSS
-from producers.synthetic.reference import SHARES, AssetClass, Universe, build_universe
-from producers.synthetic.scenarios import Event, FlowBaseline
-from producers.synthetic.schedule import Schedule
+from producers.synthetic.scenarios import Event, FlowBaseline, Schedule
 from producers.synthetic.seconds import MAX_EVENTS, TRADE_SHARE, Tape, simulate_second
 from tapewatch.clock import NANOS
 from tapewatch.contract.instruments import Instrument

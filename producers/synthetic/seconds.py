@@ -12,9 +12,15 @@ import numpy as np
 from producers.synthetic.book import (
     ASK,
     BID,
+    CANCEL,
+    HIT,
     PIN,
+    PLACE,
     PRICE,
     QTY,
+    REFRESH,
+    TRADE,
+    UNCROSS,
     Book,
     add_or_cancel,
     align,
@@ -36,7 +42,6 @@ from producers.synthetic.flow import (
     write_book,
     write_quote,
 )
-from producers.synthetic.records import CANCEL, HIT, PLACE, REFRESH, TRADE, UNCROSS
 from tapewatch.kernels import allocating_kernel
 
 BACKGROUND, DRIVEN, FLICKER, SCRIPTED = 0, 1, 2, 3

@@ -9,10 +9,9 @@ from typing import Any, Protocol
 import msgspec
 
 from producers.base.answers import Answer, HttpError
-from producers.base.buckets import TokenBucket
 from producers.base.decoder import Decoder, DecoderRequest
 from producers.base.feed_session import FeedSession
-from producers.base.http import Http
+from producers.base.http import Http, TokenBucket
 from producers.base.reconnecting_websocket import ReconnectingWebSocket
 from producers.base.universe import Listing
 from tapewatch.settings.venues import ExchangeSettings

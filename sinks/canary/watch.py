@@ -12,22 +12,24 @@ step 2. There are no offsets: the topic is the state.
 The watcher's figures for Prometheus.
 
 The watcher's side of Kafka: canaries and alerts, read committed, each from where it is asked to.
+
+What a run of the watcher saw.
 """
 
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Producer, TopicPartition
 
 from sinks.backoff import Backoff
 from sinks.canary.ledger import LATE_NS, Ledger
 from sinks.canary.stores import Stores
-from sinks.canary.summary import Progress, Summary, summary
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.contract import topics
-from tapewatch.contract.canaries import Canary, figures, silent_s, since
+from tapewatch.contract.canaries import Canary, Figures, figures, silent_s, since
 from tapewatch.contract.messages import Alert, decode, encode
 from tapewatch.errors import ContractError
 from tapewatch.rfc3339 import from_rfc3339
@@ -36,6 +38,35 @@ from tapewatch.runtime.idling import Ends
 from tapewatch.runtime.monitoring import Monitor, counter, gauge, histogram
 from tapewatch.settings import Settings
 from tapewatch.settings.canaries import is_canary
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The end of a run.
+
+    figures : of the canaries judged in this run; unreadable : records that are no message
+    retries : how often the broker failed and the work was taken up again
+    """
+
+    figures: Figures
+    unreadable: int
+    retries: int
+    seconds: float
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """Now. recall : of the last hour, None before the first verdict; trouble : why nothing moves, else empty"""
+
+    waiting: int
+    found: int
+    missed: int
+    recall: float | None
+    trouble: str = ""
+
+
+def summary(judged: list[Canary], unreadable: int, retries: int, seconds: float) -> Summary:
+    """The counts as plain values."""
+    return Summary(figures(judged), unreadable, retries, round(seconds, 3))
+
 
 AT_ONCE = 500
 _log = logs.get("sink.canary")

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException
 from sinks.elasticsearch.client import server_errors
 from sinks.reconcile import Reconciler, Report
 from sinks.reconcile.ledger import POSTGRES, STORES
-from sinks.reconcile.report import metrics
+from sinks.reconcile.reconciler import metrics
 from sinks.reconcile.rows import RowsReport, compare_rows, repair_rows
 from sinks.reconcile.rows.report import metrics as row_metrics
 from tapewatch import logs

@@ -1,6 +1,6 @@
 """The Elasticsearch sink: every document once, by deterministic ids and external versions."""
 
+from sinks.elasticsearch.bulk import Progress, Summary
 from sinks.elasticsearch.sink import ElasticsearchSink
-from sinks.elasticsearch.summary import Progress, Summary
 
 __all__ = ["ElasticsearchSink", "Progress", "Summary"]

@@ -13,10 +13,9 @@ from confluent_kafka import KafkaException, Message
 
 from sinks.backoff import Backoff
 from sinks.dead_letters import DeadLetterTopics
-from sinks.elasticsearch.bulk import Bulk, BulkResult, StoppedError
+from sinks.elasticsearch.bulk import Bulk, BulkResult, StoppedError, Tally
 from sinks.elasticsearch.bulk_items import Intake
 from sinks.elasticsearch.item import Item
-from sinks.elasticsearch.summary import Tally
 from sinks.log_reader import Log, Reader, place
 from sinks.store_spans import stored
 from tapewatch import logs

@@ -10,18 +10,17 @@ from confluent_kafka import Message
 from sinks.backoff import Backoff
 from sinks.dead_letters import DeadLetterTopics
 from sinks.elasticsearch import templates
-from sinks.elasticsearch.bulk import Bulk
+from sinks.elasticsearch.bulk import Bulk, Progress, Summary, Tally
 from sinks.elasticsearch.bulk_items import Intake, is_urgent
 from sinks.elasticsearch.client import connect
 from sinks.elasticsearch.lane import PartitionWriter
-from sinks.elasticsearch.summary import Progress, Summary, Tally
 from sinks.log_reader import Reader
 from tapewatch import logs
 from tapewatch.clock import WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.market_log.registry import Registry
 from tapewatch.runtime.monitoring import Monitor, counters
-from tapewatch.runtime.monitoring import shared as figures
+from tapewatch.runtime.monitoring import metric as figures
 from tapewatch.settings import Settings
 
 REPORT_S = 2.0

@@ -7,16 +7,75 @@ A lane is a subscription and an instrument: its oldest message that is not done 
 2. It is sent. If we die here, it is sent again under the same id.
 3. What became of it is written; where that was the end of it, the next of its lane waits from here on. After that, it
    is not sent again.
+
+What a run of the notify sink did.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import msgspec
 import sqlalchemy as sa
 
 from sinks.notify.outcome import Outcome
 from tapewatch.clock import NANOS
 from tapewatch.desk.delivery_store import hold_lanes
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The end of a run.
+
+    alerts : revisions read; inhibited : reached nobody, by the case stage's word; canaries : by their instrument
+    planned : messages made; delivered, failed : attempts; dead : messages given up; disabled : subscriptions
+    unreadable : records that are no message; retries : how often database or broker failed
+    """
+
+    alerts: int
+    inhibited: int
+    canaries: int
+    planned: int
+    delivered: int
+    failed: int
+    dead: int
+    disabled: int
+    unreadable: int
+    retries: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Now. trouble : why nothing moves, else empty"""
+
+    planned: int
+    delivered: int
+    failed: int
+    trouble: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts so far; last_ns : when something last happened, by `elapsed`."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    last_ns: int = 0
+
+    def add(self, elapsed_ns: int, **counts: int) -> None:
+        """Count what happened."""
+        self.counts.update(counts)
+        if any(counts.values()):
+            self.last_ns = elapsed_ns
+
+    def progress(self, trouble: str = "") -> Progress:
+        """The counts for people."""
+        return Progress(self.counts["planned"], self.counts["delivered"], self.counts["failed"], trouble)
+
+    def summary(self, elapsed_ns: int) -> Summary:
+        """The counts as plain values."""
+        names = [each.name for each in msgspec.structs.fields(Summary) if each.name != "seconds"]
+        return Summary(**{name: self.counts[name] for name in names}, seconds=round(elapsed_ns / 1e9, 3))
+
 
 _DUE = sa.text(
     "SELECT s.id FROM subscriptions s WHERE s.state = 'active' AND s.hold_until_ns <= :now AND EXISTS (SELECT 1 FROM "

@@ -21,9 +21,8 @@ import sqlalchemy as sa
 
 from sinks.notify import outbox, webhook
 from sinks.notify.chat import Chat
-from sinks.notify.outbox import ClaimedMessage, DeliveryAttempt
+from sinks.notify.outbox import ClaimedMessage, DeliveryAttempt, Tally
 from sinks.notify.outcome import Outcome, next_due
-from sinks.notify.summary import Tally
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.desk.subscription_store import address, one, signing_secrets

@@ -23,7 +23,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Messag
 from sinks.backoff import Backoff
 from sinks.notify import inbox, outbox
 from sinks.notify.inbox import InboxBatch, Log
-from sinks.notify.summary import Progress, Summary, Tally
+from sinks.notify.outbox import Progress, Summary, Tally
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import topics
@@ -33,7 +33,7 @@ from tapewatch.desk.subscription_store import listed
 from tapewatch.errors import ContractError, TapewatchError, UnansweredError
 from tapewatch.runtime import kafka, topic_ids
 from tapewatch.runtime.monitoring import Monitor, counters, gauge
-from tapewatch.runtime.monitoring import shared as figures
+from tapewatch.runtime.monitoring import metric as figures
 from tapewatch.security.secret_box import SecretBox, secret_box
 from tapewatch.settings import Settings
 from tapewatch.settings.canaries import is_canary

@@ -17,8 +17,18 @@ from decimal import Decimal
 
 from sinks.orders.journal import Entry, Journal
 from sinks.orders.limits import Limits
-from sinks.orders.records import book, revise, shared_out
-from sinks.orders.venue import NotSentError, OrderStatusReport, RefusedError, Ticket, UnansweredError, Venue, VenueError
+from sinks.orders.venue import (
+    NotSentError,
+    OrderStatusReport,
+    RefusedError,
+    Ticket,
+    UnansweredError,
+    Venue,
+    VenueError,
+    book,
+    revise,
+    shared_out,
+)
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.errors import SettingsError

@@ -1,6 +1,5 @@
 """The PostgreSQL sink: COPY, merge and offsets in one database transaction."""
 
-from sinks.postgres.sink import PostgresSink
-from sinks.postgres.summary import Progress, Summary
+from sinks.postgres.sink import PostgresSink, Progress, Summary
 
 __all__ = ["PostgresSink", "Progress", "Summary"]

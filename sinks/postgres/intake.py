@@ -1,7 +1,16 @@
-"""Each record of the log into the batch: admitted and packed, kept as a message, or refused with a reason."""
+"""Each record of the log into the batch: admitted and packed, kept as a message, or refused with a reason.
+
+Records that the database had refused, on their way to it once more: each is taken while its refusal stands in
+`dead_letters`, and taking it removes the refusal, in one transaction.
+"""
+
+from collections.abc import Iterable
 
 import numpy as np
 from confluent_kafka import Message
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a lower-case name
+from psycopg2.extras import execute_values
 
 from sinks.engine_frame import KINDS
 from sinks.log_reader import Log, headers_of, place
@@ -12,7 +21,6 @@ from sinks.postgres.keys import Keys
 from sinks.postgres.market import MarketFrames
 from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.positions import Positions
-from sinks.postgres.retries import Refusals
 from tapewatch.contract import checks, topics
 from tapewatch.contract.frames import MAX_FRAME_BYTES
 from tapewatch.dlq import retry
@@ -23,6 +31,35 @@ from tapewatch.market_log import dead_letters
 from tapewatch.market_log.registry import is_mark
 from tapewatch.runtime import batches
 from tapewatch.runtime.batches import Record, UnreadableBatch
+
+Origin = tuple[str, int, int]
+
+_HELD = "SELECT 1 FROM dead_letters WHERE topic = %s AND partition = %s AND log_offset = %s"
+_FORGET = """
+DELETE FROM dead_letters d USING (VALUES %s) AS taken (topic, partition, log_offset)
+WHERE d.topic = taken.topic AND d.partition = taken.partition AND d.log_offset = taken.log_offset
+"""
+
+
+class Refusals:
+    """What this database has refused so far."""
+
+    def __init__(self, session: Connection) -> None:
+        self._session = session
+
+    def hold(self, origin: Origin) -> bool:
+        """Whether the record stands refused. One that does not was taken, or belongs to another database."""
+        with self._session, self._session.cursor() as cursor:
+            cursor.execute(_HELD, origin)
+            return cursor.fetchone() is not None
+
+
+def forget(cursor: Cursor, taken: Iterable[Origin]) -> None:
+    """Remove the refusals of records that are taken in this transaction."""
+    rows = sorted(taken)
+    if rows:
+        execute_values(cursor, _FORGET, rows, template="(%s, %s::integer, %s::bigint)")
+
 
 RETRIES = topics.retry(dead_letters.POSTGRES)
 TOPICS = (

@@ -17,7 +17,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class with a 
 from psycopg2.extras import execute_values
 
 from sinks.dead_letters import DeadLetterTopics
-from sinks.postgres import desk_work, merge, own_trading, positions, retries
+from sinks.postgres import desk_work, intake, merge, own_trading, positions
 from sinks.postgres.batch import Batch, JsonRecord, RefusedRecord
 from sinks.postgres.binary import HEADER, TRAILER
 from sinks.postgres.intake import refused
@@ -50,7 +50,7 @@ class Writer:
             late = merge_storable(cursor, batch.messages, partial(merge.merge, cursor, self._keys))
             self._dead_letters.send([refusal.letter for refusal in late])
             batch.dead += late
-            retries.forget(cursor, batch.retried)
+            intake.forget(cursor, batch.retried)
             _keep_dead(cursor, batch.dead)
             positions.save(cursor, batch, self._topic_ids)
         batch.rows.update(_stored(batch.messages, late))

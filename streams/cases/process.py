@@ -1,24 +1,89 @@
-"""The case stage's process: alerts and commands in, cases, answers and suppressions out, each exactly once."""
+"""The case stage's process: alerts and commands in, cases, answers and suppressions out, each exactly once.
 
+Records as they were read become alerts and commands for the desk; what is neither is answered, or refused.
+"""
+
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from streams import members
-from streams.cases.decoder import CaseProcessor
+from streams.cases.case_manager import CaseManager, Output
 from streams.event_stage.process import EventStage
 from streams.event_stage.records import EventStageTotals, Keyed, Outcome, Record
 from tapewatch import logs
 from tapewatch.clock import WALL, Clock
 from tapewatch.contract import messages, topics
+from tapewatch.contract.message import UNREADABLE
+from tapewatch.contract.messages import Alert, CaseCommand
 from tapewatch.errors import ContractError
 from tapewatch.market_log.dead_letters import CASES
 from tapewatch.market_log.registry import Registry
+from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.runtime import kafka
 from tapewatch.runtime.monitoring import Monitor, counters
 from tapewatch.settings import Settings
+from tapewatch.settings.canaries import is_canary
+from tapewatch.settings.delivery import CaseSettings
+
+_ID = re.compile("[0-9a-f]{32}")
+
+
+class _CommandId(msgspec.Struct):
+    """What an unreadable command may still say."""
+
+    id: str
+
+
+class CaseProcessor:
+    """A desk behind the contract's check. canaries : what the ids of instruments begin with that make no case"""
+
+    def __init__(self, settings: CaseSettings, registry: Registry, canaries: tuple[str, ...] = ()) -> None:
+        self._registry, self._canaries = registry, canaries
+        self.desk = CaseManager(settings, registry.instruments)
+
+    @property
+    def cases(self) -> int:
+        """How many cases there are."""
+        return len(self.desk.shelf.cases)
+
+    def take(self, record: Record) -> list[Output]:
+        """What follows from a record; ContractError for what is neither alert nor command."""
+        if record.place[0] == topics.ALERTS:
+            alert = messages.decode(Alert, record.value)
+            if is_canary(self._canaries, alert.instrument):
+                return []
+            # Reads on in the registry where the instrument is not known yet.
+            self._registry.known(alert.instrument)
+            return self.desk.take(alert)
+        return self._command(record)
+
+    def _command(self, record: Record) -> list[Output]:
+        """What follows from a command; one that cannot be read is refused under its id, where it has one."""
+        try:
+            command = messages.decode(CaseCommand, record.value)
+        except ContractError as error:
+            found = _id_of(record.value)
+            if not found:
+                raise
+            at = to_rfc3339(record.appended)
+            return self.desk.refuse(found, f"this is no command: {error}"[:500], at)
+        return self.desk.take(command)
+
+
+def _id_of(value: bytes) -> str:
+    """The id that an unreadable command bears; empty where there is none."""
+    try:
+        found = msgspec.json.decode(value, type=_CommandId).id
+    except UNREADABLE:
+        return ""
+    return found if _ID.fullmatch(found) else ""
+
 
 log = logs.get("cases")
 

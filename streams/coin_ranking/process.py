@@ -33,7 +33,7 @@ from tapewatch.market_log.registry import Registry
 from tapewatch.runtime import kafka, transactions
 from tapewatch.runtime.idling import IdleDetector
 from tapewatch.runtime.monitoring import Monitor, counters, gauge
-from tapewatch.runtime.monitoring.shared import PARTITIONS
+from tapewatch.runtime.monitoring.metric import PARTITIONS
 from tapewatch.settings import Settings
 from tapewatch.settings.canaries import is_canary
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from streams.commands.backfill import add_engine
-from streams.evidence.states import Where
+from streams.evidence.gathering import Where
 from streams.spark import engines, session
 from streams.spark.backfill import resolved
 from streams.spark.export import Entry, Job, entered, export, places

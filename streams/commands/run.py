@@ -145,7 +145,7 @@ def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
 
 def _desk(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
     """The coin desk, and its progress line."""
-    from streams.coin_ranking.running import process_of
+    from streams.coin_ranking.options import process_of
 
     desk = process_of(args, settings)
     totals = desk.totals
@@ -184,12 +184,12 @@ def _cases(_: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
 
 def _forecast(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
     """Forecasts of the next minute, and their progress line."""
-    from streams.forecast import minute_model
+    from streams.forecast import minute_process
     from streams.forecast.minute_process import MinuteForecasts
 
     changes = {"instance": args.instance, "restore_offsets": args.restore_offsets}
     changed = msgspec.structs.replace(settings, forecast=_changed(settings.forecast, changes))
-    stage = MinuteForecasts(changed, minute_model.chosen(changed), tuple(args.feed or ()))
+    stage = MinuteForecasts(changed, minute_process.chosen(changed), tuple(args.feed or ()))
     totals = stage.totals
     return stage, lambda: (
         totals.bars,

@@ -13,7 +13,7 @@ import msgspec
 
 from detectors.forecast.series import hash_of
 from streams.engine.build import build_hash
-from streams.forecast import data, models
+from streams.forecast import data, training
 from streams.forecast.publishing import instrument_ids, predictions, publish
 from streams.forecast.schedule import ExchangeSessions, Schedule
 from streams.forecast.tracking import Run, RunDescription, Step, alone
@@ -43,7 +43,7 @@ def configure(kinds: Any) -> None:
         "--daily", nargs="+", type=Path, default=[], metavar="DIR", help="folders of daily bars (default: PostgreSQL)"
     )
     parser.add_argument(
-        "--models", nargs="+", default=[], metavar="MODEL", help=f"default: all of {', '.join(models.MODELS)}"
+        "--models", nargs="+", default=[], metavar="MODEL", help=f"default: all of {', '.join(training.MODELS)}"
     )
     parser.add_argument("--jobs", type=int, metavar="N", help="models at a time (default: forecast.jobs, the cores)")
     parser.add_argument("--seed", type=int, default=1, help="of everything drawn (default: 1)")
@@ -58,7 +58,7 @@ def configure(kinds: Any) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Train once, or each day until told to stop."""
-    chosen = models.chosen(args.models)
+    chosen = training.chosen(args.models)
     if args.jobs is not None and args.jobs < 1:
         raise TapewatchError("--jobs is below 1", "Leave it out for as many as there are cores.")
     if args.schedule and args.as_of:

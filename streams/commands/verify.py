@@ -9,8 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from streams.engine.signal_proof import verify_signal
-from streams.engine.verification import Proof, UnknownAlertError, find_records, verify
+from streams.engine.verification import Proof, UnknownAlertError, find_records, verify, verify_signal
 from streams.evidence.proving import prove, prove_archived
 from streams.verifying.feed import verify_feed, verify_sent
 from tapewatch.errors import TapewatchError

@@ -10,8 +10,7 @@ from detectors.ddqn.virtual import PRIVATE
 from streams.engine import output
 from streams.engine import state as fields
 from streams.engine.features import NAMES
-from streams.engine.kernel_context import opened
-from streams.engine.output import Output
+from streams.engine.output import Output, opened
 from streams.engine.policy import MARGIN, PLACES, PLAYER, WAIT, WARM, Player
 from streams.engine.state import State
 from tapewatch.clock import NANOS

@@ -10,8 +10,7 @@ from detectors.isolation import score as isolation
 from detectors.kmeans.score import probability
 from detectors.scenarios import observation as at
 from streams.engine import output
-from streams.engine.kernel_context import opened
-from streams.engine.output import Output
+from streams.engine.output import Output, opened
 from streams.engine.scenario_evaluation import AUTOENCODER, CRYPTO, FUSION, ISOLATION, score
 from streams.engine.state import State
 from tapewatch.kernels import inlined, kernel

@@ -9,9 +9,8 @@ from detectors.book import flow
 from detectors.pumps.features import buy
 from streams.engine import output, state
 from streams.engine.decisions import end_session, keep_quote
-from streams.engine.kernel_context import opened
 from streams.engine.observations import on_order, on_print
-from streams.engine.output import Output
+from streams.engine.output import Output, opened
 from streams.engine.second_close import advance, cover
 from streams.engine.state import State
 from streams.engine.windows import restart_windows

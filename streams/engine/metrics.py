@@ -9,7 +9,7 @@ from streams.engine.recovery import Progress
 from streams.members import Key
 from tapewatch.clock import NANOS, WALL
 from tapewatch.runtime.monitoring import Monitor, counter, counters, gauge, histogram
-from tapewatch.runtime.monitoring import shared as figures
+from tapewatch.runtime.monitoring import metric as figures
 
 ROWS = counter("tapewatch_engine_rows_total", "Rows taken, by type.", "type")
 COUNTS = counters(

@@ -1,5 +1,10 @@
 """Where kernels write: fixed buffers for one drain of features, scores, bars, sealed seconds, coverage and scenario
 events.
+
+What the engine's kernels work on, as they hand it to each other: one array of addresses.
+
+A kernel that is called, not inlined, takes `context` and opens what it needs: by value these are several hundred
+arguments, and compiling a call with them takes seconds.
 """
 
 from typing import NamedTuple
@@ -14,9 +19,13 @@ from detectors.ddqn.virtual import PRIVATE
 from detectors.kmeans.score import BLOCK
 from detectors.scenarios.library import SCENARIOS
 from detectors.scenarios.observation import COUNT as OBSERVED
+from streams.engine import state as fields
+from streams.engine.detector_config import ActiveDetectors, nobody
 from streams.engine.features import COUNT as FEATURE_COUNT
 from streams.engine.policy import PLACES as POLICY_PLACES
 from streams.engine.policy import WIDEST_INPUT, WIDEST_LAYER
+from streams.engine.state import State
+from tapewatch.bundles import Layout
 
 # counts: int64[10], how much of each buffer is filled; FULL is 1 when a kernel stopped for want of room, CONTROL at a
 # control row; DECISIONS are counted only.
@@ -130,3 +139,16 @@ def create(instruments: int) -> Output:
         masks=np.zeros((BLOCK, len(ACTIONS)), dtype=np.bool_),
         own=np.zeros(len(PRIVATE)),
     )
+
+
+class KernelContext(NamedTuple):
+    """What rows are taken into."""
+
+    state: State
+    detectors: ActiveDetectors
+    out: Output
+
+
+CONTEXT = Layout(KernelContext(fields.create(1), nobody(), create(1)))
+opened = CONTEXT.open
+"""Within a kernel: the KernelContext that a bundle's words stand for."""

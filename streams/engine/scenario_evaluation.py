@@ -12,8 +12,7 @@ from detectors.scenarios import observation as at
 from detectors.scenarios.library import ENGINE, FUSED_ANOMALY, KMEANS_ANOMALY, PUMP_AND_DUMP, SCENARIOS, SPOOFING
 from detectors.scenarios.table import strengths
 from streams.engine import output, state
-from streams.engine.kernel_context import opened
-from streams.engine.output import Output
+from streams.engine.output import Output, opened
 from tapewatch.clock import NANOS
 from tapewatch.kernels import inlined, kernel, spliced
 

@@ -22,9 +22,8 @@ from streams.engine.columns import compute, reference_price
 from streams.engine.decisions import decide
 from streams.engine.detector_config import ActiveDetectors
 from streams.engine.ensemble import score_ensemble
-from streams.engine.kernel_context import opened
 from streams.engine.observations import observe
-from streams.engine.output import Output
+from streams.engine.output import Output, opened
 from streams.engine.rings import ring_rows
 from streams.engine.scenario_evaluation import BOOK_FIRST, KMEANS, KMEANS_CLASSIC, PUMPS, evaluate_scenarios, score
 from streams.engine.state import State

@@ -19,8 +19,8 @@ from streams.engine.accounts import Accounts
 from streams.engine.alerts import build_alert
 from streams.engine.decisions import begin_anew
 from streams.engine.ingest import ingest
-from streams.engine.kernel_context import CONTEXT, KernelContext
 from streams.engine.models import ActiveModels, Control, bad_control
+from streams.engine.output import CONTEXT, KernelContext
 from streams.engine.output_frames import BARS, FEATURES, MAX_ROWS, SCORES, SEALED, SEALED_MINUTES, FrameWriter
 from streams.engine.policy import PLACES
 from streams.engine.signals import build_signal

@@ -28,7 +28,7 @@ from tapewatch.market_log import dead_letters
 from tapewatch.runtime import group_offsets, kafka, transactions
 from tapewatch.runtime.monitoring import Monitor
 from tapewatch.runtime.monitoring.kafka_clients import LAG
-from tapewatch.runtime.monitoring.shared import ENDINGS, PARTITIONS, REFUSED, TRANSACTION_SECONDS
+from tapewatch.runtime.monitoring.metric import ENDINGS, PARTITIONS, REFUSED, TRANSACTION_SECONDS
 from tapewatch.security import renewal
 from tapewatch.settings import Settings
 

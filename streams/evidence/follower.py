@@ -17,8 +17,7 @@ from streams import members
 from streams.engine.model_store import KafkaModelStore
 from streams.engine.verification import decoded
 from streams.engine.warm import warm_up
-from streams.evidence.gathering import Gatherer
-from streams.evidence.states import BrokerLog, BrokerSnapshots
+from streams.evidence.gathering import BrokerLog, BrokerSnapshots, Gatherer
 from tapewatch import logs
 from tapewatch.clock import WALL, Clock
 from tapewatch.contract import topics
@@ -28,7 +27,7 @@ from tapewatch.proof.evidence.records import kept
 from tapewatch.runtime import kafka
 from tapewatch.runtime.idling import IdleDetector
 from tapewatch.runtime.monitoring import Monitor, counters
-from tapewatch.runtime.monitoring.shared import PARTITIONS
+from tapewatch.runtime.monitoring.metric import PARTITIONS
 from tapewatch.settings import Settings
 from tapewatch.settings.canaries import is_canary
 

@@ -1,27 +1,76 @@
-"""Every model of a run, each in a process of its own, several at a time; a finished one is never done again."""
+"""Every model of a run, each in a process of its own, several at a time; a finished one is never done again.
 
+Which models forecast each day, and what each of them can do.
+"""
+
+import importlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from threadpoolctl import threadpool_limits
 
-from detectors.forecast.series import Panel
+from detectors.forecast.series import Forecast, Panel
 from detectors.model_file import kept
-from streams.forecast.models import loaded
 from streams.forecast.tracking import Run, Step
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
+
+MODELS: dict[str, str] = {
+    "lstm": "detectors.forecast.lstm",
+    "attention": "detectors.forecast.networks.attention",
+    "resnet": "detectors.forecast.networks.resnet",
+    "dense_attention": "detectors.forecast.networks.dense_attention",
+    "ordinal": "detectors.forecast.ordinal",
+    "boosted": "detectors.forecast.boosted",
+    "inception": "detectors.forecast.inception",
+}
+"""Module by name; a model joins by a line here."""
+
+
+class Forecaster(Protocol):
+    """What a model's module gives."""
+
+    NAME: str
+
+    def train(self, panel: Panel, seed: int, report: Callable[[str], None] | None = None) -> Any:
+        """A model file of all that the panel knows; ValueError where that is too little."""
+        ...
+
+    def predict(self, model: Any, panel: Panel) -> list[Forecast]:
+        """A forecast of each instrument that has bars enough."""
+        ...
+
+    def summary(self, model: Any) -> dict[str, Any]:
+        """What a listing shows."""
+        ...
+
+
+def chosen(names: Iterable[str] = (), known: Mapping[str, str] = MODELS) -> dict[str, str]:
+    """Module by name of the models asked for, of all where none is. TapewatchError for a name that there is not"""
+    wanted = list(names) or list(known)
+    strange = [name for name in wanted if name not in known]
+    if strange:
+        raise TapewatchError(f"there is no model {', '.join(strange)}", f"There are: {', '.join(known)}.")
+    return {name: known[name] for name in known if name in wanted}
+
+
+def loaded(module: str) -> Forecaster:
+    """A model's module."""
+    found: Any = importlib.import_module(module)
+    forecaster: Forecaster = found
+    return forecaster
+
 
 _LOOK_S = 0.2
 

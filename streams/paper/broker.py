@@ -12,12 +12,19 @@ import numpy.typing as npt
 
 from detectors.trading import state
 from detectors.trading.account import mark, unrealised
-from detectors.trading.orders import REFUSALS, cancel, flatten, held_for_buys, place
+from detectors.trading.orders import (
+    REFUSALS,
+    cancel,
+    ceil_price,
+    flatten,
+    floor_price,
+    held_for_buys,
+    moved_price,
+    place,
+)
 from detectors.trading.tape import Tape, run_log
-from detectors.trading.ticks import ceil_price, floor_price, moved_price
 from detectors.trading.units import LOT
-from streams.paper.instrument_states import InstrumentTable
-from streams.paper.records import OrderBook, Record
+from streams.paper.instrument_states import InstrumentTable, OrderBook, Record
 from tapewatch.clock import NANOS
 from tapewatch.contract.instruments import Instrument
 from tapewatch.contract.messages import Cause, Fill, Order, Position, Signal, stable_id

@@ -3,8 +3,7 @@
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.paper.paper_partition import PaperPartition
-from streams.paper.state_records import read_state
+from streams.paper.paper_partition import PaperPartition, read_state
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.contract import topics
 from tapewatch.contract.messages import PaperCommand, Position

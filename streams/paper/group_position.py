@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from streams.members import Key
-from streams.paper import state_records
+from streams.paper import paper_partition
 from tapewatch import logs
 from tapewatch.clock import WALL
 from tapewatch.contract import topics
@@ -65,25 +65,27 @@ class PaperOffsetVerifier:
         named = {(place.topic, place.partition): place.metadata or "" for place in places}
         newest = self._newest(reader, named)
         for (topic, _), state in newest.items():
-            topic_ids.check({topic: state_records.topic_id(state)}, ids, f"the group {self._group}", ANEW)
-        return {key: state for key, state in newest.items() if state_records.pointer_to(state) != named[key]}
+            topic_ids.check({topic: paper_partition.topic_id(state)}, ids, f"the group {self._group}", ANEW)
+        return {key: state for key, state in newest.items() if paper_partition.pointer_to(state) != named[key]}
 
     def _newest(self, reader: Consumer, named: Mapping[Key, str]) -> dict[Key, Message]:
         """The newest state of each partition that this group wrote; looked for from the one that its offset names."""
-        keys, found = {state_records.state_key(key): key for key in named}, dict[Key, Message]()
+        keys, found = {paper_partition.state_key(key): key for key in named}, dict[Key, Message]()
 
         def of(message: Message) -> Key | None:
-            return keys.get(message.key() or b"") if state_records.group(message) == self._group else None
+            return keys.get(message.key() or b"") if paper_partition.group(message) == self._group else None
 
         count = kafka.existing_topics(reader).get(topics.PAPER_SNAPSHOTS, 0)
         if not count:
             return found
-        for number in sorted({state_records.state_partition(key, count) for key in named}):
+        for number in sorted({paper_partition.state_partition(key, count) for key in named}):
             low, end = kafka.watermarks(reader, topics.PAPER_SNAPSHOTS, number)
             lows = {
-                key: max(low, place[1]) if (place := state_records.pointed_to(metadata)) and place[0] == number else low
+                key: max(low, place[1])
+                if (place := paper_partition.pointed_to(metadata)) and place[0] == number
+                else low
                 for key, metadata in named.items()
-                if state_records.state_partition(key, count) == number
+                if paper_partition.state_partition(key, count) == number
             }
             found |= kafka.newest(reader, topics.PAPER_SNAPSHOTS, number, lows, end, of)
         return found
@@ -92,10 +94,10 @@ class PaperOffsetVerifier:
         """The place, or that of the state. The process ends unless it was told to restore."""
         if state is None:
             return place
-        begin = state_records.begin(state)
+        begin = paper_partition.begin(state)
         group_offsets.restore(
             self._group, place, begin, self._settings.paper.restore_offsets, log,
             f"its newest state is of offset {begin:,}: orders and fills would be written again, or left out",
             "`tapewatch run paper --restore-offsets` goes on with that state; see docs/trading.md.",
         )  # fmt: skip
-        return TopicPartition(place.topic, place.partition, begin, metadata=state_records.pointer_to(state))
+        return TopicPartition(place.topic, place.partition, begin, metadata=paper_partition.pointer_to(state))

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from streams import members
 from streams.engine.task import OutputRecord
 from streams.members import Key
-from streams.paper import state_records
+from streams.paper import paper_partition
 from streams.paper.group_position import PaperOffsetVerifier
 from streams.paper.paper_partition import ConsumerRecord, PaperPartition, companions
 from streams.paper.task import PaperTask
@@ -127,7 +127,7 @@ class Paper(TransactionalStage):
             task = PaperTask(*key, self._registry, self._rules)
             task.start_at(kafka.watermarks(reader, *key)[0])
             return PaperPartition(task, beside)
-        desk, low = state_records.read_state(reader, place, self._registry, beside), kafka.watermarks(reader, *key)[0]
+        desk, low = paper_partition.read_state(reader, place, self._registry, beside), kafka.watermarks(reader, *key)[0]
         if low > desk.next_market:
             self._log.error(
                 "market records expired unread", topic=key[0], partition=key[1], first=desk.next_market, next=low
@@ -205,12 +205,12 @@ class Paper(TransactionalStage):
 
         def told(error: object, message: Message) -> None:
             if not error:
-                places[desk.market] = state_records.pointer_to(message)
+                places[desk.market] = paper_partition.pointer_to(message)
 
-        target = state_records.state_partition(desk.market, self._partitions[topics.PAPER_SNAPSHOTS])
-        says = state_records.headers(self._settings.paper.group, self._ids.get(desk.market[0], ""), desk.task.begin)
+        target = paper_partition.state_partition(desk.market, self._partitions[topics.PAPER_SNAPSHOTS])
+        says = paper_partition.headers(self._settings.paper.group, self._ids.get(desk.market[0], ""), desk.task.begin)
         kafka.enqueue(
-            producer, topics.PAPER_SNAPSHOTS, desk.dump(), state_records.state_key(desk.market), says, target, told
+            producer, topics.PAPER_SNAPSHOTS, desk.dump(), paper_partition.state_key(desk.market), says, target, told
         )
 
     def _count(self, record: OutputRecord) -> None:

@@ -10,8 +10,7 @@ from detectors.trading import state as fields
 from detectors.trading.units import Units
 from detectors.trading.venues import VenueRules
 from streams.paper.broker import Command, PaperBroker
-from streams.paper.instrument_states import InstrumentSpec
-from streams.paper.records import Record
+from streams.paper.instrument_states import InstrumentSpec, Record
 from tapewatch.contract.instruments import Instrument
 from tapewatch.errors import TapewatchError
 from tapewatch.settings.paper import PaperSettings

@@ -25,9 +25,9 @@ from streams.engine.build import build_hash
 from streams.engine.models import ModelStore
 from streams.engine.recovery import Recovery
 from streams.engine.snapshots import collect
-from streams.evidence.replaying import new_task
-from streams.evidence.states import BrokerLog, Where
-from streams.spark.files import TableFiles
+from streams.evidence.gathering import BrokerLog, Where
+from streams.evidence.proving import new_task
+from streams.spark.backfill import TableFiles
 from streams.spark.stored_log import StoredLog, batch_of, span
 from streams.spark.tables import rows_of
 from tapewatch.contract import topics

@@ -22,8 +22,7 @@ from streams.engine.snapshots import Pointers
 from streams.engine.task import OutputRecord
 from streams.engine.warm import warm_up
 from streams.members import Key
-from streams.spark.backfill import KEPT
-from streams.spark.files import TableFiles
+from streams.spark.backfill import KEPT, TableFiles
 from streams.spark.stored_log import span
 from streams.spark.tables import rows_of
 from tapewatch.contract import topics

@@ -16,8 +16,8 @@ from streams.engine.models import ModelSource, ModelStore
 from streams.engine.recovery import Recovery
 from streams.engine.snapshots import Pointer, collect, restore
 from streams.engine.task import ReferenceData, Task
-from streams.evidence.replaying import new_task
-from streams.evidence.states import BrokerLog, MarketLog, Where
+from streams.evidence.gathering import BrokerLog, MarketLog, Where
+from streams.evidence.proving import new_task
 from streams.spark.stored_log import ExportModelStore, StoredLog, StoredRegistry
 from tapewatch.contract import frames, topics
 from tapewatch.errors import ContractError, TapewatchError

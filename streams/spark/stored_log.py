@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streams.engine.models import ModelStore
-from streams.evidence.states import Where
+from streams.evidence.gathering import Where
 from tapewatch.clock import NANOS
 from tapewatch.contract import topics
 from tapewatch.durable_files import place

@@ -9,8 +9,7 @@ from streams.driver import TOPICS
 from streams.engine.build import build_hash
 from streams.engine.models import ActiveModels, ModelSource
 from streams.engine.task import ReferenceData, Task
-from streams.verifying.aligning import Aligner, ComparisonResult, Window
-from streams.verifying.reading import Log, OutputReader, Record
+from streams.verifying.aligning import Aligner, ComparisonResult, Log, OutputReader, Record, Window
 from streams.verifying.rows import MESSAGES, Headers, RowDecoder, streams_of
 from tapewatch.clock import NANOS
 from tapewatch.contract import topics

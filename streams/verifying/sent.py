@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from streams.verifying.reading import Record
+from streams.verifying.aligning import Record
 from tapewatch.contract.frames import FrameHeaders, Headers
 from tapewatch.errors import ContractError
 from tapewatch.market_log.sent_record import RecordedRun, digest

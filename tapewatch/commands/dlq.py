@@ -13,11 +13,10 @@ from confluent_kafka import KafkaException
 
 from tapewatch.clock import WALL
 from tapewatch.commands import dlq_text
-from tapewatch.dlq import replaying, replays
-from tapewatch.dlq.letter import Letter, place_of
+from tapewatch.dlq import replaying
+from tapewatch.dlq.letter import Letter, Selection, found, place_of
 from tapewatch.dlq.replaying import Order
 from tapewatch.dlq.routes import Plan
-from tapewatch.dlq.selection import Selection, found
 from tapewatch.errors import TapewatchError
 from tapewatch.proof import audit
 from tapewatch.rfc3339 import from_rfc3339
@@ -104,7 +103,7 @@ def _time(text: str) -> int:
 
 def _list(args: argparse.Namespace, settings: Settings) -> int:
     """Counts."""
-    replayed = replays.known(settings)
+    replayed = replaying.known(settings)
     counted = dlq_text.LetterCounts()
     progress = dlq_text.Progress()
     for letter in found(settings, _selection(args), progress.read):
@@ -119,7 +118,7 @@ def _list(args: argparse.Namespace, settings: Settings) -> int:
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:
     """Letters, oldest first."""
-    replayed, progress = replays.known(settings), dlq_text.Progress()
+    replayed, progress = replaying.known(settings), dlq_text.Progress()
     shown: list[Letter] = []
     more = False
     for letter in found(settings, _selection(args), progress.read):
@@ -147,7 +146,7 @@ def _replay(args: argparse.Namespace, settings: Settings) -> int:
     selection, progress = _selection(args), dlq_text.Progress()
     if selection == Selection():
         raise TapewatchError("nothing is selected", "Give ids, or a filter such as --reason unregistered_instrument.")
-    replayed = replays.known(settings)
+    replayed = replaying.known(settings)
     chosen: list[Letter] = []
     before: list[Letter] = []
     more = False

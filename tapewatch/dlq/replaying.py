@@ -5,26 +5,76 @@ transaction that a dead one left open is ended; 2 `dlq.replays` is read to its e
 3 the audit entry; 4 for some letters at a time: begin, send, wait until the broker has them, write down for each where
 it lies, commit.
 If we die before a commit, nothing of that transaction is there; after it, step 2 of the next replay knows it.
+
+Which dead letters were replayed, as `dlq.replays` tells.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from tapewatch import logs
 from tapewatch.clock import WALL, Clock
 from tapewatch.contract import messages, topics
 from tapewatch.contract.dead_letter_messages import DeadLetterReplay
 from tapewatch.contract.message import Cause
-from tapewatch.dlq import replays, retry
+from tapewatch.dlq import retry
 from tapewatch.dlq.letter import Letter
 from tapewatch.dlq.routes import Plan, PlannedRecord, Routes, Say
-from tapewatch.errors import TapewatchError
+from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.proof import audit
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.runtime import kafka, transactions
 from tapewatch.settings import Settings
+
+_log = logs.get("dlq")
+
+
+@dataclass(slots=True)
+class Replays:
+    """What was replayed so far. newest_epoch : of all runs, -1 before the first"""
+
+    by_letter: dict[tuple[str, str], DeadLetterReplay] = field(default_factory=dict)
+    newest_epoch: int = -1
+
+    def of(self, letter: Letter) -> DeadLetterReplay | None:
+        """How a letter was replayed; None where it was not."""
+        if not self.by_letter:
+            return None
+        return self.by_letter.get((letter.id, letter.digest))
+
+    def take(self, message: Message) -> None:
+        """Read one record."""
+        try:
+            told = messages.decode(DeadLetterReplay, message.value() or b"")
+        except ContractError as error:
+            _log.warning("no replay", topic=message.topic(), offset=message.offset(), error=str(error))
+            return
+        self.by_letter[told.letter, told.digest] = told
+        self.newest_epoch = max(self.newest_epoch, told.epoch)
+
+
+def known(settings: Settings) -> Replays:
+    """What was replayed, as far as it is committed now."""
+    return _read(settings, lambda replays: kafka.read_all(settings, topics.REPLAYS, replays.take))
+
+
+def settled(settings: Settings) -> Replays:
+    """What was replayed, once every transaction that is open on the topic now has ended.
+
+    Another replay's open transaction hides what was committed behind its first record: it is waited for.
+    """
+    return _read(settings, lambda replays: kafka.read_settled(settings, topics.REPLAYS, replays.take))
+
+
+def _read(settings: Settings, reading: Callable[[Replays], None]) -> Replays:
+    replays = Replays()
+    if topics.REPLAYS in kafka.existing_topics(kafka.admin(settings)):
+        reading(replays)
+    return replays
+
 
 AT_ONCE = 200
 """Letters a transaction. Readers of a market topic wait for an open one, so that it has to be short."""
@@ -46,7 +96,7 @@ class Order:
 
 def plan(settings: Settings, letters: Sequence[Letter], say: Say = lambda *_: None) -> Plan:
     """What a replay of these letters would do now. say : called as they are looked at"""
-    return _planned(settings, letters, replays.known(settings), say)
+    return _planned(settings, letters, known(settings), say)
 
 
 def replay(
@@ -66,7 +116,7 @@ def replay(
     )
     try:
         transactions.fenced(producer)
-        before = replays.settled(settings)
+        before = settled(settings)
         planned = _planned(settings, letters, before)
         if planned.sendings:
             told = {**order.asked, "topic": topic, "letters": planned.letters, "records": len(planned.sendings)}
@@ -81,9 +131,7 @@ def replay(
     return planned
 
 
-def _planned(
-    settings: Settings, letters: Sequence[Letter], before: replays.Replays, say: Say = lambda *_: None
-) -> Plan:
+def _planned(settings: Settings, letters: Sequence[Letter], before: Replays, say: Say = lambda *_: None) -> Plan:
     """The plan for those that were not replayed."""
     routes = Routes(settings)
     try:

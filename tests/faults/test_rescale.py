@@ -23,8 +23,7 @@ from streams.engine.task import Task
 from streams.rescaling.protocol import Rescaling, RescalingResult
 from streams.rescaling.splitting import split
 from streams.spark import backfill, export, ranges
-from streams.spark.backfill import Job
-from streams.spark.files import batches
+from streams.spark.backfill import Job, batches
 from streams.spark.sessions import Session, Source, plan
 from streams.spark.stage import ends
 from streams.spark.stored_log import span

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from benchmarks.stack import own_stack
+from benchmarks.engine_run import own_stack
 from infra.chaos.proxy import Proxy
 from infra.embedded.kafka import free_port
 from tapewatch import logs, settings

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.fuzz import market
+from benchmarks.fuzz import frame_targets
 from benchmarks.fuzz.frame_targets import SEPARATOR
 from benchmarks.fuzz.targets import CORPUS, START_NS, STEP, TARGETS
 from producers.base.tape import Tape
@@ -45,7 +45,7 @@ from tests.unit.yahoo_document import document as yahoo_document
 MS = START_NS // 1_000_000
 
 
-def rows(row_type: RowType, count: int, name: str = market.BAD, optional: bool = False) -> Rows:
+def rows(row_type: RowType, count: int, name: str = frame_targets.BAD, optional: bool = False) -> Rows:
     """Rows that are in order, a millisecond apart."""
     columns = {}
     kinds = [*REQUIRED[row_type], *(OPTIONAL[row_type] if optional else ())]
@@ -59,7 +59,7 @@ def rows(row_type: RowType, count: int, name: str = market.BAD, optional: bool =
             columns[column] = np.array([f"{column}-{number}" for number in range(count)], dtype=object)
         else:
             columns[column] = np.full(count, 1 + (place > 5), dtype=numpy_dtype(kind))
-    stamps = (market.START * NANOS) + np.arange(count, dtype=np.int64) * 1_000_000
+    stamps = (frame_targets.START * NANOS) + np.arange(count, dtype=np.int64) * 1_000_000
     columns |= {"instrument": np.zeros(count, dtype=np.int32), "ts_event": stamps, "ts_recv": stamps}
     return Rows(row_type, (name,), columns)
 
@@ -71,7 +71,7 @@ def market_frames() -> Iterable[tuple[RowType, bytes]]:
             for count in (1, 3):
                 yield row_type, frames.encode(rows(row_type, count))
             yield row_type, frames.encode(rows(row_type, 2, optional=True))
-    yield RowType.STATUS, frames.encode(heartbeat_rows(np.array([market.START * NANOS])))
+    yield RowType.STATUS, frames.encode(heartbeat_rows(np.array([frame_targets.START * NANOS])))
     yield RowType.STATUS, frames.encode(rows(RowType.STATUS, 2))
     batch = frames.read_stream(frames.encode(rows(RowType.QUOTE, 3)))
     yield RowType.QUOTE, frames.write_stream(batch.select(list(reversed(batch.schema.names))), "lz4")

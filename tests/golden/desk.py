@@ -5,7 +5,7 @@ from typing import Any, cast
 import msgspec
 
 from streams.cases import risk
-from streams.cases.decoder import CaseProcessor
+from streams.cases.process import CaseProcessor
 from streams.engine.task import OutputRecord
 from streams.event_stage.records import Record
 from tapewatch.clock import NANOS

@@ -15,9 +15,8 @@ import numpy.typing as npt
 from sinks.postgres import merge
 from sinks.postgres.batch import Batch
 from sinks.postgres.binary import PackedRows
-from sinks.postgres.intake import Intake, is_wanted
+from sinks.postgres.intake import Intake, Refusals, is_wanted
 from sinks.postgres.positions import Positions
-from sinks.postgres.retries import Refusals
 from streams.engine.task import OutputRecord
 from tapewatch.contract import topics
 from tapewatch.market_log.registry import FixedRegistry

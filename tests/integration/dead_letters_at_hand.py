@@ -10,7 +10,7 @@ from confluent_kafka import Message
 
 from tapewatch.commands import dlq
 from tapewatch.contract import frames, topics
-from tapewatch.dlq import replays
+from tapewatch.dlq import replaying
 from tapewatch.market_log import dead_letters
 from tapewatch.market_log.admission import REPLAY_SOURCE
 from tapewatch.market_log.dead_letters import DeadLetter
@@ -71,4 +71,4 @@ def replayed(settings: Settings, topic: str) -> list[Message]:
 
 def told(settings: Settings, topic: str) -> list[str]:
     """The letters of a dead-letter topic that are written down as replayed."""
-    return [letter for letter, _ in replays.known(settings).by_letter if letter.startswith(f"{topic}@")]
+    return [letter for letter, _ in replaying.known(settings).by_letter if letter.startswith(f"{topic}@")]

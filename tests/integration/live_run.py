@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from producers.base.connector import Connector
+from producers.base.feed_session import Connector
 from producers.base.outlet import MemoryOutlet
 from producers.base.runner import LiveRun
 from producers.base.tape import Tape

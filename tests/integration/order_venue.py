@@ -3,8 +3,8 @@
 import asyncio
 import threading
 
-from benchmarks.venues.faults import Faults
-from benchmarks.venues.setup import served, simulator
+from benchmarks.venues.binance import Faults
+from benchmarks.venues.fix import served, simulator
 from tapewatch.contract import topics
 from tapewatch.contract.messages import Order, encode
 from tapewatch.runtime import kafka

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, text
 
-from producers.base.row_map import RowMap
-from producers.venues.sql.table_map import TableMap, TableName
+from producers.base.row_mapper import RowMap
+from producers.venues.sql.table import TableMap, TableName
 
 START = 1_758_081_600
 COLUMNS = {"time": "at", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.venues.setup import INSTRUMENTS, KEYS, REFERENCE, new_order
+from benchmarks.venues.fix import INSTRUMENTS, KEYS, REFERENCE, new_order
 from tapewatch.contract.messages import stable_id
 from tapewatch.market_log.registry import register
 from tapewatch.settings import OrderSettings, Settings

@@ -8,11 +8,10 @@ from typing import Any
 
 from sinks.postgres.batch import Batch
 from sinks.postgres.database import connect
-from sinks.postgres.intake import Intake
+from sinks.postgres.intake import Intake, Refusals
 from sinks.postgres.keys import Keys
 from sinks.postgres.partitions import FeatureColumns
 from sinks.postgres.positions import Positions
-from sinks.postgres.retries import Refusals
 from sinks.postgres.writer import Writer
 from tapewatch.contract import messages
 from tapewatch.market_log.dead_letters import DeadLetter

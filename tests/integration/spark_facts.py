@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.parity_told import Facts, PartitionOutputs
-from streams.spark.files import batches
+from streams.spark.backfill import batches
 from streams.spark.stored_log import span
 from tests.integration.spark_market import PARTITIONS
 

@@ -17,8 +17,8 @@ from tapewatch.contract.checks import Reason
 from tapewatch.contract.instruments import Instrument
 from tapewatch.contract.messages import Coverage, to_rfc3339
 from tapewatch.dlq import replaying
+from tapewatch.dlq.letter import Selection, found
 from tapewatch.dlq.replaying import Order
-from tapewatch.dlq.selection import Selection, found
 from tapewatch.errors import TapewatchError
 from tapewatch.market_log import dead_letters
 from tapewatch.market_log.registry import register

@@ -10,10 +10,9 @@ import pytest
 
 from benchmarks.sinks.fault_proxy import FAULTS, FaultProxy
 from sinks.elasticsearch import ElasticsearchSink
-from sinks.elasticsearch.bulk import Bulk
+from sinks.elasticsearch.bulk import Bulk, Progress
 from sinks.elasticsearch.bulk_items import alert_item
 from sinks.elasticsearch.client import connect
-from sinks.elasticsearch.summary import Progress
 from tapewatch.contract.messages import Alert, encode
 from tests.eventually import eventually, runs
 from tests.integration.at_work import at_work

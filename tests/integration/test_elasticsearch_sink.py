@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from benchmarks.sinks.engine_frames import bars, features, scores
+from benchmarks.sinks.rates import bars, features, scores
 from sinks.elasticsearch import mappings, retention, templates
 from sinks.elasticsearch.client import connect
 from sinks.log_reader import Reader

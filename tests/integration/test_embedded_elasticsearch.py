@@ -9,7 +9,7 @@ import pytest
 
 from infra import embedded
 from infra.embedded import elasticsearch as node
-from infra.embedded import elasticsearch_home, health, jars, java
+from infra.embedded import elasticsearch_home, jars, java
 from infra.embedded.checks import checks
 from infra.embedded.lock import ELASTICSEARCH
 from tapewatch.doctor import CheckContext
@@ -34,7 +34,7 @@ def test_killed_elasticsearch_comes_back_at_its_address_and_the_stack_lives_on(j
         said = json.loads(tapewatch(tmp_path, "up", "--with", "elasticsearch", "--json").stdout)
         before = Addresses.running(tmp_path)
         assert said["elasticsearch_url"] == before.elasticsearch_url == Settings(data=str(tmp_path)).elasticsearch_url()
-        assert {part.name for part in health.parts(before) if part.healthy} == set(before.pids)
+        assert {part.name for part in node.parts(before) if part.healthy} == set(before.pids)
         assert "elasticsearch" in before.pids
 
         os.kill(before.pids["elasticsearch"], signal.SIGKILL)

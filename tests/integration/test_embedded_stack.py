@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg2.extras import wait_select
 
 from infra import embedded
-from infra.embedded import health, java
+from infra.embedded import elasticsearch, java
 from tapewatch import doctor
 from tapewatch.doctor import CheckContext
 from tapewatch.errors import TapewatchError
@@ -56,7 +56,7 @@ def test_second_up_finds_the_first_and_down_stops_it(data):
     assert first == second
     addresses = Addresses.running(data)
     assert (data / "stack.json").stat().st_mode & 0o777 == 0o600
-    assert {part.name for part in health.parts(addresses) if part.healthy} == {"supervisor", "kafka", "postgres"}
+    assert {part.name for part in elasticsearch.parts(addresses) if part.healthy} == {"supervisor", "kafka", "postgres"}
     status = json.loads(tapewatch(data, "status", "--json").stdout)
     assert status["healthy"]
     assert status["parts"]["kafka"]["address"] == first["bootstrap"]

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.venues.faults import Faults
-from producers.base.positions import committed_position
+from benchmarks.venues.binance import Faults
+from producers.base.transaction import committed_position
 from tapewatch.access.check import RightsError, check
 from tapewatch.access.services import SERVICES, service_of
 from tapewatch.contract import topics

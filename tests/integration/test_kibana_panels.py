@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.sinks.engine_frames import bars, features, scores
+from benchmarks.sinks.rates import bars, features, scores
 from infra.kibana.content import objects
 from sinks.elasticsearch import mappings, templates
 from sinks.elasticsearch.bulk import Bulk

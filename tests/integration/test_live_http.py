@@ -9,8 +9,7 @@ import pytest
 from aiohttp import web
 
 from producers.base.answers import Answer, HttpError
-from producers.base.buckets import TokenBucket
-from producers.base.http import Http
+from producers.base.http import Http, TokenBucket
 from tapewatch.errors import SettingsError
 from tapewatch.settings.venues import ProduceSettings
 from tests.unit.live_time import SleptTime

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from producers.base.connector import Connector
+from producers.base.feed_session import Connector
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import MemoryOutlet
 from producers.base.runner import LiveRun

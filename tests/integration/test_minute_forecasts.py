@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from streams.engine.signal_proof import verify_signal
+from streams.engine.verification import verify_signal
 from streams.forecast.minute import POLICY
 from streams.forecast.minute_process import MinuteForecasts
 from tapewatch.contract import topics
@@ -24,12 +24,12 @@ class KilledError(Exception):
 class DyingForecasts(MinuteForecasts):
     """A stage that dies once its forecasts are written and before they are committed."""
 
-    def _produce(self, producer: Producer) -> int:
-        written = super()._produce(producer)
+    def produce(self, producer: Producer) -> list[TopicPartition]:
+        offsets = super().produce(producer)
         producer.flush(10)
-        if written:
+        if self._written:
             raise KilledError
-        return written
+        return offsets
 
 
 def test_forecast_is_written_once_though_the_stage_dies_in_a_transaction_and_between_two(settings) -> None:

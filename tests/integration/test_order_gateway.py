@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.venues.faults import ASKING, PLACING, Faults
-from benchmarks.venues.setup import KEYS, TIMEOUT_S, new_order
+from benchmarks.venues.binance import ASKING, PLACING, Faults
+from benchmarks.venues.fix import KEYS, TIMEOUT_S, new_order
 from tapewatch.contract import topics
 from tapewatch.contract.instruments import Instrument, Tick
 from tapewatch.contract.messages import Fill, Order, decode, stable_id

@@ -15,7 +15,7 @@ from infra.chaos.faults import Fault, inject
 from sinks.reconcile import Reconciler
 from sinks.reconcile.ledger import ELASTICSEARCH, KINDS, POSTGRES
 from sinks.reconcile.postgres import PostgresAlerts
-from sinks.reconcile.report import Report, metrics
+from sinks.reconcile.reconciler import Report, metrics
 from tapewatch.clock import NANOS
 from tapewatch.contract import messages, topics
 from tapewatch.contract.messages import alert_id

@@ -14,8 +14,7 @@ from producers.base.collector import RefusedMessage
 from producers.base.metrics import FeedMetrics
 from producers.base.outlet import KafkaOutlet
 from sinks.dead_letters import DeadLetterTopics
-from sinks.postgres.sink import PostgresSink
-from sinks.postgres.summary import Progress
+from sinks.postgres.sink import PostgresSink, Progress
 from streams.engine import control
 from streams.engine.models import shipped
 from tapewatch.clock import WALL

@@ -9,7 +9,7 @@ from streams.engine.detector_config import DetectorConfig
 from streams.engine.model_store import KafkaModelStore
 from streams.engine.models import Control
 from streams.engine.policy import DDQN, SHADOW
-from streams.engine.signal_proof import verify_signal
+from streams.engine.verification import verify_signal
 from tapewatch.contract import messages, topics
 from tapewatch.contract.frames import FrameHeaders
 from tapewatch.contract.messages import Commit, Signal

@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from producers.base.row_map import RowMap
+from producers.base.row_mapper import RowMap
 from producers.venues.sql.command import follow_table, shown
-from producers.venues.sql.table_map import TableMap, TableName
+from producers.venues.sql.table import TableMap, TableName
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import topics
 from tapewatch.contract.frames import Decoder, FrameHeaders
@@ -114,7 +114,7 @@ def test_kill_in_the_middle_loses_and_repeats_nothing(settings: Settings, prices
     work = (
         "import sys, threading, msgspec\n"
         "from producers.venues.sql.command import follow_table\n"
-        "from producers.venues.sql.table_map import TableMap\n"
+        "from producers.venues.sql.table import TableMap\n"
         "from tapewatch.settings import Settings\n"
         "settings, table_map = (msgspec.json.decode(text, type=kind) for text, kind in"
         " zip(sys.argv[1:3], (Settings, TableMap)))\n"

@@ -8,7 +8,7 @@ import pytest
 
 from sinks.postgres.partitions import DayPartitions
 from streams.commands import train as command
-from streams.forecast import data, models
+from streams.forecast import data, training
 from tapewatch import cli
 from tapewatch.contract import topics
 from tapewatch.runtime import kafka
@@ -46,7 +46,7 @@ def count(settings: Settings) -> int:
 def test_predictions_are_kept_and_the_same_run_twice_changes_nothing(
     ours: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(models.MODELS, "mean", CHEAP["mean"])
+    monkeypatch.setitem(training.MODELS, "mean", CHEAP["mean"])
     words: tuple[str, ...] = ("--daily", str(folder_of(tmp_path / "bars")), "--as-of", "2024-02-15", "--models", "mean")
     words = (*words, "--venue", "XTRAINALL", "--json")
     assert train(ours, *words) == 0

@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 
-from producers.base.buckets import TokenBucket
 from producers.base.factor_outlet import ScreenFactorOutlet
-from producers.base.http import Http
+from producers.base.http import Http, TokenBucket
 from producers.simulators.faults import FaultPlan
 from producers.simulators.server import SimulatorServer
 from producers.simulators.twse import TaiwanVenue
-from producers.venues.twse.daily_run import DailyRun
-from producers.venues.twse.roc import at, taipei_day
+from producers.venues.twse.daily_source import DailyRun
+from producers.venues.twse.reports import at, taipei_day
 from tapewatch.clock import ManualClock
 from tapewatch.rfc3339 import to_rfc3339
 from tapewatch.settings.venues import ProduceSettings

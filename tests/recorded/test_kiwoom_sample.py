@@ -7,7 +7,7 @@ import pytest
 
 from producers.recordings import open_recording
 from producers.venues.bars import Bar
-from producers.venues.kiwoom.pages import parse_page
+from producers.venues.kiwoom.client import parse_page
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", ""))
 PAGE = DATA / "samples" / "kiwoom_ka10080_20250917.json"

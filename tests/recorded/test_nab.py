@@ -7,7 +7,7 @@ import pytest
 
 from detectors.univariate import UnivariateParameters
 from evaluation import nab
-from evaluation.nab_data import Profile, Series, read_profiles, read_series
+from evaluation.nab_score import Profile, Series, read_profiles, read_series
 
 DATA = Path(os.environ.get("TAPEWATCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 FOLDER = DATA / "nab"

@@ -12,7 +12,7 @@ from producers.base.decoder import DecoderRequest
 from producers.simulators.twse import RecordedMis
 from producers.venues.twse.decoder import TaiwanDecoder
 from producers.venues.twse.mis import instruments_of
-from producers.venues.twse.roc import local_ns
+from producers.venues.twse.reports import local_ns
 from tapewatch.contract.frames import encode
 from tapewatch.contract.rows import RowType
 from tests.integration.taiwan_run import taiwan

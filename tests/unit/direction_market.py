@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detectors.forecast.direction.rows import Rows
+from detectors.forecast.direction.fitting import Rows
 from detectors.forecast.series import Panel, Series
 
 DAY = 86_400 * 10**9

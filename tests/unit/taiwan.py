@@ -8,7 +8,7 @@ from producers.base.decoder import DecoderRequest
 from producers.venues.twse.arbiter import Rules
 from producers.venues.twse.decoder import TaiwanDecoder
 from producers.venues.twse.instruments import mis_channel, yahoo_symbol
-from producers.venues.twse.roc import TAIPEI_OFFSET_NS, local_ns
+from producers.venues.twse.reports import TAIPEI_OFFSET_NS, local_ns
 from tapewatch.clock import NANOS
 
 DAY = "20260302"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detectors.autoencoder import daily, score
-from detectors.commands.daily_bars import read_folders
+from detectors.commands.bar_folders import read_folders
 from detectors.ddqn.daily_market import Bars
 from evaluation.abnormal_days import NAMES, ScoredDays, figures
 from tapewatch.cli import main

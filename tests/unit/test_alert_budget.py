@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from evaluation import budget, spending, thresholds
+from detectors.scenarios.catalogue import SENSITIVE
+from evaluation import budget, spending
 from evaluation.budget import write_report
-from evaluation.history import Span
+from evaluation.history_features import Span
 from evaluation.stored_files import FileHistory
 from streams.commands.config import changed
 from streams.engine.detector_config import DetectorConfig
@@ -42,21 +43,21 @@ def test_every_scenario_of_the_configuration_has_thresholds_to_multiply() -> Non
     config = DetectorConfig()
     sections = [name for name in config.__struct_fields__ if isinstance(getattr(config, name), msgspec.Struct)]
     sections.remove("policy")
-    assert thresholds.scenarios(config) == sections
-    for name in set(thresholds.SENSITIVE) & set(sections):
-        assert set(thresholds.SENSITIVE[name]) <= set(getattr(config, name).__struct_fields__), name
+    assert budget.scenarios(config) == sections
+    for name in set(SENSITIVE) & set(sections):
+        assert set(SENSITIVE[name]) <= set(getattr(config, name).__struct_fields__), name
 
 
 def test_multiplied_thresholds_stay_in_proportion_and_nothing_else_moves() -> None:
     config = DetectorConfig()
-    wanted = thresholds.multiplied(config, {("", "pump_and_dump"): 2.0, ("", "ramping"): 1.0})
+    wanted = budget.multiplied(config, {("", "pump_and_dump"): 2.0, ("", "ramping"): 1.0})
     assert wanted.pump_and_dump.min_rise == 2.0 * config.pump_and_dump.min_rise
     assert wanted.pump_and_dump.rise_deviations == 2.0 * config.pump_and_dump.rise_deviations
     assert msgspec.structs.replace(wanted, pump_and_dump=config.pump_and_dump) == config
 
 
 def test_class_of_instruments_gets_thresholds_of_its_own() -> None:
-    wanted = thresholds.multiplied(DetectorConfig(), {("spot", "pump_and_dump"): 2.0})
+    wanted = budget.multiplied(DetectorConfig(), {("spot", "pump_and_dump"): 2.0})
     assert wanted.pump_and_dump == DetectorConfig().pump_and_dump
     assert wanted.classes["spot"]["pump_and_dump"]["min_rise"] == 2.0 * DetectorConfig().pump_and_dump.min_rise
 
@@ -106,9 +107,7 @@ def test_report_draws_what_each_multiple_would_open(market: Path, tmp_path: Path
 def test_report_of_a_history_without_alerts_says_so(market: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     history = FileHistory(market)
-    high = thresholds.multiplied(
-        DetectorConfig(), {("", name): 16.0 for name in thresholds.scenarios(DetectorConfig())}
-    )
+    high = budget.multiplied(DetectorConfig(), {("", name): 16.0 for name in budget.scenarios(DetectorConfig())})
     found = budget.proposed(history, Span(*history.extent, 0.0), high, (ModelStore(), {}), 1.0)
     page = write_report(tmp_path, found).read_text()
     assert "no scenario opened an alert" in page and "<img" not in page

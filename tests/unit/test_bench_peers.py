@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.compare import PEERS, centres_for
-from benchmarks.fill import records
+from benchmarks.engine import records
+from benchmarks.engine_run import Shape, frames_of, partition_rows
 from benchmarks.peer_run import differing, looked_at
 from benchmarks.peers.features import NAMES, OWN_SECOND, Centres, fresh, record, step
-from benchmarks.quotes import Shape, frames_of, partition_rows
 from detectors.kmeans.score import Centres as EngineCentres
 from detectors.kmeans.score import distance
 from streams.driver import Driver, table

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.quotes import Shape, frames_of, partition_rows
+from benchmarks.engine_run import Shape, frames_of, partition_rows
 from streams.driver import Driver, table
 from tapewatch.clock import NANOS
 from tapewatch.contract import topics

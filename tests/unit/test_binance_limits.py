@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from producers.base.buckets import TokenBucket
-from producers.venues.binance.limits import COINM, SPOT, USDM, RestLimits
+from producers.base.http import TokenBucket
+from producers.venues.binance.connector import COINM, SPOT, USDM, RestLimits
 from tests.unit.live_time import SleptTime
 
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.venues.bridge.map import BridgeMap, load_map
-from producers.venues.bridge.process import letter
-from producers.venues.bridge.screen import screened
+from producers.venues.bridge.process import letter, screened
 from producers.venues.bridge.translate import RefusedRow, Translator
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import from_rfc3339

@@ -12,7 +12,7 @@ from detectors.forecast.lstm.inputs import LOOKBACK
 from sinks.elasticsearch import documents
 from sinks.notify.chat import words
 from sinks.notify.inbox import operation, operation_type, placed
-from streams.cases.decoder import CaseProcessor
+from streams.cases.process import CaseProcessor
 from streams.event_stage.records import Record
 from streams.forecast.minute import MinuteTask
 from streams.paper.broker import PaperBroker

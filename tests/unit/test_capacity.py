@@ -6,12 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.capacity.queueing import Backlog, delay_ms, heaviest
 from benchmarks.capacity.scenarios import Assumptions, Scenario, plan
-from benchmarks.capacity.service import ServiceTimes
-from benchmarks.process_time import MachineTime
+from benchmarks.capacity.service import Backlog, ServiceTimes, delay_ms, heaviest
 from benchmarks.scale import bound
 from benchmarks.scale_run import GroupRun, Share
+from benchmarks.soak_market import MachineTime
 
 TIMES = ServiceTimes(
     row_ns=200.0,

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import card_figures
-from detectors import figures, registry
+from detectors import registry
 from evaluation import intervals
 
 
@@ -13,7 +13,7 @@ def test_recorded_figures_are_in_step_with_models_and_results() -> None:
 
 @pytest.mark.parametrize("detector", registry.shipped())
 def test_every_card_has_figures_with_intervals_that_hold_their_value(detector: str) -> None:
-    found = figures.recorded()[detector].figures
+    found = registry.recorded()[detector].figures
     assert found
     # Values are rounded in the files.
     assert [each.name for each in found if not each.low - 1e-3 <= each.value <= each.high + 1e-3] == []
@@ -22,8 +22,8 @@ def test_every_card_has_figures_with_intervals_that_hold_their_value(detector: s
 
 
 def test_another_hash_has_no_figures() -> None:
-    assert figures.section("kmeans", "0" * 16) == ""
-    assert figures.section("nobody", "0" * 16) == ""
+    assert registry.section("kmeans", "0" * 16) == ""
+    assert registry.section("nobody", "0" * 16) == ""
 
 
 def test_shares_and_rates_named_with_their_counts_get_exact_intervals() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from detectors.scenarios.catalogue import GENERAL, SILENCES
 from streams.cases import inhibition
 from streams.cases.case_manager import neighbourhood
 from tapewatch.contract.instruments import Instrument
@@ -163,7 +164,7 @@ def test_the_inhibition_table_has_no_circle_and_names_known_scenarios() -> None:
     from streams.engine.detector_config import DetectorConfig
 
     known = {*SCENARIOS, *DetectorConfig.__struct_fields__, "cross_market"}
-    named = {*inhibition.GENERAL, *inhibition.SILENCES, *(t for ts in inhibition.SILENCES.values() for t in ts)}
+    named = {*GENERAL, *SILENCES, *(t for ts in SILENCES.values() for t in ts)}
     assert named <= known
     for source in named:
         assert not any(inhibition.inhibits(source, target) and inhibition.inhibits(target, source) for target in named)

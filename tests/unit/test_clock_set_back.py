@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from sinks.elasticsearch import lane
-from sinks.elasticsearch.summary import Tally
+from sinks.elasticsearch.bulk import Tally
 from sinks.postgres import sink
 from streams.engine.process import Engine
 from streams.engine.recovery import PATIENCE_S

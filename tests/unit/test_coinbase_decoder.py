@@ -9,7 +9,7 @@ from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.base.universe import Listing
 from producers.venues.coinbase.decoder import CoinbaseDecoder
-from producers.venues.coinbase.sequences import REPEATED, Sequences
+from producers.venues.coinbase.messages import REPEATED, Sequences
 from producers.venues.decoders import make_decoder
 from producers.venues.spoken import NEWER_LEFT
 from tapewatch.contract.instruments import Instrument

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from tapewatch.runtime.monitoring.server import _RequestHandler
+from tapewatch.runtime.monitoring.monitor import _RequestHandler
 from tests.unit.deployed import ROOT, job_of, parsed, program, settings_of, shows_figures
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())

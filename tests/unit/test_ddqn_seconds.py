@@ -14,7 +14,7 @@ from detectors.ddqn import virtual, virtual_training
 from detectors.ddqn.environment import ResumableEnvironment
 from detectors.ddqn.lanes import BUY, HOLD, SELL
 from detectors.ddqn.seconds import Seconds, joined, session_of
-from detectors.ddqn.virtual_market import Rules, VirtualMarket
+from detectors.ddqn.virtual_training import Rules, VirtualMarket
 from tapewatch.cli import main
 from tests.unit.swinging_seconds import COST, swinging
 

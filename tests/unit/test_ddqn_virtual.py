@@ -5,8 +5,8 @@ import pytest
 
 from detectors.ddqn import virtual
 from detectors.ddqn.lanes import ACTIONS, BUY, CANCEL_BUY, HOLD, SELL
-from detectors.ddqn.virtual import PRIVATE, steadied
-from detectors.ddqn.virtual_lanes import (
+from detectors.ddqn.virtual import (
+    PRIVATE,
     Rows,
     act_lanes,
     close_lanes,
@@ -14,6 +14,7 @@ from detectors.ddqn.virtual_lanes import (
     equity_lanes,
     scaled_rows,
     see_lanes,
+    steadied,
 )
 
 NAN = np.nan

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from infra.demo.trading import TradingState
+from infra.demo.gauges import TradingState
 from infra.demo.view import result_of, trading_panel
 from tapewatch.contract.messages import Cause, Fill, Message, Order, Position, encode, stable_id
 from tests.unit.paper_market import TOPIC, signal

@@ -5,7 +5,7 @@ import pytest
 
 from detectors.coin_features import batch
 from detectors.coin_features.state import Barriers
-from detectors.regime import judged, model, planted, rules, training
+from detectors.regime import model, rules, training
 from tapewatch.kernels import kernel
 from tests.unit.desk_market import coin
 
@@ -44,11 +44,11 @@ def test_calls_are_unknown_until_half_of_the_horizon_is_behind_the_coin() -> Non
 
 
 def test_hidden_markov_model_calls_planted_regimes_better_than_the_naive_rule() -> None:
-    seen, truth = planted.planted(60, seed=100, days=12)
-    calls = batch.watched(seen, ASKED, SHIPPED.regimes()).calls[planted.WARM_DAYS * batch.DAY :, 0]
-    right = (calls == truth[planted.WARM_DAYS * batch.DAY :, None]).mean(axis=0)
+    seen, truth = training.planted(60, seed=100, days=12)
+    calls = batch.watched(seen, ASKED, SHIPPED.regimes()).calls[training.WARM_DAYS * batch.DAY :, 0]
+    right = (calls == truth[training.WARM_DAYS * batch.DAY :, None]).mean(axis=0)
     assert right[rules.HMM] > right[rules.NAIVE] + 0.1
-    assert judged.turns_a_day(calls[:, rules.HMM]) < judged.turns_a_day(calls[:, rules.NAIVE])
+    assert training.turns_a_day(calls[:, rules.HMM]) < training.turns_a_day(calls[:, rules.NAIVE])
 
 
 def test_fitting_finds_the_states_that_made_the_series() -> None:
@@ -64,16 +64,16 @@ def test_fitting_finds_the_states_that_made_the_series() -> None:
 def test_a_call_that_tells_nothing_gains_nothing() -> None:
     seen = coin(9 * batch.DAY, seed=9)
     known = batch.watched(seen, ASKED, SHIPPED.regimes())
-    after = judged.after(seen, known, 0)
+    after = training.after(seen, known, 0)
     half = len(after.minutes) // 2
     first, second = np.arange(len(after.minutes)) < half, np.arange(len(after.minutes)) >= half
-    told = judged.gain(after.take(second), judged.learnt([after.take(first)], rules.NAIVE), rules.NAIVE)
+    told = training.gain(after.take(second), training.learnt([after.take(first)], rules.NAIVE), rules.NAIVE)
     assert abs(np.nanmean(told)) < 0.05
 
 
 def test_what_followed_is_known_only_where_the_history_reaches_that_far() -> None:
     seen = coin(3000)
-    after = judged.after(seen, batch.watched(seen, ASKED, SHIPPED.regimes()), 1)
+    after = training.after(seen, batch.watched(seen, ASKED, SHIPPED.regimes()), 1)
     assert np.isnan(after.moved[-360:]).all()
     row = 1000
     plain = np.log(seen.bars[row + 360, 2] / seen.bars[row, 2])

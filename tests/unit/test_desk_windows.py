@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.coin_features import batch, state, windows
-from detectors.coin_features.outcomes import PENDING
-from detectors.coin_features.state import Barriers
+from detectors.coin_features.state import PENDING, Barriers
 from detectors.regime import model as regime
 from tests.unit.desk_market import coin, plain_summary
 

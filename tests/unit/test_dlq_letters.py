@@ -14,9 +14,8 @@ from tapewatch.commands import dlq_text
 from tapewatch.contract import messages, topics
 from tapewatch.contract.checks import Reason
 from tapewatch.dlq import retry
-from tapewatch.dlq.letter import Letter, Place, place_of, read
+from tapewatch.dlq.letter import Letter, Place, Selection, place_of, read
 from tapewatch.dlq.retry import RetryRecord
-from tapewatch.dlq.selection import Selection
 from tapewatch.errors import ContractError, TapewatchError
 from tapewatch.logs import printable
 from tapewatch.market_log import dead_letters

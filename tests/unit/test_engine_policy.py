@@ -12,8 +12,7 @@ from detectors.ddqn import virtual
 from detectors.ddqn.lanes import ACTIONS, BUY, HOLD
 from detectors.ddqn.model import Policy, PolicyMetadata
 from detectors.ddqn.score import choose
-from detectors.ddqn.virtual import PRIVATE
-from detectors.ddqn.virtual_lanes import Rows, act_lanes, close_lanes, create_lanes, scaled_rows, see_lanes
+from detectors.ddqn.virtual import PRIVATE, Rows, act_lanes, close_lanes, create_lanes, scaled_rows, see_lanes
 from streams.driver import FOREVER_NS, Driver
 from streams.engine import control
 from streams.engine import state as fields

@@ -11,7 +11,7 @@ import pytest
 from detectors.calibration import reliability
 from detectors.coin_features import batch
 from detectors.coin_features.state import Barriers
-from detectors.regime import planted
+from detectors.regime import training
 from evaluation import ranking, ranking_figures
 from evaluation.day_blocks import daily
 from tapewatch.desk.day_blocks import drawn, interval
@@ -70,8 +70,8 @@ def written(path: Path, days: int) -> Path:
 def test_document_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     # Ten seeds of a month at four horizons take twenty seconds; two of ten days, and six pictures, still some.
-    monkeypatch.setattr(planted, "SEEDS", range(2))
-    monkeypatch.setattr(planted, "DAYS", 10)
+    monkeypatch.setattr(training, "SEEDS", range(2))
+    monkeypatch.setattr(training, "DAYS", 10)
     file = written(tmp_path / "made_1m_x.csv.gz", 7)
     words = ["--minutes", str(file), "--days", "3"]
     parser = argparse.ArgumentParser()

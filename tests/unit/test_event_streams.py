@@ -14,7 +14,7 @@ from console.app import make_app
 from console.database import Database
 from console.identity import Account
 from console.live import hub as hubs
-from console.live import log_reader, position, subscriber
+from console.live import log_reader, position
 from console.live.hub import Hub
 from console.refusal import RefusedError
 from console.services import Services
@@ -150,7 +150,7 @@ def test_slow_reader_is_closed_instead_of_losing_one(hub):
     async def scene():
         ann = await listening(hub, ANN)
         taken = []
-        for number in range(2 * subscriber.MAX_WAITING // 4096):
+        for number in range(2 * hubs.MAX_WAITING // 4096):
             hub.publish(records(alert(number, size=4096), begin=number))
         taken = await ann.next(0)
         return ann, taken

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from console.reports.evidence_report import Report, blocks, title
-from console.reports.page import POLICY, page
+from console.reports.blocks import POLICY, page
+from console.reports.evidence_report import RecordComparison, Report, VerificationResult, blocks, title
 from console.reports.pdf import pdf
-from console.reports.proofs import RecordComparison, VerificationResult
 from tests.unit.report_scene import AT, HOSTILE, alert, case, context
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.forecast.factors import outside, ranks
+from detectors.forecast.factors import outside
 from detectors.forecast.factors.indicators import UNITS as INDICATORS
 from detectors.forecast.factors.table import LOOKBACK, Table, latest, names, relative, table, tables
 from detectors.forecast.series import Panel, Reading, Series
@@ -91,18 +91,18 @@ def test_bias_is_the_distance_from_the_average_in_percent() -> None:
 
 
 def test_rank_and_increase_of_the_closes_of_march_2010() -> None:
-    assert ranks.rank(CLOSES)[4:].tolist() == [4, 1, 1, 1, 1, 1, 5]
-    assert ranks.increase(CLOSES)[5:].tolist() == [2, 2, 2, 2, 2, 3]
-    assert np.isnan(ranks.rank(CLOSES)[:4]).all()
-    assert np.isnan(ranks.increase(CLOSES)[:5]).all()
+    assert outside.rank(CLOSES)[4:].tolist() == [4, 1, 1, 1, 1, 1, 5]
+    assert outside.increase(CLOSES)[5:].tolist() == [2, 2, 2, 2, 2, 3]
+    assert np.isnan(outside.rank(CLOSES)[:4]).all()
+    assert np.isnan(outside.increase(CLOSES)[:5]).all()
 
 
 def test_ranks_of_the_table_are_those_of_closes_highs_and_lows() -> None:
     bars = series(30)
     found = table(bars)
-    for name in ranks.OF:
-        np.testing.assert_array_equal(found[f"{name}_rank_5"], ranks.rank(getattr(bars, name)))
-        np.testing.assert_array_equal(found[f"{name}_increase_5"], ranks.increase(getattr(bars, name)))
+    for name in outside.OF:
+        np.testing.assert_array_equal(found[f"{name}_rank_5"], outside.rank(getattr(bars, name)))
+        np.testing.assert_array_equal(found[f"{name}_increase_5"], outside.increase(getattr(bars, name)))
 
 
 BARS = series(LOOKBACK + 60, 7)

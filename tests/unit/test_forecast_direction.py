@@ -8,14 +8,13 @@ import pytest
 
 from detectors.forecast import boosted as boosted_model
 from detectors.forecast import ordinal as ordinal_model
-from detectors.forecast.boosted import learner as boosted
+from detectors.forecast.boosted import model as boosted
 from detectors.forecast.classes import CLASSES, classes
 from detectors.forecast.direction import naive
-from detectors.forecast.direction.calibration import calibrated, temperature
 from detectors.forecast.direction.filling import medians, scaled, spreads
-from detectors.forecast.direction.fitting import blinded, fit, labelled, newest, within
+from detectors.forecast.direction.fitting import blinded, calibrated, fit, labelled, newest, temperature, within
 from detectors.forecast.direction.inputs import REACH, rows_of
-from detectors.forecast.ordinal import learner as ordinal
+from detectors.forecast.ordinal import model as ordinal
 from detectors.forecast.ordinal import regression
 from detectors.forecast.series import Panel, Reading, hash_of
 from detectors.forecast.walk import folds, years

@@ -10,8 +10,7 @@ from detectors.forecast.factors.table import LOOKBACK
 from detectors.forecast.inception import model as inception
 from detectors.forecast.inception.fitting import Calibration, fit, predicted
 from detectors.forecast.inception.images import AHEAD, DAYS, REACH, Images, images
-from detectors.forecast.inception.layers import NumpyLayers, TorchLayers
-from detectors.forecast.inception.network import BLOCKS, STEM, log_odds, shapes
+from detectors.forecast.inception.network import BLOCKS, STEM, NumpyLayers, TorchLayers, log_odds, shapes
 from detectors.forecast.inception.network import inception as inception_block
 from detectors.forecast.inception.rivals import logistic
 from detectors.forecast.series import Panel, Series, hash_of

@@ -10,12 +10,10 @@ import pytest
 from benchmarks.direction_losses import halved
 from detectors import registry
 from detectors.forecast.classes import CLASSES
-from detectors.forecast.direction.rows import Rows
+from detectors.forecast.direction.fitting import Rows
 from detectors.forecast.networks import architectures, attention, model
-from detectors.forecast.networks.arithmetic import Numpy, Torch
-from detectors.forecast.networks.fitting import Recipe, fit, initial
-from detectors.forecast.networks.losses import LOSSES, loss
-from detectors.forecast.networks.network import Network, windows
+from detectors.forecast.networks.architectures import Numpy, Torch
+from detectors.forecast.networks.fitting import LOSSES, Network, Recipe, fit, initial, loss, windows
 from detectors.forecast.series import Panel, Series
 from detectors.forecast.walk import Fold
 from tests.needs import needs

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fuzz import frame_targets, guided, market
-from benchmarks.fuzz.mutate import LONGEST, Mutator
+from benchmarks.fuzz import frame_targets, guided
 from benchmarks.fuzz.soak import AtWork, FuzzResult, HangError, Soak, markdown, one, where
-from benchmarks.fuzz.targets import CORPUS, TARGETS, Target, corpus
+from benchmarks.fuzz.targets import CORPUS, LONGEST, TARGETS, Mutator, Target, corpus
 from producers.base.collector import Collector
 from tapewatch.contract import frames
 from tapewatch.contract.frames import FrameHeaders
@@ -63,7 +62,7 @@ def test_record_that_does_change_its_neighbours_result_is_noticed() -> None:
     """The target itself: a frame of the good instrument, smuggled past the rule that leaves such frames out."""
     target = frame_targets.Neighbours()
     target._alone = lambda value: True  # type: ignore[method-assign]
-    rows = market.second(0)[1]
+    rows = frame_targets.second(0)[1]
     smuggled = type(rows)(RowType.QUOTE, rows.instruments, {**rows.columns, "bid_qty": rows.columns["bid_qty"] + 900.0})
     value = frames.encode(smuggled)
     said = b"\n".join(name.encode() + b"=" + text for name, text in FrameHeaders("quote", "other", 1, 1, 0).to_kafka())

@@ -17,7 +17,7 @@ import yaml
 from tapewatch.errors import SettingsError
 from tapewatch.kernels import cache_folder
 from tapewatch.runtime.monitoring import DECLARED
-from tapewatch.runtime.monitoring.server import _RequestHandler
+from tapewatch.runtime.monitoring.monitor import _RequestHandler
 from tapewatch.settings import Settings
 from tests.unit.declared_metrics import declared
 from tests.unit.deployed import ROOT, job_of, parsed, settings_of, shows_figures

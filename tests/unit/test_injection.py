@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.injection import BOOK_SCENARIOS, PRICE_SCENARIOS, Plan, RestingOrder, Script, inject, write_markets
 from benchmarks.injection.overlay import overlaid
-from benchmarks.injection.script import ASK, BID, Label, Print
+from benchmarks.injection.placing import ASK, BID, Label, Print
 from evaluation.scenario_labels import read_labels
 from evaluation.scenario_market import read_market
 from producers.recordings import open_recording

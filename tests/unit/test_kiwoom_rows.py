@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from producers.recordings.kiwoom_rows import KOREAN, REST, RowError, bar_of, names_among, opened_at, unsigned
+from producers.recordings.kiwoom_minutes import KOREAN, REST, RowError, bar_of, names_among, opened_at, unsigned
 from producers.venues.bars import Bar
-from producers.venues.kiwoom.pages import PageError, parse_page
+from producers.venues.kiwoom.client import PageError, parse_page
 from tapewatch.clock import NANOS
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.kmeans import batch, budget, calibration, fitting, model, pairs, plot, sample, score, training
-from detectors.kmeans.card import markdown
-from detectors.kmeans.pairs import Bars
+from detectors.kmeans import batch, budget, calibration, fitting, model, sample, score, training
+from detectors.kmeans.model import markdown
+from detectors.kmeans.sample import Bars
 from detectors.kmeans.training import Recipe
 from detectors.model_file import content_hash
 from detectors.scenarios.kmeans_anomaly import Parameters as AnomalyParameters
@@ -50,26 +50,26 @@ def trained(seed: int = 0, **changes: Any) -> model.KMeansModel:
 
 
 def test_pair_is_the_change_against_the_minute_before_in_percent() -> None:
-    found, counts = pairs.pairs(bars([1, 2, 3], [100.0, 101.0, 101.0], [10.0, 15.0, 0.0]))
+    found, counts = sample.pairs(bars([1, 2, 3], [100.0, 101.0, 101.0], [10.0, 15.0, 0.0]))
     np.testing.assert_allclose(found.values, [[1.0, 50.0], [0.0, -100.0]])
-    assert counts == pairs.PairCounts(bars=3, pairs=2, first=1, null_volume=0)
+    assert counts == sample.PairCounts(bars=3, pairs=2, first=1, null_volume=0)
 
 
 def test_change_after_a_minute_without_volume_is_null_and_counted() -> None:
-    found, counts = pairs.pairs(bars([1, 2, 3], [100.0, 101.0, 102.0], [10.0, 0.0, 5.0]))
+    found, counts = sample.pairs(bars([1, 2, 3], [100.0, 101.0, 102.0], [10.0, 0.0, 5.0]))
     assert found.values.tolist() == [[pytest.approx(1.0), -100.0]]
     assert counts.null_volume == 1
 
 
 def test_bar_after_missing_minutes_has_no_pair() -> None:
-    _, counts = pairs.pairs(bars([1, 5], [100.0, 101.0], [10.0, 10.0]))
+    _, counts = sample.pairs(bars([1, 5], [100.0, 101.0], [10.0, 10.0]))
     assert (counts.pairs, counts.first) == (0, 2)
 
 
 def test_minutes_without_a_trade_are_flat_bars_without_volume() -> None:
     names = np.array(["A.XXXX"] * 3, dtype=object)
     ts = np.array([3 * MINUTE_NS + 5, 0, 10])
-    made = pairs.bars_of_trades(names, ts, np.array([12.0, 10.0, 11.0]), np.array([1.0, 2.0, 3.0]))
+    made = sample.bars_of_trades(names, ts, np.array([12.0, 10.0, 11.0]), np.array([1.0, 2.0, 3.0]))
     assert made.minutes.tolist() == [0, 1, 2, 3]
     assert made.close.tolist() == [11.0, 11.0, 11.0, 12.0]
     assert made.volume.tolist() == [5.0, 0.0, 0.0, 1.0]
@@ -77,7 +77,7 @@ def test_minutes_without_a_trade_are_flat_bars_without_volume() -> None:
 
 def test_pairs_do_not_cross_instruments() -> None:
     two = Bars(np.array(["A", "B"], dtype=object), np.array([1, 2]), np.ones(2), np.ones(2))
-    assert pairs.pairs(two)[1].pairs == 0
+    assert sample.pairs(two)[1].pairs == 0
 
 
 def test_robust_scale_is_one_for_a_standard_normal_and_zero_for_a_constant() -> None:
@@ -279,5 +279,5 @@ def test_train_command_takes_minute_bars_in_csv_and_says_what_was_null(
 
 def test_scatter_plot_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    plot.scatter(trained(), market(), tmp_path / "p.png")
+    fitting.scatter(trained(), market(), tmp_path / "p.png")
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")

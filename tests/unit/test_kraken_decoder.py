@@ -9,8 +9,8 @@ import pytest
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.base.ladder import Level, Levels, padded
-from producers.venues.kraken.checksum import checksum
 from producers.venues.kraken.decoder import KrakenDecoder
+from producers.venues.kraken.pair import checksum
 from tapewatch.contract.rows import Condition, StatusKind
 from tapewatch.rfc3339 import from_rfc3339
 from tests.unit.kraken_messages import BTC_ASKS, BTC_BIDS, BTC_CHECKSUM, TIME, book, page, trades

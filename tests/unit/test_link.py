@@ -11,7 +11,7 @@ from aiohttp.client_reqrep import ConnectionKey, RequestInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from producers.base.buckets import TokenBucket
+from producers.base.http import TokenBucket
 from producers.base.reconnecting_websocket import ReconnectingWebSocket
 from tapewatch.errors import SettingsError
 from tests.unit.link_scene import Scene, Wire, played

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientError
 
-from producers.base.buckets import TokenBucket
+from producers.base.http import TokenBucket
 from tests.unit.link_scene import Scene, Wire, played
 
 Left = list[tuple[bool, float]]

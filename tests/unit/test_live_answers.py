@@ -5,8 +5,8 @@ import zlib
 
 import pytest
 
-from producers.base.addresses import checked_address
 from producers.base.answers import HttpError, http_date_ns, json_fault, retry_after_s, unzipped
+from producers.base.http import checked_address
 from tapewatch.clock import NANOS
 from tapewatch.errors import SettingsError
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from producers.base.backoff import Backoff
-from producers.base.buckets import TokenBucket
+from producers.base.http import TokenBucket
 from tests.unit.live_time import Longest, SleptTime
 
 

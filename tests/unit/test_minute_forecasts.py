@@ -9,7 +9,7 @@ import pytest
 from detectors.forecast.lstm.forecasting import returns
 from detectors.forecast.lstm.inputs import LOOKBACK
 from detectors.forecast.lstm.model import DAY
-from streams.forecast import minute_model
+from streams.forecast import minute_process
 from streams.forecast.minute import MinuteTask, worth
 from streams.paper.task import PaperTask
 from tapewatch.cli import main
@@ -130,17 +130,17 @@ def test_paper_broker_hears_nothing_of_it() -> None:
 def test_newest_minute_model_is_chosen_unless_one_is_named(tmp_path) -> None:
     settings = msgspec.structs.replace(Settings(), data=str(tmp_path))
     with pytest.raises(TapewatchError, match="no minute model") as caught:
-        minute_model.chosen(settings)
+        minute_process.chosen(settings)
     assert "tapewatch train lstm --minute" in caught.value.hint
     folder = settings.data_path / "models"
     folder.mkdir()
     daily, minute = untrained(horizon=DAY), untrained(seed=8)
     for model in (minute, daily):
         (folder / f"{model.hash}.safetensors").write_bytes(model.encoded())
-    assert minute_model.chosen(settings).hash == minute.hash
+    assert minute_process.chosen(settings).hash == minute.hash
     named = msgspec.structs.replace(settings, forecast=msgspec.structs.replace(settings.forecast, model=daily.hash))
     with pytest.raises(TapewatchError, match=daily.hash):
-        minute_model.chosen(named)
+        minute_process.chosen(named)
 
 
 def test_train_makes_the_model_that_the_stage_takes(tmp_path, capsys) -> None:
@@ -152,6 +152,6 @@ def test_train_makes_the_model_that_the_stage_takes(tmp_path, capsys) -> None:
     sizes = ["--epochs", "1", "--units", "8", "--held-out", "0.2", "--json"]
     assert main(["--data", str(tmp_path / "data"), "train", "lstm", "--minute", str(file), *sizes]) == 0
     summary = msgspec.json.decode(capsys.readouterr().out)
-    model = minute_model.chosen(Settings(data=str(tmp_path / "data")))
+    model = minute_process.chosen(Settings(data=str(tmp_path / "data")))
     assert (summary["hash"], summary["horizon"], summary["rows"]) == (model.hash, "60s", 279)
     assert model.card.metrics["windows held out"] == 69

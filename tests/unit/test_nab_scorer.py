@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 
 from evaluation import nab
 from evaluation.nab import windowed_gaussian
-from evaluation.nab_data import Profile, Series, development, read_series
 from evaluation.nab_score import (
     OUTSIDE,
     PROBATION,
+    Profile,
     Rows,
+    Series,
     best_threshold,
+    development,
     interval,
     normalised,
     raw_score,
+    read_series,
     rows_of,
     scaled_sigmoid,
 )

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from detectors.model_file import content_hash, kept
-from detectors.sentiment.labels import places
 from detectors.sentiment.lexicon.model import shipped
 from detectors.sentiment.linear import training
 from detectors.sentiment.linear.model import LinearModel, LinearScorer
+from detectors.sentiment.scorer import places
 from streams.news.scorers import chosen
 from streams.news.scoring import NewsScoring
 from tapewatch.contract.messages import News

@@ -15,9 +15,8 @@ from producers.simulators.news import NewsSite
 from producers.simulators.server import SimulatorServer
 from producers.venues.news import cnyes
 from producers.venues.news.desk import NewsProcessor
-from producers.venues.news.items import Item
+from producers.venues.news.items import HostileFeedError, Item, entries
 from producers.venues.news.source import Poller
-from producers.venues.news.syndication import HostileFeedError, entries
 from tapewatch.clock import NANOS
 from tapewatch.contract.instruments import Instrument
 from tapewatch.rfc3339 import to_rfc3339

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.venues.account import VenueOrder
-from benchmarks.venues.binance import BinanceSimulator
-from benchmarks.venues.faults import ASKING, PLACING, Faults
-from benchmarks.venues.setup import (
+from benchmarks.venues.binance import ASKING, PLACING, BinanceSimulator, Faults
+from benchmarks.venues.fix import (
     INSTRUMENTS,
     PRICES,
     REFERENCE,
@@ -26,7 +25,7 @@ from benchmarks.venues.setup import (
 )
 from sinks.orders import OrderRecord
 from sinks.orders.binance import signature
-from sinks.orders.secrets import Keys
+from sinks.orders.fix_session import Keys
 from sinks.orders.venue import RefusedError
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract.messages import Order, encode, stable_id

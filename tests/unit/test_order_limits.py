@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from sinks.orders import run as gateway
+from sinks.orders import service as gateway
+from sinks.orders.fix_session import keys
 from sinks.orders.journal import Entry, Journal
 from sinks.orders.limits import Book, Limits, off_grid
-from sinks.orders.records import shared_out
-from sinks.orders.secrets import keys
-from sinks.orders.venue import Execution
+from sinks.orders.venue import Execution, shared_out
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract.instruments import Instrument, Tick
 from tapewatch.contract.messages import Order, stable_id

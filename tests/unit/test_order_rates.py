@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from benchmarks.venues.setup import client, served
+from benchmarks.venues.fix import client, served
 from sinks.orders.rest import RestClient
 from sinks.orders.venue import NotSentError, UnansweredError
 from tapewatch.errors import SettingsError

@@ -10,9 +10,8 @@ import pytest
 from benchmarks import thin_market
 from detectors.boosted import forest
 from detectors.pumps import batch, features, model, training
-from detectors.pumps.card import markdown
-from detectors.pumps.published import FeatureRows
-from detectors.pumps.training import Material, Recipe
+from detectors.pumps.model import markdown
+from detectors.pumps.training import FeatureRows, Material, Recipe
 from tapewatch.kernels import kernel
 
 SHIPPED = Path(model.__file__).parent / "shipped" / "pumps.json"

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from producers.base.collector import Collector
-from producers.base.row_map import RowMap, checked, read_map
-from producers.base.row_mapper import RowError, RowMapper
+from producers.base.row_mapper import RowError, RowMap, RowMapper, checked, read_map
 from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 

@@ -11,10 +11,19 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.injection import Plan, inject, write_markets
 from benchmarks.second_features import second_features
 from evaluation import scenarios
-from evaluation.scenario_figures import ScenarioAlert, Seconds, alerting, auroc, rate_threshold, separation
+from evaluation.scenario_figures import (
+    ScenarioAlert,
+    Seconds,
+    alerting,
+    auroc,
+    calibrated,
+    detector_of,
+    rate_threshold,
+    scored_seconds,
+    separation,
+)
 from evaluation.scenario_labels import Event
 from evaluation.scenario_market import MarketRun
-from evaluation.scenario_scores import calibrated, detector_of, scored_seconds
 from tapewatch.clock import NANOS
 from tapewatch.settings import Settings
 from tests.unit.injection_market import still_market

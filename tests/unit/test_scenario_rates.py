@@ -4,9 +4,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.injected_market import IGNITION, InjectedEpisode, InjectedMarket, Leg
+from benchmarks.injected_market import IGNITION, INSTRUMENTS, InjectedEpisode, InjectedMarket, Leg, WashMarket
 from benchmarks.scenario_rates import CONFIG, RAMPING, START_NS, Count, figures
-from benchmarks.wash_market import INSTRUMENTS, WashMarket
 from tapewatch.contract.rows import RowType
 
 

@@ -10,7 +10,7 @@ from detectors.sentiment import models
 from detectors.sentiment.encoder import base as bases
 from detectors.sentiment.encoder import model as encoder
 from detectors.sentiment.encoder.training import Recipe, trained
-from detectors.sentiment.labels import places
+from detectors.sentiment.scorer import places
 from tapewatch.errors import TapewatchError
 from tests.needs import needs
 from tests.unit import labelled_news

@@ -11,11 +11,10 @@ from detectors import registry
 from detectors.commands import labelled_texts
 from detectors.sentiment import models
 from detectors.sentiment.grouping import groups
-from detectors.sentiment.labels import places
 from detectors.sentiment.linear import model as linear
 from detectors.sentiment.linear import training
-from detectors.sentiment.linear.model import LinearModel, LinearScorer
-from detectors.sentiment.linear.terms import terms
+from detectors.sentiment.linear.model import LinearModel, LinearScorer, terms
+from detectors.sentiment.scorer import places
 from evaluation import sentiment
 from evaluation.sentiment import accuracy, calibration_error, macro_f1
 from tapewatch.cli import main

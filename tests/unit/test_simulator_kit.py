@@ -14,9 +14,8 @@ from aiohttp import WSMsgType, web
 from producers.simulators.__main__ import main
 from producers.simulators.answers import json_answer
 from producers.simulators.catalogue import SIMULATORS, SimulatorOptions, simulated
-from producers.simulators.connection import Connection
+from producers.simulators.connection import Connection, frame
 from producers.simulators.faults import Fault, FaultKind, FaultPlan
-from producers.simulators.frames import frame
 from producers.simulators.server import ConnectionRules, SimulatorServer
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from streams.driver import Driver
 from streams.engine import opening_snapshots
-from streams.spark.files import TableFiles
+from streams.spark.backfill import TableFiles
 from streams.spark.stage import capped, stretches
 from streams.spark.stored_log import span
 from streams.spark.tables import Digest, rows_of

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from producers.venues.sql.command import URL_VARIABLE, database_url
-from producers.venues.sql.table import open_engine
-from producers.venues.sql.table_map import TableMap, read_table_map
+from producers.venues.sql.table import TableMap, open_engine, read_table_map
 from tapewatch.errors import TapewatchError
 
 MAP = """

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from producers.base.collector import Collector
-from producers.base.row_map import RowMap
+from producers.base.row_mapper import RowMap
 from producers.base.transaction import AbortedError
 from producers.venues.sql.source import TableSource
-from producers.venues.sql.table_map import TableMap, TableName
+from producers.venues.sql.table import TableMap, TableName
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.contract.instruments import Instrument, Tick
 from tapewatch.contract.rows import Rows, RowType, StatusKind

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.trading import venues
-from detectors.trading.ticks import ceil_price, floor_price, moved_price, tick_at
+from detectors.trading.orders import ceil_price, floor_price, moved_price, tick_at
 from detectors.trading.units import Units, terms, tick_table, units_of
 from detectors.trading.venues import TWSE, UPBIT, binance_rules, rules_of
 from streams.paper.instrument_states import instrument_rules

@@ -12,7 +12,7 @@ import pytest
 
 from detectors import registry
 from detectors.forecast.series import Forecast, Panel, Reading, Series, hash_of
-from streams.forecast import data, models
+from streams.forecast import data, training
 from streams.forecast.publishing import instrument_id, instrument_ids, predictions
 from streams.forecast.schedule import ExchangeSessions, Schedule
 from streams.forecast.tracking import Run, RunDescription, Step, alone
@@ -187,8 +187,8 @@ def test_data_end_with_the_day(tmp_path: Path) -> None:
 
 def test_unknown_model_is_refused() -> None:
     with pytest.raises(TapewatchError, match="no model crystal_ball"):
-        models.chosen(["crystal_ball"])
-    assert list(models.chosen(["boosted", "lstm"])) == ["lstm", "boosted"]
+        training.chosen(["crystal_ball"])
+    assert list(training.chosen(["boosted", "lstm"])) == ["lstm", "boosted"]
 
 
 def test_dry_run_says_what_would_be_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -278,9 +278,9 @@ def test_exchange_sessions_leave_out_holidays_and_know_half_days() -> None:
     assert found == [("2023-11-22", at("2023-11-22T21:00")), ("2023-11-24", at("2023-11-24T18:00"))]
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", training.MODELS)
 def test_every_model_gives_what_the_pipeline_asks_and_is_known_to_the_registry(name: str) -> None:
-    module = models.loaded(models.MODELS[name])
+    module = training.loaded(training.MODELS[name])
     assert name == module.NAME
     assert all(callable(getattr(module, each)) for each in ("train", "predict", "decode", "summary"))
     assert name in registry.KINDS

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from producers.base.buckets import TokenBucket
-from producers.venues.twse.batches import BURST, PER_SECOND, URL_LIMIT, batches, parameters, round_s
+from producers.base.http import TokenBucket
+from producers.venues.twse.connector import BURST, PER_SECOND, URL_LIMIT, batches, parameters, round_s
 from tests.unit.live_time import SleptTime
 
 

@@ -7,8 +7,18 @@ import pytest
 
 from producers.base.collector import Collector
 from producers.venues.twse.daily import DailyDecoder, State
-from producers.venues.twse.reports import INSTITUTIONS, MARGIN, PRICES, STOCK_DAY, STOCK_DAY_ALL, Report
-from producers.venues.twse.roc import any_date, at, roc_date, roc_text
+from producers.venues.twse.reports import (
+    INSTITUTIONS,
+    MARGIN,
+    PRICES,
+    STOCK_DAY,
+    STOCK_DAY_ALL,
+    Report,
+    any_date,
+    at,
+    roc_date,
+    roc_text,
+)
 from producers.venues.twse.tables import read_document
 from tapewatch.contract.messages import Factor, decode, encode
 from tapewatch.rfc3339 import to_rfc3339

@@ -8,8 +8,17 @@ from hypothesis import strategies as st
 
 from detectors import univariate
 from detectors.univariate import UnivariateParameters
-from detectors.univariate.novelty import add_lags, close_block, third_smallest
-from detectors.univariate.parameters import BLOCKS, EXCESS, KEPT, PEAK, TYPICAL, VIEW_FIELDS
+from detectors.univariate.novelty import (
+    BLOCKS,
+    EXCESS,
+    KEPT,
+    PEAK,
+    TYPICAL,
+    VIEW_FIELDS,
+    add_lags,
+    close_block,
+    third_smallest,
+)
 
 F8 = npt.NDArray[np.float64]
 

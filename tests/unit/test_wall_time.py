@@ -15,7 +15,7 @@ FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 DATA = {
     "benchmarks/idle_seconds.py": ("now // NANOS not in self.sent",),  # seconds of a feed
-    "benchmarks/upgrade_steps.py": ("done - begun",),  # told beside the times of stalls
+    "benchmarks/builds.py": ("done - begun",),  # told beside the times of stalls
     "console/accounts/attempts.py": ("locked_ns > now", "now - locked_ns"),  # of the database
     "console/spans.py": ("start >= end",),  # of rows
     "infra/chaos/stall.py": ("now - last",),  # laid beside the times of differing rows

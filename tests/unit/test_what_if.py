@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation import changes, pairing, what_if
-from evaluation.history import Span
+from evaluation.history_features import Span
 from evaluation.replayed import Episode, replay
 from evaluation.stored_files import FileHistory, framed
 from streams.engine.detector_config import DetectorConfig

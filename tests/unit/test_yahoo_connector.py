@@ -12,8 +12,8 @@ from producers.simulators.faults import FaultKind, FaultPlan
 from producers.simulators.yahoo import YahooVenue
 from producers.venues.polled import PollingConnector
 from producers.venues.yahoo.history import windows
-from producers.venues.yahoo.requests import chart
 from producers.venues.yahoo.source import connect
+from producers.venues.yahoo.symbols import chart
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.contract.rows import StatusKind
 from tapewatch.errors import TapewatchError

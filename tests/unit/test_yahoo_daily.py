@@ -9,7 +9,7 @@ from producers.base.http import Http
 from producers.simulators.yahoo import Action, YahooVenue
 from producers.venues.yahoo.chart import PUBLISHED_LAG_NS
 from producers.venues.yahoo.daily import DailySeries, SeriesPosition
-from producers.venues.yahoo.reference import merged
+from producers.venues.yahoo.symbols import merged
 from tapewatch.clock import NANOS, ManualClock
 from tapewatch.contract.instruments import CorporateAction, Instrument, Tick
 from tapewatch.contract.messages import Factor

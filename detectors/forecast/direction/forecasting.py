@@ -7,11 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.forecast.classes import CLASSES
-from detectors.forecast.direction.calibration import calibrated
-from detectors.forecast.direction.fitting import CalibratedClassifier, fit, newest
+from detectors.forecast.direction.fitting import (
+    CalibratedClassifier,
+    Classifier,
+    Learner,
+    Rows,
+    calibrated,
+    fit,
+    newest,
+)
 from detectors.forecast.direction.inputs import REACH, rows_of
-from detectors.forecast.direction.learner import Classifier, Learner
-from detectors.forecast.direction.rows import Rows
 from detectors.forecast.series import Forecast, Panel
 
 F8 = npt.NDArray[np.float64]

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from detectors.forecast.direction.rows import NEVER, Rows
+from detectors.forecast.direction.fitting import NEVER, Rows
 from detectors.forecast.factors import table as factors
 from detectors.forecast.factors.table import LOOKBACK, UNITS
 from detectors.forecast.series import Panel, Series

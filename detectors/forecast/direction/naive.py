@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.forecast.classes import CLASSES, classes
-from detectors.forecast.direction.rows import Rows
+from detectors.forecast.direction.fitting import Rows
 from detectors.forecast.walk import Fold
 
 F8 = npt.NDArray[np.float64]

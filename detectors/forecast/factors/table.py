@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from detectors.forecast.factors import indicators, outside, ranks
+from detectors.forecast.factors import indicators, outside
 from detectors.forecast.factors.indicators import DIFFERENCES, Unit
 from detectors.forecast.series import Panel, Reading, Series
 
@@ -16,7 +16,7 @@ I8 = npt.NDArray[np.int64]
 
 LOOKBACK = indicators.LOOKBACK
 """An indicator at a bar is a function of the last LOOKBACK bars only, of all there are before that."""
-UNITS: Mapping[str, Unit] = {**indicators.UNITS, **dict.fromkeys(ranks.NAMES, "ratio")}
+UNITS: Mapping[str, Unit] = {**indicators.UNITS, **dict.fromkeys(outside.NAMES, "ratio")}
 """Unit of every column but those of outside series, which have their source's: price, ratio (a pure number), count."""
 
 
@@ -110,10 +110,10 @@ def _indicators(series: Series, first: int) -> F8:
 
 
 def _ranks(series: Series, first: int) -> F8:
-    begin = max(0, first - ranks.DAYS)
+    begin = max(0, first - outside.DAYS)
     columns = [
         each(getattr(series, name)[begin:])[first - begin :]
-        for name in ranks.OF
-        for each in (ranks.rank, ranks.increase)
+        for name in outside.OF
+        for each in (outside.rank, outside.increase)
     ]
     return np.stack(columns, axis=1)

@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from detectors.calibration import log_loss
 from detectors.forecast.inception.images import Bools
-from detectors.forecast.inception.layers import NumpyLayers, TorchLayers
-from detectors.forecast.inception.network import Kind, log_odds, shapes
+from detectors.forecast.inception.network import Kind, NumpyLayers, TorchLayers, log_odds, shapes
 from detectors.forecast.walk import Fold
 from detectors.pytorch import require_torch
 

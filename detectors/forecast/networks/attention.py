@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from detectors.forecast.networks import daily
+from detectors.forecast.networks import model
 from detectors.forecast.networks.model import decode, markdown, summary
 
 __all__ = ["NAME", "decode", "markdown", "predict", "summary", "train"]
 
 NAME = "attention"
-train = partial(daily.train, NAME)
-predict = daily.predict
+train = partial(model.train, NAME)
+predict = model.predict

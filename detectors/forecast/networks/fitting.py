@@ -1,24 +1,112 @@
 """Fitting a network to windows of factors: seeded, on one thread, stopped early on the calibrating rows.
 
 torch is needed to fit alone; what was fitted is told by numpy.
+
+The networks as learners of the seven classes.
+
+What training makes small: cross-entropy, focal loss, or both tasks at once.
+
+A fitted network: inputs scaled, windows gathered, probabilities told by numpy.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.special
 
-from detectors.forecast.direction.rows import Rows
+from detectors.forecast.classes import CLASSES
+from detectors.forecast.direction.filling import medians, scaled, spreads
+from detectors.forecast.direction.fitting import Learner, Rows
 from detectors.forecast.networks import architectures
-from detectors.forecast.networks.arithmetic import Torch
-from detectors.forecast.networks.losses import loss
-from detectors.forecast.networks.network import Network, scaling_of, table, windows
+from detectors.forecast.networks.architectures import NAMES, Numpy, Torch
 from detectors.forecast.walk import Fold
 from detectors.pytorch import require_torch
 
+F4 = npt.NDArray[np.float32]
+F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+SCALING = ("location", "scale")
+"""Arrays of a network beside its weights, float32[inputs] each."""
+_AT_ONCE = 2048
+
+
+def scaling_of(values: F8) -> dict[str, F4]:
+    """Location and scale of each input. values : float64[rows, inputs], fitted rows alone"""
+    location = medians(values)
+    return {
+        name: each.astype(np.float32) for name, each in zip(SCALING, (location, spreads(values, location)), strict=True)
+    }
+
+
+def table(values: F8, arrays: dict[str, F4]) -> F4:
+    """Scaled inputs, float32[rows + 1, inputs]; the last row, of zeros, is every day before an instrument's first."""
+    location, scale = (arrays[name].astype(np.float64) for name in SCALING)
+    found = scaled(values, location, scale).astype(np.float32)
+    return np.concatenate([found, np.zeros((1, values.shape[1]), np.float32)])
+
+
+def windows(starts: I8, rows: I8) -> I8:
+    """For each of some rows the rows of its window, int64[rows, STEPS], oldest first; -1 before its instrument's first.
+
+    starts : int64[instruments + 1], where each instrument's rows begin, and their end
+    """
+    first = starts[np.searchsorted(starts, rows, side="right") - 1]
+    found: I8 = rows[:, None] + np.arange(1 - architectures.STEPS, 1)
+    return np.where(found >= first[:, None], found, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """As detectors.forecast.direction.fitting.Fitted asks. name : of the architecture; arrays : weights and SCALING"""
+
+    name: str
+    arrays: dict[str, F4]
+
+    def outputs(self, rows: Rows, wanted: Bools) -> F4:
+        """Logits of the classes, and the return in units of its spread, float32[wanted rows, 8]."""
+        inputs, places = table(rows.values, self.arrays), windows(rows.starts, np.flatnonzero(wanted))
+        parts = [
+            architectures.outputs(self.name, Numpy(), self.arrays, inputs[places[first : first + _AT_ONCE]])
+            for first in range(0, len(places), _AT_ONCE)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, architectures.OUTPUTS), np.float32)
+
+    def probabilities(self, rows: Rows, wanted: Bools) -> F8:
+        """Of each class before calibration, float64[wanted rows, 7]."""
+        logits = self.outputs(rows, wanted)[:, : len(CLASSES)].astype(np.float64)
+        found: F8 = scipy.special.softmax(logits, axis=1)
+        return found
+
+
+LOSSES = ("cross_entropy", "focal", "multi_task")
+FOCUS = 2.0
+"""Exponent of the focal loss (Lin et al. 2017): rows told well count less."""
+RETURN_WEIGHT = 0.5
+"""Of the return's Huber loss beside the cross-entropy in the multi-task loss; returns are in units of their spread."""
+
+
+def loss(torch: Any, name: str, told: Any, labels: Any, returns: Any) -> Any:
+    """The mean loss of a batch, a tensor without axes.
+
+    name : of LOSSES; told : [rows, 8], logits of the classes and the return; labels : int64[rows]
+    returns : [rows], in units of their spread
+    """
+    entropy = torch.nn.functional.cross_entropy(told[:, :-1], labels, reduction="none")
+    if name == "focal":
+        return (entropy * (1.0 - torch.exp(-entropy)) ** FOCUS).mean()
+    if name == "multi_task":
+        apart = torch.nn.functional.huber_loss(told[:, -1], returns)
+        return entropy.mean() + RETURN_WEIGHT * apart
+    if name != "cross_entropy":
+        raise ValueError(f"there is no loss {name!r}")
+    return entropy.mean()
+
 
 FEWEST = 200
 """Rows to fit to, and a tenth of them to stop on."""
@@ -63,7 +151,7 @@ def initial(torch: Any, name: str, inputs: int, seed: int) -> dict[str, Any]:
 def fit(name: str, rows: Rows, labels: I8, fold: Fold, seed: int, recipe: Recipe) -> Network:
     """A network fitted to the rows of `fold.fit`: of those on the way, the one that tells `fold.calibrate` best.
 
-    name : of the architecture; rows, labels, fold, seed : as detectors.forecast.direction.learner.Learner has them
+    name : of the architecture; rows, labels, fold, seed : as detectors.forecast.direction.fitting.Learner has them
     ValueError where there are too few rows.
     """
     fitted, later = np.flatnonzero(fold.fit), np.flatnonzero(fold.calibrate)
@@ -117,3 +205,9 @@ def _held(torch: Any, name: str, weights: dict[str, Any], held: tuple[Any, Any])
     with torch.no_grad():
         told = architectures.outputs(name, Torch(torch), weights, held[0])[:, :-1]
         return min(float(torch.nn.functional.cross_entropy(told * heat, held[1])) for heat in _HEATS)
+
+
+RECIPE = Recipe()
+"""How all are fitted; docs/networks.md tells how the loss was chosen."""
+LEARNERS: dict[str, Learner] = {name: partial(fit, name, recipe=RECIPE) for name in NAMES}
+"""By name, which is the architecture's."""

@@ -1,13 +1,20 @@
-"""A network as a file: safetensors whose metadata hold what weights do not say, named by its content's hash."""
+"""A network as a file: safetensors whose metadata hold what weights do not say, named by its content's hash.
 
+Training and asking the networks by panel, as the daily pipeline does.
+"""
+
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from detectors.forecast.direction import card as direction_card
-from detectors.forecast.direction.card import Card, unfit
+from detectors.forecast.direction.card import Card, trained_card, unfit
+from detectors.forecast.direction.forecasting import forecasts, trained
 from detectors.forecast.networks import architectures
-from detectors.forecast.networks.network import SCALING, Network
+from detectors.forecast.networks.fitting import RECIPE, SCALING, Network, Recipe, fit
+from detectors.forecast.series import Forecast, Panel
 from detectors.model_file import TensorFile, decode_model, first_problem, foreign
 
 
@@ -88,3 +95,22 @@ def markdown(model: NetworkModel) -> str:
     weights = model.weights
     made_of = f"network over {architectures.STEPS} days, {weights:,} weights, trained with {model.described.loss} loss"
     return direction_card.markdown("Network of the next day's class", model, made_of)
+
+
+def train(
+    name: str, panel: Panel, seed: int, report: Callable[[str], None] | None = None, recipe: Recipe = RECIPE
+) -> NetworkModel:
+    """A network fitted to all whose next move is known; ValueError where there is too little. name : architecture"""
+    judge, rows, figures = trained(name, partial(fit, name, recipe=recipe), panel, seed, report)
+    if not isinstance(judge.fitted, Network):
+        raise TypeError(f"{name} is no network")
+    card = trained_card(name, panel, seed, figures)
+    described = NetworkMetadata(
+        name, rows.names, tuple(float(cut) for cut in judge.cuts), judge.temperature, recipe.loss, card
+    )
+    return NetworkModel(described, judge.fitted.arrays)
+
+
+def predict(model: NetworkModel, panel: Panel) -> list[Forecast]:
+    """The classes of the bar after the newest one of each instrument that is warm; numpy alone."""
+    return forecasts(model, model.network(), panel)

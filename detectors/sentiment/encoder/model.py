@@ -9,7 +9,7 @@ import numpy as np
 from detectors.card_page import counted, limits, measured, origin, page
 from detectors.model_file import Origin, TensorFile, decode_model, first_problem, foreign
 from detectors.pytorch import require_torch
-from detectors.sentiment.encoder.network import HEAD, LONGEST, logits, network, tokenizer_of, tokens_of
+from detectors.sentiment.encoder.base import HEAD, LONGEST, logits, network, tokenizer_of, tokens_of
 from detectors.sentiment.scorer import CLASSES, F8, neutral, score_of
 from detectors.sentiment.text import LANGUAGES, cleaned, language_of, problem
 

@@ -13,11 +13,9 @@ import numpy as np
 
 from detectors.model_file import F4
 from detectors.pytorch import require_torch
-from detectors.sentiment.encoder.base import Base
+from detectors.sentiment.encoder.base import Base, logits, network, tokenizer_of, tokens_of, weights
 from detectors.sentiment.encoder.model import Card, EncoderMetadata, EncoderModel
-from detectors.sentiment.encoder.network import logits, network, tokenizer_of, tokens_of, weights
-from detectors.sentiment.labels import I8
-from detectors.sentiment.scorer import CLASSES
+from detectors.sentiment.scorer import CLASSES, I8
 from detectors.sentiment.text import cleaned
 
 _LIMITS = (

@@ -12,12 +12,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from detectors.model_file import F4
-from detectors.sentiment.labels import I8
 from detectors.sentiment.lexicon.model import shipped
 from detectors.sentiment.lexicon.score import LexiconScorer
-from detectors.sentiment.linear.model import Card, LinearMetadata, LinearModel, lexicon_inputs
-from detectors.sentiment.linear.terms import VIEWS, terms
-from detectors.sentiment.scorer import CLASSES, F8
+from detectors.sentiment.linear.model import VIEWS, Card, LinearMetadata, LinearModel, lexicon_inputs, terms
+from detectors.sentiment.scorer import CLASSES, F8, I8
 
 STRENGTHS = (1.0, 4.0, 16.0)
 """Inverse penalties to choose among."""

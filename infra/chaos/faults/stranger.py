@@ -20,8 +20,7 @@ from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import frames, topics
 from tapewatch.contract.frames import FrameHeaders
 from tapewatch.contract.rows import REQUIRED, Column, Rows, RowType, numpy_dtype, schema
-from tapewatch.dlq.letter import Letter
-from tapewatch.dlq.selection import Selection, found
+from tapewatch.dlq.letter import Letter, Selection, found
 from tapewatch.market_log import dead_letters
 from tapewatch.runtime import batches, group_offsets, kafka
 from tapewatch.settings import Settings

@@ -14,8 +14,7 @@ from aiohttp import web
 
 from producers.recordings.files import line_blocks
 from producers.recordings.report import RecordingReport
-from producers.simulators.binance.dialect import DIALECTS
-from producers.simulators.binance.rest import BinanceRest
+from producers.simulators.binance.rest import DIALECTS, BinanceRest
 from producers.simulators.binance.streams import BinanceStreams, Stream
 from producers.simulators.server import SimulatorServer
 from tapewatch.clock import NANOS

@@ -6,10 +6,8 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 
-from producers.simulators.binance.dialect import DIALECTS, Dialect
-from producers.simulators.binance.feed import DecimalTexts, SymbolFeed
-from producers.simulators.binance.rest import BinanceRest
-from producers.simulators.binance.streams import BinanceStreams, Stream
+from producers.simulators.binance.rest import DIALECTS, BinanceRest, Dialect
+from producers.simulators.binance.streams import BinanceStreams, DecimalTexts, Stream, SymbolFeed
 from producers.simulators.faults import FaultKind
 from producers.simulators.market import VenueMarket
 from producers.simulators.server import SimulatorServer

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from producers.simulators.twse.answers import taipei
+from producers.simulators.twse.market import taipei
 from tapewatch.errors import TapewatchError
 
 

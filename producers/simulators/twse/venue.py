@@ -14,8 +14,18 @@ from aiohttp import web
 from producers.simulators.answers import json_answer
 from producers.simulators.faults import FaultKind
 from producers.simulators.server import SimulatorServer
-from producers.simulators.twse.answers import UNKNOWN, chart, mis_document, mis_row, taipei, yahoo_quote, yahoo_symbol
-from producers.simulators.twse.market import StockSnapshot, TaiwanMarket, TaiwanStock
+from producers.simulators.twse.market import (
+    UNKNOWN,
+    StockSnapshot,
+    TaiwanMarket,
+    TaiwanStock,
+    chart,
+    mis_document,
+    mis_row,
+    taipei,
+    yahoo_quote,
+    yahoo_symbol,
+)
 from producers.simulators.twse.recorded import RecordedMis
 
 Rows = list[list[str]]

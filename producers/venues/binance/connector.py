@@ -1,30 +1,169 @@
-"""Following Binance: combined streams over as many connections as needed, snapshots and lost trades by REST."""
+"""Following Binance: combined streams over as many connections as needed, snapshots and lost trades by REST.
+
+Binance's published limits, and how many levels a snapshot asks for within them.
+
+What Binance lists, as instruments of ours.
+"""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
 from producers.base.answers import Answer, HttpError
-from producers.base.buckets import TokenBucket
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.base.feed_session import FeedSession
-from producers.base.http import Http
+from producers.base.http import Http, TokenBucket
 from producers.base.reconnecting_websocket import ReconnectingWebSocket
 from producers.base.universe import Listing
 from producers.venues.binance.decoder import BinanceDecoder
-from producers.venues.binance.limits import (
-    CONNECTS_A_SECOND,
-    MESSAGES_A_SECOND,
-    PARAMS_A_MESSAGE,
-    STREAMS_A_CONNECTION,
-    RestLimits,
-)
-from producers.venues.binance.listing import listings
 from producers.venues.binance.market import FETCHED_TRADES
+from tapewatch.contract.instruments import Instrument, Tick, is_instrument_id
 from tapewatch.settings.venues import ExchangeSettings
+
+
+class _Filter(msgspec.Struct):
+    filterType: str = ""  # noqa: N815
+    tickSize: str = ""  # noqa: N815
+    stepSize: str = ""  # noqa: N815
+
+
+class _Symbol(msgspec.Struct):
+    symbol: str
+    status: str = ""
+    contractStatus: str = ""  # noqa: N815
+    contractType: str = ""  # noqa: N815
+    baseAsset: str = ""  # noqa: N815
+    quoteAsset: str = ""  # noqa: N815
+    contractSize: float = 1.0  # noqa: N815
+    filters: list[_Filter] = []
+
+
+class _Exchange(msgspec.Struct):
+    symbols: list[_Symbol]
+
+
+class _Day(msgspec.Struct):
+    symbol: str
+    quoteVolume: str = "0"  # noqa: N815
+    baseVolume: str = "0"  # noqa: N815
+
+
+_EXCHANGE = msgspec.json.Decoder(_Exchange)
+_DAYS = msgspec.json.Decoder(list[_Day])
+
+
+def instrument_id(symbol: str, perpetual: bool) -> str:
+    """Our id: BTCUSDT.BINANCE, BTCUSDT-PERP.BINANCE, BTCUSD-PERP.BINANCE, BTCUSDT_250926.BINANCE."""
+    return f"{symbol.removesuffix('_PERP')}-PERP.BINANCE" if perpetual else f"{symbol}.BINANCE"
+
+
+def listings(exchange: bytes, days: bytes | None) -> list[Listing]:
+    """The listings in an exchangeInfo answer, ranked by a 24-hour answer; ids that ours cannot be are left out.
+
+    msgspec.MsgspecError where an answer is none of the kind.
+    """
+    turnover = {day.symbol: _number(day.quoteVolume) or _number(day.baseVolume) for day in _DAYS.decode(days or b"[]")}
+    found = []
+    for one in _EXCHANGE.decode(exchange).symbols:
+        name = instrument_id(one.symbol, one.contractType == "PERPETUAL")
+        if not is_instrument_id(name):
+            continue
+        kind = "perpetual" if one.contractType == "PERPETUAL" else "future" if one.contractType else "spot"
+        steps: dict[str, Any] = {each.filterType: each for each in one.filters}
+        tick = _number(getattr(steps.get("PRICE_FILTER"), "tickSize", ""))
+        lot = _number(getattr(steps.get("LOT_SIZE"), "stepSize", "")) or 1.0
+        instrument = Instrument(
+            id=name,
+            name=one.symbol,
+            currency=one.quoteAsset,
+            kind=kind,
+            ticks=(Tick(0.0, tick),) if tick else (),
+            lot=lot,
+        )
+        status = one.status or one.contractStatus
+        traits = {"base": one.baseAsset, "quote": one.quoteAsset, "status": status, "contract": one.contractType}
+        found.append(Listing(one.symbol, instrument, turnover.get(one.symbol, 0.0), status == "TRADING", traits))
+    return found
+
+
+def _number(text: str) -> float:
+    """The number; 0 where it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if value - value == 0.0 else 0.0
+
+
+STREAMS_A_CONNECTION = 300
+"""Streams on one websocket; the venue allows 1,024, but fewer are lost when one breaks."""
+PARAMS_A_MESSAGE = 100
+MESSAGES_A_SECOND = 4.0
+"""Subscribe messages on one connection; the venue disconnects above 5 (spot) or 10 (futures) a second."""
+CONNECTS_A_SECOND = 0.9
+"""The venue allows 300 attempts in 5 minutes."""
+SNAPSHOTS_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RestLimits:
+    """Paths and weights of one market. minute : weight of REST requests allowed in a minute
+
+    path : of combined streams; paths : of channels that come by another
+    keyed : questions that are answered to holders of a key only
+    depth : (levels, weight) from the fullest snapshot down; trades : path and weight of trades by id, by question
+    """
+
+    prefix: str
+    minute: float
+    depth: tuple[tuple[int, int], ...]
+    trades: dict[str, tuple[str, int]]
+    listed: int
+    day: int
+    keyed: frozenset[str] = frozenset()
+    path: str = "/stream"
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pace(self) -> tuple[float, float]:
+        """Weight a second, and at once, such that no minute sees more than its limit: what goes out at once counts."""
+        burst = self.minute / 4.0
+        return (self.minute - burst) / 60.0, burst
+
+    def levels(self, symbols: int) -> tuple[int, int]:
+        """Levels and weight of a snapshot such that all symbols have one within a minute, or the least there is."""
+        for levels, weight in self.depth:
+            if symbols * weight <= self.minute * SNAPSHOTS_WITHIN_S / 60.0:
+                return levels, weight
+        return self.depth[-1]
+
+
+SPOT = RestLimits(
+    prefix="/api/v3",
+    minute=6_000.0,
+    depth=((5_000, 250), (1_000, 50), (500, 25), (100, 5)),
+    trades={"trades": ("historicalTrades", 25), "aggregates": ("aggTrades", 4)},
+    listed=20,
+    day=80,
+)
+USDM = RestLimits(
+    prefix="/fapi/v1",
+    minute=2_400.0,
+    depth=((1_000, 20), (500, 10), (100, 5), (50, 2)),
+    trades={"trades": ("historicalTrades", 20), "aggregates": ("aggTrades", 20)},
+    listed=1,
+    day=40,
+    keyed=frozenset({"trades"}),
+    # Since April 2026 the path without a route takes subscriptions to aggregate trades and sends none.
+    path="/public/stream",
+    paths={"aggTrade": "/market/stream"},
+)
+COINM = replace(USDM, prefix="/dapi/v1", path="/stream", paths={})
+
 
 QUIET_FROM = 5
 """A connection with that many symbols is never without data for long while the venue is well."""

@@ -2,8 +2,7 @@
 
 import argparse
 
-from producers.venues.binance.connector import BinanceConnector
-from producers.venues.binance.limits import COINM, SPOT, USDM
+from producers.venues.binance.connector import COINM, SPOT, USDM, BinanceConnector
 from tapewatch.settings import Settings
 
 _CHANNELS = ("trade", "aggTrade", "bookTicker", "depth")

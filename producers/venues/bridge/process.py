@@ -1,4 +1,7 @@
-"""The bridge at work: messages in, frames and dead letters out, and the position, in one transaction."""
+"""The bridge at work: messages in, frames and dead letters out, and the position, in one transaction.
+
+The engine's own checks on rows before they are sent, so that bad ones are refused with the place they are from.
+"""
 
 import threading
 from collections import Counter
@@ -9,14 +12,15 @@ import numpy as np
 from confluent_kafka import KafkaException, Message
 
 from producers.base.state import FencedError, Ledger, Transaction
+from producers.columns import rows_of
 from producers.venues.bridge.inlet import BATCH, Inlet
 from producers.venues.bridge.map import BridgeMap
 from producers.venues.bridge.records import Record, UnfitError
-from producers.venues.bridge.screen import screened
-from producers.venues.bridge.translate import RefusedRow, Translator, provisional
+from producers.venues.bridge.translate import Batch, RefusedRow, Translator, provisional
 from tapewatch import logs
-from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.contract import topics
+from tapewatch.clock import LATEST_NS, NANOS, WALL, Clock
+from tapewatch.contract import frames, topics
+from tapewatch.contract.checks import FEED, Reason, check
 from tapewatch.contract.instruments import Instrument
 from tapewatch.contract.rows import EVERY_INSTRUMENT, Column, Rows, RowType, StatusKind
 from tapewatch.errors import TapewatchError
@@ -25,6 +29,38 @@ from tapewatch.market_log.dead_letters import DeadLetter
 from tapewatch.market_log.registry import Registry
 from tapewatch.runtime import group_offsets
 from tapewatch.settings import Settings
+
+_AT_ONCE = 1_024
+
+
+def screened(batch: Batch) -> tuple[list[Rows], list[RefusedRow]]:
+    """The batch's good rows in the order of ts_recv, at most 1,024 together, and what the engine would refuse."""
+    order = sorted(range(len(batch.rows)), key=lambda row: batch.rows[row][2])
+    good: list[Rows] = []
+    refused: list[RefusedRow] = []
+    names = tuple(batch.names)
+    for start in range(0, len(order), _AT_ONCE):
+        part = order[start : start + _AT_ONCE]
+        rows = rows_of(batch.type, names, [batch.rows[row] for row in part], batch.optional)
+        reasons = _reasons(rows)
+        for place in np.flatnonzero(reasons).tolist():
+            label = Reason(int(reasons[place])).label
+            refused.append(batch.places[part[place]].refused(label, "the row's values"))
+        kept = rows.take(reasons == 0) if reasons.any() else rows
+        if len(kept):
+            good.append(kept)
+    return good, refused
+
+
+def _reasons(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Each row's reason, 0 where it is good; instruments are not looked at."""
+    view = frames.Decoder().open(frames.encode(rows))
+    reasons = np.empty(view.rows, dtype=np.uint8)
+    slots = np.arange(len(view.names()), dtype=np.int32)
+    clock = np.full(1, -1, dtype=np.int64)
+    check(int(view.type), view.buffer, view.offsets, view.rows, slots, FEED, LATEST_NS, clock, reasons)
+    return reasons
+
 
 log = logs.get("producers.bridge")
 

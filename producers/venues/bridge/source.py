@@ -12,8 +12,7 @@ import msgspec
 
 from producers.venues.bridge.inlet import Inlet
 from producers.venues.bridge.map import BridgeMap, load_map
-from producers.venues.bridge.process import Bridge, log
-from producers.venues.bridge.screen import screened
+from producers.venues.bridge.process import Bridge, log, screened
 from producers.venues.bridge.translate import RefusedRow, Translator
 from tapewatch.clock import WALL
 from tapewatch.contract import frames, readable

@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from producers.columns import decimal_float
 from producers.venues.bridge.map import Value, mistake
-from producers.venues.bridge.records import Record, UnfitError, at_path, plain_text
-from producers.venues.bridge.times import time_reader
+from producers.venues.bridge.records import Record, UnfitError, at_path, plain_text, time_reader
 from tapewatch.contract.rows import BOOK_LEVELS, Condition, OrderAction, StatusKind
 
 Read = Callable[[Record], Any]

@@ -1,4 +1,7 @@
-"""Coinbase's messages to rows: books from snapshot and updates, trades by consecutive ids, quotes, gaps by number."""
+"""Coinbase's messages to rows: books from snapshot and updates, trades by consecutive ids, quotes, gaps by number.
+
+What stands in the text fields of Coinbase's messages.
+"""
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
@@ -9,12 +12,36 @@ from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.base.ladder import Book, Level
 from producers.columns import decimal_float
-from producers.venues.coin import LATE, exact_or_nan, settled_time, utc_ns
+from producers.venues.coin import LATE, REPEATED, CountedCoin, exact_or_nan, settled_time, utc_ns
 from producers.venues.coinbase import messages
-from producers.venues.coinbase.fields import sides_of, trade_number
-from producers.venues.coinbase.sequences import REPEATED as SEEN
-from producers.venues.coinbase.sequences import Sequences
-from producers.venues.counted_coin import REPEATED, CountedCoin
+from producers.venues.coinbase.messages import REPEATED as SEEN
+from producers.venues.coinbase.messages import Sequences
+
+SIDES = {"bid": 0, "offer": 1, "buy": 0, "sell": 1}
+
+
+def trade_number(text: str) -> int:
+    """A trade's id as a number, -1 where it is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
+
+
+def sides_of(updates: Iterable[tuple[str, str, str]]) -> tuple[list[Level], list[Level]]:
+    """Bid and ask levels in ascending order of prices, from side, price and quantity.
+
+    ValueError where a number is not exact; KeyError where a side is neither.
+    """
+    sides: tuple[list[Level], list[Level]] = ([], [])
+    for side, price, qty in updates:
+        sides[SIDES[side]].append((decimal_float(price), decimal_float(qty)))
+    # A ladder grows at its end for free and elsewhere by moving what is above: snapshots have many thousand levels.
+    for levels in sides:
+        levels.sort(key=_price)
+    return sides
+
+
+def _price(level: Level) -> float:
+    return level[0]
+
 
 AGGRESSORS = {"BUY": -1, "SELL": 1}
 """Coinbase names the side of the order that rested; the aggressor is on the other."""

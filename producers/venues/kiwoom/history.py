@@ -5,12 +5,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from producers.base.buckets import TokenBucket
-from producers.base.http import Http
+from producers.base.http import Http, TokenBucket
 from producers.venues.bar_history import configure_history, follow_history, symbols_of
-from producers.venues.kiwoom.charts import KiwoomCharts
+from producers.venues.kiwoom.charts import KiwoomCharts, instrument
 from producers.venues.kiwoom.client import KiwoomClient, keys
-from producers.venues.kiwoom.listing import instrument
 from producers.venues.kiwoom.source import MINUTES
 from tapewatch.clock import WALL
 from tapewatch.settings import Settings

@@ -10,8 +10,7 @@ import msgspec
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.columns import decimal_float
-from producers.venues.coin import LATE, number, settled_time, utc_ns
-from producers.venues.counted_coin import REPEATED
+from producers.venues.coin import LATE, REPEATED, number, settled_time, utc_ns
 from producers.venues.kraken import messages
 from producers.venues.kraken.pair import TRADES, UNKNOWN, Pair
 from tapewatch.clock import NANOS

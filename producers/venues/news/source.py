@@ -13,15 +13,12 @@ import msgspec
 from confluent_kafka import KafkaException
 
 from producers.base.answers import HttpError
-from producers.base.buckets import TokenBucket
 from producers.base.collector import RefusedMessage
-from producers.base.http import Http
+from producers.base.http import Http, TokenBucket
 from producers.base.state import FencedError, Ledger, Transaction, refused_letter
 from producers.venues.news import cnyes
-from producers.venues.news.desk import NewsProcessor
-from producers.venues.news.items import Item
-from producers.venues.news.seen import KEPT
-from producers.venues.news.syndication import FEED_LIMIT, HostileFeedError, entries
+from producers.venues.news.desk import KEPT, NewsProcessor
+from producers.venues.news.items import FEED_LIMIT, HostileFeedError, Item, entries
 from tapewatch.clock import WALL, Clock
 from tapewatch.contract import topics
 from tapewatch.contract.instruments import Instrument

@@ -16,8 +16,7 @@ from producers.base.row_mapper import RowError, RowMapper
 from producers.base.sessions import SessionCalendar
 from producers.base.state import Ledger
 from producers.venues.sql.source import TableSource, TableSummary
-from producers.venues.sql.table import TableReader, open_engine
-from producers.venues.sql.table_map import TableMap, read_table_map
+from producers.venues.sql.table import TableMap, TableReader, open_engine, read_table_map
 from tapewatch.clock import WALL, Clock
 from tapewatch.errors import TapewatchError
 from tapewatch.market_log.registry import Registry

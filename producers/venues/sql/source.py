@@ -19,8 +19,7 @@ from producers.base.collector import Collector
 from producers.base.row_mapper import RowError, RowMapper
 from producers.base.state import AbortedError, Ledger, Transaction, refused_letter
 from producers.venues.live_bars import FRESH_NS
-from producers.venues.sql.table import TableReader, unreachable
-from producers.venues.sql.table_map import TableMap
+from producers.venues.sql.table import TableMap, TableReader, unreachable
 from producers.venues.sql.window import Key, Window
 from tapewatch.clock import NANOS, WALL, Clock
 from tapewatch.contract import topics

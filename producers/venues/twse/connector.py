@@ -1,29 +1,103 @@
-"""Following Taiwan: MIS in batches every five seconds, and Yahoo as long as MIS fails."""
+"""Following Taiwan: MIS in batches every five seconds, and Yahoo as long as MIS fails.
+
+MIS requests: how many symbols go into one, and which.
+
+What the exchange and the over-the-counter market list, with the turnover of the latest day.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from math import ceil
 from typing import TypeVar
+from urllib.parse import quote
 
 from producers.base.answers import HttpError
-from producers.base.buckets import TokenBucket
 from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.base.feed_session import FeedSession
-from producers.base.http import Http
+from producers.base.http import Http, TokenBucket
 from producers.base.sessions import SessionCalendar
 from producers.base.universe import Listing
 from producers.venues.twse import standin
 from producers.venues.twse.arbiter import MIS, YAHOO, Rules
-from producers.venues.twse.batches import BURST, PATH, PER_SECOND, batches, parameters, round_s
 from producers.venues.twse.decoder import TaiwanDecoder
-from producers.venues.twse.instruments import TPEX, TWSE, asked_for, taiwan_instrument
-from producers.venues.twse.listing import TPEX_QUOTES, listing, listings
+from producers.venues.twse.instruments import TPEX, TWSE, asked_for, mis_channel, taiwan_instrument
 from producers.venues.twse.mis import instruments_of
 from producers.venues.twse.reports import STOCK_DAY_ALL
-from producers.venues.twse.snapshots import UnreadableError
+from producers.venues.twse.tables import Table, UnreadableError, read_document
 from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import Instrument, is_instrument_id
 from tapewatch.settings.venues import TwseSettings
+
+TPEX_QUOTES = "/openapi/v1/tpex_mainboard_quotes"
+"""TPEx's open data: every instrument's latest day."""
+
+_CODE = (*STOCK_DAY_ALL.keys, "SecuritiesCompanyCode")
+_NAME = ("證券名稱", "名稱", "Name", "CompanyName")
+_TURNOVER = ("成交金額", "TradeValue", "TransactionAmount")
+
+
+def listings(body: bytes, venue: str) -> list[Listing]:
+    """Instruments of a report of the latest day; UnreadableError where it is none. venue : XTAI or ROCO"""
+    document = read_document(body)
+    for table in document.tables:
+        code, turnover = _column(table, _CODE), _column(table, _TURNOVER)
+        if code is not None and turnover is not None:
+            name = _column(table, _NAME)
+            return [
+                listing(taiwan_instrument(f"{row[code]}.{venue}", row[name] if name is not None else ""), row[turnover])
+                for row in table.rows
+                if is_instrument_id(f"{row[code]}.{venue}")
+            ]
+    raise UnreadableError("no_table", "code and turnover")
+
+
+def listing(instrument: Instrument, turnover: str = "0") -> Listing:
+    """A listing of an instrument. turnover : as TWSE writes it"""
+    try:
+        amount = float(turnover.replace(",", "") or 0)
+    except ValueError:
+        amount = 0.0
+    venue = instrument.id.rpartition(".")[2]
+    return Listing(instrument.id, instrument, amount, traits={"market": {TWSE: "twse", TPEX: "tpex"}[venue]})
+
+
+def _column(table: Table, names: tuple[str, ...]) -> int | None:
+    return next((table.fields.index(name) for name in names if name in table.fields), None)
+
+
+PATH = "/stock/api/getStockInfo.jsp"
+PER_SECOND, BURST = 0.6, 1
+"""Three requests in five seconds, evenly spaced, so that no five seconds see more; more lead to a block."""
+REFRESH_S = 5.0
+"""How often MIS shows something new."""
+SYMBOLS = 150
+URL_LIMIT = 4_000
+"""Characters of a request's query, well below what proxies and servers take."""
+
+
+def batches(instruments: Sequence[str], symbols: int = SYMBOLS, limit: int = URL_LIMIT) -> list[str]:
+    """MIS's channels joined by |, in requests of bounded length and about equal size."""
+    channels = [mis_channel(instrument) for instrument in instruments]
+    if not channels:
+        return []
+    longest = max(len(quote(channel)) for channel in channels) + len(quote("|"))
+    room = max(1, min(symbols, limit // longest))
+    count = ceil(len(channels) / room)
+    size = ceil(len(channels) / count)
+    return ["|".join(channels[start : start + size]) for start in range(0, len(channels), size)]
+
+
+def parameters(batch: str) -> dict[str, str]:
+    """The query of one request."""
+    return {"ex_ch": batch, "json": "1", "delay": "0"}
+
+
+def round_s(count: int) -> float:
+    """Seconds between two looks at the same instrument with so many requests a round."""
+    return max(1, ceil(count / (PER_SECOND * REFRESH_S))) * REFRESH_S
+
 
 BEFORE_NS, AFTER_NS = 60 * NANOS, 300 * NANOS
 """MIS is asked from a minute before the opening until five minutes after the close, which may be delayed by three."""

@@ -9,10 +9,8 @@ from enum import StrEnum
 from producers.base.collector import Collector
 from producers.columns import decimal_float
 from producers.venues.twse.instruments import TWSE
-from producers.venues.twse.reports import Column, Report
-from producers.venues.twse.roc import any_date
-from producers.venues.twse.snapshots import UnreadableError
-from producers.venues.twse.tables import Document, Table, read_document
+from producers.venues.twse.reports import Column, Report, any_date
+from producers.venues.twse.tables import Document, Table, UnreadableError, read_document
 from tapewatch.contract.instruments import is_instrument_id
 from tapewatch.contract.messages import Factor, stable_id
 from tapewatch.rfc3339 import to_rfc3339

@@ -17,8 +17,8 @@ from producers.base.ladder import Level, padded
 from producers.venues.twse.arbiter import MIS, YAHOO, Arbiter, Rules, Switch
 from producers.venues.twse.instruments import mis_channel
 from producers.venues.twse.mis import GOOD, UNKNOWN, read_answer, read_row, snapshot
-from producers.venues.twse.roc import taipei_day, taipei_seconds
-from producers.venues.twse.snapshots import Snapshot, UnreadableError
+from producers.venues.twse.reports import taipei_day, taipei_seconds
+from producers.venues.twse.tables import Snapshot, UnreadableError
 from producers.venues.twse.yahoo import read_quotes
 from tapewatch.clock import NANOS
 from tapewatch.contract.rows import Condition, StatusKind

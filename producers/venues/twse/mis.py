@@ -8,8 +8,8 @@ import msgspec
 from producers.base.ladder import Level
 from producers.columns import decimal_float
 from producers.venues.twse.instruments import LOT, instrument_id, taiwan_instrument
-from producers.venues.twse.roc import local_ns, taipei_seconds
-from producers.venues.twse.snapshots import Snapshot, UnreadableError
+from producers.venues.twse.reports import local_ns, taipei_seconds
+from producers.venues.twse.tables import Snapshot, UnreadableError
 from tapewatch.clock import NANOS
 from tapewatch.contract.instruments import Instrument
 

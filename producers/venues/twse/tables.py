@@ -1,4 +1,7 @@
-"""TWSE's daily reports as tables of texts: JSON in four shapes, and CSV in Big5 with ="0050" cells and footers."""
+"""TWSE's daily reports as tables of texts: JSON in four shapes, and CSV in Big5 with ="0050" cells and footers.
+
+One instrument's market at one instant, as either upstream shows it.
+"""
 
 import csv
 import io
@@ -10,8 +13,40 @@ from typing import Any
 
 import msgspec
 
-from producers.venues.twse.roc import any_date
-from producers.venues.twse.snapshots import UnreadableError
+from producers.base.ladder import Level
+from producers.venues.twse.reports import any_date
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What an upstream shows of one instrument.
+
+    event : the upstream's time, UTC ns; sequence : rises with each change
+    volume : shares traded in the session so far; last : price of the last trade, NaN where the snapshot has none
+    bids, asks : levels, best first; quantities in shares, 0 where the upstream does not tell
+    deep : several levels, and so a book; trial : what kind of trial matching, empty in trading
+    halted : until when trading is halted (HH:MM:SS), empty where it is not
+    """
+
+    instrument: str
+    event: int
+    sequence: int
+    volume: float
+    last: float
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    deep: bool
+    trial: str = ""
+    halted: str = ""
+
+
+class UnreadableError(ValueError):
+    """A message that cannot be read. reason : a word for the count"""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
 
 KEYS = frozenset({"證券代號", "股票代號", "代號", "日期", "項目", "Code", "SecuritiesCompanyCode"})
 """Names of a table's first columns; a CSV line that holds one of them is a header."""

@@ -6,7 +6,7 @@ import msgspec
 
 from producers.base.ladder import Level
 from producers.venues.twse.instruments import TPEX, TWSE
-from producers.venues.twse.snapshots import Snapshot, UnreadableError
+from producers.venues.twse.tables import Snapshot, UnreadableError
 from producers.venues.yahoo.chart import ChartError, parse_chart
 from producers.venues.yahoo.document import number
 from tapewatch.clock import NANOS

@@ -1,4 +1,7 @@
-"""Upbit's frames to rows: every orderbook frame is a whole book, trades are told apart by id, tickers make quotes."""
+"""Upbit's frames to rows: every orderbook frame is a whole book, trades are told apart by id, tickers make quotes.
+
+Trade ids that are unique but neither consecutive nor strictly in order.
+"""
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable
@@ -10,7 +13,6 @@ from producers.base.collector import Collector
 from producers.base.decoder import DecoderRequest
 from producers.base.ladder import Levels, padded, row_violation
 from producers.venues.coin import LATE, REGULAR, Coin, number, settled_time
-from producers.venues.upbit.ids import UniqueIds
 from producers.venues.upbit.messages import (
     FRAMES,
     NOTICES,
@@ -23,6 +25,35 @@ from producers.venues.upbit.messages import (
 )
 from tapewatch.contract.checks import MAX_SKEW_NS
 from tapewatch.contract.rows import BOOK_LEVELS
+
+REMEMBERED = 1_024
+
+
+class UniqueIds:
+    """Remembers the newest ids, so that a repeated one is known.
+
+    newest : highest id seen, -1 before the first; floor : ids up to it count as known, whether remembered or not
+    """
+
+    __slots__ = ("_known", "_order", "floor", "newest")
+
+    def __init__(self) -> None:
+        self.newest = -1
+        self.floor = -1
+        self._order: deque[int] = deque()
+        self._known: set[int] = set()
+
+    def take(self, number: int) -> bool:
+        """Take an id; False where it was seen before."""
+        if number <= self.floor or number in self._known:
+            return False
+        self._known.add(number)
+        self._order.append(number)
+        if len(self._order) > REMEMBERED:
+            self._known.discard(self._order.popleft())
+        self.newest = max(self.newest, number)
+        return True
+
 
 MILLI = 1_000_000
 TICKS_A_PAGE = 500

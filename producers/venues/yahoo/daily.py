@@ -15,8 +15,8 @@ from producers.base.http import Http
 from producers.venues.stopping import StoppedError, unless_stopped
 from producers.venues.yahoo.chart import Chart, ChartError, parse_chart
 from producers.venues.yahoo.factors import daily_factors, restated
-from producers.venues.yahoo.reference import instrument, merged
-from producers.venues.yahoo.requests import chart as ask
+from producers.venues.yahoo.symbols import chart as ask
+from producers.venues.yahoo.symbols import instrument, merged
 from tapewatch import logs
 from tapewatch.clock import NANOS, Clock
 from tapewatch.contract import messages

@@ -5,8 +5,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from producers.base.buckets import TokenBucket
-from producers.base.http import Http
+from producers.base.http import Http, TokenBucket
 from producers.base.polling import look_until
 from producers.venues.polled import symbols_of
 from producers.venues.yahoo.daily import DailySeries, KafkaFactors, ScreenFactors, checked_day

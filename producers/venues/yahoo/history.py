@@ -6,14 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from producers.base.answers import HttpError
-from producers.base.buckets import TokenBucket
-from producers.base.http import Http
+from producers.base.http import Http, TokenBucket
 from producers.venues.bar_history import configure_history, follow_history, symbols_of
 from producers.venues.bars import Bar
 from producers.venues.yahoo.chart import Chart, ChartError, interval_seconds, parse_chart
-from producers.venues.yahoo.reference import instrument
-from producers.venues.yahoo.requests import INTRADAY_DAYS, chart
-from producers.venues.yahoo.symbols import yahoo_symbol
+from producers.venues.yahoo.symbols import INTRADAY_DAYS, chart, instrument, yahoo_symbol
 from tapewatch.clock import NANOS, WALL
 from tapewatch.settings import Settings
 

@@ -12,9 +12,7 @@ from producers.base.universe import Listing
 from producers.venues.bar_log import latest_bars
 from producers.venues.polled import LOOK_BACK_NS, ChartDecoder, ChartPage, NoChartError, PollingConnector, symbols_of
 from producers.venues.yahoo.chart import ChartError, interval_seconds, parse_chart
-from producers.venues.yahoo.reference import instrument, merged
-from producers.venues.yahoo.requests import INTRADAY_DAYS, chart
-from producers.venues.yahoo.symbols import yahoo_symbol
+from producers.venues.yahoo.symbols import INTRADAY_DAYS, chart, instrument, merged, yahoo_symbol
 from tapewatch.clock import NANOS
 from tapewatch.contract import topics
 from tapewatch.contract.instruments import Instrument

@@ -1,9 +1,50 @@
-"""Yahoo's symbols and ours: 2330.TW is 2330.XTAI, AAPL of NMS is AAPL.XNAS, ^GSPC is GSPC-INDEX.YAHOO."""
+"""Yahoo's symbols and ours: 2330.TW is 2330.XTAI, AAPL of NMS is AAPL.XNAS, ^GSPC is GSPC-INDEX.YAHOO.
+
+Reference data that charts tell: name, currency, session, splits and dividends.
+
+Asking Yahoo for charts.
+"""
 
 import re
+from urllib.parse import quote
 
-from tapewatch.contract.instruments import is_instrument_id
+import msgspec
+
+from producers.base.answers import Answer, HttpError
+from producers.base.decoder import DecoderRequest
+from producers.base.http import Http
+from producers.venues.yahoo.chart import Chart
+from tapewatch.clock import NANOS
+from tapewatch.contract.instruments import CorporateAction, Instrument, Session, is_instrument_id
 from tapewatch.errors import TapewatchError
+
+CHART = "/v8/finance/chart/"
+INTRADAY_DAYS = {"1m": 7, "2m": 60, "5m": 60, "15m": 60, "30m": 60, "60m": 730, "1h": 730}
+"""Days of one request at most, by interval (those of 1m reach back 30 days, the others as far as here)."""
+
+
+async def chart(
+    http: Http, symbol: str, interval: str, start: int, end: int, want: DecoderRequest | None = None
+) -> Answer:
+    """The answer for a symbol's bars of [start, end), UTC nanoseconds, with splits and dividends.
+
+    An unknown symbol comes as HTTP 404 with a document that says so: an answer whose receipt time is 0. HttpError where
+    the venue does not answer.
+    """
+    params = {
+        "period1": str(start // NANOS),
+        "period2": str(end // NANOS),
+        "interval": interval,
+        "events": "div,split",
+        "includePrePost": "false",
+    }
+    try:
+        return await http.get(CHART + quote(symbol, safe="=-."), params, want=want)
+    except HttpError as error:
+        if error.status in (400, 404, 422) and error.body.lstrip()[:1] == b"{":
+            return Answer(error.status, {}, error.body, 0, 0)
+        raise
+
 
 OWN = "YAHOO"
 """Venue of what Yahoo shows without a market of its own: indices, futures, currencies, crypto pairs."""
@@ -114,3 +155,40 @@ def currency_of(text: str) -> str:
 def _split(symbol: str) -> tuple[str, str]:
     name, dot, suffix = symbol.rpartition(".")
     return (name, suffix) if dot else (symbol, "")
+
+
+def instrument(chart: Chart) -> Instrument:
+    """What the chart says of its instrument."""
+    return Instrument(
+        id=instrument_of(chart.symbol, chart.exchange),
+        name=chart.name or chart.symbol,
+        currency=currency_of(chart.currency),
+        kind=kind_of(chart.kind),
+        session=_session(chart),
+        actions=chart.actions,
+    )
+
+
+def merged(known: Instrument | None, fresh: Instrument) -> Instrument:
+    """What is registered with the corporate actions that are new; what other sources wrote stays as it is."""
+    if known is None:
+        return fresh
+    return msgspec.structs.replace(known, actions=merged_actions(known.actions, fresh.actions))
+
+
+def merged_actions(
+    known: tuple[CorporateAction, ...], fresh: tuple[CorporateAction, ...]
+) -> tuple[CorporateAction, ...]:
+    """Both by date and kind; where both have one, the fresh one."""
+    found = {(action.date, action.kind): action for action in (*known, *fresh)}
+    return tuple(found[key] for key in sorted(found))
+
+
+def _session(chart: Chart) -> Session:
+    """Opening and closing time on the exchange's clock; a day of 24 hours is open around the clock."""
+    if chart.session is None:
+        return Session(chart.timezone)
+    begun, ended = chart.local(chart.session[0]), chart.local(chart.session[1])
+    if (ended - begun).total_seconds() >= 23.9 * 3_600:
+        return Session(chart.timezone)
+    return Session(chart.timezone, f"{begun:%H:%M}", f"{ended:%H:%M}")

@@ -7,7 +7,7 @@ import threading
 import msgspec
 
 from sinks.orders import Progress
-from sinks.orders import run as gateway
+from sinks.orders import service as gateway
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
 

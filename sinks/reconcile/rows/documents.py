@@ -26,8 +26,7 @@ from sinks.elasticsearch.item import Item
 from sinks.elasticsearch.positions import next_offsets
 from sinks.log_reader import Log
 from sinks.reconcile import hashes
-from sinks.reconcile.buried import refused_records
-from sinks.reconcile.ledger import ELASTICSEARCH
+from sinks.reconcile.ledger import ELASTICSEARCH, refused_records
 from sinks.reconcile.rows.report import NOWHERE, PLACES, RowPlace, RowTable
 from sinks.reconcile.rows.topics_side import log_consumer
 from tapewatch.contract import topics

@@ -8,9 +8,11 @@
    sink's own code. If we die before the commit, nothing has changed; doing it twice changes nothing either.
 
 The rows of chosen records of the market log, cut out of a stream in PostgreSQL's binary COPY format.
+
+A feed's rows over the stores that were asked for: one comparison, or a repair between two.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,13 +34,15 @@ from sinks.postgres.partitions import DayPartitions
 from sinks.postgres.positions import next_offsets
 from sinks.postgres.tables import Table
 from sinks.postgres.writer import copy_rows, merge_storable
+from sinks.reconcile.ledger import ELASTICSEARCH, POSTGRES
 from sinks.reconcile.rows import message_rows
-from sinks.reconcile.rows.comparing import layout
+from sinks.reconcile.rows.comparing import Discrepancies, compare_tables, layout
 from sinks.reconcile.rows.digests import Bytes, Longs, _number
+from sinks.reconcile.rows.documents import compare_documents
 from sinks.reconcile.rows.message_rows import Key
-from sinks.reconcile.rows.report import NOWHERE
+from sinks.reconcile.rows.report import NOWHERE, RowsReport, RowTable
 from sinks.reconcile.rows.topics_side import TopicRows
-from sinks.reconcile.rows.wrong import Discrepancies
+from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import messages, topics
 from tapewatch.contract.messages import Case
 from tapewatch.errors import ContractError
@@ -252,3 +256,48 @@ class _Work:
 def _end(offsets: Longs | None) -> int:
     """Behind the last of them."""
     return int(offsets.max()) + 1 if offsets is not None and offsets.size else 0
+
+
+def compare_rows(settings: Settings, feed: str, stores: Collection[str] = (POSTGRES,)) -> RowsReport:
+    """Compare what the topics hold with what the stores hold, as far as the sinks have come.
+
+    feed : whose rows PostgreSQL is asked for; cases and documents are compared whole, of every feed
+    """
+    return _compared(settings, feed, stores, Discrepancies())
+
+
+def repair_rows(settings: Settings, feed: str, stores: Collection[str] = (POSTGRES,)) -> RowsReport:
+    """The same, with PostgreSQL's tables repaired; what is left after it."""
+    wrong = Discrepancies()
+    found = _compared(settings, feed, stores, wrong)
+    if not wrong:
+        return found
+    repair_tables(settings, feed, wrong)
+    left = compare_rows(settings, feed, stores)
+    return msgspec.structs.replace(left, repaired=wrong.counts(), seconds=round(found.seconds + left.seconds, 3))
+
+
+def _compared(settings: Settings, feed: str, stores: Collection[str], wrong: Discrepancies) -> RowsReport:
+    """One comparison. wrong : takes up what is, of PostgreSQL"""
+    begun = WALL.elapsed()
+    tables: list[RowTable] = []
+    behind = 0
+    if ELASTICSEARCH in stores:
+        found, left = compare_documents(settings)
+        tables, behind = tables + found, behind + left
+    if POSTGRES in stores:
+        found, left = compare_tables(settings, feed, wrong)
+        tables, behind = tables + found, behind + left
+    seconds = (WALL.elapsed() - begun) / NANOS
+    rows = sum(table.said for table in tables)
+    return RowsReport(
+        feed=feed,
+        rows=rows,
+        lost=sum(table.lost for table in tables),
+        doubled=sum(table.doubled for table in tables),
+        different=sum(table.different for table in tables),
+        behind=behind,
+        seconds=round(seconds, 3),
+        rows_per_s=round(rows / max(seconds, 1e-9), 1),
+        tables=tables,
+    )

@@ -8,6 +8,6 @@ from tapewatch.proof.evidence.bundle import Entry as Entry
 from tapewatch.proof.evidence.bundle import Manifest as Manifest
 from tapewatch.proof.evidence.bundle import Part as Part
 from tapewatch.proof.evidence.bundle import Subject as Subject
-from tapewatch.proof.evidence.container import load as load
-from tapewatch.proof.evidence.container import packed as packed
+from tapewatch.proof.evidence.bundle import load as load
+from tapewatch.proof.evidence.bundle import packed as packed
 from tapewatch.proof.evidence.records import EvidenceRecord as EvidenceRecord

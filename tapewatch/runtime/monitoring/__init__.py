@@ -1,8 +1,7 @@
 """What every process shows of itself: figures for Prometheus, whether it is alive, whether it is ready, and why not."""
 
 from tapewatch.runtime.monitoring.metric import DECLARED, LATENCY_BUCKETS, Metric, counter, counters, gauge, histogram
-from tapewatch.runtime.monitoring.monitor import Monitor
-from tapewatch.runtime.monitoring.server import Endpoint, add_flag, asked
+from tapewatch.runtime.monitoring.monitor import Endpoint, Monitor, add_flag, asked
 
 __all__ = [
     "DECLARED",
