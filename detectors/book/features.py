@@ -116,11 +116,8 @@ def _top(p: F8, top: int, end: float, out: F8) -> None:
             total += strength(p, at)
     out[STAND_TOGETHER_SUM] = total
     out[STAND_FILLED] = p[top + state.FILLED] / p[top + state.FIRST]
-    out[STAND_SIZE], out[STAND_PLACE], out[STAND_LEVEL] = (
-        np.log(p[top + state.SIZE]),
-        p[top + state.PLACE],
-        p[top + state.LEVEL],
-    )
+    out[STAND_SIZE], out[STAND_PLACE] = np.log(p[top + state.SIZE]), p[top + state.PLACE]
+    out[STAND_LEVEL] = p[top + state.LEVEL]
     out[STAND_PARTS], out[STAND_CUTS] = p[top + state.PARTS], p[top + state.CUTS]
     out[STAND_REPLACES], out[STAND_BASE] = p[top + state.REPLACES], np.log1p(p[top + state.BASE] / p[state.USUAL_ADD])
 
@@ -137,17 +134,11 @@ def _withdrawn(p: F8, out: F8) -> None:
     unit = p[state.USUAL_ADD]
     out[HELD_OPPOSITE] = _ratio(p[state.HELD_OPPOSITE] / unit, 0.5 * p[state.HELD_LIFE] * p[state.USUAL_VOLUME] / unit)
     out[HELD_TOGETHER], out[HELD_MOVES], out[HELD_AGE] = p[state.HELD_TOGETHER], p[state.HELD_MOVES], p[state.HELD_AGE]
-    out[HELD_FILLED], out[HELD_SIZE], out[HELD_APART] = (
-        p[state.HELD_FILLED],
-        np.log1p(p[state.HELD_SIZE]),
-        p[state.HELD_APART],
-    )
+    out[HELD_FILLED], out[HELD_SIZE] = p[state.HELD_FILLED], np.log1p(p[state.HELD_SIZE])
+    out[HELD_APART] = p[state.HELD_APART]
     out[HELD_LEVEL], out[HELD_MIRRORED] = p[state.HELD_LEVEL], p[state.HELD_MIRRORED]
-    out[HELD_REPLACED], out[HELD_PARTS], out[HELD_CUTS] = (
-        p[state.HELD_REPLACED],
-        p[state.HELD_PARTS],
-        p[state.HELD_CUTS],
-    )
+    out[HELD_REPLACED], out[HELD_PARTS] = p[state.HELD_REPLACED], p[state.HELD_PARTS]
+    out[HELD_CUTS] = p[state.HELD_CUTS]
     out[HELD_UNUSUAL] = _ratio(p[state.HELD], p[state.USUAL_WITHDRAWN])
     out[BEFORE] = max(p[state.LATELY], p[state.LATELY_ASK])
     p[state.LATELY], p[state.LATELY_ASK] = (

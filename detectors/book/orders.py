@@ -179,18 +179,10 @@ def place(p: F8, key: float, qty: float, had: float, size: float, bar: float, le
         return
     replaces = _replaces(p, key, qty)
     p[chosen + state.KEY], p[chosen + state.QTY], p[chosen + state.FIRST], p[chosen + state.BASE] = key, qty, qty, had
-    p[chosen + state.BORN], p[chosen + state.GONE], p[chosen + state.SIZE], p[chosen + state.WEIGHT] = (
-        now,
-        0.0,
-        size,
-        weight,
-    )
-    p[chosen + state.PLACE], p[chosen + state.LEVEL], p[chosen + state.CUT], p[chosen + state.APART] = (
-        bar,
-        level,
-        0.0,
-        1.0,
-    )
+    p[chosen + state.BORN], p[chosen + state.GONE] = now, 0.0
+    p[chosen + state.SIZE], p[chosen + state.WEIGHT] = size, weight
+    p[chosen + state.PLACE], p[chosen + state.LEVEL], p[chosen + state.CUT] = bar, level, 0.0
+    p[chosen + state.APART] = 1.0
     p[chosen + state.PARTS], p[chosen + state.CUTS] = 1.0, 0.0
     p[chosen + state.REPLACES] = 1.0 if replaces else 0.0
     p[chosen + state.OPPOSITE] = p[state.BOUGHT] if key < 0.0 else p[state.SOLD]
@@ -307,15 +299,9 @@ def _withdrawn(p: F8, at: int) -> None:
         traded = (p[state.BOUGHT] if side == 0 else p[state.SOLD]) - p[at + state.OPPOSITE]
         p[state.HELD], p[state.HELD_LIFE], p[state.HELD_OPPOSITE] = says, life, traded
         p[state.HELD_TOGETHER], p[state.HELD_MOVES] = companions(p, at), p[at + state.MOVES]
-        p[state.HELD_AGE], p[state.HELD_FILLED], p[state.HELD_SIZE] = (
-            0.0,
-            p[at + state.FILLED] / p[at + state.FIRST],
-            p[at + state.SIZE],
-        )
+        p[state.HELD_AGE], p[state.HELD_FILLED] = 0.0, p[at + state.FILLED] / p[at + state.FIRST]
+        p[state.HELD_SIZE] = p[at + state.SIZE]
         p[state.HELD_APART], p[state.HELD_LEVEL] = p[at + state.APART], p[at + state.LEVEL]
         p[state.HELD_MIRRORED], p[state.HELD_REPLACED] = mirrored(p, at), p[at + state.REPLACES]
-        p[state.HELD_KEY], p[state.HELD_PARTS], p[state.HELD_CUTS] = (
-            p[at + state.KEY],
-            p[at + state.PARTS],
-            p[at + state.CUTS],
-        )
+        p[state.HELD_KEY], p[state.HELD_PARTS] = p[at + state.KEY], p[at + state.PARTS]
+        p[state.HELD_CUTS] = p[at + state.CUTS]

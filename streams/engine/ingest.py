@@ -117,11 +117,8 @@ def _count_trade(a: F8, price: float, qty: float, side: int) -> None:
         a[state.SOLD_SINCE] += qty
     if np.isnan(a[state.BAR_OPEN]):
         a[state.BAR_OPEN] = a[state.BAR_HIGH] = a[state.BAR_LOW] = price
-    a[state.BAR_HIGH], a[state.BAR_LOW], a[state.BAR_CLOSE] = (
-        max(a[state.BAR_HIGH], price),
-        min(a[state.BAR_LOW], price),
-        price,
-    )
+    a[state.BAR_HIGH], a[state.BAR_LOW] = max(a[state.BAR_HIGH], price), min(a[state.BAR_LOW], price)
+    a[state.BAR_CLOSE] = price
     a[state.BAR_VOLUME] += qty
     a[state.BAR_TRADES] += 1.0
     a[state.BAR_BUYS] += 1.0 if side > 0 else 0.0
@@ -223,11 +220,8 @@ def _on_bar(a: F8, open_: float, high: float, low: float, close: float, volume: 
     a[state.SES_VOLUME] += volume
     if np.isnan(a[state.BAR_OPEN]):
         a[state.BAR_OPEN], a[state.BAR_HIGH], a[state.BAR_LOW] = open_, high, low
-    a[state.BAR_HIGH], a[state.BAR_LOW], a[state.BAR_CLOSE] = (
-        max(a[state.BAR_HIGH], high),
-        min(a[state.BAR_LOW], low),
-        close,
-    )
+    a[state.BAR_HIGH], a[state.BAR_LOW] = max(a[state.BAR_HIGH], high), min(a[state.BAR_LOW], low)
+    a[state.BAR_CLOSE] = close
     a[state.BAR_VOLUME] += volume
     a[state.BAR_TRADES] += trades
 
@@ -331,16 +325,10 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
     b3 = b5 = b6 = buffer[0:0].view(np.int8)
     trades = buffer[0:0].view(np.int64)
     if row_type == _QUOTE:
-        c3, c4, c5 = (
-            floats(buffer, offsets[3], rows),
-            floats(buffer, offsets[4], rows),
-            floats(buffer, offsets[5], rows),
-        )
-        c6, c7, c8 = (
-            floats(buffer, offsets[6], rows),
-            floats(buffer, offsets[7], rows),
-            floats(buffer, offsets[8], rows),
-        )
+        c3, c4 = floats(buffer, offsets[3], rows), floats(buffer, offsets[4], rows)
+        c5 = floats(buffer, offsets[5], rows)
+        c6, c7 = floats(buffer, offsets[6], rows), floats(buffer, offsets[7], rows)
+        c8 = floats(buffer, offsets[8], rows)
     elif row_type == _TRADE:
         c3, c4 = floats(buffer, offsets[3], rows), floats(buffer, offsets[4], rows)
         b5, b6 = (
@@ -351,11 +339,8 @@ def ingest(  # noqa: C901 - one branch a row type; the calls are inlined in any 
         c4, c5 = floats(buffer, offsets[4], rows * wide), floats(buffer, offsets[5], rows * wide)
         c6, c7 = floats(buffer, offsets[6], rows * wide), floats(buffer, offsets[7], rows * wide)
     elif row_type == _BAR:
-        c5, c6, c7 = (
-            floats(buffer, offsets[5], rows),
-            floats(buffer, offsets[6], rows),
-            floats(buffer, offsets[7], rows),
-        )
+        c5, c6 = floats(buffer, offsets[5], rows), floats(buffer, offsets[6], rows)
+        c7 = floats(buffer, offsets[7], rows)
         c8, c9 = floats(buffer, offsets[8], rows), floats(buffer, offsets[9], rows)
         trades = buffer[offsets[10] : offsets[10] + 8 * rows].view(np.int64)
     elif row_type in (_STATUS, _ORDER):

@@ -114,16 +114,10 @@ def _trading(a: F8, x: F8) -> None:
     x[observation.HIGH_1S], x[observation.LOW_1S] = (
         (a[state.HIGH], a[state.LOW]) if a[state.HIGH] > 0.0 else (np.nan, np.nan)
     )
-    x[observation.USUAL_VOLUME], x[observation.USUAL_RUSH], x[observation.USUAL_TRADED] = (
-        a[state.BASE_VOLUME],
-        a[state.BASE_RUSH],
-        a[state.BASE_TRADED],
-    )
-    x[observation.VOLUME_25S], x[observation.SIGNED_VOLUME_25S], x[observation.SESSION_VOLUME] = (
-        a[state.VOL25],
-        a[state.SGN25],
-        a[state.SES_VOLUME],
-    )
+    x[observation.USUAL_VOLUME], x[observation.USUAL_RUSH] = a[state.BASE_VOLUME], a[state.BASE_RUSH]
+    x[observation.USUAL_TRADED] = a[state.BASE_TRADED]
+    x[observation.VOLUME_25S], x[observation.SIGNED_VOLUME_25S] = a[state.VOL25], a[state.SGN25]
+    x[observation.SESSION_VOLUME] = a[state.SES_VOLUME]
     if a[state.HAS_TRADE] == 0.0:
         x[observation.VOLUME_25S] = x[observation.SIGNED_VOLUME_25S] = x[observation.SESSION_VOLUME] = np.nan
         x[observation.USUAL_VOLUME] = x[observation.USUAL_RUSH] = x[observation.USUAL_TRADED] = np.nan
@@ -137,11 +131,8 @@ def _prints(a: F8, rings: F8, i: int, at: I8, x: F8) -> None:
     )
     rings[state.ROUND_TRIPS + at[ring.M], i] = a[state.TRIPS]
     x[observation.LARGEST_TRADE], x[observation.SMALL_TRADES] = a[state.LARGEST], a[state.SMALL]
-    x[observation.SWEPT_LEVELS], x[observation.SWEPT_SIDE], x[observation.ROUND_TRIPS_60S] = (
-        a[state.SWEPT],
-        a[state.SWEPT_SIDE],
-        a[state.TRIPS60],
-    )
+    x[observation.SWEPT_LEVELS], x[observation.SWEPT_SIDE] = a[state.SWEPT], a[state.SWEPT_SIDE]
+    x[observation.ROUND_TRIPS_60S] = a[state.TRIPS60]
     x[observation.USUAL_TRADE] = x[observation.USUAL_TRADE_DEVIATION] = np.nan
     if a[state.TRADES_SEEN] >= ENOUGH_TRADES and a[state.SIZE_WEIGHT] > 0.0:
         mean = a[state.SIZE_SUM] / a[state.SIZE_WEIGHT]

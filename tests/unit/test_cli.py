@@ -41,7 +41,12 @@ def test_a_package_that_has_taken_a_folders_name_is_named(tmp_path: Path) -> Non
     (tmp_path / "console-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: console\nVersion: 1.0\n")
     (tmp_path / "console-1.0.dist-info/RECORD").write_text("console/__init__.py,,\n")
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    words = [sys.executable, "-P", "-m", "tapewatch", "console", "--help"]
+    # As where it is installed for good: a clone's own finder would still lead to the clone's folders.
+    script = (
+        "import sys; sys.meta_path[:] = [each for each in sys.meta_path if 'editable' not in repr(each)]; "
+        "from tapewatch.cli import main; sys.exit(main(['console', '--help']))"
+    )
+    words = [sys.executable, "-P", "-c", script]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 1
     assert "other packages have taken names of tapewatch's folders: console/ by console" in done.stderr

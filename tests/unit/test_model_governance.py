@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from detectors import registry
+from detectors.forecast.networks import architectures
 from detectors.model_file import content_hash
 from streams.commands import models, reproduce
 from tapewatch.errors import TapewatchError
@@ -37,7 +38,7 @@ def test_module_of_a_kind_reads_and_tells_and_names_its_detector(detector: str) 
     module, card = importlib.import_module(kind.module), importlib.import_module(kind.card)
     assert all(callable(each) for each in (module.decode, module.summary, card.markdown))
     # What a module calls the models that it reads: one, several, or one by class of instruments.
-    names = [getattr(module, name, ()) for name in ("DETECTOR", "NAME", "DETECTORS", "NAMES")]
+    names = [getattr(module, name, ()) for name in ("DETECTOR", "NAME", "DETECTORS")] + [architectures.NAMES]
     named = [each for found in names for each in ([found] if isinstance(found, str) else _texts(found))]
     assert detector in named
 
@@ -53,7 +54,9 @@ def test_who_asks_about_one_kind_imports_no_other() -> None:
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert "detectors.kmeans.model" in found
     assert not [
-        name for name in found if name.startswith(("detectors.forecast.", "detectors.sentiment.", "torch", "scipy"))
+        name
+        for name in found
+        if name.startswith(("detectors.forecast.", "detectors.sentiment.", "torch", "sklearn", "scipy.special"))
     ]
 
 
