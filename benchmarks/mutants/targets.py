@@ -42,14 +42,19 @@ TARGETS = (
     Target("detectors/book/orders.py", _ORDERS),
     Target("streams/cases/risk.py", _unit("case_risk")),
     Target("streams/cases/suppression.py", _unit("case_suppression")),
-    Target("streams/cases/inhibition.py", _unit("case_inhibition", "case_desk")),
-    Target("streams/cases/transitions.py", _unit("case_commands", "case_suppression", "case_desk")),
-    Target("streams/cases/case_manager.py", _unit("case_desk", "case_steps", "case_commands", "case_suppression")),
+    Target("streams/cases/inhibition.py", _unit("case_inhibition", "case_manager")),
+    Target("streams/cases/transitions.py", _unit("case_commands", "case_suppression", "case_manager")),
+    Target(
+        "streams/cases/case_manager.py", _unit("case_manager", "case_transitions", "case_commands", "case_suppression")
+    ),
     Target("console/limits.py", _unit("console_limits", "console_security")),
     Target("console/accounts/attempts.py", _integration("console_locks"), servers=True),
     Target("console/accounts/sessions.py", _integration("console_ends", "console_entry"), servers=True),
     Target("console/accounts/tokens.py", _integration("console_ends", "console_accounts"), servers=True),
     Target("sinks/postgres/merge.py", _integration("postgres_merge", "postgres_messages"), servers=True),
-    Target("producers/base/reconnecting_websocket.py", _unit("link", "link_silence", "link_renewal")),
+    Target(
+        "producers/base/reconnecting_websocket.py",
+        _unit("reconnecting_websocket", "websocket_silence", "websocket_renewal"),
+    ),
 )
 BY_FILE = {target.file: target for target in TARGETS}

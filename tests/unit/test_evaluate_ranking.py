@@ -17,7 +17,7 @@ from evaluation.day_blocks import daily
 from tapewatch.desk.day_blocks import drawn, interval
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings
-from tests.unit.desk_market import coin
+from tests.unit.coin_market import coin
 
 
 def judged(rows: int = 4000) -> ranking_figures.HeldOutMinutes:

@@ -13,7 +13,7 @@ from streams.coin_ranking import minute_buffer, state_records
 from streams.coin_ranking.minute_buffer import Bar, BarBuffer
 from streams.coin_ranking.ranking import STALE_MINUTES, CoinRanking, Question
 from tapewatch.contract import messages
-from tests.unit.desk_market import START, coin
+from tests.unit.coin_market import START, coin
 
 A, B, C = ("alpha", 0), ("alpha", 1), ("beta", 0)
 QUESTION = Question(0.005, -0.005)

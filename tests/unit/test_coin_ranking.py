@@ -13,7 +13,7 @@ from detectors.ranking import features, model, training
 from detectors.ranking.features import touch_probability
 from detectors.regime import model as regime
 from tapewatch.kernels import kernel
-from tests.unit.desk_market import coin
+from tests.unit.coin_market import coin
 
 ASKED = Barriers(3, 0.1, -0.1)
 SHIPPED = model.shipped()

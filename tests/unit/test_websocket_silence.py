@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import ClientError, WSMsgType
 
-from tests.unit.link_scene import Scene, Wire, played, stand_still
+from tests.unit.websocket_scene import Scene, Wire, played, stand_still
 
 # With these a look is taken every 4 s: an eighth of what counts as silence.
 LOOKS = {"ping_s": 16.0, "stale_s": 32.0}

@@ -16,7 +16,7 @@ from streams.engine.output_frames import BARS, SEALED_MINUTES, FrameWriter
 from tapewatch.contract import messages, topics
 from tapewatch.runtime import kafka
 from tapewatch.settings import Settings
-from tests.unit.desk_market import START, coin
+from tests.unit.coin_market import START, coin
 
 QUESTION = Question(0.005, -0.005, 1.0)
 COINS = {0: ("CALM.X", 0.0003), 1: ("LIVELY.X", 0.001)}

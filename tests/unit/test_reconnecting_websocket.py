@@ -14,7 +14,7 @@ from yarl import URL
 from producers.base.http import TokenBucket
 from producers.base.reconnecting_websocket import ReconnectingWebSocket
 from tapewatch.errors import SettingsError
-from tests.unit.link_scene import Scene, Wire, played
+from tests.unit.websocket_scene import Scene, Wire, played
 
 KEY = ConnectionKey("localhost", 443, True, True, None, None, None)
 ASKED = RequestInfo(URL("ws://localhost/x"), "GET", CIMultiDictProxy(CIMultiDict()), URL("ws://localhost/x"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from detectors.coin_features import batch, state, windows
 from detectors.coin_features.state import PENDING, Barriers
 from detectors.regime import model as regime
-from tests.unit.desk_market import coin, plain_summary
+from tests.unit.coin_market import coin, plain_summary
 
 ASKED = Barriers(60, 0.004, -0.003)
 REGIMES = regime.shipped().regimes()

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientError
 
 from producers.base.http import TokenBucket
-from tests.unit.link_scene import Scene, Wire, played
+from tests.unit.websocket_scene import Scene, Wire, played
 
 Left = list[tuple[bool, float]]
 

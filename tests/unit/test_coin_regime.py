@@ -7,7 +7,7 @@ from detectors.coin_features import batch
 from detectors.coin_features.state import Barriers
 from detectors.regime import model, rules, training
 from tapewatch.kernels import kernel
-from tests.unit.desk_market import coin
+from tests.unit.coin_market import coin
 
 SHIPPED = model.shipped()
 ASKED = Barriers(60, 0.005, -0.005)
