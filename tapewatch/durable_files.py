@@ -1,10 +1,10 @@
-"""Files that are there whole or not at all: written beside, synced, made read-only, then named."""
+"""Files that are there whole or not at all: written beside, synced, made read-only, then named; and private ones."""
 
 import os
 from pathlib import Path
 
 
-def place(path: Path, data: bytes) -> None:
+def place(path: Path, data: bytes, mode: int = 0o444) -> None:
     """Put a read-only file in its place in one step, on disk when this returns."""
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -13,10 +13,20 @@ def place(path: Path, data: bytes) -> None:
     with fresh.open("wb") as file:
         file.write(data)
         file.flush()
-        os.fchmod(file.fileno(), 0o444)
+        os.fchmod(file.fileno(), mode)
         os.fsync(file.fileno())
     fresh.replace(path)
     sync_folder(path.parent)
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that its owner alone may enter; one that is there stays as its owner has set it."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def private(path: str, flags: int) -> int:
+    """An `opener` of files that their owner alone may read."""
+    return os.open(path, flags, 0o600)
 
 
 def sync_folder(path: Path) -> None:

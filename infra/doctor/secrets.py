@@ -1,4 +1,4 @@
-"""Files that hold secrets: there, readable by us, and by nobody who has no business with them."""
+"""Files that hold secrets, and folders that prove what was done: there, and closed to strangers."""
 
 import os
 import stat
@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 
 from tapewatch.doctor import Check, CheckContext, failing, good, warning
+from tapewatch.proof import audit
+from tapewatch.proof.evidence import archive
 
 _KAFKA_FILES = ("ssl.key.location", "ssl.keystore.location", "ssl.certificate.location", "ssl.ca.location")
 _PUBLIC = ("ca_file", "tls_cert", "ssl.ca.location", "ssl.certificate.location")
@@ -20,6 +22,10 @@ def checks(asked: CheckContext) -> Iterator[Check]:
     """Every file that settings and environment name, and those of the data folder."""
     found = [_checked(key, path) for key, path in _files(asked)]
     yield from found
+    proofs = {"audit log": audit.folder(asked.settings.data_path), "evidence": archive.folder(asked.settings)}
+    for key, path in proofs.items():
+        if path.is_dir() and (mode := stat.S_IMODE(path.stat().st_mode)) & stat.S_IRWXO:
+            yield warning(key, f"anybody may enter {path} (mode {mode:o})", f"Run `chmod -R o-rwx {path}`.")
     if not found:
         yield good("secrets", "no settings name any, and the data folder holds none")
 

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from tapewatch.clock import WALL, Clock
+from tapewatch.durable_files import private, private_folder
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 
@@ -94,8 +95,8 @@ def append(
     details : anything JSON can hold; who : account, the operating system's user where empty
     Writers in several processes take turns. TapewatchError where the log does not end as its head says.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    with _locked(path, fcntl.LOCK_EX), (path / LOG_FILE).open("ab+") as log:
+    private_folder(path)
+    with _locked(path, fcntl.LOCK_EX), open(path / LOG_FILE, "ab+", opener=private) as log:
         head = _recover(path, log)
         body = {
             "sequence": head.sequence + 1,
@@ -232,7 +233,7 @@ def _read_head(path: Path) -> _Head | None:
 def _write_head(path: Path, head: _Head) -> None:
     """Replace the head file in one step, durably."""
     fresh = path / f"{HEAD_FILE}.new"
-    with fresh.open("wb") as file:
+    with open(fresh, "wb", opener=private) as file:
         file.write(_canonical(msgspec.to_builtins(head)))
         _sync(file.fileno(), file)
     fresh.replace(path / HEAD_FILE)

@@ -1,6 +1,7 @@
 """The audit log: a chain in which every kind of tampering shows, and which a crash does not break."""
 
 import json
+import stat
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -45,6 +46,14 @@ def test_untouched_chain_holds_and_entries_come_back(tmp_path: Path) -> None:
     assert audit.entries(tmp_path) == entries
     assert [entry.sequence for entry in entries] == [1, 2, 3, 4, 5]
     assert entries[0].at == "2023-11-14T22:13:20.000000000Z"
+
+
+def test_log_and_its_folder_are_their_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "audit"
+    written(folder, 2)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    modes = {name: stat.S_IMODE((folder / name).stat().st_mode) for name in (audit.LOG_FILE, audit.HEAD_FILE)}
+    assert modes == {audit.LOG_FILE: 0o600, audit.HEAD_FILE: 0o600}
 
 
 def test_no_log_at_all_holds_with_no_entries(tmp_path: Path) -> None:

@@ -131,6 +131,16 @@ def test_secrets_are_there_readable_and_private(tmp_path: Path) -> None:
     assert "No such file" in found["console.tls_key"].found
 
 
+def test_proofs_that_anybody_may_enter_are_named(tmp_path: Path) -> None:
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit").chmod(0o755)
+    (tmp_path / "evidence").mkdir(mode=0o700)
+    found = by_name(list(secrets.checks(CheckContext(Settings(data=str(tmp_path))))))
+    assert found["audit log"].state == WARN
+    assert "chmod -R o-rwx" in found["audit log"].hint
+    assert "evidence" not in found
+
+
 def test_settings_file_with_a_password_is_a_secret_too(tmp_path: Path) -> None:
     file = tmp_path / "tapewatch.toml"
     file.write_text('[kafka]\nclient = { "sasl.password" = "s3cret" }\n')

@@ -1,6 +1,7 @@
 """Evidence bundles: an alert is proved from its bundle alone, and whatever was changed in one is named."""
 
 import json
+import stat
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,14 @@ def test_forged_alert_in_a_sound_bundle_is_not_proved(kept: tuple[Path, list[Ent
     proof = prove(other.bundle(other.add(original.manifest, parts).bundle))
     assert not proof.identical
     assert not proof.damage
+
+
+def test_archive_is_its_owners_alone(kept: tuple[Path, list[Entry]]) -> None:
+    folder = kept[0] / "evidence"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if path.stat().st_mode & 0o077]
 
 
 def test_bundles_are_chained_and_share_their_parts(kept: tuple[Path, list[Entry]]) -> None:

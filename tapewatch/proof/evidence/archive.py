@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from tapewatch.clock import NANOS, WALL, Clock
-from tapewatch.durable_files import place, sync_folder
+from tapewatch.durable_files import place, private, private_folder, sync_folder
 from tapewatch.errors import TapewatchError
 from tapewatch.proof import audit
 from tapewatch.proof.evidence.bundle import (
@@ -42,6 +42,7 @@ from tapewatch.settings import Settings
 
 DAY_NS = 86_400 * NANOS
 INDEX, LOCK = "index.jsonl", "archive.lock"
+_PRIVATE = 0o400
 
 
 class ArchiveReport(msgspec.Struct, frozen=True):
@@ -208,19 +209,19 @@ class Archive:
             locked_until=to_rfc3339(now + self._days * DAY_NS),
             parts=named,
         )
-        place(self.folder / "bundles" / f"{digest(canonical(manifest))}.json", canonical(manifest))
+        place(self.folder / "bundles" / f"{digest(canonical(manifest))}.json", canonical(manifest), _PRIVATE)
         return self._index(manifest)
 
     def _keep(self, path: str, data: bytes) -> Part:
         part = Part(path, digest(data), len(data))
         target = self._part_path(part.sha256)
         if not target.exists() or target.stat().st_size != part.size:
-            place(target, data)
+            place(target, data, _PRIVATE)
         return part
 
     def _index(self, manifest: Manifest) -> Entry:
         entry = entry_of(manifest)
-        with (self.folder / INDEX).open("ab") as index:
+        with open(self.folder / INDEX, "ab", opener=private) as index:
             index.write(canonical(entry) + b"\n")
             index.flush()
             os.fsync(index.fileno())
@@ -235,7 +236,7 @@ class Archive:
             self._audit, action="evidence.purge", subject=entry.bundle, why=why, who=who, details=told,
             clock=self._clock,
         )  # fmt: skip
-        place(self.folder / "purged" / entry.bundle, act.hash.encode())
+        place(self.folder / "purged" / entry.bundle, act.hash.encode(), _PRIVATE)
 
     def _sweep(self) -> None:
         """Remove the parts that only purged bundles hold, those of an interrupted purge too."""
@@ -271,8 +272,8 @@ class Archive:
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         """Hold the folder's lock, with what others wrote taken in and what an earlier death left made good."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOCK).open("ab") as lock:
+        private_folder(self.folder)
+        with open(self.folder / LOCK, "ab", opener=private) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._refresh()
             if self._changed_ns() != self._seen_ns:
