@@ -193,9 +193,9 @@ def _door(route: Route, services: Services, identify: Identify) -> Callable[[web
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             account = await identify(request) or NOBODY
-            _check_rights(route, account, request)
             if account.name:
                 services.rates.take(account.name, services.settings.console.requests_per_minute)
+            await _check(route, account, request, services)
             query, path = _query(route, request), _path(request)
             call = Call(services, account, path, query, await _body(route, request, services), request)
             answer = await _handled(route, call)
@@ -241,6 +241,17 @@ async def _handled(route: Route, call: Call) -> Any:
         return await route.handler(call)
     with call.services.streams.one(call.account.name, call.services.settings.console.streams_per_account):
         return await route.handler(call)
+
+
+async def _check(route: Route, account: Account, request: web.Request, services: Services) -> None:
+    """RefusedError where the account may not call the route; the audit log keeps what it was not allowed to change."""
+    try:
+        _check_rights(route, account, request)
+    except RefusedError as refused:
+        if account.name and request.method not in SAFE:
+            told = {"address": address_of(request, services.settings.console), "token": account.by_token}
+            await record(services, account, "refused", f"{route.method} {route.path}", refused.reason, told)
+        raise
 
 
 def _check_rights(route: Route, account: Account, request: web.Request) -> None:

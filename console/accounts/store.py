@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from console.accounts import passwords
 from console.identity import RANK
+from tapewatch.desk import subscription_store
 from tapewatch.errors import TapewatchError
 
 NAME = r"^[a-z0-9][a-z0-9._@-]{0,63}$"
@@ -102,7 +103,10 @@ def add(
 
 
 def change(session: sa.Connection, name: str, values: Mapping[str, Any], now: int) -> None:
-    """Set some of role, disabled, language, pages and instruments; the last admin that can enter stays one."""
+    """Set some of role, disabled, language, pages and instruments; the last admin that can enter stays one.
+
+    Of an account that is disabled, sessions and tokens end, and its subscriptions are disabled.
+    """
     entry(session, name)
     wanted = {key: _listed(value) for key, value in values.items() if key in _CHANGEABLE}
     if wanted:
@@ -110,7 +114,8 @@ def change(session: sa.Connection, name: str, values: Mapping[str, Any], now: in
         statement = f"UPDATE accounts SET {assignments}, changed_ns = :now WHERE name = :name"  # noqa: S608 - constants
         session.execute(sa.text(statement), {**wanted, "name": name, "now": now})
     if wanted.get("disabled"):
-        session.execute(sa.text("DELETE FROM sessions WHERE account = :name"), {"name": name})
+        _throw_out(session, name)
+        subscription_store.disable_all_of(session, name, f"the account {name} was disabled", now)
     admins = session.execute(
         sa.text("SELECT count(*) FROM accounts WHERE role = 'admin' AND NOT disabled")
     ).scalar_one()
@@ -123,13 +128,19 @@ def _listed(value: Any) -> Any:
 
 
 def set_password(session: sa.Connection, name: str, password: str, now: int) -> None:
-    """Give an account a new password (as hash) and end all its sessions."""
+    """Give an account a new password (as hash) and end all its sessions and tokens."""
     entry(session, name)
     session.execute(
         sa.text("UPDATE accounts SET password = :password, changed_ns = :now WHERE name = :name"),
         {"password": password, "now": now, "name": name},
     )
-    session.execute(sa.text("DELETE FROM sessions WHERE account = :name"), {"name": name})
+    _throw_out(session, name)
+
+
+def _throw_out(session: sa.Connection, name: str) -> None:
+    """End what an account has entered by."""
+    for table in ("sessions", "api_tokens"):
+        session.execute(sa.text(f"DELETE FROM {table} WHERE account = :name"), {"name": name})  # noqa: S608 - constants
 
 
 def password_of(session: sa.Connection, name: str) -> str | None:

@@ -1,11 +1,13 @@
 """Accounts, for administrators: list, make, change, disable, new password; seats of the roles."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from console.accounts import passwords, sessions, store
+from console.accounts import passwords, sessions, store, tokens
+from console.api.tokens import TokenResponse, shown
 from console.app import record
 from console.identity import Role
 from console.refusal import RefusedError
@@ -13,6 +15,7 @@ from console.routing import Acknowledgement, Call, Route
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
 
+A = TypeVar("A")
 Pattern = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._*?-]+$")]
 Pages = Annotated[tuple[store.Page, ...], Meta(max_length=20)]
 Patterns = Annotated[tuple[Pattern, ...], Meta(max_length=200)]
@@ -118,7 +121,7 @@ async def changed(call: Call) -> Acknowledgement:
 
 
 async def password_set(call: Call) -> AccountCredentials:
-    """Give an account a new, generated password; all its sessions end."""
+    """Give an account a new, generated password; all its sessions and tokens end."""
     name, now, password = call.path["name"], call.services.clock.now(), passwords.generated()
     await _done(call, lambda session: store.set_password(session, name, passwords.hashed(password), now))
     await record(call.services, call.account, "account.password", name)
@@ -129,6 +132,28 @@ async def thrown_out(call: Call) -> Acknowledgement:
     """End all sessions of an account."""
     name = call.path["name"]
     await call.services.database.run(lambda session: sessions.end(session, name))
+    return Acknowledgement()
+
+
+async def tokens_of(call: Call) -> list[TokenResponse]:
+    """An account's API tokens, newest first."""
+    name = call.path["name"]
+
+    def work(session: Any) -> list[tokens.Token]:
+        store.entry(session, name)
+        return tokens.of(session, name)
+
+    now = call.services.clock.now()
+    return [shown(each, now) for each in await _done(call, work)]
+
+
+async def token_revoked(call: Call) -> Acknowledgement:
+    """End one of an account's tokens at once."""
+    name, number = call.path["name"], call.path["id"]
+    try:
+        await call.services.database.run(lambda session: tokens.revoke(session, name, number))
+    except TapewatchError as error:
+        raise RefusedError(404, error.message, error.hint) from error
     return Acknowledgement()
 
 
@@ -153,10 +178,10 @@ async def seat_changed(call: Call) -> Acknowledgement:
     return Acknowledgement()
 
 
-async def _done(call: Call, work: Any) -> None:
-    """Run a change; what the store refuses is the caller's error."""
+async def _done(call: Call, work: Callable[[Any], A]) -> A:
+    """Run a change or a question; what the store refuses is the caller's error."""
     try:
-        await call.services.database.run(work)
+        return await call.services.database.run(work)
     except TapewatchError as error:
         status = 404 if error.message.startswith("there is no account") else 409
         raise RefusedError(status, error.message, error.hint) from error
@@ -168,10 +193,27 @@ def _admin(method: Any, path: str, handler: Any, summary: str, **more: Any) -> R
 
 ROUTES = [
     _admin("GET", "/accounts", listed, "Accounts by name", answer=list[AccountResponse]),
-    _admin("POST", "/accounts", made, "Make an account", body=CreateAccountRequest, answer=AccountCredentials),
-    _admin("PATCH", "/accounts/{name}", changed, "Change an account", body=UpdateAccountRequest),
-    _admin("POST", "/accounts/{name}/password", password_set, "Generate a new password", answer=AccountCredentials),
+    _admin(
+        "POST",
+        "/accounts",
+        made,
+        "Make an account",
+        body=CreateAccountRequest,
+        answer=AccountCredentials,
+        person=True,
+    ),
+    _admin("PATCH", "/accounts/{name}", changed, "Change an account", body=UpdateAccountRequest, person=True),
+    _admin(
+        "POST",
+        "/accounts/{name}/password",
+        password_set,
+        "Generate a new password; sessions and API tokens end",
+        answer=AccountCredentials,
+        person=True,
+    ),
     _admin("DELETE", "/accounts/{name}/sessions", thrown_out, "End an account's sessions", audit="account.sessions"),
+    _admin("GET", "/accounts/{name}/tokens", tokens_of, "An account's API tokens", answer=list[TokenResponse]),
+    _admin("DELETE", "/accounts/{name}/tokens/{id}", token_revoked, "Revoke an API token", audit="token.revoke"),
     _admin("GET", "/seats", seats, "What each role sees by default", answer=list[Seat]),
     _admin("PUT", "/seats/{role}", seat_changed, "Change what a role sees by default", body=SeatChange),
 ]

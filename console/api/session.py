@@ -14,8 +14,14 @@ from console.identity import Account
 from console.refusal import RefusedError
 from console.routing import Acknowledgement, Call, Route, answered
 from console.services import Services
+from tapewatch.clock import NANOS
 from tapewatch.errors import TapewatchError
 from tapewatch.rfc3339 import to_rfc3339
+
+STRANGER = Account("not logged in", "viewer")
+"""Who is named in the audit log where nobody has logged in."""
+PROVEN_NS = 600 * NANOS
+"""How old a log-in elsewhere may be where one has to show anew who one is, ns."""
 
 
 class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +85,9 @@ async def begun(call: Call) -> web.Response:
     except attempts.LockedError as locked:
         raise RefusedError(429, "too many failed logins", f"Try again in {locked.seconds} s.") from None
     if not await checked(services, name, login.password):
+        known = await services.database.run(lambda session: store.entries(session, name))
+        # What is no account's name may be a password, typed into the wrong field.
+        await record(services, STRANGER, "session.refused", name if known else "no account", address=address)
         raise RefusedError(401, "name or password is wrong")
     await services.database.run(lambda session: attempts.forgive(session, name, address, now))
     account, cookie = await opened(services, name, call.request)
@@ -96,6 +105,40 @@ async def checked(services: Services, name: str, password: str) -> bool:
     if fresh and kept and fresh != kept:
         await services.database.run(lambda session: store.refresh_password(session, name, kept, fresh))
     return bool(fresh)
+
+
+async def proven(call: Call, password: str) -> None:
+    """RefusedError where whoever holds the session does not show anew that it is the account's person.
+
+    password : of an account that logs in here; one that logs in elsewhere has to have done so lately
+    """
+    services, name, now = call.services, call.account.name, call.services.clock.now()
+    idle, own = services.settings.console.idle_minutes, call.account.session
+
+    def work(session: Any) -> tuple[str, int]:
+        began = [each.created_ns for each in sessions.of(session, name, now, idle) if each.id == own]
+        return store.entry(session, name).issuer, max(began, default=0)
+
+    issuer, began = await services.database.run(work)
+    if issuer:
+        if now - began > PROVEN_NS:
+            raise RefusedError(403, "your log-in is older than ten minutes", "Log out, log in again, and repeat this.")
+        return
+    await counted(call, password, "the password is wrong")
+
+
+async def counted(call: Call, password: str, refusal: str) -> None:
+    """Check the caller's own password; wrong ones count as failed log-ins do, and are audited."""
+    services, name, now = call.services, call.account.name, call.services.clock.now()
+    address = address_of(call.request, services.settings.console)
+    try:
+        await services.database.run(lambda session: attempts.count(session, name, address, now))
+    except attempts.LockedError as locked:
+        raise RefusedError(429, "too many wrong passwords", f"Try again in {locked.seconds} s.") from None
+    if not await checked(services, name, password):
+        await record(services, call.account, "session.refused", name, address=address)
+        raise RefusedError(403, refusal)
+    await services.database.run(lambda session: attempts.forgive(session, name, address, now))
 
 
 async def opened(services: Services, name: str, request: web.Request) -> tuple[Account, str]:
@@ -173,27 +216,17 @@ async def preferred(call: Call) -> Acknowledgement:
 
 
 async def password_changed(call: Call) -> Acknowledgement:
-    """Change one's password; every session of the account ends, this one too."""
+    """Change one's password; every session and token of the account ends, this session too."""
     wanted: PasswordChange = call.body
     name, now = call.account.name, call.services.clock.now()
-    address = address_of(call.request, call.services.settings.console)
-    try:
-        await call.services.database.run(lambda session: attempts.count(session, name, address, now))
-    except attempts.LockedError as locked:
-        raise RefusedError(429, "too many wrong passwords", f"Try again in {locked.seconds} s.") from None
-    if not await checked(call.services, name, wanted.old):
-        raise RefusedError(403, "the old password is wrong")
+    await counted(call, wanted.old, "the old password is wrong")
     try:
         async with call.services.hashing:
             fresh = await asyncio.to_thread(passwords.hashed, wanted.new, name)
     except TapewatchError as error:
         raise RefusedError(422, error.message, error.hint) from error
 
-    def work(session: Any) -> None:
-        attempts.forgive(session, name, address, now)
-        store.set_password(session, name, fresh, now)
-
-    await call.services.database.run(work)
+    await call.services.database.run(lambda session: store.set_password(session, name, fresh, now))
     return Acknowledgement()
 
 

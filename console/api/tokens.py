@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from console.accounts import tokens
+from console.accounts import passwords, tokens
+from console.api.session import proven
 from console.app import record
 from console.refusal import RefusedError
 from console.routing import Acknowledgement, Call, Route
@@ -17,11 +18,16 @@ DAY_NS = 24 * 3600 * NANOS
 
 
 class CreateTokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A token to make. name : what it is for; days : it ends after so many"""
+    """A token to make.
+
+    name : what it is for; days : it ends after so many; password : one's own, where one logs in here; an account that
+    logs in elsewhere must have done so in the last ten minutes
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=80)]
     scopes: Annotated[tuple[Literal["read", "write", "admin"], ...], Meta(min_length=1, max_length=3)]
     days: Annotated[int, Meta(ge=1, le=366)] = 90
+    password: Annotated[str, Meta(max_length=passwords.LONGEST)] = ""
 
 
 class NewToken(msgspec.Struct, frozen=True):
@@ -47,18 +53,20 @@ async def listed(call: Call) -> list[TokenResponse]:
     """One's tokens, newest first."""
     name, now = call.account.name, call.services.clock.now()
     found = await call.services.database.run(lambda session: tokens.of(session, name))
-    return [
-        TokenResponse(
-            each.id,
-            each.name,
-            each.scopes,
-            to_rfc3339(each.created_ns),
-            to_rfc3339(each.expires_ns),
-            to_rfc3339(each.used_ns) if each.used_ns else "",
-            each.expires_ns <= now,
-        )
-        for each in found
-    ]
+    return [shown(each, now) for each in found]
+
+
+def shown(token: tokens.Token, now: int) -> TokenResponse:
+    """A token as it may be shown. now : UTC ns"""
+    return TokenResponse(
+        token.id,
+        token.name,
+        token.scopes,
+        to_rfc3339(token.created_ns),
+        to_rfc3339(token.expires_ns),
+        to_rfc3339(token.used_ns) if token.used_ns else "",
+        token.expires_ns <= now,
+    )
 
 
 async def made(call: Call) -> NewToken:
@@ -66,6 +74,7 @@ async def made(call: Call) -> NewToken:
     wanted: CreateTokenRequest = call.body
     if "admin" in wanted.scopes and not call.account.is_at_least("admin"):
         raise RefusedError(403, "the scope admin takes the role admin", "Leave it out.")
+    await proven(call, wanted.password)
     name, now = call.account.name, call.services.clock.now()
     try:
         number, secret = await call.services.database.run(

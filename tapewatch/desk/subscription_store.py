@@ -153,6 +153,17 @@ def enable(session: sa.Connection, key: str, now_ns: int) -> Subscription:
     return switched
 
 
+def disable_all_of(session: sa.Connection, who: str, reason: str, now_ns: int) -> int:
+    """Send nothing more for any subscription that `who` made; how many were active."""
+    return session.execute(
+        sa.text(
+            "UPDATE subscriptions SET state = 'disabled', reason = :reason, failing_since_ns = 0, hold_until_ns = 0, "
+            "updated_ns = :now, revision = revision + 1 WHERE created_by = :who AND state = 'active'"
+        ),
+        {"who": who, "reason": reason, "now": now_ns},
+    ).rowcount
+
+
 def _switch(session: sa.Connection, key: str, state: str, reason: str, now_ns: int) -> Subscription:
     """Another state; a receiver that failed gets a new start."""
     found = one(session, key)

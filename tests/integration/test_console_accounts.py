@@ -10,10 +10,14 @@ import sys
 import urllib.request
 
 import pytest
+import sqlalchemy as sa
 
 from console.accounts import attempts
 from tapewatch.cli import main
+from tapewatch.clock import WALL
+from tapewatch.desk import subscription_store
 from tapewatch.proof import audit
+from tapewatch.security import secret_box
 from tests.integration.console_at_work import PASSWORD, at_work, browser, change, configured, people
 
 
@@ -129,7 +133,7 @@ def test_a_token_speaks_within_its_scopes_until_it_is_revoked(desk):
     async def scene(address):
         async with browser(address) as ann, browser(address) as program:
             await ann.log_in("analyst")
-            wanted = {"name": "nightly", "scopes": ["read"], "days": 1}
+            wanted = {"name": "nightly", "scopes": ["read"], "days": 1, "password": PASSWORD}
             made = (await ann.call("POST", "/api/v1/tokens", wanted))[1]
             bearer = {"Authorization": f"Bearer {made['token']}"}
             assert (await program.call("GET", "/api/v1/instruments", headers=bearer))[0] == 200
@@ -139,6 +143,114 @@ def test_a_token_speaks_within_its_scopes_until_it_is_revoked(desk):
             assert (await program.call("GET", "/api/v1/instruments", headers=bearer))[0] == 401
 
     at_work(desk, scene)
+
+
+def test_a_token_is_made_by_who_knows_the_password_not_by_who_has_the_session(desk):
+    people(desk)
+
+    async def scene(address):
+        async with browser(address) as ann:
+            await ann.log_in("analyst")
+            wanted = {"name": "nightly", "scopes": ["read"]}
+            assert (await ann.call("POST", "/api/v1/tokens", wanted))[0] == 403
+            status, told, _ = await ann.call("POST", "/api/v1/tokens", {**wanted, "password": "a-guess-of-a-thief"})
+            assert (status, told["error"]) == (403, "the password is wrong")
+            assert (await ann.call("POST", "/api/v1/tokens", {**wanted, "password": PASSWORD}))[0] == 200
+
+    at_work(desk, scene)
+    refused = [each for each in audit.entries(audit.folder(desk.data_path)) if each.action == "session.refused"]
+    assert [(each.who, each.subject) for each in refused] == [("analyst", "analyst")] * 2
+    assert {each.details["address"] for each in refused} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("how", ["password", "reset", "disabled"])
+def test_what_an_account_entered_by_ends_with_its_password_and_when_it_is_disabled(desk, how):
+    secret = people(desk)["analyst"]
+    subscribed(desk, "of the leaver", "analyst")
+    subscribed(desk, "of another", "viewer")
+
+    async def scene(address):
+        async with browser(address) as ann, browser(address) as root, browser(address) as program:
+            bearer = {"Authorization": f"Bearer {secret}"}
+            await ann.log_in("analyst")
+            await root.log_in("admin")
+            assert (await program.call("GET", "/api/v1/session", headers=bearer))[0] == 200
+            if how == "password":
+                change_to = {"old": PASSWORD, "new": "another-long-one-of-mine"}
+                assert (await ann.call("PUT", "/api/v1/session/password", change_to))[0] == 200
+            elif how == "reset":
+                assert (await root.call("POST", "/api/v1/accounts/analyst/password"))[0] == 200
+            else:
+                for disabled in (True, False):
+                    told = await root.call("PATCH", "/api/v1/accounts/analyst", {"disabled": disabled})
+                    assert told[0] == 200
+            assert (await program.call("GET", "/api/v1/session", headers=bearer))[0] == 401
+            assert (await ann.call("GET", "/api/v1/session"))[0] == 401
+
+    at_work(desk, scene)
+    with sa.create_engine(desk.postgres_url(), poolclass=sa.NullPool).begin() as session:
+        rows = session.execute(sa.text("SELECT name, state FROM subscriptions"))
+        states: dict[str, str] = {row.name: row.state for row in rows}
+    assert states == {"of the leaver": "disabled" if how == "disabled" else "active", "of another": "active"}
+
+
+def subscribed(settings, name, who):
+    new = subscription_store.NewSubscription(name=name, kind="webhook", target="https://example.org/hook")
+    with sa.create_engine(settings.postgres_url(), poolclass=sa.NullPool).begin() as session:
+        subscription_store.add(session, secret_box.secret_box(settings), new, who, WALL.now())
+
+
+def test_persons_are_made_by_persons_and_an_admin_sees_and_ends_anybodys_tokens(desk):
+    secrets = people(desk)
+
+    async def scene(address):
+        async with browser(address) as root, browser(address) as program:
+            bearer = {"Authorization": f"Bearer {secrets['admin']}"}
+            for method, path, body in (
+                ("POST", "/api/v1/accounts", {"name": "eve", "role": "admin"}),
+                ("PATCH", "/api/v1/accounts/viewer", {"role": "admin"}),
+                ("POST", "/api/v1/accounts/viewer/password", None),
+            ):
+                status, told, _ = await program.call(method, path, body, headers=bearer)
+                assert (status, told["error"]) == (403, "a person must do this, not a token")
+            assert (await program.call("GET", "/api/v1/accounts", headers=bearer))[0] == 200
+            await root.log_in("admin")
+            found = (await root.call("GET", "/api/v1/accounts/analyst/tokens"))[1]
+            assert [(each["name"], each["scopes"]) for each in found] == [("test", ["read", "write"])]
+            path = f"/api/v1/accounts/analyst/tokens/{found[0]['id']}"
+            assert (await root.call("DELETE", path))[0] == 200
+            assert (await root.call("DELETE", path))[0] == 404
+            his = {"Authorization": f"Bearer {secrets['analyst']}"}
+            assert (await program.call("GET", "/api/v1/session", headers=his))[0] == 401
+            assert (await root.call("GET", "/api/v1/accounts/nobody/tokens"))[0] == 404
+
+    at_work(desk, scene)
+    kept = [each for each in audit.entries(audit.folder(desk.data_path)) if each.action == "refused"]
+    assert [each.subject for each in kept] == [
+        "POST /api/v1/accounts",
+        "PATCH /api/v1/accounts/{name}",
+        "POST /api/v1/accounts/{name}/password",
+    ]
+    assert all(each.who == "admin" and each.details["token"] for each in kept)
+
+
+def test_failed_logins_are_in_the_audit_log_and_what_is_no_account_is_not_named(desk):
+    people(desk)
+
+    async def scene(address):
+        async with browser(address) as eve:
+            assert (await eve.log_in("viewer", "wrong-wrong-wrong"))[0] == 401
+            assert (await eve.log_in("my-password-in-the-wrong-field", "x"))[0] == 401
+            assert (await eve.log_in("viewer"))[0] == 200
+
+    at_work(desk, scene)
+    found = [each for each in audit.entries(audit.folder(desk.data_path)) if each.action.startswith("session.")]
+    assert [(each.action, each.who, each.subject) for each in found] == [
+        ("session.refused", "not logged in", "viewer"),
+        ("session.refused", "not logged in", "no account"),
+        ("session.begin", "viewer", "viewer"),
+    ]
+    assert {each.details["address"] for each in found} == {"127.0.0.1"}
 
 
 def test_accounts_from_the_command_line(desk, tmp_path, capsys):

@@ -211,7 +211,7 @@ def test_a_session_planted_before_the_login_is_not_taken_over(desk):
 
 def test_a_token_does_no_more_than_its_scopes(desk):
     async def act(ann, program):
-        read_only = {"name": "reads", "scopes": ["read"], "days": 1}
+        read_only = {"name": "reads", "scopes": ["read"], "days": 1, "password": PASSWORD}
         token = (await ann.call("POST", "/api/v1/tokens", read_only))[1]["token"]
         may = bearer(token)
         assert (await program.call("GET", "/api/v1/alerts", headers=may))[0] == 200

@@ -176,7 +176,9 @@ def test_wrong_old_passwords_lock_as_wrong_logins_do(desk: Settings) -> None:
 def test_a_token_ends_after_the_days_that_were_asked_for(desk: Settings) -> None:
     async def scene(ann: Browser, clock: SetClock) -> None:
         async def made(**more: Any) -> dict[str, Any]:
-            told: dict[str, Any] = (await ann.call("POST", "/api/v1/tokens", {"scopes": ["read"]} | more))[1]
+            told: dict[str, Any] = (
+                await ann.call("POST", "/api/v1/tokens", {"scopes": ["read"], "password": PASSWORD} | more)
+            )[1]
             return told
 
         await ann.log_in("analyst")
@@ -200,7 +202,9 @@ def test_a_token_ends_after_the_days_that_were_asked_for(desk: Settings) -> None
 def test_a_credential_that_is_given_counts_alone(desk: Settings) -> None:
     async def scene(ann: Browser, clock: SetClock) -> None:
         await ann.log_in("analyst")
-        secret = (await ann.call("POST", "/api/v1/tokens", {"name": "x", "scopes": ["read"]}))[1]["token"]
+        secret = (await ann.call("POST", "/api/v1/tokens", {"name": "x", "scopes": ["read"], "password": PASSWORD}))[1][
+            "token"
+        ]
         for header in (f"Basic {secret}", secret, "Bearer", "Bearer xx_" + secret[3:], f"Bearer {secret}{'x' * 200}"):
             assert await status_of(ann, "GET", "session", headers={"Authorization": header}) == 401, header
         assert await status_of(ann, "GET", "session", headers={"Authorization": f"BEARER {secret}"}) == 200
@@ -211,11 +215,11 @@ def test_a_credential_that_is_given_counts_alone(desk: Settings) -> None:
 
 def test_who_may_make_which_token(desk: Settings) -> None:
     async def scene(ann: Browser, clock: SetClock) -> None:
-        wanted = {"name": "all of it", "scopes": ["admin"]}
+        wanted = {"name": "all of it", "scopes": ["admin"], "password": PASSWORD}
         for name, status in (("approver", 403), ("admin", 200)):
             await ann.log_in(name)
             assert await status_of(ann, "POST", "tokens", wanted) == status
-        made = {"name": "one of many", "scopes": ["read"]}
+        made = {"name": "one of many", "scopes": ["read"], "password": PASSWORD}
         assert [await status_of(ann, "POST", "tokens", made) for _ in range(50)] == [200] * 49 + [409]
         assert await status_of(ann, "DELETE", "tokens/" + "0" * 16) == 404
 

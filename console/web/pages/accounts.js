@@ -74,6 +74,7 @@ function acts(row, again) {
     h("button", { onclick: () => void edit(row, again), "aria-label": t("Edit {name}", { name: row.name }) }, t("Edit")),
     h("button", { onclick: () => void newPassword(row), "aria-label": t("New password for {name}", { name: row.name }) }, t("New password")),
     h("button", { onclick: () => void act(() => remove(`${path}/sessions`), t("The sessions have ended.")) }, t("End sessions")),
+    h("button", { onclick: () => void tokens(row), "aria-label": t("API tokens of {name}", { name: row.name }) }, t("API tokens")),
     row.name === state.session?.name
       ? null
       : h("button", { class: row.disabled ? "" : "danger", onclick: () => void act(() => patch(path, { disabled: !row.disabled }), t("Changed.")) },
@@ -108,10 +109,35 @@ async function shown(made) {
 
 /** @param {any} row */
 async function newPassword(row) {
-  const sure = await ask(t("New password for {name}", { name: row.name }), [h("p", {}, t("Every session of the account ends."))]);
+  const sure = await ask(t("New password for {name}", { name: row.name }), [h("p", {}, t("Every session and API token of the account ends."))]);
   if (!sure) return;
   const made = await attempt(() => post(`/accounts/${part(row.name)}/password`));
   if (made) await shown(made);
+}
+
+/** An account's API tokens, each to be revoked. @param {any} row */
+async function tokens(row) {
+  const path = `/accounts/${part(row.name)}/tokens`;
+  const place = h("div", {});
+  const revoke = async (/** @type {any} */ token) => {
+    await attempt(() => remove(`${path}/${part(token.id)}`), t("The token is revoked."));
+    await again();
+  };
+  const list = async () => [
+    table(
+      [
+        { heading: t("For"), cell: (token) => token.name },
+        { heading: t("Scopes"), cell: (token) => token.scopes.join(", ") },
+        { heading: t("Last used"), cell: (token) => (token.used ? time(token.used) : t("never")) },
+        { heading: t("Ends"), cell: (token) => (token.ended ? chip("bad", "ended") : time(token.expires)) },
+        { heading: "", cell: (token) => h("button", { type: "button", class: "danger", onclick: () => void revoke(token) }, t("Revoke")) },
+      ],
+      /** @type {any[]} */ (await get(path)),
+      { caption: t("API tokens") },
+    ),
+  ];
+  const again = () => load(place, list);
+  await Promise.all([again(), ask(t("API tokens of {name}", { name: row.name }), [place], t("Done"))]);
 }
 
 /** @param {any} row @param {() => Promise<void>} again */

@@ -116,10 +116,16 @@ async function make(again) {
     field(t("What for"), h("input", { name: "name", required: true, maxlength: 80 })),
     field(t("Scopes"), select(/** @type {[string, string][]} */ (choices), { name: "scopes" })),
     field(t("Days"), h("input", { name: "days", type: "number", min: 1, max: 366, value: "90", required: true })),
+    field(t("Password now"), h("input", { name: "password", type: "password", autocomplete: "current-password" })),
   ]);
   if (!wanted) return;
   const made = await attempt(() =>
-    post("/tokens", { name: wanted.name, scopes: wanted.scopes.split(","), days: Number(wanted.days) }));
+    post("/tokens", {
+      name: wanted.name,
+      scopes: wanted.scopes.split(","),
+      days: Number(wanted.days),
+      password: wanted.password,
+    }));
   if (!made) return;
   await ask(t("Your token"), [
     h("p", {}, t("Copy it now: it is not shown again.")),
