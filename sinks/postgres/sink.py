@@ -94,14 +94,14 @@ class Tally:
     first_ns: int = 0
     last_ns: int = 0
 
-    def add(self, batch: Batch, began_ns: int, now_ns: int) -> None:
+    def count(self, batch: Batch, began_ns: int, ended_ns: int) -> None:
         """Count a committed batch."""
         self.rows.update(batch.rows)
         self.refused.update(batch.refused)
         self.dead.update(refusal.reason for refusal in batch.dead)
         self.duplicates += batch.duplicates
         self.transactions += 1
-        self.first_ns, self.last_ns = self.first_ns or began_ns, now_ns
+        self.first_ns, self.last_ns = self.first_ns or began_ns, ended_ns
 
     def summary(self, elapsed_ns: int) -> Summary:
         """The counts as plain values."""
@@ -309,7 +309,7 @@ class PostgresSink:
         """Commit a batch and begin the next one."""
         begun = WALL.elapsed()
         writer.write(batch)
-        self._tally.add(batch, began_ns, WALL.elapsed())
+        self._tally.count(batch, began_ns, WALL.elapsed())
         self._takes.observe((WALL.elapsed() - begun) / NANOS)
         if self.monitor.tracer is not None:
             kept = (record.value for record in batch.messages if record.topic == topics.ALERTS)
