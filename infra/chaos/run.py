@@ -65,6 +65,7 @@ class Course:
         self._injected: list[InjectedFault] = []
         self._open: Counter[str] = Counter()
         self.problems: list[str] = []
+        self.peak_mib: dict[str, int] = {}
 
     def warm_up(self, meter: Meter) -> None:
         """Until every partition gives output, and a little longer. TapewatchError where none comes."""
@@ -98,6 +99,7 @@ class Course:
             if now - told > PROGRESS_S * NANOS:
                 told = now
                 self._progress((now - begun) / NANOS, len(faults), meter)
+                self._note_peaks()
             WALL.sleep(0.05)
         self._ended.set()
         deadline = WALL.elapsed() + int(HEALED_S * NANOS)
@@ -125,6 +127,7 @@ class Course:
             self._await_level(levels, begun)
         finally:
             levels.close()
+        self._note_peaks()
         return round((WALL.elapsed() - begun) / NANOS, 1)
 
     def rest(self) -> None:
@@ -185,7 +188,14 @@ class Course:
             restarts={k.name: k.restarts for k in self._site.processes.values() if k.restarts},
             where=machine,
             counted_again=verdict.counted_again,
+            peak_mib=dict(sorted(self.peak_mib.items())),
         )
+
+    def _note_peaks(self) -> None:
+        """The most memory that a process of each kind has had, as the kernel counts it."""
+        for kept in self._site.processes.values():
+            if pid := kept.pid:
+                self.peak_mib[kept.kind] = max(self.peak_mib.get(kept.kind, 0), peak_mib(pid))
 
     def _one(self, fault: Fault, begun: int) -> None:
         late = (WALL.elapsed() - begun) / NANOS - fault.at_s
@@ -293,6 +303,15 @@ def _within(verdict: Verdict, spans: list[Span], kind: str, what: str) -> int:
             at = from_rfc3339(difference.second)
             found += any(span.kind == kind and span.touches(Gap(0, at, at)) for span in spans)
     return found
+
+
+def peak_mib(pid: int) -> int:
+    """The most memory that a process has had so far, MiB; 0 where it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
 
 
 def told(text: str) -> None:

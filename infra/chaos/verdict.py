@@ -70,6 +70,7 @@ class Result(msgspec.Struct, frozen=True):
     injected_late_s : the latest beginning of a fault behind its time; drained_s : until all readers were level
     ended_by_themselves : processes that ended without being asked to, and how often
     counted_again : input rows that the second verifier (tests/foreign) counted; None where it is not installed
+    peak_mib : the most memory that a process of each kind had, looked at every few seconds, MiB
     """
 
     minutes: float
@@ -96,6 +97,7 @@ class Result(msgspec.Struct, frozen=True):
     restarts: dict[str, int]
     where: Machine
     counted_again: int | None = None
+    peak_mib: dict[str, int] = {}
 
     def lines(self) -> list[str]:
         """For people."""
@@ -115,6 +117,7 @@ class Result(msgspec.Struct, frozen=True):
             f"the second verifier counted {self.counted_again:,} rows again"
             if self.counted_again is not None
             else "the second verifier is not here",
+            "most memory: " + ", ".join(f"{kind} {mib:,} MiB" for kind, mib in self.peak_mib.items()),
             *(f"problem: {problem}" for problem in self.problems),
             *(f"not injected: {reason}" for reason in self.not_injected),
             "sound" if self.sound else "NOT sound",

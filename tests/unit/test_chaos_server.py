@@ -1,11 +1,15 @@
 """A process of the fault kit is kept alive, and stays down only while it is held."""
 
+import os
+import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from infra.chaos.run import peak_mib
 from infra.chaos.server import SupervisedProcess
 from tapewatch.clock import NANOS, WALL
 from tests.eventually import eventually
@@ -84,3 +88,11 @@ def test_frozen_process_ends_with_the_kit_all_the_same(folder: Path) -> None:
     assert kept.frozen
     kept.end(WALL.elapsed() + 10 * NANOS)
     assert kept.pid == 0
+
+
+def test_the_most_memory_of_a_process_is_what_the_kernel_says_of_it() -> None:
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    assert abs(peak_mib(os.getpid()) - own) <= 8
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert peak_mib(ended.pid) == 0
