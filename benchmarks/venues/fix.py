@@ -20,8 +20,8 @@ from benchmarks.venues.account import Account, DuplicateError, VenueOrder
 from benchmarks.venues.binance import BinanceSimulator, Faults
 from benchmarks.venues.upbit import UpbitSimulator
 from sinks.orders.binance import Binance
-from sinks.orders.fix_session import Keys
 from sinks.orders.limits import Limits
+from sinks.orders.secrets import Keys
 from sinks.orders.upbit import Upbit
 from sinks.orders.venue import Venue
 from tapewatch.clock import WALL

@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from sinks.orders.fix_session import Keys
 from sinks.orders.rest import Answer, RestClient
+from sinks.orders.secrets import Keys
 from sinks.orders.venue import (
     Execution,
     NotSentError,

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from sinks.orders.fix_session import Fields, Keys, Session
+from sinks.orders.fix_session import Fields, Session
+from sinks.orders.secrets import Keys
 from sinks.orders.venue import (
     Execution,
     NotSentError,

@@ -11,11 +11,11 @@ from importlib.util import find_spec
 
 import msgspec
 
-from sinks.orders.fix_session import Keys, keys
 from sinks.orders.gateway import Gateway
 from sinks.orders.intake import KafkaOrderLog, OrderLog, OrderReceiver
 from sinks.orders.journal import Journal
 from sinks.orders.limits import Limits
+from sinks.orders.secrets import Keys, keys
 from sinks.orders.venue import RefusedError, Venue, VenueError
 from tapewatch import logs
 from tapewatch.clock import NANOS, WALL

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from sinks.orders.fix_session import Keys
 from sinks.orders.rest import Answer, RestClient
+from sinks.orders.secrets import Keys
 from sinks.orders.venue import Execution, OrderStatusReport, RefusedError, Ticket, UnansweredError, VenueState, plain
 from tapewatch.clock import NANOS
 

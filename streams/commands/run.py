@@ -145,7 +145,7 @@ def _paper(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
 
 def _desk(args: argparse.Namespace, settings: Settings) -> tuple[Stage, Told]:
     """The coin desk, and its progress line."""
-    from streams.coin_ranking.options import process_of
+    from streams.coin_ranking.running import process_of
 
     desk = process_of(args, settings)
     totals = desk.totals

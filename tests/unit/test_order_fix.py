@@ -15,7 +15,7 @@ pytest.importorskip("quickfix", reason="the extra `fix` is not installed")
 from benchmarks.venues.account import Account
 from benchmarks.venues.fix import KEYS, SENDER, TARGET, Broker, limits, new_order
 from sinks.orders.fix import Fix
-from sinks.orders.fix_session import Keys
+from sinks.orders.secrets import Keys
 from sinks.orders.venue import NotSentError
 from tapewatch.contract.instruments import Instrument, Tick
 from tapewatch.contract.messages import Order

@@ -25,7 +25,7 @@ from benchmarks.venues.fix import (
 )
 from sinks.orders import OrderRecord
 from sinks.orders.binance import signature
-from sinks.orders.fix_session import Keys
+from sinks.orders.secrets import Keys
 from sinks.orders.venue import RefusedError
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract.messages import Order, encode, stable_id

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from sinks.orders import service as gateway
-from sinks.orders.fix_session import keys
 from sinks.orders.journal import Entry, Journal
 from sinks.orders.limits import Book, Limits, off_grid
+from sinks.orders.secrets import keys
 from sinks.orders.venue import Execution, shared_out
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract.instruments import Instrument, Tick

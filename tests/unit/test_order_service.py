@@ -11,8 +11,8 @@ import pytest
 from benchmarks.venues.binance import Faults
 from benchmarks.venues.fix import KEYS, REFERENCE, client, limits, new_order, served, simulator
 from sinks.orders import Gateway, Journal, OrderReceiver, OrderRecord, serve
-from sinks.orders.fix_session import Keys
 from sinks.orders.journal import Log, OutboxRecord
+from sinks.orders.secrets import Keys
 from sinks.orders.venue import OrderStatusReport, Ticket, UnansweredError
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract.messages import Order, encode
