@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -25,6 +24,7 @@ from benchmarks.engine_run import Shape, command, environment, own_stack
 from benchmarks.figures import Machine, machine, versions
 from benchmarks.soak_market import cpu_seconds
 from infra import migrations
+from infra.chaos.server import resident_bytes
 from producers.feed import FeedWriter, feed_producer, open_feed
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import topics
@@ -125,12 +125,6 @@ class LiveQuotes:
         return Rows(RowType.QUOTE, self._shape.names, columns)
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process, MB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024 / 1e6
-
-
 SUBSCRIBERS = 100
 ALERTS = 100
 ALERT_BYTES = 3_000
@@ -168,14 +162,14 @@ async def _measured(settings: Settings, served: ConsoleProcess) -> StreamsResult
         first = await _listening(session, sent, delays)
         await asyncio.to_thread(_write, producer, sent, 1)
         await asyncio.sleep(2)
-        before = resident_mb(served.pid)
+        before = resident_bytes(served.pid) / 1e6
         rest = [await _listening(session, sent, delays) for _ in range(SUBSCRIBERS - 1)]
         delays.clear()
         for _ in range(ALERTS):
             await asyncio.to_thread(_write, producer, sent, 1)
             await asyncio.sleep(0.1)
         await asyncio.sleep(3)
-        after = resident_mb(served.pid)
+        after = resident_bytes(served.pid) / 1e6
         for task in (first, *rest):
             task.cancel()
         await asyncio.gather(first, *rest, return_exceptions=True)
@@ -338,7 +332,7 @@ def _watched(page: Any, console: ConsoleProcess, browser: list[Any], quotes: Liv
         server_share=round(used[console.pid] / took, 4),
         browser_share=round(sum(used[pid] for pid in pids) / took, 4),
         page_share=round(sum(used[pid] for pid in pages) / took, 4),
-        server_rss_mb=round(resident_mb(console.pid), 1),
+        server_rss_mb=round(resident_bytes(console.pid) / 1e6, 1),
         frames_s=0.0,
         rows=int(page.get_attribute(".tape", "aria-rowcount")) - 1,
         elements=page.locator(".tape-rows .tape-row").count(),

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from infra import embedded
+from infra.chaos.server import resident_bytes
 from streams.engine.scenario_evaluation import KMEANS
 from tapewatch.access import acls
 from tapewatch.clock import NANOS, WALL
@@ -271,15 +272,6 @@ def process(
         raise TapewatchError(f"it ended with {begun.returncode}", "Its messages stand above.")
     told: dict[str, Any] = msgspec.json.decode(output)
     return told, rss
-
-
-def resident_bytes(pid: int, memory: str = "VmRSS") -> int:
-    """Resident memory of a process, bytes; 0 where it has ended. memory : now, or the most that ever was (VmHWM)"""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{memory}:")), 0)
 
 
 def ends(settings: Settings) -> Places:

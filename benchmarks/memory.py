@@ -6,7 +6,8 @@ import sys
 
 import numpy as np
 
-from benchmarks.engine_run import START_NS, Shape, frames_of, partition_rows, resident_bytes
+from benchmarks.engine_run import START_NS, Shape, frames_of, partition_rows
+from infra.chaos.server import resident_bytes
 from streams.driver import Driver
 from streams.engine.state import RING_PRICE
 from tapewatch.clock import NANOS

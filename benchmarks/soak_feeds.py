@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 from confluent_kafka import Message
 
-from benchmarks.engine_run import command, environment, resident_bytes
+from benchmarks.engine_run import command, environment
 from benchmarks.figures import Machine, machine, versions
 from benchmarks.soak_market import cpu_seconds
+from infra.chaos.server import resident_bytes
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import topics
 from tapewatch.contract.frames import Decoder, FrameHeaders, Headers

@@ -16,8 +16,9 @@ import msgspec
 import numpy as np
 import psutil
 
-from benchmarks.engine_run import command, environment, resident_bytes
+from benchmarks.engine_run import command, environment
 from benchmarks.figures import Machine, machine, versions
+from infra.chaos.server import resident_bytes
 from tapewatch.clock import NANOS, WALL
 from tapewatch.errors import TapewatchError
 from tapewatch.settings import Settings

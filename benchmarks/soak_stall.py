@@ -15,8 +15,9 @@ import msgspec
 import sqlalchemy as sa
 from confluent_kafka import TopicPartition
 
-from benchmarks.engine_run import command, environment, resident_bytes
+from benchmarks.engine_run import command, environment
 from benchmarks.figures import Machine, machine, versions
+from infra.chaos.server import resident_bytes
 from tapewatch.clock import NANOS, WALL
 from tapewatch.contract import topics
 from tapewatch.errors import TapewatchError

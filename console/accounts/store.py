@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import msgspec
 import sqlalchemy as sa
 
-from console.accounts import passwords
+from console.accounts import passwords, sessions, tokens
 from console.identity import RANK
 from tapewatch.desk import subscription_store
 from tapewatch.errors import TapewatchError
@@ -63,6 +63,12 @@ def entries(session: sa.Connection, name: str = "") -> list[Entry]:
     return [msgspec.convert(dict(row), Entry) for row in rows]
 
 
+def is_there(session: sa.Connection, name: str) -> bool:
+    """Whether there is an account of that name."""
+    statement = "SELECT 1 FROM accounts WHERE name = :name"
+    return session.execute(sa.text(statement), {"name": name}).first() is not None
+
+
 def entry(session: sa.Connection, name: str) -> Entry:
     """The account; TapewatchError where there is none."""
     found = entries(session, name) if name else []
@@ -114,7 +120,7 @@ def change(session: sa.Connection, name: str, values: Mapping[str, Any], now: in
         statement = f"UPDATE accounts SET {assignments}, changed_ns = :now WHERE name = :name"  # noqa: S608 - constants
         session.execute(sa.text(statement), {**wanted, "name": name, "now": now})
     if wanted.get("disabled"):
-        _throw_out(session, name)
+        _end_entries(session, name)
         subscription_store.disable_all_of(session, name, f"the account {name} was disabled", now)
     admins = session.execute(
         sa.text("SELECT count(*) FROM accounts WHERE role = 'admin' AND NOT disabled")
@@ -134,13 +140,13 @@ def set_password(session: sa.Connection, name: str, password: str, now: int) -> 
         sa.text("UPDATE accounts SET password = :password, changed_ns = :now WHERE name = :name"),
         {"password": password, "now": now, "name": name},
     )
-    _throw_out(session, name)
+    _end_entries(session, name)
 
 
-def _throw_out(session: sa.Connection, name: str) -> None:
-    """End what an account has entered by."""
-    for table in ("sessions", "api_tokens"):
-        session.execute(sa.text(f"DELETE FROM {table} WHERE account = :name"), {"name": name})  # noqa: S608 - constants
+def _end_entries(session: sa.Connection, name: str) -> None:
+    """End what an account enters by."""
+    sessions.end(session, name)
+    tokens.end(session, name)
 
 
 def password_of(session: sa.Connection, name: str) -> str | None:

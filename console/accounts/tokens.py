@@ -73,6 +73,11 @@ def of(session: sa.Connection, account: str) -> list[Token]:
     return [msgspec.convert(dict(row._mapping), Token) for row in rows]
 
 
+def end(session: sa.Connection, account: str) -> None:
+    """End all of an account's tokens."""
+    session.execute(sa.text("DELETE FROM api_tokens WHERE account = :account"), {"account": account})
+
+
 def revoke(session: sa.Connection, account: str, number: str) -> None:
     """End a token of the account at once; of any account where it is empty."""
     ended = session.execute(

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from console.accounts import passwords, sessions, store, tokens
-from console.api.tokens import TokenResponse, shown
+from console.api.tokens import TokenResponse, end, shown
 from console.app import record
 from console.identity import Role
 from console.refusal import RefusedError
@@ -149,12 +149,7 @@ async def tokens_of(call: Call) -> list[TokenResponse]:
 
 async def token_revoked(call: Call) -> Acknowledgement:
     """End one of an account's tokens at once."""
-    name, number = call.path["name"], call.path["id"]
-    try:
-        await call.services.database.run(lambda session: tokens.revoke(session, name, number))
-    except TapewatchError as error:
-        raise RefusedError(404, error.message, error.hint) from error
-    return Acknowledgement()
+    return await end(call, call.path["name"])
 
 
 async def seats(call: Call) -> list[Seat]:

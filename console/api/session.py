@@ -79,22 +79,32 @@ async def begun(call: Call) -> web.Response:
     """
     login: Login = call.body
     services, address = call.services, address_of(call.request, call.services.settings.console)
-    now, name = services.clock.now(), login.name.strip().lower()
-    try:
-        await services.database.run(lambda session: attempts.count(session, name, address, now))
-    except attempts.LockedError as locked:
-        raise RefusedError(429, "too many failed logins", f"Try again in {locked.seconds} s.") from None
-    if not await checked(services, name, login.password):
-        known = await services.database.run(lambda session: store.entries(session, name))
+    name = login.name.strip().lower()
+    if not await tried(services, name, login.password, address, "too many failed logins"):
+        known = await services.database.run(lambda session: store.is_there(session, name))
         # What is no account's name may be a password, typed into the wrong field.
         await record(services, STRANGER, "session.refused", name if known else "no account", address=address)
         raise RefusedError(401, "name or password is wrong")
-    await services.database.run(lambda session: attempts.forgive(session, name, address, now))
     account, cookie = await opened(services, name, call.request)
     await record(services, account, "session.begin", name, address=address)
     response = answered(200, await told(services, account))
     give_cookie(response, services.settings.console, cookie)
     return response
+
+
+async def tried(services: Services, name: str, password: str, address: str, locked: str) -> bool:
+    """Whether the password is that account's. It is counted as wrong before it is looked at; RefusedError 429 with the
+    words of `locked` while too many were.
+    """
+    now = services.clock.now()
+    try:
+        await services.database.run(lambda session: attempts.count(session, name, address, now))
+    except attempts.LockedError as lock:
+        raise RefusedError(429, locked, f"Try again in {lock.seconds} s.") from None
+    if not await checked(services, name, password):
+        return False
+    await services.database.run(lambda session: attempts.forgive(session, name, address, now))
+    return True
 
 
 async def checked(services: Services, name: str, password: str) -> bool:
@@ -129,16 +139,11 @@ async def proven(call: Call, password: str) -> None:
 
 async def counted(call: Call, password: str, refusal: str) -> None:
     """Check the caller's own password; wrong ones count as failed log-ins do, and are audited."""
-    services, name, now = call.services, call.account.name, call.services.clock.now()
+    services, name = call.services, call.account.name
     address = address_of(call.request, services.settings.console)
-    try:
-        await services.database.run(lambda session: attempts.count(session, name, address, now))
-    except attempts.LockedError as locked:
-        raise RefusedError(429, "too many wrong passwords", f"Try again in {locked.seconds} s.") from None
-    if not await checked(services, name, password):
+    if not await tried(services, name, password, address, "too many wrong passwords"):
         await record(services, call.account, "session.refused", name, address=address)
         raise RefusedError(403, refusal)
-    await services.database.run(lambda session: attempts.forgive(session, name, address, now))
 
 
 async def opened(services: Services, name: str, request: web.Request) -> tuple[Account, str]:

@@ -88,9 +88,14 @@ async def made(call: Call) -> NewToken:
 
 async def revoked(call: Call) -> Acknowledgement:
     """End one of one's tokens at once."""
-    name, number = call.account.name, call.path["id"]
+    return await end(call, call.account.name)
+
+
+async def end(call: Call, account: str) -> Acknowledgement:
+    """End the token of the path at once; RefusedError 404 where it is none of the account's."""
+    number = call.path["id"]
     try:
-        await call.services.database.run(lambda session: tokens.revoke(session, name, number))
+        await call.services.database.run(lambda session: tokens.revoke(session, account, number))
     except TapewatchError as error:
         raise RefusedError(404, error.message, error.hint) from error
     return Acknowledgement()

@@ -195,7 +195,9 @@ class Course:
         """The most memory that a process of each kind has had, as the kernel counts it."""
         for kept in self._site.processes.values():
             if pid := kept.pid:
-                self.peak_mib[kept.kind] = max(self.peak_mib.get(kept.kind, 0), peak_mib(pid))
+                self.peak_mib[kept.kind] = max(
+                    self.peak_mib.get(kept.kind, 0), server.resident_bytes(pid, "VmHWM") >> 20
+                )
 
     def _one(self, fault: Fault, begun: int) -> None:
         late = (WALL.elapsed() - begun) / NANOS - fault.at_s
@@ -303,15 +305,6 @@ def _within(verdict: Verdict, spans: list[Span], kind: str, what: str) -> int:
             at = from_rfc3339(difference.second)
             found += any(span.kind == kind and span.touches(Gap(0, at, at)) for span in spans)
     return found
-
-
-def peak_mib(pid: int) -> int:
-    """The most memory that a process has had so far, MiB; 0 where it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
 
 
 def told(text: str) -> None:

@@ -318,3 +318,12 @@ def _mount(folder: Path, size_mb: int) -> str:
 
 def _url(folder: Path) -> str:
     return f"postgresql+psycopg2://{postgres.ROLE}@/{postgres.DATABASE}?host={quote(str(folder), safe='/')}"
+
+
+def resident_bytes(pid: int, memory: str = "VmRSS") -> int:
+    """Resident memory of a process, bytes; 0 where it has ended. memory : now, or the most that ever was (VmHWM)"""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{memory}:")), 0)
