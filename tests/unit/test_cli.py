@@ -65,12 +65,12 @@ def test_arguments_of_every_command_are_read_without_any_extra() -> None:
     script = f"""
 import sys
 
-class Missing:
+class ExtrasBlocker:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {EXTRAS!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
-sys.meta_path.insert(0, Missing())
+sys.meta_path.insert(0, ExtrasBlocker())
 from tapewatch.cli import COMMANDS, parser_for
 
 for command in sorted(COMMANDS.keys() - {{"bench"}}):
